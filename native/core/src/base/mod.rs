@@ -1,0 +1,3 @@
+//! Small parts that know nothing of protocols.
+
+pub mod chunk;

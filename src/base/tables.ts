@@ -1,0 +1,24 @@
+/**
+ * Shared tables: the layout of memory that lanes, reactors and the main thread see at once. One `SharedArrayBuffer` made by the main
+ * thread; a slot of 64 bytes (a cache line) for each backend. The reactor knows only word 0 (`native/core/src/upstream`).
+ */
+
+/** Bytes of one backend's slot. */
+export const BACKEND_SLOT_BYTES = 64;
+
+/** Int32 word within a slot: attempts in flight from all shards. Written by reactors with atomic adds. */
+export const IN_FLIGHT_WORD = 0;
+
+/** Int32 word: bumped whenever a lane takes a sample. */
+export const SAMPLE_COUNT_WORD = 1;
+
+/** Float64 index within a slot (8-byte units): peak-EWMA of the response head's latency, microseconds. Last writer wins. */
+export const LATENCY_EWMA_F64 = 1;
+
+/** Float64 index: when the sample above was taken, milliseconds of `performance.timeOrigin + performance.now()`. */
+export const LATENCY_STAMP_F64 = 2;
+
+/** A table for `count` backends (at least one slot, so that it can always be mapped). */
+export function createBackendTable(count: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(Math.max(1, count) * BACKEND_SLOT_BYTES);
+}

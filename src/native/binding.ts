@@ -1,0 +1,175 @@
+/**
+ * The shape of the native addon: every function and record that crosses the border between Node and
+ * the reactor. Only types stand here; `native/binding` implements them and `./load.ts` finds the file.
+ *
+ * Nothing in here is called per request or per packet: the lane and the reactor speak through the ring.
+ */
+
+/** Certificate of a listener, already read from disk. PEM text, leaf first. */
+export interface BindingCertificate {
+  /** DNS names this chain answers for: exact (`a.test`) or one leading wildcard label (`*.a.test`). */
+  names: string[];
+  chainPem: string;
+  keyPem: string;
+}
+
+/** One UDP listening address as one shard sees it. Sizes are bytes, times are milliseconds. */
+export interface BindingListener {
+  /** Bound UDP socket, opened by `openUdp`; the reactor owns and closes it. */
+  fd: number;
+  certificates: BindingCertificate[];
+  /** `cubic` or `bbr`. */
+  congestion: string;
+  idleTimeoutMs: number;
+  handshakeTimeoutMs: number;
+  maxConnections: number;
+  maxStreams: number;
+  /** Bytes of a request body a stream may hold before its backend takes them. */
+  streamWindowBytes: number;
+  connectionWindowBytes: number;
+  maxUdpPayloadBytes: number;
+  isGsoAllowed: boolean;
+  isGroAllowed: boolean;
+  isPaced: boolean;
+  /** Bytes of a field section, each field counted as name + value + 32 (RFC 9114 §4.2.2). */
+  maxHeadBytes: number;
+  maxFields: number;
+  /** Bytes of a response body held for a slow client, a stream. */
+  responseBufferBytes: number;
+}
+
+/** What a process-owned reactor is made from, once, on the main thread. */
+export interface BindingReactorOptions {
+  shard: number;
+  shards: number;
+  /** 0-255, told apart in connection IDs during an upgrade. */
+  processGeneration: number;
+  /** 32 bytes that seal connection IDs and stateless-reset tokens; the same for all shards. */
+  cidKey: Uint8Array;
+  listeners: BindingListener[];
+  /** Exchanges open at once in this shard. */
+  maxExchanges: number;
+  /** Shared table of backend slots (`src/base/tables.ts`); must outlive the reactor. */
+  backendTable: Uint8Array;
+}
+
+/** One member of an upstream. `slot` is its number in the shared table and in records. */
+export interface BindingBackend {
+  slot: number;
+  /** `h2c`, `http` or `https`. */
+  scheme: string;
+  /** `host:port` as configured; the Host of HTTP/1.1 health and the name in logs. */
+  authority: string;
+  /** Resolved socket addresses `ip:port` in order of preference; may be empty (not resolved yet). */
+  addresses: string[];
+  /** TLS server name; empty for none. */
+  serverName: string;
+  isVerified: boolean;
+  /** PEM bundle to trust instead of the system's; empty for the system's. */
+  caPem: string;
+  maxSessions: number;
+  /** Streams we open on one HTTP/2 session at most, whatever the peer allows. */
+  maxStreamsPerSession: number;
+  sessionIdleTimeoutMs: number;
+  sessionMaxAgeMs: number;
+  /** 0 disables. */
+  pingIntervalMs: number;
+  pingTimeoutMs: number;
+  /** Receive window of an upstream stream: bytes of a response body held for the client. */
+  streamWindowBytes: number;
+  sessionWindowBytes: number;
+  /** Limits on response heads. */
+  maxHeadBytes: number;
+  maxFields: number;
+}
+
+/**
+ * Compiled head edits, named in `Forward` records by their index. `op`: `set` | `append` | `remove`. `value` is literal text with
+ * `${client_address}`, `${client_port}`, `${scheme}`, `${authority}`, `${request_id}`, `${forwarded_node}` replaced by the reactor.
+ */
+export interface BindingEdit {
+  op: string;
+  name: string;
+  value: string;
+}
+
+export interface BindingPlan {
+  request: BindingEdit[];
+  response: BindingEdit[];
+}
+
+/** What a reactor obeys until the next one; applied on the reactor's own thread. */
+export interface BindingSnapshot {
+  generation: number;
+  backends: BindingBackend[];
+  plans: BindingPlan[];
+}
+
+export interface BindingSocket {
+  fd: number;
+  port: number;
+}
+
+/** One family of the reactor's counters; `offset` is the first value's place in `reactorCounters`. */
+export interface BindingFamily {
+  name: string;
+  help: string;
+  /** `counter`, `gauge` or `histogram`. */
+  kind: string;
+  /** One entry a series, `{}` when the family has no labels. Each series takes `stride` values. */
+  labels: Record<string, string>[];
+  offset: number;
+  /** 1, or for histograms buckets + 2: a count for each upper bound, one for +Inf, then the sum. */
+  stride: number;
+  /** Upper bounds of a histogram, in base units; empty otherwise. Counts are per bucket, not cumulated. */
+  bounds: number[];
+  /** Stored values are multiplied by this to give base units (1e-6 for microseconds kept as integers). */
+  scale: number;
+}
+
+export interface BindingReason {
+  number: number;
+  code: string;
+}
+
+export interface BindingAddon {
+  version(): string;
+  /** Opens a bound, non-blocking UDP socket with SO_REUSEPORT. Throws with the address and errno in the message. */
+  openUdp(address: string, receiveBufferBytes: number, sendBufferBytes: number): BindingSocket;
+  /** Attaches connection-ID steering to the socket's reuseport group; false when the kernel refuses. */
+  steerUdp(fd: number, shards: number, cidKey: Uint8Array): boolean;
+  closeFd(fd: number): void;
+  /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
+  checkCertificate(certificate: BindingCertificate): string[];
+  /** Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. Main thread. */
+  reactorCreate(options: BindingReactorOptions): void;
+  reactorDestroy(shard: number): void;
+  /**
+   * Worker thread: puts the shard's reactor on this thread's event loop. `decide` is called once a turn when records wait for the lane.
+   * Returns the ring's memory. When the worker dies the reactor is detached by an environment cleanup hook; a successor attaches again and
+   * is offered every undecided head anew.
+   */
+  reactorAttach(shard: number, decide: () => void): ArrayBuffer;
+  reactorDetach(shard: number): void;
+  /** Worker thread of the shard only. */
+  reactorApply(shard: number, snapshot: BindingSnapshot): void;
+  /** Worker thread: sends GOAWAY everywhere, refuses new connections and requests. */
+  reactorDrain(shard: number): void;
+  /** Worker thread: JSON text of connections (at most `limit`), for the admin API. */
+  reactorConnections(shard: number, limit: number): string;
+  /** Worker thread: JSON text of upstream sessions. */
+  reactorSessions(shard: number): string;
+  /** Any thread: a copy of the reactor's counters, laid out by `families`. */
+  reactorCounters(shard: number): Float64Array;
+  families(): BindingFamily[];
+  /** Any thread: milliseconds the lane's current call has been running; 0 when it is not running. */
+  reactorLaneBusyMs(shard: number): number;
+  /** Any thread: open exchanges. */
+  reactorExchanges(shard: number): number;
+  /** The registry of reasons as the reactor knows it; a test holds it against `src/base/errors.ts`. */
+  reasons(): BindingReason[];
+  /** Test only: writes one record of each kind towards the lane into `memory` with given values, returns bytes. */
+  recordSamples(memory: Uint8Array): number;
+  /** Test only: decodes records towards the reactor from `memory`; JSON text. */
+  recordDecode(memory: Uint8Array): string;
+}
