@@ -1,0 +1,148 @@
+/**
+ * The error registry: every way in which an exchange, the configuration or the process can fail, with the side that failed, what a client is
+ * told, and whether another attempt may help. Reasons are numbers in records (`docs/design/records.md`), codes in logs, metrics and answers;
+ * `native/core/src/base/reason.rs` holds the same list and a test compares them. An error is made only here, so that every failure can
+ * be looked up in one place.
+ */
+
+/** Whose failure it was. */
+export type Side = 'none' | 'downstream' | 'upstream' | 'internal' | 'config';
+
+/** May another attempt be made: never, only when nothing was sent, or whenever the request is safe to repeat (RFC 9110 §9.2.2). */
+export type Retry = 'never' | 'if-unsent' | 'safe';
+
+/** One row of the registry. */
+export interface ErrorEntry {
+  /** Stable number: below 128 it travels in records, from 128 on it stays in the main thread. */
+  readonly number: number;
+  /** Stable name in logs, metrics and answers. */
+  readonly code: string;
+  readonly side: Side;
+  /** HTTP status a client gets; 0 when none follows from the code. */
+  readonly status: number;
+  readonly retry: Retry;
+  /** One line for people. */
+  readonly title: string;
+}
+
+/** Reasons of exchanges, as they stand in records. Ordered by number; numbers are never used again. */
+export const REASONS = [
+  entry(0, 'none', 'none', 0, 'never', 'Nothing went wrong'),
+  entry(1, 'request_malformed', 'downstream', 400, 'never', 'The request head breaks RFC 9114 or RFC 9110'),
+  entry(2, 'request_head_too_large', 'downstream', 431, 'never', 'The request head has too many or too large fields'),
+  entry(3, 'request_body_too_large', 'downstream', 413, 'never', 'The request body is larger than the route allows'),
+  entry(4, 'request_length_mismatch', 'downstream', 400, 'never', 'The request body differs from its content-length'),
+  entry(5, 'connect_not_supported', 'downstream', 501, 'never', 'CONNECT is not supported'),
+  entry(6, 'client_reset', 'downstream', 499, 'never', 'The client reset the stream'),
+  entry(7, 'client_gone', 'downstream', 499, 'never', 'The connection of the client ended'),
+  entry(8, 'client_slow', 'downstream', 408, 'never', 'The client made no progress in time'),
+  entry(9, 'expectation_failed', 'downstream', 417, 'never', 'The expectation of the request cannot be met'),
+  entry(10, 'client_protocol_error', 'downstream', 400, 'never', 'The client broke the protocol on its stream'),
+  entry(16, 'route_not_found', 'config', 404, 'never', 'No route matches the request'),
+  entry(17, 'backend_not_available', 'upstream', 503, 'never', 'The upstream has no backend that could be tried'),
+  entry(18, 'fixed_response', 'config', 0, 'never', 'The route answers by itself'),
+  entry(32, 'connect_failed', 'upstream', 502, 'if-unsent', 'The backend could not be connected'),
+  entry(33, 'connect_timeout', 'upstream', 504, 'if-unsent', 'The backend was not connected in time'),
+  entry(34, 'tls_failed', 'upstream', 502, 'if-unsent', 'The TLS handshake with the backend failed'),
+  entry(35, 'name_not_resolved', 'upstream', 502, 'if-unsent', 'The name of the backend has no address'),
+  entry(36, 'sessions_exhausted', 'upstream', 503, 'if-unsent', 'Every session to the backend is full'),
+  entry(37, 'backend_refused', 'upstream', 502, 'if-unsent', 'The backend refused the stream before it processed it'),
+  entry(38, 'backend_goaway', 'upstream', 502, 'if-unsent', 'The backend is going away and did not take the stream'),
+  entry(39, 'backend_reset', 'upstream', 502, 'safe', 'The backend reset the stream'),
+  entry(40, 'backend_closed', 'upstream', 502, 'safe', 'The backend closed the session'),
+  entry(41, 'backend_protocol_error', 'upstream', 502, 'safe', 'The backend broke the protocol'),
+  entry(42, 'backend_head_too_large', 'upstream', 502, 'safe', 'The response head has too many or too large fields'),
+  entry(43, 'head_timeout', 'upstream', 504, 'safe', 'The backend sent no response head in time'),
+  entry(44, 'idle_timeout', 'upstream', 504, 'never', 'The exchange made no progress in time'),
+  entry(45, 'exchange_timeout', 'internal', 504, 'never', 'The exchange lasted longer than its route allows'),
+  entry(46, 'response_length_mismatch', 'upstream', 502, 'never', 'The response body differs from its content-length'),
+  entry(64, 'draining', 'internal', 503, 'never', 'The edge is draining'),
+  entry(65, 'overloaded', 'internal', 503, 'never', 'The edge has no room for another exchange'),
+  entry(66, 'lane_failed', 'internal', 500, 'never', 'A rule failed while it decided'),
+  entry(67, 'shutdown', 'internal', 503, 'never', 'The edge stopped before the exchange ended'),
+] as const satisfies readonly ErrorEntry[];
+
+/** Failures of the process rather than of an exchange: they end a command or refuse a snapshot and never stand in a record. */
+export const PROCESS_ERRORS = [
+  entry(128, 'config_not_readable', 'config', 0, 'never', 'The configuration file cannot be read'),
+  entry(129, 'config_not_valid', 'config', 0, 'never', 'The configuration has mistakes'),
+  entry(130, 'usage_not_valid', 'config', 0, 'never', 'The command line is not understood'),
+  entry(131, 'listen_failed', 'config', 0, 'never', 'A listening address cannot be opened'),
+  entry(132, 'addon_not_loaded', 'internal', 0, 'never', 'The native addon is missing or does not fit'),
+  entry(133, 'shard_not_started', 'internal', 0, 'never', 'A shard did not become ready'),
+  entry(134, 'admin_failed', 'internal', 0, 'never', 'The admin API cannot be started'),
+] as const satisfies readonly ErrorEntry[];
+
+/** Codes that stand in records. */
+export type ReasonCode = (typeof REASONS)[number]['code'];
+/** Every code of the registry. */
+export type ErrorCode = ReasonCode | (typeof PROCESS_ERRORS)[number]['code'];
+
+/** Facts that belong to a failure: addresses, paths, counts. Never secrets, never bodies. */
+export type ErrorContext = Readonly<Record<string, string | number | boolean>>;
+
+const BY_CODE: ReadonlyMap<string, ErrorEntry> = new Map([...REASONS, ...PROCESS_ERRORS].map((row) => [row.code, row]));
+
+/** Dense, so that the lane looks a number up without a branch on holes. */
+const BY_NUMBER: readonly ErrorEntry[] = denseByNumber();
+
+/** The reason of a record; an unknown number (a newer reactor) reads as `lane_failed`, which is internal and never retried. */
+export function reasonByNumber(number: number): ErrorEntry {
+  return BY_NUMBER[number] ?? errorEntry('lane_failed');
+}
+
+/** The registry's row of a code. */
+export function errorEntry(code: ErrorCode): ErrorEntry {
+  const found = BY_CODE.get(code);
+  if (found === undefined) throw new TypeError(`no error code ${code}`);
+  return found;
+}
+
+/** The number of a reason, for records. */
+export function reasonNumber(code: ReasonCode): number {
+  return errorEntry(code).number;
+}
+
+/** The one class of error this project throws. `code` names a row of the registry, whose facts it repeats for those who catch it. */
+export class LychgateError extends Error {
+  override readonly name = 'LychgateError';
+  readonly code: ErrorCode;
+  readonly side: Side;
+  readonly retry: Retry;
+  readonly status: number;
+  readonly context: ErrorContext;
+
+  constructor(code: ErrorCode, detail: string, context: ErrorContext, cause: unknown) {
+    super(detail, cause === undefined ? undefined : { cause });
+    const row = errorEntry(code);
+    this.code = code;
+    this.side = row.side;
+    this.retry = row.retry;
+    this.status = row.status;
+    this.context = context;
+  }
+}
+
+/** Makes an error of the registry. `detail` is one line for people and defaults to the row's title. */
+export function createError(code: ErrorCode, detail?: string, context: ErrorContext = {}, cause?: unknown): LychgateError {
+  return new LychgateError(code, detail ?? errorEntry(code).title, context, cause);
+}
+
+/** Keeps the code's literal type, from which `ErrorCode` is made. */
+function entry<const Code extends string>(
+  number: number,
+  code: Code,
+  side: Side,
+  status: number,
+  retry: Retry,
+  title: string,
+): ErrorEntry & { readonly code: Code } {
+  return Object.freeze({ number, code, side, status, retry, title });
+}
+
+function denseByNumber(): readonly ErrorEntry[] {
+  const unknown = errorEntry('lane_failed');
+  const rows = new Array<ErrorEntry>(128).fill(unknown);
+  for (const row of REASONS) rows[row.number] = row;
+  return Object.freeze(rows);
+}
