@@ -1,0 +1,74 @@
+/**
+ * The import table of the rooms under src/: imports point from composition to parts and down to `base`.
+ * A room named here may import itself, what its row lists, and packages; types follow the same table.
+ */
+const rooms = {
+  base: [],
+  native: ['base'],
+  record: ['base'],
+  config: ['base'],
+  lane: ['record', 'base', 'config', 'observe'],
+  observe: ['base', 'config', 'record', 'native'],
+  control: ['base', 'config', 'native', 'observe', 'record', 'lane'],
+  cli: ['base', 'config', 'control', 'native', 'observe'],
+};
+
+const rows = Object.entries(rooms).map(([room, allowed]) => ({
+  name: `${room}-imports`,
+  comment: `src/${room} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}.`,
+  severity: 'error',
+  from: { path: `^src/${room}/` },
+  to: { path: '^src/', pathNot: `^src/(${[room, ...allowed].join('|')})/` },
+}));
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    ...rows,
+    {
+      name: 'addon-behind-its-door',
+      comment: 'The addon is used by the main thread and the shard; observe knows the shape of its counters, as types only.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/(native|control|cli)/', '^src/shard\\.ts$'] },
+      to: { path: '^src/native/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'parts-do-not-know-control',
+      comment: 'Only commands compose the edge.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/(cli|control)/', '^src/main\\.ts$'] },
+      to: { path: '^src/control/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'no-orphans',
+      comment: 'A file nobody imports is either an entry or forgotten.',
+      severity: 'error',
+      from: { path: '^src/', orphan: true, pathNot: ['^src/(main|shard)\\.ts$'] },
+      to: {},
+    },
+    { name: 'resolvable', severity: 'error', from: { path: '^src/' }, to: { couldNotResolve: true } },
+    {
+      name: 'declared-dependencies',
+      comment: 'What src uses is installed with the package.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.mjs', '.json'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+      exportsFields: ['exports'],
+    },
+  },
+};
