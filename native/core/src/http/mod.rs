@@ -1,3 +1,6 @@
 //! HTTP semantics and codecs: fields and their checks, QPACK, HPACK, Huffman, error codes.
 
 pub mod fields;
+pub mod huffman;
+pub mod integer;
+pub mod static_table;

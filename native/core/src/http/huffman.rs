@@ -1,0 +1,326 @@
+//! HPACK's Huffman code (RFC 7541 §5.2 and Appendix B), which QPACK uses too.
+//!
+//! The code is canonical, so that the lengths alone say everything: codes are given out in order of length, then of symbol. All tables are made of
+//! them at compile time. Decoding looks [`PEEK`] bits up at once, which yields up to two symbols; the few symbols with longer codes are found by
+//! comparing with the first code of each length.
+
+/// Length in bits of each symbol's code; the last is EOS, which must never be sent.
+#[rustfmt::skip]
+const LENGTHS: [u8; 257] = [
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
+    28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
+    6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6,
+    5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
+    13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
+    15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5,
+    6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28,
+    20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23,
+    24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24,
+    22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23,
+    21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
+    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25,
+    19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27,
+    20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23,
+    26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
+    30,
+];
+
+const EOS: u16 = 256;
+const LONGEST: usize = 30;
+const SHORTEST: usize = 5;
+
+/// Bits looked up at once: 2^10 entries of four bytes stay a fraction of the first-level cache.
+const PEEK: u32 = 10;
+
+/// Why a string could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HuffmanError {
+    /// EOS, padding that is not the beginning of EOS, or eight and more bits of padding.
+    Malformed,
+    /// The decoded text is longer than the caller takes.
+    TooLarge,
+}
+
+/// The canonical code: symbols in order of their codes, and where each length begins in that order.
+struct Canonical {
+    symbols: [u16; 257],
+    /// Code of the first symbol of a length, at the left end of 32 bits; the greatest possible where a length has no symbol and none is longer.
+    first_code: [u32; LONGEST + 2],
+    /// Place in `symbols` of the first symbol of a length.
+    first_place: [u16; LONGEST + 2],
+}
+
+const CANONICAL: Canonical = {
+    let mut table = Canonical { symbols: [0; 257], first_code: [u32::MAX; LONGEST + 2], first_place: [257; LONGEST + 2] };
+    let (mut length, mut code, mut place) = (SHORTEST, 0u64, 0);
+    while length <= LONGEST {
+        table.first_code[length] = (code << (32 - length)) as u32;
+        table.first_place[length] = place as u16;
+        let mut symbol = 0;
+        while symbol < LENGTHS.len() {
+            if LENGTHS[symbol] as usize == length {
+                table.symbols[place] = symbol as u16;
+                place += 1;
+                code += 1;
+            }
+            symbol += 1;
+        }
+        code <<= 1;
+        length += 1;
+    }
+    assert!(place == 257 && code == 1 << (LONGEST + 1), "the lengths must fill the code space");
+    table
+};
+
+/// For encoding: the code in the low 32 bits, its length above.
+static CODES: [u64; 256] = {
+    let mut codes = [0; 256];
+    let mut place = 0;
+    while place < 257 {
+        let symbol = CANONICAL.symbols[place];
+        let length = LENGTHS[symbol as usize] as usize;
+        if symbol != EOS {
+            let first = (CANONICAL.first_code[length] >> (32 - length)) as u64;
+            codes[symbol as usize] = (length as u64) << 32 | (first + place as u64 - CANONICAL.first_place[length] as u64);
+        }
+        place += 1;
+    }
+    codes
+};
+
+/// What the next [`PEEK`] bits hold. `symbols` is 0 when the first code is longer than that.
+#[derive(Clone, Copy)]
+struct Peek {
+    text: [u8; 2],
+    symbols: u8,
+    bits: u8,
+}
+
+static PEEKS: [Peek; 1 << PEEK] = {
+    let mut table = [Peek { text: [0; 2], symbols: 0, bits: 0 }; 1 << PEEK];
+    let mut window = 0;
+    while window < table.len() {
+        let bits = (window as u32) << (32 - PEEK);
+        let (first, used) = canonical_symbol(bits);
+        if used <= PEEK {
+            let (second, more) = canonical_symbol(bits << used);
+            table[window] = if used + more <= PEEK {
+                Peek { text: [first as u8, second as u8], symbols: 2, bits: (used + more) as u8 }
+            } else {
+                Peek { text: [first as u8, 0], symbols: 1, bits: used as u8 }
+            };
+        }
+        window += 1;
+    }
+    table
+};
+
+/// Symbol and code length at the left end of 32 bits.
+const fn canonical_symbol(bits: u32) -> (u16, u32) {
+    let mut length = SHORTEST;
+    while length < LONGEST && bits >= CANONICAL.first_code[length + 1] {
+        length += 1;
+    }
+    let offset = (bits - CANONICAL.first_code[length]) >> (32 - length);
+    (CANONICAL.symbols[CANONICAL.first_place[length] as usize + offset as usize], length as u32)
+}
+
+/// Appends the decoded text and says how long it is. At most `cap` bytes are appended; on an error nothing is.
+pub fn decode(input: &[u8], out: &mut Vec<u8>, cap: usize) -> Result<usize, HuffmanError> {
+    let start = out.len();
+    // No code is shorter than five bits; two more because a look-up always writes two symbols.
+    out.resize(start + input.len() * 8 / SHORTEST + 2, 0);
+    let result = decode_into(input, &mut out[start..]);
+    let result = match result {
+        Ok(length) if length > cap => Err(HuffmanError::TooLarge),
+        other => other,
+    };
+    out.truncate(start + result.unwrap_or(0));
+    result
+}
+
+fn decode_into(input: &[u8], text: &mut [u8]) -> Result<usize, HuffmanError> {
+    let mut window = 0u64; // the bits to be decoded next, at the left end
+    let mut held = 0u32; // how many of them come from the input
+    let mut rest = input;
+    let mut length = 0;
+    loop {
+        if held < 32 {
+            if let Some((four, after)) = rest.split_first_chunk::<4>() {
+                window |= u64::from(u32::from_be_bytes(*four)) << (32 - held);
+                held += 32;
+                rest = after;
+            } else {
+                while let Some((&byte, after)) = rest.split_first() {
+                    window |= u64::from(byte) << (56 - held);
+                    held += 8;
+                    rest = after;
+                }
+                if held < 32 {
+                    return decode_tail(window, held, text, length);
+                }
+            }
+        }
+        let peek = PEEKS[(window >> (64 - PEEK)) as usize];
+        if peek.symbols != 0 {
+            text[length] = peek.text[0];
+            text[length + 1] = peek.text[1];
+            length += peek.symbols as usize;
+            window <<= peek.bits;
+            held -= u32::from(peek.bits);
+            continue;
+        }
+        let (symbol, bits) = canonical_symbol((window >> 32) as u32);
+        if symbol == EOS {
+            return Err(HuffmanError::Malformed);
+        }
+        text[length] = symbol as u8;
+        length += 1;
+        window <<= bits;
+        held -= bits;
+    }
+}
+
+/// The last bits, fewer than 32. Beyond them the window is taken to be full of ones, so that right padding reads as the beginning of EOS.
+fn decode_tail(mut window: u64, mut held: u32, text: &mut [u8], mut length: usize) -> Result<usize, HuffmanError> {
+    window |= u64::MAX >> held;
+    loop {
+        if held < 8 && window == u64::MAX {
+            return Ok(length);
+        }
+        let (symbol, bits) = canonical_symbol((window >> 32) as u32);
+        if bits > held || symbol == EOS {
+            return Err(HuffmanError::Malformed);
+        }
+        text[length] = symbol as u8;
+        length += 1;
+        window = window << bits | ((1 << bits) - 1);
+        held -= bits;
+    }
+}
+
+/// Bytes that [`encode`] will append for a text.
+pub fn encoded_len(text: &[u8]) -> usize {
+    let bits: usize = text.iter().map(|&byte| LENGTHS[byte as usize] as usize).sum();
+    bits.div_ceil(8)
+}
+
+/// Appends the code of a text, padded with the beginning of EOS.
+pub fn encode(text: &[u8], out: &mut Vec<u8>) {
+    let mut window = 0u64; // the low `held` bits wait to be written
+    let mut held = 0u32;
+    for &byte in text {
+        let code = CODES[byte as usize];
+        let bits = (code >> 32) as u32;
+        window = window << bits | (code & 0xffff_ffff);
+        held += bits;
+        if held >= 32 {
+            held -= 32;
+            out.extend_from_slice(&((window >> held) as u32).to_be_bytes());
+        }
+    }
+    while held >= 8 {
+        held -= 8;
+        out.push((window >> held) as u8);
+    }
+    if held > 0 {
+        out.push((window << (8 - held)) as u8 | 0xff >> held);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(text, &mut out);
+        assert_eq!(out.len(), encoded_len(text));
+        out
+    }
+
+    fn decoded(input: &[u8]) -> Result<Vec<u8>, HuffmanError> {
+        let mut out = b"before".to_vec();
+        let length = decode(input, &mut out, usize::MAX)?;
+        assert_eq!(out.len(), 6 + length);
+        Ok(out.split_off(6))
+    }
+
+    #[test]
+    fn strings_of_rfc_7541_appendix_c_encode_and_decode() {
+        let examples: [(&[u8], &[u8]); 4] = [
+            (b"www.example.com", &[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff]),
+            (b"no-cache", &[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf]),
+            (b"custom-value", &[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xb8, 0xe8, 0xb4, 0xbf]),
+            (b"302", &[0x64, 0x02]),
+        ];
+        for (text, wire) in examples {
+            assert_eq!(encoded(text), wire);
+            assert_eq!(decoded(wire).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn every_byte_comes_back_alone_and_in_company() {
+        for byte in 0..=255 {
+            for text in [&[byte][..], &[b'a', byte], &[byte; 3], &[b'0', b'0', b'0', byte, b'a', b'a', b'a', b'a', b'a']] {
+                assert_eq!(decoded(&encoded(text)).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn codes_at_the_ends_of_the_space_are_those_of_appendix_b() {
+        assert_eq!(CODES[b'0' as usize], 5 << 32);
+        assert_eq!(CODES[22], 30 << 32 | 0x3fff_fffe);
+        assert_eq!(CODES[b'\\' as usize], 19 << 32 | 0x7fff0);
+        assert_eq!(CODES[249], 28 << 32 | 0xfff_fffe);
+    }
+
+    #[test]
+    fn eos_is_refused_wherever_it_stands() {
+        assert_eq!(decoded(&[0xff; 4]), Err(HuffmanError::Malformed));
+        assert_eq!(decoded(&[0xff; 32]), Err(HuffmanError::Malformed));
+        assert_eq!(decoded(&[0x1f, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00]), Err(HuffmanError::Malformed));
+    }
+
+    #[test]
+    fn padding_must_be_shorter_than_a_byte_and_all_ones() {
+        assert_eq!(decoded(&[0x1f]).unwrap(), b"a");
+        assert_eq!(decoded(&[0x18]), Err(HuffmanError::Malformed));
+        assert_eq!(decoded(&[0x1e]), Err(HuffmanError::Malformed));
+        assert_eq!(decoded(&[0x1f, 0xff]), Err(HuffmanError::Malformed));
+        assert_eq!(decoded(&[0xff]), Err(HuffmanError::Malformed));
+        assert_eq!(decoded(&[]).unwrap(), b"");
+    }
+
+    #[test]
+    fn text_beyond_the_cap_is_refused_and_leaves_nothing() {
+        let wire = encoded(b"www.example.com");
+        let mut out = b"before".to_vec();
+        assert_eq!(decode(&wire, &mut out, 14), Err(HuffmanError::TooLarge));
+        assert_eq!(out, b"before");
+        assert_eq!(decode(&wire, &mut out, 15), Ok(15));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(decoded(&encoded(&text)).unwrap(), text);
+        }
+
+        #[test]
+        fn text_of_ordinary_fields_comes_back(text in "[a-zA-Z0-9/:;=,. %_-]{0,200}") {
+            prop_assert_eq!(decoded(&encoded(text.as_bytes())).unwrap(), text.as_bytes());
+        }
+
+        #[test]
+        fn what_decodes_encodes_to_the_same_bytes(wire in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(text) = decoded(&wire) {
+                prop_assert_eq!(encoded(&text), wire);
+            }
+        }
+    }
+}
