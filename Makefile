@@ -1,0 +1,89 @@
+# The one door: the same commands for people and for CI. Every target says what it does and does nothing twice.
+#
+#   make run      install, build, start a demo backend and the edge, send requests through it, stay up until Ctrl-C
+#   make test     all tests                       make check    types, style, import table, clippy, licences
+#   make native   only the addon                  make bench    cost beside nghttpx, and decide() by itself
+#   make docs     generated pages                 make clean    forget what was built
+#
+# CARGO_TARGET_DIR moves cargo's files out of the tree; PROFILE is release (fat LTO, slow to build) or ci (the same code, built in a third
+# of the time, with overflow checks and debug assertions).
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench docs clean
+
+PROFILE ?= release
+TEST_PROFILE ?= ci
+LYCHGATE_CACHE ?= $(HOME)/.cache/lychgate
+export LYCHGATE_CACHE
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(HOME)/.cargo/bin
+
+arch := $(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+addon := native/lychgate.linux-$(arch)-gnu.node
+installed := node_modules/.lychgate-installed
+rust := $(shell find native/core native/binding -name '*.rs' 2>/dev/null) $(wildcard native/*/Cargo.toml) native/Cargo.toml native/Cargo.lock
+cargo := cd native && cargo
+say = @printf '\033[1m== %s\033[0m\n'
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+$(installed): package.json package-lock.json
+	$(say) 'npm ci: what package-lock.json names'
+	@command -v npm >/dev/null || { echo 'make: needs npm: sudo apt-get install -y npm' >&2; exit 1; }
+	@npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+$(addon): $(rust) native/build.mjs native/require.sh | $(installed)
+	$(say) 'addon: $(PROFILE) build (BoringSSL too, the first time)'
+	@native/require.sh
+	@node native/build.mjs --profile $(PROFILE)
+	@touch $@
+
+native: $(addon)
+
+certs:
+	@certs/make.sh
+
+run: $(installed) $(addon) certs
+	$(say) 'lychgate'
+	@exec node docs/demo/run.ts
+
+check: check-ts check-rust
+
+check-ts: $(installed)
+	$(say) 'types, style, import table'
+	@npm run --silent check
+
+check-rust: $(installed)
+	$(say) 'rustfmt, clippy'
+	@native/require.sh
+	@$(cargo) fmt --all --check
+	@$(cargo) clippy --workspace --all-targets --locked --profile $(TEST_PROFILE) -- -D warnings
+
+test: test-rust test-ts
+
+test-ts: $(installed) $(addon) certs
+	$(say) 'TypeScript tests'
+	@mkdir -p .tap
+	@{ tap run --reporter=tap 2>&1; echo "exit $$?"; } | tee .tap/last.tap | node test/support/tally.mjs --follow
+	@node test/support/tally.mjs .tap/last.tap
+
+test-rust: $(installed)
+	$(say) 'Rust tests'
+	@native/require.sh
+	@mkdir -p .tap
+	@{ ($(cargo) test --workspace --locked --profile $(TEST_PROFILE)) 2>&1; echo "exit $$?"; } | tee .tap/last.cargo
+	@node test/support/tally.mjs .tap/last.cargo
+
+bench: $(installed) $(addon) certs
+	$(say) 'bench: the edge beside nghttpx, alternating'
+	@node bench/run.ts $(BENCH)
+
+docs: $(installed)
+	$(say) 'generated pages'
+	@npm run --silent docs
+
+clean:
+	rm -rf dist .tap coverage native/target native/*.node node_modules certs/*.pem certs/*.key
