@@ -5,3 +5,5 @@
 
 pub mod base;
 pub mod http;
+pub mod quic;
+pub mod record;

@@ -1,0 +1,122 @@
+//! A slab whose keys notice reuse: an index names a place, a generation names who lives there.
+
+/// Names one inhabitant of a [`Slab`]; a key of somebody who left finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Place in the slab.
+    pub index: u32,
+    /// How often the place was taken.
+    pub generation: u32,
+}
+
+impl Key {
+    /// Key as one number, for tokens.
+    pub fn pack(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The reverse of [`Key::pack`].
+    pub fn unpack(packed: u64) -> Key {
+        Key { index: packed as u32, generation: (packed >> 32) as u32 }
+    }
+}
+
+struct Place<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+/// Values at stable places, reused last-left-first-taken so that warm memory stays warm.
+pub struct Slab<T> {
+    places: Vec<Place<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Slab { places: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts a value made from its own key.
+    pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, value: None });
+            (self.places.len() - 1) as u32
+        });
+        let place = &mut self.places[index as usize];
+        let key = Key { index, generation: place.generation };
+        place.value = Some(make(key));
+        key
+    }
+
+    /// The value a key names, if it still lives there.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        match self.places.get(key.index as usize) {
+            Some(place) if place.generation == key.generation => place.value.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// As [`Slab::get`], to change.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.places.get_mut(key.index as usize) {
+            Some(place) if place.generation == key.generation => place.value.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Takes a value out; its key finds nothing from now on.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let place = self.places.get_mut(key.index as usize).filter(|place| place.generation == key.generation)?;
+        let value = place.value.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(key.index);
+        Some(value)
+    }
+
+    /// Keys of all values, in order of place.
+    pub fn keys(&self) -> Vec<Key> {
+        let alive = |(index, place): (usize, &Place<T>)| {
+            place.value.as_ref().map(|_| Key { index: index as u32, generation: place.generation })
+        };
+        self.places.iter().enumerate().filter_map(alive).collect()
+    }
+
+    /// All values with their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.places.iter().enumerate().filter_map(|(index, place)| {
+            place.value.as_ref().map(|value| (Key { index: index as u32, generation: place.generation }, value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_somebody_who_left_finds_nothing() {
+        let mut slab = Slab::default();
+        let first = slab.insert_with(|_| "first");
+        assert_eq!(slab.remove(first), Some("first"));
+        let second = slab.insert_with(|_| "second");
+        assert_eq!(second.index, first.index);
+        assert_eq!(slab.get(first), None);
+        assert_eq!(slab.get(second), Some(&"second"));
+        assert_eq!(slab.remove(first), None);
+        assert_eq!(slab.len(), 1);
+        assert_eq!(Key::unpack(second.pack()), second);
+    }
+}

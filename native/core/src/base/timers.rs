@@ -1,0 +1,170 @@
+//! The one timer structure of a reactor: a heap of deadlines that is corrected lazily, over one timerfd.
+//!
+//! Deadlines of QUIC connections and exchanges move later with nearly every packet. Moving later therefore costs nothing: the owner's entry stays where it is, and
+//! when it comes due the owner is asked for its real deadline and entered again. Only a deadline earlier than the owner's entry pushes a new one. The
+//! timerfd is set by the same rule, so most turns make no system call for time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Instant;
+
+/// Nanoseconds since the reactor's clock began.
+pub type Nanos = u64;
+
+/// No deadline.
+pub const NEVER: Nanos = u64::MAX;
+
+/// Monotonic time as one number; the only clock of a reactor.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        // One second back, so that zero is always past and subtracting a little from `now` cannot wrap.
+        let now = Instant::now();
+        Clock { origin: now.checked_sub(std::time::Duration::from_secs(1)).unwrap_or(now) }
+    }
+}
+
+impl Clock {
+    /// Now.
+    pub fn now(&self) -> Nanos {
+        self.origin.elapsed().as_nanos() as Nanos
+    }
+
+    /// An instant as a number.
+    pub fn nanos(&self, instant: Instant) -> Nanos {
+        instant.saturating_duration_since(self.origin).as_nanos() as Nanos
+    }
+
+    /// A number as an instant.
+    pub fn instant(&self, nanos: Nanos) -> Instant {
+        self.origin + std::time::Duration::from_nanos(nanos)
+    }
+}
+
+/// An owner's place in the heap: when its earliest entry comes due.
+#[derive(Clone, Copy, Debug)]
+pub struct Armed(Nanos);
+
+impl Default for Armed {
+    fn default() -> Self {
+        Armed(NEVER)
+    }
+}
+
+/// Entries closer than this are not told apart: fewer heap entries and timerfd calls for deadlines that creep earlier.
+const SLACK: Nanos = 100_000;
+
+/// The heap and its timerfd.
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Nanos, u64)>>,
+    fd: OwnedFd,
+    set_for: Nanos,
+}
+
+impl Timers {
+    /// An empty heap with a new timerfd.
+    pub fn new() -> io::Result<Timers> {
+        // SAFETY: plain system call; the descriptor is checked and owned at once.
+        let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `fd` is a fresh descriptor that nobody else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Timers { heap: BinaryHeap::new(), fd, set_for: NEVER })
+    }
+
+    /// Descriptor that becomes readable when the earliest entry comes due.
+    pub fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Sees to it that `owner` is asked at `deadline` or earlier.
+    pub fn arm(&mut self, armed: &mut Armed, deadline: Nanos, owner: u64) {
+        if deadline == NEVER || deadline.saturating_add(SLACK) >= armed.0 && armed.0 != NEVER {
+            return;
+        }
+        armed.0 = deadline;
+        self.heap.push(Reverse((deadline, owner)));
+    }
+
+    /// The next owner whose entry is due, with the entry's time, which [`Timers::is_current`] checks.
+    pub fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, u64)> {
+        match self.heap.peek() {
+            Some(Reverse((due, _))) if *due <= now => self.heap.pop().map(|Reverse(entry)| entry),
+            _ => None,
+        }
+    }
+
+    /// Whether an entry that came due is the owner's current one (earlier entries supersede later ones); if so it is taken off.
+    pub fn is_current(armed: &mut Armed, due: Nanos) -> bool {
+        let is_current = armed.0 == due;
+        if is_current {
+            armed.0 = NEVER;
+        }
+        is_current
+    }
+
+    /// Sets the timerfd for the earliest entry if it is not set for that time or an earlier one.
+    pub fn set(&mut self, now: Nanos) {
+        let Some(Reverse((due, _))) = self.heap.peek() else { return };
+        if self.set_for <= *due && self.set_for > now {
+            return;
+        }
+        self.set_for = *due;
+        let wait = due.saturating_sub(now).max(1);
+        let spec = libc::itimerspec {
+            it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: libc::timespec { tv_sec: (wait / 1_000_000_000) as i64, tv_nsec: (wait % 1_000_000_000) as i64 },
+        };
+        // SAFETY: valid descriptor and pointer; setting also clears a pending expiry, so the fd need not be read.
+        unsafe { libc::timerfd_settime(self.fd(), 0, &spec, std::ptr::null_mut()) };
+    }
+
+    /// Quiets the timerfd after it fired.
+    pub fn acknowledge(&mut self) {
+        let mut count = 0u64;
+        // SAFETY: reads eight bytes into a u64.
+        unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
+        self.set_for = NEVER;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_moves_later_adds_no_entry() {
+        let mut timers = Timers::new().unwrap();
+        let mut armed = Armed::default();
+        timers.arm(&mut armed, 10_000_000, 7);
+        timers.arm(&mut armed, 20_000_000, 7);
+        assert_eq!(timers.heap.len(), 1);
+        assert_eq!(timers.pop_due(9_999_999), None);
+        let (due, owner) = timers.pop_due(10_000_000).unwrap();
+        assert_eq!(owner, 7);
+        assert!(Timers::is_current(&mut armed, due));
+    }
+
+    #[test]
+    fn an_earlier_deadline_supersedes_the_later_entry() {
+        let mut timers = Timers::new().unwrap();
+        let mut armed = Armed::default();
+        timers.arm(&mut armed, 20_000_000, 7);
+        timers.arm(&mut armed, 10_000_000, 7);
+        let (due, _) = timers.pop_due(30_000_000).unwrap();
+        assert!(Timers::is_current(&mut armed, due));
+        timers.arm(&mut armed, 40_000_000, 7);
+        let (stale, _) = timers.pop_due(30_000_000).unwrap();
+        assert_eq!(stale, 20_000_000);
+        assert!(!Timers::is_current(&mut armed, stale));
+        assert_eq!(timers.pop_due(50_000_000), Some((40_000_000, 7)));
+    }
+}

@@ -1,0 +1,9 @@
+//! The QUIC side of a reactor: sockets, connection IDs, and connections over quiche.
+
+pub mod address;
+pub mod cid;
+
+pub mod receive;
+pub mod send;
+pub mod socket;
+pub mod steer;

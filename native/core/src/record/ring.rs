@@ -1,0 +1,218 @@
+//! The region of memory that a shard's reactor and lane share, and its two rings.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+
+/// Bytes before the first ring; holds the four cursors.
+pub const CONTROL_BYTES: usize = 4096;
+/// Capacity of the ring towards the lane.
+pub const LANE_BYTES: usize = 1 << 20;
+/// Capacity of the ring towards the reactor.
+pub const REACTOR_BYTES: usize = 1 << 18;
+/// Size of the whole region.
+pub const REGION_BYTES: usize = CONTROL_BYTES + LANE_BYTES + REACTOR_BYTES;
+
+const LANE_TAIL: usize = 0;
+const LANE_HEAD: usize = 16;
+const REACTOR_TAIL: usize = 32;
+const REACTOR_HEAD: usize = 48;
+
+/// Kind of the filler at a ring's end.
+pub const WRAP: u32 = 0;
+
+/// The region. Reactor and lane use it in turns in one thread; atomics only keep the compiler honest.
+pub struct Ring {
+    base: NonNull<u8>,
+}
+
+fn layout() -> Layout {
+    Layout::from_size_align(REGION_BYTES, 4096).expect("a constant layout")
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        // SAFETY: the layout has a size.
+        let base = unsafe { alloc_zeroed(layout()) };
+        Ring { base: NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout())) }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: allocated with the same layout.
+        unsafe { dealloc(self.base.as_ptr(), layout()) };
+    }
+}
+
+impl Ring {
+    /// Start of the region, for the lane's `ArrayBuffer`.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    fn cursor(&self, word: usize) -> &AtomicU32 {
+        // SAFETY: inside the control block, aligned.
+        unsafe { &*self.base.as_ptr().cast::<AtomicU32>().add(word) }
+    }
+
+    /// Whether the lane has records to read.
+    pub fn has_for_lane(&self) -> bool {
+        self.cursor(LANE_TAIL).load(Relaxed) != self.cursor(LANE_HEAD).load(Acquire)
+    }
+
+    /// Forgets everything in both rings: a successor's lane starts clean.
+    pub fn reset(&mut self) {
+        for word in [LANE_TAIL, LANE_HEAD, REACTOR_TAIL, REACTOR_HEAD] {
+            self.cursor(word).store(0, Release);
+        }
+    }
+
+    /// Room for a record of `size` bytes towards the lane, or none now. The record is seen after [`Ring::publish`].
+    pub fn reserve(&mut self, size: usize) -> Option<&mut [u8]> {
+        debug_assert!(size % 8 == 0);
+        let mut tail = self.cursor(LANE_TAIL).load(Relaxed);
+        let head = self.cursor(LANE_HEAD).load(Acquire);
+        let place = tail as usize & (LANE_BYTES - 1);
+        let to_end = LANE_BYTES - place;
+        let wrapped = if size > to_end { to_end } else { 0 };
+        if tail.wrapping_sub(head) as usize + wrapped + size > LANE_BYTES {
+            return None;
+        }
+        if wrapped > 0 {
+            let filler = self.lane_bytes(place, 8);
+            filler[0..4].copy_from_slice(&(wrapped as u32).to_le_bytes());
+            filler[4..8].copy_from_slice(&WRAP.to_le_bytes());
+            tail = tail.wrapping_add(wrapped as u32);
+            self.cursor(LANE_TAIL).store(tail, Release);
+        }
+        Some(self.lane_bytes(tail as usize & (LANE_BYTES - 1), size))
+    }
+
+    /// Makes the reserved record visible.
+    pub fn publish(&mut self, size: usize) {
+        let tail = self.cursor(LANE_TAIL);
+        tail.store(tail.load(Relaxed).wrapping_add(size as u32), Release);
+    }
+
+    fn lane_bytes(&mut self, place: usize, size: usize) -> &mut [u8] {
+        debug_assert!(place + size <= LANE_BYTES);
+        // SAFETY: inside the region; the lane does not run while the reactor writes.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(CONTROL_BYTES + place), size) }
+    }
+
+    /// The next decision of the lane: the record's bytes, valid until the lane runs again. A record that does not fit the ring ends the
+    /// reading: the lane is broken and its cursor is brought up.
+    pub fn next_decision(&mut self) -> Option<&[u8]> {
+        loop {
+            let tail = self.cursor(REACTOR_TAIL).load(Acquire);
+            let head = self.cursor(REACTOR_HEAD).load(Relaxed);
+            let filled = tail.wrapping_sub(head) as usize;
+            if filled == 0 {
+                return None;
+            }
+            let place = head as usize & (REACTOR_BYTES - 1);
+            // SAFETY: inside the region; the lane does not run while the reactor reads.
+            let start = unsafe { self.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES + place) };
+            let word = |at: usize| unsafe { start.cast::<u32>().add(at).read() };
+            let (size, kind) = (word(0) as usize, word(1));
+            if size < 8 || size % 8 != 0 || size > filled || place + size > REACTOR_BYTES {
+                self.cursor(REACTOR_HEAD).store(tail, Release);
+                return None;
+            }
+            self.cursor(REACTOR_HEAD).store(head.wrapping_add(size as u32), Release);
+            if kind != WRAP {
+                // SAFETY: checked above to lie inside the ring.
+                return Some(unsafe { std::slice::from_raw_parts(start, size) });
+            }
+        }
+    }
+
+    /// Writes a record as a lane would, for a lane in Rust. False when the ring is full.
+    pub fn decide(&mut self, record: &[u8]) -> bool {
+        debug_assert!(record.len() % 8 == 0);
+        let tail = self.cursor(REACTOR_TAIL).load(Relaxed);
+        let head = self.cursor(REACTOR_HEAD).load(Acquire);
+        let place = tail as usize & (REACTOR_BYTES - 1);
+        let to_end = REACTOR_BYTES - place;
+        let wrapped = if record.len() > to_end { to_end } else { 0 };
+        if tail.wrapping_sub(head) as usize + wrapped + record.len() > REACTOR_BYTES {
+            return false;
+        }
+        // SAFETY: inside the region, checked above.
+        unsafe {
+            let ring = self.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES);
+            if wrapped > 0 {
+                ring.add(place).cast::<u32>().write(wrapped as u32);
+                ring.add(place + 4).cast::<u32>().write(WRAP);
+            }
+            let at = (place + wrapped) & (REACTOR_BYTES - 1);
+            std::ptr::copy_nonoverlapping(record.as_ptr(), ring.add(at), record.len());
+        }
+        self.cursor(REACTOR_TAIL).store(tail.wrapping_add((wrapped + record.len()) as u32), Release);
+        true
+    }
+
+    /// Takes the next record towards the lane, for a lane in Rust.
+    pub fn next_for_lane(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let tail = self.cursor(LANE_TAIL).load(Acquire);
+            let head = self.cursor(LANE_HEAD).load(Relaxed);
+            if tail == head {
+                return None;
+            }
+            let place = head as usize & (LANE_BYTES - 1);
+            let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at * 4..at * 4 + 4].try_into().expect("four bytes"));
+            let (size, kind) = {
+                let head = self.lane_bytes(place, 8);
+                (word(head, 0) as usize, word(head, 1))
+            };
+            let record = (kind != WRAP).then(|| self.lane_bytes(place, size).to_vec());
+            self.cursor(LANE_HEAD).store(head.wrapping_add(size as u32), Release);
+            if record.is_some() {
+                return record;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_towards_the_lane_wrap_whole_and_in_order() {
+        let mut ring = Ring::default();
+        let mut read = 0u32;
+        for written in 0..5_000u32 {
+            let size = 8 * (2 + written as usize % 300);
+            while ring.reserve(size).is_none() {
+                let record = ring.next_for_lane().expect("a full ring has records");
+                assert_eq!(u32::from_le_bytes(record[8..12].try_into().unwrap()), read);
+                read += 1;
+            }
+            let bytes = ring.reserve(size).unwrap();
+            bytes[0..4].copy_from_slice(&(size as u32).to_le_bytes());
+            bytes[4..8].copy_from_slice(&9u32.to_le_bytes());
+            bytes[8..12].copy_from_slice(&written.to_le_bytes());
+            ring.publish(size);
+        }
+        while ring.next_for_lane().is_some() {
+            read += 1;
+        }
+        assert_eq!(read, 5_000);
+    }
+
+    #[test]
+    fn a_lane_that_writes_nonsense_loses_its_decisions_and_nothing_else() {
+        let mut ring = Ring::default();
+        let mut record = [0u8; 16];
+        record[0..4].copy_from_slice(&4096u32.to_le_bytes());
+        record[4..8].copy_from_slice(&16u32.to_le_bytes());
+        assert!(ring.decide(&record));
+        assert!(ring.next_decision().is_none());
+        record[0..4].copy_from_slice(&16u32.to_le_bytes());
+        assert!(ring.decide(&record));
+        assert_eq!(ring.next_decision().map(<[u8]>::len), Some(16));
+    }
+}
