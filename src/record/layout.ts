@@ -1,0 +1,72 @@
+/**
+ * The numbers of `docs/design/records.md`: where the rings lie in a shard's memory and where each value lies in its record. Nothing but
+ * constants, so that a change of layout is a change of this file, of `native/core/src/record` and of that page, and of nothing else.
+ */
+
+/** u32 word of the memory: bytes ever written towards the lane. */
+export const LANE_TAIL_WORD = 0;
+/** u32 word: bytes ever read by the lane. */
+export const LANE_HEAD_WORD = 16;
+/** u32 word: bytes ever written towards the reactor. */
+export const REACTOR_TAIL_WORD = 32;
+/** u32 word: bytes ever read by the reactor. */
+export const REACTOR_HEAD_WORD = 48;
+
+/** Where the ring towards the lane begins, and its size; sizes are powers of two. */
+export const LANE_RING_BYTE = 4096;
+export const LANE_RING_BYTES = 1 << 20;
+/** Where the ring towards the reactor begins, and its size. */
+export const REACTOR_RING_BYTE = LANE_RING_BYTE + LANE_RING_BYTES;
+export const REACTOR_RING_BYTES = 1 << 18;
+/** Bytes of the whole region. */
+export const MEMORY_BYTES = REACTOR_RING_BYTE + REACTOR_RING_BYTES;
+
+/** Kinds of records, word 1. */
+export const KIND_WRAP = 0;
+export const KIND_HEAD = 1;
+export const KIND_ATTEMPT_FAILED = 2;
+export const KIND_COMPLETION = 3;
+export const KIND_FORWARD = 16;
+export const KIND_RESPOND = 17;
+export const KIND_RESET = 18;
+
+/** Stands for "no route", "no slot", "no plan". */
+export const NONE = 0xffff_ffff;
+
+/** First words of the parts of variable length. */
+export const HEAD_LENGTHS_WORD = 20;
+export const ATTEMPT_FAILED_TEXT_WORD = 14;
+export const COMPLETION_TEXT_WORD = 34;
+export const RESPOND_LENGTHS_WORD = 10;
+
+export const FORWARD_BYTES = 56;
+export const RESET_BYTES = 24;
+
+/** Flags of Head, word 5. */
+export const HEAD_HAS_BODY = 1;
+export const HEAD_LENGTH_KNOWN = 2;
+export const HEAD_EARLY_DATA = 4;
+export const HEAD_REOFFERED = 8;
+export const HEAD_IDEMPOTENT = 16;
+export const HEAD_PEER_VALIDATED = 32;
+
+/** Flags of AttemptFailed, word 8. */
+export const FAILED_UNSENT = 1;
+export const FAILED_IDEMPOTENT = 2;
+export const FAILED_REPLAYABLE = 4;
+
+/** Flags of Completion, word 9. */
+export const COMPLETED_COMMITTED = 1;
+export const COMPLETED_BY_CLIENT = 2;
+export const COMPLETED_BY_BACKEND = 4;
+export const COMPLETED_FROM_EDGE = 8;
+export const COMPLETED_SESSION_REUSED = 16;
+
+/** Flags of Forward, word 7. */
+export const FORWARD_KEEP_REQUEST_ID = 1;
+export const FORWARD_TELL_FAILURES = 2;
+
+/** The least multiple of 8 that is not less than `bytes`; records are padded to it. */
+export function padded(bytes: number): number {
+  return (bytes + 7) & ~7;
+}
