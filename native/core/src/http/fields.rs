@@ -176,6 +176,14 @@ impl Fields {
         self.list.push(Entry { start, name_len: name.len() as u16, value_len: value.len() as u16, known });
     }
 
+    /// Adds a field whose name and value lie side by side in `text`, the first `name_len` bytes being the name.
+    #[inline]
+    pub fn push_joined(&mut self, known: Known, text: &[u8], name_len: usize) {
+        let start = self.text.len();
+        self.text.extend_from_slice(text);
+        self.finish_known(known, start, name_len);
+    }
+
     /// The field at a place, which must exist.
     pub fn at(&self, place: usize) -> Field<'_> {
         let e = self.list[place];
@@ -206,9 +214,15 @@ impl Fields {
 
     /// Makes a field of the text appended since `start`, the first `name_len` bytes being its name.
     pub fn finish(&mut self, start: usize, name_len: usize) {
+        let known = Known::of(&self.text[start..start + name_len]);
+        self.finish_known(known, start, name_len);
+    }
+
+    /// As [`Fields::finish`], for a name that has been recognised already.
+    #[inline]
+    pub fn finish_known(&mut self, known: Known, start: usize, name_len: usize) {
         let value_len = self.text.len() - start - name_len;
         debug_assert!(name_len <= u16::MAX as usize && value_len <= u16::MAX as usize);
-        let known = Known::of(&self.text[start..start + name_len]);
         self.list.push(Entry { start: start as u32, name_len: name_len as u16, value_len: value_len as u16, known });
     }
 

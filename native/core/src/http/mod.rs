@@ -3,4 +3,6 @@
 pub mod fields;
 pub mod huffman;
 pub mod integer;
+pub mod qpack;
+pub mod section;
 pub mod static_table;

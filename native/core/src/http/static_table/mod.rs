@@ -9,7 +9,7 @@ mod qpack_rows;
 pub use hpack_rows::HPACK;
 pub use qpack_rows::QPACK;
 
-use super::fields::Known;
+use super::fields::{Fields, Known};
 
 /// One field of a static table.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,12 @@ impl StaticField {
     #[inline]
     pub fn name(&self) -> &'static [u8] {
         &self.text[..self.name_len as usize]
+    }
+
+    /// Adds it to a list.
+    #[inline]
+    pub fn push_to(&self, fields: &mut Fields) {
+        fields.push_joined(self.known, self.text, self.name_len as usize);
     }
 
     /// Value, often empty.
@@ -177,14 +183,14 @@ mod tests {
         each_row_is_found(&QPACK);
     }
 
-    fn collisions<const N: usize>(table: &StaticTable<N>) -> usize {
-        let at_home = |row: &StaticField| table.rows[table.slots[slot_of(row.text, row.name_len as usize)] as usize].name() == row.name();
-        table.rows.iter().filter(|row| !at_home(row)).count()
+    fn strangers<const N: usize>(table: &StaticTable<N>) -> usize {
+        let homeless = |slot: usize, row: &StaticField| slot_of(row.text, row.name_len as usize) != slot;
+        (0..SLOTS).filter(|&slot| table.slots[slot] != EMPTY && homeless(slot, &table.rows[table.slots[slot] as usize])).count()
     }
 
     #[test]
-    fn at_most_one_name_is_not_where_its_hash_says() {
-        assert!(collisions(&HPACK) + collisions(&QPACK) <= 1);
+    fn nearly_every_name_is_where_its_hash_says() {
+        assert!(strangers(&HPACK) + strangers(&QPACK) <= 1);
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! What HPACK and QPACK share: the limits on a field section, the ways in which one can be wrong, and string literals.
+
+use super::fields::Fields;
+use super::{huffman, integer};
+
+/// Names and values longer than this do not fit into [`Fields`].
+const MAX_STRING: usize = u16::MAX as usize;
+
+/// Texts shorter than this are sent as they are: Huffman saves them a few bytes at most and costs about a nanosecond a byte, while copying costs
+/// next to nothing.
+const HUFFMAN_FROM: usize = 64;
+
+/// How much a decoder takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldLimits {
+    /// Greatest size of a section in bytes: name + value + 32 a field (RFC 9114 §4.2.2).
+    pub max_size: usize,
+    /// Greatest number of fields, pseudo-header fields counted.
+    pub max_count: usize,
+}
+
+impl FieldLimits {
+    /// Bytes of name and value that the next field may have.
+    #[inline]
+    pub(super) fn room(&self, fields: &Fields) -> Result<usize, DecodeError> {
+        if fields.len() >= self.max_count {
+            return Err(DecodeError::TooLarge);
+        }
+        self.max_size.checked_sub(fields.section_size() + 32).ok_or(DecodeError::TooLarge)
+    }
+}
+
+/// Why a field section was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The bytes are not a field section: a connection error (QPACK_DECOMPRESSION_FAILED, COMPRESSION_ERROR).
+    Malformed,
+    /// The section is well formed as far as it was read and greater than the limits; the fields before the limit have been taken.
+    TooLarge,
+}
+
+/// Reads a string literal whose length has a prefix of `prefix_bits` with the Huffman flag in the bit above, and appends its text to `out`. Says how long
+/// the text is. Text longer than `cap` is too large; on an error `out` is as before and `at` means nothing.
+pub(super) fn read_string(bytes: &[u8], at: &mut usize, prefix_bits: u32, out: &mut Vec<u8>, cap: usize) -> Result<usize, DecodeError> {
+    let cap = cap.min(MAX_STRING);
+    let first = *bytes.get(*at).ok_or(DecodeError::Malformed)?;
+    let length = integer::read_prefixed(bytes, at, prefix_bits).ok_or(DecodeError::Malformed)?;
+    if length > (bytes.len() - *at) as u64 {
+        return Err(DecodeError::Malformed);
+    }
+    let raw = &bytes[*at..*at + length as usize];
+    *at += raw.len();
+    if first >> prefix_bits & 1 == 0 {
+        if raw.len() > cap {
+            return Err(DecodeError::TooLarge);
+        }
+        out.extend_from_slice(raw);
+        return Ok(raw.len());
+    }
+    huffman::decode(raw, out, cap).map_err(|error| match error {
+        huffman::HuffmanError::Malformed => DecodeError::Malformed,
+        huffman::HuffmanError::TooLarge => DecodeError::TooLarge,
+    })
+}
+
+/// Appends a string literal. `flags` are the bits above the Huffman flag; the flag is set where the code is worth it.
+#[inline]
+pub(super) fn write_string(text: &[u8], flags: u8, prefix_bits: u32, out: &mut Vec<u8>) {
+    if text.len() >= HUFFMAN_FROM {
+        let length = huffman::encoded_len(text);
+        if length < text.len() {
+            integer::write_prefixed(out, flags | 1 << prefix_bits, prefix_bits, length as u64);
+            huffman::encode(text, out);
+            return;
+        }
+    }
+    integer::write_prefixed(out, flags, prefix_bits, text.len() as u64);
+    out.extend_from_slice(text);
+}
