@@ -1,0 +1,68 @@
+/**
+ * The way in: a file, the environment and flags become a configuration, and on request a snapshot. Mistakes of every kind (YAML, keys, agreement
+ * between keys, files pointed at) are collected and come back as one list.
+ */
+
+import { dirname, resolve } from 'node:path';
+import { applyOverrides, type Outside } from './override.ts';
+import { prepareSnapshot } from './prepare.ts';
+import { hasErrors, type KeyPath, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
+import type { Config } from './schema/config.ts';
+import type { Snapshot } from './snapshot.ts';
+import { readSource } from './source.ts';
+import { validate } from './validate.ts';
+
+/** A configuration where there is no error; warnings may stand beside it. */
+export interface LoadedConfig {
+  readonly config?: Config;
+  readonly problems: readonly Problem[];
+  /** Folder relative paths start from, absolute. */
+  readonly baseDir: string;
+  /** Where keys stand. */
+  readonly locate: Locate;
+}
+
+/** A configuration and its snapshot where there is no error. */
+export interface LoadedSnapshot {
+  readonly config?: Config;
+  readonly snapshot?: Snapshot;
+  readonly problems: readonly Problem[];
+}
+
+/** Reads a configuration and checks its keys one by one. Never rejects for a mistake in it. */
+export async function loadConfig(file: string, outside: Outside = {}): Promise<LoadedConfig> {
+  const { config, problems, baseDir, locate } = await readAll(file, outside);
+  return config === undefined || hasErrors(problems) ? { problems, baseDir, locate } : { config, problems, baseDir, locate };
+}
+
+/**
+ * Reads a configuration and prepares its snapshot. Where keys are wrong the rest is checked all the same, so that the list of problems is
+ * complete. Never rejects for a mistake in it.
+ */
+export async function loadSnapshot(file: string, outside: Outside = {}): Promise<LoadedSnapshot> {
+  const { config, problems, baseDir, locate, isMended } = await readAll(file, outside);
+  if (config === undefined) return { problems };
+  const prepared = await prepareSnapshot(config, baseDir, locate);
+  if (!hasErrors(problems)) {
+    const all = sortProblems([...problems, ...prepared.problems]);
+    return prepared.snapshot === undefined ? { problems: all } : { config, snapshot: prepared.snapshot, problems: all };
+  }
+  // Of a mended configuration only errors about what the author wrote are worth telling.
+  const further = prepared.problems.filter(({ severity, path }) => severity === 'error' && !isMended(path));
+  return { problems: sortProblems([...problems, ...further]) };
+}
+
+interface ReadAll extends LoadedConfig {
+  readonly isMended: (path: KeyPath) => boolean;
+}
+
+async function readAll(file: string, outside: Outside): Promise<ReadAll> {
+  const baseDir = dirname(resolve(file));
+  const { source, problems } = await readSource(file);
+  if (source === undefined) return { problems, baseDir, locate: () => ({ source: file }), isMended: () => false };
+  const { value, locate, complaints } = applyOverrides(source.value, outside, source.locate);
+  const validated = validate(value);
+  const found = sortProblems(placeComplaints([...complaints, ...validated.complaints], locate));
+  const rest = { problems: found, baseDir, locate, isMended: validated.isMended };
+  return validated.config === undefined ? rest : { config: validated.config, ...rest };
+}

@@ -1,0 +1,95 @@
+/**
+ * A mistake in the configuration, and how it is told: where it stands, which key, what was found, what was expected. Mistakes are values and
+ * are collected, so that one run lists all of them.
+ */
+
+/** Steps from the root of a configuration to a key: names in mappings, places in lists. */
+export type KeyPath = readonly (string | number)[];
+
+/** An error refuses the configuration; a warning is told and the configuration is used. */
+export type Severity = 'error' | 'warning';
+
+/** Where a mistake stands. `line` and `column` count from 1 and are absent outside the file (environment, flags, unreadable files). */
+export interface Place {
+  /** File as given on the command line, or `environment` or `command line`. */
+  readonly source: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+/** One mistake. */
+export interface Problem {
+  readonly severity: Severity;
+  readonly place: Place;
+  /** Steps to the key, empty for the document as a whole. */
+  readonly path: KeyPath;
+  /** What is wrong, without the path, in one line. */
+  readonly message: string;
+  /** The value found, as short text; absent when there is none or it is secret. */
+  readonly value?: string;
+  /** What was expected instead. */
+  readonly expected?: string;
+}
+
+/** What a check says before anyone knows where the key stands. */
+export interface Complaint {
+  readonly severity?: Severity;
+  readonly path: KeyPath;
+  /** Point at the key rather than at its value. */
+  readonly isAboutKey?: boolean;
+  readonly message: string;
+  readonly value?: string;
+  readonly expected?: string;
+}
+
+/** Finds where a key stands. */
+export type Locate = (path: KeyPath, isAboutKey: boolean) => Place;
+
+/** Gives complaints their places. */
+export function placeComplaints(complaints: readonly Complaint[], locate: Locate): Problem[] {
+  return complaints.map(({ isAboutKey = false, severity = 'error', ...rest }) => ({
+    ...rest,
+    severity,
+    place: locate(rest.path, isAboutKey),
+  }));
+}
+
+/** True when a configuration with these problems must not be used. */
+export function hasErrors(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === 'error');
+}
+
+/** `listeners[0].quic.idle_timeout`; names that are no plain words are quoted: `upstreams["my web"]`. */
+export function formatPath(path: KeyPath): string {
+  let text = '';
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`;
+    else if (!/^[\w-]+$/.test(step)) text += `[${JSON.stringify(step)}]`;
+    else text += text === '' ? step : `.${step}`;
+  }
+  return text;
+}
+
+/** One line: `edge.yaml:7:14: error: listeners[0].name: is missing; expected a name, such as public`. */
+export function formatProblem(problem: Problem): string {
+  const { place, path, value, expected } = problem;
+  const where = place.line === undefined ? place.source : `${place.source}:${place.line}:${place.column ?? 1}`;
+  const key = path.length === 0 ? '' : `${formatPath(path)}: `;
+  const found = value === undefined ? '' : `${value} `;
+  const wanted = expected === undefined ? '' : `; expected ${expected}`;
+  return `${where}: ${problem.severity}: ${key}${found}${problem.message}${wanted}`;
+}
+
+/** In the order a reader meets them: file first, by line and column, errors and warnings alike. */
+export function sortProblems(problems: readonly Problem[]): Problem[] {
+  const rank = (problem: Problem): number => (problem.place.line ?? 0) * 1e6 + (problem.place.column ?? 0);
+  return problems.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** A value as short text for a message: JSON, cut at 60 characters; mappings and lists only by their kind. */
+export function showValue(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (value !== null && typeof value === 'object') return 'a mapping';
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}

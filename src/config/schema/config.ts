@@ -1,0 +1,43 @@
+/** The whole configuration: its sections in the order in which they are read and documented. */
+
+import { z } from 'zod';
+import { admin } from './admin.ts';
+import { withFacts } from './facts.ts';
+import { listener } from './listener.ts';
+import { log } from './log.ts';
+import { drain, limits, shards } from './process.ts';
+import { route } from './route.ts';
+import { NAME_RULE } from './rules.ts';
+import { upstream } from './upstream.ts';
+import { list, mapping } from './values.ts';
+
+const version = withFacts(z.literal(1).describe('Version of the format.'), {
+  kind: 'integer',
+  expected: 'version: 1',
+  range: '1',
+  example: 1,
+  isRequired: true,
+  isSecret: false,
+  write: Number,
+});
+
+/** Names of upstreams obey the rule of all names. */
+const upstreamName = z.string().refine((name) => NAME_RULE.normalise(name) !== undefined);
+
+export const configSchema = mapping('The configuration of one edge.', {
+  version,
+  listeners: list('Where clients come in.', listener),
+  upstreams: z
+    .record(upstreamName, upstream)
+    .refine((groups) => Object.keys(groups).length > 0)
+    .describe('Groups of backends, by name.'),
+  routes: list('Which requests go where. Their order does not matter.', route),
+  shards,
+  limits,
+  admin,
+  log,
+  drain,
+});
+
+/** A configuration that was read: keys as in the file, durations in milliseconds, sizes in bytes, every default filled in. */
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,82 @@
+/** `listeners`: where clients come in, with which certificates, and what one connection may use. */
+
+import type { z } from 'zod';
+import { ADDRESS_RULE, CERTIFICATE_NAME_RULE, FILE_RULE, NAME_RULE } from './rules.ts';
+import { choice, duration, flag, integer, list, mapping, section, size, text } from './values.ts';
+
+const certificate = mapping('A certificate chain with its key. The first of a listener also answers clients that name no host.', {
+  names: list(
+    'Names this chain answers for; each must be covered by the leaf certificate.',
+    text(CERTIFICATE_NAME_RULE, { prose: 'Host name, wildcard of one label, or IP address.', example: 'localhost' }),
+  ),
+  chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: '../certs/dev.pem' }),
+  key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: '../certs/dev.key', isSecret: true }),
+});
+
+const quic = section('QUIC transport of one connection (RFC 9000).', {
+  idle_timeout: duration({
+    min: '1s',
+    max: '1h',
+    fallback: '30s',
+    prose: 'A connection on which nothing was heard for so long is dropped.',
+  }),
+  handshake_timeout: duration({ min: '1s', max: '5m', fallback: '10s', prose: 'A connection whose handshake takes longer is dropped.' }),
+  congestion: choice(['cubic', 'bbr'], { fallback: 'cubic', prose: 'Congestion control of what is sent to clients.' }),
+  max_streams: integer({ min: 1, max: 100_000, fallback: 128, prose: 'Requests a client may have open at once on one connection.' }),
+  stream_window: size({
+    min: '1KiB',
+    max: '64MiB',
+    fallback: '64KiB',
+    prose: 'Bytes of a request body held for a backend that does not take them yet, a stream.',
+  }),
+  connection_window: size({
+    min: '16KiB',
+    max: '1GiB',
+    fallback: '1MiB',
+    prose: 'The same for all streams of a connection together: what one client can make the edge hold.',
+  }),
+  max_udp_payload: integer({
+    min: 1200,
+    max: 65_527,
+    fallback: 1350,
+    prose: 'Bytes of the largest datagram sent. 1,350 passes nearly every network; more needs a path known to carry it.',
+  }),
+  gso: flag({ fallback: true, prose: 'Hand many datagrams to the kernel at once (UDP_SEGMENT) where it can.' }),
+  gro: flag({ fallback: true, prose: 'Take many datagrams from the kernel at once (UDP_GRO) where it can.' }),
+  pacing: flag({ fallback: true, prose: 'Spread what is sent over the round trip instead of sending it in bursts.' }),
+  receive_buffer: size({ min: '64KiB', max: '1GiB', fallback: '4MiB', prose: 'Receive buffer of each socket; the kernel may grant less.' }),
+  send_buffer: size({ min: '64KiB', max: '1GiB', fallback: '4MiB', prose: 'Send buffer of each socket; the kernel may grant less.' }),
+});
+
+const http = section('HTTP/3 of one exchange (RFC 9114).', {
+  max_head: size({
+    min: '1KiB',
+    max: '60KiB',
+    fallback: '16KiB',
+    prose: 'Size of a request head, each field counted as name, value and 32 bytes (RFC 9114 §4.2.2). Larger heads get 431.',
+  }),
+  max_fields: integer({ min: 1, max: 1000, fallback: 100, prose: 'Fields of a request head. More get 431.' }),
+  response_buffer: size({
+    min: '4KiB',
+    max: '64MiB',
+    fallback: '64KiB',
+    prose: 'Bytes of a response body held for a slow client, a stream. When they are full the backend is no longer read.',
+  }),
+});
+
+export const listener = mapping('An address on which HTTP/3 is served.', {
+  name: text(NAME_RULE, { prose: 'Name in logs and metrics, unique.', example: 'public' }),
+  address: text(ADDRESS_RULE, { prose: 'IP address and UDP port; port 0 takes a free one.', example: '127.0.0.1:8443' }),
+  certificates: list("Certificates; the client's server name chooses.", certificate),
+  max_connections: integer({
+    min: 1,
+    max: 10_000_000,
+    fallback: 100_000,
+    prose: 'Connections open at once, a shard. Further ones are refused.',
+  }),
+  quic,
+  http,
+});
+
+export type Listener = z.output<typeof listener>;
+export type Certificate = z.output<typeof certificate>;

@@ -1,0 +1,27 @@
+/** Sections about the process as a whole: `shards`, `limits`, `drain`. */
+
+import { duration, integer, integerOrAuto, section } from './values.ts';
+
+export const shards = section('Worker threads that carry the traffic.', {
+  count: integerOrAuto({ min: 1, max: 256, fallback: 'auto', prose: 'How many; `auto` is one for each core the process may use.' }),
+  stall_timeout: duration({
+    min: '100ms',
+    max: '5m',
+    fallback: '5s',
+    prose: 'A shard whose rules take longer for one turn has its worker replaced.',
+  }),
+});
+
+export const limits = section('Caps on what the process holds.', {
+  max_exchanges: integer({ min: 1, max: 1_048_576, fallback: 65_536, prose: 'Exchanges open at once, a shard. Further ones get 503.' }),
+});
+
+export const drain = section('The end of a process after SIGTERM or SIGINT.', {
+  timeout: duration({ min: '0', max: '24h', fallback: '30s', prose: 'How long open exchanges may go on.' }),
+  delay: duration({
+    min: '0',
+    max: '1h',
+    fallback: '0',
+    prose: 'Pause between readiness turning false and GOAWAY, so that load balancers notice first.',
+  }),
+});

@@ -1,0 +1,142 @@
+/** What the text keys take: names, addresses, hosts, paths, URLs. Each rule returns the normal form, in which equal things are equal text. */
+
+import { isIP, isIPv6 } from 'node:net';
+import { domainToASCII } from 'node:url';
+import type { TextRule } from './values.ts';
+
+/** A name that appears in logs and as a metric label. */
+export const NAME_RULE: TextRule = {
+  expected: 'a name of up to 64 letters, digits, dots, dashes and underscores that begins with a letter or digit',
+  range: 'name',
+  normalise: (given) => (/^[A-Za-z0-9][\w.-]{0,63}$/.test(given) ? given : undefined),
+};
+
+/** An address to listen on. */
+export const ADDRESS_RULE: TextRule = {
+  expected: 'an IP address and a port, such as 127.0.0.1:8443 or [::]:8443',
+  range: 'ip:port',
+  normalise: normaliseAddress,
+};
+
+/** An address to listen on, or `off`; the normal form of `off` is empty. */
+export const ADDRESS_OR_OFF_RULE: TextRule = {
+  expected: 'off, or an IP address and a port, such as 127.0.0.1:9901',
+  range: 'ip:port, `off`',
+  normalise: (given) => (given === 'off' || given === '' ? '' : normaliseAddress(given)),
+};
+
+/** Path of a file, relative to the configuration's folder. */
+export const FILE_RULE: TextRule = {
+  expected: 'the path of a file, relative to the folder of this file',
+  range: 'path',
+  normalise: (given) => (given === '' || given.includes('\0') ? undefined : given),
+};
+
+/** A bearer token. RFC 6750 §2.1 gives the characters; the length keeps guessing hopeless. */
+export const TOKEN_RULE: TextRule = {
+  expected: 'at least 16 characters of letters, digits and -._~+/=',
+  normalise: (given) => (/^[\w.~+/=-]{16,1024}$/.test(given) ? given : undefined),
+};
+
+/** A name a certificate answers for. */
+export const CERTIFICATE_NAME_RULE: TextRule = {
+  expected: 'a host name, a wildcard such as *.example.org, or an IP address',
+  range: 'host name, `*.` wildcard, IP',
+  normalise: (given) => (isIP(given) === 0 ? normaliseHost(given, true) : given.toLowerCase()),
+};
+
+/** A host name or address without port, for TLS. */
+export const SERVER_NAME_RULE: TextRule = {
+  expected: 'a host name without port',
+  range: 'host name',
+  normalise: (given) => (isIP(given) === 0 ? normaliseHost(given, false) : given.toLowerCase()),
+};
+
+/** Host of a route's match. */
+export const MATCH_HOST_RULE: TextRule = {
+  expected: '*, a host name without port, or a wildcard such as *.example.org',
+  range: '`*`, host name, `*.` wildcard',
+  normalise: normaliseMatchHost,
+};
+
+/** Path of a route's match: absolute, without query or fragment, in ASCII (RFC 3986 §3.3). */
+export const MATCH_PATH_RULE: TextRule = {
+  expected: 'a path that begins with / and has no query, fragment or unescaped character',
+  range: 'path',
+  normalise: (given) => (/^\/(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/.test(given) ? given : undefined),
+};
+
+/** Where a backend is. */
+export const BACKEND_URL_RULE: TextRule = {
+  expected: 'https://host, h2c://host or http://host, with a port if it is not 443 or 80, and without path',
+  range: 'URL',
+  normalise: (given) => {
+    const backend = parseBackendUrl(given);
+    if (backend === undefined) return undefined;
+    const { scheme, host, port } = backend;
+    return `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  },
+};
+
+/** The parts of a backend's URL; `host` without brackets. */
+export interface BackendUrl {
+  readonly scheme: 'h2c' | 'http' | 'https';
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Takes a backend's URL apart; undefined when it is none. */
+export function parseBackendUrl(given: string): BackendUrl | undefined {
+  const parts = /^(h2c|https?):\/\/(\[[^\]]+\]|[^/:?#@[\]\s]+)(?::(\d{1,5}))?\/?$/i.exec(given);
+  if (parts === null) return undefined;
+  const [, rawScheme = '', rawHost = '', rawPort] = parts;
+  const scheme = rawScheme.toLowerCase() as BackendUrl['scheme'];
+  const port = rawPort === undefined ? (scheme === 'https' ? 443 : 80) : Number(rawPort);
+  if (port < 1 || port > 65_535) return undefined;
+  const host = rawHost.startsWith('[') ? ipv6InBrackets(rawHost) : isIP(rawHost) === 4 ? rawHost : normaliseHost(rawHost, false);
+  return host === undefined ? undefined : { scheme, host, port };
+}
+
+/** `ip:port` taken apart; the normal form has IPv6 in brackets. Port 0 takes a free one. */
+export function splitAddress(address: string): { ip: string; port: number } | undefined {
+  const parts = /^(\[[^\]]+\]|[\d.]+):(\d{1,5})$/.exec(address);
+  if (parts === null) return undefined;
+  const [, rawIp = '', rawPort = ''] = parts;
+  const port = Number(rawPort);
+  const ip = rawIp.startsWith('[') ? ipv6InBrackets(rawIp) : isIP(rawIp) === 4 ? rawIp : undefined;
+  return ip === undefined || port > 65_535 ? undefined : { ip, port };
+}
+
+function normaliseAddress(given: string): string | undefined {
+  const address = splitAddress(given);
+  if (address === undefined) return undefined;
+  return `${isIPv6(address.ip) ? `[${address.ip}]` : address.ip}:${address.port}`;
+}
+
+function normaliseMatchHost(given: string): string | undefined {
+  if (given === '*') return given;
+  if (given.startsWith('[')) {
+    const ip = ipv6InBrackets(given);
+    return ip === undefined ? undefined : `[${ip}]`;
+  }
+  return isIP(given) === 4 ? given : normaliseHost(given, true);
+}
+
+/** The URL parser gives IPv6 addresses their canonical text (RFC 5952), so that two spellings of one address are equal. */
+function ipv6InBrackets(bracketed: string): string | undefined {
+  if (!isIPv6(bracketed.slice(1, -1)) || bracketed.includes('%')) return undefined;
+  return new URL(`http://${bracketed}/`).hostname.slice(1, -1);
+}
+
+/** Lower case, ASCII (RFC 5891), without the root's dot; undefined when it is no host name (RFC 1123 §2.1). */
+function normaliseHost(given: string, isWildcardAllowed: boolean): string | undefined {
+  const isWildcard = given.startsWith('*.');
+  if (isWildcard && !isWildcardAllowed) return undefined;
+  const plain = (isWildcard ? given.slice(2) : given).replace(/\.$/, '');
+  // Looked at before the conversion, which would silently read 1.2.3 as an address and drop other characters.
+  if (!/^[\p{L}\p{N}\p{M}_.-]+$/u.test(plain) || /^[\d.]+$/.test(plain)) return undefined;
+  const ascii = domainToASCII(plain);
+  if (ascii === '' || ascii.length > 253) return undefined;
+  const areLabelsValid = ascii.split('.').every((label) => /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/.test(label));
+  return areLabelsValid ? `${isWildcard ? '*.' : ''}${ascii}` : undefined;
+}

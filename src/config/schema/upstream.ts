@@ -1,0 +1,105 @@
+/** `upstreams`: named groups of backends, how one of them is picked, and how sessions to them are kept. */
+
+import type { z } from 'zod';
+import { BACKEND_URL_RULE, FILE_RULE, SERVER_NAME_RULE } from './rules.ts';
+import { choice, duration, flag, integer, list, mapping, section, size, text } from './values.ts';
+
+const backend = mapping('One member of the upstream.', {
+  url: text(BACKEND_URL_RULE, {
+    prose: '`https://` is HTTP/2 over TLS with HTTP/1.1 as fallback (ALPN), `h2c://` HTTP/2 with prior knowledge, `http://` HTTP/1.1.',
+    example: 'h2c://127.0.0.1:9000',
+  }),
+  weight: integer({ min: 0, max: 10_000, fallback: 100, prose: 'Share of the traffic, relative to the other backends; 0 takes none.' }),
+  server_name: text(SERVER_NAME_RULE, {
+    prose: 'TLS server name, sent and verified instead of the host of the URL. Only for `https://`.',
+    absent: '',
+    example: 'web.example.org',
+  }),
+});
+
+const balance = section('How a backend is picked.', {
+  policy: choice(['round-robin', 'peak-ewma'], {
+    fallback: 'peak-ewma',
+    prose:
+      '`peak-ewma` takes the better of two drawn at random by recent latency and attempts in flight; `round-robin` goes in turn, by weight.',
+  }),
+  decay: duration({ min: '100ms', max: '10m', fallback: '10s', prose: 'Time constant with which `peak-ewma` forgets old latencies.' }),
+});
+
+const tls = section('TLS towards `https://` backends.', {
+  verify: flag({
+    fallback: true,
+    prose: 'Verify the certificate and its name. Without it anyone on the way can read and change everything.',
+  }),
+  ca: text(FILE_RULE, { prose: "PEM file of the authorities to trust instead of the system's.", absent: '', example: '../certs/ca.pem' }),
+});
+
+const pool = section('Sessions to each backend, kept by every shard.', {
+  max_sessions: integer({
+    min: 1,
+    max: 10_000,
+    fallback: 8,
+    prose: 'Sessions to one backend, a shard. A new one is opened only when the open ones are full.',
+  }),
+  max_streams: integer({
+    min: 1,
+    max: 100_000,
+    fallback: 128,
+    prose: 'Exchanges at once on one HTTP/2 session, whatever the backend allows.',
+  }),
+  idle_timeout: duration({ min: '1s', max: '24h', fallback: '60s', prose: 'A session without exchanges is closed after this time.' }),
+  max_age: duration({
+    min: '1s',
+    max: '720h',
+    fallback: '1h',
+    none: 0,
+    prose: 'A session takes no new exchanges after this time, give or take some jitter, so that load spreads over new backends.',
+  }),
+  ping_interval: duration({
+    min: '1s',
+    max: '1h',
+    fallback: '15s',
+    none: 0,
+    prose: 'An HTTP/2 session that is silent for so long is asked whether it lives.',
+  }),
+  ping_timeout: duration({
+    min: '100ms',
+    max: '5m',
+    fallback: '5s',
+    prose: 'A session that does not answer the question in time is closed.',
+  }),
+  stream_window: size({
+    min: '16KiB',
+    max: '64MiB',
+    fallback: '64KiB',
+    prose: 'Bytes of a response body a backend may send ahead of the client, an exchange.',
+  }),
+  session_window: size({ min: '64KiB', max: '1GiB', fallback: '1MiB', prose: 'The same for all exchanges of a session together.' }),
+  max_head: size({
+    min: '1KiB',
+    max: '60KiB',
+    fallback: '32KiB',
+    prose: 'Size of a response head, counted as for requests. Larger heads are a failure of the backend.',
+  }),
+  max_fields: integer({ min: 1, max: 1000, fallback: 200, prose: 'Fields of a response head.' }),
+});
+
+const resolve = section('Name resolution.', {
+  interval: duration({
+    min: '1s',
+    max: '24h',
+    fallback: '10s',
+    prose: 'How often names of backends are resolved again. Addresses are not resolved.',
+  }),
+});
+
+export const upstream = mapping('A named group of backends that answer alike.', {
+  backends: list('Members of the group.', backend),
+  balance,
+  tls,
+  pool,
+  resolve,
+});
+
+export type Upstream = z.output<typeof upstream>;
+export type Backend = z.output<typeof backend>;

@@ -1,0 +1,137 @@
+/**
+ * Holds a value against the schema and says everything that is wrong in words of the configuration. Where there are mistakes, the value is mended
+ * (bad keys dropped, bad values replaced by their default or example), so that checks across keys can still run and all mistakes are
+ * listed at once; a mended configuration is never used for anything else.
+ */
+
+import type { z } from 'zod';
+import { type Complaint, formatPath, type KeyPath, showValue } from './problem.ts';
+import { type Config, configSchema } from './schema/config.ts';
+import { childOf, entryOf, factsOf, isRequired, itemOf, shapeOf } from './schema/facts.ts';
+import { NAME_RULE } from './schema/rules.ts';
+import { suggest } from './suggest.ts';
+
+/** What came of a value. */
+export interface Validated {
+  /** As configured where there are no complaints, else as mended; absent when it cannot be mended. */
+  readonly config?: Config;
+  readonly complaints: readonly Complaint[];
+  /** True for keys at or below which something was mended: further complaints about them would only confuse. */
+  readonly isMended: (path: KeyPath) => boolean;
+}
+
+/** Mending one fault can show another below it; depth of the schema bounds the rounds. */
+const MAX_ROUNDS = 12;
+
+/** Checks a value against the schema. */
+export function validate(value: unknown): Validated {
+  const first = configSchema.safeParse(value);
+  if (first.success) return { config: first.data, complaints: [], isMended: () => false };
+
+  const complaints = first.error.issues.flatMap((issue) => complaintsOf(issue, value));
+  const mended = new Set<string>();
+  const isMended = (path: KeyPath): boolean => path.some((_, depth) => mended.has(formatPath(path.slice(0, depth + 1))));
+  const copy = structuredClone(value);
+  let issues: readonly z.core.$ZodIssue[] = first.error.issues;
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    for (const issue of issues) mend(copy, issue, mended);
+    const again = configSchema.safeParse(copy);
+    if (again.success) return { config: again.data, complaints, isMended };
+    issues = again.error.issues;
+  }
+  return { complaints, isMended };
+}
+
+function complaintsOf(issue: z.core.$ZodIssue, root: unknown): Complaint[] {
+  const path = stepsOf(issue);
+  const schema = schemaAt(path);
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key, schema));
+  if (issue.code === 'invalid_key')
+    return [{ path, isAboutKey: true, message: 'is not acceptable as a name', expected: NAME_RULE.expected }];
+  const expected = expectationOf(schema);
+  if (!hasValue(root, path)) return [{ path, message: 'is missing', expected }];
+  const found = valueAt(root, path);
+  const isSecret = schema !== undefined && factsOf(schema)?.isSecret === true;
+  const message = found === null ? 'is empty' : messageOf(issue, found, schema);
+  return [{ path, message, expected, ...(isSecret || found === null ? {} : { value: showValue(found) }) }];
+}
+
+function messageOf(issue: z.core.$ZodIssue, found: unknown, schema: z.core.$ZodType | undefined): string {
+  const facts = schema === undefined ? undefined : factsOf(schema);
+  if (facts === undefined) return isEmptyContainer(found) ? 'has no entry' : 'is not acceptable';
+  if (issue.code === 'custom' && issue.message !== 'Invalid input') return issue.message;
+  if (issue.code === 'too_small' || issue.code === 'too_big') return 'lies outside the range';
+  return 'is not acceptable';
+}
+
+function unknownKey(path: KeyPath, key: string, schema: z.core.$ZodType | undefined): Complaint {
+  const known = Object.keys((schema === undefined ? undefined : shapeOf(schema)) ?? {});
+  const near = suggest(key, known);
+  const message = near === undefined ? 'is not a key here' : `is not a key here; did you mean ${near}?`;
+  const complaint = { path: [...path, key], isAboutKey: true, message };
+  return near === undefined ? { ...complaint, expected: `one of ${known.join(', ')}` } : complaint;
+}
+
+/** End of the sentence "expected …" for scalars and containers. */
+function expectationOf(schema: z.core.$ZodType | undefined): string {
+  if (schema === undefined) return 'something else';
+  const facts = factsOf(schema);
+  if (facts !== undefined) return facts.expected;
+  if (itemOf(schema) !== undefined) return 'a list with at least one entry';
+  if (entryOf(schema) !== undefined) return 'a mapping of names with at least one entry';
+  return `a mapping with the keys ${Object.keys(shapeOf(schema) ?? {}).join(', ')}`;
+}
+
+/** Makes the value at fault acceptable, the smallest change first. */
+function mend(root: unknown, issue: z.core.$ZodIssue, mended: Set<string>): void {
+  const path = stepsOf(issue);
+  if (issue.code === 'unrecognized_keys') {
+    const container = valueAt(root, path) as Record<string, unknown>;
+    for (const key of issue.keys) delete container[key];
+    return;
+  }
+  const parent = valueAt(root, path.slice(0, -1)) as Record<string | number, unknown> | undefined;
+  const step = path.at(-1);
+  if (parent === undefined || step === undefined) return;
+  mended.add(formatPath(path));
+  const schema = schemaAt(path);
+  if (issue.code === 'invalid_key' || schema === undefined) delete parent[step];
+  else if (typeof step === 'string' && !isRequired(schema) && factsOf(schema)?.isRequired !== true) delete parent[step];
+  else parent[step] = exampleOf(schema);
+}
+
+/** Something that fits, or that the next round can make fit. */
+function exampleOf(schema: z.core.$ZodType): unknown {
+  const facts = factsOf(schema);
+  if (facts !== undefined) return facts.example ?? facts.fallback;
+  if (itemOf(schema) !== undefined) return [exampleOf(itemOf(schema) as z.core.$ZodType)];
+  const entry = entryOf(schema);
+  return entry === undefined ? {} : { web: exampleOf(entry) };
+}
+
+function schemaAt(path: KeyPath): z.core.$ZodType | undefined {
+  let schema: z.core.$ZodType | undefined = configSchema;
+  for (const step of path) schema = schema === undefined ? undefined : childOf(schema, step);
+  return schema;
+}
+
+function stepsOf(issue: z.core.$ZodIssue): KeyPath {
+  return issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+}
+
+function valueAt(root: unknown, path: KeyPath): unknown {
+  let at = root;
+  for (const step of path) {
+    if (at === null || typeof at !== 'object' || !Object.hasOwn(at, step)) return undefined;
+    at = (at as Record<string | number, unknown>)[step];
+  }
+  return at;
+}
+
+function hasValue(root: unknown, path: KeyPath): boolean {
+  return path.length === 0 || valueAt(root, path) !== undefined;
+}
+
+function isEmptyContainer(value: unknown): boolean {
+  return value !== null && typeof value === 'object' && Object.keys(value).length === 0;
+}
