@@ -1,0 +1,18 @@
+/** `/v1/connections?limit=N`: connections of clients, at most N from each shard. */
+import type { FastifyInstance } from 'fastify';
+import type { AdminParts } from './parts.ts';
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 10_000;
+
+const QUERY = {
+  type: 'object',
+  properties: { limit: { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT } },
+  additionalProperties: false,
+} as const;
+
+export function connectionRoutes(app: FastifyInstance, { connections }: Pick<AdminParts, 'connections'>): void {
+  app.get<{ Querystring: { limit: number } }>('/v1/connections', { schema: { querystring: QUERY } }, async (request) => {
+    return { limit: request.query.limit, shards: await connections(request.query.limit) };
+  });
+}

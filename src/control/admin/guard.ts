@@ -1,0 +1,66 @@
+/**
+ * Who may speak to the admin API. With a token every route but the two health checks asks for it. Without one the API is on loopback, where
+ * the danger is a browser on the same machine: a page whose name is re-bound to 127.0.0.1 still sends its own name in Host, so Host must name
+ * loopback; and no answer may be framed, sniffed or stored.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { isLoopback, parseAddress } from './address.ts';
+
+/** Routes an orchestrator asks without credentials; they tell nothing but one word. */
+const OPEN_PATHS = new Set(['/healthz', '/readyz']);
+
+export interface GuardOptions {
+  /** Empty for none. */
+  readonly token: string;
+  /** Whether the API listens on loopback. */
+  readonly isLoopback: boolean;
+}
+
+/** Puts the checks before every route, also before those that do not exist. */
+export function guard(app: FastifyInstance, options: GuardOptions): void {
+  const expected = options.token === '' ? undefined : digest(options.token);
+
+  app.addHook('onRequest', async (request, reply) => {
+    if (options.isLoopback && !namesLoopback(request.headers.host)) return refuse(reply, 421, 'host_not_allowed');
+    if (expected === undefined || OPEN_PATHS.has(pathOf(request))) return;
+    if (timingSafeEqual(digest(bearerOf(request)), expected)) return;
+    reply.header('www-authenticate', 'Bearer');
+    return refuse(reply, 401, 'token_required');
+  });
+
+  app.addHook('onSend', async (_request, reply) => {
+    reply.headers({
+      'cache-control': 'no-store',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+    });
+  });
+}
+
+/** Ends a request with a code and nothing else. */
+export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+  return reply.code(status).send({ error, status });
+}
+
+function namesLoopback(host: string | undefined): boolean {
+  if (host === undefined || host === '') return false;
+  // A forwarded port (ssh -L) is as good as our own; only the name counts.
+  const name = parseAddress(host)?.host ?? host.replace(/^\[|\]$/g, '');
+  return isLoopback(name);
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] as string;
+}
+
+function bearerOf(request: FastifyRequest): string {
+  return /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+}
+
+/** Digests have one length, which is what a comparison in constant time needs. */
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

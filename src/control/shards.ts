@@ -1,0 +1,156 @@
+/**
+ * The shards as one thing: started together, told together, watched by one timer. Reactors are made and destroyed by the edge; here are the
+ * workers that decide for them.
+ */
+import type { Snapshot } from '../config/snapshot.ts';
+import type { BindingAddon } from '../native/binding.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Fault, Publication } from '../shard-port.ts';
+import { RESTART_CAUSES } from './supervision/cause.ts';
+import { createPool } from './supervision/pool.ts';
+import { createSupervisor, type Supervisor, type SupervisorState } from './supervision/supervisor.ts';
+import { startWorker } from './supervision/worker.ts';
+
+export interface ShardsParts {
+  readonly addon: Pick<BindingAddon, 'reactorLaneBusyMs' | 'reactorExchanges'>;
+  readonly snapshot: Snapshot;
+  readonly backendTable: SharedArrayBuffer;
+  /** One table of counters a shard. */
+  readonly counters: readonly SharedArrayBuffer[];
+  readonly log: Logger;
+}
+
+export interface ShardsOptions {
+  readonly stallTimeoutMs: number;
+  /** Obey orders to hurt a worker; tests only. */
+  readonly areFaultsAllowed: boolean;
+  /** Another worker file and heap limit, for tests. */
+  readonly filename?: string;
+  readonly maxHeapMib?: number;
+}
+
+/** One shard as the admin API shows it. */
+export interface ShardStatus {
+  readonly shard: number;
+  readonly state: SupervisorState;
+  readonly threadId: number;
+  /** How long it has been in this state. */
+  readonly sinceMs: number;
+  readonly restarts: number;
+  readonly exchanges: number;
+}
+
+export interface Shards {
+  /** Resolves when every shard decides; rejects with the first failure. */
+  start(publication: Publication): Promise<void>;
+  /** Hands new endpoint sets to every lane and reactor; workers that start later get the latest. */
+  publish(publication: Publication): void;
+  drain(): void;
+  /** Asks every shard; shards without a worker are left out. */
+  ask<Row>(order: { kind: 'connections'; limit: number } | { kind: 'sessions' }): Promise<{ shard: number; rows: Row }[]>;
+  hurt(shard: number, fault: Fault, at: 'now' | 'decide'): boolean;
+  /** Exchanges open in all shards. */
+  exchanges(): number;
+  /** Deaths so far, a row for each shard and cause. */
+  restarts(): { shard: number; cause: string; count: number }[];
+  status(): ShardStatus[];
+  stop(): Promise<void>;
+}
+
+export function createShards(parts: ShardsParts, options: ShardsOptions): Shards {
+  const { addon, log } = parts;
+  const snapshot = withoutSecrets(parts.snapshot);
+  const shards = parts.counters.map((_, shard) => shard);
+  const deaths = shards.map(() => new Map<string, number>(RESTART_CAUSES.map((cause) => [cause, 0])));
+  const pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a spare worker died'));
+  let publication: Publication = { number: 0, addresses: [] };
+  let isDraining = false;
+  let watch: NodeJS.Timeout | undefined;
+
+  const supervisors: Supervisor[] = shards.map((shard) =>
+    createSupervisor({
+      shard,
+      hire: (onReady) => {
+        const { backendTable, counters } = parts;
+        const { areFaultsAllowed } = options;
+        return startWorker(
+          pool,
+          { shard, snapshot, publication, backendTable, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
+          onReady,
+        );
+      },
+      laneBusyMs: () => addon.reactorLaneBusyMs(shard),
+      onReady() {
+        // What was published while the worker started went past it.
+        supervisors[shard]?.tell({ kind: 'publish', publication });
+        if (isDraining) supervisors[shard]?.tell({ kind: 'drain' });
+      },
+      onDeath: (cause) => deaths[shard]?.set(cause, (deaths[shard].get(cause) ?? 0) + 1),
+      log,
+      nowMs: () => performance.now(),
+    }),
+  );
+
+  return {
+    async start(published) {
+      publication = published;
+      const started = supervisors.map((supervisor) => supervisor.start());
+      watch = watchEvery(options.stallTimeoutMs, () => {
+        for (const supervisor of supervisors) supervisor.watch(options.stallTimeoutMs);
+      });
+      await Promise.all(started);
+    },
+    publish(published) {
+      publication = published;
+      for (const supervisor of supervisors) supervisor.tell({ kind: 'publish', publication });
+    },
+    drain() {
+      isDraining = true;
+      for (const supervisor of supervisors) supervisor.tell({ kind: 'drain' });
+    },
+    async ask<Row>(order: Parameters<Shards['ask']>[0]) {
+      const answers = await Promise.allSettled(supervisors.map((supervisor) => supervisor.ask(order)));
+      return answers.flatMap((answer, shard) => (answer.status === 'fulfilled' ? [{ shard, rows: JSON.parse(answer.value) as Row }] : []));
+    },
+    hurt: (shard, fault, at) => supervisors[shard]?.tell({ kind: 'fault', fault, at }) ?? false,
+    exchanges: () => shards.reduce((sum, shard) => sum + addon.reactorExchanges(shard), 0),
+    restarts: () => deaths.flatMap((causes, shard) => [...causes].map(([cause, count]) => ({ shard, cause, count }))),
+    status: () =>
+      supervisors.map((supervisor, shard) => ({
+        shard,
+        ...supervisor.status(),
+        restarts: [...(deaths[shard]?.values() ?? [])].reduce((sum, count) => sum + count, 0),
+        exchanges: addon.reactorExchanges(shard),
+      })),
+    async stop() {
+      clearInterval(watch);
+      // A worker that does not obey within its stall timeout is ended by the pool.
+      const stopped = Promise.all(supervisors.map((supervisor) => supervisor.stop()));
+      const deadline = Promise.withResolvers<void>();
+      const timer = setTimeout(deadline.resolve, options.stallTimeoutMs);
+      await Promise.race([stopped, deadline.promise]);
+      clearTimeout(timer);
+      await pool.destroy();
+      await stopped;
+    },
+  };
+}
+
+/** Looks four times within a stall timeout. A round is left out when the main thread itself was late: the answers are still in its queue. */
+function watchEvery(stallTimeoutMs: number, look: () => void): NodeJS.Timeout {
+  const intervalMs = Math.min(Math.max(stallTimeoutMs / 4, 25), 1_000);
+  let dueMs = performance.now() + intervalMs;
+  return setInterval(() => {
+    const lateMs = performance.now() - dueMs;
+    dueMs = performance.now() + intervalMs;
+    if (lateMs < intervalMs) look();
+  }, intervalMs);
+}
+
+function withoutSecrets(snapshot: Snapshot): Snapshot {
+  return {
+    ...snapshot,
+    listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [] })),
+    admin: { ...snapshot.admin, token: '' },
+  };
+}

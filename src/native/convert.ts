@@ -1,0 +1,57 @@
+/**
+ * Named converters from the snapshot to what the addon takes. Nothing is decided here: every value has been checked and normalised before,
+ * and only its name and place change.
+ */
+import type { BackendSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
+import type { BindingBackend, BindingListener } from './binding.ts';
+
+/** A listener of the snapshot together with the socket one shard got for it. */
+export function toBindingListener(listener: ListenerSnapshot, fd: number): BindingListener {
+  return {
+    fd,
+    certificates: listener.certificates.map(({ names, chainPem, keyPem }) => ({ names: [...names], chainPem, keyPem })),
+    congestion: listener.congestion,
+    idleTimeoutMs: listener.idleTimeoutMs,
+    handshakeTimeoutMs: listener.handshakeTimeoutMs,
+    maxConnections: listener.maxConnections,
+    maxStreams: listener.maxStreams,
+    streamWindowBytes: listener.streamWindowBytes,
+    connectionWindowBytes: listener.connectionWindowBytes,
+    maxUdpPayloadBytes: listener.maxUdpPayloadBytes,
+    isGsoAllowed: listener.isGsoAllowed,
+    isGroAllowed: listener.isGroAllowed,
+    isPaced: listener.isPaced,
+    maxHeadBytes: listener.maxHeadBytes,
+    maxFields: listener.maxFields,
+    responseBufferBytes: listener.responseBufferBytes,
+  };
+}
+
+/** A backend with the socket addresses its name has just now; none while it is not resolved. */
+export function toBindingBackend(backend: BackendSnapshot, addresses: readonly string[]): BindingBackend {
+  return {
+    slot: backend.slot,
+    scheme: backend.scheme,
+    authority: authorityOf(backend),
+    addresses: [...addresses],
+    serverName: backend.serverName,
+    isVerified: backend.isVerified,
+    caPem: backend.caPem,
+    maxSessions: backend.maxSessions,
+    maxStreamsPerSession: backend.maxStreamsPerSession,
+    sessionIdleTimeoutMs: backend.sessionIdleTimeoutMs,
+    sessionMaxAgeMs: backend.sessionMaxAgeMs,
+    pingIntervalMs: backend.pingIntervalMs,
+    pingTimeoutMs: backend.pingTimeoutMs,
+    streamWindowBytes: backend.streamWindowBytes,
+    sessionWindowBytes: backend.sessionWindowBytes,
+    maxHeadBytes: backend.maxHeadBytes,
+    maxFields: backend.maxFields,
+  };
+}
+
+/** `host:port`, an IPv6 address in brackets (RFC 3986 §3.2.2). */
+export function authorityOf(backend: Pick<BackendSnapshot, 'host' | 'port'>): string {
+  const host = backend.host.includes(':') && !backend.host.startsWith('[') ? `[${backend.host}]` : backend.host;
+  return `${host}:${backend.port}`;
+}

@@ -1,0 +1,48 @@
+/**
+ * What the main thread and a shard say to each other over the shard's MessagePort: how a shard starts, the orders it gets, the reports it
+ * sends. Nothing here is per request; the most frequent message is a heartbeat.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Snapshot } from './config/snapshot.ts';
+
+/** Socket addresses of every backend, by slot; `number` grows with each publication of the process. */
+export interface Publication {
+  readonly number: number;
+  readonly addresses: readonly (readonly string[])[];
+}
+
+/** The task of a shard's worker. */
+export interface ShardStart {
+  readonly shard: number;
+  readonly port: MessagePort;
+  /** Without private keys and tokens: a lane has no use for them. */
+  readonly snapshot: Snapshot;
+  readonly publication: Publication;
+  /** Load of the backends, seen by all threads (`src/base/tables.ts`). */
+  readonly backendTable: SharedArrayBuffer;
+  /** Counters this shard writes and the main thread reads (`src/observe`). */
+  readonly counters: SharedArrayBuffer;
+  /** Obey `fault` orders; tests only. */
+  readonly areFaultsAllowed: boolean;
+}
+
+/** Ways in which a test may hurt a worker. */
+export type Fault = 'throw' | 'loop' | 'exit' | 'oom';
+
+/** From the main thread. `question` numbers come back in the answer. */
+export type ShardOrder =
+  | { readonly kind: 'publish'; readonly publication: Publication }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'connections'; readonly question: number; readonly limit: number }
+  | { readonly kind: 'sessions'; readonly question: number }
+  /** `decide` strikes inside the lane's next call, `now` while the order is read. */
+  | { readonly kind: 'fault'; readonly fault: Fault; readonly at: 'now' | 'decide' }
+  | { readonly kind: 'stop' };
+
+/** From the shard. */
+export type ShardReport =
+  | { readonly kind: 'ready'; readonly threadId: number }
+  | { readonly kind: 'pong' }
+  | { readonly kind: 'answer'; readonly question: number; readonly json: string }
+  | { readonly kind: 'refusal'; readonly question: number; readonly message: string };

@@ -1,0 +1,163 @@
+import { request } from 'node:http';
+import t, { type Test } from 'tap';
+import type { AdminParts, EdgeState } from '../../src/control/admin/parts.ts';
+import { createAdmin } from '../../src/control/admin/server.ts';
+import { createLog } from '../../src/observe/log.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly text: string;
+}
+
+/** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
+async function admin(t: Test, options: { token?: string; address?: string; state?: EdgeState } = {}, changes: Partial<AdminParts> = {}) {
+  const lines: string[] = [];
+  const log = createLog({ level: 'info', isText: false, stream: { write: (line) => void lines.push(line) } });
+  const parts: AdminParts = {
+    status: () => ({
+      state: options.state ?? 'serving',
+      version: '1',
+      pid: 1,
+      uptimeMs: 1,
+      generation: 'abc',
+      listeners: [],
+      adminAddress: '',
+      exchanges: 0,
+      shards: [],
+    }),
+    upstreams: () => [{ name: 'web', policy: 'peak-ewma', backends: [] }],
+    metrics: async () => ({ text: 'lychgate_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
+    connections: async (limit) => [{ shard: 0, rows: [limit] }],
+    sessions: async () => [],
+    config: () => ({ admin: { token: '[redacted]' } }),
+    log,
+    hurt: undefined,
+    ...changes,
+  };
+  const server = createAdmin(parts, { address: options.address ?? '127.0.0.1:0', token: options.token ?? '' });
+  const address = await server.start();
+  t.teardown(() => server.stop());
+  const [host, port] = [address.slice(0, address.lastIndexOf(':')), address.slice(address.lastIndexOf(':') + 1)];
+
+  const ask = (path: string, init: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const sent = request({ host, port, path, method: init.method ?? 'GET', headers: init.headers ?? {} }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+      });
+      sent.on('error', reject).end(init.body);
+    });
+  return { ask, log, lines };
+}
+
+const json = { 'content-type': 'application/json' };
+
+t.test('readiness is true only while the edge serves, liveness always', async (t) => {
+  for (const state of ['starting', 'serving', 'draining', 'stopping'] as const) {
+    const { ask } = await admin(t, { state });
+    t.equal((await ask('/readyz')).status, state === 'serving' ? 200 : 503, state);
+    t.equal((await ask('/healthz')).status, 200);
+  }
+});
+
+t.test('with a token every route but the health checks asks for it', async (t) => {
+  const { ask } = await admin(t, { token: 'open sesame'.replace(' ', '-') });
+  for (const path of ['/metrics', '/v1/status', '/v1/upstreams', '/v1/connections', '/v1/config', '/v1/log/level', '/nothing']) {
+    const answer = await ask(path);
+    t.equal(answer.status, 401, path);
+    t.equal(answer.headers['www-authenticate'], 'Bearer');
+  }
+  t.equal((await ask('/metrics', { headers: { authorization: 'Bearer open' } })).status, 401);
+  t.equal((await ask('/metrics', { headers: { authorization: 'Bearer open-sesame' } })).status, 200);
+  t.equal((await ask('/metrics', { headers: { authorization: 'bearer open-sesame' } })).status, 200);
+  t.equal((await ask('/healthz')).status, 200);
+  t.equal((await ask('/readyz')).status, 200);
+});
+
+t.test('an address others can reach is refused without a token', async (t) => {
+  const start = (address: string) => admin(t, { address });
+  for (const address of ['0.0.0.0:0', '[::]:0', '192.0.2.1:0'])
+    await t.rejects(start(address), { code: 'admin_failed', message: /needs a token/ });
+  await t.rejects(start('nonsense'), { code: 'admin_failed', message: /is not ip:port/ });
+});
+
+t.test('on loopback a Host that names something else is refused, against DNS rebinding', async (t) => {
+  const { ask } = await admin(t);
+  for (const host of ['evil.test', 'evil.test:9901', '127.0.0.1.evil.test']) {
+    t.equal((await ask('/v1/status', { headers: { host } })).status, 421, host);
+  }
+  for (const host of ['localhost', 'localhost:1', '127.0.0.1:9901', '[::1]:9901']) {
+    t.equal((await ask('/v1/status', { headers: { host } })).status, 200, host);
+  }
+});
+
+t.test('every answer forbids storing, sniffing and framing', async (t) => {
+  const { ask } = await admin(t);
+  for (const path of ['/healthz', '/nothing']) {
+    const { headers } = await ask(path);
+    t.match(headers, {
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': /frame-ancestors 'none'/,
+    });
+    t.equal(headers['x-powered-by'], undefined);
+  }
+});
+
+t.test('a failure inside gives a code and neither message nor stack', async (t) => {
+  const { ask, lines } = await admin(
+    t,
+    {},
+    {
+      upstreams: () => {
+        throw new Error('secret path /home');
+      },
+    },
+  );
+  const { status, text } = await ask('/v1/upstreams');
+  t.equal(status, 500);
+  t.same(JSON.parse(text), { error: 'internal', status: 500 });
+  t.match(lines.join(''), 'secret path', 'it is in the log');
+});
+
+t.test('the log level is shown and changed at run time, for every target', async (t) => {
+  const { ask, log } = await admin(t);
+  const early = log.target('early');
+  t.same(JSON.parse((await ask('/v1/log/level')).text), { level: 'info' });
+  t.equal((await ask('/v1/log/level', { method: 'PUT', headers: json, body: '{"level":"debug"}' })).status, 200);
+  t.equal(early.level, 'debug');
+  t.equal(log.target('late').level, 'debug');
+  t.equal((await ask('/v1/log/level', { method: 'PUT', headers: json, body: '{"level":"loud"}' })).status, 400);
+  t.equal((await ask('/v1/log/level', { method: 'PUT', headers: { 'content-type': 'text/plain' }, body: '{"level":"warn"}' })).status, 415);
+  t.equal((await ask('/v1/log/level', { method: 'PUT', headers: json, body: `{"level":"${'x'.repeat(5_000)}"}` })).status, 413);
+  t.equal(early.level, 'debug');
+});
+
+t.test('connections take a limit within bounds', async (t) => {
+  const { ask } = await admin(t);
+  t.match(JSON.parse((await ask('/v1/connections')).text), { limit: 100, shards: [{ shard: 0, rows: [100] }] });
+  t.match(JSON.parse((await ask('/v1/connections?limit=7')).text), { limit: 7 });
+  for (const query of ['limit=0', 'limit=10001', 'limit=x', 'other=1']) t.equal((await ask(`/v1/connections?${query}`)).status, 400, query);
+});
+
+t.test('metrics, configuration and upstreams are shown', async (t) => {
+  const { ask } = await admin(t);
+  const metrics = await ask('/metrics');
+  t.match(metrics.headers['content-type'], /^text\/plain; version=0\.0\.4/);
+  t.equal(metrics.text, 'lychgate_up 1\n');
+  t.same(JSON.parse((await ask('/v1/config')).text), { generation: 'abc', config: { admin: { token: '[redacted]' } } });
+  t.match(JSON.parse((await ask('/v1/upstreams')).text), { upstreams: [{ name: 'web' }], sessions: [] });
+});
+
+t.test('the route that hurts workers exists only where it was asked for', async (t) => {
+  const fault = { method: 'POST', headers: json, body: '{"fault":"throw","shard":1}' };
+  t.equal((await (await admin(t)).ask('/v1/test/fault', fault)).status, 404);
+  const orders: unknown[] = [];
+  const { ask } = await admin(t, {}, { hurt: (...order) => orders.push(order) > 0 });
+  t.equal((await ask('/v1/test/fault', fault)).status, 200);
+  t.same(orders, [[1, 'throw', 'now']]);
+});
