@@ -11,6 +11,12 @@ export const SHARD_FILE = fileURLToPath(new URL(import.meta.url.endsWith('.ts') 
 /** JavaScript heap of one shard, MiB. A lane keeps tables, not bodies; what outgrows this is a leak and ends the worker. */
 const MAX_HEAP_MIB = 512;
 
+/**
+ * Young generation of one shard, MiB. When a worker's heap is full Node ends the worker, provided that what survives one collection fits into the
+ * 16 MiB it lends for that; the default young generation is larger than the loan, and then the whole process would be aborted instead.
+ */
+const MAX_YOUNG_MIB = 12;
+
 export interface PoolOptions {
   readonly shards: number;
   /** Another worker file, for tests. */
@@ -30,7 +36,7 @@ export function createPool(options: PoolOptions, onError: (error: Error) => void
     // A waiting thread must not sit in Atomics.wait: nothing else of it would run, and termination would have to break it.
     atomics: 'disabled',
     recordTiming: false,
-    resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMib ?? MAX_HEAP_MIB },
+    resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMib ?? MAX_HEAP_MIB, maxYoungGenerationSizeMb: MAX_YOUNG_MIB },
   });
   pool.on('error', onError);
   return pool;
