@@ -13,15 +13,19 @@ import type { Upstream } from './schema/upstream.ts';
 import { suggest } from './suggest.ts';
 import { formatSize } from './units.ts';
 
-/** Everything on which keys do not agree. */
-export function checkAgreement(config: Config): Complaint[] {
-  return [
-    ...checkListeners(config.listeners),
-    ...Object.entries(config.upstreams).flatMap(([name, upstream]) => checkUpstream(name, upstream)),
-    ...checkRoutes(config.routes, Object.keys(config.upstreams)),
+/** Says of a key that its value is not what the author wrote, so that nothing can be concluded from it. */
+export type IsMended = (path: KeyPath) => boolean;
+
+/** Everything on which keys do not agree; what was mended agrees with everything. */
+export function checkAgreement(config: Config, isMended: IsMended = () => false): Complaint[] {
+  const complaints = [
+    ...checkListeners(config.listeners, isMended),
+    ...Object.entries(config.upstreams).flatMap(([name, upstream]) => checkUpstream(name, upstream, isMended)),
+    ...checkRoutes(config.routes, Object.keys(config.upstreams), isMended),
     ...checkUse(config),
     ...checkAdmin(config.admin),
   ];
+  return complaints.filter(({ path }) => !isMended(path));
 }
 
 /** Name of a route in logs and metrics where none is configured: host unless any, path, `=` in front of exact ones. */
@@ -30,10 +34,10 @@ export function routeName({ name, match }: Route): string {
   return `${match.exact ? '=' : ''}${match.host === '*' ? '' : match.host}${match.path}`;
 }
 
-function checkListeners(listeners: readonly Listener[]): Complaint[] {
+function checkListeners(listeners: readonly Listener[], isMended: IsMended): Complaint[] {
   const complaints: Complaint[] = [];
-  const names = new Seen('listener');
-  const addresses = new Seen('listener');
+  const names = new Seen('listener', isMended);
+  const addresses = new Seen('listener', isMended);
   for (const [place, listener] of listeners.entries()) {
     const path = ['listeners', place] as const;
     complaints.push(...names.note(listener.name, [...path, 'name'], `listeners[${place}]`));
@@ -48,7 +52,7 @@ function checkListeners(listeners: readonly Listener[]): Complaint[] {
         listener.quic.connection_window,
       ),
     );
-    const certificateNames = new Seen('certificate');
+    const certificateNames = new Seen('certificate', isMended);
     for (const [index, { names: answered }] of listener.certificates.entries()) {
       for (const [nameIndex, name] of answered.entries()) {
         const where = [...path, 'certificates', index, 'names', nameIndex];
@@ -59,10 +63,10 @@ function checkListeners(listeners: readonly Listener[]): Complaint[] {
   return complaints;
 }
 
-function checkUpstream(name: string, upstream: Upstream): Complaint[] {
+function checkUpstream(name: string, upstream: Upstream, isMended: IsMended): Complaint[] {
   const path = ['upstreams', name] as const;
   const complaints: Complaint[] = [];
-  const urls = new Seen('backend');
+  const urls = new Seen('backend', isMended);
   const { backends, pool, tls } = upstream;
   for (const [place, backend] of backends.entries()) {
     complaints.push(...urls.note(backend.url, [...path, 'backends', place, 'url'], `backends[${place}]`));
@@ -95,10 +99,10 @@ function checkUpstream(name: string, upstream: Upstream): Complaint[] {
   return complaints;
 }
 
-function checkRoutes(routes: readonly Route[], upstreams: readonly string[]): Complaint[] {
+function checkRoutes(routes: readonly Route[], upstreams: readonly string[], isMended: IsMended): Complaint[] {
   const complaints: Complaint[] = [];
-  const matches = new Seen('route');
-  const names = new Seen('route');
+  const matches = new Seen('route', isMended);
+  const names = new Seen('route', isMended);
   for (const [place, route] of routes.entries()) {
     const path = ['routes', place] as const;
     const { host, path: matched, exact } = route.match;
@@ -110,8 +114,8 @@ function checkRoutes(routes: readonly Route[], upstreams: readonly string[]): Co
     );
     complaints.push(...isSameMatch);
     // Equal matches make equal names; one complaint is enough.
-    if (isSameMatch.length === 0 || route.name !== '')
-      complaints.push(...names.note(routeName(route), [...path, 'name'], `routes[${place}]`));
+    const isNameOwn = route.name !== '' || (isSameMatch.length === 0 && !isMended([...path, 'match']));
+    if (isNameOwn) complaints.push(...names.note(routeName(route), [...path, 'name'], `routes[${place}]`));
     if (!upstreams.includes(route.upstream)) complaints.push(unknownUpstream([...path, 'upstream'], route.upstream, upstreams));
   }
   return complaints;
@@ -120,7 +124,8 @@ function checkRoutes(routes: readonly Route[], upstreams: readonly string[]): Co
 function unknownUpstream(path: KeyPath, name: string, upstreams: readonly string[]): Complaint {
   const near = suggest(name, upstreams);
   const message = near === undefined ? 'is not an upstream' : `is not an upstream; did you mean ${near}?`;
-  return { path, value: JSON.stringify(name), message, expected: `one of ${upstreams.join(', ')}` };
+  const complaint = { path, value: JSON.stringify(name), message };
+  return near === undefined ? { ...complaint, expected: `one of ${upstreams.join(', ')}` } : complaint;
 }
 
 /** An upstream that no route names is probably a route that was forgotten. */
@@ -168,13 +173,16 @@ function checkWindows(path: KeyPath, small: string, smallBytes: number, large: s
 /** Remembers where a value was first met and complains when it comes again. */
 class Seen {
   readonly #what: string;
+  readonly #isMended: IsMended;
   readonly #first = new Map<string, string>();
 
-  constructor(what: string) {
+  constructor(what: string, isMended: IsMended) {
     this.#what = what;
+    this.#isMended = isMended;
   }
 
   note(value: string, path: KeyPath, where: string, shown: string = value): Complaint[] {
+    if (this.#isMended(path)) return [];
     const first = this.#first.get(value);
     if (first === undefined) {
       this.#first.set(value, where);

@@ -4,9 +4,10 @@
  */
 
 import { dirname, resolve } from 'node:path';
+import type { IsMended } from './agreement.ts';
 import { applyOverrides, type Outside } from './override.ts';
 import { prepareSnapshot } from './prepare.ts';
-import { hasErrors, type KeyPath, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
+import { hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
 import type { Snapshot } from './snapshot.ts';
 import { readSource } from './source.ts';
@@ -42,18 +43,18 @@ export async function loadConfig(file: string, outside: Outside = {}): Promise<L
 export async function loadSnapshot(file: string, outside: Outside = {}): Promise<LoadedSnapshot> {
   const { config, problems, baseDir, locate, isMended } = await readAll(file, outside);
   if (config === undefined) return { problems };
-  const prepared = await prepareSnapshot(config, baseDir, locate);
+  const prepared = await prepareSnapshot(config, baseDir, locate, isMended);
   if (!hasErrors(problems)) {
     const all = sortProblems([...problems, ...prepared.problems]);
     return prepared.snapshot === undefined ? { problems: all } : { config, snapshot: prepared.snapshot, problems: all };
   }
   // Of a mended configuration only errors about what the author wrote are worth telling.
-  const further = prepared.problems.filter(({ severity, path }) => severity === 'error' && !isMended(path));
+  const further = prepared.problems.filter(({ severity }) => severity === 'error');
   return { problems: sortProblems([...problems, ...further]) };
 }
 
 interface ReadAll extends LoadedConfig {
-  readonly isMended: (path: KeyPath) => boolean;
+  readonly isMended: IsMended;
 }
 
 async function readAll(file: string, outside: Outside): Promise<ReadAll> {

@@ -26,7 +26,7 @@ export interface Overridden {
 }
 
 /** Variables of the same prefix that are no keys. */
-const OTHER_VARIABLES = new Set(['LYCHGATE_CONFIG', 'LYCHGATE_CACHE', 'LYCHGATE_TEST_FAULTS']);
+const OTHER_VARIABLES = new Set(['LYCHGATE_CONFIG', 'LYCHGATE_CACHE', 'LYCHGATE_NODE', 'LYCHGATE_TEST_FAULTS']);
 
 /** Lays environment and flags over the value of the file. */
 export function applyOverrides(fileValue: Readonly<Record<string, unknown>>, outside: Outside, locateInFile: Locate): Overridden {
@@ -78,8 +78,7 @@ function misspelledVariables(env: Readonly<Record<string, string | undefined>>):
     if (!name.startsWith('LYCHGATE_') || known.has(name) || OTHER_VARIABLES.has(name)) continue;
     const near = suggest(name, known);
     if (near === undefined) continue;
-    const message = `environment variable ${name} sets nothing; did you mean ${near}?`;
-    complaints.push({ severity: 'warning', path: [], message });
+    complaints.push({ severity: 'warning', source: `environment ${name}`, path: [], message: `sets nothing; did you mean ${near}?` });
   }
   return complaints;
 }

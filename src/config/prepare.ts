@@ -5,7 +5,7 @@
 
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { checkAgreement, routeName } from './agreement.ts';
+import { checkAgreement, type IsMended, routeName } from './agreement.ts';
 import { parseChain, readCertificate } from './certificates.ts';
 import { Files } from './files.ts';
 import { generationOf } from './generation.ts';
@@ -25,15 +25,25 @@ export interface Prepared {
 
 /**
  * Prepares a snapshot. `baseDir` is the folder relative paths start from; `locate` gives problems their lines and may be left out where there
- * is no file. Never rejects for a mistake in the configuration.
+ * is no file; about what `isMended` nothing is said. Never rejects for a mistake in the configuration.
  */
-export async function prepareSnapshot(config: Config, baseDir: string, locate: Locate = nowhere): Promise<Prepared> {
+export async function prepareSnapshot(
+  config: Config,
+  baseDir: string,
+  locate: Locate = nowhere,
+  isMended: IsMended = () => false,
+): Promise<Prepared> {
   const files = new Files(baseDir);
-  const complaints = checkAgreement(config);
+  const complaints = checkAgreement(config, isMended);
   const certificates = await readCertificates(config.listeners, files, complaints);
   const authorities = await readAuthorities(config.upstreams, files, complaints);
   const token = await readToken(config.admin, files, complaints);
-  const problems = sortProblems(placeComplaints(complaints, locate));
+  const problems = sortProblems(
+    placeComplaints(
+      complaints.filter(({ path }) => !isMended(path)),
+      locate,
+    ),
+  );
   if (hasErrors(problems)) return { problems };
 
   const backends: BackendSnapshot[] = [];

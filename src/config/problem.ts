@@ -35,6 +35,8 @@ export interface Problem {
 export interface Complaint {
   readonly severity?: Severity;
   readonly path: KeyPath;
+  /** Where it stands when that is not the file. */
+  readonly source?: string;
   /** Point at the key rather than at its value. */
   readonly isAboutKey?: boolean;
   readonly message: string;
@@ -47,10 +49,10 @@ export type Locate = (path: KeyPath, isAboutKey: boolean) => Place;
 
 /** Gives complaints their places. */
 export function placeComplaints(complaints: readonly Complaint[], locate: Locate): Problem[] {
-  return complaints.map(({ isAboutKey = false, severity = 'error', ...rest }) => ({
+  return complaints.map(({ isAboutKey = false, severity = 'error', source, ...rest }) => ({
     ...rest,
     severity,
-    place: locate(rest.path, isAboutKey),
+    place: source === undefined ? locate(rest.path, isAboutKey) : { source },
   }));
 }
 

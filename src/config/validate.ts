@@ -16,7 +16,7 @@ export interface Validated {
   /** As configured where there are no complaints, else as mended; absent when it cannot be mended. */
   readonly config?: Config;
   readonly complaints: readonly Complaint[];
-  /** True for keys at or below which something was mended: further complaints about them would only confuse. */
+  /** True for keys at, above or below which something was mended: further complaints about them would only confuse. */
   readonly isMended: (path: KeyPath) => boolean;
 }
 
@@ -30,7 +30,11 @@ export function validate(value: unknown): Validated {
 
   const complaints = first.error.issues.flatMap((issue) => complaintsOf(issue, value));
   const mended = new Set<string>();
-  const isMended = (path: KeyPath): boolean => path.some((_, depth) => mended.has(formatPath(path.slice(0, depth + 1))));
+  const isMended = (path: KeyPath): boolean => {
+    const text = formatPath(path);
+    const isWithin = path.some((_, depth) => mended.has(formatPath(path.slice(0, depth + 1))));
+    return isWithin || [...mended].some((other) => other.startsWith(`${text}.`) || other.startsWith(`${text}[`));
+  };
   const copy = structuredClone(value);
   let issues: readonly z.core.$ZodIssue[] = first.error.issues;
   for (let round = 0; round < MAX_ROUNDS; round++) {

@@ -1,0 +1,39 @@
+/** `lychgate check`: everything that can be known about a configuration without starting it. */
+
+import { loadSnapshot } from '../config/load.ts';
+import type { Outside } from '../config/override.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { count, EXIT_FAILED, reportProblems } from './report.ts';
+
+/** Checks a configuration; mistakes go to stderr, a summary to stdout. Returns the exit status: 0, or 1 when there is an error. */
+export async function check(file: string, outside: Outside): Promise<number> {
+  const { snapshot, problems } = await loadSnapshot(file, outside);
+  reportProblems(problems);
+  if (snapshot === undefined) return EXIT_FAILED;
+  process.stdout.write(summary(file, snapshot));
+  return 0;
+}
+
+function summary(file: string, snapshot: Snapshot): string {
+  const { listeners, routes, upstreams, backends, shards, admin, generation } = snapshot;
+  const lines = [
+    `${file} is valid`,
+    ...listeners.map(({ name, address, certificates }) => {
+      const names = certificates.flatMap((certificate) => certificate.names);
+      return `  listener  ${name} on ${address} for ${names.join(', ')}`;
+    }),
+    ...upstreams.map(({ name, policy, slots }) => {
+      const urls = slots.map((slot) => backends[slot]?.url ?? '');
+      return `  upstream  ${name}: ${urls.join(', ')} by ${policy}`;
+    }),
+    ...routes.slice(0, MAX_ROUTES).map(({ name, upstream }) => `  route     ${name} to ${upstreams[upstream]?.name ?? ''}`),
+    ...(routes.length > MAX_ROUTES ? [`  route     … and ${routes.length - MAX_ROUTES} more`] : []),
+    `  admin     ${admin.address === '' ? 'off' : `${admin.address}${admin.token === '' ? '' : ' with a token'}`}`,
+    `  process   ${count(shards.count, 'shard')}`,
+    `  generation ${generation}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** Routes named in the summary; a large site has thousands. */
+const MAX_ROUTES = 20;

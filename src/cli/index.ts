@@ -1,0 +1,89 @@
+/**
+ * The command line: which commands there are and what they take. Commands are loaded when they run, so that `--version` and `--help` need
+ * neither the addon nor a valid configuration.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { LychgateError } from '../base/errors.ts';
+import { CONFIG_VIEWS, printConfigView } from './config.ts';
+import { getCommand } from './get.ts';
+import { describeFailure, EXIT_FAILED, EXIT_USAGE } from './report.ts';
+import { addSettings, readSettings } from './settings.ts';
+
+const EXAMPLES = `
+Examples:
+  lychgate check --config edge.yaml                      list every mistake
+  lychgate run --config edge.yaml                        start the edge; Ctrl-C drains it
+  lychgate run --config edge.yaml --log-level debug      a flag wins over environment and file
+  lychgate get --insecure https://localhost:8443/        one request over HTTP/3
+  lychgate config defaults > edge.yaml                   a file with every key
+  lychgate config schema                                 for editors`;
+
+/**
+ * Runs the command line (without node and script) and sets the process's exit status: 0, 1 for failures, 2 for a command line that is not
+ * understood; `get` has statuses of its own.
+ */
+export async function main(words: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync([...words], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+      return;
+    }
+    process.stderr.write(`${describeFailure(error)}\n`);
+    const isUsage = error instanceof LychgateError && error.code === 'usage_not_valid';
+    process.exitCode = isUsage ? EXIT_USAGE : EXIT_FAILED;
+  }
+}
+
+function program(): Command {
+  const lychgate = new Command('lychgate')
+    .description('An HTTP/3 edge: QUIC and TLS for the public, pooled sessions to your backends.')
+    .version(packageVersion(), '-V, --version')
+    .showSuggestionAfterError()
+    .addHelpText('after', EXAMPLES)
+    .exitOverride();
+  for (const command of [runCommand(), checkCommand(), configCommand(), getCommand()]) lychgate.addCommand(inherit(command));
+  return lychgate;
+}
+
+function runCommand(): Command {
+  return addSettings(new Command('run').description('Start the edge and stay until SIGTERM or SIGINT')).action(
+    async (_, command: Command) => {
+      const { file, outside } = readSettings(command, process.env);
+      const { run } = await import('./run.ts');
+      process.exitCode = await run(file, outside);
+    },
+  );
+}
+
+function checkCommand(): Command {
+  const description = 'Check a configuration and the files it points at, and list every mistake';
+  return addSettings(new Command('check').description(description)).action(async (_, command: Command) => {
+    const { file, outside } = readSettings(command, process.env);
+    const { check } = await import('./check.ts');
+    process.exitCode = await check(file, outside);
+  });
+}
+
+function configCommand(): Command {
+  const config = new Command('config').description('What can be configured');
+  for (const [view, { title }] of Object.entries(CONFIG_VIEWS)) {
+    const print = (): void => printConfigView(view as keyof typeof CONFIG_VIEWS);
+    config.addCommand(inherit(new Command(view).description(title).action(print)));
+  }
+  return config;
+}
+
+/** Commands added whole do not take over how their parent leaves; without this a mistake would end the process from within. */
+function inherit(command: Command): Command {
+  return command.exitOverride().showSuggestionAfterError();
+}
+
+function packageVersion(): string {
+  // The same place from src/cli and from dist/cli.
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
