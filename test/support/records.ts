@@ -350,7 +350,10 @@ function decodeDecision(bytes: Buffer, at: number): Decision {
   }
   if (kind !== KIND_RESPOND) throw new Error(`no decision has kind ${kind}`);
   let byte = at + 40 + word(7) * 4;
-  const take = (length: number) => bytes.toString('latin1', byte, (byte += length));
+  const take = (length: number) => {
+    byte += length;
+    return bytes.toString('latin1', byte - length, byte);
+  };
   const fields: [string, string][] = [];
   for (let i = 0; i < word(7); i++) fields.push([take(word(10 + i) & 0xffff), take(word(10 + i) >>> 16)]);
   return { kind: 'respond', index, generation, status: word(4), reason: word(5), tag: word(6), plan: word(9), fields, body: take(word(8)) };

@@ -1,0 +1,31 @@
+/**
+ * Answers of our own: the status and code of the error registry and the request's id as a small JSON body, and nothing that tells of what is behind the
+ * edge. The reactor drops the body for HEAD and writes content-length.
+ */
+
+import { reasonByNumber } from '../base/errors.ts';
+import type { Answer } from '../record/write.ts';
+
+/** No answer is larger as a record, whatever it says: a request id is 128 bytes at most, escaped six for one. */
+export const MAX_ANSWER_BYTES = 1_280;
+
+const MAX_ID_LENGTH = 128;
+
+const FIELDS = [
+  ['content-type', 'application/json'],
+  ['cache-control', 'no-store'],
+] as const;
+
+/** The answer for a reason of the registry; `requestId` may be empty when it is not known. */
+export function answerFor(reason: number, requestId: string): Answer {
+  const { code, status } = reasonByNumber(reason);
+  const id = requestId === '' ? '' : `,"request_id":${asciiJson(requestId.slice(0, MAX_ID_LENGTH))}`;
+  // 499 is for logs and metrics, never sent; a reason without a status is our own mistake.
+  const sent = status === 0 || status === 499 ? 500 : status;
+  return { status: sent, fields: FIELDS, body: `{"error":"${code}","status":${sent}${id}}` };
+}
+
+/** JSON in ASCII, so that its Latin-1 bytes are UTF-8 as well. */
+function asciiJson(text: string): string {
+  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

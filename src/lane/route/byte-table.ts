@@ -1,0 +1,85 @@
+/**
+ * A hash table from bytes to a number: open addressing in typed arrays, asked with bytes where they lie and a hash that the caller has made
+ * while it walked over them. The router asks it once at every border of a path, so it makes no string, no object and no second pass.
+ *
+ * Its content is the configuration's and never a client's, so a client can choose what to ask but cannot make a chain longer.
+ */
+
+/** Start value of a hash. */
+export const HASH_START = 0x811c9dc5 | 0;
+
+/** One step of FNV-1a. */
+export function hashByte(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, 0x01000193);
+}
+
+/** FNV-1a leaves its low bits weak; this spreads the high ones down and `scope` in. */
+function finish(hash: number, scope: number): number {
+  let mixed = Math.imul(hash ^ Math.imul(scope + 1, 0x9e3779b1), 0x85ebca6b);
+  mixed ^= mixed >>> 15;
+  return mixed;
+}
+
+const WORDS = 5;
+
+export class ByteTable {
+  private readonly mask: number;
+  /** Per entry: hash, scope, place in `keys`, length, value + 1 (0 = empty). */
+  private readonly entries: Int32Array;
+  private keys: Uint8Array;
+  private used = 0;
+
+  /** `capacity` is how many keys will be set at most; the table is kept at most half full. */
+  constructor(capacity: number) {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(4, capacity * 2)));
+    this.mask = size - 1;
+    this.entries = new Int32Array(size * WORDS);
+    this.keys = new Uint8Array(1024);
+  }
+
+  /** Sets `key` in `scope`; the first setting wins, and false says that there was one. `hash` must be the hash that `find` will bring. */
+  set(hash: number, scope: number, key: Uint8Array, value: number): boolean {
+    const mixed = finish(hash, scope);
+    let place = mixed & this.mask;
+    for (; this.entries[place * WORDS + 4] !== 0; place = (place + 1) & this.mask) {
+      if (this.isAt(place * WORDS, mixed, scope, key, 0, key.length)) return false;
+    }
+    this.entries.set([mixed, scope, this.keep(key), key.length, value + 1], place * WORDS);
+    return true;
+  }
+
+  /** The value of the `length` bytes at `start` in `scope`, or -1. */
+  find(hash: number, scope: number, bytes: Uint8Array, start: number, length: number): number {
+    const mixed = finish(hash, scope);
+    const entries = this.entries;
+    for (let place = mixed & this.mask; ; place = (place + 1) & this.mask) {
+      const entry = place * WORDS;
+      const value = entries[entry + 4]!;
+      if (value === 0) return -1;
+      if (this.isAt(entry, mixed, scope, bytes, start, length)) return value - 1;
+    }
+  }
+
+  private isAt(entry: number, mixed: number, scope: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const entries = this.entries;
+    if (entries[entry] !== mixed || entries[entry + 1] !== scope || entries[entry + 3] !== length) return false;
+    const keys = this.keys;
+    const key = entries[entry + 2]!;
+    for (let i = 0; i < length; i++) {
+      if (keys[key + i] !== bytes[start + i]) return false;
+    }
+    return true;
+  }
+
+  private keep(key: Uint8Array): number {
+    const place = this.used;
+    if (place + key.length > this.keys.length) {
+      const larger = new Uint8Array(Math.max(this.keys.length * 2, place + key.length));
+      larger.set(this.keys);
+      this.keys = larger;
+    }
+    this.keys.set(key, place);
+    this.used += key.length;
+    return place;
+  }
+}

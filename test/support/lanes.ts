@@ -1,0 +1,50 @@
+/** A lane on a ring memory of its own, with a clock that stands still until told and an observer that remembers. */
+
+import { createBackendTable } from '../../src/base/tables.ts';
+import type { Snapshot } from '../../src/config/snapshot.ts';
+import { createLane, type Lane, type LaneOptions } from '../../src/lane/lane.ts';
+import type { Observer } from '../../src/lane/observer.ts';
+import { type Decision, ReactorSide, type SampleHead, sampleHead } from './records.ts';
+
+export interface Noted {
+  attempts: { slot: number; isRetry: boolean }[];
+  failures: { slot: number; reason: number }[];
+  errors: unknown[];
+  completions: { status: number; route: number; slot: number }[];
+  turns: number[];
+}
+
+export interface LaneStand {
+  lane: Lane;
+  reactor: ReactorSide;
+  noted: Noted;
+  backendTable: SharedArrayBuffer;
+  clock: { nowMs: number };
+  /** Offers heads, lets the lane decide once, gives the decisions. */
+  ask(...heads: Partial<SampleHead>[]): Decision[];
+}
+
+export function standLane(snapshot: Snapshot, options: LaneOptions = {}, cursor = 0): LaneStand {
+  const reactor = new ReactorSide(cursor);
+  const backendTable = createBackendTable(snapshot.backends.length);
+  const noted: Noted = { attempts: [], failures: [], errors: [], completions: [], turns: [] };
+  const clock = { nowMs: 1_000_000 };
+  const parts = { ring: reactor.buffer, snapshot, backendTable, observer: noteInto(noted) };
+  const lane = createLane(parts, { seed: 42, nowMs: () => clock.nowMs, ...options });
+  const ask = (...heads: Partial<SampleHead>[]) => {
+    for (const [i, head] of heads.entries()) reactor.offerHead(sampleHead({ index: i, ...head }));
+    lane.decide();
+    return reactor.decisions();
+  };
+  return { lane, reactor, noted, backendTable, clock, ask };
+}
+
+export function noteInto(noted: Noted): Observer {
+  return {
+    attempted: (slot, isRetry) => void noted.attempts.push({ slot, isRetry }),
+    attemptFailed: (slot, reason) => void noted.failures.push({ slot, reason }),
+    laneFailed: (error) => void noted.errors.push(error),
+    completed: (completion, route, slot) => void noted.completions.push({ status: completion.status, route, slot }),
+    turned: (records) => void noted.turns.push(records),
+  };
+}
