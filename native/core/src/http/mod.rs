@@ -1,5 +1,8 @@
 //! HTTP semantics and codecs: fields and their checks, QPACK, HPACK, Huffman, error codes.
 
+pub mod characters;
+pub mod check;
+pub mod error;
 pub mod fields;
 pub mod huffman;
 pub mod integer;

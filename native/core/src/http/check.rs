@@ -1,0 +1,270 @@
+//! What a head or a trailer section must be before anyone decides about it (RFC 9114 §4.1 to §4.3, RFC 9113 §8.1 to §8.3, RFC 9110).
+//!
+//! One pass over the fields. A head that passes cannot be read differently by the next hop: no framing fields, no controls, one length, one authority.
+//! Field limits are the decoders' business, the length of the body the relay's.
+
+use super::characters::{is_authority, is_host_and_port, is_lower_case_name, is_path, is_token, is_value, parse_digits};
+use super::fields::{Field, Fields, Known};
+
+/// What is wrong with a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadFault {
+    /// What to do about it.
+    pub kind: FaultKind,
+    /// One short phrase for logs; never sent to anybody.
+    pub reason: &'static str,
+}
+
+/// The kinds of faults that are answered differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A malformed message: 400, or a stream error H3_MESSAGE_ERROR or PROTOCOL_ERROR.
+    Malformed,
+    /// A well-formed CONNECT where none is taken: 501.
+    ConnectNotSupported,
+}
+
+const fn malformed(reason: &'static str) -> HeadFault {
+    HeadFault { kind: FaultKind::Malformed, reason }
+}
+
+/// What the data path wants to know of a request head that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// GET, HEAD, OPTIONS, TRACE, PUT or DELETE: may be sent again (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
+    /// HEAD: the response has no body, whatever its content-length.
+    pub is_head: bool,
+    /// CONNECT, with `:protocol` or without.
+    pub is_connect: bool,
+    /// CONNECT with `:protocol` (RFC 9220).
+    pub is_extended_connect: bool,
+    /// Length of the body as announced.
+    pub content_length: Option<u64>,
+    /// `expect: 100-continue`.
+    pub expects_continue: bool,
+    /// An expectation that is not 100-continue; may be answered with 417 (RFC 9110 §10.1.1).
+    pub has_unknown_expectation: bool,
+    /// `te: trailers`.
+    pub accepts_trailers: bool,
+}
+
+/// What the data path wants to know of a response head that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseFacts {
+    /// 100 to 999, never 101.
+    pub status: u16,
+    /// 1xx: another head follows.
+    pub is_interim: bool,
+    /// Length of the body as announced; of no body at all after HEAD and with 304.
+    pub content_length: Option<u64>,
+}
+
+/// Checks a request head that came over HTTP/3 or HTTP/2.
+pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<RequestFacts, HeadFault> {
+    let mut facts = RequestFacts::default();
+    let mut pseudo = Pseudo::default();
+    let mut host = None;
+    let mut is_after_regular = false;
+    for field in fields.iter() {
+        if field.known.is_pseudo() {
+            if is_after_regular {
+                return Err(malformed("pseudo-header field after a regular field"));
+            }
+            pseudo.take(field)?;
+            continue;
+        }
+        is_after_regular = true;
+        check_regular(field)?;
+        match field.known {
+            Known::Host if host.replace(field.value).is_some() => return Err(malformed("more than one host")),
+            Known::ContentLength => facts.content_length = Some(one_length(field.value, facts.content_length)?),
+            Known::Te if !field.value.eq_ignore_ascii_case(b"trailers") => return Err(malformed("te other than trailers")),
+            Known::Te => facts.accepts_trailers = true,
+            Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
+            Known::Expect => facts.has_unknown_expectation = true,
+            _ => {}
+        }
+    }
+    pseudo.check(host, &mut facts)?;
+    if facts.is_connect && !is_connect_allowed {
+        return Err(HeadFault { kind: FaultKind::ConnectNotSupported, reason: "connect is not supported" });
+    }
+    Ok(facts)
+}
+
+/// The pseudo-header fields of a request, as far as they came.
+#[derive(Default)]
+struct Pseudo<'a> {
+    method: Option<&'a [u8]>,
+    scheme: Option<&'a [u8]>,
+    authority: Option<&'a [u8]>,
+    path: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
+}
+
+impl<'a> Pseudo<'a> {
+    fn take(&mut self, field: Field<'a>) -> Result<(), HeadFault> {
+        let place = match field.known {
+            Known::Method => &mut self.method,
+            Known::Scheme => &mut self.scheme,
+            Known::Authority => &mut self.authority,
+            Known::Path => &mut self.path,
+            Known::Protocol => &mut self.protocol,
+            _ => return Err(malformed("pseudo-header field that requests do not have")),
+        };
+        match place.replace(field.value) {
+            None => Ok(()),
+            Some(_) => Err(malformed("pseudo-header field given twice")),
+        }
+    }
+
+    fn check(&self, host: Option<&[u8]>, facts: &mut RequestFacts) -> Result<(), HeadFault> {
+        let method = self.method.ok_or(malformed("no :method"))?;
+        if !is_token(method) {
+            return Err(malformed(":method is not a token"));
+        }
+        facts.is_idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
+        facts.is_head = method == b"HEAD";
+        facts.is_connect = method == b"CONNECT";
+        facts.is_extended_connect = facts.is_connect && self.protocol.is_some();
+        match self.protocol {
+            Some(_) if !facts.is_connect => return Err(malformed(":protocol without connect")),
+            Some(protocol) if !is_token(protocol) => return Err(malformed(":protocol is not a token")),
+            _ => {}
+        }
+        if facts.is_connect && !facts.is_extended_connect {
+            return self.check_tunnel(host);
+        }
+        self.check_scheme_and_path(method)?;
+        self.check_authority(host, is_authority)
+    }
+
+    /// CONNECT names a host and a port and nothing else (RFC 9114 §4.4).
+    fn check_tunnel(&self, host: Option<&[u8]>) -> Result<(), HeadFault> {
+        if self.scheme.is_some() || self.path.is_some() {
+            return Err(malformed("connect with :scheme or :path"));
+        }
+        if self.authority.is_none() {
+            return Err(malformed("connect without :authority"));
+        }
+        self.check_authority(host, is_host_and_port)
+    }
+
+    fn check_scheme_and_path(&self, method: &[u8]) -> Result<(), HeadFault> {
+        match self.scheme {
+            Some(b"http" | b"https") => {}
+            Some(_) => return Err(malformed(":scheme is neither http nor https")),
+            None => return Err(malformed("no :scheme")),
+        }
+        match self.path {
+            Some(b"") => Err(malformed(":path is empty")),
+            Some(path) if is_path(path) || path == b"*" && method == b"OPTIONS" => Ok(()),
+            Some(_) => Err(malformed(":path holds what a path cannot")),
+            None => Err(malformed("no :path")),
+        }
+    }
+
+    /// `:authority`, `host` or both, and then the same (RFC 9114 §4.3.1). Hosts know no case.
+    fn check_authority(&self, host: Option<&[u8]>, is_acceptable: fn(&[u8]) -> bool) -> Result<(), HeadFault> {
+        let authority = match (self.authority, host) {
+            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+                return Err(malformed("host differs from :authority"));
+            }
+            (Some(authority), _) => authority,
+            (None, Some(host)) => host,
+            (None, None) => return Err(malformed("neither :authority nor host")),
+        };
+        if !is_acceptable(authority) {
+            return Err(malformed("authority is not a host with an optional port"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks a response head that came over HTTP/2, or from HTTP/1.1 in the same form.
+pub fn check_response(fields: &Fields) -> Result<ResponseFacts, HeadFault> {
+    let mut status = None;
+    let mut content_length = None;
+    let mut is_after_regular = false;
+    for field in fields.iter() {
+        if field.known.is_pseudo() {
+            if is_after_regular {
+                return Err(malformed("pseudo-header field after a regular field"));
+            }
+            if field.known != Known::Status {
+                return Err(malformed("pseudo-header field that responses do not have"));
+            }
+            if status.replace(parse_status(field.value)?).is_some() {
+                return Err(malformed("pseudo-header field given twice"));
+            }
+            continue;
+        }
+        is_after_regular = true;
+        check_regular(field)?;
+        match field.known {
+            Known::ContentLength => content_length = Some(one_length(field.value, content_length)?),
+            Known::Te => return Err(malformed("te in a response")),
+            _ => {}
+        }
+    }
+    let status = status.ok_or(malformed("no :status"))?;
+    Ok(ResponseFacts { status, is_interim: status < 200, content_length })
+}
+
+/// Three digits from 100 (RFC 9110 §15), but not 101, which only HTTP/1.1 has (RFC 9114 §4.5).
+fn parse_status(value: &[u8]) -> Result<u16, HeadFault> {
+    match value {
+        b"101" => Err(malformed(":status 101")),
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => Ok(value.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))),
+        _ => Err(malformed(":status is not three digits")),
+    }
+}
+
+/// Checks a trailer section of either direction: regular fields only, and none that frames, routes, authenticates or modifies the message (RFC 9110 §6.5.1).
+pub fn check_trailers(fields: &Fields) -> Result<(), HeadFault> {
+    for field in fields.iter() {
+        if field.known.is_pseudo() {
+            return Err(malformed("pseudo-header field in trailers"));
+        }
+        check_regular(field)?;
+        match field.known {
+            Known::Host
+            | Known::ContentLength
+            | Known::Te
+            | Known::Trailer
+            | Known::Expect
+            | Known::Cookie
+            | Known::Forwarded
+            | Known::XForwarded
+            | Known::Secret => return Err(malformed("field that trailers cannot have")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What holds for every regular field. A name that was recognised needs no look at its characters.
+#[inline]
+fn check_regular(field: Field<'_>) -> Result<(), HeadFault> {
+    match field.known {
+        Known::Other if !is_lower_case_name(field.name) => return Err(malformed("field name is not a token in lower case")),
+        Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade | Known::Http2Settings => {
+            return Err(malformed("connection-specific field"));
+        }
+        _ => {}
+    }
+    if is_value(field.value) { Ok(()) } else { Err(malformed("field value holds what a value cannot")) }
+}
+
+/// Several content-lengths must say the same; a list in one field is not taken (RFC 9110 §8.6).
+fn one_length(value: &[u8], before: Option<u64>) -> Result<u64, HeadFault> {
+    let length = parse_digits(value).ok_or(malformed("content-length is not a number"))?;
+    match before {
+        Some(before) if before != length => Err(malformed("content-lengths differ")),
+        _ => Ok(length),
+    }
+}
+
+#[cfg(test)]
+mod tests;
