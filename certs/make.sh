@@ -5,7 +5,7 @@ set -eu
 
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 folder=${1:-$here}
-names='DNS:localhost,DNS:*.localhost,IP:127.0.0.1,IP:::1'
+names='DNS:localhost,IP:127.0.0.1,IP:::1'
 
 mkdir -p "$folder"
 if [ -f "$folder/dev.key" ] && openssl x509 -in "$folder/dev.pem" -noout -checkend 604800 >/dev/null 2>&1; then

@@ -1,0 +1,196 @@
+"""An HTTP/3 client on aioquic that does what it is told, also what no client should: heads out of order, frames where none belong, silence.
+
+Driven by JSON lines: one order a line on stdin, one event a line on stdout. `./aioquic.ts` is the other end.
+
+Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
+  connect  host port servername ca? idle?         request  headers body? fin?     -> stream
+  data     stream body fin                        frame    stream type hex fin?   raw     stream hex fin?
+  uni      hex                    -> stream       bidi     hex fin?    -> stream
+  reset    stream code                            stop     stream code
+  pause    (no more flow-control credit)          resume                          rebind (new local port)
+  close
+Events: headers, trailers (by place), data {bytes, text?}, end, reset {code}, stop {code}, goaway {last}, closed {code, reason}, settings
+"""
+
+import asyncio
+import json
+import sys
+from hashlib import sha256
+
+from aioquic.asyncio.client import connect
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.buffer import Buffer, encode_uint_var
+from aioquic.h3.connection import H3_ALPN, FrameType, H3Connection, encode_frame
+from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import ConnectionTerminated, StopSendingReceived, StreamReset
+
+
+def say(event, **what):
+    sys.stdout.write(json.dumps({"event": event, **what}) + "\n")
+    sys.stdout.flush()
+
+
+class Http(H3Connection):
+    """Tells of GOAWAY, which aioquic reads over."""
+
+    def _handle_control_frame(self, frame_type, frame_data):
+        if frame_type == FrameType.GOAWAY:
+            say("goaway", last=Buffer(data=frame_data).pull_uint_var())
+        super()._handle_control_frame(frame_type, frame_data)
+
+
+class Client(QuicConnectionProtocol):
+    """Turns what arrives into events."""
+
+    http = None
+    seen = None
+
+    def start(self):
+        self.http = Http(self._quic)
+        self.seen = {}
+
+    def quic_event_received(self, event):
+        if isinstance(event, ConnectionTerminated):
+            say("closed", code=event.error_code, reason=event.reason_phrase, frame=event.frame_type)
+        elif isinstance(event, StreamReset):
+            say("reset", stream=event.stream_id, code=event.error_code)
+        elif isinstance(event, StopSendingReceived):
+            say("stop", stream=event.stream_id, code=event.error_code)
+        if self.http is None:
+            return
+        for one in self.http.handle_event(event):
+            stream = self.seen.setdefault(getattr(one, "stream_id", -1), {"heads": 0, "bytes": 0, "hash": sha256()})
+            if isinstance(one, HeadersReceived):
+                kind = "headers" if stream["heads"] == 0 else "trailers"
+                stream["heads"] += 1
+                say(kind, stream=one.stream_id, headers=[[n.decode("latin-1"), v.decode("latin-1")] for n, v in one.headers])
+            elif isinstance(one, DataReceived):
+                stream["bytes"] += len(one.data)
+                stream["hash"].update(one.data)
+                if len(one.data) <= 4096:
+                    say("data", stream=one.stream_id, bytes=len(one.data), text=one.data.decode("latin-1"))
+                elif not one.stream_ended:
+                    say("data", stream=one.stream_id, bytes=len(one.data))
+            if getattr(one, "stream_ended", False):
+                say("end", stream=one.stream_id, bytes=stream["bytes"], sha256=stream["hash"].hexdigest())
+
+
+class Thrifty:
+    """Grants no further flow-control credit while paused: a client that does not read."""
+
+    def __init__(self, quic):
+        self.paused = False
+        limits, stream_limits = quic._write_connection_limits, quic._write_stream_limits
+        quic._write_connection_limits = lambda **k: None if self.paused else limits(**k)
+        quic._write_stream_limits = lambda **k: None if self.paused else stream_limits(**k)
+
+
+def pairs(headers):
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+class Session:
+    """Carries out orders on one connection."""
+
+    def __init__(self, client):
+        self.client, self.quic, self.http = client, client._quic, client.http
+        self.thrift = Thrifty(self.quic)
+
+    def request(self, headers, body="", fin=True, **_):
+        stream = self.quic.get_next_available_stream_id()
+        # Not send_headers: what it would refuse is what we are here to send.
+        block = self.http._encode_headers(stream, pairs(headers))
+        frames = encode_frame(FrameType.HEADERS, block)
+        if body:
+            frames += encode_frame(FrameType.DATA, body.encode("latin-1"))
+        self.quic.send_stream_data(stream, frames, fin)
+        return {"stream": stream}
+
+    def trailers(self, stream, headers, **_):
+        self.quic.send_stream_data(stream, encode_frame(FrameType.HEADERS, self.http._encode_headers(stream, pairs(headers))), True)
+
+    def data(self, stream, body, fin=False, **_):
+        self.quic.send_stream_data(stream, encode_frame(FrameType.DATA, body.encode("latin-1")) if body else b"", fin)
+
+    def zeros(self, stream, count, fin=False, **_):
+        self.quic.send_stream_data(stream, encode_frame(FrameType.DATA, bytes(count)), fin)
+
+    def frame(self, stream, type, hex, fin=False, **_):
+        self.quic.send_stream_data(stream, encode_frame(type, bytes.fromhex(hex)), fin)
+
+    def raw(self, stream, hex, fin=False, **_):
+        self.quic.send_stream_data(stream, bytes.fromhex(hex), fin)
+
+    def control(self, type, hex, **_):
+        self.quic.send_stream_data(self.http._local_control_stream_id, encode_frame(type, bytes.fromhex(hex)))
+
+    def endcontrol(self, **_):
+        self.quic.send_stream_data(self.http._local_control_stream_id, b"", True)
+
+    def uni(self, hex, fin=False, **_):
+        stream = self.quic.get_next_available_stream_id(is_unidirectional=True)
+        self.quic.send_stream_data(stream, bytes.fromhex(hex), fin)
+        return {"stream": stream}
+
+    def unitype(self, type, **_):
+        return self.uni(encode_uint_var(type).hex())
+
+    def bidi(self, hex, fin=False, **_):
+        stream = self.quic.get_next_available_stream_id()
+        self.quic.send_stream_data(stream, bytes.fromhex(hex), fin)
+        return {"stream": stream}
+
+    def reset(self, stream, code, **_):
+        self.quic.reset_stream(stream, code)
+
+    def stop(self, stream, code, **_):
+        self.quic.stop_stream(stream, code)
+
+    def pause(self, **_):
+        self.thrift.paused = True
+
+    def resume(self, **_):
+        self.thrift.paused = False
+
+    def close(self, **_):
+        self.client.close()
+
+
+async def orders():
+    reader = asyncio.StreamReader(limit=1 << 26)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        yield json.loads(line)
+
+
+async def main():
+    source = orders()
+    first = await anext(source)
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=first.get("alpn", H3_ALPN), server_name=first["servername"])
+    configuration.idle_timeout = first.get("idle", 30)
+    configuration.max_stream_data = first.get("window", configuration.max_stream_data)
+    configuration.max_data = first.get("connectionWindow", configuration.max_data)
+    if "ca" in first:
+        configuration.load_verify_locations(first["ca"])
+    else:
+        configuration.verify_mode = 0
+    try:
+        async with connect(first["host"], first["port"], configuration=configuration, create_protocol=Client) as client:
+            client.start()
+            session = Session(client)
+            client.transmit()
+            say("done", id=first["id"], alpn=client._quic.tls.alpn_negotiated, version=client._quic._version)
+            async for order in source:
+                try:
+                    answer = getattr(session, order.pop("do"))(**order) or {}
+                    client.transmit()
+                    say("done", id=order["id"], **answer)
+                except Exception as error:  # noqa: BLE001 -- told to the test, which decides
+                    say("done", id=order["id"], error=repr(error))
+    except (ConnectionError, asyncio.TimeoutError, OSError) as error:
+        say("done", id=first["id"], error=repr(error))
+
+
+asyncio.run(main())

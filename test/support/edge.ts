@@ -1,0 +1,196 @@
+/**
+ * Runs the edge as a child process, as an operator would: a configuration file, port 0, JSON lines on stdout. At the end of the test it is
+ * stopped by SIGTERM and must leave nothing behind; every journey test gets that check without asking for it.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Test } from 'tap';
+import { stringify } from 'yaml';
+import { certificates } from './certificates.ts';
+import { Metrics } from './metrics.ts';
+import { descriptorCount, plainEnvironment } from './process.ts';
+import { until, within } from './wait.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+const arch = process.arch;
+
+/** Why no edge can run here; false when one can. For a test's `skip`. */
+export const missingAddon: string | false = existsSync(join(root, `native/lychgate.linux-${arch}-gnu.node`))
+  ? false
+  : 'the addon is not built (make native)';
+
+/** What differs from the plainest configuration: one listener, one upstream `web` for every path. */
+export interface EdgeOptions {
+  /** Backends of the upstream `web`. */
+  readonly backends: readonly string[];
+  /** Merged over the listener. */
+  readonly listener?: Readonly<Record<string, unknown>>;
+  /** Merged over the upstream. */
+  readonly upstream?: Readonly<Record<string, unknown>>;
+  /** Merged over the route. */
+  readonly route?: Readonly<Record<string, unknown>>;
+  /** Merged over the whole document, section by section. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly shards?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The test ends the edge itself and judges its exit. */
+  readonly isLeakChecked?: boolean;
+}
+
+/** One line of the edge's log. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** A running edge. */
+export interface Edge {
+  readonly pid: number;
+  /** UDP port of the listener on 127.0.0.1. */
+  readonly port: number;
+  /** `https://localhost:port`. */
+  readonly origin: string;
+  /** Base of the admin API. */
+  readonly admin: string;
+  readonly log: readonly LogLine[];
+  readonly child: ChildProcess;
+  metrics(): Promise<Metrics>;
+  /** JSON of an admin path. */
+  ask(path: string): Promise<unknown>;
+  /** Access lines so far: log lines that name a method and a status. */
+  access(): LogLine[];
+  /** Sends SIGTERM and gives the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Starts an edge and waits until it is ready; it is stopped and checked when the test ends. */
+export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
+  const folder = mkdtempSync(join(tmpdir(), 'lychgate-edge-'));
+  const path = join(folder, 'edge.yaml');
+  writeFileSync(path, stringify(configuration(options)));
+
+  const log: LogLine[] = [];
+  const noise: string[] = [];
+  const child = spawn(join(root, 'bin/lychgate'), ['run', '--config', path], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: plainEnvironment(options.env),
+  });
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const read = readLine(line);
+    if (read === null) noise.push(line);
+    else log.push(read);
+  });
+  createInterface({ input: child.stderr }).on('line', (line) => noise.push(line));
+  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
+  const report = (): string => [...noise, ...log.slice(-40).map((line) => JSON.stringify(line))].join('\n');
+  const ready = await until(
+    'the edge is ready',
+    () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the edge ended while starting\n${report()}`);
+      return findAddresses(log);
+    },
+    20_000,
+  ).catch((error: Error) => {
+    child.kill('SIGKILL');
+    throw new Error(`${error.message}\n${report()}`);
+  });
+
+  const edge: Edge = {
+    pid: child.pid ?? 0,
+    port: ready.port,
+    origin: `https://localhost:${ready.port}`,
+    admin: `http://${ready.admin}`,
+    log,
+    child,
+    metrics: async () => new Metrics(await get(`${edge.admin}/metrics`)),
+    ask: async (what) => JSON.parse(await get(`${edge.admin}${what}`)),
+    access: () => log.filter((line) => 'method' in line && 'status' in line),
+    stop: async () => {
+      if (child.exitCode === null) child.kill('SIGTERM');
+      const [code] = await within(20_000, 'the edge ends after SIGTERM', ended);
+      return code;
+    },
+  };
+  await until('readiness', async () => (await fetch(`${edge.admin}/readyz`)).ok);
+  const descriptorsBefore = descriptorCount(edge.pid);
+
+  t.teardown(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    try {
+      if (options.isLeakChecked !== false) await checkNothingIsLeft(t, edge, descriptorsBefore);
+      t.equal(await edge.stop(), 0, 'the edge drains and exits 0');
+    } finally {
+      if (child.exitCode === null) child.kill('SIGKILL');
+    }
+    if (!t.passing()) t.comment(report());
+  });
+  return edge;
+}
+
+/** No exchange and no upstream stream is open, and descriptors are back near where they were. */
+async function checkNothingIsLeft(t: Test, edge: Edge, descriptorsBefore: number): Promise<void> {
+  // Sessions to backends may stay pooled, and connections of clients that only closed their socket live until their idle timeout.
+  const gauges = ['lychgate_exchanges_open', 'lychgate_upstream_streams_open'];
+  const isQuiet = async (): Promise<boolean> => {
+    const metrics = await edge.metrics();
+    return gauges.every((name) => metrics.sum(name) === 0);
+  };
+  await until('no open exchange', isQuiet, 5_000).catch(() => {});
+  const metrics = await edge.metrics();
+  for (const name of gauges) t.equal(metrics.sum(name), 0, `nothing is left open: ${name}`);
+  const sessions = metrics.sum('lychgate_upstream_sessions_open');
+  t.ok(descriptorCount(edge.pid) <= descriptorsBefore + sessions + 8, 'no descriptors are left open');
+}
+
+/** The plainest configuration with the test's wishes laid over it. */
+export function configuration(options: EdgeOptions): Record<string, unknown> {
+  const { chainPath, keyPath } = certificates();
+  return {
+    version: 1,
+    listeners: [
+      {
+        name: 'public',
+        address: '127.0.0.1:0',
+        certificates: [{ names: ['localhost'], chain: chainPath, key: keyPath }],
+        ...options.listener,
+      },
+    ],
+    admin: { address: '127.0.0.1:0' },
+    upstreams: { web: { backends: options.backends.map((url) => ({ url })), ...options.upstream } },
+    routes: [{ match: { path: '/' }, upstream: 'web', ...options.route }],
+    shards: { count: options.shards ?? 1 },
+    log: { level: 'debug' },
+    ...options.config,
+  };
+}
+
+/** Addresses from the ready lines, once both the listener's and the admin API's are there. */
+function findAddresses(log: readonly LogLine[]): { port: number; admin: string } | null {
+  let port = 0;
+  let admin = '';
+  for (const line of log) {
+    if (line['msg'] !== 'ready' || typeof line['address'] !== 'string') continue;
+    if (line['listener'] === 'public') port = Number(line['address'].slice(line['address'].lastIndexOf(':') + 1));
+    else admin = line['address'].replace(/^https?:\/\//, '');
+  }
+  return port !== 0 && admin !== '' ? { port, admin } : null;
+}
+
+function readLine(line: string): LogLine | null {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+async function get(url: string): Promise<string> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answers ${response.status}: ${await response.text()}`);
+  return response.text();
+}
