@@ -248,7 +248,9 @@ pub fn check_trailers(fields: &Fields) -> Result<(), HeadFault> {
 #[inline]
 fn check_regular(field: Field<'_>) -> Result<(), HeadFault> {
     match field.known {
-        Known::Other if !is_lower_case_name(field.name) => return Err(malformed("field name is not a token in lower case")),
+        Known::Other | Known::Sensitive if !is_lower_case_name(field.name) => {
+            return Err(malformed("field name is not a token in lower case"));
+        }
         Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade | Known::Http2Settings => {
             return Err(malformed("connection-specific field"));
         }

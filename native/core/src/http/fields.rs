@@ -59,6 +59,8 @@ pub enum Known {
     Http2Settings,
     /// `authorization`, `proxy-authorization`, `set-cookie`: never indexed (RFC 7541 §7.1.3)
     Secret,
+    /// A name like [`Known::Other`] whose sender asked that it never be indexed (RFC 7541 §6.2.3, RFC 9204 §7.1.3). Comes from decoders only.
+    Sensitive,
 }
 
 impl Known {

@@ -6,7 +6,7 @@
 use super::fields::{Fields, Known};
 use super::integer::{read_prefixed, write_prefixed};
 pub use super::section::{DecodeError, FieldLimits};
-use super::section::{read_string, write_string};
+use super::section::{mark_sensitive, read_string, write_string};
 use super::static_table::{QPACK, StaticField, StaticMatch};
 
 /// Decodes a whole field section and adds its fields to `into`.
@@ -33,13 +33,16 @@ pub fn decode(section: &[u8], into: &mut Fields, limits: FieldLimits) -> Result<
             let value_room = room.checked_sub(name.len()).ok_or(DecodeError::TooLarge)?;
             into.text_mut().extend_from_slice(name);
             read_string(section, &mut at, 7, into.text_mut(), value_room).inspect_err(|_| into.text_mut().truncate(start))?;
-            into.finish_known(row.known, start, name.len());
+            let is_sensitive = first & 0x20 != 0;
+            into.finish_known(if is_sensitive { mark_sensitive(row.known) } else { row.known }, start, name.len());
         } else if first & 0xe0 == 0x20 {
             // Literal with literal name (§4.5.6).
             let start = into.text_len();
             let name_len = read_string(section, &mut at, 3, into.text_mut(), room)?;
             read_string(section, &mut at, 7, into.text_mut(), room - name_len).inspect_err(|_| into.text_mut().truncate(start))?;
-            into.finish(start, name_len);
+            let known = Known::of(&into.text_mut()[start..start + name_len]);
+            let is_sensitive = first & 0x10 != 0;
+            into.finish_known(if is_sensitive { mark_sensitive(known) } else { known }, start, name_len);
         } else {
             // What is left points into the dynamic table: T = 0 or post-base (§4.5.2 to §4.5.5).
             return Err(DecodeError::Malformed);
@@ -87,7 +90,7 @@ pub fn encode_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 
 /// Appends one field line whose name has been recognised already. Secrets are marked never to be indexed on later hops (RFC 9204 §7.1.3).
 pub fn encode_known(known: Known, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    let is_secret = known == Known::Secret;
+    let is_secret = matches!(known, Known::Secret | Known::Sensitive);
     match QPACK.find(name, value) {
         StaticMatch::Field(index) => write_prefixed(out, 0xc0, 6, u64::from(index)),
         StaticMatch::Name(index) => {

@@ -1,6 +1,6 @@
 //! What HPACK and QPACK share: the limits on a field section, the ways in which one can be wrong, and string literals.
 
-use super::fields::Fields;
+use super::fields::{Fields, Known};
 use super::{huffman, integer};
 
 /// Names and values longer than this do not fit into [`Fields`].
@@ -39,8 +39,14 @@ pub enum DecodeError {
     TooLarge,
 }
 
+/// What a name becomes whose sender asked that it never be indexed, so that it is not on the next hop either (RFC 7541 §6.2.3).
+#[inline]
+pub(super) fn mark_sensitive(known: Known) -> Known {
+    if known == Known::Other { Known::Sensitive } else { known }
+}
+
 /// Reads a string literal whose length has a prefix of `prefix_bits` with the Huffman flag in the bit above, and appends its text to `out`. Says how long
-/// the text is. Text longer than `cap` is too large; on an error `out` is as before and `at` means nothing.
+/// the text is. Text longer than `cap` is too large, and `at` is then behind it all the same. On an error `out` is as before.
 pub(super) fn read_string(bytes: &[u8], at: &mut usize, prefix_bits: u32, out: &mut Vec<u8>, cap: usize) -> Result<usize, DecodeError> {
     let cap = cap.min(MAX_STRING);
     let first = *bytes.get(*at).ok_or(DecodeError::Malformed)?;
