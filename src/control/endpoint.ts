@@ -8,6 +8,7 @@ import { createError } from '../base/errors.ts';
 import type { ListenerSnapshot } from '../config/snapshot.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import type { Logger } from '../observe/log.ts';
+import { checkUdpFree, listenHint } from './port-check.ts';
 
 /** Bytes of the key that seals connection IDs and stateless-reset tokens. */
 const CID_KEY_BYTES = 32;
@@ -26,6 +27,8 @@ export interface OpenListener {
 export interface EndpointParts {
   readonly addon: Pick<BindingAddon, 'openUdp' | 'steerUdp' | 'closeFd'>;
   readonly log: Logger;
+  /** Rejects when an address is taken; the system is asked unless a test says otherwise. */
+  readonly checkFree?: (address: string) => Promise<void>;
 }
 
 export interface Endpoint {
@@ -33,20 +36,20 @@ export interface Endpoint {
   /** Tells connection IDs of this process from those of the one before it during an upgrade. */
   readonly processGeneration: number;
   /** Opens every socket or none. Throws `listen_failed`. */
-  open(listeners: readonly ListenerSnapshot[], shards: number): readonly OpenListener[];
+  open(listeners: readonly ListenerSnapshot[], shards: number): Promise<readonly OpenListener[]>;
   /** Closes the sockets of shards whose reactors have not taken them. */
   closeFrom(opened: readonly OpenListener[], shard: number): void;
 }
 
-export function createEndpoint({ addon, log }: EndpointParts): Endpoint {
+export function createEndpoint({ addon, log, checkFree = checkUdpFree }: EndpointParts): Endpoint {
   const cidKey = new Uint8Array(randomBytes(CID_KEY_BYTES));
   return {
     cidKey,
     processGeneration: randomInt(256),
-    open(listeners, shards) {
+    async open(listeners, shards) {
       const opened: OpenListener[] = [];
       try {
-        for (const listener of listeners) opened.push(openListener(listener, shards));
+        for (const listener of listeners) opened.push(await openListener(listener, shards));
       } catch (error) {
         closeFrom(opened, 0);
         throw error;
@@ -60,10 +63,11 @@ export function createEndpoint({ addon, log }: EndpointParts): Endpoint {
     closeFrom,
   };
 
-  function openListener(listener: ListenerSnapshot, shards: number): OpenListener {
+  async function openListener(listener: ListenerSnapshot, shards: number): Promise<OpenListener> {
     const fds: number[] = [];
     let { address } = listener;
     try {
+      await checkFree(address);
       for (let shard = 0; shard < shards; shard++) {
         const socket = addon.openUdp(address, listener.receiveBufferBytes, listener.sendBufferBytes);
         fds.push(socket.fd);
@@ -74,13 +78,8 @@ export function createEndpoint({ addon, log }: EndpointParts): Endpoint {
       return { name: listener.name, address, fds, isSteered };
     } catch (error) {
       for (const fd of fds) addon.closeFd(fd);
-      const reason = error instanceof Error ? error.message : String(error);
-      throw createError(
-        'listen_failed',
-        `listener ${listener.name} cannot be opened: ${reason}`,
-        { listener: listener.name, address },
-        error,
-      );
+      const detail = `listener ${listener.name} cannot listen on ${address}${listenHint(error)}`;
+      throw createError('listen_failed', detail, { listener: listener.name, address }, error);
     }
   }
 

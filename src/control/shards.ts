@@ -2,6 +2,7 @@
  * The shards as one thing: started together, told together, watched by one timer. Reactors are made and destroyed by the edge; here are the
  * workers that decide for them.
  */
+import type { Piscina } from 'piscina';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import type { Logger } from '../observe/log.ts';
@@ -62,7 +63,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   const snapshot = withoutSecrets(parts.snapshot);
   const shards = parts.counters.map((_, shard) => shard);
   const deaths = shards.map(() => new Map<string, number>(RESTART_CAUSES.map((cause) => [cause, 0])));
-  const pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a spare worker died'));
+  let pool: Piscina | undefined;
   let publication: Publication = { number: 0, addresses: [] };
   let isDraining = false;
   let watch: NodeJS.Timeout | undefined;
@@ -74,7 +75,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         const { backendTable, counters } = parts;
         const { areFaultsAllowed } = options;
         return startWorker(
-          pool,
+          pool as Piscina,
           { shard, snapshot, publication, backendTable, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
           onReady,
         );
@@ -94,6 +95,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   return {
     async start(published) {
       publication = published;
+      pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a spare worker died'));
       const started = supervisors.map((supervisor) => supervisor.start());
       watch = watchEvery(options.stallTimeoutMs, () => {
         for (const supervisor of supervisors) supervisor.watch(options.stallTimeoutMs);
@@ -130,7 +132,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       const timer = setTimeout(deadline.resolve, options.stallTimeoutMs);
       await Promise.race([stopped, deadline.promise]);
       clearTimeout(timer);
-      await pool.destroy();
+      await pool?.destroy();
       await stopped;
     },
   };

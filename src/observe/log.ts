@@ -18,6 +18,8 @@ const SECRET_KEYS = ['token', 'authorization', 'cookie', 'keyPem', 'cidKey', 'pa
 export interface Log {
   /** The logger of one part; the same target gives the same logger. */
   target(name: string): Logger;
+  /** Says a line whatever the level is, for the few that a caller waits for: where the edge listens. */
+  announce(facts: Readonly<Record<string, unknown>>, message: string): void;
   level(): LogLevel;
   /** Changes the level of every target, present and future. */
   setLevel(level: LogLevel): void;
@@ -52,6 +54,9 @@ export function createLog(options: LogOptions): Log {
     },
     options.isText ? createTextStream(lines) : lines,
   );
+  const announcer = root.child({ target: 'edge' });
+  // Set afterwards: a child made with its parent's level has none of its own and would fall silent with the parent.
+  announcer.level = 'info';
   const targets = new Map<string, Logger>();
   let level = options.level;
 
@@ -59,16 +64,18 @@ export function createLog(options: LogOptions): Log {
     target(name) {
       let child = targets.get(name);
       if (child === undefined) {
-        child = root.child({ target: name }, { level });
+        child = root.child({ target: name });
+        child.level = level;
         targets.set(name, child);
       }
       return child;
     },
+    announce: (facts, message) => announcer.info(facts, message),
     level: () => level,
     setLevel(next) {
       level = next;
       root.level = next;
-      // A pino child takes its level when it is made and does not follow its parent.
+      // A pino child with a level of its own does not follow its parent.
       for (const child of targets.values()) child.level = next;
     },
     flush() {

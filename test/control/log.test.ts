@@ -24,3 +24,12 @@ t.test('text for a terminal has the same facts on one line', async (t) => {
   log.target('drain').warn({ cut: 2, reason: 'SIGTERM', err: new Error('why') }, 'drain ended');
   t.match(lines[0], /^\d\d:\d\d:\d\d\.\d{3} warn {2}drain {5}drain ended cut=2 reason=SIGTERM error="why"\n$/);
 });
+
+t.test('an announcement is said whatever the level is', async (t) => {
+  const { lines, log } = capture(false);
+  log.setLevel('silent');
+  log.target('edge').fatal('not said');
+  log.announce({ address: '127.0.0.1:1' }, 'ready');
+  t.equal(lines.length, 1);
+  t.match(JSON.parse(lines[0] ?? ''), { msg: 'ready', address: '127.0.0.1:1', level: 'info' });
+});

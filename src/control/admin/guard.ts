@@ -5,7 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isLoopback, parseAddress } from './address.ts';
+import { isLoopback, parseAddress } from '../address.ts';
 
 /** Routes an orchestrator asks without credentials; they tell nothing but one word. */
 const OPEN_PATHS = new Set(['/healthz', '/readyz']);

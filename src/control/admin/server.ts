@@ -4,7 +4,8 @@
  */
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { createError } from '../../base/errors.ts';
-import { formatAddress, isLoopback, parseAddress } from './address.ts';
+import { formatAddress, isLoopback, parseAddress } from '../address.ts';
+import { listenHint } from '../port-check.ts';
 import { configRoutes } from './config.ts';
 import { connectionRoutes } from './connections.ts';
 import { faultRoutes } from './faults.ts';
@@ -67,13 +68,8 @@ export function createAdmin(parts: AdminParts, options: AdminOptions): Admin {
       try {
         await app.listen({ host: address.host, port: address.port });
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        throw createError(
-          'admin_failed',
-          `the admin API cannot listen on ${options.address}: ${reason}`,
-          { address: options.address },
-          error,
-        );
+        const detail = `the admin API cannot listen on ${options.address}${listenHint(error)}`;
+        throw createError('admin_failed', detail, { address: options.address }, error);
       }
       const taken = app.server.address();
       return taken === null || typeof taken === 'string' ? options.address : formatAddress({ host: address.host, port: taken.port });

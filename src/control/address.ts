@@ -1,19 +1,17 @@
-/**
- * Listening addresses of the admin API: taking `ip:port` apart, and telling whether only this machine can reach it.
- */
+/** Listening addresses: taking `ip:port` apart, and telling whether only this machine can reach it. */
 import { BlockList, isIP } from 'node:net';
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-export interface AdminAddress {
+export interface HostPort {
   readonly host: string;
   readonly port: number;
 }
 
 /** `127.0.0.1:9901`, `[::1]:9901`, `localhost:9901`. Undefined when it is none of the kind. */
-export function parseAddress(address: string): AdminAddress | undefined {
+export function parseAddress(address: string): HostPort | undefined {
   const found = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
   const host = found?.[1] ?? found?.[2];
   const port = Number(found?.[3]);
@@ -28,6 +26,6 @@ export function isLoopback(host: string): boolean {
 }
 
 /** `host:port` with an IPv6 address in brackets. */
-export function formatAddress({ host, port }: AdminAddress): string {
+export function formatAddress({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

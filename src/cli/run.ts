@@ -1,0 +1,56 @@
+/**
+ * `lychgate run`: configuration → edge → signal → drain → exit status. On a terminal it talks like a program to a person; on a pipe every line is
+ * JSON, and the lines with `msg` `ready` tell where it listens.
+ */
+
+import { loadSnapshot } from '../config/load.ts';
+import type { Outside } from '../config/override.ts';
+import { redact } from '../config/redact.ts';
+import { createEdge, type Edge } from '../control/edge.ts';
+import { listenForSignals } from '../control/signals.ts';
+import { loadAddon } from '../native/load.ts';
+import { createLog, isLogLevel, type Log } from '../observe/log.ts';
+import { reportProblems } from './report.ts';
+
+/** Runs until a signal has drained the edge; resolves to the exit status. Rejects with a `LychgateError` when it cannot start. */
+export async function run(file: string, outside: Outside): Promise<number> {
+  const { config, snapshot, problems } = await loadSnapshot(file, outside);
+  reportProblems(problems);
+  if (config === undefined || snapshot === undefined) return 1;
+
+  const isTerminal = process.stdout.isTTY === true;
+  const log = createLog({ level: isLogLevel(snapshot.log.level) ? snapshot.log.level : 'info', isText: isTerminal });
+  // From here on a signal finds someone: one that comes during the start stops the edge right after it.
+  const signals = listenForSignals(process, (status) => {
+    log.flush();
+    process.exit(status);
+  });
+  try {
+    const edge = createEdge(
+      { addon: loadAddon(), snapshot, log },
+      { shownConfig: redact(config), areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1' },
+    );
+    await edge.start();
+    tellReady(edge, log, isTerminal);
+    await edge.drain(await signals.asked);
+    await edge.stop();
+    log.target('edge').info('stopped');
+    return 0;
+  } finally {
+    signals.stop();
+    log.flush();
+  }
+}
+
+function tellReady(edge: Edge, log: Log, isTerminal: boolean): void {
+  const { listeners, adminAddress, shards, generation, version } = edge.status();
+  if (isTerminal) {
+    for (const { name, address } of listeners) process.stdout.write(`${name}: https://${address} (HTTP/3)\n`);
+    if (adminAddress !== '') process.stdout.write(`admin: http://${adminAddress} (/metrics, /readyz, /v1/status)\n`);
+    process.stdout.write('Ctrl-C drains and stops; twice stops at once.\n');
+  } else {
+    for (const { name, address } of listeners) log.announce({ listener: name, address }, 'ready');
+    if (adminAddress !== '') log.announce({ admin: true, address: adminAddress }, 'ready');
+  }
+  log.target('edge').info({ version, shards: shards.length, generation: generation.slice(0, 12) }, 'serving');
+}

@@ -1,0 +1,186 @@
+/**
+ * The edge: composes everything the main thread owns and starts it in the order in which things may depend on each other: sockets, reactors,
+ * shards, admin API, and only then readiness. Stopping is the same list read backwards. What a part does stands in its own file.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createBackendTable } from '../base/tables.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { BindingAddon } from '../native/binding.ts';
+import { toBindingListener } from '../native/convert.ts';
+import { createCounters } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import { createRegistry } from '../observe/registry.ts';
+import type { EdgeState, EdgeStatus } from './admin/parts.ts';
+import { type Admin, createAdmin } from './admin/server.ts';
+import { createDiscovery } from './discovery/discovery.ts';
+import { type DrainResult, drain } from './drain.ts';
+import { createEndpoint, type OpenListener } from './endpoint.ts';
+import { addRestartMetric } from './restart-metric.ts';
+import { createShards } from './shards.ts';
+import { viewUpstreams } from './upstream-view.ts';
+
+export interface EdgeParts {
+  readonly addon: BindingAddon;
+  readonly snapshot: Snapshot;
+  readonly log: Log;
+}
+
+export interface EdgeOptions {
+  /** What `/v1/config` shows; secrets are already replaced. */
+  readonly shownConfig: unknown;
+  /** Obey orders to hurt workers; tests only. */
+  readonly areFaultsAllowed?: boolean;
+}
+
+export interface Edge {
+  /** Resolves when traffic is served. When a part fails, those before it are stopped and its error is thrown. */
+  start(): Promise<void>;
+  status(): EdgeStatus;
+  /** Lets open exchanges end; `stop` is the next step. */
+  drain(reason: string): Promise<DrainResult>;
+  /** Ends everything that lives, cutting what is open. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOptions): Edge {
+  const startedMs = performance.now();
+  const shardNumbers = Array.from({ length: snapshot.shards.count }, (_, shard) => shard);
+  const backendTable = createBackendTable(snapshot.backends.length);
+  const counters = shardNumbers.map(() => createCounters(snapshot));
+  const registry = createRegistry({ addon, snapshot, counters, backendTable });
+  const endpoint = createEndpoint({ addon, log: log.target('endpoint') });
+  const discovery = createDiscovery({
+    backends: snapshot.backends,
+    onPublish: (publication) => shards.publish(publication),
+    log: log.target('discovery'),
+  });
+  const shards = createShards(
+    { addon, snapshot, backendTable, counters, log: log.target('shards') },
+    { stallTimeoutMs: snapshot.shards.stallTimeoutMs, areFaultsAllowed: options.areFaultsAllowed ?? false },
+  );
+  addRestartMetric(registry, shards);
+  const admin = adminOf();
+
+  let state: EdgeState = 'idle';
+  let listeners: readonly OpenListener[] = [];
+  let adminAddress = '';
+  /** How to undo what was started, last first. */
+  const undo: (() => void | Promise<void>)[] = [];
+
+  return {
+    async start() {
+      state = 'starting';
+      try {
+        await bringUp();
+        state = 'serving';
+      } catch (error) {
+        await takeDown();
+        throw error;
+      }
+    },
+    status,
+    drain: (reason) =>
+      drain(
+        reason,
+        {
+          begin: () => {
+            state = 'draining';
+          },
+          goAway: () => shards.drain(),
+          exchanges: () => shards.exchanges(),
+          log: log.target('drain'),
+          nowMs: () => performance.now(),
+          sleep,
+        },
+        snapshot.drain,
+      ),
+    stop: takeDown,
+  };
+
+  async function bringUp(): Promise<void> {
+    undo.push(() => shards.stop());
+    await openReactors();
+
+    undo.push(() => discovery.stop());
+    await discovery.start();
+    await shards.start(discovery.publication());
+
+    if (admin !== undefined) {
+      undo.push(() => admin.stop());
+      adminAddress = await admin.start();
+    }
+  }
+
+  /** Each reactor owns its sockets from the moment it is made; those of shards that got none are closed here. */
+  async function openReactors(): Promise<void> {
+    listeners = await endpoint.open(snapshot.listeners, snapshot.shards.count);
+    const { cidKey, processGeneration } = endpoint;
+    for (const shard of shardNumbers) {
+      try {
+        addon.reactorCreate({
+          shard,
+          shards: snapshot.shards.count,
+          processGeneration,
+          cidKey,
+          listeners: snapshot.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
+          maxExchanges: snapshot.limits.maxExchanges,
+          backendTable: new Uint8Array(backendTable),
+        });
+      } catch (error) {
+        endpoint.closeFrom(listeners, shard);
+        throw error;
+      }
+      // A reactor must outlive its worker, so this comes to pass after the shards have stopped.
+      undo.unshift(() => addon.reactorDestroy(shard));
+    }
+  }
+
+  async function takeDown(): Promise<void> {
+    if (state === 'stopped' || state === 'stopping') return;
+    state = 'stopping';
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        log.target('edge').error({ err: error }, 'a part did not stop cleanly');
+      }
+    }
+    state = 'stopped';
+  }
+
+  function adminOf(): Admin | undefined {
+    if (snapshot.admin.address === '') return undefined;
+    return createAdmin(
+      {
+        status,
+        upstreams: () => viewUpstreams(snapshot, backendTable, discovery),
+        metrics: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
+        connections: (limit) => shards.ask({ kind: 'connections', limit }),
+        sessions: () => shards.ask({ kind: 'sessions' }),
+        config: () => options.shownConfig,
+        log,
+        hurt: options.areFaultsAllowed ? shards.hurt : undefined,
+      },
+      snapshot.admin,
+    );
+  }
+
+  function status(): EdgeStatus {
+    return {
+      state,
+      version: addon.version(),
+      pid: process.pid,
+      uptimeMs: Math.round(performance.now() - startedMs),
+      generation: snapshot.generation,
+      listeners: listeners.map(({ name, address, isSteered }) => ({ name, address, isSteered })),
+      adminAddress,
+      // Asking for a reactor that does not exist yet, or no more, is an error.
+      exchanges: isLive() ? shards.exchanges() : 0,
+      shards: isLive() ? shards.status() : [],
+    };
+  }
+
+  function isLive(): boolean {
+    return state === 'serving' || state === 'draining';
+  }
+}
