@@ -30,8 +30,9 @@ const EOS: u16 = 256;
 const LONGEST: usize = 30;
 const SHORTEST: usize = 5;
 
-/// Bits looked up at once: 2^10 entries of four bytes stay a fraction of the first-level cache.
-const PEEK: u32 = 10;
+/// Bits looked up at once. Twelve hold two codes of six, the length of most codes in fields; the table is then 16 KiB, of which a text touches little.
+/// Measured on a user-agent of 100 bytes (release build, one core): 163 ns with 12, 196 with 11, 251 with 10.
+const PEEK: u32 = 12;
 
 /// Why a string could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,62 +141,81 @@ pub fn decode(input: &[u8], out: &mut Vec<u8>, cap: usize) -> Result<usize, Huff
     result
 }
 
+/// Look-ups that 56 bits are enough for.
+const PEEKS_A_FILL: u32 = 56 / PEEK;
+
 fn decode_into(input: &[u8], text: &mut [u8]) -> Result<usize, HuffmanError> {
     let mut window = 0u64; // the bits to be decoded next, at the left end
-    let mut held = 0u32; // how many of them come from the input
+    let mut held = 0u32; // how many of them are there; bits beyond may be there as well
     let mut rest = input;
     let mut length = 0;
-    loop {
-        if held < 32 {
-            if let Some((four, after)) = rest.split_first_chunk::<4>() {
-                window |= u64::from(u32::from_be_bytes(*four)) << (32 - held);
-                held += 32;
-                rest = after;
-            } else {
-                while let Some((&byte, after)) = rest.split_first() {
-                    window |= u64::from(byte) << (56 - held);
-                    held += 8;
-                    rest = after;
-                }
-                if held < 32 {
-                    return decode_tail(window, held, text, length);
-                }
+    while let Some(eight) = rest.first_chunk::<8>() {
+        window |= u64::from_be_bytes(*eight) >> held;
+        rest = &rest[(63 - held as usize) / 8..];
+        held |= 56;
+        let mut peek = peek_at(window);
+        if peek.symbols == 0 {
+            let (symbol, bits) = canonical_symbol((window >> 32) as u32);
+            if symbol == EOS {
+                return Err(HuffmanError::Malformed);
+            }
+            text[length] = symbol as u8;
+            length += 1;
+            window <<= bits;
+            held -= bits;
+            continue;
+        }
+        for _ in 0..PEEKS_A_FILL {
+            text[length..length + 2].copy_from_slice(&peek.text);
+            length += usize::from(peek.symbols);
+            window <<= peek.bits;
+            held -= u32::from(peek.bits);
+            peek = peek_at(window);
+            if peek.symbols == 0 {
+                break;
             }
         }
-        let peek = PEEKS[(window >> (64 - PEEK)) as usize];
-        if peek.symbols != 0 {
-            text[length] = peek.text[0];
-            text[length + 1] = peek.text[1];
-            length += peek.symbols as usize;
+    }
+    decode_tail(rest, window, held, text, length)
+}
+
+#[inline]
+fn peek_at(window: u64) -> Peek {
+    PEEKS[(window >> (64 - PEEK)) as usize]
+}
+
+/// The end, when fewer than eight bytes have not been taken into the window. The input is taken to be followed by ones, so that its padding reads as the
+/// beginning of EOS.
+fn decode_tail(mut rest: &[u8], window: u64, mut held: u32, text: &mut [u8], mut length: usize) -> Result<usize, HuffmanError> {
+    // Bits beyond those held may have come from the rest; it brings them again.
+    let mut window = window & !(u64::MAX >> held);
+    loop {
+        while let Some((&byte, after)) = rest.split_first()
+            && held <= 56
+        {
+            window |= u64::from(byte) << (56 - held);
+            held += 8;
+            rest = after;
+        }
+        let padded = window | u64::MAX.checked_shr(held).unwrap_or(0);
+        if held < 8 && padded == u64::MAX {
+            return Ok(length);
+        }
+        let peek = peek_at(padded);
+        if peek.symbols != 0 && u32::from(peek.bits) <= held {
+            text[length..length + 2].copy_from_slice(&peek.text);
+            length += usize::from(peek.symbols);
             window <<= peek.bits;
             held -= u32::from(peek.bits);
             continue;
         }
-        let (symbol, bits) = canonical_symbol((window >> 32) as u32);
-        if symbol == EOS {
-            return Err(HuffmanError::Malformed);
-        }
-        text[length] = symbol as u8;
-        length += 1;
-        window <<= bits;
-        held -= bits;
-    }
-}
-
-/// The last bits, fewer than 32. Beyond them the window is taken to be full of ones, so that right padding reads as the beginning of EOS.
-fn decode_tail(mut window: u64, mut held: u32, text: &mut [u8], mut length: usize) -> Result<usize, HuffmanError> {
-    window |= u64::MAX >> held;
-    loop {
-        if held < 8 && window == u64::MAX {
-            return Ok(length);
-        }
-        let (symbol, bits) = canonical_symbol((window >> 32) as u32);
+        let (symbol, bits) = canonical_symbol((padded >> 32) as u32);
         if bits > held || symbol == EOS {
             return Err(HuffmanError::Malformed);
         }
         text[length] = symbol as u8;
         length += 1;
-        window = window << bits | ((1 << bits) - 1);
+        window <<= bits;
         held -= bits;
     }
 }
