@@ -44,5 +44,7 @@ export type ShardOrder =
 export type ShardReport =
   | { readonly kind: 'ready'; readonly threadId: number }
   | { readonly kind: 'pong' }
+  /** A rule threw; the exchange was answered and the shard goes on. At most one a second. */
+  | { readonly kind: 'lane-error'; readonly error: string }
   | { readonly kind: 'answer'; readonly question: number; readonly json: string }
   | { readonly kind: 'refusal'; readonly question: number; readonly message: string };

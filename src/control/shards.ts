@@ -77,7 +77,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         return startWorker(
           pool as Piscina,
           { shard, snapshot, publication, backendTable, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
-          onReady,
+          { onReady, onLaneError: (error) => log.error({ shard, error }, 'a rule threw; its exchange was answered with lane_failed') },
         );
       },
       laneBusyMs: () => addon.reactorLaneBusyMs(shard),

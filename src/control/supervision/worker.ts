@@ -32,8 +32,16 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** Starts a life. `onReady` is called once, when the shard has attached to its reactor and taken its snapshot. */
-export function startWorker(pool: Piscina, start: Omit<ShardStart, 'port'>, onReady: () => void): Worker {
+/** What a life has to tell before it ends. */
+export interface WorkerEvents {
+  /** Once, when the shard has attached to its reactor and taken its snapshot. */
+  onReady(): void;
+  /** A rule threw in the lane; text with its stack. */
+  onLaneError(error: string): void;
+}
+
+/** Starts a life. */
+export function startWorker(pool: Piscina, start: Omit<ShardStart, 'port'>, events: WorkerEvents): Worker {
   const { port1: port, port2: shardPort } = new MessageChannel();
   const controller = new AbortController();
   const waiting = new Map<number, Waiting>();
@@ -45,10 +53,13 @@ export function startWorker(pool: Piscina, start: Omit<ShardStart, 'port'>, onRe
     switch (report.kind) {
       case 'ready':
         threadId = report.threadId;
-        onReady();
+        events.onReady();
         break;
       case 'pong':
         pingedAtMs = 0;
+        break;
+      case 'lane-error':
+        events.onLaneError(report.error);
         break;
       case 'answer':
         take(report.question)?.resolve(report.json);

@@ -1,0 +1,110 @@
+/**
+ * The worker thread: one shard, from attaching its reactor until told to go. It puts the lane on the reactor, hands both what is published, and
+ * obeys the main thread's orders in between turns. The reactor is not this thread's: when the thread dies, a successor runs this
+ * same file and goes on with the connections that are open.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
+import { createLane, type Lane } from './lane/lane.ts';
+import { compilePlans } from './lane/plan.ts';
+import type { BindingAddon } from './native/binding.ts';
+import { toBindingBackend } from './native/convert.ts';
+import { loadAddon } from './native/load.ts';
+import { createLaneObserver } from './observe/lane-observer.ts';
+import { createFaults } from './shard/faults.ts';
+import type { Publication, ShardOrder, ShardReport, ShardStart } from './shard-port.ts';
+
+/** How long a successor waits for the thread before it to let go of the reactor. */
+const ATTACH_TIMEOUT_MS = 5_000;
+const ATTACH_RETRY_MS = 2;
+
+/** The task of one worker's life. Resolves when told to stop; every other end is a death. */
+export default async function runShard(start: ShardStart): Promise<void> {
+  const { shard, port, snapshot, backendTable } = start;
+  const addon = loadAddon();
+  const faults = start.areFaultsAllowed ? createFaults() : undefined;
+  const observer = createLaneObserver({ ...start, onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }) });
+  const plans = compilePlans(snapshot).plans;
+  let lane: Lane | undefined;
+  let published = -1;
+
+  const ring = await attach(addon, shard, () => {
+    faults?.strikeInDecide();
+    lane?.decide();
+  });
+  try {
+    lane = createLane({ ring, snapshot, backendTable, observer });
+    // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
+    publish(lane, start.publication);
+    const obeyed = obey(lane);
+    report({ kind: 'ready', threadId });
+    await obeyed;
+  } finally {
+    lane?.close();
+    addon.reactorDetach(shard);
+    observer.close();
+    port.close();
+  }
+
+  function publish(to: Lane, { number, addresses }: Publication): void {
+    if (number <= published) return;
+    published = number;
+    const backends = snapshot.backends.map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
+    addon.reactorApply(shard, { generation: number, backends, plans });
+    for (const { slot, addresses: found } of backends) to.setAddresses(slot, found.length);
+  }
+
+  /** Resolves with the order to stop. An order that throws ends the worker: nobody could say in which state it left the shard. */
+  function obey(to: Lane): Promise<void> {
+    return new Promise((resolve) => {
+      port.on('message', (order: ShardOrder) => {
+        switch (order.kind) {
+          case 'publish':
+            return publish(to, order.publication);
+          case 'drain':
+            return addon.reactorDrain(shard);
+          case 'ping':
+            return report({ kind: 'pong' });
+          case 'connections':
+            return answer(order.question, () => addon.reactorConnections(shard, order.limit));
+          case 'sessions':
+            return answer(order.question, () => addon.reactorSessions(shard));
+          case 'fault':
+            return faults?.order(order.fault, order.at);
+          case 'stop':
+            return resolve();
+        }
+      });
+    });
+  }
+
+  /** A view that cannot be made is no reason to die. */
+  function answer(question: number, view: () => string): void {
+    try {
+      report({ kind: 'answer', question, json: view() });
+    } catch (error) {
+      report({ kind: 'refusal', question, message: textOf(error) });
+    }
+  }
+
+  function report(message: ShardReport): void {
+    port.postMessage(message);
+  }
+}
+
+/** A dead thread lets go of its reactor at the very end of its teardown, which may be after its successor has begun. */
+async function attach(addon: BindingAddon, shard: number, decide: () => void): Promise<ArrayBuffer> {
+  const untilMs = performance.now() + ATTACH_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return addon.reactorAttach(shard, decide);
+    } catch (error) {
+      if (performance.now() > untilMs) throw error;
+      await sleep(ATTACH_RETRY_MS);
+    }
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

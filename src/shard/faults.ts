@@ -1,0 +1,40 @@
+/**
+ * Ways to die, for tests that watch a shard being replaced. Nothing of this exists in a shard unless the process was started for tests
+ * (`LYCHGATE_TEST_FAULTS=1`).
+ */
+import type { Fault } from '../shard-port.ts';
+
+export interface Faults {
+  /** Strikes now, or lies in wait for the lane's next call. */
+  order(fault: Fault, at: 'now' | 'decide'): void;
+  /** Called before each call of the lane. */
+  strikeInDecide(): void;
+}
+
+export function createFaults(): Faults {
+  let waiting: Fault | undefined;
+  return {
+    order(fault, at) {
+      if (at === 'now') strike(fault);
+      else waiting = fault;
+    },
+    strikeInDecide() {
+      if (waiting !== undefined) strike(waiting);
+    },
+  };
+}
+
+function strike(fault: Fault): void {
+  switch (fault) {
+    case 'throw':
+      throw new Error('ordered to throw');
+    case 'exit':
+      process.exit(3);
+    case 'loop':
+      for (;;);
+    case 'oom': {
+      const hoard: unknown[] = [];
+      for (;;) hoard.push(new Array(10_000).fill(hoard.length));
+    }
+  }
+}
