@@ -13,6 +13,9 @@ const MAX_FILE_BYTES = 4 * 2 ** 20;
 /** How often anchors may be repeated altogether; ends "billion laughs" before they are expanded. */
 const MAX_ALIASES = 100;
 
+/** Syntax errors told at once; after the first few the parser only guesses. */
+const MAX_SYNTAX_FAULTS = 10;
+
 /** A file that could be parsed. */
 export interface Source {
   /** The path as it was given. */
@@ -39,13 +42,20 @@ export function parseSource(file: string, text: string): { source?: Source; prob
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, version: '1.2', logLevel: 'error' });
     // A warning of the parser is an unknown tag or directive: nothing that a configuration means to have.
     const faults = [...document.errors, ...document.warnings];
+    if (faults.some(({ message }) => message.includes('call stack'))) throw new RangeError();
     if (faults.length > 0) {
-      return { problems: faults.map((fault) => problemAt(placeOf(fault.pos[0]), explainSyntax(fault.code, fault.message))) };
+      const told = faults.slice(0, MAX_SYNTAX_FAULTS);
+      return { problems: told.map(({ code, message, pos }) => problemAt(placeOf(pos[0]), explainSyntax(code, message))) };
     }
-    if (document.contents === null)
+    const { contents, directives } = document;
+    if (directives.yaml.explicit === true && directives.yaml.version !== '1.2') {
+      return { problems: [problemAt(placeOf(0), 'another version of YAML is asked for', '%YAML 1.2 or no such line')] };
+    }
+    if (contents === null || (isScalar(contents) && contents.value === null)) {
       return { problems: [problemAt({ source: file }, 'the file is empty', 'a mapping that begins with version: 1')] };
-    if (!isMap(document.contents)) {
-      const place = placeOf(document.contents.range?.[0] ?? 0);
+    }
+    if (!isMap(contents)) {
+      const place = placeOf(contents.range[0]);
       return { problems: [problemAt(place, 'the file is no mapping', 'keys such as version, listeners, upstreams, routes')] };
     }
     const value = document.toJS({ maxAliasCount: MAX_ALIASES }) as Record<string, unknown>;
@@ -99,6 +109,8 @@ function explainSyntax(code: string, message: string): string {
 
 function explainThrown(error: unknown): string {
   if (error instanceof RangeError) return 'the file is nested too deeply';
+  if (error instanceof ReferenceError && error.message.startsWith('Unresolved alias'))
+    return 'an alias stands before its anchor, or has none';
   if (error instanceof ReferenceError && error.message.includes('alias count'))
     return `anchors are repeated more than ${MAX_ALIASES} times`;
   return `not valid YAML: ${error instanceof Error ? error.message : String(error)}`;

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { createError, errorEntry, LychgateError, PROCESS_ERRORS, REASONS, reasonByNumber, reasonNumber } from '../../src/base/errors.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+t.test('the registry is the table of the records page', async (t) => {
+  const page = readFileSync(join(root, 'docs/design/records.md'), 'utf8');
+  const rows = [...page.slice(page.indexOf('## Reasons')).matchAll(/^\| (\d+) \| (\w+) \| (\S+) \| (\S+) \| (\S+) \|$/gm)];
+  t.same(
+    REASONS.map(({ number, code, side, status, retry }) => [number, code, side, status, retry]),
+    rows.map(([, number, code, side, status, retry]) => [
+      Number(number),
+      code,
+      side === '–' ? 'none' : side,
+      status === '–' ? 0 : Number(status),
+      retry === '–' ? 'never' : retry,
+    ]),
+  );
+});
+
+t.test('numbers and codes are unique and reasons fit their table', async (t) => {
+  const rows = [...REASONS, ...PROCESS_ERRORS];
+  t.equal(new Set(rows.map(({ number }) => number)).size, rows.length);
+  t.equal(new Set(rows.map(({ code }) => code)).size, rows.length);
+  t.ok(REASONS.every(({ number }) => number < 128));
+  t.ok(PROCESS_ERRORS.every(({ number }) => number >= 128));
+});
+
+t.test('a reason is found by its number, and an unknown number is internal', async (t) => {
+  for (const row of REASONS) t.equal(reasonByNumber(row.number), row);
+  for (const number of [11, 127, 128, 4_294_967_295, -1]) t.equal(reasonByNumber(number).code, 'lane_failed');
+  t.equal(reasonNumber('draining'), 64);
+});
+
+t.test('an error carries its code, facts and cause', async (t) => {
+  const cause = new Error('EADDRINUSE');
+  const error = createError('listen_failed', '127.0.0.1:8443 is in use', { address: '127.0.0.1:8443' }, cause);
+  t.ok(error instanceof LychgateError);
+  t.match(error, { code: 'listen_failed', side: 'config', retry: 'never', status: 0, context: { address: '127.0.0.1:8443' }, cause });
+  t.equal(error.message, '127.0.0.1:8443 is in use');
+  t.equal(createError('connect_timeout').message, errorEntry('connect_timeout').title);
+});

@@ -1,0 +1,212 @@
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { loadConfig, loadSnapshot } from '../../src/config/load.ts';
+import { prepareSnapshot } from '../../src/config/prepare.ts';
+import type { Snapshot } from '../../src/config/snapshot.ts';
+import { load, PLAIN, plainWith, problemsOf, writeConfiguration } from './support/configuration.ts';
+
+async function snapshotOf(t: import('tap').Test, text: string): Promise<Snapshot> {
+  const { snapshot, problems } = await load(t, text);
+  t.same(problems, []);
+  if (snapshot === undefined) throw new Error('no snapshot');
+  return snapshot;
+}
+
+t.test('the plain configuration becomes a snapshot with every default filled in', async (t) => {
+  const { listeners, upstreams, backends, routes, ...rest } = await snapshotOf(t, PLAIN);
+  const { certificates, ...listener } = listeners[0] ?? {};
+  t.equal(certificates?.length, 1);
+  t.same(listener, {
+    name: 'public',
+    address: '127.0.0.1:8443',
+    congestion: 'cubic',
+    idleTimeoutMs: 30_000,
+    handshakeTimeoutMs: 10_000,
+    maxConnections: 100_000,
+    maxStreams: 128,
+    streamWindowBytes: 65_536,
+    connectionWindowBytes: 1_048_576,
+    maxUdpPayloadBytes: 1350,
+    isGsoAllowed: true,
+    isGroAllowed: true,
+    isPaced: true,
+    receiveBufferBytes: 4_194_304,
+    sendBufferBytes: 4_194_304,
+    maxHeadBytes: 16_384,
+    maxFields: 100,
+    responseBufferBytes: 65_536,
+  });
+  t.same(upstreams, [{ name: 'web', policy: 'peak-ewma', decayMs: 10_000, slots: [0, 1] }]);
+  t.same(backends[1], {
+    slot: 1,
+    upstream: 'web',
+    url: 'h2c://127.0.0.1:9001',
+    scheme: 'h2c',
+    host: '127.0.0.1',
+    port: 9001,
+    weight: 100,
+    serverName: '127.0.0.1',
+    isVerified: true,
+    caPem: '',
+    maxSessions: 8,
+    maxStreamsPerSession: 128,
+    sessionIdleTimeoutMs: 60_000,
+    sessionMaxAgeMs: 3_600_000,
+    pingIntervalMs: 15_000,
+    pingTimeoutMs: 5000,
+    streamWindowBytes: 65_536,
+    sessionWindowBytes: 1_048_576,
+    maxHeadBytes: 32_768,
+    maxFields: 200,
+    resolveIntervalMs: 0,
+  });
+  t.same(routes, [
+    {
+      name: '/',
+      host: '*',
+      path: '/',
+      pathKind: 'prefix',
+      upstream: 0,
+      connectTimeoutMs: 3000,
+      headTimeoutMs: 30_000,
+      idleTimeoutMs: 60_000,
+      exchangeTimeoutMs: 0,
+      maxBodyBytes: -1,
+      retries: 1,
+      isRequestIdKept: false,
+      forwarded: 'x-forwarded',
+      forwardedTrust: false,
+      hostPolicy: 'keep',
+    },
+  ]);
+  t.ok(rest.shards.count >= 1);
+  t.equal(rest.shards.stallTimeoutMs, 5000);
+  t.same(rest.admin, { address: '127.0.0.1:9901', token: '' });
+  t.same(rest.log, { level: 'info', isAccessLogged: true, accessSample: 1, areFailuresAlwaysLogged: true });
+  t.same(rest.drain, { timeoutMs: 30_000, delayMs: 0 });
+  t.same(rest.limits, { maxExchanges: 65_536 });
+});
+
+t.test('a snapshot is frozen all the way down and can be posted', async (t) => {
+  const snapshot = await snapshotOf(t, PLAIN);
+  const visit = (value: unknown): void => {
+    if (value === null || typeof value !== 'object') return;
+    if (!Object.isFrozen(value)) t.fail('a part can be changed');
+    for (const part of Object.values(value)) visit(part);
+  };
+  visit(snapshot);
+  t.same(structuredClone(snapshot), snapshot);
+});
+
+t.test('URLs give scheme, host, port and server name', async (t) => {
+  const text = plainWith(
+    '[{ url: "h2c://127.0.0.1:9000", weight: 100 }, { url: "h2c://127.0.0.1:9001" }]',
+    '[{ url: "https://Web.Example.org" }, { url: "https://[::1]:8443/", server_name: a.test, weight: 0 }, { url: "http://bücher.example" }]',
+  );
+  const { backends } = await snapshotOf(t, text);
+  t.same(
+    backends.map(({ url, scheme, host, port, serverName, weight, resolveIntervalMs }) => [
+      url,
+      scheme,
+      host,
+      port,
+      serverName,
+      weight,
+      resolveIntervalMs,
+    ]),
+    [
+      ['https://web.example.org:443', 'https', 'web.example.org', 443, 'web.example.org', 100, 10_000],
+      ['https://[::1]:8443', 'https', '::1', 8443, 'a.test', 0, 0],
+      ['http://xn--bcher-kva.example:80', 'http', 'xn--bcher-kva.example', 80, 'xn--bcher-kva.example', 100, 10_000],
+    ],
+  );
+});
+
+t.test('URLs with paths, users, other schemes or broken hosts are refused', async (t) => {
+  for (const url of [
+    'ftp://a',
+    'h2c://',
+    'h2c://a/b',
+    'h2c://u@a',
+    'h2c://a:0',
+    'h2c://a:99999',
+    'h2c://a b',
+    'h2c://1.2.3',
+    'h2c://[::g]',
+    'h2c://-a',
+    'a:80',
+  ]) {
+    t.match((await problemsOf(t, plainWith('h2c://127.0.0.1:9001', url)))[0], /backends\[1\]\.url: .* is not acceptable/, url);
+  }
+});
+
+t.test('hosts of routes are normal: lower case, ASCII, without the last dot', async (t) => {
+  const text = `${PLAIN}  - { match: { host: "*.BÜCHER.example." }, upstream: web }\n  - { match: { host: "[::1]", path: /x, exact: true }, upstream: web }\n`;
+  const { routes } = await snapshotOf(t, text);
+  t.same(
+    routes.map(({ name, host, pathKind }) => [name, host, pathKind]),
+    [
+      ['/', '*', 'prefix'],
+      ['*.xn--bcher-kva.example/', '*.xn--bcher-kva.example', 'prefix'],
+      ['=[::1]/x', '[::1]', 'exact'],
+    ],
+  );
+});
+
+t.test('hosts with ports and paths with queries are refused', async (t) => {
+  const match = (text: string): Promise<string[]> => problemsOf(t, plainWith('{ path: / }', text));
+  t.match((await match('{ host: "a.test:80" }'))[0], /match\.host: .* is not acceptable; expected \*, a host name without port/);
+  for (const path of ['/a?b', '/a#b', 'a', '/ü', '/%zz', '/a b'])
+    t.match((await match(`{ path: "${path}" }`))[0], /match\.path: .* is not acceptable/, path);
+});
+
+t.test('no limit is written as none', async (t) => {
+  const text = plainWith('upstream: web }', 'upstream: web, max_body: none, timeouts: { exchange: none } }');
+  const { routes } = await snapshotOf(t, text);
+  t.equal(routes[0]?.maxBodyBytes, -1);
+  t.equal(routes[0]?.exchangeTimeoutMs, 0);
+  const limited = await snapshotOf(t, plainWith('upstream: web }', 'upstream: web, max_body: 0, timeouts: { exchange: 0 } }'));
+  t.equal(limited.routes[0]?.maxBodyBytes, 0);
+  t.equal(limited.routes[0]?.exchangeTimeoutMs, 0);
+});
+
+t.test('the token can come from a file', async (t) => {
+  const file = writeConfiguration(t, plainWith('{ address: 127.0.0.1:9901 }', '{ address: 0.0.0.0:9901, token_file: token }'));
+  writeFileSync(join(dirname(file), 'token'), '0123456789abcdef\n');
+  t.equal((await loadSnapshot(file)).snapshot?.admin.token, '0123456789abcdef');
+  writeFileSync(join(dirname(file), 'token'), 'short');
+  t.match((await loadSnapshot(file)).problems[0]?.message, /holds no usable token/);
+});
+
+t.test('the generation depends on what is meant, not on how it is written', async (t) => {
+  const { generation } = await snapshotOf(t, PLAIN);
+  const folder = t.testdirName;
+  t.match(generation, /^[0-9a-f]{64}$/);
+  t.equal(
+    (await snapshotOf(t, `# a comment\n${plainWith('weight: 100', 'weight: 100')}drain: { timeout: 30000ms }\n`)).generation,
+    generation,
+  );
+  t.equal(t.testdirName, folder);
+  t.not((await snapshotOf(t, plainWith('weight: 100', 'weight: 99'))).generation, generation);
+});
+
+t.test('the generation changes with a file it points at', async (t) => {
+  const file = writeConfiguration(t, PLAIN);
+  const before = (await loadSnapshot(file)).snapshot?.generation;
+  appendFileSync(join(dirname(file), 'certs/dev.pem'), '\n');
+  const after = (await loadSnapshot(file)).snapshot?.generation;
+  t.ok(before);
+  t.not(after, before);
+});
+
+t.test('a configuration can be loaded first and prepared later', async (t) => {
+  const { config, baseDir, locate, problems } = await loadConfig(writeConfiguration(t, plainWith('upstream: web', 'upstream: nobody')));
+  t.same(problems, []);
+  if (config === undefined) throw new Error('no configuration');
+  const prepared = await prepareSnapshot(config, baseDir, locate);
+  t.equal(prepared.snapshot, undefined);
+  t.equal(prepared.problems.find(({ severity }) => severity === 'error')?.place.line, 12);
+  const unplaced = await prepareSnapshot(config, baseDir);
+  t.equal(unplaced.problems[0]?.place.source, 'configuration');
+});
