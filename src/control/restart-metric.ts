@@ -1,13 +1,22 @@
 /** `lychgate_shard_restarts_total`: the only family that is counted on the main thread, because a dead worker cannot count itself. */
 import { Counter, type Registry } from 'prom-client';
+import type { Family } from '../observe/families.ts';
 import type { Shards } from './shards.ts';
+
+/** The family as the reference page describes it. */
+export const RESTART_FAMILY: Family = {
+  name: 'lychgate_shard_restarts_total',
+  kind: 'counter',
+  help: 'Workers that died and were replaced, by cause: throw, exit, memory, stall (lane or event loop stuck), start (not ready in time).',
+  labels: ['shard', 'cause'],
+};
 
 /** Adds the family to `registry`; every shard and cause has a series from the start, so that a first death is an increase. */
 export function addRestartMetric(registry: Registry, shards: Pick<Shards, 'restarts'>): void {
   new Counter({
-    name: 'lychgate_shard_restarts_total',
-    help: 'Workers of a shard that died and were replaced, by cause: throw, exit, memory, stall (its lane or event loop was stuck), start (not ready in time).',
-    labelNames: ['shard', 'cause'],
+    name: RESTART_FAMILY.name,
+    help: RESTART_FAMILY.help,
+    labelNames: [...RESTART_FAMILY.labels],
     registers: [registry],
     collect() {
       this.reset();
