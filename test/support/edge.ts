@@ -135,7 +135,7 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
 /** No exchange and no upstream stream is open, and descriptors are back near where they were. */
 async function checkNothingIsLeft(t: Test, edge: Edge, descriptorsBefore: number): Promise<void> {
   // Sessions to backends may stay pooled, and connections of clients that only closed their socket live until their idle timeout.
-  const gauges = ['lychgate_exchanges_open', 'lychgate_upstream_streams_open'];
+  const gauges = ['lychgate_exchanges', 'lychgate_upstream_streams'];
   const isQuiet = async (): Promise<boolean> => {
     const metrics = await edge.metrics();
     return gauges.every((name) => metrics.sum(name) === 0);
@@ -143,7 +143,7 @@ async function checkNothingIsLeft(t: Test, edge: Edge, descriptorsBefore: number
   await until('no open exchange', isQuiet, 5_000).catch(() => {});
   const metrics = await edge.metrics();
   for (const name of gauges) t.equal(metrics.sum(name), 0, `nothing is left open: ${name}`);
-  const sessions = metrics.sum('lychgate_upstream_sessions_open');
+  const sessions = metrics.sum('lychgate_upstream_sessions');
   t.ok(descriptorCount(edge.pid) <= descriptorsBefore + sessions + 8, 'no descriptors are left open');
 }
 
