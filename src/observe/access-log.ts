@@ -1,0 +1,174 @@
+/**
+ * The access log: one line of JSON an exchange, written to standard output by each shard for itself.
+ *
+ * Lines have the shape of the base log's (level, time, target, msg) and go through pino's destination in batches; they are put together by hand, because all their keys
+ * are known and most values are numbers. What a client wrote is escaped so that a line stays one line of JSON and a terminal stays a terminal.
+ */
+
+import { pino } from 'pino';
+import { reasonByNumber } from '../base/errors.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { COMPLETED_BY_BACKEND, COMPLETED_BY_CLIENT, COMPLETED_FROM_EDGE, COMPLETED_SESSION_REUSED } from '../record/layout.ts';
+import type { CompletionReader } from '../record/read.ts';
+import { SHARD_LINES, SHARD_LINES_DROPPED } from './counters.ts';
+
+/** Where batches of lines go; pino's destination is one. */
+export interface LineSink {
+  write(lines: string): boolean;
+  flushSync(): void;
+}
+
+export interface AccessLogParts {
+  readonly shard: number;
+  readonly snapshot: Snapshot;
+  /** The shard's counters: lines written and dropped are counted. */
+  readonly table: Float64Array;
+  /** Default: standard output. */
+  readonly sink?: LineSink;
+  /** Numbers of [0, 1) for the sample; default `Math.random`. */
+  readonly random?: () => number;
+}
+
+export interface AccessLog {
+  /** Writes a line for the exchange, if it is in the sample or a failure. */
+  completed(completion: CompletionReader, route: number, slot: number): void;
+  /** Writes what waits; later lines are lost. */
+  close(): void;
+}
+
+/** Lines wait this long for company. */
+const FLUSH_MS = 100;
+/**
+ * Bytes of a write. Shards and the main thread share standard output, and what a pipe takes whole is PIPE_BUF bytes (pipe(7)); larger
+ * writes could cut each other's lines.
+ */
+const BATCH_BYTES = 4_096;
+/** Bytes held while standard output does not take them; lines beyond are dropped and counted. */
+const HELD_BYTES = 4 * 1_048_576;
+
+export function createAccessLog(parts: AccessLogParts): AccessLog {
+  if (!parts.snapshot.log.isAccessLogged) return { completed() {}, close() {} };
+  return new LineLog(parts, parts.sink ?? standardOutput(parts.table));
+}
+
+class LineLog implements AccessLog {
+  private readonly table: Float64Array;
+  private readonly sink: LineSink;
+  private readonly random: () => number;
+  private readonly sample: number;
+  private readonly areFailuresLogged: boolean;
+  /** Parts of a line that are the same for each listener, route and backend, with their keys and commas. */
+  private readonly listeners: readonly string[];
+  private readonly routes: readonly string[];
+  private readonly backends: readonly string[];
+  /** Lines that wait for company; ASCII, so its length is its bytes. */
+  private batch = '';
+  private timer: NodeJS.Timeout | undefined;
+  /** Many exchanges begin in the same millisecond, and a date is the dearest part of a line. */
+  private lastMs = Number.NaN;
+  private lastTime = '';
+
+  constructor(parts: AccessLogParts, sink: LineSink) {
+    const { snapshot } = parts;
+    this.table = parts.table;
+    this.sink = sink;
+    this.random = parts.random ?? Math.random;
+    this.sample = snapshot.log.accessSample;
+    this.areFailuresLogged = snapshot.log.areFailuresAlwaysLogged;
+    this.listeners = snapshot.listeners.map(
+      ({ name }) => `"target":"access","msg":"exchange","shard":${parts.shard},"listener":${quoted(name)}`,
+    );
+    this.routes = snapshot.routes.map(({ name }) => `,"route":${quoted(name)}`);
+    this.backends = snapshot.backends.map(({ upstream, url }) => `,"upstream":${quoted(upstream)},"backend":${quoted(url)}`);
+  }
+
+  completed(completion: CompletionReader, route: number, slot: number): void {
+    if (!this.isLogged(completion)) return;
+    const line = this.line(completion, route, slot);
+    if (this.batch.length + line.length > BATCH_BYTES) this.flush();
+    this.batch += line;
+    this.table[SHARD_LINES] = this.table[SHARD_LINES]! + 1;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.flush();
+    }, FLUSH_MS).unref();
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.flush();
+    this.sink.flushSync();
+  }
+
+  private flush(): void {
+    if (this.batch !== '') this.sink.write(this.batch);
+    this.batch = '';
+  }
+
+  private isLogged(completion: CompletionReader): boolean {
+    if (this.areFailuresLogged && (completion.reason !== 0 || completion.status >= 500)) return true;
+    return this.sample >= 1 || (this.sample > 0 && this.random() < this.sample);
+  }
+
+  private line(done: CompletionReader, route: number, slot: number): string {
+    const text = done.text();
+    const method = done.requestIdLength;
+    const authority = method + done.methodLength;
+    const path = authority + done.authorityLength;
+    const agent = path + done.pathLength;
+    return (
+      `{"level":"info","time":"${this.time(done.startedMs)}",${this.listeners[done.listener] ?? '"target":"access","msg":"exchange"'}` +
+      `,"id":${quoted(text.slice(0, method))},"method":${quoted(text.slice(method, authority))}` +
+      `,"authority":${quoted(text.slice(authority, path))},"path":${quoted(text.slice(path, agent))}` +
+      `,"status":${done.status}${this.reason(done)}${this.routes[route] ?? ''}${this.backends[slot] ?? ''}` +
+      `,"attempts":${done.attempts}${done.backendStatus === 0 ? '' : `,"backend_status":${done.backendStatus}`}` +
+      `,"decide_ms":${done.decideUs / 1_000},"open_ms":${done.openUs / 1_000},"send_ms":${done.sendUs / 1_000}` +
+      `,"await_ms":${done.awaitUs / 1_000},"total_ms":${done.totalUs / 1_000}` +
+      `,"bytes_in":${done.bytesIn},"bytes_out":${done.bytesOut}` +
+      `,"peer":"${done.peerAddress()}","port":${done.peerPort},"connection":${done.connection},"rtt_us":${done.rttUs}` +
+      `,"session_reused":${(done.flags & COMPLETED_SESSION_REUSED) !== 0}` +
+      `,"user_agent":${quoted(text.slice(agent))}}\n`
+    );
+  }
+
+  private time(ms: number): string {
+    if (ms !== this.lastMs) {
+      this.lastMs = ms;
+      this.lastTime = new Date(ms).toISOString();
+    }
+    return this.lastTime;
+  }
+
+  private reason(done: CompletionReader): string {
+    if (done.reason === 0) return '';
+    return `,"reason":"${reasonByNumber(done.reason).code}","ended_by":"${endedBy(done.flags)}"`;
+  }
+}
+
+function endedBy(flags: number): string {
+  if ((flags & COMPLETED_BY_CLIENT) !== 0) return 'client';
+  if ((flags & COMPLETED_BY_BACKEND) !== 0) return 'backend';
+  return (flags & COMPLETED_FROM_EDGE) !== 0 ? 'edge' : 'none';
+}
+
+const UNSAFE = /[^ !#-[\]-~]/;
+const NOT_ASCII = /[\u007f-\uffff]/g;
+
+/** A JSON string in ASCII: what JSON would let through and a terminal would obey is escaped as well. */
+function quoted(text: string): string {
+  if (!UNSAFE.test(text)) return `"${text}"`;
+  return JSON.stringify(text).replace(NOT_ASCII, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Standard output, written without waiting for it. */
+function standardOutput(table: Float64Array): LineSink {
+  const sink = pino.destination({ dest: 1, sync: false, maxWrite: BATCH_BYTES, maxLength: HELD_BYTES });
+  sink.on('drop', () => {
+    table[SHARD_LINES_DROPPED] = table[SHARD_LINES_DROPPED]! + 1;
+  });
+  // A reader that went away (a closed pipe) must not end the shard; its lines are lost, traffic is not.
+  sink.on('error', () => {
+    table[SHARD_LINES_DROPPED] = table[SHARD_LINES_DROPPED]! + 1;
+  });
+  return sink;
+}

@@ -1,0 +1,121 @@
+/**
+ * The counters of a lane: one table of numbers in shared memory a shard, written by its worker alone and read by the main thread at scrape, so
+ * that no message goes round for a request. Where a number lies follows from the snapshot; both sides compute it.
+ *
+ * Its size is bounded: routes beyond ROUTE_SERIES are counted together, whatever the configuration has. A successor of a dead worker goes on
+ * counting where that one ended.
+ */
+
+import { REASONS } from '../base/errors.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
+
+/** Routes that have series of their own. */
+export const ROUTE_SERIES = 512;
+/** Label of requests that no route matched, and of routes beyond ROUTE_SERIES. */
+export const NO_ROUTE_LABEL = '(none)';
+export const OTHER_ROUTES_LABEL = '(other)';
+
+/** Classes of the status sent, by its first digit; the first is for exchanges that ended without one. */
+export const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
+/** Phases that are timed, in the order of their histograms. */
+export const PHASES = ['decide', 'open', 'send', 'await', 'total'] as const;
+
+const REASON_COUNT = REASONS.length;
+
+/** Places within the block of a route. */
+export const ROUTE_STATUS = 0;
+export const ROUTE_BYTES_IN = STATUS_CLASSES.length;
+export const ROUTE_BYTES_OUT = ROUTE_BYTES_IN + 1;
+export const ROUTE_DURATION = ROUTE_BYTES_OUT + 1;
+export const ROUTE_REASONS = ROUTE_DURATION + DURATION_BUCKETS.stride;
+const ROUTE_STRIDE = ROUTE_REASONS + REASON_COUNT;
+
+/** Places within the block of a backend. */
+export const BACKEND_ATTEMPTS = 0;
+export const BACKEND_RETRIES = 1;
+export const BACKEND_REASONS = 2;
+const BACKEND_STRIDE = BACKEND_REASONS + REASON_COUNT;
+
+/** A listener's block is a histogram a phase. */
+const LISTENER_STRIDE = PHASES.length * DURATION_BUCKETS.stride;
+
+/** Places of what is the shard's own, at the beginning of the table. */
+export const SHARD_FAILURES = 0;
+export const SHARD_LINES = 1;
+export const SHARD_LINES_DROPPED = 2;
+export const SHARD_LOOP_UTILIZATION = 3;
+export const SHARD_DECIDE = 4;
+export const SHARD_BATCH = SHARD_DECIDE + DECIDE_BUCKETS.stride;
+export const SHARD_LATENESS = SHARD_BATCH + BATCH_BUCKETS.stride;
+const SHARD_STRIDE = SHARD_LATENESS + LATENESS_BUCKETS.stride;
+
+/** Dense place of a reason's number; unknown numbers count as `lane_failed`. */
+const REASON_PLACES: Uint8Array = placeReasons();
+
+/** Where each block of a snapshot's table begins. */
+export class CounterLayout {
+  /** Labels of route series, in the order of their blocks; the last two are NO_ROUTE_LABEL and OTHER_ROUTES_LABEL. */
+  readonly routeLabels: readonly string[];
+  /** How many float64 the table has. */
+  readonly length: number;
+
+  /** By route number, then one more for "no route". */
+  private readonly routePlaces: Int32Array;
+  private readonly noRoute: number;
+  private readonly backendsAt: number;
+  private readonly backendCount: number;
+  private readonly listenersAt: number;
+  private readonly listenerCount: number;
+
+  constructor(snapshot: Snapshot) {
+    const names = [...new Set(snapshot.routes.map((route) => route.name))].slice(0, ROUTE_SERIES);
+    const series = new Map(names.map((name, place) => [name, place]));
+    this.routeLabels = [...names, NO_ROUTE_LABEL, OTHER_ROUTES_LABEL];
+    this.noRoute = this.routePlace(names.length);
+    this.routePlaces = Int32Array.from(snapshot.routes, (route) => this.routePlace(series.get(route.name) ?? names.length + 1));
+    this.backendsAt = this.routePlace(this.routeLabels.length);
+    this.backendCount = snapshot.backends.length;
+    this.listenersAt = this.backendsAt + this.backendCount * BACKEND_STRIDE;
+    this.listenerCount = snapshot.listeners.length;
+    this.length = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
+  }
+
+  /** Block of the series at `place` of `routeLabels`. */
+  routePlace(place: number): number {
+    return SHARD_STRIDE + place * ROUTE_STRIDE;
+  }
+
+  /** Block of route `number`, -1 for none. */
+  routeAt(number: number): number {
+    return number >= 0 && number < this.routePlaces.length ? this.routePlaces[number]! : this.noRoute;
+  }
+
+  /** Block of backend `slot`, or -1 when the snapshot has no such backend. */
+  backendAt(slot: number): number {
+    return slot >= 0 && slot < this.backendCount ? this.backendsAt + slot * BACKEND_STRIDE : -1;
+  }
+
+  /** Histogram of phase 0 of a listener, or -1. */
+  listenerAt(number: number): number {
+    return number < this.listenerCount ? this.listenersAt + number * LISTENER_STRIDE : -1;
+  }
+}
+
+/** The table of one shard, all zero. */
+export function createCounters(snapshot: Snapshot): SharedArrayBuffer {
+  return new SharedArrayBuffer(new CounterLayout(snapshot).length * Float64Array.BYTES_PER_ELEMENT);
+}
+
+/** Place of a reason within a block of reasons, which follows the registry's order. */
+export function reasonPlace(reason: number): number {
+  return REASON_PLACES[reason < REASON_PLACES.length ? reason : REASON_PLACES.length - 1]!;
+}
+
+function placeReasons(): Uint8Array {
+  const unknown = REASONS.findIndex((row) => row.code === 'lane_failed');
+  const places = new Uint8Array(128).fill(unknown);
+  for (const [place, row] of REASONS.entries()) places[row.number] = place;
+  return places;
+}

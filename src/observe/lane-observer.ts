@@ -1,0 +1,133 @@
+/**
+ * What a shard sees of its own lane: every call of the lane's observer becomes a few additions in the shard's table and, for the exchanges
+ * that are logged, an access line. Nothing in here allocates but the line.
+ */
+
+import type { Snapshot } from '../config/snapshot.ts';
+import type { CompletionReader } from '../record/read.ts';
+import { type AccessLog, createAccessLog } from './access-log.ts';
+import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS } from './buckets.ts';
+import {
+  BACKEND_ATTEMPTS,
+  BACKEND_REASONS,
+  BACKEND_RETRIES,
+  CounterLayout,
+  ROUTE_BYTES_IN,
+  ROUTE_BYTES_OUT,
+  ROUTE_DURATION,
+  ROUTE_REASONS,
+  ROUTE_STATUS,
+  reasonPlace,
+  SHARD_BATCH,
+  SHARD_DECIDE,
+  SHARD_FAILURES,
+  STATUS_CLASSES,
+} from './counters.ts';
+import { type EventLoopWatch, watchEventLoop } from './event-loop.ts';
+
+export interface LaneObserverParts {
+  readonly shard: number;
+  readonly snapshot: Snapshot;
+  /** Made by `createCounters` from the same snapshot. */
+  readonly counters: SharedArrayBuffer;
+  /** Told of what a rule threw; called at most once a second. */
+  readonly onLaneError?: (error: unknown) => void;
+}
+
+/** The lane's `Observer`, and an end. */
+export interface LaneObserver {
+  attempted(slot: number, isRetry: boolean): void;
+  attemptFailed(slot: number, reason: number): void;
+  laneFailed(error: unknown): void;
+  completed(completion: CompletionReader, route: number, slot: number): void;
+  turned(records: number, durationMs: number): void;
+  /** Writes the access lines that wait and stops the timers. */
+  close(): void;
+}
+
+/** Starts observing: opens the access log and watches the event loop of the calling thread. */
+export function createLaneObserver(parts: LaneObserverParts): LaneObserver {
+  const table = new Float64Array(parts.counters);
+  return new TableObserver(parts, table, createAccessLog({ ...parts, table }), watchEventLoop(table));
+}
+
+const ERROR_INTERVAL_MS = 1_000;
+
+class TableObserver implements LaneObserver {
+  private readonly table: Float64Array;
+  private readonly layout: CounterLayout;
+  private readonly accessLog: AccessLog;
+  private readonly eventLoop: EventLoopWatch;
+  private readonly onLaneError: (error: unknown) => void;
+  private errorToldMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: LaneObserverParts, table: Float64Array, accessLog: AccessLog, eventLoop: EventLoopWatch) {
+    this.table = table;
+    this.layout = new CounterLayout(parts.snapshot);
+    if (table.length < this.layout.length) throw new RangeError(`the table has ${table.length} numbers, ${this.layout.length} are needed`);
+    this.accessLog = accessLog;
+    this.eventLoop = eventLoop;
+    this.onLaneError = parts.onLaneError ?? (() => {});
+  }
+
+  attempted(slot: number, isRetry: boolean): void {
+    const at = this.layout.backendAt(slot);
+    if (at === -1) return;
+    this.add(at + BACKEND_ATTEMPTS, 1);
+    if (isRetry) this.add(at + BACKEND_RETRIES, 1);
+  }
+
+  attemptFailed(slot: number, reason: number): void {
+    const at = this.layout.backendAt(slot);
+    if (at !== -1) this.add(at + BACKEND_REASONS + reasonPlace(reason), 1);
+  }
+
+  laneFailed(error: unknown): void {
+    this.add(SHARD_FAILURES, 1);
+    const nowMs = performance.now();
+    if (nowMs - this.errorToldMs < ERROR_INTERVAL_MS) return;
+    this.errorToldMs = nowMs;
+    this.onLaneError(error);
+  }
+
+  completed(completion: CompletionReader, route: number, slot: number): void {
+    const at = this.layout.routeAt(route);
+    const statusClass = (completion.status / 100) | 0;
+    this.add(at + ROUTE_STATUS + (statusClass < STATUS_CLASSES.length ? statusClass : 0), 1);
+    if (completion.bytesIn !== 0) this.add(at + ROUTE_BYTES_IN, completion.bytesIn);
+    if (completion.bytesOut !== 0) this.add(at + ROUTE_BYTES_OUT, completion.bytesOut);
+    if (completion.reason !== 0) this.add(at + ROUTE_REASONS + reasonPlace(completion.reason), 1);
+    DURATION_BUCKETS.observe(this.table, at + ROUTE_DURATION, completion.totalUs);
+    this.timePhases(completion, slot);
+    this.accessLog.completed(completion, route, slot);
+  }
+
+  turned(records: number, durationMs: number): void {
+    BATCH_BUCKETS.observe(this.table, SHARD_BATCH, records);
+    DECIDE_BUCKETS.observe(this.table, SHARD_DECIDE, Math.max(0, Math.round(durationMs * 1e6)));
+  }
+
+  close(): void {
+    this.eventLoop.close();
+    this.accessLog.close();
+  }
+
+  /** A phase that an exchange did not come to has no time and is not counted as a short one. */
+  private timePhases(completion: CompletionReader, slot: number): void {
+    const at = this.layout.listenerAt(completion.listener);
+    if (at === -1) return;
+    const { table } = this;
+    const stride = DURATION_BUCKETS.stride;
+    DURATION_BUCKETS.observe(table, at, completion.decideUs);
+    if (slot !== -1) {
+      DURATION_BUCKETS.observe(table, at + stride, completion.openUs);
+      DURATION_BUCKETS.observe(table, at + stride * 2, completion.sendUs);
+      if (completion.backendStatus !== 0) DURATION_BUCKETS.observe(table, at + stride * 3, completion.awaitUs);
+    }
+    DURATION_BUCKETS.observe(table, at + stride * 4, completion.totalUs);
+  }
+
+  private add(place: number, value: number): void {
+    this.table[place] = this.table[place]! + value;
+  }
+}

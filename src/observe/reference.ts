@@ -1,0 +1,87 @@
+/**
+ * The reference pages that are made from code: docs/errors.md from the error registry, docs/metrics.md from the metric families. A test
+ * compares the pages with these texts; `WRITE_REFERENCE=1` makes it write them instead.
+ */
+
+import { PROCESS_ERRORS, REASONS, type Retry } from '../base/errors.ts';
+import { FAMILIES } from './families.ts';
+
+/** What the page says of a family. */
+export interface DescribedFamily {
+  readonly name: string;
+  readonly kind: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+const RETRY: Record<Retry, string> = {
+  never: 'never',
+  'if-unsent': 'if nothing was sent',
+  safe: 'if nothing was sent, or the method is idempotent',
+};
+
+/** Text of docs/errors.md. */
+export function errorsPage(): string {
+  return `${[
+    '# Errors',
+    '',
+    'Made from `src/base/errors.ts`. The code of a reason stands in the `reason` of an access line, in the `reason` label of metrics and in the body of answers that',
+    'the edge gives itself: `{"error":"route_not_found","status":404,"request_id":"…"}`. The number is its form in records and never changes.',
+    '',
+    '## Reasons of exchanges',
+    '',
+    'A failed attempt is made again at another backend as long as its route allows (`retries`), if the request can be replayed and the last column agrees.',
+    'A status of – is never sent: the client is gone, or the code says nothing about the answer.',
+    '',
+    '| code | number | side | status | what happened | another attempt |',
+    '|---|---|---|---|---|---|',
+    ...REASONS.filter((row) => row.number !== 0).map(
+      (row) =>
+        `| \`${row.code}\` | ${row.number} | ${row.side} | ${row.status === 0 ? '–' : row.status} | ${row.title} | ${RETRY[row.retry]} |`,
+    ),
+    '',
+    '## Errors of the process',
+    '',
+    'These end a command or refuse a configuration; no client sees them.',
+    '',
+    '| code | side | what happened |',
+    '|---|---|---|',
+    ...PROCESS_ERRORS.map((row) => `| \`${row.code}\` | ${row.side} | ${row.title} |`),
+  ].join('\n')}\n`;
+}
+
+/** Text of docs/metrics.md; `reactor` are the families the addon describes, `main` those of the main thread. */
+export function metricsPage(reactor: readonly DescribedFamily[], main: readonly DescribedFamily[]): string {
+  return `${[
+    '# Metrics',
+    '',
+    'Made from `src/observe/families.ts` and `native/core/src/base/counters.rs`. `GET /metrics` of the admin API gives them in the Prometheus text format. Counting costs no message and no',
+    'lock: each shard adds to a table in shared memory, and a scrape reads the tables.',
+    '',
+    'Times are seconds, sizes bytes. Label values are names of the configuration, codes of [errors.md](errors.md) and shard numbers, so their number is bounded; routes beyond the',
+    'first 512 are counted together as `(other)`, requests without a route as `(none)`. Series of a reason appear with its first failure.',
+    '',
+    '## Exchanges, attempts and the lane',
+    '',
+    ...table(Object.values(FAMILIES)),
+    '',
+    '## Reactor',
+    '',
+    ...table(reactor),
+    '',
+    '## Main thread',
+    '',
+    ...table(main),
+  ].join('\n')}\n`;
+}
+
+function table(families: readonly DescribedFamily[]): string[] {
+  return [
+    '| metric | kind | labels | what |',
+    '|---|---|---|---|',
+    ...families.map(
+      ({ name, kind, labels, help }) =>
+        `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll('|', '\\|')} |`,
+    ),
+  ];
+}
