@@ -5,7 +5,7 @@
 
 import type { Snapshot } from '../config/snapshot.ts';
 import type { CompletionReader } from '../record/read.ts';
-import { type AccessLog, createAccessLog } from './access-log.ts';
+import { type AccessLog, createAccessLog, type LineSink } from './access-log.ts';
 import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS } from './buckets.ts';
 import {
   BACKEND_ATTEMPTS,
@@ -32,6 +32,8 @@ export interface LaneObserverParts {
   readonly counters: SharedArrayBuffer;
   /** Told of what a rule threw; called at most once a second. */
   readonly onLaneError?: (error: unknown) => void;
+  /** Where access lines go; default standard output. */
+  readonly sink?: LineSink;
 }
 
 /** The lane's `Observer`, and an end. */
