@@ -92,8 +92,8 @@ pub fn encode_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 pub fn encode_known(known: Known, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     let is_secret = matches!(known, Known::Secret | Known::Sensitive);
     match QPACK.find(name, value) {
-        StaticMatch::Field(index) => write_prefixed(out, 0xc0, 6, u64::from(index)),
-        StaticMatch::Name(index) => {
+        StaticMatch::Field(index) if !is_secret => write_prefixed(out, 0xc0, 6, u64::from(index)),
+        StaticMatch::Field(index) | StaticMatch::Name(index) => {
             write_prefixed(out, if is_secret { 0x70 } else { 0x50 }, 4, u64::from(index));
             write_string(value, 0, 7, out);
         }
@@ -168,6 +168,17 @@ mod tests {
         section.push(0x80 | 9);
         huffman::encode(b"custom-value", &mut section);
         assert_eq!(list(&decoded(&section, WIDE).unwrap()), [(b"custom-key".to_vec(), b"custom-value".to_vec())]);
+    }
+
+    #[test]
+    fn fields_never_to_be_indexed_stay_literals_even_where_the_static_table_has_them() {
+        for wire in [&b"\x00\x00\x7d\x00"[..], b"\x00\x00\x31a\x01b"] {
+            let fields = decoded(wire, WIDE).unwrap();
+            assert_eq!(fields.at(0).known, Known::Sensitive);
+            let mut out = Vec::new();
+            encode(&fields, &mut out);
+            assert_eq!(out, wire);
+        }
     }
 
     #[test]

@@ -94,12 +94,13 @@ impl Encoder {
 
     /// Appends one field.
     pub fn encode_field(&mut self, field: Field<'_>, out: &mut Vec<u8>) {
+        let indexing = indexing_of(field.known);
         let name_index = match HPACK.find(field.name, field.value) {
-            StaticMatch::Field(index) => return write_prefixed(out, 0x80, 7, u64::from(index) + 1),
-            StaticMatch::Name(index) => u64::from(index) + 1,
+            StaticMatch::Field(index) if indexing != Indexing::Never => return write_prefixed(out, 0x80, 7, u64::from(index) + 1),
+            StaticMatch::Field(index) | StaticMatch::Name(index) => u64::from(index) + 1,
             StaticMatch::None => 0,
         };
-        match indexing_of(field.known) {
+        match indexing {
             Indexing::Never => write_literal(field, name_index, 0x10, 4, out),
             Indexing::Without => write_literal(field, name_index, 0, 4, out),
             wish => self.encode_indexed(field, name_index, wish, out),
