@@ -18,10 +18,14 @@ import type { Publication, ShardOrder, ShardReport, ShardStart } from './shard-p
 const ATTACH_TIMEOUT_MS = 5_000;
 const ATTACH_RETRY_MS = 2;
 
-/** The task of one worker's life. Resolves when told to stop; every other end is a death. */
-export default async function runShard(start: ShardStart): Promise<void> {
+/** The task of one worker's life, as piscina calls it. */
+export default function runShard(start: ShardStart): Promise<void> {
+  return serveShard(start, loadAddon());
+}
+
+/** Serves one shard. Resolves when told to stop; every other end is a death. */
+export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
   const { shard, port, snapshot, backendTable } = start;
-  const addon = loadAddon();
   const faults = start.areFaultsAllowed ? createFaults() : undefined;
   const observer = createLaneObserver({ ...start, onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }) });
   const plans = compilePlans(snapshot).plans;

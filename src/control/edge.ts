@@ -30,6 +30,8 @@ export interface EdgeOptions {
   readonly shownConfig: unknown;
   /** Obey orders to hurt workers; tests only. */
   readonly areFaultsAllowed?: boolean;
+  /** Another worker file, for tests. */
+  readonly workerFile?: string;
 }
 
 export interface Edge {
@@ -56,7 +58,11 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   });
   const shards = createShards(
     { addon, snapshot, backendTable, counters, log: log.target('shards') },
-    { stallTimeoutMs: snapshot.shards.stallTimeoutMs, areFaultsAllowed: options.areFaultsAllowed ?? false },
+    {
+      stallTimeoutMs: snapshot.shards.stallTimeoutMs,
+      areFaultsAllowed: options.areFaultsAllowed ?? false,
+      ...(options.workerFile === undefined ? {} : { filename: options.workerFile }),
+    },
   );
   addRestartMetric(registry, shards);
   const admin = adminOf();

@@ -5,9 +5,14 @@ import type { BackendView, UpstreamView } from './admin/parts.ts';
 import type { Discovery } from './discovery/discovery.ts';
 
 /** Reads the tables as they are now. */
-export function viewUpstreams(snapshot: Snapshot, backendTable: SharedArrayBuffer, discovery: Pick<Discovery, 'status'>): UpstreamView[] {
+export function viewUpstreams(
+  snapshot: Snapshot,
+  backendTable: SharedArrayBuffer,
+  discovery: Pick<Discovery, 'status' | 'publication'>,
+): UpstreamView[] {
   const words = new Int32Array(backendTable);
   const floats = new Float64Array(backendTable);
+  const published = discovery.publication().addresses;
   return snapshot.upstreams.map(({ name, policy, slots }) => ({
     name,
     policy,
@@ -15,7 +20,7 @@ export function viewUpstreams(snapshot: Snapshot, backendTable: SharedArrayBuffe
   }));
 
   function viewBackend({ slot, url, weight }: BackendSnapshot): BackendView {
-    const { addresses, resolvedAtMs, failure } = discovery.status(slot);
+    const { resolvedAtMs, failure } = discovery.status(slot);
     const word = (slot * BACKEND_SLOT_BYTES) / 4;
     const isMeasured = Atomics.load(words, word + SAMPLE_COUNT_WORD) !== 0;
     const latencyUs = floats[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64] ?? 0;
@@ -23,7 +28,7 @@ export function viewUpstreams(snapshot: Snapshot, backendTable: SharedArrayBuffe
       slot,
       url,
       weight,
-      addresses,
+      addresses: published[slot] ?? [],
       resolvedAt: resolvedAtMs === 0 ? null : new Date(resolvedAtMs).toISOString(),
       resolveFailure: failure === '' ? null : failure,
       inFlight: Atomics.load(words, word + IN_FLIGHT_WORD),

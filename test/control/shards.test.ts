@@ -102,7 +102,7 @@ t.test('a shard that refuses a question is left out of the answer', async (t) =>
 
 t.test('a shard that dies before it was ever ready fails the start with its error', async (t) => {
   const { shards } = shardsOf(t, 1, 'stillborn');
-  await t.rejects(shards.start(publication(1)), { message: 'born dead' });
+  await t.rejects(shards.start(publication(1)), { code: 'shard_not_started', cause: { message: 'born dead' } });
 });
 
 t.test('stop ends every worker, also one that loops', async (t) => {

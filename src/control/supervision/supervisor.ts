@@ -2,6 +2,7 @@
  * Keeps one shard staffed. Its reactor belongs to the process and lives on when a worker dies; the supervisor's work is to have a successor attach
  * soon, but not in a storm. A shard is always in exactly one of the states below, and `enter` is the only way from one to the next.
  */
+import { createError } from '../../base/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { ShardOrder } from '../../shard-port.ts';
 import type { EndCause } from './cause.ts';
@@ -36,7 +37,7 @@ export interface SupervisorParts {
 }
 
 export interface Supervisor {
-  /** Resolves when the first worker is ready; rejects with how it ended when it died before. */
+  /** Resolves when the first worker is ready; rejects with `shard_not_started` when it died before. */
   start(): Promise<void>;
   /** Passes an order on; false when nobody is there to take it. */
   tell(order: ShardOrder): boolean;
@@ -118,7 +119,9 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     const cause = end.cause === 'told' ? 'exit' : end.cause;
     if (first !== undefined) {
       enter({ name: 'stopped' });
-      first.reject(end.error ?? new Error(`the worker of shard ${shard} ended (${cause}) before it was ready`));
+      first.reject(
+        createError('shard_not_started', `the worker of shard ${shard} ended (${cause}) before it was ready`, { shard, cause }, end.error),
+      );
       first = undefined;
       return;
     }

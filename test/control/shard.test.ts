@@ -1,0 +1,86 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import t from 'tap';
+import { createBackendTable } from '../../src/base/tables.ts';
+import { createCounters } from '../../src/observe/counters.ts';
+import { serveShard } from '../../src/shard.ts';
+import type { ShardOrder, ShardReport } from '../../src/shard-port.ts';
+import { createFakeAddon, type FakeAddon } from './support/fake-addon.ts';
+import { testSnapshot } from './support/snapshot.ts';
+
+function serve(addon: FakeAddon) {
+  const { port1, port2 } = new MessageChannel();
+  const snapshot = testSnapshot();
+  const served = serveShard(
+    {
+      shard: 1,
+      port: port2,
+      snapshot,
+      publication: { number: 5, addresses: [['127.0.0.1:9000']] },
+      backendTable: createBackendTable(1),
+      counters: createCounters(snapshot),
+      areFaultsAllowed: false,
+    },
+    addon,
+  );
+  return { port: port1, served, tell: (order: ShardOrder) => port1.postMessage(order) };
+}
+
+function next(port: MessagePort): Promise<ShardReport> {
+  return new Promise((resolve) => port.once('message', resolve));
+}
+
+t.test('a shard attaches, applies what is published, says that it is ready, and detaches when told to stop', async (t) => {
+  const addon = createFakeAddon();
+  const { port, served, tell } = serve(addon);
+  t.match(await next(port), { kind: 'ready' });
+  t.same(addon.calls, ['attach 1', 'apply 5']);
+  t.match(addon.applied[0]?.backends, [{ slot: 0, authority: '127.0.0.1:9000', addresses: ['127.0.0.1:9000'] }]);
+  tell({ kind: 'stop' });
+  await served;
+  t.same(addon.calls.slice(2), ['detach 1']);
+});
+
+t.test('a successor waits until the dead thread has let go of the reactor', async (t) => {
+  const addon = createFakeAddon();
+  addon.attachErrors.push(new Error('attached'), new Error('attached'));
+  const { port, served, tell } = serve(addon);
+  t.match(await next(port), { kind: 'ready' });
+  tell({ kind: 'stop' });
+  await served;
+});
+
+t.test('a newer publication is applied and an older one is not', async (t) => {
+  const addon = createFakeAddon();
+  const { port, served, tell } = serve(addon);
+  await next(port);
+  tell({ kind: 'publish', publication: { number: 7, addresses: [['10.0.0.7:9000', '10.0.0.8:9000']] } });
+  tell({ kind: 'publish', publication: { number: 6, addresses: [[]] } });
+  tell({ kind: 'drain' });
+  tell({ kind: 'stop' });
+  await served;
+  t.same(addon.calls, ['attach 1', 'apply 5', 'apply 7', 'drain 1', 'detach 1']);
+  t.same(addon.applied[1]?.backends[0]?.addresses, ['10.0.0.7:9000', '10.0.0.8:9000']);
+});
+
+t.test('questions are answered and a view that fails is refused, not deadly', async (t) => {
+  const { port, served, tell } = serve(createFakeAddon());
+  await next(port);
+  tell({ kind: 'connections', question: 1, limit: 3 });
+  t.same(await next(port), { kind: 'answer', question: 1, json: '[{"limit":3}]' });
+  tell({ kind: 'sessions', question: 2 });
+  t.match(await next(port), { kind: 'refusal', question: 2, message: /no sessions here/ });
+  tell({ kind: 'ping' });
+  t.same(await next(port), { kind: 'pong' });
+  tell({ kind: 'stop' });
+  await served;
+});
+
+t.test('a fault is not obeyed where faults are not allowed', async (t) => {
+  const { port, served, tell } = serve(createFakeAddon());
+  await next(port);
+  tell({ kind: 'fault', fault: 'throw', at: 'now' });
+  tell({ kind: 'ping' });
+  t.same(await next(port), { kind: 'pong' });
+  tell({ kind: 'stop' });
+  await served;
+});

@@ -1,0 +1,62 @@
+/** An addon without reactors: it writes down what it is told, in order, and reports the exchanges a test says are open. */
+import type { BindingAddon, BindingReactorOptions, BindingSnapshot } from '../../../src/native/binding.ts';
+
+export interface FakeAddon extends BindingAddon {
+  readonly calls: string[];
+  readonly reactors: BindingReactorOptions[];
+  readonly applied: BindingSnapshot[];
+  exchanges: number;
+  /** Errors that wait for the next calls of `reactorCreate` and `reactorAttach`; undefined lets a call pass. */
+  readonly createErrors: (Error | undefined)[];
+  readonly attachErrors: (Error | undefined)[];
+}
+
+const RING_BYTES = 4_096 + 2 ** 20 + 2 ** 18;
+
+export function createFakeAddon(): FakeAddon {
+  const calls: string[] = [];
+  let fd = 100;
+  const fake: Partial<FakeAddon> = {
+    calls,
+    reactors: [],
+    applied: [],
+    exchanges: 0,
+    createErrors: [],
+    attachErrors: [],
+    version: () => '0.0.0-fake',
+    openUdp: () => {
+      calls.push(`open ${++fd}`);
+      return { fd, port: 4433 };
+    },
+    steerUdp: () => true,
+    closeFd: (closed) => void calls.push(`close ${closed}`),
+    reactorCreate(options) {
+      const error = fake.createErrors?.shift();
+      if (error !== undefined) throw error;
+      calls.push(`create ${options.shard}`);
+      fake.reactors?.push(options);
+    },
+    reactorDestroy: (shard) => void calls.push(`destroy ${shard}`),
+    reactorAttach(shard) {
+      const error = fake.attachErrors?.shift();
+      if (error !== undefined) throw error;
+      calls.push(`attach ${shard}`);
+      return new ArrayBuffer(RING_BYTES);
+    },
+    reactorDetach: (shard) => void calls.push(`detach ${shard}`),
+    reactorApply(_shard, snapshot) {
+      calls.push(`apply ${snapshot.generation}`);
+      fake.applied?.push(snapshot);
+    },
+    reactorDrain: (shard) => void calls.push(`drain ${shard}`),
+    reactorConnections: (_shard, limit) => JSON.stringify([{ limit }]),
+    reactorSessions() {
+      throw new Error('no sessions here');
+    },
+    reactorCounters: () => new Float64Array(),
+    families: () => [],
+    reactorLaneBusyMs: () => 0,
+    reactorExchanges: () => fake.exchanges ?? 0,
+  };
+  return fake as FakeAddon;
+}
