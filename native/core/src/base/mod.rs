@@ -1,7 +1,9 @@
 //! Small parts that know nothing of protocols.
 
 pub mod chunk;
+pub mod counters;
 pub mod poll;
+pub mod reason;
 pub mod rng;
 pub mod slab;
 pub mod timers;

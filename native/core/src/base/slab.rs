@@ -61,6 +61,17 @@ impl<T> Slab<T> {
         key
     }
 
+    /// The key that the next value will get.
+    pub fn next_key(&self) -> Key {
+        let index = self.free.last().copied().unwrap_or(self.places.len() as u32);
+        Key { index, generation: self.generation_at(index).unwrap_or(0) }
+    }
+
+    /// Generation of a place, taken or not; none for places that never were.
+    pub fn generation_at(&self, index: u32) -> Option<u32> {
+        self.places.get(index as usize).map(|place| place.generation)
+    }
+
     /// The value a key names, if it still lives there.
     pub fn get(&self, key: Key) -> Option<&T> {
         match self.places.get(key.index as usize) {
@@ -88,9 +99,8 @@ impl<T> Slab<T> {
 
     /// Keys of all values, in order of place.
     pub fn keys(&self) -> Vec<Key> {
-        let alive = |(index, place): (usize, &Place<T>)| {
-            place.value.as_ref().map(|_| Key { index: index as u32, generation: place.generation })
-        };
+        let alive =
+            |(index, place): (usize, &Place<T>)| place.value.as_ref().map(|_| Key { index: index as u32, generation: place.generation });
         self.places.iter().enumerate().filter_map(alive).collect()
     }
 

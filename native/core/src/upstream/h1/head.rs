@@ -1,0 +1,262 @@
+//! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a line and nothing else does, no folding, no space
+//! before a colon, no control characters.
+
+use crate::http::fields::{Field, Fields, Known};
+use crate::http::section::FieldLimits;
+
+/// Why a head was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// It is not HTTP/1.1; why.
+    Malformed(&'static str),
+    /// Greater than the limits.
+    TooLarge,
+}
+
+/// What a response head says about itself and its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseLine {
+    /// 100 to 599.
+    pub status: u16,
+    /// The connection ends with this response.
+    pub is_last: bool,
+    /// `transfer-encoding: chunked` was said.
+    pub is_chunked: bool,
+}
+
+/// Length of a block of lines up to and with the empty one; none when that has not come. `scanned` remembers how far earlier calls looked.
+pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, HeadError> {
+    while let Some(step) = bytes[*scanned..].iter().position(|b| *b == b'\n') {
+        let at = *scanned + step;
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err(HeadError::Malformed("a line that does not end with CRLF"));
+        }
+        *scanned = at + 1;
+        if at == 1 || bytes[at - 2] == b'\n' {
+            return Ok(Some(at + 1));
+        }
+    }
+    *scanned = bytes.len();
+    Ok(None)
+}
+
+/// Parses a whole response head. `fields` gets `:status` and the fields that are not of the connection.
+pub fn parse(text: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<ResponseLine, HeadError> {
+    fields.clear();
+    let end = text.windows(2).position(|pair| pair == b"\r\n").ok_or(HeadError::Malformed("no status line"))?;
+    let (status, is_http_10) = parse_status_line(&text[..end])?;
+    fields.push_known(Known::Status, b":status", &text[9..12]);
+    parse_fields(&text[end + 2..], fields, limits)?;
+    let mut line = ResponseLine { status, is_last: is_http_10, is_chunked: false };
+    read_connection(fields, &mut line)?;
+    if line.is_chunked && is_http_10 {
+        return Err(HeadError::Malformed("chunks in HTTP/1.0"));
+    }
+    drop_connection_fields(fields);
+    Ok(line)
+}
+
+/// `HTTP/1.1 200 OK`; the reason phrase and the space before it may be missing.
+fn parse_status_line(line: &[u8]) -> Result<(u16, bool), HeadError> {
+    const WRONG: HeadError = HeadError::Malformed("a status line that is none");
+    let is_http_10 = match line.get(..9) {
+        Some(b"HTTP/1.1 ") => false,
+        Some(b"HTTP/1.0 ") => true,
+        _ => return Err(WRONG),
+    };
+    let Some(digits @ [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']) = line.get(9..12) else { return Err(WRONG) };
+    match line.get(12..) {
+        Some([]) => {}
+        Some([b' ', phrase @ ..]) if phrase.iter().all(|b| is_text(*b)) => {}
+        _ => return Err(WRONG),
+    }
+    Ok((digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')), is_http_10))
+}
+
+/// Parses field lines up to and with the empty line.
+pub fn parse_fields(mut text: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<(), HeadError> {
+    loop {
+        let end = text.windows(2).position(|pair| pair == b"\r\n").ok_or(HeadError::Malformed("fields without an end"))?;
+        if end == 0 {
+            return Ok(());
+        }
+        parse_field(&text[..end], fields, limits)?;
+        text = &text[end + 2..];
+    }
+}
+
+fn parse_field(line: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<(), HeadError> {
+    let colon = line.iter().position(|b| *b == b':').ok_or(HeadError::Malformed("a field without a colon"))?;
+    let name = &line[..colon];
+    if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+        return Err(HeadError::Malformed("a field name that is no token"));
+    }
+    let value = trim(&line[colon + 1..]);
+    if !value.iter().all(|b| is_text(*b)) {
+        return Err(HeadError::Malformed("a control character in a value"));
+    }
+    let is_too_long = name.len() > u16::MAX as usize || value.len() > u16::MAX as usize;
+    let size = fields.section_size() + name.len() + value.len() + 32;
+    if is_too_long || size > limits.max_size || fields.len() >= limits.max_count {
+        return Err(HeadError::TooLarge);
+    }
+    let text = fields.text_mut();
+    let start = text.len();
+    text.extend(name.iter().map(u8::to_ascii_lowercase));
+    text.extend_from_slice(value);
+    fields.finish(start, name.len());
+    Ok(())
+}
+
+fn read_connection(fields: &Fields, line: &mut ResponseLine) -> Result<(), HeadError> {
+    let mut has_length = false;
+    for field in fields.iter() {
+        match field.known {
+            // Anything but one plain `chunked` leaves a doubt about where the message ends (RFC 9112 §6.1).
+            Known::TransferEncoding if line.is_chunked || !field.value.eq_ignore_ascii_case(b"chunked") => {
+                return Err(HeadError::Malformed("a transfer coding other than chunked"));
+            }
+            Known::TransferEncoding => line.is_chunked = true,
+            Known::ContentLength => has_length = true,
+            Known::Connection => line.is_last |= tokens(field.value).any(|token| token.eq_ignore_ascii_case(b"close")),
+            _ => {}
+        }
+    }
+    if line.is_chunked && has_length {
+        return Err(HeadError::Malformed("content-length beside chunks"));
+    }
+    Ok(())
+}
+
+/// Removes what belongs to the connection, and what `connection` names (RFC 9110 §7.6.1). Fields the message depends on cannot be named away.
+fn drop_connection_fields(fields: &mut Fields) {
+    let named: Vec<u8> = match fields.known(Known::Connection) {
+        None => Vec::new(),
+        Some(_) => fields.iter().filter(|f| f.known == Known::Connection).flat_map(|f| [f.value, b","].concat()).collect(),
+    };
+    let is_named = |field: &Field<'_>| field.known == Known::Other && tokens(&named).any(|token| token.eq_ignore_ascii_case(field.name));
+    fields.retain(|field| {
+        !matches!(
+            field.known,
+            Known::Connection
+                | Known::KeepAlive
+                | Known::ProxyConnection
+                | Known::TransferEncoding
+                | Known::Upgrade
+                | Known::Http2Settings
+                | Known::Te
+        ) && (named.is_empty() || !is_named(&field))
+    });
+}
+
+fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|b| *b == b',').map(trim)
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// tchar (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// What a value and a reason phrase may hold: visible characters, space, tab, and bytes beyond ASCII.
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: FieldLimits = FieldLimits { max_size: 1000, max_count: 10 };
+
+    fn parsed(text: &str) -> Result<(ResponseLine, Vec<String>), HeadError> {
+        let mut fields = Fields::new();
+        let mut scanned = 0;
+        let end = find_end(text.as_bytes(), &mut scanned)?.ok_or(HeadError::Malformed("incomplete"))?;
+        let line = parse(&text.as_bytes()[..end], &mut fields, LIMITS)?;
+        let show = |f: Field<'_>| format!("{}={}", String::from_utf8_lossy(f.name), String::from_utf8_lossy(f.value));
+        Ok((line, fields.iter().map(show).collect()))
+    }
+
+    #[test]
+    fn a_head_becomes_fields_in_lower_case_with_the_status_first() {
+        let (line, fields) = parsed("HTTP/1.1 200 OK\r\nContent-Type:  text/plain \r\nX: \r\n\r\n").unwrap();
+        assert_eq!(line, ResponseLine { status: 200, is_last: false, is_chunked: false });
+        assert_eq!(fields, [":status=200", "content-type=text/plain", "x="]);
+        assert_eq!(parsed("HTTP/1.1 404\r\n\r\n").unwrap().0.status, 404);
+        assert!(parsed("HTTP/1.0 200 OK\r\n\r\n").unwrap().0.is_last);
+    }
+
+    #[test]
+    fn fields_of_the_connection_stay_behind() {
+        let text = "HTTP/1.1 200 OK\r\nConnection: close, X-Hop, content-length\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nContent-Length: 3\r\n\r\n";
+        let (line, fields) = parsed(text).unwrap();
+        assert!(line.is_last);
+        assert_eq!(fields, [":status=200", "content-length=3"]);
+    }
+
+    #[test]
+    fn what_leaves_a_doubt_is_refused() {
+        for bad in [
+            "HTTP/1.1 200 OK\nA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 2000\r\n\r\n",
+            "HTTP/1.1  200 OK\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
+        ] {
+            assert!(matches!(parsed(bad), Err(HeadError::Malformed(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(11));
+        assert_eq!(parsed(&many), Err(HeadError::TooLarge));
+        let long = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(1000));
+        assert_eq!(parsed(&long), Err(HeadError::TooLarge));
+    }
+
+    #[test]
+    fn the_end_is_found_whatever_the_pieces() {
+        let text = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nrest";
+        let mut scanned = 0;
+        for len in 0..text.len() {
+            let found = find_end(&text[..len], &mut scanned).unwrap();
+            assert_eq!(found, (len >= 25).then_some(25), "{len}");
+            if found.is_some() {
+                break;
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_bytes_are_refused_or_parsed_and_never_more(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+            text.extend(bytes);
+            text.extend(b"\r\n\r\n");
+            let mut scanned = 0;
+            if let Ok(Some(end)) = find_end(&text, &mut scanned) {
+                let _ = parse(&text[..end], &mut Fields::new(), LIMITS);
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The HTTP/1.1 client of one connection (RFC 9112): one exchange after another, strictly parsed, kept alive in between.
+//!
+//! The exchange is an HTTP/2-like one for the relay: pseudo-header fields become the request line and `:status` comes first in what is answered, connection-specific fields
+//! stay here. What would leave a doubt about where a message ends ends the connection instead. Cancelling is closing: HTTP/1.1 has no other way.
+
+mod chunked;
+mod head;
+mod receive;
+mod request;
+
+use chunked::Chunked;
+use request::Framing;
+
+use super::config::BackendConfig;
+use super::io::Io;
+use super::outbox::Outbox;
+use super::sink::{Fault, Key, Sink};
+use crate::base::reason::Reason;
+use crate::http::fields::Fields;
+use crate::http::section::FieldLimits;
+
+/// Body bytes written at a time; four hexadecimal digits say their number.
+const MAX_PART_BYTES: usize = 16_384;
+
+/// Bytes around a chunk: `4000\r\n` before, `\r\n` after, `0\r\n\r\n` at the end.
+const CHUNK_HEAD_BYTES: usize = 6;
+const CHUNK_TAIL_BYTES: usize = 2;
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// What of the request is still to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks, until the end is told.
+    Chunked,
+    /// Nothing.
+    Done,
+    /// Less than was announced: the connection cannot go on.
+    Short,
+}
+
+/// What of the response is still to come.
+#[derive(Clone, Copy, Debug)]
+enum Download {
+    /// A head, interim or final.
+    Head,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunked),
+    /// Everything until the backend closes.
+    UntilClose,
+    /// Nothing.
+    Done,
+}
+
+/// The exchange on the connection.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    id: u32,
+    key: Key,
+    head_offset: u64,
+    upload: Upload,
+    download: Download,
+    is_head: bool,
+    is_blocked: bool,
+    was_reused: bool,
+    informational: u8,
+    held: usize,
+}
+
+/// One connection's protocol state.
+pub struct H1 {
+    limits: FieldLimits,
+    window: usize,
+    exchange: Option<Exchange>,
+    last_id: u32,
+    is_closing: bool,
+    /// Bytes of an incomplete head that have been looked through.
+    scanned: usize,
+}
+
+impl H1 {
+    /// A connection that has carried nothing.
+    pub fn new(config: &BackendConfig) -> H1 {
+        H1 {
+            limits: config.limits(),
+            window: (config.stream_window_bytes as usize).max(1),
+            exchange: None,
+            last_id: 0,
+            is_closing: false,
+            scanned: 0,
+        }
+    }
+
+    /// Exchanges open: one or none.
+    pub fn open_streams(&self) -> u32 {
+        u32::from(self.exchange.is_some())
+    }
+
+    /// Whether the connection ends with its exchange.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
+    /// Whether the client's side has room for more. HTTP/1.1 has no window of its own: not reading is its flow control.
+    pub fn wants_read(&self) -> bool {
+        self.exchange.as_ref().is_none_or(|exchange| exchange.held < self.window)
+    }
+
+    /// Bytes that may be read at once.
+    pub fn read_limit(&self) -> usize {
+        self.exchange.as_ref().map_or(usize::MAX, |exchange| self.window.saturating_sub(exchange.held).max(1))
+    }
+
+    /// Writes a request head; returns the place and the name of the exchange.
+    pub fn start(&mut self, io: &mut Io<'_>, key: Key, head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+        if self.is_closing || self.exchange.is_some() {
+            return Err(Fault::unsent(Reason::BackendClosed));
+        }
+        let head_offset = io.out.offset();
+        let text = &mut io.work.scratch;
+        text.clear();
+        let Some(line) = request::write_head(head, has_body, text) else { return Err(Fault::unsent(Reason::RequestMalformed)) };
+        io.out.push(text);
+        io.stats.streams_open += 1;
+        self.last_id += 1;
+        self.exchange = Some(Exchange {
+            id: self.last_id,
+            key,
+            head_offset,
+            upload: match line.framing {
+                Framing::None => Upload::Done,
+                Framing::Length(length) => Upload::Length(length),
+                Framing::Chunked => Upload::Chunked,
+            },
+            download: Download::Head,
+            is_head: line.is_head,
+            is_blocked: false,
+            was_reused: self.last_id > 1,
+            informational: 0,
+            held: 0,
+        });
+        Ok((0, self.last_id))
+    }
+
+    /// Body bytes that may be written now.
+    pub fn body_room(&mut self, out: &Outbox, id: u32) -> usize {
+        let Some(exchange) = self.named(id) else { return 0 };
+        let room = out.body_room();
+        let room = match exchange.upload {
+            Upload::Length(left) => room.min(left.min(usize::MAX as u64) as usize),
+            Upload::Chunked => room,
+            Upload::Done | Upload::Short => return 0,
+        };
+        exchange.is_blocked = room == 0;
+        room
+    }
+
+    /// Writes one part of the body.
+    pub fn write_body(&mut self, io: &mut Io<'_>, id: u32, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> usize {
+        let room = self.body_room(io.out, id).min(MAX_PART_BYTES);
+        let Some(exchange) = self.named(id) else { return 0 };
+        let (count, is_end) = match exchange.upload {
+            Upload::Done | Upload::Short => return 0,
+            Upload::Length(left) => {
+                let (count, is_end) = fill(io.out.reserve(room));
+                io.out.commit(count);
+                exchange.upload = Upload::Length(left - count as u64);
+                (count, is_end)
+            }
+            Upload::Chunked => write_chunk(io.out, room, fill),
+        };
+        if is_end {
+            self.end_upload(io);
+        }
+        count
+    }
+
+    /// Ends the request with trailers; they are dropped where the length was announced, for there is no place for them.
+    pub fn write_trailers(&mut self, io: &mut Io<'_>, id: u32, fields: &Fields) {
+        let Some(exchange) = self.named(id) else { return };
+        if exchange.upload == Upload::Chunked {
+            let text = &mut io.work.scratch;
+            text.clear();
+            text.extend_from_slice(b"0\r\n");
+            request::write_trailers(fields, text);
+            text.extend_from_slice(b"\r\n");
+            io.out.push(text);
+        }
+        self.end_upload(io);
+    }
+
+    fn end_upload(&mut self, io: &mut Io<'_>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.is_blocked = false;
+        if matches!(exchange.upload, Upload::Length(left) if left > 0) {
+            exchange.upload = Upload::Short;
+            self.is_closing = true;
+            return;
+        }
+        exchange.upload = Upload::Done;
+        if matches!(exchange.download, Download::Done) {
+            self.finish(io);
+        }
+    }
+
+    /// The relay passed bytes on.
+    pub fn credit(&mut self, id: u32, bytes: usize) {
+        if let Some(exchange) = self.named(id) {
+            exchange.held = exchange.held.saturating_sub(bytes);
+        }
+    }
+
+    /// The relay gives the exchange up, and with it the connection.
+    pub fn reset(&mut self, io: &mut Io<'_>, id: u32) {
+        if self.named(id).is_some() {
+            self.is_closing = true;
+            self.finish(io);
+        }
+    }
+
+    /// The socket has had its turn.
+    pub fn on_drained<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if exchange.upload == Upload::Short {
+            return self.fail(io, sink, Reason::RequestLengthMismatch);
+        }
+        if exchange.is_blocked && io.out.body_room() >= MAX_PART_BYTES {
+            exchange.is_blocked = false;
+            sink.on_window(exchange.key);
+        }
+    }
+
+    /// The connection is gone.
+    pub fn fail_all<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason, _code: u32) {
+        self.fail(io, sink, reason);
+    }
+
+    /// Gives memory back; there is nothing to give.
+    pub fn release(&mut self) {}
+
+    fn fail<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason) {
+        self.is_closing = true;
+        let Some(exchange) = self.finish(io) else { return };
+        if matches!(exchange.download, Download::Done) {
+            return sink.on_upload_stopped(exchange.key);
+        }
+        let is_unsent = io.out.written() <= exchange.head_offset;
+        sink.on_failed(exchange.key, Fault { reason, is_unsent, h2_code: 0, was_reused: exchange.was_reused });
+    }
+
+    fn finish(&mut self, io: &mut Io<'_>) -> Option<Exchange> {
+        let exchange = self.exchange.take()?;
+        io.stats.streams_open -= 1;
+        Some(exchange)
+    }
+
+    fn named(&mut self, id: u32) -> Option<&mut Exchange> {
+        self.exchange.as_mut().filter(|exchange| exchange.id == id)
+    }
+}
+
+/// Writes what `fill` provides as a chunk, and the last chunk after it if that is the end.
+fn write_chunk(out: &mut Outbox, room: usize, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> (usize, bool) {
+    let bytes = out.reserve(CHUNK_HEAD_BYTES + room + CHUNK_TAIL_BYTES);
+    let (count, is_end) = fill(&mut bytes[CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + room]);
+    if count > 0 {
+        for (place, digit) in bytes[..4].iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[count >> (12 - 4 * place) & 15];
+        }
+        bytes[4..CHUNK_HEAD_BYTES].copy_from_slice(b"\r\n");
+        bytes[CHUNK_HEAD_BYTES + count..CHUNK_HEAD_BYTES + count + CHUNK_TAIL_BYTES].copy_from_slice(b"\r\n");
+        out.commit(CHUNK_HEAD_BYTES + count + CHUNK_TAIL_BYTES);
+    }
+    if is_end {
+        out.push(LAST_CHUNK);
+    }
+    (count, is_end)
+}

@@ -1,0 +1,243 @@
+//! The HTTP/2 client of one session (RFC 9113): frames in, events out, and frames out, without a socket or a clock.
+//!
+//! Written for one purpose, carrying other people's exchanges: nothing is queued for a stream but in the session's out buffer, DATA is
+//! handed on as it lies in the read block (even a frame that has not arrived whole), and no call allocates once the session is warm. Push is
+//! refused and priorities are ignored. `receive` is the way in, `send` the way out; what both touch is here.
+
+mod data;
+mod frame;
+mod guard;
+mod receive;
+mod section;
+mod send;
+mod stream;
+
+use frame::setting;
+use guard::Guard;
+use stream::{Stream, Streams};
+
+use super::config::BackendConfig;
+use super::io::Io;
+use super::outbox::Outbox;
+use super::sink::{Fault, Sink};
+use crate::base::reason::Reason;
+use crate::http::error::h2 as code;
+use crate::http::hpack::{Decoder, Encoder};
+use crate::http::section::FieldLimits;
+
+/// Flow-control windows never grow beyond this (RFC 9113 §6.9.1).
+const MAX_WINDOW: i64 = 0x7fff_ffff;
+
+/// Both windows before anybody said otherwise (RFC 9113 §6.9.2).
+const DEFAULT_WINDOW: i64 = 65_535;
+
+/// Streams we take for granted before the peer's SETTINGS arrive: what RFC 9113 §6.5.2 advises every server to allow at least.
+const ASSUMED_STREAMS: u32 = 100;
+
+/// Header table of either direction.
+const TABLE_BYTES: usize = 4096;
+
+/// Identifiers left when a session stops taking streams; far more than can be open.
+const IDS_KEPT: u32 = 1 << 20;
+
+/// What of the current frame is still to come.
+#[derive(Clone, Copy, Debug)]
+enum Parse {
+    /// A frame's head.
+    Head,
+    /// DATA of an open stream.
+    Data { slot: u32, id: u32, left: usize, pad: usize, is_end: bool },
+    /// Bytes nobody wants.
+    Skip { left: usize },
+}
+
+/// A field block that is continued in further frames.
+#[derive(Default)]
+struct Section {
+    /// Stream; 0 when no block is open.
+    id: u32,
+    is_end: bool,
+    bytes: Vec<u8>,
+    frames: u32,
+}
+
+/// One connection's protocol state.
+pub struct H2 {
+    encoder: Encoder,
+    decoder: Decoder,
+    streams: Streams,
+    parse: Parse,
+    section: Section,
+    guard: Guard,
+    limits: FieldLimits,
+    next_id: u32,
+    max_streams: u32,
+    peer_max_streams: u32,
+    peer_initial_window: i64,
+    send_window: i64,
+    recv_window: i64,
+    uncredited: u32,
+    stream_window: u32,
+    session_window: u32,
+    is_settled: bool,
+    is_going_away: bool,
+    is_ping_open: bool,
+}
+
+impl H2 {
+    /// A session that has said nothing yet; [`H2::begin`] is to be called once the transport is ready.
+    pub fn new(config: &BackendConfig) -> H2 {
+        H2 {
+            encoder: Encoder::new(TABLE_BYTES),
+            decoder: Decoder::new(TABLE_BYTES),
+            streams: Streams::default(),
+            parse: Parse::Head,
+            section: Section::default(),
+            guard: Guard::default(),
+            limits: config.limits(),
+            next_id: 1,
+            max_streams: config.max_streams_per_session,
+            peer_max_streams: ASSUMED_STREAMS,
+            peer_initial_window: DEFAULT_WINDOW,
+            send_window: DEFAULT_WINDOW,
+            recv_window: DEFAULT_WINDOW.max(i64::from(config.session_window_bytes)),
+            uncredited: 0,
+            stream_window: config.stream_window_bytes.clamp(1, MAX_WINDOW as u32),
+            session_window: config.session_window_bytes.clamp(DEFAULT_WINDOW as u32, MAX_WINDOW as u32),
+            is_settled: false,
+            is_going_away: false,
+            is_ping_open: false,
+        }
+    }
+
+    /// Writes the preface, our SETTINGS and the session's window. Requests may follow at once (RFC 9113 §3.4).
+    pub fn begin(&mut self, out: &mut Outbox) {
+        out.push(frame::PREFACE);
+        frame::write_settings(
+            out,
+            &[
+                (setting::ENABLE_PUSH, 0),
+                (setting::INITIAL_WINDOW_SIZE, self.stream_window),
+                (setting::MAX_HEADER_LIST_SIZE, self.limits.max_size.min(u32::MAX as usize) as u32),
+            ],
+        );
+        self.recv_window = i64::from(self.session_window);
+        let more = self.session_window - DEFAULT_WINDOW as u32;
+        if more > 0 {
+            frame::write_window(out, 0, more);
+        }
+    }
+
+    /// Streams that may be open at once.
+    pub fn capacity(&self) -> u32 {
+        self.peer_max_streams.min(self.max_streams)
+    }
+
+    /// Streams that are open.
+    pub fn open_streams(&self) -> u32 {
+        self.streams.len() as u32
+    }
+
+    /// The peer said goodbye, or identifiers run out: no more streams here.
+    pub fn is_going_away(&self) -> bool {
+        self.is_going_away || self.next_id > MAX_WINDOW as u32 - IDS_KEPT
+    }
+
+    /// Asks for a sign of life.
+    pub fn ping(&mut self, out: &mut Outbox) {
+        self.is_ping_open = true;
+        frame::write(out, frame::kind::PING, 0, 0, b"lychgate");
+    }
+
+    /// Whether a PING is unanswered.
+    pub fn is_ping_open(&self) -> bool {
+        self.is_ping_open
+    }
+
+    /// Says goodbye.
+    pub fn say_goodbye(&mut self, out: &mut Outbox, code: u32) {
+        frame::write_goaway(out, code);
+    }
+
+    /// The session is gone: every stream fails, those whose heads never left as unsent.
+    pub fn fail_all<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason, h2_code: u32) {
+        for slot in 0..self.streams.places() {
+            let stream = *self.streams.at(slot);
+            if stream.id == 0 {
+                continue;
+            }
+            self.finish(io, slot);
+            let is_unsent = io.out.written() <= stream.head_offset;
+            tell_end(sink, &stream, Fault { reason, is_unsent, h2_code, was_reused: stream.was_reused });
+        }
+    }
+
+    /// Gives memory back; for sessions that have gone quiet.
+    pub fn release(&mut self) {
+        self.streams.release();
+        if self.section.id == 0 {
+            self.section.bytes = Vec::new();
+        }
+    }
+
+    /// Takes a stream off the books. What the sink holds of it goes back to the session's window now: the relay's own limit covers it.
+    fn finish(&mut self, io: &mut Io<'_>, slot: u32) -> Stream {
+        let stream = self.streams.remove(slot);
+        io.stats.streams_open -= 1;
+        self.credit_session(io.out, stream.held);
+        stream
+    }
+
+    /// Adds to what may be given back to the peer for the whole session, and gives it back in portions of half a window.
+    fn credit_session(&mut self, out: &mut Outbox, bytes: u32) {
+        self.uncredited += bytes;
+        if self.uncredited >= self.session_window / 2 {
+            frame::write_window(out, 0, self.uncredited);
+            self.recv_window += i64::from(self.uncredited);
+            self.uncredited = 0;
+        }
+    }
+
+    /// A stream error (RFC 9113 §5.4.2): resets the stream and tells the sink.
+    fn fail_stream<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, slot: u32, h2_code: u32, reason: Reason) {
+        let stream = self.finish(io, slot);
+        frame::write_reset(io.out, stream.id, h2_code);
+        io.stats.resets_out += 1;
+        tell_end(sink, &stream, Fault { reason, is_unsent: false, h2_code, was_reused: stream.was_reused });
+    }
+
+    /// Tells sinks that wait for room, now that there is some. Begins at a different stream each time, so that none starves.
+    fn wake_blocked<S: Sink + ?Sized>(&mut self, out: &Outbox, sink: &mut S) {
+        if !self.streams.has_blocked() || self.send_window <= 0 || out.body_room() < frame::MAX_PAYLOAD_BYTES {
+            return;
+        }
+        let places = self.streams.places();
+        let first = (self.next_id / 2 + out.written() as u32) % places;
+        for step in 0..places {
+            let slot = (first + step) % places;
+            let stream = self.streams.at(slot);
+            if stream.is_blocked && stream.send_window > 0 {
+                let key = stream.key;
+                self.streams.unblock(slot);
+                sink.on_window(key);
+            }
+        }
+    }
+
+    /// The socket has taken bytes.
+    pub fn on_drained<S: Sink + ?Sized>(&mut self, out: &Outbox, sink: &mut S) {
+        self.wake_blocked(out, sink);
+    }
+}
+
+/// The end of a stream that was not its regular end: if the response was complete, only the upload is cut short.
+fn tell_end<S: Sink + ?Sized>(sink: &mut S, stream: &Stream, fault: Fault) {
+    if stream.is_recv_ended {
+        sink.on_upload_stopped(stream.key);
+    } else {
+        sink.on_failed(stream.key, fault);
+    }
+}
+
+/// Code for a reset of ours when a response is malformed (RFC 9113 §8.1.1).
+const MALFORMED: u32 = code::PROTOCOL_ERROR;

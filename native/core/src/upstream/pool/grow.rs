@@ -1,0 +1,149 @@
+//! How sessions come and go: when another is opened, who gets the room that becomes free, and what follows from an end.
+
+use super::{Upstreams, mark_dirty};
+use crate::base::reason::Reason;
+use crate::base::slab;
+use crate::base::timers::Nanos;
+use crate::upstream::session::{Origin, Phase, Session, Turn};
+use crate::upstream::sink::{Fault, SessionRef, Sink};
+
+/// Pause before another session is tried after one could not be opened, while others serve.
+const CONNECT_PAUSE_NANOS: Nanos = 250_000_000;
+
+impl Upstreams {
+    /// Why an attempt that finds no session with room need not wait.
+    pub(super) fn hopeless(&self, key: slab::Key) -> Option<Reason> {
+        let backend = self.backends.get(key)?;
+        if self.has_lasting(key) {
+            return None;
+        }
+        if backend.config.addresses.is_empty() {
+            return Some(Reason::NameNotResolved);
+        }
+        backend.is_without_trust().then_some(Reason::TlsFailed)
+    }
+
+    /// Whether a backend has a session, open or on its way, that goes on taking streams.
+    pub(super) fn has_lasting(&self, key: slab::Key) -> bool {
+        let Some(backend) = self.backends.get(key) else { return false };
+        backend.sessions.iter().any(|name| self.sessions.get(name.0).is_some_and(|session| session.is_lasting()))
+    }
+
+    /// Opens as many sessions as those who wait can be expected to need, within the backend's limit.
+    pub(super) fn grow(&mut self, key: slab::Key, now: Nanos) {
+        loop {
+            let Some(backend) = self.backends.get(key) else { return };
+            let sessions = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0)).filter(|session| session.is_lasting());
+            let (mut lasting, mut expected) = (0, 0);
+            for session in sessions {
+                lasting += 1;
+                expected += if session.is_connecting() { session.expected_room() as usize } else { 0 };
+            }
+            let is_pausing = lasting > 0 && now < backend.connect_not_before;
+            if backend.waiting.len() <= expected || lasting >= backend.config.max_sessions.max(1) || is_pausing {
+                return;
+            }
+            if !self.connect(key, now) {
+                return;
+            }
+        }
+    }
+
+    fn connect(&mut self, key: slab::Key, now: Nanos) -> bool {
+        let Some(backend) = self.backends.get(key) else { return false };
+        if backend.is_without_trust() {
+            return false;
+        }
+        let config = backend.config.clone();
+        let chance = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let name = self.sessions.next_key();
+        let origin = Origin { key: SessionRef(name), backend: key, config, epoll: self.epoll, token: self.token_of(name), chance };
+        let Some(session) = Session::connect(origin, now) else {
+            self.stats.connects_failed += 1;
+            return false;
+        };
+        self.next_deadline = self.next_deadline.min(session.deadline(now));
+        self.sessions.insert_with(|_| Box::new(session));
+        self.stats.sessions_connecting += 1;
+        if let Some(backend) = self.backends.get_mut(key) {
+            backend.sessions.push(SessionRef(name));
+        }
+        true
+    }
+
+    /// Draws the consequences after a session was touched: it may have room, be over, or have something to write.
+    pub(super) fn settle<S: Sink + ?Sized>(&mut self, name: SessionRef, now: Nanos, sink: &mut S) {
+        let Some(session) = self.sessions.get_mut(name.0) else { return };
+        if session.is_spent() {
+            let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+            session.say_goodbye(&mut turn, sink, Reason::BackendClosed, 0);
+        }
+        let backend = session.backend;
+        match session.phase() {
+            Phase::Closed(reason) => self.remove(name, reason, now, sink),
+            _ => {
+                if session.has_work() {
+                    mark_dirty(&mut self.dirty, session);
+                }
+            }
+        }
+        self.promote(backend, now, sink);
+    }
+
+    /// Gives free places to those who wait, in their order, and opens sessions for the rest.
+    fn promote<S: Sink + ?Sized>(&mut self, key: slab::Key, now: Nanos, sink: &mut S) {
+        let Some(backend) = self.backends.get_mut(key) else { return };
+        if backend.waiting.is_empty() {
+            return;
+        }
+        for name in &backend.sessions {
+            let Some(session) = self.sessions.get_mut(name.0) else { continue };
+            while session.has_room() {
+                let Some(waiting) = backend.waiting.pop_front() else { return };
+                self.stats.waiting -= 1;
+                session.reserved += 1;
+                sink.on_opened(waiting, *name);
+            }
+        }
+        if !backend.waiting.is_empty() {
+            self.grow(key, now);
+        }
+        self.give_up(key, Reason::ConnectFailed, sink);
+    }
+
+    /// Takes a session off the books. Those who waited for it alone fail as it did, if it never came to be.
+    fn remove<S: Sink + ?Sized>(&mut self, name: SessionRef, reason: Reason, now: Nanos, sink: &mut S) {
+        let Some(session) = self.sessions.remove(name.0) else { return };
+        let key = session.backend;
+        let Some(backend) = self.backends.get_mut(key) else { return };
+        backend.sessions.retain(|other| *other != name);
+        if !session.because().is_empty() {
+            backend.last_fault = session.because();
+        }
+        if matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed) {
+            backend.connect_not_before = now + CONNECT_PAUSE_NANOS;
+            self.next_deadline = self.next_deadline.min(now + CONNECT_PAUSE_NANOS);
+            self.give_up(key, reason, sink);
+        }
+        self.close_books(key);
+    }
+
+    /// Fails everybody who waits for a backend that has no session and none on its way. Sessions that only end do not count: nobody new gets in there.
+    fn give_up<S: Sink + ?Sized>(&mut self, key: slab::Key, reason: Reason, sink: &mut S) {
+        if self.has_lasting(key) {
+            return;
+        }
+        let Some(backend) = self.backends.get_mut(key) else { return };
+        for waiting in backend.waiting.drain(..) {
+            self.stats.waiting -= 1;
+            sink.on_failed(waiting, Fault::unsent(reason));
+        }
+    }
+
+    /// Forgets a backend that no snapshot names and nobody uses.
+    pub(super) fn close_books(&mut self, key: slab::Key) {
+        if self.backends.get(key).is_some_and(|backend| backend.is_retired && backend.sessions.is_empty() && backend.waiting.is_empty()) {
+            self.backends.remove(key);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! All upstream sessions of a reactor: who gets a stream on which, and what happens to those who wait.
+//!
+//! The reactor drives it: it passes on what epoll says (`on_ready`), calls `flush` when it has written something and `on_timer` when `next_timer` is due. Nothing here
+//! waits, and what is to be told goes to the [`Sink`] during these calls.
+
+mod backend;
+mod describe;
+mod grow;
+
+use std::os::fd::RawFd;
+
+use backend::Backend;
+
+use super::config::BackendConfig;
+use super::io::Work;
+use super::session::{Session, Turn};
+use super::sink::{Fault, Key, Opened, SessionRef, Sink, StreamRef};
+use super::stats::Stats;
+use crate::base::poll::Readiness;
+use crate::base::reason::Reason;
+use crate::base::rng::Rng;
+use crate::base::slab::{self, Slab};
+use crate::base::timers::{NEVER, Nanos};
+use crate::http::fields::Fields;
+
+/// Bits of a token that name a session: 32 of its place and 20 of its generation. The caller's base lies above.
+pub const TOKEN_BITS: u32 = 52;
+
+const GENERATION_MASK: u64 = 0xf_ffff;
+
+/// The pool.
+pub struct Upstreams {
+    epoll: RawFd,
+    token_base: u64,
+    backends: Slab<Backend>,
+    by_slot: Vec<Option<slab::Key>>,
+    sessions: Slab<Box<Session>>,
+    dirty: Vec<SessionRef>,
+    work: Work,
+    rng: Rng,
+    next_deadline: Nanos,
+    /// What has happened so far.
+    pub stats: Stats,
+}
+
+impl Upstreams {
+    /// An empty pool whose sockets are watched by `epoll` under tokens of which it uses the lower [`TOKEN_BITS`]; `token_base` has none of these set.
+    pub fn new(epoll: RawFd, token_base: u64) -> Upstreams {
+        debug_assert!(token_base & ((1 << TOKEN_BITS) - 1) == 0);
+        Upstreams {
+            epoll,
+            token_base,
+            backends: Slab::default(),
+            by_slot: Vec::new(),
+            sessions: Slab::default(),
+            dirty: Vec::new(),
+            work: Work::default(),
+            rng: Rng::default(),
+            next_deadline: NEVER,
+            stats: Stats::default(),
+        }
+    }
+
+    /// A new snapshot. Sessions of backends that are gone or have become another peer end with their last stream, and attempts that wait for them are
+    /// served; other sessions stay, and take the new addresses and limits into account from the next connect on.
+    pub fn apply(&mut self, backends: Vec<BackendConfig>) {
+        let mut by_slot = vec![None; backends.iter().map(|config| config.slot as usize + 1).max().unwrap_or(0)];
+        for config in backends {
+            let slot = config.slot as usize;
+            by_slot[slot] = Some(self.adopt(config));
+        }
+        let old = std::mem::replace(&mut self.by_slot, by_slot);
+        for key in old.into_iter().flatten() {
+            if !self.by_slot.contains(&Some(key)) {
+                self.retire(key);
+            }
+        }
+    }
+
+    fn adopt(&mut self, config: BackendConfig) -> slab::Key {
+        let known = self.by_slot.get(config.slot as usize).copied().flatten();
+        if let Some(key) = known
+            && let Some(backend) = self.backends.get_mut(key)
+            && backend.config.is_same_peer(&config)
+        {
+            backend.config = config.into();
+            backend.connect_not_before = 0;
+            return key;
+        }
+        self.backends.insert_with(|_| Backend::new(config))
+    }
+
+    fn retire(&mut self, key: slab::Key) {
+        let Some(backend) = self.backends.get_mut(key) else { return };
+        backend.is_retired = true;
+        for session in &backend.sessions {
+            if let Some(session) = self.sessions.get_mut(session.0) {
+                session.is_draining = true;
+                mark_dirty(&mut self.dirty, session);
+            }
+        }
+        // Those that end with streams say so by themselves; the rest is seen to by the timer.
+        self.next_deadline = 0;
+    }
+
+    /// Asks for a stream to a backend.
+    pub fn open(&mut self, slot: u32, key: Key, now: Nanos) -> Opened {
+        let Some(backend_key) = self.by_slot.get(slot as usize).copied().flatten() else {
+            return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
+        };
+        let Some(backend) = self.backends.get_mut(backend_key) else {
+            return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
+        };
+        if backend.waiting.is_empty() {
+            for name in &backend.sessions {
+                if let Some(session) = self.sessions.get_mut(name.0)
+                    && session.has_room()
+                {
+                    session.reserved += 1;
+                    return Opened::Now(*name);
+                }
+            }
+        }
+        if let Some(reason) = self.hopeless(backend_key) {
+            return Opened::Failed(Fault::unsent(reason));
+        }
+        if let Some(backend) = self.backends.get_mut(backend_key) {
+            backend.waiting.push_back(key);
+            self.stats.waiting += 1;
+        }
+        self.grow(backend_key, now);
+        if self.has_lasting(backend_key) {
+            return Opened::Waiting;
+        }
+        self.forget(backend_key, key);
+        Opened::Failed(Fault::unsent(Reason::ConnectFailed))
+    }
+
+    /// The attempt does not want to wait any longer. One that has been opened meanwhile is to be released instead.
+    pub fn cancel_wait(&mut self, slot: u32, key: Key) {
+        let current = self.by_slot.get(slot as usize).copied().flatten();
+        if current.is_some_and(|backend| self.forget(backend, key)) {
+            return;
+        }
+        for backend in self.backends.keys() {
+            let is_former = self.backends.get(backend).is_some_and(|backend| backend.is_retired && backend.config.slot == slot);
+            if is_former && self.forget(backend, key) {
+                return;
+            }
+        }
+    }
+
+    fn forget(&mut self, backend: slab::Key, key: Key) -> bool {
+        let Some(backend) = self.backends.get_mut(backend) else { return false };
+        let Some(place) = backend.waiting.iter().position(|waiting| *waiting == key) else { return false };
+        backend.waiting.remove(place);
+        self.stats.waiting -= 1;
+        true
+    }
+
+    /// Sends a request head on a reserved place. `head` holds the pseudo-header fields first. Without a body the request is complete.
+    pub fn start(&mut self, session: SessionRef, key: Key, head: &Fields, has_body: bool, now: Nanos) -> Result<StreamRef, Fault> {
+        let Some(found) = self.sessions.get_mut(session.0) else { return Err(Fault::unsent(Reason::BackendClosed)) };
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+        let result = found.start(&mut turn, key, head, has_body);
+        mark_dirty(&mut self.dirty, found);
+        result.map(|(slot, id)| StreamRef { session, slot, id })
+    }
+
+    /// Gives a reserved place back that was not used.
+    pub fn release(&mut self, session: SessionRef) {
+        if let Some(session) = self.sessions.get_mut(session.0) {
+            session.reserved = session.reserved.saturating_sub(1);
+            mark_dirty(&mut self.dirty, session);
+        }
+    }
+
+    /// Bytes of the request body that may be written now: what both windows and the session's buffer take. At 0, `on_window` will come.
+    pub fn body_room(&mut self, stream: StreamRef) -> usize {
+        self.sessions.get_mut(stream.session.0).map_or(0, |session| session.body_room(stream.slot, stream.id))
+    }
+
+    /// Lends room for body bytes of one frame, at most what [`Upstreams::body_room`] says, to `fill`, which puts bytes there and says how many, and whether
+    /// the request ends with them. Room may be empty; the end can still be told. Returns the bytes taken.
+    pub fn write_body(&mut self, stream: StreamRef, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> usize {
+        let Some(session) = self.sessions.get_mut(stream.session.0) else { return 0 };
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
+        let count = session.write_body(&mut turn, stream.slot, stream.id, fill);
+        mark_dirty(&mut self.dirty, session);
+        count
+    }
+
+    /// Ends the request with a trailer section.
+    pub fn write_trailers(&mut self, stream: StreamRef, fields: &Fields) {
+        let Some(session) = self.sessions.get_mut(stream.session.0) else { return };
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
+        session.write_trailers(&mut turn, stream.slot, stream.id, fields);
+        mark_dirty(&mut self.dirty, session);
+    }
+
+    /// So many of the response's bytes have been passed on; the backend may send as many again.
+    pub fn credit(&mut self, stream: StreamRef, bytes: usize) {
+        let Some(session) = self.sessions.get_mut(stream.session.0) else { return };
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
+        session.credit(&mut turn, stream.slot, stream.id, bytes);
+        if session.has_work() {
+            mark_dirty(&mut self.dirty, session);
+        }
+    }
+
+    /// Gives an attempt up: RST_STREAM within HTTP/2, the end of the connection within HTTP/1.1. The sink hears nothing of it any more.
+    pub fn reset(&mut self, stream: StreamRef, h2_code: u32) {
+        let Some(session) = self.sessions.get_mut(stream.session.0) else { return };
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
+        session.reset(&mut turn, stream.slot, stream.id, h2_code);
+        mark_dirty(&mut self.dirty, session);
+    }
+
+    /// epoll reported a token of ours.
+    pub fn on_ready<S: Sink + ?Sized>(&mut self, token: u64, readiness: Readiness, now: Nanos, sink: &mut S) {
+        let Some(name) = self.session_of(token) else { return };
+        let Some(session) = self.sessions.get_mut(name.0) else { return };
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+        if session.is_connecting() {
+            let tls = self.backends.get(session.backend).and_then(|backend| backend.tls.as_ref());
+            session.on_connecting(&mut turn, tls, sink);
+        } else {
+            session.on_open_ready(&mut turn, readiness, sink);
+        }
+        self.settle(name, now, sink);
+    }
+
+    /// Once a turn, after everything was written: one write a session that has something to write. Attempts may be opened by this; flush again after they have started.
+    pub fn flush<S: Sink + ?Sized>(&mut self, now: Nanos, sink: &mut S) {
+        let mut place = 0;
+        while let Some(name) = self.dirty.get(place).copied() {
+            place += 1;
+            let Some(session) = self.sessions.get_mut(name.0) else { continue };
+            session.is_dirty = false;
+            let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+            session.flush(&mut turn, sink);
+            self.settle(name, now, sink);
+        }
+        self.dirty.clear();
+    }
+
+    /// Whether [`Upstreams::flush`] has something to do.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// When [`Upstreams::on_timer`] is to be called at the latest; [`NEVER`] for not at all.
+    pub fn next_timer(&self) -> Nanos {
+        self.next_deadline
+    }
+
+    /// Sees to everything that is due. Cheap when nothing is.
+    pub fn on_timer<S: Sink + ?Sized>(&mut self, now: Nanos, sink: &mut S) {
+        if now < self.next_deadline {
+            return;
+        }
+        self.next_deadline = NEVER;
+        for key in self.sessions.keys() {
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+            session.on_timer(&mut turn, sink);
+            self.settle(SessionRef(key), now, sink);
+            if let Some(session) = self.sessions.get(key) {
+                self.next_deadline = self.next_deadline.min(session.deadline(now));
+            }
+        }
+        for key in self.backends.keys() {
+            self.grow(key, now);
+            self.close_books(key);
+        }
+    }
+
+    fn session_of(&self, token: u64) -> Option<SessionRef> {
+        let index = token as u32;
+        let generation = self.sessions.generation_at(index)?;
+        let is_current = u64::from(generation) & GENERATION_MASK == token >> 32 & GENERATION_MASK;
+        is_current.then_some(SessionRef(slab::Key { index, generation }))
+    }
+
+    fn token_of(&self, key: slab::Key) -> u64 {
+        self.token_base | (u64::from(key.generation) & GENERATION_MASK) << 32 | u64::from(key.index)
+    }
+}
+
+/// Puts a session on the list of those to flush, once.
+fn mark_dirty(dirty: &mut Vec<SessionRef>, session: &mut Session) {
+    if !session.is_dirty {
+        session.is_dirty = true;
+        dirty.push(session.key);
+    }
+}

@@ -1,0 +1,163 @@
+//! From nothing to an open session: addresses are tried in order of preference, then TLS shakes hands where it is asked for.
+
+use std::mem;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+
+use super::{Phase, Protocol, Session, Turn, after, expected_protocol, protocol_of};
+use crate::base::reason::Reason;
+use crate::base::slab;
+use crate::base::timers::{NEVER, Nanos};
+use crate::tls::client::ClientTls;
+use crate::upstream::config::{BackendConfig, Scheme};
+use crate::upstream::outbox::Outbox;
+use crate::upstream::sink::{SessionRef, Sink};
+use crate::upstream::socket::{Interest, Socket};
+use crate::upstream::transport::{Handshake, Transport};
+
+/// How long one address may take while there are others, and the last one. Attempts give up earlier by the timeout of their route.
+const NEXT_ADDRESS_MS: u64 = 1_000;
+const LAST_ADDRESS_MS: u64 = 10_000;
+
+/// What a new session needs to know.
+pub struct Origin {
+    /// Its name.
+    pub key: SessionRef,
+    /// The backend in the pool's books.
+    pub backend: slab::Key,
+    /// The backend.
+    pub config: Rc<BackendConfig>,
+    /// The epoll that watches it.
+    pub epoll: RawFd,
+    /// Its token there.
+    pub token: u64,
+    /// A number between 0 and 1, for the age limit.
+    pub chance: f64,
+}
+
+impl Session {
+    /// Begins to connect; none when no address can even be tried.
+    pub fn connect(origin: Origin, now: Nanos) -> Option<Session> {
+        let config = origin.config;
+        let (address, socket) = first_socket(&config, 0)?;
+        let transport = Transport::Plain(socket);
+        let interest = Interest { read: true, write: true };
+        transport.watch(origin.epoll, origin.token, interest, true).ok()?;
+        let age_ms = (config.session_max_age_ms as f64 * (1.0 - 0.1 * origin.chance)) as u64;
+        Some(Session {
+            key: origin.key,
+            backend: origin.backend,
+            reserved: 0,
+            is_dirty: false,
+            is_draining: false,
+            started: 0,
+            phase: Phase::Connecting,
+            transport,
+            protocol: expected_protocol(&config),
+            out: Outbox::default(),
+            block: None,
+            parsed: 0,
+            address,
+            epoll: origin.epoll,
+            token: origin.token,
+            interest,
+            opened_at: now,
+            read_at: now,
+            idle_since: now,
+            was_busy: false,
+            pinged_at: NEVER,
+            connect_until: after(now, patience(&config, address)),
+            retire_at: after(now, age_ms),
+            because: "",
+            config,
+        })
+    }
+
+    /// The socket says something while the session is on its way.
+    pub fn on_connecting<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, tls: Option<&ClientTls>, sink: &mut S) {
+        if self.phase == Phase::Connecting {
+            if self.transport.connected().is_err() {
+                return self.try_next_address(turn, sink, Reason::ConnectFailed);
+            }
+            match self.config.scheme {
+                Scheme::H2c => return self.open(turn, true),
+                Scheme::Http => return self.open(turn, false),
+                Scheme::Https => {}
+            }
+            if !self.secure(tls) {
+                return self.fail(turn, sink, Reason::TlsFailed);
+            }
+            self.phase = Phase::Handshaking;
+        }
+        match self.transport.handshake() {
+            Handshake::Done { is_h2 } => self.open(turn, is_h2),
+            Handshake::Blocked { is_writing } => self.watch(Interest { read: true, write: is_writing }),
+            Handshake::Failed => self.fail(turn, sink, Reason::TlsFailed),
+        }
+    }
+
+    /// The address takes too long.
+    pub(super) fn on_connect_timeout<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) {
+        self.try_next_address(turn, sink, Reason::ConnectTimeout);
+    }
+
+    fn try_next_address<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {
+        let next = first_socket(&self.config, self.address + 1);
+        let Some((address, socket)) = next else { return self.fail(turn, sink, reason) };
+        self.transport = Transport::Plain(socket);
+        self.phase = Phase::Connecting;
+        self.address = address;
+        self.connect_until = after(turn.now, patience(&self.config, address));
+        self.interest = Interest { read: true, write: true };
+        if self.transport.watch(self.epoll, self.token, self.interest, true).is_err() {
+            self.fail(turn, sink, reason);
+        }
+    }
+
+    fn fail<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {
+        match reason {
+            Reason::ConnectTimeout => turn.stats.connects_timed_out += 1,
+            Reason::TlsFailed => turn.stats.connects_tls_failed += 1,
+            _ => turn.stats.connects_failed += 1,
+        }
+        self.because = reason.code();
+        self.close(turn, sink, reason, 0);
+    }
+
+    fn secure(&mut self, tls: Option<&ClientTls>) -> bool {
+        let bare = mem::replace(&mut self.transport, Transport::Gone);
+        match tls.and_then(|tls| bare.secure(tls)) {
+            Some(transport) => self.transport = transport,
+            None => return false,
+        }
+        true
+    }
+
+    fn open(&mut self, turn: &mut Turn<'_>, is_h2: bool) {
+        let is_as_expected = matches!(self.protocol, Protocol::H2(_)) == is_h2;
+        if !is_as_expected {
+            self.protocol = protocol_of(&self.config, is_h2);
+        }
+        if let Protocol::H2(h2) = &mut self.protocol {
+            h2.begin(&mut self.out);
+        }
+        self.phase = Phase::Open;
+        self.opened_at = turn.now;
+        self.read_at = turn.now;
+        self.idle_since = turn.now;
+        turn.stats.connects_succeeded += 1;
+        turn.stats.sessions_connecting -= 1;
+        turn.stats.sessions_open += 1;
+        self.watch(Interest { read: true, write: false });
+    }
+}
+
+/// The first address from a place on that the kernel is willing to try.
+fn first_socket(config: &BackendConfig, from: usize) -> Option<(usize, Socket)> {
+    let addresses = config.addresses.iter().enumerate().skip(from);
+    addresses.filter_map(|(place, address)| Some((place, Socket::connect(address).ok()?))).next()
+}
+
+fn patience(config: &BackendConfig, address: usize) -> u64 {
+    if address + 1 < config.addresses.len() { NEXT_ADDRESS_MS } else { LAST_ADDRESS_MS }
+}

@@ -1,0 +1,173 @@
+//! Bytes in and out of an open session: a bounded number of reads a turn, one write a turn.
+
+use super::{Phase, Protocol, Session, Turn};
+use crate::base::chunk::Block;
+use crate::base::poll::Readiness;
+use crate::base::reason::Reason;
+use crate::http::error::h2 as code;
+use crate::upstream::io::Broken;
+use crate::upstream::sink::Sink;
+use crate::upstream::socket::{AHEAD_BYTES, Interest};
+use crate::upstream::transport::Moved;
+
+/// Bytes a session may read in a turn: four blocks.
+const READ_BUDGET_BYTES: usize = 256 * 1024;
+
+/// A block with less room is exchanged for another before the next read.
+const MIN_READ_BYTES: usize = 8 * 1024;
+
+/// Room asked of a fresh block beside what is carried over: a whole frame fits whatever was there before.
+const FRESH_ROOM_BYTES: usize = 32 * 1024;
+
+impl Session {
+    /// The socket of an open session is ready.
+    pub fn on_open_ready<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, readiness: Readiness, sink: &mut S) {
+        if readiness.is_writable && self.interest.write {
+            self.watch(Interest { write: false, ..self.interest });
+        }
+        if readiness.is_readable {
+            self.receive(turn, sink);
+        }
+    }
+
+    /// Once a turn: writes what waits; goes on reading where a relay has room again.
+    pub fn flush<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if self.wants_read() && !self.interest.read {
+            // Decrypted bytes may wait where epoll does not see them.
+            self.receive(turn, sink);
+        }
+        let is_whole = self.interest.write || self.write_out(turn);
+        if self.is_closed() {
+            return;
+        }
+        if !is_whole {
+            return self.close(turn, sink, Reason::BackendClosed, 0);
+        }
+        if self.out.is_overfull() {
+            let broken = Broken { code: code::ENHANCE_YOUR_CALM, because: "a peer that does not read" };
+            return self.on_broken(turn, sink, broken);
+        }
+        self.watch(Interest { read: self.wants_read(), ..self.interest });
+        let (protocol, mut io) = self.split(turn);
+        match protocol {
+            Protocol::H2(h2) => h2.on_drained(io.out, sink),
+            Protocol::H1(h1) => h1.on_drained(&mut io, sink),
+        }
+        self.note_idle(turn.now);
+    }
+
+    /// Writes what the kernel takes; false when the connection is broken.
+    pub(super) fn write_out(&mut self, turn: &mut Turn<'_>) -> bool {
+        while !self.out.is_empty() {
+            match self.transport.write(self.out.pending()) {
+                Moved::Bytes(count) => {
+                    self.out.consume(count);
+                    turn.stats.bytes_out += count as u64;
+                }
+                Moved::Blocked => {
+                    self.watch(Interest { write: true, ..self.interest });
+                    return true;
+                }
+                // A backend may have answered and closed before it read everything: what it said is still to be read.
+                Moved::End | Moved::Broken => return false,
+            }
+        }
+        true
+    }
+
+    fn receive<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) {
+        self.read_at = turn.now;
+        if self.transport.is_tls() && turn.work.ahead.is_none() {
+            turn.work.ahead = Some(vec![0; AHEAD_BYTES].into_boxed_slice());
+        }
+        self.transport.begin_reading(READ_BUDGET_BYTES, &mut turn.work.ahead);
+        while self.phase == Phase::Open && self.wants_read() && self.read_once(turn, sink) {}
+        self.transport.end_reading(&mut turn.work.ahead);
+        if self.block.as_ref().is_some_and(|block| block.filled() == self.parsed)
+            && let Some(block) = self.block.take()
+        {
+            turn.work.blocks.give_back(block);
+        }
+        self.note_idle(turn.now);
+    }
+
+    /// One read and what follows from it; whether there may be more.
+    fn read_once<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) -> bool {
+        let mut block = self.borrow_block(turn);
+        let limit = match &self.protocol {
+            Protocol::H2(_) => usize::MAX,
+            Protocol::H1(h1) => h1.read_limit(),
+        };
+        let spare = block.spare();
+        let asked = spare.len().min(limit);
+        let moved = self.transport.read(&mut spare[..asked]);
+        if let Moved::Bytes(count) = moved {
+            block.advance(count);
+            turn.stats.bytes_in += count as u64;
+            let at = self.parsed;
+            let (protocol, mut io) = self.split(turn);
+            let taken = match protocol {
+                Protocol::H2(h2) => h2.receive(&mut io, sink, &block, at),
+                Protocol::H1(h1) => h1.receive(&mut io, sink, &block, at),
+            };
+            self.block = Some(block);
+            match taken {
+                Ok(at) => self.parsed = at,
+                Err(broken) => self.on_broken(turn, sink, broken),
+            }
+            // A short read of a plain socket has emptied it; TLS may hold more than the socket shows.
+            return count == asked || self.transport.is_tls();
+        }
+        self.block = Some(block);
+        match moved {
+            Moved::End => self.on_end(turn, sink, true),
+            Moved::Broken => self.on_end(turn, sink, false),
+            _ => {}
+        }
+        false
+    }
+
+    /// The block to read into next, with what is not parsed yet at its end.
+    fn borrow_block(&mut self, turn: &mut Turn<'_>) -> Block {
+        let old = match self.block.take() {
+            Some(block) if block.room() >= MIN_READ_BYTES => return block,
+            old => old,
+        };
+        let left = old.as_ref().map_or(0, |block| block.filled() - self.parsed);
+        let mut block = turn.work.blocks.take(left + FRESH_ROOM_BYTES);
+        let start = block.filled();
+        if let Some(old) = old {
+            block.spare()[..left].copy_from_slice(old.bytes(self.parsed, old.filled()));
+            block.advance(left);
+            turn.work.blocks.give_back(old);
+        }
+        self.parsed = start;
+        block
+    }
+
+    /// The peer ended its side, in order or not.
+    fn on_end<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, is_orderly: bool) {
+        let (protocol, mut io) = self.split(turn);
+        if let Protocol::H1(h1) = protocol {
+            h1.on_end(&mut io, sink, is_orderly);
+        }
+        self.close(turn, sink, Reason::BackendClosed, 0);
+    }
+
+    fn on_broken<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, broken: Broken) {
+        turn.stats.protocol_errors += 1;
+        self.because = broken.because;
+        self.say_goodbye(turn, sink, Reason::BackendProtocolError, broken.code);
+    }
+
+    /// Changes what the socket is watched for, if that is a change.
+    pub(super) fn watch(&mut self, interest: Interest) {
+        if interest != self.interest {
+            self.interest = interest;
+            let _ = self.transport.watch(self.epoll, self.token, interest, false);
+        }
+    }
+}

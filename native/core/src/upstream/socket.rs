@@ -1,0 +1,210 @@
+//! A non-blocking TCP socket with a share of the turn, watched by the reactor's epoll.
+
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Bytes read ahead of a TLS record, so that its header and body cost one system call.
+pub const AHEAD_BYTES: usize = 16 * 1024 + 512;
+
+/// The socket. What it may read from the kernel is limited by [`Socket::allow`]; beyond, it says that it would block. Since the
+/// epoll is level-triggered, it is reported again at once.
+pub struct Socket {
+    fd: OwnedFd,
+    budget: usize,
+    ahead: Option<Box<[u8]>>,
+    ahead_start: usize,
+    ahead_end: usize,
+}
+
+/// What the epoll watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// Bytes to read.
+    pub read: bool,
+    /// Room to write.
+    pub write: bool,
+}
+
+impl Socket {
+    /// Begins to connect. The socket becomes writable when that has succeeded or failed.
+    pub fn connect(address: &SocketAddr) -> io::Result<Socket> {
+        let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        // SAFETY: plain system call; the descriptor is checked and owned at once.
+        let fd = unsafe {
+            let fd = libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, libc::IPPROTO_TCP);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(fd)
+        };
+        let one: libc::c_int = 1;
+        let (name, name_len) = native_address(address);
+        // SAFETY: option and address outlive the calls and have the sizes given.
+        let result = unsafe {
+            libc::setsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, (&raw const one).cast(), size_of_u32(&one));
+            libc::connect(fd.as_raw_fd(), (&raw const name).cast(), name_len)
+        };
+        if result < 0 {
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() != Some(libc::EINPROGRESS) {
+                return Err(error);
+            }
+        }
+        Ok(Socket { fd, budget: 0, ahead: None, ahead_start: 0, ahead_end: 0 })
+    }
+
+    /// The outcome of connecting, once the socket is writable.
+    pub fn connected(&self) -> io::Result<()> {
+        let mut error: libc::c_int = 0;
+        let mut len = size_of_u32(&error);
+        // SAFETY: the kernel writes at most `len` bytes into `error`.
+        let result = unsafe { libc::getsockopt(self.raw(), libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &mut len) };
+        match (result, error) {
+            (0, 0) => Ok(()),
+            (0, code) => Err(io::Error::from_raw_os_error(code)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Bytes the socket may read from the kernel until the next call.
+    pub fn allow(&mut self, budget: usize) {
+        self.budget = budget;
+    }
+
+    /// Lends a buffer to read ahead into; for TLS, which reads in small pieces.
+    pub fn lend(&mut self, buffer: Box<[u8]>) {
+        if self.ahead.is_none() {
+            self.ahead = Some(buffer);
+        }
+    }
+
+    /// Takes the buffer back if nothing lies in it. TLS takes all there is before it says that it would block.
+    pub fn take_back(&mut self) -> Option<Box<[u8]>> {
+        if self.ahead_start == self.ahead_end { self.ahead.take() } else { None }
+    }
+
+    /// Watches the socket, or changes what it is watched for.
+    pub fn watch(&self, epoll: RawFd, token: u64, interest: Interest, is_new: bool) -> io::Result<()> {
+        let events = if interest.read { libc::EPOLLIN } else { 0 } | if interest.write { libc::EPOLLOUT } else { 0 };
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
+        let operation = if is_new { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
+        // SAFETY: both descriptors are open, the event lives through the call.
+        if unsafe { libc::epoll_ctl(epoll, operation, self.raw(), &mut event) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    fn raw(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.budget == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = receive(self.raw(), into)?;
+        self.budget = self.budget.saturating_sub(count.max(1));
+        Ok(count)
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        if self.budget == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let fd = self.fd.as_raw_fd();
+        let Some(buffer) = &mut self.ahead else { return Ok(()) };
+        let count = receive(fd, buffer)?;
+        self.budget = self.budget.saturating_sub(count.max(1));
+        (self.ahead_start, self.ahead_end) = (0, count);
+        Ok(())
+    }
+}
+
+fn receive(fd: RawFd, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the kernel writes at most the slice's length.
+        let count = unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), 0) };
+        if count >= 0 {
+            return Ok(count as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.ahead_start == self.ahead_end {
+            match &self.ahead {
+                Some(buffer) if into.len() < buffer.len() => self.refill()?,
+                _ => return self.receive(into),
+            }
+        }
+        let Some(buffer) = &self.ahead else { return Ok(0) };
+        let count = into.len().min(self.ahead_end - self.ahead_start);
+        into[..count].copy_from_slice(&buffer[self.ahead_start..self.ahead_start + count]);
+        self.ahead_start += count;
+        Ok(count)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            // SAFETY: the kernel reads at most the slice's length.
+            let count = unsafe { libc::send(self.raw(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+            if count >= 0 {
+                return Ok(count as usize);
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn size_of_u32<T>(value: &T) -> libc::socklen_t {
+    mem::size_of_val(value) as libc::socklen_t
+}
+
+/// The kernel's form of an address.
+fn native_address(address: &SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: all zero is a valid value of this plain structure.
+    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let len = match address {
+        SocketAddr::V4(v4) => {
+            let name = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the storage is large enough and aligned for every address family.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(name) };
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            let name = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: as above.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(name) };
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (storage, len as libc::socklen_t)
+}
