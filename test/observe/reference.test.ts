@@ -1,0 +1,58 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type Metric, Registry } from 'prom-client';
+import t, { type Test } from 'tap';
+import { addRestartMetric } from '../../src/control/restart-metric.ts';
+import { FAMILIES } from '../../src/observe/families.ts';
+import { type DescribedFamily, errorsPage, metricsPage } from '../../src/observe/reference.ts';
+import { addon, skip } from '../support/addon.ts';
+
+const isWriting = process.env['WRITE_REFERENCE'] === '1';
+
+/** Holds a page of docs against its text, or writes it. */
+function agree(t: Test, name: string, text: string): void {
+  const file = new URL(`../../docs/${name}`, import.meta.url);
+  if (isWriting) writeFileSync(file, text);
+  t.equal(readFileSync(file, 'utf8'), text, `docs/${name} is up to date (WRITE_REFERENCE=1 writes it)`);
+}
+
+t.test('docs/errors.md is the error registry', async (t) => {
+  agree(t, 'errors.md', errorsPage());
+});
+
+t.test('docs/metrics.md lists every family there is', { skip }, async (t) => {
+  agree(t, 'metrics.md', metricsPage(reactorFamilies(), mainFamilies()));
+});
+
+t.test('every family has help, the prefix and a unit where it has one', async (t) => {
+  for (const { name, help, kind } of Object.values(FAMILIES)) {
+    t.match(name, /^lychgate_[a-z_]+$/);
+    t.equal(kind === 'counter', name.endsWith('_total'), name);
+    t.match(help, /\.$/, name);
+  }
+});
+
+t.test('reasons are the same list in the reactor', { skip }, async (t) => {
+  const { REASONS } = await import('../../src/base/errors.ts');
+  t.strictSame(
+    addon!.reasons().map(({ number, code }) => `${number} ${code}`),
+    REASONS.map(({ number, code }) => `${number} ${code}`),
+  );
+});
+
+function reactorFamilies(): DescribedFamily[] {
+  return addon!
+    .families()
+    .map(({ name, kind, help, labels }) => ({ name, kind, help, labels: ['shard', ...Object.keys(labels[0] ?? {})] }));
+}
+
+/** Families that the main thread adds to the registry itself. */
+function mainFamilies(): DescribedFamily[] {
+  const registry = new Registry();
+  addRestartMetric(registry, { restarts: () => [] });
+  return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
+}
+
+function describe(metric: Metric): DescribedFamily {
+  const { name, help, labelNames } = metric as unknown as { name: string; help: string; labelNames: string[] };
+  return { name, help, kind: 'counter', labels: labelNames };
+}
