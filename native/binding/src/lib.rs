@@ -1,1 +1,184 @@
-//! x
+//! The border between Node and the reactor: conversions only, no policy. The shape is `src/native/binding.ts`.
+
+mod attachment;
+mod convert;
+mod shards;
+mod types;
+mod uv;
+
+use lychgate_core::base::counters::{FAMILIES, Kind, offset};
+use lychgate_core::base::reason;
+use lychgate_core::quic::{cid::CidKey, socket, steer};
+use lychgate_core::record::sample;
+use lychgate_core::tls::server::Certificate;
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use std::collections::HashMap;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use types::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Version of the addon.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// Opens a bound UDP socket of a reuseport group.
+#[napi]
+pub fn open_udp(address: String, receive_buffer_bytes: f64, send_buffer_bytes: f64) -> Result<BindingSocket> {
+    let parsed = address.parse().map_err(|_| failure(format!("{address} is no address of the form ip:port")))?;
+    let socket = socket::open(parsed, receive_buffer_bytes as usize, send_buffer_bytes as usize)
+        .map_err(|error| failure(format!("cannot listen on {address}: {error}")))?;
+    let fd = socket.into_raw_fd();
+    let port = socket::local_address(fd).map_err(|error| failure(error.to_string()))?.port();
+    Ok(BindingSocket { fd, port: port as u32 })
+}
+
+/// Attaches steering by connection ID; false when the kernel refuses.
+#[napi]
+pub fn steer_udp(fd: i32, shards: u32, cid_key: Uint8Array) -> Result<bool> {
+    Ok(steer::attach(fd, shards, &CidKey::new(&key(&cid_key)?)).is_ok())
+}
+
+/// Closes a descriptor that no reactor owns.
+#[napi]
+pub fn close_fd(fd: i32) {
+    // SAFETY: the caller gives up a descriptor that `open_udp` gave it.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+}
+
+/// Complaints about a certificate; none when all is well.
+#[napi]
+pub fn check_certificate(certificate: BindingCertificate) -> Vec<String> {
+    Certificate::parse(certificate.names, &certificate.chain_pem, &certificate.key_pem).err().unwrap_or_default()
+}
+
+/// Makes the reactor of a shard.
+#[napi]
+pub fn reactor_create(options: BindingReactorOptions) -> Result<()> {
+    shards::create(options)
+}
+
+/// Ends the reactor of a shard.
+#[napi]
+pub fn reactor_destroy(shard: u32) -> Result<()> {
+    shards::destroy(shard)
+}
+
+/// Puts a shard's reactor on this thread's event loop; returns the ring's memory.
+#[napi]
+pub fn reactor_attach<'env>(env: &'env Env, shard: u32, decide: Function<'env, (), ()>) -> Result<Unknown<'env>> {
+    attachment::attach(env, shard, decide)
+}
+
+/// Takes a shard's reactor off this thread's event loop.
+#[napi]
+pub fn reactor_detach(shard: u32) -> Result<()> {
+    attachment::detach(shard)
+}
+
+/// Gives a reactor a snapshot.
+#[napi]
+pub fn reactor_apply(shard: u32, snapshot: BindingSnapshot) -> Result<()> {
+    let snapshot = convert::snapshot(snapshot)?;
+    shards::with(shard, |reactor| reactor.apply(snapshot))
+}
+
+/// Begins the drain.
+#[napi]
+pub fn reactor_drain(shard: u32) -> Result<()> {
+    shards::with(shard, |reactor| reactor.drain())
+}
+
+/// Connections as JSON.
+#[napi]
+pub fn reactor_connections(shard: u32, limit: u32) -> Result<String> {
+    shards::with(shard, |reactor| reactor.describe_connections(limit as usize))
+}
+
+/// Sessions as JSON.
+#[napi]
+pub fn reactor_sessions(shard: u32) -> Result<String> {
+    shards::with(shard, |reactor| reactor.describe_sessions())
+}
+
+/// A copy of the counters.
+#[napi]
+pub fn reactor_counters(shard: u32) -> Result<Float64Array> {
+    Ok(Float64Array::new(shards::find(shard)?.counters.copy()))
+}
+
+/// Milliseconds the lane's present call has taken.
+#[napi]
+pub fn reactor_lane_busy_ms(shard: u32) -> Result<f64> {
+    Ok(shards::find(shard)?.busy_ms())
+}
+
+/// Open exchanges.
+#[napi]
+pub fn reactor_exchanges(shard: u32) -> Result<f64> {
+    use lychgate_core::base::counters::Id;
+    Ok(shards::find(shard)?.counters.get(Id::ExchangesOpen) as f64)
+}
+
+/// Descriptions of the counters.
+#[napi]
+pub fn families() -> Vec<BindingFamily> {
+    let describe = |(place, family): (usize, &lychgate_core::base::counters::Family)| BindingFamily {
+        name: family.name.to_owned(),
+        help: family.help.to_owned(),
+        kind: match family.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+        .to_owned(),
+        labels: family
+            .values
+            .iter()
+            .map(
+                |value| {
+                    if family.label.is_empty() { HashMap::new() } else { HashMap::from([(family.label.to_owned(), (*value).to_owned())]) }
+                },
+            )
+            .collect(),
+        offset: offset(place) as u32,
+        stride: family.stride() as u32,
+        bounds: family.bounds.iter().map(|bound| *bound as f64 * family.scale).collect(),
+        scale: family.scale,
+    };
+    FAMILIES.iter().enumerate().map(describe).collect()
+}
+
+/// The registry of reasons.
+#[napi]
+pub fn reasons() -> Vec<BindingReason> {
+    reason::ALL.iter().map(|entry| BindingReason { number: entry.reason.number(), code: entry.code.to_owned() }).collect()
+}
+
+/// Writes records with known values; for a test.
+#[napi]
+pub fn record_samples(mut memory: Uint8Array) -> u32 {
+    let bytes = sample::outward();
+    // SAFETY: the caller's own array, used by nobody else during the call.
+    let room = unsafe { memory.as_mut() };
+    room[..bytes.len()].copy_from_slice(&bytes);
+    bytes.len() as u32
+}
+
+/// Decodes decisions; for a test.
+#[napi]
+pub fn record_decode(memory: Uint8Array) -> String {
+    sample::inward(&memory)
+}
+
+fn key(bytes: &[u8]) -> Result<[u8; 32]> {
+    bytes.try_into().map_err(|_| failure(format!("the key has {} bytes instead of 32", bytes.len())))
+}
+
+fn failure(message: impl Into<String>) -> Error {
+    Error::from_reason(message.into())
+}

@@ -6,4 +6,8 @@
 pub mod base;
 pub mod http;
 pub mod quic;
+pub mod reactor;
 pub mod record;
+pub mod relay;
+pub mod tls;
+pub mod upstream;

@@ -4,6 +4,7 @@ pub mod characters;
 pub mod check;
 pub mod error;
 pub mod fields;
+pub mod h3;
 pub mod hpack;
 pub mod huffman;
 pub mod integer;

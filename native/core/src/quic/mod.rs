@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cid;
+pub mod connection;
 
 pub mod receive;
 pub mod send;

@@ -5,3 +5,4 @@
 pub mod inward;
 pub mod outward;
 pub mod ring;
+pub mod sample;

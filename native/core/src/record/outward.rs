@@ -47,6 +47,30 @@ pub const SESSION_REUSED: u32 = 16;
 const PATH_CUT: usize = 2048;
 const USER_AGENT_CUT: usize = 256;
 
+/// Names an exchange in logs, towards backends and clients.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId {
+    bytes: [u8; 64],
+    length: u8,
+}
+
+impl RequestId {
+    /// Takes visible ASCII of 1 to 64 bytes; none for anything else.
+    pub fn new(text: &[u8]) -> Option<RequestId> {
+        let is_fit = (1..=64).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
+        is_fit.then(|| {
+            let mut bytes = [0; 64];
+            bytes[..text.len()].copy_from_slice(text);
+            RequestId { bytes, length: text.len() as u8 }
+        })
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length as usize]
+    }
+}
+
 /// What a `Head` says beside the fields.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadFacts {
@@ -66,8 +90,8 @@ pub struct HeadFacts {
     pub connection: u64,
     /// Content length, if known.
     pub content_length: Option<u64>,
-    /// Request id, 32 hex digits.
-    pub request_id: [u8; 32],
+    /// Request id.
+    pub request_id: RequestId,
 }
 
 /// What an `AttemptFailed` says.
@@ -127,7 +151,7 @@ pub struct CompletionFacts {
     /// Backend's status.
     pub backend_status: u32,
     /// Request id.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
 }
 
 /// Writes words and text into a reserved record.
@@ -200,7 +224,8 @@ pub fn write_head(ring: &mut Ring, facts: &HeadFacts, fields: &Fields) -> bool {
     let regular = || fields.iter().filter(|field| !field.known.is_pseudo());
     let (count, text) = regular().fold((0, 0), |(count, text), f| (count + 1, text + f.name.len() + f.value.len()));
     let fixed = (20 + count) * 4;
-    let size = round(fixed + facts.request_id.len() + method.len() + scheme.len() + authority.len() + path.len() + text);
+    let id = facts.request_id.as_bytes();
+    let size = round(fixed + id.len() + method.len() + scheme.len() + authority.len() + path.len() + text);
     let Some(mut w) = start(ring, size, HEAD, fixed) else { return false };
     w.exchange(facts.exchange);
     w.word(4, facts.listener);
@@ -212,8 +237,8 @@ pub fn write_head(ring: &mut Ring, facts: &HeadFacts, fields: &Fields) -> bool {
     w.pair(16, method.len(), scheme.len());
     w.pair(17, authority.len(), path.len());
     w.word(18, count as u32);
-    w.word(19, facts.request_id.len() as u32);
-    for text in [&facts.request_id[..], method, scheme, authority, path] {
+    w.word(19, id.len() as u32);
+    for text in [id, method, scheme, authority, path] {
         w.text(text);
     }
     for (place, field) in regular().enumerate() {
@@ -227,9 +252,11 @@ pub fn write_head(ring: &mut Ring, facts: &HeadFacts, fields: &Fields) -> bool {
 }
 
 /// Writes an `AttemptFailed`; false when the ring has no room now.
-pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts) -> bool {
-    const SIZE: usize = 56;
-    let Some(mut w) = start(ring, SIZE, ATTEMPT_FAILED, SIZE) else { return false };
+pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts, request_id: &RequestId) -> bool {
+    let id = request_id.as_bytes();
+    let fixed = 56;
+    let size = round(fixed + id.len());
+    let Some(mut w) = start(ring, size, ATTEMPT_FAILED, fixed) else { return false };
     w.exchange(exchange);
     let words = [facts.attempts, facts.backend, facts.route, facts.reason, facts.flags, facts.took_us];
     for (place, word) in words.into_iter().enumerate() {
@@ -237,8 +264,10 @@ pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts
     }
     w.float(10, facts.connection as f64);
     w.word(12, facts.plan);
-    w.word(13, 0);
-    ring.publish(SIZE);
+    w.word(13, id.len() as u32);
+    w.text(id);
+    w.pad();
+    ring.publish(size);
     true
 }
 
@@ -251,7 +280,7 @@ pub fn write_completion(ring: &mut Ring, facts: &CompletionFacts, request: &Fiel
     let path = &path[..path.len().min(PATH_CUT)];
     let agent = pseudo(Known::UserAgent);
     let agent = &agent[..agent.len().min(USER_AGENT_CUT)];
-    let id = &facts.request_id[..];
+    let id = facts.request_id.as_bytes();
     let fixed = 34 * 4;
     let size = round(fixed + id.len() + method.len() + authority.len() + path.len() + agent.len());
     let Some(mut w) = start(ring, size, COMPLETION, fixed) else { return false };

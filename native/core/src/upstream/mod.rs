@@ -17,6 +17,9 @@ mod socket;
 mod stats;
 mod transport;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{BackendConfig, Scheme};
 pub use pool::{TOKEN_BITS, Upstreams};
 pub use sink::{BodyPart, Fault, Key, Opened, SessionRef, Sink, StreamRef};

@@ -1,0 +1,78 @@
+//! From the border's records to the core's.
+
+use crate::failure;
+use crate::types::{BindingBackend, BindingEdit, BindingListener, BindingSnapshot};
+use lychgate_core::reactor::Snapshot;
+use lychgate_core::reactor::listener::ListenerOptions;
+use lychgate_core::relay::plan::{Edit, Edits, Plan};
+use lychgate_core::tls::server::Certificate;
+use lychgate_core::upstream::{BackendConfig, Scheme};
+use napi::Result;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// A listener; owns its socket from here on.
+pub fn listener(listener: BindingListener) -> Result<ListenerOptions> {
+    // SAFETY: the main thread hands the descriptor over and forgets it.
+    let socket = unsafe { OwnedFd::from_raw_fd(listener.fd) };
+    let mut certificates = Vec::new();
+    for certificate in listener.certificates {
+        let names = certificate.names.join(", ");
+        let parsed = Certificate::parse(certificate.names, &certificate.chain_pem, &certificate.key_pem);
+        certificates.push(parsed.map_err(|complaints| failure(format!("certificate for {names}: {}", complaints.join("; "))))?);
+    }
+    if certificates.is_empty() {
+        return Err(failure("a listener needs a certificate"));
+    }
+    Ok(ListenerOptions {
+        socket,
+        certificates,
+        congestion: listener.congestion,
+        idle_timeout_ms: listener.idle_timeout_ms as u64,
+        handshake_timeout_ms: listener.handshake_timeout_ms as u64,
+        max_connections: listener.max_connections as usize,
+        max_streams: listener.max_streams as u64,
+        stream_window: listener.stream_window_bytes as u64,
+        connection_window: listener.connection_window_bytes as u64,
+        max_udp_payload: listener.max_udp_payload_bytes as usize,
+        is_gso_allowed: listener.is_gso_allowed,
+        is_gro_allowed: listener.is_gro_allowed,
+        is_paced: listener.is_paced,
+        max_head_bytes: listener.max_head_bytes as usize,
+        max_fields: listener.max_fields as usize,
+    })
+}
+
+/// A snapshot.
+pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
+    let plans = snapshot.plans.into_iter().map(|plan| Ok(Plan { request: edits(plan.request)?, response: edits(plan.response)? }));
+    Ok(Snapshot { backends: snapshot.backends.into_iter().map(backend).collect::<Result<_>>()?, plans: plans.collect::<Result<_>>()? })
+}
+
+fn edits(list: Vec<BindingEdit>) -> Result<Edits> {
+    let compiled = list.into_iter().map(|edit| Edit::compile(&edit.op, &edit.name, &edit.value).map_err(failure));
+    Ok(Edits::new(compiled.collect::<Result<_>>()?))
+}
+
+fn backend(backend: BindingBackend) -> Result<BackendConfig> {
+    let scheme = Scheme::of(&backend.scheme).ok_or_else(|| failure(format!("{} is no scheme of a backend", backend.scheme)))?;
+    let address = |text: &String| text.parse().map_err(|_| failure(format!("{text} is no address of the form ip:port")));
+    Ok(BackendConfig {
+        slot: backend.slot,
+        scheme,
+        addresses: backend.addresses.iter().map(address).collect::<Result<_>>()?,
+        authority: backend.authority,
+        server_name: backend.server_name,
+        is_verified: backend.is_verified,
+        ca_pem: backend.ca_pem,
+        max_sessions: backend.max_sessions as u32,
+        max_streams_per_session: backend.max_streams_per_session as u32,
+        session_idle_timeout_ms: backend.session_idle_timeout_ms as u64,
+        session_max_age_ms: backend.session_max_age_ms as u64,
+        ping_interval_ms: backend.ping_interval_ms as u64,
+        ping_timeout_ms: backend.ping_timeout_ms as u64,
+        stream_window_bytes: backend.stream_window_bytes as u32,
+        session_window_bytes: backend.session_window_bytes as u32,
+        max_head_bytes: backend.max_head_bytes as usize,
+        max_fields: backend.max_fields as usize,
+    })
+}

@@ -1,0 +1,107 @@
+//! Records that cross the border, field by field as in `src/native/binding.ts`.
+
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use std::collections::HashMap;
+
+macro_rules! record {
+    ($(#[$meta:meta])* $name:ident { $($field:ident : $kind:ty),* $(,)? }) => {
+        $(#[$meta])*
+        #[allow(missing_docs, reason = "documented where it is used, in src/native/binding.ts")]
+        #[napi(object)]
+        pub struct $name { $(pub $field: $kind),* }
+    };
+}
+
+record!(
+    /// A certificate.
+    BindingCertificate { names: Vec<String>, chain_pem: String, key_pem: String }
+);
+record!(
+    /// A listener as one shard sees it.
+    BindingListener {
+        fd: i32,
+        certificates: Vec<BindingCertificate>,
+        congestion: String,
+        idle_timeout_ms: f64,
+        handshake_timeout_ms: f64,
+        max_connections: f64,
+        max_streams: f64,
+        stream_window_bytes: f64,
+        connection_window_bytes: f64,
+        max_udp_payload_bytes: f64,
+        is_gso_allowed: bool,
+        is_gro_allowed: bool,
+        is_paced: bool,
+        max_head_bytes: f64,
+        max_fields: f64,
+        response_buffer_bytes: f64,
+    }
+);
+record!(
+    /// What a reactor is made from.
+    BindingReactorOptions {
+        shard: u32,
+        shards: u32,
+        process_generation: u32,
+        cid_key: Uint8Array,
+        listeners: Vec<BindingListener>,
+        max_exchanges: f64,
+        backend_table: Uint8Array,
+    }
+);
+record!(
+    /// A backend.
+    BindingBackend {
+        slot: u32,
+        scheme: String,
+        authority: String,
+        addresses: Vec<String>,
+        server_name: String,
+        is_verified: bool,
+        ca_pem: String,
+        max_sessions: f64,
+        max_streams_per_session: f64,
+        session_idle_timeout_ms: f64,
+        session_max_age_ms: f64,
+        ping_interval_ms: f64,
+        ping_timeout_ms: f64,
+        stream_window_bytes: f64,
+        session_window_bytes: f64,
+        max_head_bytes: f64,
+        max_fields: f64,
+    }
+);
+record!(
+    /// A head edit.
+    BindingEdit { op: String, name: String, value: String }
+);
+record!(
+    /// A plan.
+    BindingPlan { request: Vec<BindingEdit>, response: Vec<BindingEdit> }
+);
+record!(
+    /// A snapshot.
+    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan> }
+);
+record!(
+    /// A socket.
+    BindingSocket { fd: i32, port: u32 }
+);
+record!(
+    /// A family of counters.
+    BindingFamily {
+        name: String,
+        help: String,
+        kind: String,
+        labels: Vec<HashMap<String, String>>,
+        offset: u32,
+        stride: u32,
+        bounds: Vec<f64>,
+        scale: f64,
+    }
+);
+record!(
+    /// A reason.
+    BindingReason { number: u32, code: String }
+);

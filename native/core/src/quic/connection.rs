@@ -1,0 +1,186 @@
+//! One client's connection: quiche's state and HTTP/3's beside it. Requests of its streams are exchanges of the relay.
+
+use super::cid::Cid;
+use crate::base::chunk::ChunkFactory;
+use crate::base::slab::Key;
+use crate::base::timers::{Armed, Nanos};
+use crate::http::h3::{self, PeerStreams};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::SocketAddr;
+
+/// A connection of quiche's over our chunks.
+pub type Quic = quiche::Connection<ChunkFactory>;
+
+/// Our control stream: the server's first unidirectional one (RFC 9000 §2.1).
+const CONTROL_STREAM: u64 = 3;
+
+/// A stream ID that no request reaches: "everything so far and what is on its way will be served" (RFC 9114 §5.2).
+const GOAWAY_NOTICE: u64 = (1 << 62) - 4;
+
+/// How far a connection's drain has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// Not draining.
+    No,
+    /// The notice was sent; requests under way are still accepted until then.
+    Noticed {
+        /// When the final GOAWAY goes out.
+        until: Nanos,
+    },
+    /// The final GOAWAY named this stream; it and later ones are rejected.
+    Final {
+        /// First stream that is not served.
+        stream: u64,
+    },
+}
+
+/// Multiplies; keys are stream and connection IDs, which nobody chooses to collide usefully within one connection's limits.
+#[derive(Default)]
+pub struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(*byte as u64);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
+/// Maps numbers.
+pub type NumberMap<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
+
+/// A client's connection.
+pub struct Connection {
+    /// QUIC.
+    pub quic: Quic,
+    /// Unique in the process.
+    pub number: u64,
+    /// Listener it came to.
+    pub listener: u32,
+    /// Client's address, changed only after the new one is validated.
+    pub peer: SocketAddr,
+    /// Entry in the timers.
+    pub armed: Armed,
+    /// Whether it stands in the list of connections to flush.
+    pub is_dirty: bool,
+    /// Whether packets came since its streams were last looked at.
+    pub has_arrivals: bool,
+    /// Whether HTTP/3 has begun.
+    pub is_open: bool,
+    /// The client's unidirectional streams.
+    pub peer_streams: PeerStreams,
+    /// Exchanges by request stream.
+    pub exchanges: NumberMap<Key>,
+    /// Request streams below this have been seen.
+    pub next_request: u64,
+    /// Our connection IDs it may use.
+    pub cids: Vec<Cid>,
+    /// Connection ID its first packet chose for us.
+    pub initial_dcid: Vec<u8>,
+    /// When it was accepted.
+    pub accepted_at: Nanos,
+    /// No packet leaves before this (pacing).
+    pub release_at: Nanos,
+    /// Drain.
+    pub drain: Drain,
+    /// Finished request streams whose last bytes may be on their way; kept only while draining.
+    pub finishing: Vec<u64>,
+    /// TLS cipher suite and key-exchange group.
+    pub tls: (u16, u16),
+    control: Vec<u8>,
+}
+
+impl Connection {
+    /// Wraps an accepted connection.
+    pub fn new(quic: Quic, number: u64, listener: u32, peer: SocketAddr, cid: Cid, initial_dcid: Vec<u8>, now: Nanos) -> Connection {
+        Connection {
+            quic,
+            number,
+            listener,
+            peer,
+            armed: Armed::default(),
+            is_dirty: false,
+            has_arrivals: false,
+            is_open: false,
+            peer_streams: PeerStreams::default(),
+            exchanges: NumberMap::default(),
+            next_request: 0,
+            cids: vec![cid],
+            initial_dcid,
+            accepted_at: now,
+            release_at: 0,
+            drain: Drain::No,
+            finishing: Vec::new(),
+            tls: (0, 0),
+            control: Vec::new(),
+        }
+    }
+
+    /// Begins HTTP/3 once the handshake is done: TLS facts are noted, SETTINGS sent.
+    pub fn open(&mut self, max_head_bytes: usize) {
+        self.is_open = true;
+        let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
+        self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
+        h3::write_control_preface(max_head_bytes, &mut self.control);
+        self.write_control();
+    }
+
+    /// Sends what waits for the control stream; the rest goes when the stream is writable again.
+    pub fn write_control(&mut self) {
+        while !self.control.is_empty() {
+            match self.quic.stream_send(CONTROL_STREAM, &self.control, false) {
+                Ok(sent) => drop(self.control.drain(..sent)),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Closes with an HTTP/3 error code.
+    pub fn close(&mut self, code: u64) {
+        // Closing twice is no error worth telling: the first reason stands.
+        let _ = self.quic.close(true, code, b"");
+    }
+
+    /// Tells the client that the end is near; requests under way are accepted for about a round trip more.
+    pub fn notify_drain(&mut self, now: Nanos) {
+        if self.drain != Drain::No || !self.is_open {
+            return;
+        }
+        let grace = (3 * self.rtt_us() * 1_000).clamp(20_000_000, 1_000_000_000);
+        self.drain = Drain::Noticed { until: now + grace };
+        h3::write_goaway(GOAWAY_NOTICE, &mut self.control);
+        self.write_control();
+    }
+
+    /// Sends the final GOAWAY.
+    pub fn finish_drain(&mut self) {
+        self.drain = Drain::Final { stream: self.next_request };
+        h3::write_goaway(self.next_request, &mut self.control);
+        self.write_control();
+    }
+
+    /// Whether a draining connection has nothing left to carry.
+    pub fn is_drained(&mut self) -> bool {
+        if !matches!(self.drain, Drain::Final { .. }) || !self.exchanges.is_empty() {
+            return false;
+        }
+        let quic = &mut self.quic;
+        // quiche forgets a stream when its last byte is acknowledged.
+        self.finishing.retain(|stream| !matches!(quic.stream_capacity(*stream), Err(quiche::Error::InvalidStreamState(_))));
+        self.finishing.is_empty()
+    }
+
+    /// Smoothed round-trip time of the active path, microseconds.
+    pub fn rtt_us(&self) -> u64 {
+        self.quic.path_stats().find(|path| path.active).map_or(0, |path| path.rtt.as_micros() as u64)
+    }
+}

@@ -1,0 +1,198 @@
+//! Phases 1 to 4: datagrams come in batches, find their connection, or make one, or are dropped for a reason that is counted.
+
+use super::switchboard::Handed;
+use super::{Reactor, TURN_BATCHES};
+use crate::base::counters::{Dropped, Id};
+use crate::base::slab::Key;
+use crate::quic::cid::{self, CID_BYTES};
+use crate::quic::connection::Connection;
+use quiche::{ConnectionId, Header, RecvInfo, Type};
+use std::net::SocketAddr;
+
+/// A client's first datagram is at least so long (RFC 9000 §14.1).
+const MIN_INITIAL_BYTES: usize = 1200;
+
+/// Shorter than any packet: header, connection ID, packet number, authentication tag.
+const MIN_PACKET_BYTES: usize = 1 + CID_BYTES + 1 + 16;
+
+/// Where a datagram goes.
+enum Route {
+    Connection(Key),
+    Shard(u8),
+    New,
+    Drop(Dropped),
+    Negotiate,
+}
+
+impl Reactor {
+    /// Phase 1, receive: takes what waits on a listener's socket, a fair share of it.
+    pub(super) fn receive(&mut self, listener: usize) {
+        let Some(mut receiver) = self.receiver.take() else { return };
+        let local = self.listeners[listener].local;
+        let mut datagrams = 0;
+        for _ in 0..TURN_BATCHES {
+            let (buffers, has_more) = receiver.receive(self.listeners[listener].fd());
+            self.counters.add(Id::ReceiveCalls, 1);
+            for buffer in 0..buffers {
+                let Some(arrival) = receiver.arrival(buffer, local) else { continue };
+                self.counters.add(Id::ReceivedBytes, arrival.length as u64);
+                for datagram in receiver.datagrams(&arrival) {
+                    datagrams += 1;
+                    self.steer(listener, datagram, arrival.from, arrival.to, true);
+                }
+            }
+            if !has_more {
+                break;
+            }
+        }
+        self.receiver = Some(receiver);
+        self.turn_datagrams += datagrams;
+        self.counters.add(Id::DatagramsReceived, datagrams);
+    }
+
+    /// Takes what other shards handed over.
+    pub(super) fn receive_handed(&mut self) {
+        self.inbox.wake.acknowledge();
+        while let Some(mut packet) = self.inbox.take() {
+            self.counters.add_to(Id::HandedOver, 1, 1);
+            self.steer(packet.listener as usize, &mut packet.bytes, packet.from, packet.to, false);
+        }
+    }
+
+    /// Phase 2, steer.
+    fn steer(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, may_hand_over: bool) {
+        match self.route(datagram, listener) {
+            Route::Connection(key) => self.decrypt(key, datagram, from, to),
+            Route::New => self.accept(listener, datagram, from, to),
+            Route::Shard(shard) if may_hand_over => {
+                let packet = Handed { listener: listener as u32, from, to, bytes: (&*datagram).into() };
+                if self.ports[shard as usize].hand_over(packet) {
+                    self.counters.add_to(Id::HandedOver, 0, 1);
+                } else {
+                    self.counters.dropped(Dropped::HandOverFull);
+                }
+            }
+            Route::Shard(_) => self.counters.dropped(Dropped::UnknownConnection),
+            Route::Negotiate => self.negotiate(listener, datagram, from, to),
+            Route::Drop(reason) => self.counters.dropped(reason),
+        }
+    }
+
+    fn route(&self, datagram: &mut [u8], listener: usize) -> Route {
+        if datagram.len() < MIN_PACKET_BYTES {
+            return Route::Drop(Dropped::Short);
+        }
+        if datagram[0] & 0x80 == 0 {
+            let Some(id) = cid::read(&datagram[1..]) else { return Route::Drop(Dropped::Short) };
+            return match self.by_cid.get(&id) {
+                Some(key) => Route::Connection(*key),
+                None => self.elsewhere(id).unwrap_or(Route::Drop(Dropped::UnknownConnection)),
+            };
+        }
+        let length = datagram.len();
+        let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return Route::Drop(Dropped::Malformed) };
+        if header.dcid.len() == CID_BYTES {
+            let id = cid::read(&header.dcid).unwrap_or(0);
+            if let Some(key) = self.by_cid.get(&id) {
+                return Route::Connection(*key);
+            }
+            // A first packet's ID is the client's choice and may look like anything.
+            if header.ty != Type::Initial && header.ty != Type::ZeroRTT
+                && let Some(route) = self.elsewhere(id)
+            {
+                return route;
+            }
+        }
+        if let Some(key) = self.by_initial.get(&header.dcid[..]) {
+            return Route::Connection(*key);
+        }
+        if !quiche::version_is_supported(header.version) {
+            // Version Negotiation answers only what could be a first datagram (RFC 9000 §6.1).
+            return if header.ty == Type::VersionNegotiation || length < MIN_INITIAL_BYTES {
+                Route::Drop(Dropped::Malformed)
+            } else {
+                Route::Negotiate
+            };
+        }
+        if header.ty != Type::Initial {
+            return Route::Drop(Dropped::NotInitial);
+        }
+        if length < MIN_INITIAL_BYTES {
+            return Route::Drop(Dropped::SmallInitial);
+        }
+        if self.relay.is_draining {
+            return Route::Drop(Dropped::Draining);
+        }
+        if self.listeners[listener].connections >= self.listeners[listener].max_connections {
+            return Route::Drop(Dropped::ConnectionLimit);
+        }
+        Route::New
+    }
+
+    /// Whether an ID nobody knows here names another shard of this process.
+    fn elsewhere(&self, id: u64) -> Option<Route> {
+        let (shard, generation) = self.cid_key.open(id);
+        let is_ours = generation == self.generation && shard != self.shard && (shard as usize) < self.ports.len();
+        is_ours.then_some(Route::Shard(shard))
+    }
+
+    /// Answers a version we do not speak with those we do.
+    fn negotiate(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
+        let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return };
+        let sender = &mut self.listeners[listener].sender;
+        if !sender.has_room() {
+            return;
+        }
+        if let Ok(length) = quiche::negotiate_version(&header.scid, &header.dcid, sender.spare()) {
+            sender.push(length, length, to, from);
+            self.counters.add(Id::VersionNegotiations, 1);
+        }
+    }
+
+    /// Phase 3, accept.
+    fn accept(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
+        let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return self.counters.dropped(Dropped::Malformed) };
+        let initial_dcid = header.dcid.to_vec();
+        let id = self.mint();
+        let state = &mut self.listeners[listener];
+        state.config.set_stateless_reset_token(Some(self.cid_key.reset_token(id)));
+        let bytes = id.to_be_bytes();
+        let Ok(quic) = quiche::accept_with_buf_factory(&ConnectionId::from_ref(&bytes), None, to, from, &mut state.config) else {
+            return self.counters.dropped(Dropped::Refused);
+        };
+        state.connections += 1;
+        let number = self.next_number;
+        self.next_number += self.ports.len().max(1) as u64;
+        let now = self.relay.now;
+        let key = self.relay.connections.insert_with(|_| {
+            Box::new(Connection::new(quic, number, listener as u32, from, id, initial_dcid.clone(), now))
+        });
+        self.by_cid.insert(id, key);
+        self.by_initial.insert(initial_dcid, key);
+        self.counters.add(Id::ConnectionsOpened, 1);
+        self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
+        self.decrypt(key, datagram, from, to);
+    }
+
+    /// A connection ID nobody has.
+    pub(super) fn mint(&self) -> u64 {
+        loop {
+            let id = self.cid_key.mint(self.shard, self.generation);
+            if !self.by_cid.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Phase 4, decrypt: quiche takes the datagram; its streams are looked at once the batch is through.
+    fn decrypt(&mut self, key: Key, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        connection.has_arrivals = true;
+        match connection.quic.recv(datagram, RecvInfo { from, to }) {
+            Ok(_) | Err(quiche::Error::Done) => {}
+            // A fault that closes the connection is told by quiche itself when it is flushed.
+            Err(_) => self.counters.dropped(Dropped::Undecryptable),
+        }
+        self.relay.mark(key);
+    }
+}

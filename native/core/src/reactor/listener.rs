@@ -1,0 +1,135 @@
+//! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
+
+use crate::quic::cid::CidKey;
+use crate::quic::send::Sender;
+use crate::quic::socket;
+use crate::tls::server::{self, Certificate};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// A shard's part of a listener; sizes in bytes, times in milliseconds.
+pub struct ListenerOptions {
+    /// Bound socket, owned from now on.
+    pub socket: OwnedFd,
+    /// Certificates, the first is the default.
+    pub certificates: Vec<Certificate>,
+    /// `cubic` or `bbr`.
+    pub congestion: String,
+    /// Connection is closed after so long without a packet.
+    pub idle_timeout_ms: u64,
+    /// Handshake and request heads must be complete in this time.
+    pub handshake_timeout_ms: u64,
+    /// Connections of this shard at once.
+    pub max_connections: usize,
+    /// Request streams open at once, a connection.
+    pub max_streams: u64,
+    /// Body bytes of a request that wait for a backend, a stream.
+    pub stream_window: u64,
+    /// The same for all streams of a connection.
+    pub connection_window: u64,
+    /// Largest datagram sent.
+    pub max_udp_payload: usize,
+    /// Segmentation offload, if the kernel has it.
+    pub is_gso_allowed: bool,
+    /// Receive offload, if the kernel has it.
+    pub is_gro_allowed: bool,
+    /// Pacing, where the congestion controller gives release times.
+    pub is_paced: bool,
+    /// Size of field sections.
+    pub max_head_bytes: usize,
+    /// Number of fields.
+    pub max_fields: usize,
+}
+
+/// A listener at work.
+pub struct Listener {
+    socket: OwnedFd,
+    /// Address it is bound to.
+    pub local: SocketAddr,
+    /// Settings for new connections.
+    pub config: quiche::Config,
+    /// Packets on their way out.
+    pub sender: Sender,
+    /// Whether the kernel took no more at the last flush.
+    pub is_blocked: bool,
+    /// Connections of this listener that are open.
+    pub connections: usize,
+    /// Limit of them.
+    pub max_connections: usize,
+    /// Size of a full datagram.
+    pub max_udp_payload: usize,
+    /// Whether packets wait for their release time.
+    pub is_paced: bool,
+    /// Told in SETTINGS.
+    pub max_head_bytes: usize,
+    /// Handshakes that take longer are given up.
+    pub handshake_timeout_ms: u64,
+}
+
+/// Connection IDs a client may hold at once: one in use, two to move with.
+const CONNECTION_IDS: u64 = 3;
+
+/// Unidirectional streams of a client: control, two of QPACK, and some that nobody knows (RFC 9114 §6.2.3).
+const PEER_STREAMS: u64 = 8;
+
+/// Bytes an unidirectional stream may have waiting.
+const PEER_STREAM_WINDOW: u64 = 16 * 1024;
+
+/// Largest datagram we accept: Ethernet and what lies a little above it.
+const MAX_RECEIVED_PAYLOAD: usize = 1_500;
+
+impl Listener {
+    /// Sets a listener up.
+    pub fn new(options: ListenerOptions, key: &CidKey) -> io::Result<Listener> {
+        let local = socket::local_address(options.socket.as_raw_fd())?;
+        let mut options = options;
+        let context = server::context(std::mem::take(&mut options.certificates)).map_err(io::Error::other)?;
+        let config = configure(&options, context, key).map_err(io::Error::other)?;
+        if options.is_gro_allowed {
+            socket::enable_gro(&options.socket);
+        }
+        let is_gso = options.is_gso_allowed && socket::probe_gso(&options.socket);
+        let sender = Sender::new(options.socket.as_raw_fd(), is_gso, local.ip().is_unspecified());
+        Ok(Listener {
+            socket: options.socket,
+            local,
+            config,
+            sender,
+            is_blocked: false,
+            connections: 0,
+            max_connections: options.max_connections,
+            max_udp_payload: options.max_udp_payload,
+            is_paced: options.is_paced,
+            max_head_bytes: options.max_head_bytes,
+            handshake_timeout_ms: options.handshake_timeout_ms,
+        })
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder, key: &CidKey) -> quiche::Result<quiche::Config> {
+    let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
+    config.set_application_protos(&[b"h3"])?;
+    config.set_ticket_key(&server::ticket_key(key))?;
+    config.set_max_idle_timeout(options.idle_timeout_ms);
+    config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD);
+    config.set_max_send_udp_payload_size(options.max_udp_payload);
+    config.set_initial_max_data(options.connection_window);
+    config.set_max_connection_window(options.connection_window);
+    config.set_initial_max_stream_data_bidi_remote(options.stream_window);
+    config.set_max_stream_window(options.stream_window);
+    config.set_initial_max_stream_data_uni(PEER_STREAM_WINDOW);
+    config.set_initial_max_streams_bidi(options.max_streams);
+    config.set_initial_max_streams_uni(PEER_STREAMS);
+    config.set_active_connection_id_limit(CONNECTION_IDS);
+    config.set_disable_active_migration(false);
+    config.set_cc_algorithm_name(if options.congestion == "bbr" { "bbr2_gcongestion" } else { "cubic" })?;
+    config.enable_pacing(options.is_paced);
+    config.grease(true);
+    Ok(config)
+}

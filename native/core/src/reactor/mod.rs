@@ -1,0 +1,385 @@
+//! The reactor of a shard: sockets, connections, sessions and exchanges, driven turn by turn.
+//!
+//! A turn receives batches, runs QUIC and HTTP, calls the lane once with all heads that came, takes its decisions, writes to backends, and flushes each touched
+//! connection once. It never waits: whoever drives it waits for [`Reactor::fd`] to become readable.
+
+mod endpoint;
+pub mod listener;
+pub mod switchboard;
+mod transmit;
+
+use crate::base::counters::{Counters, Id};
+use crate::base::poll::Poll;
+use crate::base::slab::Key;
+use crate::base::timers::{Clock, Nanos, Timers};
+use crate::http::section::FieldLimits;
+use crate::quic::cid::CidKey;
+use crate::quic::connection::NumberMap;
+use crate::quic::receive::Receiver;
+use crate::record::inward;
+use crate::relay::plan::Plan;
+use crate::relay::{BackendTable, COMPLETION_TIMER, ListenerLimits, Relay, SWEEP_TIMER};
+use crate::upstream::{BackendConfig, Upstreams};
+use listener::{Listener, ListenerOptions};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use switchboard::{Inbox, Port};
+
+/// Receive calls a socket gets in one turn.
+const TURN_BATCHES: usize = 4;
+
+/// Calls of the lane in one turn: one, and more only while its ring was too small for what came.
+const TURN_LANE_CALLS: usize = 8;
+
+/// Tokens of the poll: listeners count from zero, sessions have the upper half.
+const TOKEN_TIMER: u64 = 1 << 20;
+const TOKEN_INBOX: u64 = 1 << 21;
+const TOKEN_SESSIONS: u64 = 1 << 63;
+
+/// Timer owner of the sessions.
+const SESSION_TIMER: u64 = u64::MAX - 2;
+
+/// What a reactor is made from.
+pub struct ReactorOptions {
+    /// Its number.
+    pub shard: u8,
+    /// Generation of the process, in connection IDs.
+    pub generation: u8,
+    /// Seals connection IDs.
+    pub cid_key: CidKey,
+    /// Its parts of the listeners, with the limits of their heads.
+    pub listeners: Vec<ListenerOptions>,
+    /// Exchanges open at once.
+    pub max_exchanges: usize,
+    /// Backends' shared slots.
+    pub table: BackendTable,
+    /// Ways to all shards, by number.
+    pub ports: Vec<Port>,
+    /// What others hand to this one.
+    pub inbox: Inbox,
+}
+
+/// What a reactor obeys until the next one.
+pub struct Snapshot {
+    /// Backends.
+    pub backends: Vec<BackendConfig>,
+    /// Plans by number.
+    pub plans: Vec<Plan>,
+}
+
+/// How a call of the lane ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneCall {
+    /// It returned.
+    Done,
+    /// It threw or was cut off; what it did not decide waits for its successor.
+    Failed,
+}
+
+/// A shard's reactor.
+pub struct Reactor {
+    shard: u8,
+    generation: u8,
+    cid_key: CidKey,
+    listeners: Vec<Listener>,
+    /// Connections and exchanges.
+    pub relay: Relay,
+    upstreams: Upstreams,
+    poll: Poll,
+    timers: Timers,
+    session_timer: crate::base::timers::Armed,
+    ports: Vec<Port>,
+    inbox: Inbox,
+    by_cid: NumberMap<Key>,
+    by_initial: HashMap<Vec<u8>, Key>,
+    receiver: Option<Receiver>,
+    counters: Arc<Counters>,
+    later: Vec<Key>,
+    next_number: u64,
+    turn_datagrams: u64,
+    is_lane_overdue: bool,
+}
+
+impl Reactor {
+    /// Sets a reactor up; it does nothing until its first turn.
+    pub fn new(options: ReactorOptions) -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        let timers = Timers::new()?;
+        poll.add(timers.fd(), TOKEN_TIMER, false)?;
+        poll.add(options.inbox.wake.fd(), TOKEN_INBOX, false)?;
+        let mut limits = Vec::new();
+        let mut listeners = Vec::new();
+        for (place, listener) in options.listeners.into_iter().enumerate() {
+            limits.push(ListenerLimits {
+                fields: FieldLimits { max_size: listener.max_head_bytes, max_count: listener.max_fields },
+                decode_timeout: listener.handshake_timeout_ms * 1_000_000,
+            });
+            let listener = Listener::new(listener, &options.cid_key)?;
+            poll.add(listener.fd(), place as u64, false)?;
+            listeners.push(listener);
+        }
+        let counters = Arc::new(Counters::default());
+        let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS);
+        Ok(Reactor {
+            shard: options.shard,
+            generation: options.generation,
+            cid_key: options.cid_key,
+            listeners,
+            relay: Relay::new(options.table, limits, options.max_exchanges, counters.clone(), Clock::default()),
+            upstreams,
+            poll,
+            timers,
+            session_timer: Default::default(),
+            ports: options.ports,
+            inbox: options.inbox,
+            by_cid: NumberMap::default(),
+            by_initial: HashMap::new(),
+            receiver: Some(Receiver::default()),
+            counters,
+            later: Vec::new(),
+            next_number: options.shard as u64 + 1,
+            turn_datagrams: 0,
+            is_lane_overdue: false,
+        })
+    }
+
+    /// Readable when a turn is due.
+    pub fn fd(&self) -> RawFd {
+        self.poll.fd()
+    }
+
+    /// Its counters, for any thread.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Obeys a new snapshot; exchanges under way keep the plan they began with.
+    pub fn apply(&mut self, snapshot: Snapshot) {
+        self.upstreams.apply(snapshot.backends);
+        self.relay.plans = snapshot.plans.into_iter().map(Rc::new).collect();
+    }
+
+    /// Tells every client that the end is near and takes no new connection.
+    pub fn drain(&mut self) {
+        self.relay.now = self.relay.clock.now();
+        self.relay.is_draining = true;
+        let now = self.relay.now;
+        for key in self.relay.connections.keys() {
+            if let Some(connection) = self.relay.connections.get_mut(key) {
+                connection.notify_drain(now);
+            }
+            self.relay.mark(key);
+            self.arm(key);
+        }
+        self.transmit();
+        self.timers.set(now);
+    }
+
+    /// Closes every connection; what cannot be sent at once is lost.
+    pub fn close(&mut self) {
+        for key in self.relay.connections.keys() {
+            self.relay.close_connection(key, crate::http::error::h3::NO_ERROR);
+        }
+        self.transmit();
+    }
+
+    /// A new lane begins: what nobody decided is offered to it.
+    pub fn take_over(&mut self) {
+        self.relay.now = self.relay.clock.now();
+        self.relay.offer_again();
+    }
+
+    /// One turn. `lane` reads the ring's records and writes its decisions; it is called when heads wait, or completions have waited long.
+    pub fn turn(&mut self, mut lane: impl FnMut() -> LaneCall) {
+        let began = self.relay.clock.now();
+        self.relay.now = began;
+        self.turn_datagrams = 0;
+        self.take_events(began);
+        self.process_arrivals();
+        self.relay.settle(&mut self.upstreams);
+        for _ in 0..TURN_LANE_CALLS {
+            if !self.relay.is_lane_due() && !self.is_lane_overdue {
+                break;
+            }
+            if !self.call_lane(&mut lane) {
+                break;
+            }
+        }
+        self.finish_turn(began);
+    }
+
+    /// Phases 6 to 9 happen inside. False when the lane failed.
+    fn call_lane(&mut self, lane: &mut impl FnMut() -> LaneCall) -> bool {
+        let offered = self.relay.offers as u64;
+        self.is_lane_overdue = false;
+        self.relay.lane_was_called();
+        let before = self.relay.clock.now();
+        let result = lane();
+        self.relay.now = self.relay.clock.now();
+        self.counters.observe(Id::LaneDuration, (self.relay.now - before) / 1_000);
+        if offered > 0 {
+            self.counters.observe(Id::LaneRecords, offered);
+        }
+        self.take_decisions();
+        self.relay.settle(&mut self.upstreams);
+        if result == LaneCall::Failed {
+            self.counters.add(Id::LaneFailures, 1);
+            return false;
+        }
+        let had_held = self.relay.has_held();
+        self.relay.write_held();
+        // Heads the ring or the lane had no room for are offered at once.
+        if had_held || self.relay.ring.has_for_lane() {
+            self.is_lane_overdue = self.relay.ring.has_for_lane();
+        }
+        true
+    }
+
+    fn take_decisions(&mut self) {
+        // Records are copied out of the ring's way: a decision may write records of its own.
+        while let Some(record) = self.relay.ring.next_decision() {
+            // SAFETY: the lane does not run and nobody else writes its ring before this loop ends.
+            let record: &[u8] = unsafe { std::slice::from_raw_parts(record.as_ptr(), record.len()) };
+            if let Some((key, decision)) = inward::read(record) {
+                self.relay.decide(&mut self.upstreams, key, decision);
+            }
+        }
+    }
+
+    fn take_events(&mut self, now: Nanos) {
+        let count = self.poll.wait(0);
+        for place in 0..count {
+            let (token, readiness) = self.poll.event(place);
+            match token {
+                TOKEN_TIMER => self.timers.acknowledge(),
+                TOKEN_INBOX => self.receive_handed(),
+                TOKEN_SESSIONS.. => {
+                    self.upstreams.on_ready(token, readiness, now, &mut self.relay);
+                    self.relay.settle(&mut self.upstreams);
+                }
+                listener => {
+                    if readiness.is_writable && self.listeners[listener as usize].is_blocked {
+                        self.flush_socket(listener as usize);
+                    }
+                    if readiness.is_readable {
+                        self.receive(listener as usize);
+                    }
+                }
+            }
+        }
+        self.take_timers(now);
+    }
+
+    fn take_timers(&mut self, now: Nanos) {
+        while let Some((due, owner)) = self.timers.pop_due(now) {
+            match owner {
+                SWEEP_TIMER | COMPLETION_TIMER => {
+                    self.is_lane_overdue |= self.relay.on_timer(&mut self.upstreams, owner, due);
+                }
+                SESSION_TIMER => {
+                    if Timers::is_current(&mut self.session_timer, due) {
+                        self.upstreams.on_timer(now, &mut self.relay);
+                        self.relay.settle(&mut self.upstreams);
+                    }
+                }
+                connection => self.on_connection_timer(Key::unpack(connection), due),
+            }
+        }
+    }
+
+    fn finish_turn(&mut self, began: Nanos) {
+        self.upstreams.flush(self.relay.now, &mut self.relay);
+        self.relay.settle(&mut self.upstreams);
+        self.transmit();
+        self.relay.arm_timers(&mut self.timers);
+        let sessions = self.upstreams.next_timer();
+        self.timers.arm(&mut self.session_timer, sessions, SESSION_TIMER);
+        if !self.relay.dirty.is_empty() || self.is_lane_overdue || self.relay.is_lane_due() {
+            // Work is left over: come back at once, after the others had their turn.
+            self.inbox.wake.wake();
+        }
+        let now = self.relay.clock.now();
+        self.timers.set(now);
+        self.count_turn(now - began);
+    }
+
+    fn count_turn(&mut self, took: Nanos) {
+        let counters = &self.counters;
+        counters.add(Id::Turns, 1);
+        counters.observe(Id::TurnDuration, took / 1_000);
+        if self.turn_datagrams > 0 {
+            counters.observe(Id::TurnDatagrams, self.turn_datagrams);
+        }
+        let sum = |of: fn(&crate::quic::send::SendStats) -> u64| self.listeners.iter().map(|listener| of(&listener.sender.stats)).sum();
+        counters.set(Id::SendCalls, 0, sum(|stats| stats.calls));
+        counters.set(Id::DatagramsSent, 0, sum(|stats| stats.datagrams));
+        counters.set(Id::SentBytes, 0, sum(|stats| stats.bytes));
+        counters.set(Id::SendErrors, 0, sum(|stats| stats.errors));
+        counters.set(Id::GsoFallbacks, 0, sum(|stats| stats.gso_fallbacks));
+        let stats = &self.upstreams.stats;
+        let pairs = [
+            (Id::SessionsOpen, 0, stats.sessions_open),
+            (Id::SessionsConnecting, 0, stats.sessions_connecting),
+            (Id::StreamsOpen, 0, stats.streams_open),
+            (Id::StreamsWaiting, 0, stats.waiting),
+            (Id::Connects, 0, stats.connects_succeeded),
+            (Id::Connects, 1, stats.connects_failed),
+            (Id::Connects, 2, stats.connects_timed_out),
+            (Id::Connects, 3, stats.connects_tls_failed),
+            (Id::StreamsStarted, 0, stats.streams_started),
+            (Id::SessionsReused, 0, stats.sessions_reused),
+            (Id::UpstreamBytesIn, 0, stats.bytes_in),
+            (Id::UpstreamBytesOut, 0, stats.bytes_out),
+            (Id::Goaways, 0, stats.goaways_in),
+            (Id::UpstreamResets, 0, stats.resets_in),
+            (Id::UpstreamResets, 1, stats.resets_out),
+            (Id::UpstreamProtocolErrors, 0, stats.protocol_errors),
+            (Id::UpstreamPingTimeouts, 0, stats.pings_timed_out),
+        ];
+        pairs.into_iter().for_each(|(id, series, value)| counters.set(id, series, value));
+    }
+
+    /// Connections as JSON, at most `limit`, for the admin API.
+    pub fn describe_connections(&self, limit: usize) -> String {
+        let now = self.relay.now;
+        let rows: Vec<String> = self
+            .relay
+            .connections
+            .iter()
+            .take(limit)
+            .map(|(_, connection)| {
+                let stats = connection.quic.stats();
+                format!(
+                    concat!(
+                        "{{\"connection\":{},\"shard\":{},\"listener\":{},\"peer\":\"{}\",\"age_seconds\":{:.3},\"rtt_seconds\":{:.6},",
+                        "\"exchanges\":{},\"packets_received\":{},\"packets_sent\":{},\"packets_lost\":{},\"bytes_received\":{},",
+                        "\"bytes_sent\":{},\"is_established\":{},\"is_draining\":{}}}"
+                    ),
+                    connection.number,
+                    self.shard,
+                    connection.listener,
+                    connection.peer,
+                    now.saturating_sub(connection.accepted_at) as f64 / 1e9,
+                    connection.rtt_us() as f64 / 1e6,
+                    connection.exchanges.len(),
+                    stats.recv,
+                    stats.sent,
+                    stats.lost,
+                    stats.recv_bytes,
+                    stats.sent_bytes,
+                    connection.is_open,
+                    connection.drain != crate::quic::connection::Drain::No,
+                )
+            })
+            .collect();
+        format!("[{}]", rows.join(","))
+    }
+
+    /// Sessions as JSON, for the admin API.
+    pub fn describe_sessions(&self) -> String {
+        self.upstreams.describe(self.relay.now)
+    }
+}

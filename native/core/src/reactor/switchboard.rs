@@ -1,0 +1,71 @@
+//! Hand-over between shards: a packet that the kernel gave to the wrong socket goes to the shard its connection ID names.
+//!
+//! Rare where the kernel steers, every second packet after a change of address where it does not. Bounded: a shard that does not keep up loses packets, as
+//! a full socket buffer would, and QUIC sends them again.
+
+use crate::base::poll::Wake;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Packets that wait for one shard at most.
+const CAPACITY: usize = 1024;
+
+/// A packet for another shard.
+#[derive(Debug)]
+pub struct Handed {
+    /// Listener's number.
+    pub listener: u32,
+    /// Sender.
+    pub from: SocketAddr,
+    /// Address it was sent to.
+    pub to: SocketAddr,
+    /// The datagram, as it came.
+    pub bytes: Box<[u8]>,
+}
+
+/// The way to one shard.
+#[derive(Clone)]
+pub struct Port {
+    sender: SyncSender<Handed>,
+    wake: Arc<Wake>,
+}
+
+impl Port {
+    /// Hands a packet over; false when the shard has too many waiting.
+    pub fn hand_over(&self, packet: Handed) -> bool {
+        let is_taken = self.sender.try_send(packet).is_ok();
+        if is_taken {
+            self.wake.wake();
+        }
+        is_taken
+    }
+}
+
+/// Where one shard finds what others hand to it.
+pub struct Inbox {
+    receiver: Receiver<Handed>,
+    /// Readable when something waits.
+    pub wake: Arc<Wake>,
+}
+
+impl Inbox {
+    /// The next packet, if any.
+    pub fn take(&self) -> Option<Handed> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+/// The ports and inboxes of a number of shards.
+pub fn connect(shards: usize) -> io::Result<(Vec<Port>, Vec<Inbox>)> {
+    let mut ports = Vec::new();
+    let mut inboxes = Vec::new();
+    for _ in 0..shards {
+        let (sender, receiver) = sync_channel(CAPACITY);
+        let wake = Arc::new(Wake::new()?);
+        ports.push(Port { sender, wake: wake.clone() });
+        inboxes.push(Inbox { receiver, wake });
+    }
+    Ok((ports, inboxes))
+}

@@ -1,0 +1,306 @@
+//! Phase 15 and the ends of connections: each touched connection is flushed once a turn, its timer entered, its identifiers kept in step.
+
+use super::Reactor;
+use crate::base::counters::{Closed, Handshake, Id};
+use crate::base::reason::Reason;
+use crate::base::slab::Key;
+use crate::base::timers::{NEVER, Nanos};
+use crate::http::error::h3;
+use crate::quic::cid;
+use crate::quic::connection::{Connection, Drain, Quic};
+use crate::quic::send::{Flushed, Sender};
+use quiche::{ConnectionId, PathEvent};
+
+/// Packets whose release lies nearer than this leave at once: timers are no finer.
+const PACING_SLACK: Nanos = 1_000_000;
+
+/// A connection flushes at most this many bytes a turn, so that one download does not hold up the others.
+const TURN_BYTES: usize = 256 * 1024;
+
+impl Reactor {
+    /// Looks at connections that got packets: handshakes that ended, addresses that changed, streams that have something to say.
+    pub(super) fn process_arrivals(&mut self) {
+        let mut place = 0;
+        while place < self.relay.dirty.len() {
+            let key = self.relay.dirty[place];
+            place += 1;
+            let Some(connection) = self.relay.connections.get_mut(key).filter(|connection| connection.has_arrivals) else { continue };
+            connection.has_arrivals = false;
+            if !connection.is_open && connection.quic.is_established() {
+                let listener = connection.listener as usize;
+                connection.open(self.listeners[listener].max_head_bytes);
+                let outcome = if connection.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
+                self.counters.add_to(Id::Handshakes, outcome as usize, 1);
+                if self.relay.is_draining {
+                    connection.notify_drain(self.relay.now);
+                }
+            }
+            if connection.is_open {
+                self.follow_paths(key);
+                crate::relay::streams::process(&mut self.relay, &mut self.upstreams, key);
+            }
+        }
+    }
+
+    /// Keeps addresses and connection IDs in step with quiche.
+    fn follow_paths(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        while let Some(event) = connection.quic.path_event_next() {
+            match event {
+                // A packet from a new address: ask it to prove itself (RFC 9000 §8.2).
+                PathEvent::New(local, peer) => drop(connection.quic.probe_path(local, peer)),
+                PathEvent::PeerMigrated(_, peer) => {
+                    connection.peer = peer;
+                    self.counters.add(Id::Migrations, 1);
+                }
+                _ => {}
+            }
+        }
+        while let Some(retired) = connection.quic.retired_scid_next() {
+            if let Some(id) = cid::read(&retired) {
+                connection.cids.retain(|own| *own != id);
+                self.by_cid.remove(&id);
+            }
+        }
+        while connection.quic.scids_left() > 0 {
+            // As `mint`, which would borrow all of the reactor.
+            let id = loop {
+                let id = self.cid_key.mint(self.shard, self.generation);
+                if !self.by_cid.contains_key(&id) {
+                    break id;
+                }
+            };
+            let bytes = id.to_be_bytes();
+            if connection.quic.new_scid(&ConnectionId::from_ref(&bytes), self.cid_key.reset_token(id), false).is_err() {
+                break;
+            }
+            connection.cids.push(id);
+            self.by_cid.insert(id, key);
+        }
+    }
+
+    /// Phase 15: flushes what was touched.
+    pub(super) fn transmit(&mut self) {
+        let mut later = std::mem::take(&mut self.later);
+        let mut dirty = std::mem::take(&mut self.relay.dirty);
+        for key in dirty.drain(..) {
+            let Some(connection) = self.relay.connections.get_mut(key) else { continue };
+            connection.is_dirty = false;
+            if connection.is_drained() {
+                connection.close(h3::NO_ERROR);
+            }
+            let listener = &mut self.listeners[connection.listener as usize];
+            let flushed = match listener.is_blocked {
+                true => Flush::Blocked,
+                false => flush(connection, &mut listener.sender, listener.max_udp_payload, listener.is_paced.then_some(self.relay.now), &self.relay.clock),
+            };
+            match flushed {
+                Flush::Done => {}
+                Flush::More => later.push(key),
+                Flush::Blocked => {
+                    listener.is_blocked = true;
+                    later.push(key);
+                }
+            }
+            self.after_flush(key);
+        }
+        self.relay.dirty = dirty;
+        for key in later.drain(..) {
+            self.relay.mark(key);
+        }
+        self.later = later;
+        for place in 0..self.listeners.len() {
+            self.flush_socket(place);
+        }
+    }
+
+    /// Hands a listener's batch to the kernel; waits for room when it has none.
+    pub(super) fn flush_socket(&mut self, place: usize) {
+        let listener = &mut self.listeners[place];
+        let was_blocked = listener.is_blocked;
+        if !listener.sender.is_empty() {
+            listener.is_blocked = listener.sender.flush() == Flushed::Blocked;
+        } else if was_blocked {
+            listener.is_blocked = false;
+        }
+        if listener.is_blocked != was_blocked {
+            // A failure here would mean a closed descriptor, which cannot be: the listener owns it.
+            let _ = self.poll.modify(listener.fd(), place as u64, listener.is_blocked);
+        }
+    }
+
+    /// After a flush: ends what has ended, enters the timer.
+    fn after_flush(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        if connection.quic.is_closed() {
+            return self.remove(key);
+        }
+        let is_ending = connection.quic.is_draining() || connection.quic.local_error().is_some();
+        if is_ending && !connection.exchanges.is_empty() {
+            self.end_exchanges(key);
+        }
+        self.arm(key);
+    }
+
+    pub(super) fn arm(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        let deadline = deadline(connection, &self.relay.clock, self.listeners[connection.listener as usize].handshake_timeout_ms);
+        self.timers.arm(&mut connection.armed, deadline, key.pack());
+    }
+
+    /// A connection's timer came due.
+    pub(super) fn on_connection_timer(&mut self, key: Key, due: Nanos) {
+        let now = self.relay.now;
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        if !crate::base::timers::Timers::is_current(&mut connection.armed, due) {
+            return;
+        }
+        let handshake_timeout_ms = self.listeners[connection.listener as usize].handshake_timeout_ms;
+        if deadline(connection, &self.relay.clock, handshake_timeout_ms) > now {
+            return self.arm(key);
+        }
+        if connection.quic.timeout_instant().is_some_and(|at| self.relay.clock.nanos(at) <= now) {
+            connection.quic.on_timeout();
+        }
+        if !connection.is_open && now >= connection.accepted_at + handshake_timeout_ms * 1_000_000 {
+            let _ = connection.quic.close(false, 0, b"");
+        }
+        if let Drain::Noticed { until } = connection.drain
+            && now >= until
+        {
+            connection.finish_drain();
+        }
+        self.relay.mark(key);
+    }
+
+    /// The client is gone: its exchanges end.
+    fn end_exchanges(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get(key) else { return };
+        let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
+        for exchange in exchanges {
+            self.relay.client_left(&mut self.upstreams, exchange, Reason::ClientGone, h3::REQUEST_CANCELLED);
+        }
+    }
+
+    /// Forgets a connection.
+    fn remove(&mut self, key: Key) {
+        self.end_exchanges(key);
+        let Some(connection) = self.relay.connections.remove(key) else { return };
+        for id in &connection.cids {
+            self.by_cid.remove(id);
+        }
+        self.by_initial.remove(&connection.initial_dcid);
+        self.listeners[connection.listener as usize].connections -= 1;
+        self.count_end(&connection);
+    }
+
+    fn count_end(&self, connection: &Connection) {
+        let counters = &self.counters;
+        counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
+        if !connection.is_open {
+            let age = self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000;
+            let is_late = connection.quic.is_timed_out() || age >= self.listeners[connection.listener as usize].handshake_timeout_ms;
+            let outcome = if is_late { Handshake::TimedOut } else { Handshake::Failed };
+            return counters.add_to(Id::Handshakes, outcome as usize, 1);
+        }
+        counters.add_to(Id::ConnectionsClosed, cause(&connection.quic) as usize, 1);
+        counters.observe(Id::ConnectionAge, self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000);
+        counters.observe(Id::ConnectionRtt, connection.rtt_us());
+        let stats = connection.quic.stats();
+        if stats.sent > 0 {
+            counters.observe(Id::ConnectionLoss, (stats.lost * 1_000_000 / stats.sent) as u64);
+        }
+    }
+}
+
+fn cause(quic: &Quic) -> Closed {
+    if quic.is_timed_out() {
+        return Closed::Idle;
+    }
+    match (quic.peer_error(), quic.local_error()) {
+        (None, Some(error)) if error.is_app && error.error_code == h3::NO_ERROR => Closed::Local,
+        (None, Some(_)) => Closed::Protocol,
+        _ => Closed::Peer,
+    }
+}
+
+/// When a connection has to be looked at again.
+fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handshake_timeout_ms: u64) -> Nanos {
+    let mut deadline = connection.quic.timeout_instant().map_or(NEVER, |at| clock.nanos(at));
+    if connection.release_at > 0 {
+        deadline = deadline.min(connection.release_at);
+    }
+    if !connection.is_open {
+        deadline = deadline.min(connection.accepted_at + handshake_timeout_ms * 1_000_000);
+    }
+    if let Drain::Noticed { until } = connection.drain {
+        deadline = deadline.min(until);
+    }
+    deadline
+}
+
+enum Flush {
+    Done,
+    More,
+    Blocked,
+}
+
+/// Makes packets of everything a connection may send now. Packets of one size form a message.
+fn flush(
+    connection: &mut Connection,
+    sender: &mut Sender,
+    max_payload: usize,
+    paced_at: Option<Nanos>,
+    clock: &crate::base::timers::Clock,
+) -> Flush {
+    let mut budget = TURN_BYTES;
+    connection.release_at = 0;
+    loop {
+        if !sender.has_room() && sender.flush() == Flushed::Blocked {
+            return Flush::Blocked;
+        }
+        let burst = sender.burst(max_payload);
+        let (mut length, mut segment, mut packets) = (0, 0, 0);
+        let mut addresses = None;
+        let end = loop {
+            let room = if packets == 0 { max_payload } else { segment };
+            let spare = sender.spare();
+            match connection.quic.send(&mut spare[length..length + room]) {
+                Ok((written, info)) => {
+                    if packets == 0 {
+                        segment = written;
+                        addresses = Some((info.from, info.to));
+                    }
+                    length += written;
+                    packets += 1;
+                    if let Some(now) = paced_at {
+                        let release = clock.nanos(info.at);
+                        if release > now + PACING_SLACK {
+                            connection.release_at = release;
+                            break Some(Flush::Done);
+                        }
+                    }
+                    // A path of its own gets a message of its own.
+                    let is_same_path = addresses == Some((info.from, info.to));
+                    debug_assert!(is_same_path || packets > 1);
+                    if written < segment || packets >= burst || !is_same_path {
+                        break None;
+                    }
+                }
+                Err(quiche::Error::Done) => break Some(Flush::Done),
+                Err(_) => {
+                    let _ = connection.quic.close(false, 0x1, b"");
+                    break Some(Flush::Done);
+                }
+            }
+        };
+        if let (1.., Some((from, to))) = (length, addresses) {
+            sender.push(length, segment, from, to);
+        }
+        match end {
+            Some(end) => return end,
+            None if length >= budget => return Flush::More,
+            None => budget -= length,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Records with known values, for the test that holds this layout against `src/record`.
+
+use super::inward::{self, Decision};
+use super::outward::{self, CompletionFacts, FailureFacts, HeadFacts, RequestId};
+use super::ring::Ring;
+use crate::base::slab::Key;
+use crate::http::fields::Fields;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+fn request() -> Fields {
+    let mut fields = Fields::new();
+    let list = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "a.test:8443"),
+        (":path", "/a/b?c=d"),
+        ("user-agent", "sample/1"),
+        ("x-empty", ""),
+        ("content-length", "9007199254740991"),
+    ];
+    list.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+    fields
+}
+
+/// One record of each kind towards the lane, IPv4 and IPv6, one after the other.
+pub fn outward() -> Vec<u8> {
+    let mut ring = Ring::default();
+    let request_id = RequestId::new(b"0123456789abcdef0123456789abcdef").expect("a fit id");
+    let exchange = Key { index: 11, generation: 12 };
+    let peers: [SocketAddr; 2] = ["192.0.2.33:4444".parse().expect("an address"), "[2001:db8::77]:5555".parse().expect("an address")];
+    for peer in peers {
+        let head = HeadFacts {
+            exchange,
+            listener: 13,
+            flags: outward::HAS_BODY | outward::HAS_LENGTH | outward::ADDRESS_VALIDATED,
+            peer,
+            cipher: 0x1301,
+            group: 0x11ec,
+            connection: (1 << 40) + 14,
+            content_length: Some(9_007_199_254_740_991),
+            request_id,
+        };
+        assert!(outward::write_head(&mut ring, &head, &request()));
+        let failure = FailureFacts { attempts: 1, backend: 15, route: 16, reason: 39, flags: 6, took_us: 17, connection: 18, plan: 19 };
+        assert!(outward::write_attempt_failed(&mut ring, exchange, &failure, &request_id));
+        let completion = CompletionFacts {
+            exchange,
+            route: 20,
+            backend: 21,
+            attempts: 2,
+            status: 502,
+            reason: 40,
+            flags: outward::COMMITTED | outward::SESSION_REUSED,
+            listener: 22,
+            peer,
+            phases_us: [23, 24, 25, 26, 27],
+            rtt_us: 28,
+            bytes_in: (1 << 33) + 29,
+            bytes_out: (1 << 34) + 30,
+            connection: (1 << 40) + 14,
+            started_ms: 1_700_000_000_123.5,
+            backend_status: 503,
+            request_id,
+        };
+        assert!(outward::write_completion(&mut ring, &completion, &request()));
+    }
+    let mut bytes = Vec::new();
+    while let Some(record) = ring.next_for_lane() {
+        bytes.extend_from_slice(&record);
+    }
+    bytes
+}
+
+/// Decisions that stand one after the other, as JSON.
+pub fn inward(mut bytes: &[u8]) -> String {
+    let mut rows = Vec::new();
+    while let Some(size) = bytes.first_chunk().map(|size| u32::from_le_bytes(*size) as usize).filter(|size| (8..=bytes.len()).contains(size)) {
+        let (record, rest) = bytes.split_at(size);
+        bytes = rest;
+        let Some((exchange, decision)) = inward::read(record) else {
+            rows.push("{\"kind\":\"invalid\"}".to_owned());
+            continue;
+        };
+        let mut row = format!("{{\"index\":{},\"generation\":{},", exchange.index, exchange.generation);
+        let _ = match decision {
+            Decision::Forward(f) => write!(
+                row,
+                "\"kind\":\"forward\",\"plan\":{},\"backend\":{},\"route\":{},\"flags\":{},\"connect\":{},\"head\":{},\"idle\":{},\
+                 \"exchange\":{},\"max_body\":{}}}",
+                f.plan,
+                f.backend,
+                f.route,
+                f.flags,
+                f.connect_timeout_ms,
+                f.head_timeout_ms,
+                f.idle_timeout_ms,
+                f.exchange_timeout_ms,
+                f.max_body_bytes.map_or("null".to_owned(), |bytes| bytes.to_string()),
+            ),
+            Decision::Respond(r) => {
+                let mut fields = Fields::new();
+                r.write_fields(&mut fields);
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let list: Vec<String> = fields.iter().map(|f| format!("[\"{}\",\"{}\"]", text(f.name), text(f.value))).collect();
+                write!(
+                    row,
+                    "\"kind\":\"respond\",\"status\":{},\"reason\":{},\"route\":{},\"plan\":{},\"fields\":[{}],\"body\":\"{}\"}}",
+                    r.status,
+                    r.reason,
+                    r.route,
+                    r.plan,
+                    list.join(","),
+                    text(r.body()),
+                )
+            }
+            Decision::Reset { code, reason } => write!(row, "\"kind\":\"reset\",\"code\":{code},\"reason\":{reason}}}"),
+        };
+        rows.push(row);
+    }
+    format!("[{}]", rows.join(","))
+}

@@ -1,0 +1,4 @@
+//! TLS: of listeners, and towards backends.
+
+pub mod client;
+pub mod server;

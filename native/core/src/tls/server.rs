@@ -1,0 +1,146 @@
+//! TLS of listeners: TLS 1.3 only, a certificate by server name, X25519MLKEM768 offered beside X25519, tickets that every shard opens.
+//!
+//! The first certificate of a listener is its default: it answers clients that send no name or one that no certificate is for.
+
+use crate::quic::cid::CidKey;
+use boring::pkey::{PKey, Private};
+use boring::ssl::{ClientHello, NameType, SelectCertError, SslContextBuilder, SslMethod};
+use boring::x509::X509;
+
+/// Key exchange in order of preference (draft-ietf-tls-ecdhe-mlkem for the first).
+const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
+
+/// A chain, its key, and the names it is for.
+pub struct Certificate {
+    names: Vec<String>,
+    chain: Vec<X509>,
+    key: PKey<Private>,
+}
+
+impl Certificate {
+    /// Parses PEM text, leaf first. Names are lower-case, `*.` for one leading label. Complaints are sentences without secrets.
+    pub fn parse(names: Vec<String>, chain_pem: &str, key_pem: &str) -> Result<Certificate, Vec<String>> {
+        let mut complaints = Vec::new();
+        let chain = X509::stack_from_pem(chain_pem.as_bytes()).unwrap_or_default();
+        if chain.is_empty() {
+            complaints.push("the chain holds no PEM certificate".to_owned());
+        }
+        let key = PKey::private_key_from_pem(key_pem.as_bytes());
+        if key.is_err() {
+            complaints.push("the key is no PEM private key".to_owned());
+        }
+        if let (Some(leaf), Ok(key)) = (chain.first(), &key) {
+            match leaf.public_key() {
+                Ok(public) if public.public_eq(key) => {}
+                _ => complaints.push("the key does not belong to the chain's first certificate".to_owned()),
+            }
+        }
+        match key {
+            Ok(key) if complaints.is_empty() => {
+                let names = names.into_iter().map(|name| name.to_ascii_lowercase()).collect();
+                Ok(Certificate { names, chain, key })
+            }
+            _ => Err(complaints),
+        }
+    }
+
+    fn is_exactly(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own == name)
+    }
+
+    /// A wildcard stands for exactly one label (RFC 6125 §6.4.3).
+    fn is_wildcard_for(&self, name: &str) -> bool {
+        let Some((_, parent)) = name.split_once('.') else { return false };
+        self.names.iter().any(|own| own.strip_prefix("*.") == Some(parent))
+    }
+}
+
+/// Place of the certificate for a name: exact before wildcard, the first when none is for it.
+fn select(certificates: &[Certificate], name: &str) -> usize {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let exact = certificates.iter().position(|certificate| certificate.is_exactly(&name));
+    exact.or_else(|| certificates.iter().position(|certificate| certificate.is_wildcard_for(&name))).unwrap_or(0)
+}
+
+/// A context for quiche. At least one certificate must be given.
+pub fn context(certificates: Vec<Certificate>) -> Result<SslContextBuilder, boring::error::ErrorStack> {
+    let mut builder = SslContextBuilder::new(SslMethod::tls())?;
+    builder.set_curves_list(GROUPS)?;
+    let default = &certificates[0];
+    builder.set_certificate(&default.chain[0])?;
+    builder.set_private_key(&default.key)?;
+    for issuer in &default.chain[1..] {
+        builder.add_extra_chain_cert(issuer.clone())?;
+    }
+    if certificates.len() > 1 {
+        builder.set_select_certificate_callback(move |mut hello: ClientHello<'_>| {
+            let place = select(&certificates, hello.servername(NameType::HOST_NAME).unwrap_or(""));
+            if place == 0 {
+                return Ok(());
+            }
+            let (ssl, certificate) = (hello.ssl_mut(), &certificates[place]);
+            let mut apply = || {
+                ssl.set_certificate(&certificate.chain[0])?;
+                ssl.set_private_key(&certificate.key)?;
+                certificate.chain[1..].iter().try_for_each(|issuer| ssl.add_chain_cert(issuer))
+            };
+            apply().map_err(|_: boring::error::ErrorStack| SelectCertError::ERROR)
+        });
+    }
+    Ok(builder)
+}
+
+/// The key of session tickets, 48 bytes, the same in every shard of a process.
+pub fn ticket_key(key: &CidKey) -> [u8; 48] {
+    let mut bytes = [0u8; 48];
+    for (place, part) in bytes.chunks_exact_mut(16).enumerate() {
+        part.copy_from_slice(&key.derive(&[b"session tickets "[..].as_ref(), &[place as u8]].concat()).to_be_bytes());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boring::asn1::Asn1Time;
+    use boring::ec::{EcGroup, EcKey};
+    use boring::hash::MessageDigest;
+    use boring::nid::Nid;
+
+    fn made(names: &[&str]) -> (String, String) {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+        let mut builder = X509::builder().unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        let chain = String::from_utf8(builder.build().to_pem().unwrap()).unwrap();
+        let _ = names;
+        (chain, String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap())
+    }
+
+    fn certificate(names: &[&str]) -> Certificate {
+        let (chain, key) = made(names);
+        Certificate::parse(names.iter().map(|name| (*name).to_owned()).collect(), &chain, &key).map_err(|_| ()).unwrap()
+    }
+
+    #[test]
+    fn a_name_gets_its_exact_certificate_then_a_wildcard_then_the_first() {
+        let all = [certificate(&["default.test"]), certificate(&["*.a.test"]), certificate(&["b.a.test"])];
+        assert_eq!(select(&all, "b.a.test"), 2);
+        assert_eq!(select(&all, "B.A.test."), 2);
+        assert_eq!(select(&all, "c.a.test"), 1);
+        assert_eq!(select(&all, "d.c.a.test"), 0);
+        assert_eq!(select(&all, "a.test"), 0);
+        assert_eq!(select(&all, ""), 0);
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let ((chain, _), (_, key)) = (made(&[]), made(&[]));
+        let complaints = Certificate::parse(vec![], &chain, &key).err().unwrap();
+        assert_eq!(complaints, ["the key does not belong to the chain's first certificate"]);
+        assert_eq!(Certificate::parse(vec![], "", "").err().unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,11 @@
+//! Sessions against peers: real servers where there are any, and scripted ones for what no real server does.
+
+mod driver;
+mod http1;
+mod http2;
+mod http2_hostile;
+mod peer;
+mod pooling;
+mod real;
+mod robust;
+mod secure;
