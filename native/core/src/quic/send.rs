@@ -160,8 +160,7 @@ impl Sender {
 
     fn fill_headers(&mut self) {
         for (place, message) in self.messages.iter().enumerate() {
-            self.vectors[place] =
-                libc::iovec { iov_base: self.bytes[message.start..].as_mut_ptr().cast(), iov_len: message.length };
+            self.vectors[place] = libc::iovec { iov_base: self.bytes[message.start..].as_mut_ptr().cast(), iov_len: message.length };
             let header = &mut self.headers[place].msg_hdr;
             header.msg_namelen = address::write(&message.to, &mut self.names[place]);
             header.msg_name = (&raw mut self.names[place]).cast();

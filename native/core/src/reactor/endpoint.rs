@@ -97,7 +97,8 @@ impl Reactor {
                 return Route::Connection(*key);
             }
             // A first packet's ID is the client's choice and may look like anything.
-            if header.ty != Type::Initial && header.ty != Type::ZeroRTT
+            if header.ty != Type::Initial
+                && header.ty != Type::ZeroRTT
                 && let Some(route) = self.elsewhere(id)
             {
                 return route;
@@ -164,9 +165,10 @@ impl Reactor {
         let number = self.next_number;
         self.next_number += self.ports.len().max(1) as u64;
         let now = self.relay.now;
-        let key = self.relay.connections.insert_with(|_| {
-            Box::new(Connection::new(quic, number, listener as u32, from, id, initial_dcid.clone(), now))
-        });
+        let key = self
+            .relay
+            .connections
+            .insert_with(|_| Box::new(Connection::new(quic, number, listener as u32, from, id, initial_dcid.clone(), now)));
         self.by_cid.insert(id, key);
         self.by_initial.insert(initial_dcid, key);
         self.counters.add(Id::ConnectionsOpened, 1);

@@ -92,7 +92,13 @@ impl Reactor {
             let listener = &mut self.listeners[connection.listener as usize];
             let flushed = match listener.is_blocked {
                 true => Flush::Blocked,
-                false => flush(connection, &mut listener.sender, listener.max_udp_payload, listener.is_paced.then_some(self.relay.now), &self.relay.clock),
+                false => flush(
+                    connection,
+                    &mut listener.sender,
+                    listener.max_udp_payload,
+                    listener.is_paced.then_some(self.relay.now),
+                    &self.relay.clock,
+                ),
             };
             match flushed {
                 Flush::Done => {}

@@ -75,7 +75,9 @@ pub fn outward() -> Vec<u8> {
 /// Decisions that stand one after the other, as JSON.
 pub fn inward(mut bytes: &[u8]) -> String {
     let mut rows = Vec::new();
-    while let Some(size) = bytes.first_chunk().map(|size| u32::from_le_bytes(*size) as usize).filter(|size| (8..=bytes.len()).contains(size)) {
+    while let Some(size) =
+        bytes.first_chunk().map(|size| u32::from_le_bytes(*size) as usize).filter(|size| (8..=bytes.len()).contains(size))
+    {
         let (record, rest) = bytes.split_at(size);
         bytes = rest;
         let Some((exchange, decision)) = inward::read(record) else {

@@ -140,6 +140,7 @@ pub struct Relay {
     stage: Vec<u8>,
     stage_owner: Option<Key>,
     scratch: Box<[u8]>,
+    streams: Vec<u64>,
     head: Fields,
     text: Vec<u8>,
 }
@@ -171,6 +172,7 @@ impl Relay {
             stage: Vec::new(),
             stage_owner: None,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            streams: Vec::new(),
             head: Fields::new(),
             text: Vec::new(),
         }
@@ -589,7 +591,10 @@ impl Relay {
         }
         match reason {
             Reason::ConnectTimeout | Reason::HeadTimeout => {
-                self.attempt_failed(key, Fault { reason, is_unsent: reason == Reason::ConnectTimeout, h2_code: h2::CANCEL, was_reused: false });
+                self.attempt_failed(
+                    key,
+                    Fault { reason, is_unsent: reason == Reason::ConnectTimeout, h2_code: h2::CANCEL, was_reused: false },
+                );
             }
             _ => self.answer_reason(key, reason),
         }

@@ -322,9 +322,12 @@ fn write_outgoing(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Writ
     loop {
         if !outgoing.framed.is_empty() {
             let is_end = outgoing.is_complete && outgoing.body_len == 0 && outgoing.tail.is_empty();
-            match quic.stream_send_zc(stream, std::mem::take(&mut outgoing.framed), is_end) {
-                Ok((_, None)) if is_end => outgoing.is_done = true,
-                Ok((_, None)) => {}
+            // A clone, because quiche keeps what it is given even when it takes nothing.
+            match quic.stream_send_zc(stream, outgoing.framed.clone(), is_end) {
+                Ok((_, None)) => {
+                    outgoing.framed = Chunk::default();
+                    outgoing.is_done = is_end;
+                }
                 Ok((_, Some(rest))) => {
                     outgoing.framed = rest;
                     return Written::Blocked;
@@ -374,6 +377,7 @@ fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written 
     let mut head = Vec::with_capacity(FRAME_HEAD_BYTES);
     write_data_head(fits, &mut head);
     if let Err(error) = quic.stream_send(stream, &head, false) {
+        outgoing.body.push_front(chunk);
         return refused(error);
     }
     match quic.stream_send_zc(stream, chunk, is_end) {

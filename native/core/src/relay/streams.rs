@@ -6,22 +6,28 @@ use crate::upstream::Upstreams;
 
 /// Looks at what a connection's streams have to say: phases 4 and 5, and clients that can take more.
 pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
-    while let Some(stream) = relay.connections.get_mut(key).and_then(|connection| connection.quic.stream_readable_next()) {
+    // Listed first, then looked at: a stream that keeps bytes because its backend is slow goes back into quiche's list at once.
+    let mut streams = std::mem::take(&mut relay.streams);
+    let Some(connection) = relay.connections.get_mut(key) else { return };
+    streams.extend(std::iter::from_fn(|| connection.quic.stream_readable_next()));
+    for stream in streams.drain(..) {
         if stream & 3 == 0 {
             relay.on_request_readable(upstreams, key, stream);
         } else {
             read_peer_stream(relay, key, stream);
         }
     }
-    while let Some(stream) = relay.connections.get_mut(key).and_then(|connection| connection.quic.stream_writable_next()) {
-        if stream & 3 == 3 {
-            if let Some(connection) = relay.connections.get_mut(key) {
-                connection.write_control();
-            }
-        } else {
+    if let Some(connection) = relay.connections.get_mut(key) {
+        streams.extend(std::iter::from_fn(|| connection.quic.stream_writable_next()));
+    }
+    for stream in streams.drain(..) {
+        if stream & 3 == 0 {
             relay.on_response_writable(key, stream);
+        } else if let Some(connection) = relay.connections.get_mut(key) {
+            connection.write_control();
         }
     }
+    relay.streams = streams;
 }
 
 fn read_peer_stream(relay: &mut Relay, key: Key, stream: u64) {

@@ -224,6 +224,7 @@ impl Upstreams {
         if session.is_connecting() {
             let tls = self.backends.get(session.backend).and_then(|backend| backend.tls.as_ref());
             session.on_connecting(&mut turn, tls, sink);
+            self.next_deadline = self.next_deadline.min(session.deadline(now));
         } else {
             session.on_open_ready(&mut turn, readiness, sink);
         }

@@ -68,6 +68,7 @@ impl Session {
             pinged_at: NEVER,
             connect_until: after(now, patience(&config, address)),
             retire_at: after(now, age_ms),
+            is_write_broken: false,
             because: "",
             config,
         })

@@ -91,6 +91,7 @@ pub struct Session {
     pinged_at: Nanos,
     connect_until: Nanos,
     retire_at: Nanos,
+    is_write_broken: bool,
     because: &'static str,
 }
 

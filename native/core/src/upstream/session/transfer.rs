@@ -39,12 +39,8 @@ impl Session {
             // Decrypted bytes may wait where epoll does not see them.
             self.receive(turn, sink);
         }
-        let is_whole = self.interest.write || self.write_out(turn);
-        if self.is_closed() {
-            return;
-        }
-        if !is_whole {
-            return self.close(turn, sink, Reason::BackendClosed, 0);
+        if !self.interest.write {
+            self.write_out(turn);
         }
         if self.out.is_overfull() {
             let broken = Broken { code: code::ENHANCE_YOUR_CALM, because: "a peer that does not read" };
@@ -59,23 +55,25 @@ impl Session {
         self.note_idle(turn.now);
     }
 
-    /// Writes what the kernel takes; false when the connection is broken.
-    pub(super) fn write_out(&mut self, turn: &mut Turn<'_>) -> bool {
-        while !self.out.is_empty() {
+    /// Writes what the kernel takes. A broken connection takes nothing more, but a backend may have answered before it closed: reading goes on
+    /// to the end, which then ends the session.
+    pub(super) fn write_out(&mut self, turn: &mut Turn<'_>) {
+        while !self.out.is_empty() && !self.is_write_broken {
             match self.transport.write(self.out.pending()) {
                 Moved::Bytes(count) => {
                     self.out.consume(count);
                     turn.stats.bytes_out += count as u64;
                 }
                 Moved::Blocked => {
-                    self.watch(Interest { write: true, ..self.interest });
-                    return true;
+                    return self.watch(Interest { write: true, ..self.interest });
                 }
-                // A backend may have answered and closed before it read everything: what it said is still to be read.
-                Moved::End | Moved::Broken => return false,
+                Moved::End | Moved::Broken => {
+                    self.is_write_broken = true;
+                    self.is_draining = true;
+                    return;
+                }
             }
         }
-        true
     }
 
     fn receive<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) {

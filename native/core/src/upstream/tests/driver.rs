@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::base::poll::Poll;
 use crate::base::timers::{Clock, NEVER, Nanos};
@@ -280,7 +281,8 @@ impl Driver {
 
     /// Turns until something is so; fails after ten seconds.
     pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Driver) -> bool) {
-        for _ in 0..1000 {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
             if is_so(self) {
                 return;
             }

@@ -235,6 +235,7 @@ fn an_upload_may_outlive_its_response() {
     let key = driver.request(0, "POST", "/", &[], Some(vec![1; 200_000]));
     assert_eq!(driver.finish(key).body, b"early");
     driver.until("the upload to end", |driver| driver.upstreams.stats.streams_open == 0);
+    driver.idle(20);
     drop(driver);
     peer.join();
 }

@@ -95,8 +95,7 @@ impl Wire {
     }
 
     pub fn settings(&mut self, settings: &[(u16, u32)]) {
-        let payload: Vec<u8> =
-            settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()[..]].concat()).collect();
+        let payload: Vec<u8> = settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()[..]].concat()).collect();
         self.write(SETTINGS, 0, 0, &payload);
     }
 

@@ -1,0 +1,220 @@
+//! Who gets which session, who waits, and how sessions end.
+
+use std::net::{SocketAddr, TcpListener};
+
+use super::driver::{Driver, config};
+use super::peer::*;
+use crate::base::reason::Reason;
+use crate::upstream::Scheme;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Answers everything on as many connections at once as there are.
+fn echo(connections: usize) -> Peer {
+    Peer::serve(connections, |_, stream| {
+        std::thread::spawn(move || {
+            let mut wire = Wire::new(stream);
+            wire.greet(&[]);
+            while let Some(frame) = wire.next(HEADERS) {
+                wire.answer(frame.stream, b"ok");
+            }
+        });
+    })
+}
+
+#[test]
+fn a_second_session_is_opened_only_when_the_first_is_full_and_the_rest_waits_in_order() {
+    let peer = echo(2);
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    (backend.max_sessions, backend.max_streams_per_session) = (2, 3);
+    let mut driver = Driver::new(vec![backend]);
+    driver.fetch(0, "/");
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    let keys: Vec<_> = (0..10).map(|_| driver.get(0, "/")).collect();
+    assert_eq!(driver.upstreams.stats.waiting, 7);
+    for key in &keys {
+        assert_eq!(driver.finish(*key).body, b"ok");
+    }
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 2);
+    assert_eq!((driver.upstreams.stats.waiting, driver.upstreams.stats.streams_open), (0, 0));
+    peer.join();
+}
+
+#[test]
+fn a_lower_limit_of_the_peer_is_obeyed() {
+    let peer = Peer::serve(1, |_, stream| {
+        let mut wire = Wire::new(stream);
+        wire.greet(&[(3, 1)]);
+        for _ in 0..3 {
+            let (stream, _) = wire.request();
+            wire.answer(stream, b"ok");
+        }
+        wire.drain();
+    });
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    backend.max_sessions = 1;
+    let mut driver = Driver::new(vec![backend]);
+    driver.fetch(0, "/");
+    let (first, second) = (driver.get(0, "/"), driver.get(0, "/"));
+    assert_eq!(driver.upstreams.stats.waiting, 1);
+    assert_eq!((driver.finish(first).body, driver.finish(second).body), (b"ok".to_vec(), b"ok".to_vec()));
+    drop(driver);
+    peer.join();
+}
+
+#[test]
+fn nobody_listening_fails_everybody_who_waits_as_unsent() {
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, closed_port())]);
+    let (first, second) = (driver.get(0, "/"), driver.get(0, "/"));
+    for key in [first, second] {
+        let fault = driver.finish(key).fault.unwrap();
+        assert_eq!((fault.reason, fault.is_unsent), (Reason::ConnectFailed, true));
+    }
+    assert_eq!((driver.upstreams.stats.connects_failed, driver.upstreams.stats.waiting), (1, 0));
+    assert_eq!(driver.upstreams.stats.sessions_connecting, 0);
+}
+
+#[test]
+fn the_next_address_is_tried_when_one_does_not_answer() {
+    let peer = echo(1);
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    backend.addresses.insert(0, closed_port());
+    let mut driver = Driver::new(vec![backend]);
+    assert_eq!(driver.fetch(0, "/").body, b"ok");
+    peer.join();
+}
+
+#[test]
+fn an_address_that_swallows_everything_times_out() {
+    // TEST-NET-1 (RFC 5737): either no route, or nobody who answers.
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, "192.0.2.1:9".parse().unwrap())]);
+    let key = driver.get(0, "/");
+    driver.skew += 11 * SECOND;
+    let fault = driver.finish(key).fault.unwrap();
+    assert!(matches!(fault.reason, Reason::ConnectTimeout | Reason::ConnectFailed), "{fault:?}");
+    assert!(fault.is_unsent);
+}
+
+#[test]
+fn unknown_backends_and_names_without_address_are_told_apart() {
+    let mut backend = config(1, Scheme::H2c, closed_port());
+    backend.addresses.clear();
+    let mut driver = Driver::new(vec![backend]);
+    assert_eq!(driver.fetch(0, "/").fault.unwrap().reason, Reason::BackendNotAvailable);
+    assert_eq!(driver.fetch(1, "/").fault.unwrap().reason, Reason::NameNotResolved);
+}
+
+#[test]
+fn an_attempt_that_stops_waiting_is_forgotten() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut driver = Driver::new(vec![config(0, Scheme::Https, listener.local_addr().unwrap())]);
+    let key = driver.get(0, "/");
+    driver.idle(3);
+    driver.cancel(0, key);
+    assert_eq!(driver.upstreams.stats.waiting, 0);
+    driver.skew += 11 * SECOND;
+    driver.until("the handshake to time out", |driver| driver.upstreams.stats.sessions_connecting == 0);
+    assert!(driver.sink.told[&key].fault.is_none());
+}
+
+#[test]
+fn a_place_that_is_not_used_goes_to_the_next_in_the_queue() {
+    let peer = echo(1);
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    (backend.max_sessions, backend.max_streams_per_session) = (1, 1);
+    let mut driver = Driver::new(vec![backend]);
+    driver.fetch(0, "/");
+    let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, driver.now()) else { panic!("no place") };
+    let key = driver.get(0, "/");
+    assert_eq!(driver.upstreams.stats.waiting, 1);
+    driver.upstreams.release(session);
+    assert_eq!(driver.finish(key).body, b"ok");
+    peer.join();
+}
+
+#[test]
+fn idle_sessions_end_and_old_ones_take_no_more_streams() {
+    let peer = echo(3);
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    (backend.session_idle_timeout_ms, backend.session_max_age_ms) = (10_000, 60_000);
+    let mut driver = Driver::new(vec![backend]);
+    driver.fetch(0, "/");
+    driver.skew += 9 * SECOND;
+    driver.idle(2);
+    assert_eq!(driver.upstreams.stats.sessions_open, 1);
+    driver.skew += 2 * SECOND;
+    driver.until("the idle session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    for _ in 0..5 {
+        driver.fetch(0, "/");
+        driver.skew += 9 * SECOND;
+        driver.idle(1);
+    }
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 2);
+    for _ in 0..3 {
+        driver.skew += 9 * SECOND;
+        driver.idle(1);
+        driver.fetch(0, "/");
+    }
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 3, "the old session was retired");
+    peer.join();
+}
+
+#[test]
+fn a_backend_that_became_another_gets_new_sessions_and_one_that_only_moved_keeps_them() {
+    let (first, second) = (echo(1), echo(1));
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, first.address)]);
+    driver.fetch(0, "/");
+    let mut moved = config(0, Scheme::H2c, first.address);
+    moved.addresses = vec![second.address];
+    driver.upstreams.apply(vec![moved]);
+    driver.idle(2);
+    assert_eq!(driver.fetch(0, "/").body, b"ok");
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    driver.upstreams.apply(vec![config(0, Scheme::H2c, second.address)]);
+    driver.until("the old session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    assert_eq!(driver.fetch(0, "/").body, b"ok");
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 2);
+    assert!(driver.upstreams.describe(driver.now()).starts_with("[{\"slot\":0,\"scheme\":\"h2c\""));
+    first.join();
+    second.join();
+}
+
+#[test]
+fn streams_that_run_when_their_backend_vanishes_are_finished() {
+    let peer = Peer::serve_h2(1, |_, wire| {
+        let (stream, _) = wire.request();
+        wire.headers(stream, &[(":status", "200")], false);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        wire.data(stream, b"all", true);
+        assert_eq!(wire.goodbye(), Some(0));
+    });
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
+    let key = driver.get(0, "/");
+    driver.until("a head", |driver| driver.sink.told[&key].status.is_some());
+    driver.upstreams.apply(vec![]);
+    assert_eq!(driver.finish(key).body, b"all");
+    driver.until("the session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    assert_eq!(driver.upstreams.describe(0), "[]");
+    peer.join();
+}
+
+#[test]
+fn a_backend_that_dies_fails_what_it_had_and_the_next_request_connects_anew() {
+    let peer = Peer::serve_h2(2, |number, wire| {
+        let (stream, _) = wire.request();
+        if number == 1 {
+            wire.answer(stream, b"ok");
+            wire.drain();
+        }
+    });
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
+    let fault = driver.fetch(0, "/").fault.unwrap();
+    assert_eq!((fault.reason, fault.is_unsent), (Reason::BackendClosed, false));
+    assert_eq!(driver.fetch(0, "/").body, b"ok");
+    drop(driver);
+    peer.join();
+}
