@@ -3,6 +3,7 @@
 //! One [`ClientTls`] a backend holds the trust and remembers a session, so that later connections resume (RFC 8446 §2.2). Verification is
 //! on unless the configuration says otherwise, and names what was asked for, never what an address resolved to.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,30 @@ pub struct ClientTlsOptions<'a> {
     pub ca_pem: &'a str,
 }
 
+/// Why a backend's trust could not be prepared.
+#[derive(Debug)]
+pub enum ClientTlsError {
+    /// The bundle holds no certificate.
+    EmptyBundle,
+    /// BoringSSL refused something; what it says.
+    Library(ErrorStack),
+}
+
+impl From<ErrorStack> for ClientTlsError {
+    fn from(stack: ErrorStack) -> Self {
+        ClientTlsError::Library(stack)
+    }
+}
+
+impl fmt::Display for ClientTlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientTlsError::EmptyBundle => f.write_str("the bundle holds no certificate"),
+            ClientTlsError::Library(stack) => stack.fmt(f),
+        }
+    }
+}
+
 /// Trust and memory of one backend.
 pub struct ClientTls {
     context: SslContext,
@@ -42,7 +67,7 @@ pub struct ClientTls {
 
 impl ClientTls {
     /// Parses the bundle and prepares the context. Fails when the bundle holds no certificate or cannot be read.
-    pub fn new(options: ClientTlsOptions<'_>) -> Result<ClientTls, ErrorStack> {
+    pub fn new(options: ClientTlsOptions<'_>) -> Result<ClientTls, ClientTlsError> {
         let mut builder = SslContextBuilder::new(SslMethod::tls())?;
         builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
         builder.set_alpn_protos(ALPN)?;
@@ -83,17 +108,21 @@ impl ClientTls {
     }
 }
 
-fn trust(builder: &mut SslContextBuilder, options: &ClientTlsOptions<'_>) -> Result<(), ErrorStack> {
+fn trust(builder: &mut SslContextBuilder, options: &ClientTlsOptions<'_>) -> Result<(), ClientTlsError> {
     if !options.is_verified {
         builder.set_verify(SslVerifyMode::NONE);
         return Ok(());
     }
     builder.set_verify(SslVerifyMode::PEER);
     if options.ca_pem.is_empty() {
-        return builder.set_default_verify_paths();
+        return Ok(builder.set_default_verify_paths()?);
+    }
+    let certificates = X509::stack_from_pem(options.ca_pem.as_bytes())?;
+    if certificates.is_empty() {
+        return Err(ClientTlsError::EmptyBundle);
     }
     let mut store = X509StoreBuilder::new()?;
-    for certificate in X509::stack_from_pem(options.ca_pem.as_bytes())? {
+    for certificate in certificates {
         store.add_cert(&certificate)?;
     }
     builder.set_cert_store(store.build());

@@ -85,12 +85,6 @@ impl Outbox {
         }
     }
 
-    /// Forgets what waits: it will never be written.
-    pub fn discard(&mut self) {
-        self.start = 0;
-        self.end = 0;
-    }
-
     /// Bytes of memory held.
     pub fn capacity(&self) -> usize {
         self.bytes.len()

@@ -26,6 +26,9 @@ use crate::http::fields::Fields;
 /// Bits of a token that name a session: 32 of its place and 20 of its generation. The caller's base lies above.
 pub const TOKEN_BITS: u32 = 52;
 
+/// Times a flush looks at what it has given rise to.
+const FLUSH_PASSES: u32 = 3;
+
 const GENERATION_MASK: u64 = 0xf_ffff;
 
 /// The pool.
@@ -233,16 +236,22 @@ impl Upstreams {
 
     /// Once a turn, after everything was written: one write a session that has something to write. Attempts may be opened by this; flush again after they have started.
     pub fn flush<S: Sink + ?Sized>(&mut self, now: Nanos, sink: &mut S) {
-        let mut place = 0;
-        while let Some(name) = self.dirty.get(place).copied() {
-            place += 1;
-            let Some(session) = self.sessions.get_mut(name.0) else { continue };
-            session.is_dirty = false;
-            let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
-            session.flush(&mut turn, sink);
-            self.settle(name, now, sink);
+        // What a flush gives rise to (a window update, a goodbye) is written too, but no session can keep this busy.
+        for _ in 0..FLUSH_PASSES {
+            let count = self.dirty.len();
+            for place in 0..count {
+                let name = self.dirty[place];
+                let Some(session) = self.sessions.get_mut(name.0) else { continue };
+                session.is_dirty = false;
+                let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+                session.flush(&mut turn, sink);
+                self.settle(name, now, sink);
+            }
+            self.dirty.drain(..count);
+            if self.dirty.is_empty() {
+                return;
+            }
         }
-        self.dirty.clear();
     }
 
     /// Whether [`Upstreams::flush`] has something to do.

@@ -243,8 +243,8 @@ impl Session {
 
     /// Whether a flush would do anything: write, or go on reading what waits behind a relay that has room again.
     pub fn has_work(&self) -> bool {
-        self.phase == Phase::Open
-            && (!self.out.is_empty() && !self.interest.write || self.wants_read() != self.interest.read || self.is_spent())
+        let has_output = !self.out.is_empty() && !self.interest.write && !self.is_write_broken;
+        self.phase == Phase::Open && (has_output || self.wants_read() != self.interest.read || self.is_spent())
     }
 
     /// Ends the session: every stream fails for `reason`.
