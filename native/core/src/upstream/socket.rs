@@ -27,6 +27,11 @@ pub struct Interest {
     pub write: bool,
 }
 
+impl Interest {
+    /// Neither.
+    pub const NONE: Interest = Interest { read: false, write: false };
+}
+
 impl Socket {
     /// Begins to connect. The socket becomes writable when that has succeeded or failed.
     pub fn connect(address: &SocketAddr) -> io::Result<Socket> {
@@ -85,11 +90,17 @@ impl Socket {
         if self.ahead_start == self.ahead_end { self.ahead.take() } else { None }
     }
 
-    /// Watches the socket, or changes what it is watched for.
-    pub fn watch(&self, epoll: RawFd, token: u64, interest: Interest, is_new: bool) -> io::Result<()> {
-        let events = if interest.read { libc::EPOLLIN } else { 0 } | if interest.write { libc::EPOLLOUT } else { 0 };
+    /// Changes what the socket is watched for. One that is watched for nothing is not watched at all: epoll would go on reporting a broken
+    /// connection that nobody wants to hear of yet.
+    pub fn watch(&self, epoll: RawFd, token: u64, before: Interest, now: Interest) -> io::Result<()> {
+        let operation = match (before, now) {
+            (Interest::NONE, Interest::NONE) => return Ok(()),
+            (Interest::NONE, _) => libc::EPOLL_CTL_ADD,
+            (_, Interest::NONE) => libc::EPOLL_CTL_DEL,
+            _ => libc::EPOLL_CTL_MOD,
+        };
+        let events = if now.read { libc::EPOLLIN } else { 0 } | if now.write { libc::EPOLLOUT } else { 0 };
         let mut event = libc::epoll_event { events: events as u32, u64: token };
-        let operation = if is_new { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
         // SAFETY: both descriptors are open, the event lives through the call.
         if unsafe { libc::epoll_ctl(epoll, operation, self.raw(), &mut event) } < 0 {
             return Err(io::Error::last_os_error());

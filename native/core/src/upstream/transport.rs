@@ -127,8 +127,8 @@ impl Transport {
     }
 
     /// Changes what the socket is watched for.
-    pub fn watch(&self, epoll: RawFd, token: u64, interest: Interest, is_new: bool) -> io::Result<()> {
-        self.socket().map_or(Ok(()), |socket| socket.watch(epoll, token, interest, is_new))
+    pub fn watch(&self, epoll: RawFd, token: u64, before: Interest, now: Interest) -> io::Result<()> {
+        self.socket().map_or(Ok(()), |socket| socket.watch(epoll, token, before, now))
     }
 
     fn socket(&self) -> Option<&Socket> {

@@ -110,7 +110,7 @@ impl H2 {
         if head.stream != 0 {
             return broken(code::PROTOCOL_ERROR, "SETTINGS on a stream");
         }
-        if payload.len() % 6 != 0 || head.has(flag::ACK) && !payload.is_empty() {
+        if !payload.len().is_multiple_of(6) || head.has(flag::ACK) && !payload.is_empty() {
             return broken(code::FRAME_SIZE_ERROR, "SETTINGS of a wrong size");
         }
         if self.is_settled && !self.guard.spend(SETTINGS_WEIGHT, io.now) {

@@ -42,7 +42,7 @@ impl Session {
         let (address, socket) = first_socket(&config, 0)?;
         let transport = Transport::Plain(socket);
         let interest = Interest { read: true, write: true };
-        transport.watch(origin.epoll, origin.token, interest, true).ok()?;
+        transport.watch(origin.epoll, origin.token, Interest::NONE, interest).ok()?;
         let age_ms = (config.session_max_age_ms as f64 * (1.0 - 0.1 * origin.chance)) as u64;
         Some(Session {
             key: origin.key,
@@ -110,7 +110,7 @@ impl Session {
         self.address = address;
         self.connect_until = after(turn.now, patience(&self.config, address));
         self.interest = Interest { read: true, write: true };
-        if self.transport.watch(self.epoll, self.token, self.interest, true).is_err() {
+        if self.transport.watch(self.epoll, self.token, Interest::NONE, self.interest).is_err() {
             self.fail(turn, sink, reason);
         }
     }

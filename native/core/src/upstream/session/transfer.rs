@@ -164,8 +164,8 @@ impl Session {
     /// Changes what the socket is watched for, if that is a change.
     pub(super) fn watch(&mut self, interest: Interest) {
         if interest != self.interest {
+            let _ = self.transport.watch(self.epoll, self.token, self.interest, interest);
             self.interest = interest;
-            let _ = self.transport.watch(self.epoll, self.token, interest, false);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 
 use super::driver::{Driver, Told, config};
 use super::peer::Peer;
@@ -169,7 +170,7 @@ fn a_kept_connection_that_closes_under_a_request_says_that_it_was_reused() {
 #[test]
 fn concurrent_exchanges_get_connections_of_their_own_up_to_the_limit_and_then_wait() {
     let peer = Peer::serve(2, |_, mut stream| {
-        while let Some(_) = head(&mut stream) {
+        while head(&mut stream).is_some() {
             std::thread::sleep(std::time::Duration::from_millis(5));
             say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         }
@@ -262,6 +263,31 @@ fn a_slow_client_stops_the_reading_and_credit_goes_on() {
     assert!(driver.sink.told[&key].is_ended);
     drop(driver);
     peer.join();
+}
+
+#[test]
+fn a_connection_that_breaks_while_nobody_reads_keeps_nobody_busy() {
+    let peer = Peer::serve(1, |_, mut stream| {
+        head(&mut stream);
+        say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+        let _ = stream.write_all(&[7; 200_000]);
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let size = size_of::<libc::linger>() as libc::socklen_t;
+        // SAFETY: an open socket and an option of the size given. It makes closing a reset.
+        unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size) };
+    });
+    let mut driver = driver(&peer);
+    driver.sink.is_slow = true;
+    let key = driver.get(0, "/");
+    driver.until("the window's worth", |driver| driver.sink.told[&key].held >= 65_535);
+    peer.join();
+    driver.flush();
+    let started = std::time::Instant::now();
+    (0..5).for_each(|_| driver.turn(20));
+    assert!(started.elapsed().as_millis() >= 80, "epoll reports what nobody wants to read");
+    let stream = driver.streams[&key];
+    driver.upstreams.credit(stream, 65_535);
+    assert_eq!(driver.finish(key).fault.unwrap().reason, Reason::BackendClosed);
 }
 
 #[test]
