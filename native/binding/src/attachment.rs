@@ -107,7 +107,7 @@ impl Attachment {
     fn turn(&mut self) {
         let shard = self.shard.clone();
         // A turn inside a turn cannot be: libuv does not nest.
-        let _ = shard.enter(|reactor| reactor.turn(|| self.call_lane()));
+        let _ = shard.enter(|reactor| reactor.turns(|| self.call_lane()));
     }
 
     fn call_lane(&mut self) -> LaneCall {

@@ -62,7 +62,7 @@ impl Block {
     /// A shared view of filled bytes.
     pub fn chunk(&self, start: usize, end: usize) -> Chunk {
         debug_assert!(start <= end && end <= self.filled);
-        Chunk { bytes: Some(self.bytes.clone()), start: start as u32, end: end as u32 }
+        Chunk { source: Source::Block(self.bytes.clone()), start: start as u32, end: end as u32 }
     }
 
     /// Starts over; must not be shared.
@@ -72,10 +72,19 @@ impl Block {
     }
 }
 
-/// A shared view of a block's bytes. Cloning costs a counter.
+/// Where a chunk's bytes are. A copy is one allocation, not two.
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    Nowhere,
+    Copy(Rc<[u8]>),
+    Block(Rc<UnsafeCell<Box<[u8]>>>),
+}
+
+/// A shared view of a block's bytes, or of a copy of its own. Cloning costs a counter.
 #[derive(Clone, Default)]
 pub struct Chunk {
-    bytes: Option<Rc<UnsafeCell<Box<[u8]>>>>,
+    source: Source,
     start: u32,
     end: u32,
 }
@@ -86,8 +95,7 @@ impl Chunk {
         if bytes.is_empty() {
             return Chunk::default();
         }
-        let end = bytes.len() as u32;
-        Chunk { bytes: Some(Rc::new(UnsafeCell::new(bytes.into()))), start: 0, end }
+        Chunk { source: Source::Copy(bytes.into()), start: 0, end: bytes.len() as u32 }
     }
 
     /// Number of bytes.
@@ -109,7 +117,7 @@ impl Chunk {
     /// Cuts at `at`: `self` keeps the front, the rest is returned.
     pub fn split_off(&mut self, at: usize) -> Chunk {
         assert!(at <= self.len());
-        let rest = Chunk { bytes: self.bytes.clone(), start: self.start + at as u32, end: self.end };
+        let rest = Chunk { source: self.source.clone(), start: self.start + at as u32, end: self.end };
         self.end = self.start + at as u32;
         rest
     }
@@ -117,10 +125,12 @@ impl Chunk {
 
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
-        match &self.bytes {
+        let range = self.start as usize..self.end as usize;
+        match &self.source {
+            Source::Nowhere => &[],
+            Source::Copy(bytes) => &bytes[range],
             // SAFETY: bytes inside a chunk's range are written before the chunk is made and not after.
-            Some(bytes) => unsafe { &(&*bytes.get())[self.start as usize..self.end as usize] },
-            None => &[],
+            Source::Block(bytes) => unsafe { &(&*bytes.get())[range] },
         }
     }
 }

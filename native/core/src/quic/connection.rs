@@ -18,6 +18,9 @@ const CONTROL_STREAM: u64 = 3;
 /// A stream ID that no request reaches: "everything so far and what is on its way will be served" (RFC 9114 §5.2).
 const GOAWAY_NOTICE: u64 = (1 << 62) - 4;
 
+/// How long an acknowledgement may wait for a response to carry it; well below the max_ack_delay of 25 ms that quiche announces.
+const ACKNOWLEDGE_DELAY: Nanos = 5_000_000;
+
 /// How far a connection's drain has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
@@ -74,6 +77,14 @@ pub struct Connection {
     pub is_dirty: bool,
     /// Whether packets came since its streams were last looked at.
     pub has_arrivals: bool,
+    /// Whether there is more to send than an acknowledgement.
+    pub has_output: bool,
+    /// Datagrams that came since the last flush.
+    pub unanswered: u32,
+    /// Packets the last flush made.
+    pub flushed: usize,
+    /// When a held acknowledgement has to leave; 0 when none is held.
+    pub acknowledge_at: Nanos,
     /// Whether HTTP/3 has begun.
     pub is_open: bool,
     /// The client's unidirectional streams.
@@ -94,6 +105,8 @@ pub struct Connection {
     pub drain: Drain,
     /// Finished request streams whose last bytes may be on their way; kept only while draining.
     pub finishing: Vec<u64>,
+    /// Smoothed round-trip time at the last flush, microseconds.
+    pub rtt_us: u64,
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
@@ -110,6 +123,10 @@ impl Connection {
             armed: Armed::default(),
             is_dirty: false,
             has_arrivals: false,
+            has_output: false,
+            unanswered: 0,
+            flushed: 0,
+            acknowledge_at: 0,
             is_open: false,
             peer_streams: PeerStreams::default(),
             exchanges: NumberMap::default(),
@@ -120,6 +137,7 @@ impl Connection {
             release_at: 0,
             drain: Drain::No,
             finishing: Vec::new(),
+            rtt_us: 0,
             tls: (0, 0),
             control: Vec::new(),
         }
@@ -132,6 +150,21 @@ impl Connection {
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
+    }
+
+    /// Whether the flush of this turn may wait, because it would carry an acknowledgement alone and a response will soon carry it for nothing.
+    ///
+    /// Only for one or two datagrams (RFC 9000 §13.2.2), only while a request is being answered, and only when the last flush was so small that the
+    /// congestion window cannot have held anything back.
+    pub fn may_wait(&mut self, now: Nanos) -> bool {
+        let is_alone = self.is_open && !self.has_output && self.unanswered <= 2 && self.flushed <= 4 && !self.exchanges.is_empty();
+        if !is_alone || self.acknowledge_at != 0 && self.acknowledge_at <= now {
+            return false;
+        }
+        if self.acknowledge_at == 0 {
+            self.acknowledge_at = now + ACKNOWLEDGE_DELAY;
+        }
+        true
     }
 
     /// Sends what waits for the control stream; the rest goes when the stream is writable again.
@@ -155,7 +188,7 @@ impl Connection {
         if self.drain != Drain::No || !self.is_open {
             return;
         }
-        let grace = (3 * self.rtt_us() * 1_000).clamp(20_000_000, 1_000_000_000);
+        let grace = (3 * self.rtt_us * 1_000).clamp(20_000_000, 1_000_000_000);
         self.drain = Drain::Noticed { until: now + grace };
         h3::write_goaway(GOAWAY_NOTICE, &mut self.control);
         self.write_control();
@@ -179,8 +212,8 @@ impl Connection {
         self.finishing.is_empty()
     }
 
-    /// Smoothed round-trip time of the active path, microseconds.
-    pub fn rtt_us(&self) -> u64 {
-        self.quic.path_stats().find(|path| path.active).map_or(0, |path| path.rtt.as_micros() as u64)
+    /// Asks quiche for the smoothed round-trip time of the active path: once a flush, because the answer is a copy of all it knows of the path.
+    pub fn measure(&mut self) {
+        self.rtt_us = self.quic.path_stats().find(|path| path.active).map_or(0, |path| path.rtt.as_micros() as u64);
     }
 }

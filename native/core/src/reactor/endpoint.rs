@@ -190,11 +190,12 @@ impl Reactor {
     fn decrypt(&mut self, key: Key, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         connection.has_arrivals = true;
+        connection.unanswered += 1;
         match connection.quic.recv(datagram, RecvInfo { from, to }) {
             Ok(_) | Err(quiche::Error::Done) => {}
             // A fault that closes the connection is told by quiche itself when it is flushed.
             Err(_) => self.counters.dropped(Dropped::Undecryptable),
         }
-        self.relay.mark(key);
+        self.relay.touch(key);
     }
 }

@@ -31,8 +31,14 @@ use switchboard::{Inbox, Port};
 /// Receive calls a socket gets in one turn.
 const TURN_BATCHES: usize = 4;
 
+/// Turns in a row before the event loop gets its own: what became ready during a turn is often a backend's answer.
+const TURNS: usize = 4;
+
 /// Calls of the lane in one turn: one, and more only while its ring was too small for what came.
 const TURN_LANE_CALLS: usize = 8;
+
+/// Rounds in which sessions are flushed and what comes of it is settled, a turn.
+const TURN_FLUSHES: usize = 4;
 
 /// Tokens of the poll: listeners count from zero, sessions have the upper half.
 const TOKEN_TIMER: u64 = 1 << 20;
@@ -192,12 +198,25 @@ impl Reactor {
         self.relay.offer_again();
     }
 
-    /// One turn. `lane` reads the ring's records and writes its decisions; it is called when heads wait, or completions have waited long.
-    pub fn turn(&mut self, mut lane: impl FnMut() -> LaneCall) {
-        let began = self.relay.clock.now();
-        self.relay.now = began;
+    /// Turns until nothing is ready, a few at most. `lane` reads the ring's records and writes its decisions; it is called when heads wait, or
+    /// completions have waited long.
+    pub fn turns(&mut self, mut lane: impl FnMut() -> LaneCall) {
+        for _ in 0..TURNS {
+            if !self.turn(&mut lane) {
+                break;
+            }
+        }
+    }
+
+    /// One turn; false when nothing was ready.
+    pub fn turn(&mut self, mut lane: impl FnMut() -> LaneCall) -> bool {
+        let events = self.poll.wait(0);
+        if events == 0 {
+            return false;
+        }
+        let began = self.relay.begin_turn();
         self.turn_datagrams = 0;
-        self.take_events(began);
+        self.take_events(events, began);
         self.process_arrivals();
         self.relay.settle(&mut self.upstreams);
         for _ in 0..TURN_LANE_CALLS {
@@ -209,6 +228,7 @@ impl Reactor {
             }
         }
         self.finish_turn(began);
+        true
     }
 
     /// Phases 6 to 9 happen inside. False when the lane failed.
@@ -249,9 +269,8 @@ impl Reactor {
         }
     }
 
-    fn take_events(&mut self, now: Nanos) {
-        let count = self.poll.wait(0);
-        for place in 0..count {
+    fn take_events(&mut self, events: usize, now: Nanos) {
+        for place in 0..events {
             let (token, readiness) = self.poll.event(place);
             match token {
                 TOKEN_TIMER => self.timers.acknowledge(),
@@ -291,13 +310,19 @@ impl Reactor {
     }
 
     fn finish_turn(&mut self, began: Nanos) {
-        self.upstreams.flush(self.relay.now, &mut self.relay);
-        self.relay.settle(&mut self.upstreams);
+        // Flushing may open what waited, and what that writes has to be flushed too.
+        for _ in 0..TURN_FLUSHES {
+            self.upstreams.flush(self.relay.now, &mut self.relay);
+            self.relay.settle(&mut self.upstreams);
+            if !self.upstreams.is_dirty() {
+                break;
+            }
+        }
         self.transmit();
         self.relay.arm_timers(&mut self.timers);
         let sessions = self.upstreams.next_timer();
         self.timers.arm(&mut self.session_timer, sessions, SESSION_TIMER);
-        if !self.relay.dirty.is_empty() || self.is_lane_overdue || self.relay.is_lane_due() {
+        if !self.relay.dirty.is_empty() || self.is_lane_overdue || self.relay.is_lane_due() || self.upstreams.is_dirty() {
             // Work is left over: come back at once, after the others had their turn.
             self.inbox.wake.wake();
         }
@@ -363,7 +388,7 @@ impl Reactor {
                     connection.listener,
                     connection.peer,
                     now.saturating_sub(connection.accepted_at) as f64 / 1e9,
-                    connection.rtt_us() as f64 / 1e6,
+                    connection.rtt_us as f64 / 1e6,
                     connection.exchanges.len(),
                     stats.recv,
                     stats.sent,

@@ -89,6 +89,10 @@ impl Reactor {
             if connection.is_drained() {
                 connection.close(h3::NO_ERROR);
             }
+            if connection.may_wait(self.relay.now) {
+                self.arm(key);
+                continue;
+            }
             let listener = &mut self.listeners[connection.listener as usize];
             let flushed = match listener.is_blocked {
                 true => Flush::Blocked,
@@ -108,6 +112,7 @@ impl Reactor {
                     later.push(key);
                 }
             }
+            connection.measure();
             self.after_flush(key);
         }
         self.relay.dirty = dirty;
@@ -211,7 +216,7 @@ impl Reactor {
         }
         counters.add_to(Id::ConnectionsClosed, cause(&connection.quic) as usize, 1);
         counters.observe(Id::ConnectionAge, self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000);
-        counters.observe(Id::ConnectionRtt, connection.rtt_us());
+        counters.observe(Id::ConnectionRtt, connection.rtt_us);
         let stats = connection.quic.stats();
         if stats.sent > 0 {
             counters.observe(Id::ConnectionLoss, (stats.lost * 1_000_000 / stats.sent) as u64);
@@ -233,8 +238,10 @@ fn cause(quic: &Quic) -> Closed {
 /// When a connection has to be looked at again.
 fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handshake_timeout_ms: u64) -> Nanos {
     let mut deadline = connection.quic.timeout_instant().map_or(NEVER, |at| clock.nanos(at));
-    if connection.release_at > 0 {
-        deadline = deadline.min(connection.release_at);
+    for at in [connection.release_at, connection.acknowledge_at] {
+        if at > 0 {
+            deadline = deadline.min(at);
+        }
     }
     if !connection.is_open {
         deadline = deadline.min(connection.accepted_at + handshake_timeout_ms * 1_000_000);
@@ -261,6 +268,10 @@ fn flush(
 ) -> Flush {
     let mut budget = TURN_BYTES;
     connection.release_at = 0;
+    connection.acknowledge_at = 0;
+    connection.has_output = false;
+    connection.unanswered = 0;
+    connection.flushed = 0;
     loop {
         if !sender.has_room() && sender.flush() == Flushed::Blocked {
             return Flush::Blocked;
@@ -300,6 +311,7 @@ fn flush(
                 }
             }
         };
+        connection.flushed += packets;
         if let (1.., Some((from, to))) = (length, addresses) {
             sender.push(length, segment, from, to);
         }

@@ -117,6 +117,44 @@ pub struct Times {
     pub moved: Nanos,
 }
 
+impl Incoming {
+    fn restart(&mut self) {
+        self.expect = Expect::Frame;
+        self.frame = FrameHead::default();
+        self.section.clear();
+        self.early.clear();
+        self.early_used = 0;
+        (self.has_head, self.has_trailers) = (false, false);
+        (self.is_early_end, self.is_done, self.is_blocked) = (false, false, false);
+        self.body_bytes = 0;
+    }
+}
+
+impl Outgoing {
+    /// Forgets what was held, keeps the buffers.
+    pub fn restart(&mut self) {
+        self.framed = Chunk::default();
+        self.body.clear();
+        self.body_len = 0;
+        self.tail.clear();
+        (self.is_complete, self.is_done) = (false, false);
+        self.body_bytes = 0;
+    }
+}
+
+/// No decision yet.
+const NOT_FORWARDED: Forward = Forward {
+    plan: NO_PLAN,
+    backend: u32::MAX,
+    route: u32::MAX,
+    flags: 0,
+    connect_timeout_ms: 0,
+    head_timeout_ms: 0,
+    idle_timeout_ms: 0,
+    exchange_timeout_ms: 0,
+    max_body_bytes: None,
+};
+
 /// An exchange.
 #[derive(Debug)]
 pub struct Exchange {
@@ -200,17 +238,7 @@ impl Exchange {
             times: Times::default(),
             peer: SocketAddr::from(([0, 0, 0, 0], 0)),
             request_id: RequestId::new(b"-").expect("a fit id"),
-            forward: Forward {
-                plan: NO_PLAN,
-                backend: u32::MAX,
-                route: u32::MAX,
-                flags: 0,
-                connect_timeout_ms: 0,
-                head_timeout_ms: 0,
-                idle_timeout_ms: 0,
-                exchange_timeout_ms: 0,
-                max_body_bytes: None,
-            },
+            forward: NOT_FORWARDED,
             plan: None,
             attempts: 0,
             is_in_flight: false,
@@ -227,23 +255,27 @@ impl Exchange {
         }
     }
 
-    /// Begins anew on a stream, keeping buffers.
+    /// Begins anew on a stream, keeping buffers: only what an earlier life may have left behind is reset.
     pub fn begin(&mut self, key: Key, connection: Key, stream: u64, now: Nanos) {
-        let (mut request, mut section, mut early) =
-            (std::mem::take(&mut self.request), std::mem::take(&mut self.incoming.section), std::mem::take(&mut self.incoming.early));
-        let body = std::mem::take(&mut self.outgoing.body);
-        request.clear();
-        section.clear();
-        early.clear();
-        *self = Exchange::idle();
-        self.request = request;
-        self.incoming.section = section;
-        self.incoming.early = early;
-        self.outgoing.body = body;
-        self.outgoing.body.clear();
         (self.key, self.connection, self.stream) = (key, connection, stream);
-        self.times.began = now;
-        self.times.moved = now;
+        self.phase = Phase::Decode;
+        self.request.clear();
+        self.facts = RequestFacts::default();
+        self.incoming.restart();
+        self.outgoing.restart();
+        self.times = Times { began: now, moved: now, ..Times::default() };
+        self.forward = NOT_FORWARDED;
+        self.plan = None;
+        self.attempts = 0;
+        self.is_in_flight = false;
+        self.upstream = None;
+        self.was_reused = false;
+        self.is_committed = false;
+        (self.status, self.backend_status) = (0, 0);
+        self.reason = Reason::None;
+        self.ended_by = 0;
+        self.offer = None;
+        self.was_offered = false;
     }
 
     /// Whether the request may be sent to another backend: none of its body was taken.

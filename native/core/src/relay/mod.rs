@@ -30,6 +30,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is to be done with sessions once they have returned.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +118,8 @@ pub struct Relay {
     pub clock: Clock,
     /// Time of the turn.
     pub now: Nanos,
+    /// Wall clock of the turn, milliseconds since the epoch.
+    pub now_ms: f64,
     /// Connections with something to send.
     pub dirty: Vec<Key>,
     /// Limits by listener.
@@ -155,6 +158,7 @@ impl Relay {
             counters,
             clock,
             now: clock.now(),
+            now_ms: 0.0,
             dirty: Vec::new(),
             limits,
             plans: Vec::new(),
@@ -178,8 +182,19 @@ impl Relay {
         }
     }
 
-    /// Lists a connection to be flushed.
+    /// Lists a connection to be flushed: it has something to say.
     pub fn mark(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.has_output = true;
+            if !connection.is_dirty {
+                connection.is_dirty = true;
+                self.dirty.push(key);
+            }
+        }
+    }
+
+    /// Lists a connection that packets came for: it has an acknowledgement to send at most, which may wait a little.
+    pub fn touch(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.is_dirty
         {
@@ -200,6 +215,13 @@ impl Relay {
                 Note::Credit(stream, bytes) => upstreams.credit(stream, bytes),
             }
         }
+    }
+
+    /// A turn begins.
+    pub fn begin_turn(&mut self) -> Nanos {
+        self.now = self.clock.now();
+        self.now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_micros() as f64 / 1e3);
+        self.now
     }
 
     // ---- to the lane and back
@@ -486,7 +508,7 @@ impl Relay {
             if connection.drain != Drain::No {
                 connection.finishing.push(exchange.stream);
             }
-            facts.rtt_us = connection.rtt_us() as u32;
+            facts.rtt_us = connection.rtt_us as u32;
             facts.connection = connection.number;
             facts.listener = connection.listener;
         }
@@ -500,8 +522,7 @@ impl Relay {
         }
         if self.pool.len() < POOL {
             exchange.plan = None;
-            exchange.outgoing = exchange::Outgoing { body: std::mem::take(&mut exchange.outgoing.body), ..Default::default() };
-            exchange.outgoing.body.clear();
+            exchange.outgoing.restart();
             self.pool.push(exchange);
         }
     }

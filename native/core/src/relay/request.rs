@@ -18,7 +18,6 @@ use crate::http::section::{DecodeError, FieldLimits};
 use crate::quic::connection::{Drain, Quic};
 use crate::record::outward::{ENDED_BY_CLIENT, RequestId};
 use crate::upstream::{StreamRef, Upstreams};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What became of the head's bytes.
 enum Decoded {
@@ -163,7 +162,7 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.times.head = self.now;
         exchange.times.moved = self.now;
-        exchange.started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_micros() as f64 / 1e3);
+        exchange.started_ms = self.now_ms;
         if let Some(id) = RequestId::new(&id) {
             exchange.request_id = id;
         }

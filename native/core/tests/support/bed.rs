@@ -1,0 +1,278 @@
+//! The bed a test lies in: shards driven by their descriptors in the test's own thread, clients, an origin, and a teardown that notices what was left behind.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use lychgate_core::base::counters::{Id, offset};
+use lychgate_core::quic::cid::CidKey;
+use lychgate_core::quic::socket as udp;
+use lychgate_core::reactor::listener::ListenerOptions;
+use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
+use lychgate_core::relay::BackendTable;
+use lychgate_core::upstream::{BackendConfig, Scheme};
+
+use super::client::{self, Client, Kind, Received, Request};
+use super::lane::Lane;
+use super::origin::Origin;
+use super::certificate;
+
+/// Patience of every wait.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Bytes of a backend's slot in the shared table.
+const SLOT_BYTES: usize = 64;
+
+/// What a test may want otherwise.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub shards: u8,
+    pub idle_timeout_ms: u64,
+    pub handshake_timeout_ms: u64,
+    pub max_connections: usize,
+    pub max_exchanges: usize,
+    pub max_head_bytes: usize,
+    pub max_fields: usize,
+    /// Request bytes that wait for a backend, a stream.
+    pub request_window: u64,
+    /// Response bytes that wait for a client, a stream.
+    pub response_window: u32,
+    /// Whether the table's only backend is where nobody listens.
+    pub has_dead_backend: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            shards: 1,
+            idle_timeout_ms: 30_000,
+            handshake_timeout_ms: 10_000,
+            max_connections: 100,
+            max_exchanges: 1_000,
+            max_head_bytes: 16_384,
+            max_fields: 64,
+            request_window: 64 * 1024,
+            response_window: 64 * 1024,
+            has_dead_backend: false,
+        }
+    }
+}
+
+pub struct Shard {
+    pub reactor: Reactor,
+    pub lane: Lane,
+}
+
+impl Shard {
+    /// A counter without labels.
+    pub fn count(&self, id: Id) -> u64 {
+        self.reactor.counters().get(id)
+    }
+
+    /// One series of a counter.
+    pub fn count_of(&self, id: Id, series: usize) -> u64 {
+        self.reactor.counters().copy()[offset(id as usize) + series] as u64
+    }
+}
+
+pub struct Bed {
+    pub shards: Vec<Shard>,
+    pub clients: Vec<Client>,
+    pub origin: Origin,
+    pub address: SocketAddr,
+    table: Box<[u64; 2 * SLOT_BYTES / 8]>,
+}
+
+impl Bed {
+    pub fn new() -> Bed {
+        Bed::with(Setup::default())
+    }
+
+    pub fn with(setup: Setup) -> Bed {
+        let origin = Origin::start();
+        let table = Box::new([0u64; 2 * SLOT_BYTES / 8]);
+        let (ports, inboxes) = switchboard::connect(setup.shards as usize).unwrap();
+        let cid_key = CidKey::new(&[0x6b; 32]);
+        let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut shards = Vec::new();
+        for (shard, inbox) in inboxes.into_iter().enumerate() {
+            let socket = udp::open(address, 1 << 20, 1 << 20).unwrap();
+            address = udp::local_address(socket.as_raw_fd()).unwrap();
+            let options = ReactorOptions {
+                shard: shard as u8,
+                generation: 0,
+                cid_key,
+                listeners: vec![listener(socket, &setup)],
+                max_exchanges: setup.max_exchanges,
+                // SAFETY: the bed drops its shards before its table.
+                table: unsafe { BackendTable::new(table.as_ptr().cast(), size_of_val(&*table)) },
+                ports: ports.clone(),
+                inbox,
+            };
+            let mut reactor = Reactor::new(options).unwrap();
+            reactor.apply(Snapshot { backends: vec![backend(&origin, &setup)], plans: vec![] });
+            let lane = Lane::new(reactor.relay.ring.as_ptr());
+            shards.push(Shard { reactor, lane });
+        }
+        Bed { shards, clients: Vec::new(), origin, address, table }
+    }
+
+    /// The first shard.
+    pub fn shard(&mut self) -> &mut Shard {
+        &mut self.shards[0]
+    }
+
+    // ---- clients
+
+    /// A client whose handshake is done; its place among the clients.
+    pub fn connect(&mut self, kind: Kind) -> usize {
+        self.connect_from(kind, client::socket(), 1 << 20)
+    }
+
+    /// The same from a socket of the test's, with a window for each response.
+    pub fn connect_from(&mut self, kind: Kind, socket: UdpSocket, stream_window: u64) -> usize {
+        self.clients.push(Client::new(kind, self.address, socket, stream_window));
+        let place = self.clients.len() - 1;
+        self.until("a handshake", |bed| bed.clients[place].is_ready());
+        place
+    }
+
+    /// Waits for a stream's end or reset.
+    pub fn finish(&mut self, client: usize, stream: u64) -> Received {
+        self.until("the end of a stream", |bed| bed.clients[client].streams[&stream].is_over());
+        self.clients[client].streams[&stream].clone()
+    }
+
+    /// A whole request.
+    pub fn fetch(&mut self, client: usize, request: Request<'_>) -> Received {
+        let stream = self.clients[client].request(request);
+        self.finish(client, stream)
+    }
+
+    /// A whole GET.
+    pub fn get(&mut self, client: usize, path: &str) -> Received {
+        self.fetch(client, Request { path, ..Request::default() })
+    }
+
+    /// A whole request by hand.
+    pub fn send(&mut self, client: usize, bytes: &[u8]) -> Received {
+        let stream = self.clients[client].open(bytes, true);
+        self.finish(client, stream)
+    }
+
+    /// Waits for the code with which the server closes a connection.
+    pub fn close_code(&mut self, client: usize) -> u64 {
+        self.until("the connection's close", |bed| bed.clients[client].closed_with().is_some());
+        self.clients[client].closed_with().unwrap()
+    }
+
+    // ---- time
+
+    /// Drives everything until something holds; panics with `what` when it takes too long.
+    pub fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Bed) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < PATIENCE, "waited too long for {what}");
+            self.step();
+        }
+    }
+
+    /// Drives everything for a while.
+    pub fn rest(&mut self, time: Duration) {
+        let began = Instant::now();
+        self.until("time to pass", |_| began.elapsed() >= time);
+    }
+
+    /// Waits for what is readable and lets whoever it concerns act: a shard that forgets to ask for a turn does not get one.
+    fn step(&mut self) {
+        let fds: Vec<RawFd> = self.shards.iter().map(|shard| shard.reactor.fd()).chain(self.clients.iter().flat_map(Client::fds)).collect();
+        let mut polls: Vec<_> = fds.into_iter().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        // SAFETY: the list is valid for its length.
+        unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 2) };
+        for (shard, poll) in self.shards.iter_mut().zip(&polls) {
+            if poll.revents != 0 {
+                shard.reactor.turn(|| shard.lane.call());
+            }
+        }
+        self.clients.iter_mut().for_each(Client::drive);
+    }
+
+    // ---- leaks
+
+    /// Attempts in flight according to the shared table.
+    pub fn in_flight(&self) -> i32 {
+        let slots = self.table.as_ptr().cast::<AtomicI32>();
+        // SAFETY: both words lie inside the table.
+        (0..2).map(|slot| unsafe { (*slots.add(slot * SLOT_BYTES / 4)).load(Relaxed) }).sum()
+    }
+
+    /// What is left of exchanges, or nothing.
+    fn leftovers(&self) -> Option<String> {
+        let open: usize = self.shards.iter().map(|shard| shard.reactor.relay.exchanges.len()).sum();
+        let streams: u64 = self.shards.iter().map(|shard| shard.count(Id::StreamsOpen) + shard.count(Id::StreamsWaiting)).sum();
+        let at_origin = self.origin.notes.open.load(Relaxed);
+        let in_flight = self.in_flight();
+        let untold = self.shards.iter().any(|shard| {
+            let told = |head: &super::lane::Head| shard.lane.completions.iter().filter(|end| end.exchange == head.exchange).count() == 1;
+            !shard.lane.heads.iter().all(told)
+        });
+        let is_clean = open == 0 && streams == 0 && at_origin == 0 && in_flight == 0 && !untold;
+        (!is_clean).then(|| format!("{open} exchanges, {streams} upstream streams, {at_origin} at the origin, {in_flight} in flight, untold: {untold}"))
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let began = Instant::now();
+        while let Some(left) = self.leftovers() {
+            assert!(began.elapsed() < Duration::from_secs(3), "left behind: {left}");
+            self.step();
+        }
+    }
+}
+
+fn listener(socket: std::os::fd::OwnedFd, setup: &Setup) -> ListenerOptions {
+    ListenerOptions {
+        socket,
+        certificates: vec![certificate::localhost()],
+        congestion: "cubic".to_owned(),
+        idle_timeout_ms: setup.idle_timeout_ms,
+        handshake_timeout_ms: setup.handshake_timeout_ms,
+        max_connections: setup.max_connections,
+        max_streams: 100,
+        stream_window: setup.request_window,
+        connection_window: 16 * setup.request_window,
+        max_udp_payload: 1_350,
+        is_gso_allowed: true,
+        is_gro_allowed: true,
+        is_paced: false,
+        max_head_bytes: setup.max_head_bytes,
+        max_fields: setup.max_fields,
+    }
+}
+
+fn backend(origin: &Origin, setup: &Setup) -> BackendConfig {
+    let address = if setup.has_dead_backend { SocketAddr::from(([127, 0, 0, 1], 1)) } else { origin.address };
+    BackendConfig {
+        slot: 0,
+        scheme: Scheme::H2c,
+        authority: address.to_string(),
+        addresses: vec![address],
+        server_name: String::new(),
+        is_verified: true,
+        ca_pem: String::new(),
+        max_sessions: 4,
+        max_streams_per_session: 100,
+        session_idle_timeout_ms: 60_000,
+        session_max_age_ms: 0,
+        ping_interval_ms: 0,
+        ping_timeout_ms: 5_000,
+        stream_window_bytes: setup.response_window,
+        session_window_bytes: 1 << 20,
+        max_head_bytes: 65_536,
+        max_fields: 200,
+    }
+}
