@@ -94,6 +94,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           },
           goAway: () => shards.drain(),
           exchanges: () => shards.exchanges(),
+          connections: () => shards.connections(),
           log: log.target('drain'),
           nowMs: () => performance.now(),
           sleep,
@@ -182,6 +183,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
       adminAddress,
       // Asking for a reactor that does not exist yet, or no more, is an error.
       exchanges: isLive() ? shards.exchanges() : 0,
+      connections: isLive() ? shards.connections() : 0,
       shards: isLive() ? shards.status() : [],
     };
   }

@@ -12,8 +12,11 @@ import { createPool } from './supervision/pool.ts';
 import { createSupervisor, type Supervisor, type SupervisorState } from './supervision/supervisor.ts';
 import { startWorker } from './supervision/worker.ts';
 
+/** The reactor's gauge of connections that are not closed. */
+const CONNECTIONS_FAMILY = 'lychgate_connections';
+
 export interface ShardsParts {
-  readonly addon: Pick<BindingAddon, 'reactorLaneBusyMs' | 'reactorExchanges'>;
+  readonly addon: Pick<BindingAddon, 'reactorLaneBusyMs' | 'reactorExchanges' | 'reactorCounters' | 'families'>;
   readonly snapshot: Snapshot;
   readonly backendTable: SharedArrayBuffer;
   /** One table of counters a shard. */
@@ -39,6 +42,7 @@ export interface ShardStatus {
   readonly sinceMs: number;
   readonly restarts: number;
   readonly exchanges: number;
+  readonly connections: number;
 }
 
 export interface Shards {
@@ -52,6 +56,8 @@ export interface Shards {
   hurt(shard: number, fault: Fault, at: 'now' | 'decide'): boolean;
   /** Exchanges open in all shards. */
   exchanges(): number;
+  /** Connections of clients in all shards. */
+  connections(): number;
   /** Deaths so far, a row for each shard and cause. */
   restarts(): { shard: number; cause: string; count: number }[];
   status(): ShardStatus[];
@@ -62,6 +68,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   const { addon, log } = parts;
   const snapshot = withoutSecrets(parts.snapshot);
   const shards = parts.counters.map((_, shard) => shard);
+  const connectionsPlace = addon.families().find(({ name }) => name === CONNECTIONS_FAMILY)?.offset ?? -1;
   const deaths = shards.map(() => new Map<string, number>(RESTART_CAUSES.map((cause) => [cause, 0])));
   let pool: Piscina | undefined;
   let publication: Publication = { number: 0, addresses: [] };
@@ -95,7 +102,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   return {
     async start(published) {
       publication = published;
-      pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a spare worker died'));
+      pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a thread that had no shard died'));
       const started = supervisors.map((supervisor) => supervisor.start());
       watch = watchEvery(options.stallTimeoutMs, () => {
         for (const supervisor of supervisors) supervisor.watch(options.stallTimeoutMs);
@@ -116,6 +123,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     },
     hurt: (shard, fault, at) => supervisors[shard]?.tell({ kind: 'fault', fault, at }) ?? false,
     exchanges: () => shards.reduce((sum, shard) => sum + addon.reactorExchanges(shard), 0),
+    connections: () => shards.reduce((sum, shard) => sum + connectionsOf(shard), 0),
     restarts: () => deaths.flatMap((causes, shard) => [...causes].map(([cause, count]) => ({ shard, cause, count }))),
     status: () =>
       supervisors.map((supervisor, shard) => ({
@@ -123,6 +131,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         ...supervisor.status(),
         restarts: [...(deaths[shard]?.values() ?? [])].reduce((sum, count) => sum + count, 0),
         exchanges: addon.reactorExchanges(shard),
+        connections: connectionsOf(shard),
       })),
     async stop() {
       clearInterval(watch);
@@ -136,6 +145,10 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       await stopped;
     },
   };
+
+  function connectionsOf(shard: number): number {
+    return addon.reactorCounters(shard)[connectionsPlace] ?? 0;
+  }
 }
 
 /** Looks four times within a stall timeout. A round is left out when the main thread itself was late: the answers are still in its queue. */

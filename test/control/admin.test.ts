@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import t, { type Test } from 'tap';
-import type { AdminParts, EdgeState } from '../../src/control/admin/parts.ts';
+import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/parts.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
 import { createLog } from '../../src/observe/log.ts';
 
@@ -11,7 +11,7 @@ interface Answer {
 }
 
 /** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
-async function admin(t: Test, options: { token?: string; address?: string; state?: EdgeState } = {}, changes: Partial<AdminParts> = {}) {
+async function admin(t: Test, options: { token?: string; address?: string; state?: EdgeState; shards?: EdgeStatus['shards'] } = {}, changes: Partial<AdminParts> = {}) {
   const lines: string[] = [];
   const log = createLog({ level: 'info', isText: false, stream: { write: (line) => void lines.push(line) } });
   const parts: AdminParts = {
@@ -24,7 +24,8 @@ async function admin(t: Test, options: { token?: string; address?: string; state
       listeners: [],
       adminAddress: '',
       exchanges: 0,
-      shards: [],
+      connections: 0,
+      shards: options.shards ?? [],
     }),
     upstreams: () => [{ name: 'web', policy: 'peak-ewma', backends: [] }],
     metrics: async () => ({ text: 'lychgate_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
@@ -62,6 +63,19 @@ t.test('readiness is true only while the edge serves, liveness always', async (t
     t.equal((await ask('/readyz')).status, state === 'serving' ? 200 : 503, state);
     t.equal((await ask('/healthz')).status, 200);
   }
+});
+
+t.test('the edge is not ready while a shard has no worker', async (t) => {
+  const shard = { threadId: 1, sinceMs: 1, restarts: 1, exchanges: 0, connections: 0 };
+  const { ask } = await admin(t, {
+    shards: [
+      { ...shard, shard: 0, state: 'ready' },
+      { ...shard, shard: 1, state: 'waiting' },
+    ],
+  });
+  const { status, text } = await ask('/readyz');
+  t.equal(status, 503);
+  t.same(JSON.parse(text), { status: 'shard_not_ready', shards: [1] });
 });
 
 t.test('with a token every route but the health checks asks for it', async (t) => {

@@ -17,7 +17,7 @@ const filename = fileURLToPath(new URL('./support/fake-shard.ts', import.meta.ur
 function shardsOf(t: Test, count: number, generation = 'sound', busyMs = (_shard: number) => 0) {
   const shards = createShards(
     {
-      addon: { reactorLaneBusyMs: busyMs, reactorExchanges: () => 0 },
+      addon: { reactorLaneBusyMs: busyMs, reactorExchanges: () => 0, reactorCounters: () => new Float64Array(), families: () => [] },
       snapshot: { generation, listeners: [], admin: { address: '', token: 's3cret' } } as unknown as Snapshot,
       backendTable: new SharedArrayBuffer(64),
       counters: Array.from({ length: count }, () => new SharedArrayBuffer(8)),

@@ -1,12 +1,13 @@
 /** SIGTERM: readiness turns false, clients are told by GOAWAY, what is open ends in peace, the exit status is 0. */
 
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 import t from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
-import { answers, isSilent } from '../support/origin/behaviours.ts';
+import { answers, isSilent, pourDigest, pours } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
@@ -56,6 +57,42 @@ t.test('a drain under load answers every request it took', { skip: missingAddon 
   t.equal(await edge.stop(), 0);
   await Promise.all(workers);
   t.equal(lost, 0, `${answered} answered`);
+});
+
+t.test('a large download under way at SIGTERM ends whole, and who comes new is refused', { skip: missingAddon, timeout: 40_000 }, async (t) => {
+  const total = 64 * 1024 * 1024;
+  const origin = await startH2Origin(t, pours(total));
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectH3(t, edge.port);
+  const { stream } = await client.open();
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let exit: Promise<number | null> | undefined;
+  let isRefused: Promise<boolean> | undefined;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    if (exit !== undefined || bytes < total / 8) continue;
+    exit = edge.stop();
+    await until('readiness is false', async () => (await fetch(`${edge.admin}/readyz`)).status === 503);
+    isRefused = connectH3(t, edge.port, { connectTimeoutMs: 500 }).then(
+      () => false,
+      () => true,
+    );
+  }
+  t.same({ bytes, sha256: hash.digest('hex') }, { bytes: total, sha256: pourDigest(total) }, 'whole');
+  t.equal(await exit, 0);
+  t.ok(await isRefused, 'a new connection is refused');
+});
+
+t.test('idle connections do not hold a drain up', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, answers('ok'));
+  const edge = await startEdge(t, { backends: [origin.url] });
+  for (let place = 0; place < 3; place += 1) await (await connectH3(t, edge.port)).exchange();
+  const beganMs = performance.now();
+  t.equal(await edge.stop(), 0);
+  const ms = performance.now() - beganMs;
+  t.ok(ms < 2_500, `${ms} ms`);
 });
 
 t.test('a drain whose deadline passes cuts what is left and still exits 0', { skip: missingAddon }, async (t) => {

@@ -19,6 +19,7 @@ export interface EdgeStatus {
   /** Where the admin API itself listens; empty while it does not. */
   readonly adminAddress: string;
   readonly exchanges: number;
+  readonly connections: number;
   readonly shards: readonly ShardStatus[];
 }
 
