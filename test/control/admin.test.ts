@@ -11,7 +11,11 @@ interface Answer {
 }
 
 /** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
-async function admin(t: Test, options: { token?: string; address?: string; state?: EdgeState; shards?: EdgeStatus['shards'] } = {}, changes: Partial<AdminParts> = {}) {
+async function admin(
+  t: Test,
+  options: { token?: string; address?: string; state?: EdgeState; shards?: EdgeStatus['shards'] } = {},
+  changes: Partial<AdminParts> = {},
+) {
   const lines: string[] = [];
   const log = createLog({ level: 'info', isText: false, stream: { write: (line) => void lines.push(line) } });
   const parts: AdminParts = {

@@ -59,31 +59,35 @@ t.test('a drain under load answers every request it took', { skip: missingAddon 
   t.equal(lost, 0, `${answered} answered`);
 });
 
-t.test('a large download under way at SIGTERM ends whole, and who comes new is refused', { skip: missingAddon, timeout: 40_000 }, async (t) => {
-  const total = 64 * 1024 * 1024;
-  const origin = await startH2Origin(t, pours(total));
-  const edge = await startEdge(t, { backends: [origin.url] });
-  const client = await connectH3(t, edge.port);
-  const { stream } = await client.open();
-  const hash = createHash('sha256');
-  let bytes = 0;
-  let exit: Promise<number | null> | undefined;
-  let isRefused: Promise<boolean> | undefined;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    bytes += chunk.length;
-    if (exit !== undefined || bytes < total / 8) continue;
-    exit = edge.stop();
-    await until('readiness is false', async () => (await fetch(`${edge.admin}/readyz`)).status === 503);
-    isRefused = connectH3(t, edge.port, { connectTimeoutMs: 500 }).then(
-      () => false,
-      () => true,
-    );
-  }
-  t.same({ bytes, sha256: hash.digest('hex') }, { bytes: total, sha256: pourDigest(total) }, 'whole');
-  t.equal(await exit, 0);
-  t.ok(await isRefused, 'a new connection is refused');
-});
+t.test(
+  'a large download under way at SIGTERM ends whole, and who comes new is refused',
+  { skip: missingAddon, timeout: 40_000 },
+  async (t) => {
+    const total = 64 * 1024 * 1024;
+    const origin = await startH2Origin(t, pours(total));
+    const edge = await startEdge(t, { backends: [origin.url] });
+    const client = await connectH3(t, edge.port);
+    const { stream } = await client.open();
+    const hash = createHash('sha256');
+    let bytes = 0;
+    let exit: Promise<number | null> | undefined;
+    let isRefused: Promise<boolean> | undefined;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      if (exit !== undefined || bytes < total / 8) continue;
+      exit = edge.stop();
+      await until('readiness is false', async () => (await fetch(`${edge.admin}/readyz`)).status === 503);
+      isRefused = connectH3(t, edge.port, { connectTimeoutMs: 500 }).then(
+        () => false,
+        () => true,
+      );
+    }
+    t.same({ bytes, sha256: hash.digest('hex') }, { bytes: total, sha256: pourDigest(total) }, 'whole');
+    t.equal(await exit, 0);
+    t.ok(await isRefused, 'a new connection is refused');
+  },
+);
 
 t.test('idle connections do not hold a drain up', { skip: missingAddon }, async (t) => {
   const origin = await startH2Origin(t, answers('ok'));
