@@ -16,6 +16,7 @@ import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
 import { addRestartMetric } from './restart-metric.ts';
+import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
 import { viewUpstreams } from './upstream-view.ts';
 
@@ -160,10 +161,13 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     return createAdmin(
       {
         status,
-        upstreams: () => viewUpstreams(snapshot, backendTable, discovery),
+        upstreams: async () => viewUpstreams(snapshot, backendTable, discovery, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
         metrics: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
-        connections: (limit) => shards.ask({ kind: 'connections', limit }),
-        sessions: () => shards.ask({ kind: 'sessions' }),
+        connections: async (limit) =>
+          viewConnections(
+            await shards.ask<ConnectionRow[]>({ kind: 'connections', limit }),
+            snapshot.listeners.map(({ name }) => name),
+          ),
         config: () => options.shownConfig,
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,

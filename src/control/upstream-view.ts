@@ -1,14 +1,16 @@
-/** What the admin API shows of an upstream: the snapshot's facts beside discovery's answers and the load table's figures. */
+/** What the admin API shows of an upstream: the snapshot's facts beside discovery's answers, the load table's figures and the shards' sessions. */
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../base/tables.ts';
 import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
 import type { BackendView, UpstreamView } from './admin/parts.ts';
 import type { Discovery } from './discovery/discovery.ts';
+import { type BackendRow, type ShardRows, viewSessions } from './shard-view.ts';
 
 /** Reads the tables as they are now. */
 export function viewUpstreams(
   snapshot: Snapshot,
   backendTable: SharedArrayBuffer,
   discovery: Pick<Discovery, 'status' | 'publication'>,
+  answers: readonly ShardRows<BackendRow>[],
 ): UpstreamView[] {
   const words = new Int32Array(backendTable);
   const floats = new Float64Array(backendTable);
@@ -33,6 +35,7 @@ export function viewUpstreams(
       resolveFailure: failure === '' ? null : failure,
       inFlight: Atomics.load(words, word + IN_FLIGHT_WORD),
       latencyMs: isMeasured ? Math.round(latencyUs) / 1_000 : null,
+      ...viewSessions(answers, slot),
     };
   }
 }

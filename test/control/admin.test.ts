@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import t, { type Test } from 'tap';
 import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/parts.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
+import { viewConnections } from '../../src/control/shard-view.ts';
 import { createLog } from '../../src/observe/log.ts';
 
 interface Answer {
@@ -9,6 +10,22 @@ interface Answer {
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly text: string;
 }
+
+/** A row as the reactor gives it. */
+const connectionRow = {
+  listener: 0,
+  peer: '192.0.2.1:50000',
+  age_seconds: 1.5,
+  rtt_seconds: 0.00025,
+  exchanges: 1,
+  packets_received: 10,
+  packets_sent: 20,
+  packets_lost: 0,
+  bytes_received: 1_000,
+  bytes_sent: 2_000,
+  is_established: true,
+  is_draining: false,
+};
 
 /** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
 async function admin(
@@ -31,10 +48,9 @@ async function admin(
       connections: 0,
       shards: options.shards ?? [],
     }),
-    upstreams: () => [{ name: 'web', policy: 'peak-ewma', backends: [] }],
+    upstreams: async () => [{ name: 'web', policy: 'peak-ewma', backends: [] }],
     metrics: async () => ({ text: 'lychgate_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
-    connections: async (limit) => [{ shard: 0, rows: [limit] }],
-    sessions: async () => [],
+    connections: async (limit) => viewConnections([{ shard: 0, rows: [{ ...connectionRow, connection: limit }] }], ['public']),
     config: () => ({ admin: { token: '[redacted]' } }),
     log,
     hurt: undefined,
@@ -157,7 +173,11 @@ t.test('the log level is shown and changed at run time, for every target', async
 
 t.test('connections take a limit within bounds', async (t) => {
   const { ask } = await admin(t);
-  t.match(JSON.parse((await ask('/v1/connections')).text), { limit: 100, shards: [{ shard: 0, rows: [100] }] });
+  t.match(JSON.parse((await ask('/v1/connections')).text), {
+    total: 0,
+    limit: 100,
+    connections: [{ connection: 100, listener: 'public', state: 'open', rttMs: 0.25 }],
+  });
   t.match(JSON.parse((await ask('/v1/connections?limit=7')).text), { limit: 7 });
   for (const query of ['limit=0', 'limit=10001', 'limit=x', 'other=1']) t.equal((await ask(`/v1/connections?${query}`)).status, 400, query);
 });
@@ -168,7 +188,7 @@ t.test('metrics, configuration and upstreams are shown', async (t) => {
   t.match(metrics.headers['content-type'], /^text\/plain; version=0\.0\.4/);
   t.equal(metrics.text, 'lychgate_up 1\n');
   t.same(JSON.parse((await ask('/v1/config')).text), { generation: 'abc', config: { admin: { token: '[redacted]' } } });
-  t.match(JSON.parse((await ask('/v1/upstreams')).text), { upstreams: [{ name: 'web' }], sessions: [] });
+  t.match(JSON.parse((await ask('/v1/upstreams')).text), { upstreams: [{ name: 'web' }] });
 });
 
 t.test('the route that hurts workers exists only where it was asked for', async (t) => {

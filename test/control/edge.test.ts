@@ -45,8 +45,9 @@ t.test('the edge starts sockets, reactors and shards, then serves', async (t) =>
     shards: [{ shard: 0, state: 'ready', restarts: 0 }, { state: 'ready' }],
   });
   t.match(JSON.parse((await get('/v1/upstreams')).text), {
-    upstreams: [{ name: 'web', backends: [{ url: 'h2c://127.0.0.1:9000', addresses: ['127.0.0.1:9000'], inFlight: 0, latencyMs: null }] }],
-    sessions: [{ shard: 0 }, { shard: 1 }],
+    upstreams: [
+      { name: 'web', backends: [{ url: 'h2c://127.0.0.1:9000', addresses: ['127.0.0.1:9000'], inFlight: 0, latencyMs: null, waiting: 2 }] },
+    ],
   });
   t.match(JSON.parse((await get('/v1/config')).text), { generation: 'sound', config: { shown: true } });
 });

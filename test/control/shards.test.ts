@@ -26,7 +26,7 @@ function shardsOf(t: Test, count: number, generation = 'sound', busyMs = (_shard
     { stallTimeoutMs: 300, areFaultsAllowed: true, filename, maxHeapMib: 48 },
   );
   t.teardown(() => shards.stop());
-  const facts = async () => (await shards.ask<Fact>({ kind: 'sessions' })).map(({ rows }) => rows);
+  const facts = async () => (await shards.ask<Fact[]>({ kind: 'sessions' })).flatMap(({ rows }) => rows);
   const areReady = () => shards.status().every(({ state }) => state === 'ready');
   return { shards, facts, areReady };
 }

@@ -1,4 +1,4 @@
-/** `/v1/connections?limit=N`: connections of clients, at most N from each shard. */
+/** `/v1/connections?limit=N`: how many connections clients have, and at most N of them from each shard. */
 import type { FastifyInstance } from 'fastify';
 import type { AdminParts } from './parts.ts';
 
@@ -11,8 +11,9 @@ const QUERY = {
   additionalProperties: false,
 } as const;
 
-export function connectionRoutes(app: FastifyInstance, { connections }: Pick<AdminParts, 'connections'>): void {
+export function connectionRoutes(app: FastifyInstance, { connections, status }: Pick<AdminParts, 'connections' | 'status'>): void {
   app.get<{ Querystring: { limit: number } }>('/v1/connections', { schema: { querystring: QUERY } }, async (request) => {
-    return { limit: request.query.limit, shards: await connections(request.query.limit) };
+    const { limit } = request.query;
+    return { total: status().connections, limit, connections: await connections(limit) };
   });
 }

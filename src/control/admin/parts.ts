@@ -23,6 +23,37 @@ export interface EdgeStatus {
   readonly shards: readonly ShardStatus[];
 }
 
+/** A client's connection as `/v1/connections` shows it. */
+export interface ConnectionView {
+  /** Unique in the process; access lines name it too. */
+  readonly connection: number;
+  readonly shard: number;
+  readonly listener: string;
+  readonly peer: string;
+  readonly state: 'handshaking' | 'open' | 'draining';
+  readonly ageMs: number;
+  readonly rttMs: number;
+  readonly exchanges: number;
+  readonly packetsReceived: number;
+  readonly packetsSent: number;
+  readonly packetsLost: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+}
+
+/** One connection to a backend. */
+export interface SessionView {
+  readonly shard: number;
+  readonly state: string;
+  readonly protocol: string;
+  /** Attempts on it now, and since it was made. */
+  readonly streams: number;
+  readonly requests: number;
+  readonly ageMs: number;
+  /** Bytes the backend has not taken yet. */
+  readonly pendingBytes: number;
+}
+
 /** A backend as `/v1/upstreams` shows it. */
 export interface BackendView {
   readonly slot: number;
@@ -37,6 +68,11 @@ export interface BackendView {
   readonly inFlight: number;
   /** Peak-EWMA of the time to the response head; null while nothing was measured. */
   readonly latencyMs: number | null;
+  /** Attempts that wait for a session, over all shards. */
+  readonly waiting: number;
+  /** Why the last session ended or could not be made, or null. */
+  readonly lastFault: string | null;
+  readonly sessions: readonly SessionView[];
 }
 
 export interface UpstreamView {
@@ -47,12 +83,11 @@ export interface UpstreamView {
 
 export interface AdminParts {
   readonly status: () => EdgeStatus;
-  readonly upstreams: () => readonly UpstreamView[];
+  readonly upstreams: () => Promise<readonly UpstreamView[]>;
   /** The text of a scrape and its content type. */
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
-  /** Rows of every shard, as the reactor words them. */
-  readonly connections: (limit: number) => Promise<{ shard: number; rows: unknown }[]>;
-  readonly sessions: () => Promise<{ shard: number; rows: unknown }[]>;
+  /** At most `limit` from each shard. */
+  readonly connections: (limit: number) => Promise<readonly ConnectionView[]>;
   /** The configuration in force, without secrets. */
   readonly config: () => unknown;
   readonly log: Log;

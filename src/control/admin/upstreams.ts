@@ -2,6 +2,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { AdminParts } from './parts.ts';
 
-export function upstreamRoutes(app: FastifyInstance, { upstreams, sessions }: Pick<AdminParts, 'upstreams' | 'sessions'>): void {
-  app.get('/v1/upstreams', async () => ({ upstreams: upstreams(), sessions: await sessions() }));
+export function upstreamRoutes(app: FastifyInstance, { upstreams }: Pick<AdminParts, 'upstreams'>): void {
+  app.get('/v1/upstreams', async () => ({ upstreams: await upstreams() }));
 }

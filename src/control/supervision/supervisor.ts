@@ -90,7 +90,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     status: () => ({
       state: state.name,
       threadId: state.name === 'ready' ? state.worker.threadId() : 0,
-      sinceMs: state.name === 'ready' || state.name === 'starting' ? nowMs() - state.sinceMs : 0,
+      sinceMs: state.name === 'ready' || state.name === 'starting' ? Math.round(nowMs() - state.sinceMs) : 0,
     }),
   };
 

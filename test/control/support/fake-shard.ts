@@ -16,7 +16,11 @@ export default function runFakeShard({ shard, port, snapshot, publication }: Sha
       if (order.kind === 'publish') seen = order.publication.number;
       if (order.kind === 'drain') isDrained = true;
       if (order.kind === 'sessions')
-        report({ kind: 'answer', question: order.question, json: JSON.stringify({ shard, threadId, seen, isDrained }) });
+        report({
+          kind: 'answer',
+          question: order.question,
+          json: JSON.stringify([{ slot: 0, waiting: 1, last_fault: '', sessions: [], shard, threadId, seen, isDrained }]),
+        });
       if (order.kind === 'connections') report({ kind: 'refusal', question: order.question, message: 'no' });
       if (order.kind === 'fault') strike(order.fault);
       if (order.kind === 'stop') {
