@@ -134,7 +134,6 @@ function listenerSnapshot(listener: Listener, certificates: readonly Certificate
     sendBufferBytes: quic.send_buffer,
     maxHeadBytes: http.max_head,
     maxFields: http.max_fields,
-    responseBufferBytes: http.response_buffer,
   };
 }
 

@@ -44,7 +44,6 @@ export interface ListenerSnapshot {
   readonly sendBufferBytes: number;
   readonly maxHeadBytes: number;
   readonly maxFields: number;
-  readonly responseBufferBytes: number;
 }
 
 export type BalancePolicy = 'round-robin' | 'peak-ewma';

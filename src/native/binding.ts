@@ -34,8 +34,6 @@ export interface BindingListener {
   /** Bytes of a field section, each field counted as name + value + 32 (RFC 9114 §4.2.2). */
   maxHeadBytes: number;
   maxFields: number;
-  /** Bytes of a response body held for a slow client, a stream. */
-  responseBufferBytes: number;
 }
 
 /** What a process-owned reactor is made from, once, on the main thread. */

@@ -23,7 +23,6 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     isPaced: listener.isPaced,
     maxHeadBytes: listener.maxHeadBytes,
     maxFields: listener.maxFields,
-    responseBufferBytes: listener.responseBufferBytes,
   };
 }
 

@@ -35,7 +35,6 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     sendBufferBytes: 4_194_304,
     maxHeadBytes: 16_384,
     maxFields: 100,
-    responseBufferBytes: 65_536,
   });
   t.same(upstreams, [{ name: 'web', policy: 'peak-ewma', decayMs: 10_000, slots: [0, 1] }]);
   t.same(backends[1], {

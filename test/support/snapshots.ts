@@ -63,7 +63,6 @@ function sampleListener(name: string): Snapshot['listeners'][number] {
     sendBufferBytes: 4_194_304,
     maxHeadBytes: 16_384,
     maxFields: 100,
-    responseBufferBytes: 65_536,
   };
 }
 

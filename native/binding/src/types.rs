@@ -35,7 +35,6 @@ record!(
         is_paced: bool,
         max_head_bytes: f64,
         max_fields: f64,
-        response_buffer_bytes: f64,
     }
 );
 record!(

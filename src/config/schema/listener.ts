@@ -56,12 +56,6 @@ const http = section('HTTP/3 of one exchange (RFC 9114).', {
     prose: 'Size of a request head, each field counted as name, value and 32 bytes (RFC 9114 §4.2.2). Larger heads get 431.',
   }),
   max_fields: integer({ min: 1, max: 1000, fallback: 100, prose: 'Fields of a request head. More get 431.' }),
-  response_buffer: size({
-    min: '4KiB',
-    max: '64MiB',
-    fallback: '64KiB',
-    prose: 'Bytes of a response body held for a slow client, a stream. When they are full the backend is no longer read.',
-  }),
 });
 
 export const listener = mapping('An address on which HTTP/3 is served.', {

@@ -24,7 +24,6 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
         sendBufferBytes: 65_536,
         maxHeadBytes: 16_384,
         maxFields: 100,
-        responseBufferBytes: 65_536,
       },
     ],
     upstreams: [{ name: 'web', policy: 'round-robin', decayMs: 10_000, slots: [0] }],

@@ -99,6 +99,15 @@ pub enum Closed {
     Protocol,
 }
 
+/// Why a request was rejected unread; the place is the series of [`Id::RequestsRejected`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Rejected {
+    Overloaded,
+    Draining,
+}
+
 const NONE: [&str; 1] = [""];
 const NO_BOUNDS: [u64; 0] = [];
 const TURN_US: [u64; 12] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
@@ -134,6 +143,8 @@ families! {
     Migrations = Counter "lychgate_connection_migrations_total", "Connections whose client moved to another address.", "" NONE, NO_BOUNDS, 1.0;
     ExchangesOpen = Gauge "lychgate_exchanges", "Exchanges open.", "" NONE, NO_BOUNDS, 1.0;
     ExchangesStarted = Counter "lychgate_exchanges_started_total", "Request streams that began.", "" NONE, NO_BOUNDS, 1.0;
+    RequestsRejected = Counter "lychgate_requests_rejected_total", "Requests rejected unread with H3_REQUEST_REJECTED, by reason.", "reason"
+        ["overloaded", "draining"], NO_BOUNDS, 1.0;
     BodyBytesIn = Counter "lychgate_request_body_bytes_total", "Body bytes taken from clients.", "" NONE, NO_BOUNDS, 1.0;
     BodyBytesOut = Counter "lychgate_response_body_bytes_total", "Body bytes given to clients' streams.", "" NONE, NO_BOUNDS, 1.0;
     Turns = Counter "lychgate_turns_total", "Turns of the reactor.", "" NONE, NO_BOUNDS, 1.0;

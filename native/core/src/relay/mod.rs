@@ -94,8 +94,10 @@ impl BackendTable {
 const POOL: usize = 512;
 /// Completions ride with the next heads, or wait this long when all is quiet.
 const COMPLETION_DELAY: Nanos = 50_000_000;
-/// Deadlines of exchanges are looked at no more often than this.
+/// Deadlines of exchanges are looked at no more often than this, and more seldom where there are many exchanges to look at.
 const SWEEP_INTERVAL: Nanos = 20_000_000;
+/// So many exchanges make the interval twice as long.
+const SWEEP_EXCHANGES: u64 = 4096;
 /// Bytes of the scratch buffer into which a request stream's first bytes are read.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
@@ -378,6 +380,7 @@ impl Relay {
         head.clear();
         request::compose_head(exchange, &mut head, &mut self.text);
         let has_body = !exchange.incoming.is_done;
+        exchange.was_reused = upstreams.is_reused(session);
         let started = upstreams.start(session, key.pack(), &head, has_body, self.now);
         self.head = head;
         match started {
@@ -446,6 +449,7 @@ impl Relay {
         let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.code());
         let mut fields = Fields::new();
         fields.push(b"content-type", b"application/json");
+        fields.push(b"cache-control", b"no-store");
         fields.push(b"x-request-id", id.as_bytes());
         self.answer(key, status, reason, &fields, body.as_bytes());
     }
@@ -568,7 +572,8 @@ impl Relay {
     /// Enters the relay's own timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
         if !self.exchanges.is_empty() {
-            timers.arm(&mut self.sweep, self.now + SWEEP_INTERVAL, SWEEP_TIMER);
+            let interval = SWEEP_INTERVAL * (1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES);
+            timers.arm(&mut self.sweep, self.now + interval, SWEEP_TIMER);
         }
         if self.has_completions {
             timers.arm(&mut self.completions, self.now + COMPLETION_DELAY, COMPLETION_TIMER);

@@ -6,7 +6,7 @@
 use super::exchange::{Exchange, Expect, Incoming, Offer, Phase};
 use super::plan::Values;
 use super::{Note, Relay};
-use crate::base::counters::Id;
+use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::check::{self, FaultKind};
@@ -81,6 +81,9 @@ impl Relay {
             self.decode(upstreams, key);
         } else if exchange.phase == Phase::Relay {
             self.send(upstreams, key);
+            if self.exchanges.get(key).is_some_and(|exchange| exchange.incoming.is_blocked) {
+                self.notice_reset(upstreams, key);
+            }
         } else {
             self.notice_reset(upstreams, key);
         }
@@ -96,13 +99,19 @@ impl Relay {
             _ => false,
         };
         if is_rejected || self.exchanges.len() >= self.max_exchanges {
+            // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
             let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::REQUEST_REJECTED);
             let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Write, h3::REQUEST_REJECTED);
+            let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
+            self.counters.add_to(Id::RequestsRejected, why as usize, 1);
             self.mark(connection);
             return None;
         }
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
         let now = self.now;
+        exchange.peer = state.peer;
+        exchange.started_ms = self.now_ms;
+        exchange.request_id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request_id);
         let key = self.exchanges.insert_with(|key| {
             exchange.begin(key, connection, stream, now);
             exchange
@@ -156,19 +165,11 @@ impl Relay {
         self.scratch = scratch;
     }
 
-    /// Notes what a completion says of a head, decoded or not.
+    /// The head is decoded, or found wrong.
     fn note_head(&mut self, key: Key) {
-        let id = self.rng.hex_id();
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.times.head = self.now;
         exchange.times.moved = self.now;
-        exchange.started_ms = self.now_ms;
-        if let Some(id) = RequestId::new(&id) {
-            exchange.request_id = id;
-        }
-        if let Some(connection) = self.connections.get(exchange.connection) {
-            exchange.peer = connection.peer;
-        }
     }
 
     fn head_is_complete(&mut self, key: Key) {

@@ -170,6 +170,11 @@ impl Upstreams {
         result.map(|(slot, id)| StreamRef { session, slot, id })
     }
 
+    /// Whether a session has carried a request before.
+    pub fn is_reused(&self, session: SessionRef) -> bool {
+        self.sessions.get(session.0).is_some_and(|session| session.is_reused())
+    }
+
     /// Gives a reserved place back that was not used.
     pub fn release(&mut self, session: SessionRef) {
         if let Some(session) = self.sessions.get_mut(session.0) {

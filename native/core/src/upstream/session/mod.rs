@@ -96,6 +96,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether it has carried a request before.
+    pub fn is_reused(&self) -> bool {
+        self.started > 0
+    }
+
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         self.phase
