@@ -1,10 +1,11 @@
 /**
- * How late the event loop of a shard is and how busy: a timer that looks at its own lateness, four times a second. Reactor and lane share
- * this loop, so lateness here is what every connection of the shard waits for.
+ * How late the event loop of a shard is and how busy, and how full its heap: a timer that looks at its own lateness, four times a second. Reactor
+ * and lane share this loop, so lateness here is what every connection of the shard waits for.
  */
 
+import { getHeapStatistics } from 'node:v8';
 import { LATENESS_BUCKETS } from './buckets.ts';
-import { SHARD_LATENESS, SHARD_LOOP_UTILIZATION } from './counters.ts';
+import { SHARD_HEAP_BYTES, SHARD_LATENESS, SHARD_LOOP_UTILIZATION } from './counters.ts';
 
 export interface EventLoopWatch {
   close(): void;
@@ -22,6 +23,7 @@ export function watchEventLoop(table: Float64Array): EventLoopWatch {
     dueMs = nowMs + INTERVAL_MS;
     const now = performance.eventLoopUtilization();
     table[SHARD_LOOP_UTILIZATION] = performance.eventLoopUtilization(now, last).utilization;
+    table[SHARD_HEAP_BYTES] = getHeapStatistics().used_heap_size;
     last = now;
   }, INTERVAL_MS);
   timer.unref();

@@ -74,6 +74,7 @@ export const FAMILIES = {
     'Share of the last quarter second in which the shard was busy.',
     ['shard'],
   ),
+  heap: family('lychgate_lane_heap_bytes', 'gauge', 'JavaScript heap in use in the worker of the shard, four times a second.', ['shard']),
   lines: family('lychgate_access_lines_total', 'counter', 'Access lines written.', ['shard']),
   linesDropped: family('lychgate_access_lines_dropped_total', 'counter', 'Access lines lost because standard output did not take them.', [
     'shard',

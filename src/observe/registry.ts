@@ -26,6 +26,7 @@ import {
   SHARD_BATCH,
   SHARD_DECIDE,
   SHARD_FAILURES,
+  SHARD_HEAP_BYTES,
   SHARD_LATENESS,
   SHARD_LINES,
   SHARD_LINES_DROPPED,
@@ -147,6 +148,7 @@ function registerShards(register: Register, tables: readonly Float64Array[]): vo
   number(FAMILIES.decideFailures, SHARD_FAILURES);
   buckets(FAMILIES.loopDelay, SHARD_LATENESS, LATENESS_BUCKETS);
   number(FAMILIES.loopUtilization, SHARD_LOOP_UTILIZATION);
+  number(FAMILIES.heap, SHARD_HEAP_BYTES);
   number(FAMILIES.lines, SHARD_LINES);
   number(FAMILIES.linesDropped, SHARD_LINES_DROPPED);
 }
