@@ -16,7 +16,9 @@ const COUNT = 10_000;
 const MOST_KIB_EACH = 64;
 
 const target = process.env['CARGO_TARGET_DIR'] ?? join(import.meta.dirname, '../../native/target');
-const crowd = ['ci', 'release', 'debug'].map((profile) => join(target, profile, 'examples/idle_connections')).find((file) => existsSync(file));
+const crowd = ['ci', 'release', 'debug']
+  .map((profile) => join(target, profile, 'examples/idle_connections'))
+  .find((file) => existsSync(file));
 const skip = missingAddon || (crowd === undefined ? 'cargo test has not built the example idle_connections' : false);
 
 t.test(`${COUNT} idle connections are held in little memory and answer when asked again`, { skip, timeout: 300_000 }, async (t) => {

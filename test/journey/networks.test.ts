@@ -1,6 +1,7 @@
 /** Networks as they are: datagrams that are late, out of order, lost, or come from a new address. */
 
 import t from 'tap';
+import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { byPath, digests, pours } from '../support/origin/behaviours.ts';
@@ -26,15 +27,16 @@ for (const [name, weather] of WEATHERS) {
   });
 }
 
-t.test('a client whose address changes goes on where it was', { skip: missingAddon, timeout: 60_000 }, async (t) => {
+t.test('a client whose address changes goes on where it was', { skip: missingAddon || missingAioquic, timeout: 60_000 }, async (t) => {
   const origin = await startH2Origin(t, byPath({ '/down': pours(4 * MIB) }));
   const edge = await startEdge(t, { backends: [origin.url], shards: 2 });
   const relay = await startRelay(t, edge.port, () => 2);
-  const client = await connectH3(t, relay.port);
+  // aioquic replaces the connection IDs that paths use up; a client that does not can change its address once or twice only.
+  const client = await connectAioquic(t, relay.port);
   for (let turn = 0; turn < 5; turn += 1) {
-    const exchange = client.exchange({ path: '/down' });
+    const stream = await client.request(getHead(edge.port, '/down'));
     relay.rebind();
-    t.equal((await exchange).body.length, 4 * MIB);
+    t.equal((await client.wait('end', stream)).bytes, 4 * MIB);
   }
   t.equal((await edge.metrics()).sum('lychgate_connections_opened_total'), 1, 'it is one connection');
 });

@@ -5,8 +5,9 @@ import t from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { connectH3, type H3Failure } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
-import { byPath, isSilent, resets, resetsInBody } from '../support/origin/behaviours.ts';
+import { isSilent, resets } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { startScriptedOrigin } from '../support/origin/scripted.ts';
 import { until } from '../support/wait.ts';
 
 const H3_REQUEST_CANCELLED = 0x10c;
@@ -63,7 +64,11 @@ for (const [name, from, to] of CODES) {
     `a backend that resets with ${name} in its body resets the client with 0x${to.toString(16)}`,
     { skip: missingAddon },
     async (t) => {
-      const origin = await startH2Origin(t, byPath({ '/': resetsInBody(from) }));
+      const origin = await startScriptedOrigin(t, (peer, stream) => {
+        peer.head(stream);
+        peer.data(stream, Buffer.from('some'));
+        setTimeout(() => peer.reset(stream, from), 20);
+      });
       const edge = await startEdge(t, { backends: [origin.url] });
       const client = await connectH3(t, edge.port);
       const opened = await client.open();
@@ -80,3 +85,17 @@ for (const [name, from, to] of CODES) {
     },
   );
 }
+
+t.test('a reset with NO_ERROR after the whole response harms nobody, however slowly it is read', { skip: missingAddon }, async (t) => {
+  // RFC 9113 §8.1: a server that has answered in full may so say that it wants no more of the request. node:http2 does it every time.
+  const whole = Buffer.alloc(60_000, 'w');
+  const origin = await startScriptedOrigin(t, (peer, stream) => {
+    peer.head(stream);
+    for (let at = 0; at < whole.length; at += 15_000) peer.data(stream, whole.subarray(at, at + 15_000), at === 45_000);
+    peer.reset(stream, constants.NGHTTP2_NO_ERROR);
+  });
+  const edge = await startEdge(t, { backends: [origin.url], listener: { http: { response_buffer: '4KiB' } } });
+  const client = await connectH3(t, edge.port);
+  for (let turn = 0; turn < 50; turn += 1) t.same((await client.exchange()).body, whole);
+  t.equal((await client.exchange({ body: Buffer.alloc(1000) })).body.length, whole.length);
+});

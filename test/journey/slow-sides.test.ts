@@ -94,7 +94,10 @@ t.test('a client that neither sends nor reads is cut off after the idle timeout'
 t.test('a backend that takes no body stops the client', { skip: missingAddon }, async (t) => {
   const origin = await startH2Origin(t, (stream) => {
     stream.pause();
-    setTimeout(() => digests(stream, {}), 1_500);
+    setTimeout(() => {
+      digests(stream, {});
+      stream.resume();
+    }, 1_500);
   });
   const edge = await startEdge(t, { backends: [origin.url] });
   const client = await connectH3(t, edge.port);

@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Test } from 'tap';
+import file, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { certificates } from './certificates.ts';
 import { Metrics } from './metrics.ts';
@@ -121,7 +121,8 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
   await until('readiness', async () => (await fetch(`${edge.admin}/readyz`)).ok);
   const descriptorsBefore = descriptorCount(edge.pid);
 
-  // A test is over when its teardown runs: it can be failed by an exception, no longer by an assertion.
+  // A test is over when its teardown runs: it can take no assertion any more, and an exception would keep the other teardowns from
+  // running. The file as a whole still can fail.
   t.teardown(async () => {
     const hasEnded = child.exitCode !== null || child.signalCode !== null;
     if (hasEnded && isEndExpected) return;
@@ -131,7 +132,7 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
       const code = await edge.stop();
       if (code !== 0) throw new Error(`the edge drained and exited with ${code}`);
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${report()}`);
+      file.fail(`${t.name}: ${(error as Error).message}`, { log: report().split('\n') });
     } finally {
       if (child.exitCode === null) child.kill('SIGKILL');
     }

@@ -19,7 +19,7 @@ const python = join(cache, 'aioquic/bin/python');
 /** Why aioquic cannot be used here; false when it can. For a test's `skip`. */
 export const missingAioquic: string | false = existsSync(python) ? false : 'aioquic is not installed (test/support/install.sh)';
 
-/** Something that arrived. `event` is headers, trailers, data, end, reset, stop, goaway or closed. */
+/** Something that arrived. `event` is interim, headers, trailers, data, end, reset, stop, goaway or closed. */
 export interface AioquicEvent {
   readonly event: string;
   readonly stream?: number;
@@ -74,6 +74,9 @@ export async function connectAioquic(t: Test, port: number, options: Readonly<Re
   const child = spawn(python, [join(import.meta.dirname, 'h3client.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   const events: AioquicEvent[] = [];
   const answers = new Map<number, (answer: Record<string, unknown>) => void>();
+  child.once('exit', () => {
+    for (const answer of answers.values()) answer({ error: 'the client has ended' });
+  });
   createInterface({ input: child.stdout }).on('line', (line) => {
     const said = JSON.parse(line) as AioquicEvent & { id?: number };
     if (said.event !== 'done') events.push(said);
@@ -81,7 +84,7 @@ export async function connectAioquic(t: Test, port: number, options: Readonly<Re
   });
   child.stdin.on('error', () => {});
   t.teardown(async () => {
-    if (child.exitCode !== null) return;
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
     child.stdin.end();
     const patience = setTimeout(() => child.kill('SIGKILL'), 2_000);

@@ -9,7 +9,7 @@ Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
   reset    stream code                            stop     stream code
   pause    (no more flow-control credit)          resume                          rebind (new local port)
   close
-Events: headers, trailers (by place), data {bytes, text?}, end, reset {code}, stop {code}, goaway {last}, closed {code, reason}, settings
+Events: interim, headers, trailers, data {bytes, text?}, end, reset {code}, stop {code}, goaway {last}, closed {code, reason}, settings
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from hashlib import sha256
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.buffer import Buffer, encode_uint_var
-from aioquic.h3.connection import H3_ALPN, FrameType, H3Connection, encode_frame
+from aioquic.h3.connection import H3_ALPN, FrameType, H3Connection, HeadersState, encode_frame
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
@@ -32,13 +32,45 @@ def say(event, **what):
     sys.stdout.flush()
 
 
+def integer(value, bits, first=0):
+    """A QPACK integer with a prefix of so many bits (RFC 7541 section 5.1)."""
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes([first | value])
+    out, value = [first | most], value - most
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field_section(headers):
+    """Every field as a literal with a literal name, so that anything can be said (RFC 9204 section 4.5.6)."""
+    block = b"\0\0"
+    for name, value in headers:
+        name, value = name.encode("latin-1"), value.encode("latin-1")
+        block += integer(len(name), 3, 0x20) + name + integer(len(value), 7) + value
+    return block
+
+
 class Http(H3Connection):
-    """Tells of GOAWAY, which aioquic reads over."""
+    """Tells of GOAWAY, which aioquic reads over, and takes interim responses, which it takes for the final one."""
+
+    def _handle_request_or_push_frame(self, frame_type, frame_data, stream, stream_ended):
+        events = super()._handle_request_or_push_frame(frame_type, frame_data, stream, stream_ended)
+        for one in events:
+            if isinstance(one, HeadersReceived) and is_interim(one.headers):
+                stream.headers_recv_state = HeadersState.INITIAL
+        return events
 
     def _handle_control_frame(self, frame_type, frame_data):
         if frame_type == FrameType.GOAWAY:
             say("goaway", last=Buffer(data=frame_data).pull_uint_var())
         super()._handle_control_frame(frame_type, frame_data)
+
+
+def is_interim(headers):
+    return any(name == b":status" and value.startswith(b"1") for name, value in headers)
 
 
 class Client(QuicConnectionProtocol):
@@ -63,8 +95,8 @@ class Client(QuicConnectionProtocol):
         for one in self.http.handle_event(event):
             stream = self.seen.setdefault(getattr(one, "stream_id", -1), {"heads": 0, "bytes": 0, "hash": sha256()})
             if isinstance(one, HeadersReceived):
-                kind = "headers" if stream["heads"] == 0 else "trailers"
-                stream["heads"] += 1
+                kind = "interim" if is_interim(one.headers) else "headers" if stream["heads"] == 0 else "trailers"
+                stream["heads"] += kind != "interim"
                 say(kind, stream=one.stream_id, headers=[[n.decode("latin-1"), v.decode("latin-1")] for n, v in one.headers])
             elif isinstance(one, DataReceived):
                 stream["bytes"] += len(one.data)
@@ -87,10 +119,6 @@ class Thrifty:
         quic._write_stream_limits = lambda **k: None if self.paused else stream_limits(**k)
 
 
-def pairs(headers):
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
 class Session:
     """Carries out orders on one connection."""
 
@@ -100,16 +128,14 @@ class Session:
 
     def request(self, headers, body="", fin=True, **_):
         stream = self.quic.get_next_available_stream_id()
-        # Not send_headers: what it would refuse is what we are here to send.
-        block = self.http._encode_headers(stream, pairs(headers))
-        frames = encode_frame(FrameType.HEADERS, block)
+        frames = encode_frame(FrameType.HEADERS, field_section(headers))
         if body:
             frames += encode_frame(FrameType.DATA, body.encode("latin-1"))
         self.quic.send_stream_data(stream, frames, fin)
         return {"stream": stream}
 
     def trailers(self, stream, headers, **_):
-        self.quic.send_stream_data(stream, encode_frame(FrameType.HEADERS, self.http._encode_headers(stream, pairs(headers))), True)
+        self.quic.send_stream_data(stream, encode_frame(FrameType.HEADERS, field_section(headers)), True)
 
     def data(self, stream, body, fin=False, **_):
         self.quic.send_stream_data(stream, encode_frame(FrameType.DATA, body.encode("latin-1")) if body else b"", fin)

@@ -49,6 +49,8 @@ export const digests: Behaviour = (stream) => {
     hash.update(chunk);
   });
   stream.on('end', () => {
+    // A reset ends the readable side as well.
+    if (stream.destroyed || stream.closed) return;
     stream.respond({ ':status': 200, 'content-type': 'application/json' });
     stream.end(JSON.stringify({ bytes, sha256: hash.digest('hex') }));
   });
@@ -99,14 +101,6 @@ export const resets =
   (code: number = constants.NGHTTP2_INTERNAL_ERROR): Behaviour =>
   (stream) => {
     stream.close(code);
-  };
-
-/** Sends a head and part of the announced body, then resets. */
-export const resetsInBody =
-  (code: number = constants.NGHTTP2_INTERNAL_ERROR): Behaviour =>
-  (stream) => {
-    stream.respond({ ':status': 200, 'content-length': '100000' });
-    stream.write(Buffer.alloc(1000, 'x'), () => setTimeout(() => stream.close(code), 20));
   };
 
 /** A body and then a trailer section. */

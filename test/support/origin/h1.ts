@@ -25,7 +25,7 @@ export async function startH1Origin(t: Test, listener: RequestListener): Promise
  * likes. For answers that node:http would never give.
  */
 export async function startRawOrigin(t: Test, script: (socket: Socket, head: string) => void): Promise<H1Origin> {
-  const server = createServer((socket) => {
+  return startTcpOrigin(t, 'http', (socket) => {
     let pending = '';
     socket.on('data', (chunk) => {
       pending += chunk.toString('latin1');
@@ -36,10 +36,16 @@ export async function startRawOrigin(t: Test, script: (socket: Socket, head: str
       }
     });
   });
-  return run(t, server);
 }
 
-async function run(t: Test, server: Server): Promise<H1Origin> {
+/** An origin below HTTP: `accept` gets each connection and its number, counted from 1. */
+export function startTcpOrigin(t: Test, scheme: string, accept: (socket: Socket, connection: number) => void): Promise<H1Origin> {
+  let connections = 0;
+  const server = createServer((socket) => accept(socket, ++connections));
+  return run(t, server, scheme);
+}
+
+async function run(t: Test, server: Server, scheme = 'http'): Promise<H1Origin> {
   const sockets = new Set<Socket>();
   const origin = { port: 0, url: '', accepted: 0, sockets };
   server.on('connection', (socket: Socket) => {
@@ -51,7 +57,7 @@ async function run(t: Test, server: Server): Promise<H1Origin> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   origin.port = (server.address() as AddressInfo).port;
-  origin.url = `http://127.0.0.1:${origin.port}`;
+  origin.url = `${scheme}://127.0.0.1:${origin.port}`;
   t.teardown(async () => {
     for (const socket of sockets) socket.destroy();
     server.close();
