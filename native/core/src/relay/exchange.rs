@@ -204,8 +204,8 @@ pub struct Exchange {
     pub ended_by: u32,
     /// What the lane still has to be told.
     pub offer: Option<Offer>,
-    /// Whether the lane has heard of it.
-    pub was_offered: bool,
+    /// Whether an earlier lane heard of it and did not decide.
+    pub is_offered_again: bool,
     /// Wall clock at the head, milliseconds.
     pub started_ms: f64,
 }
@@ -250,7 +250,7 @@ impl Exchange {
             reason: Reason::None,
             ended_by: 0,
             offer: None,
-            was_offered: false,
+            is_offered_again: false,
             started_ms: 0.0,
         }
     }
@@ -275,7 +275,7 @@ impl Exchange {
         self.reason = Reason::None;
         self.ended_by = 0;
         self.offer = None;
-        self.was_offered = false;
+        self.is_offered_again = false;
     }
 
     /// Whether the request may be sent to another backend: none of its body was taken.

@@ -233,7 +233,6 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.phase = Phase::Decide;
         exchange.offer = Some(offer);
-        exchange.was_offered = true;
         self.offers += 1;
         if !self.held.is_empty() || !self.write_offer(key) {
             self.held.push_back(Held::Offer(key));
@@ -252,6 +251,7 @@ impl Relay {
                 flags |= if exchange.incoming.is_done { 0 } else { outward::HAS_BODY };
                 flags |= if exchange.facts.content_length.is_some() { outward::HAS_LENGTH } else { 0 };
                 flags |= if exchange.facts.is_idempotent { outward::IDEMPOTENT } else { 0 };
+                flags |= if exchange.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
                 let facts = HeadFacts {
                     exchange: key,
                     listener: connection.listener,
@@ -309,10 +309,11 @@ impl Relay {
         self.held.retain(|held| matches!(held, Held::Completion(_)));
         self.offers = 0;
         for key in self.exchanges.keys() {
-            let exchange = self.exchanges.get(key).expect("a key of the slab");
+            let exchange = self.exchanges.get_mut(key).expect("a key of the slab");
             if exchange.phase == Phase::Decide
                 && let Some(offer) = exchange.offer
             {
+                exchange.is_offered_again = true;
                 self.offer(key, offer);
             }
         }

@@ -42,6 +42,11 @@ enum Stopped {
 }
 
 impl Incoming {
+    /// Whether part of a frame has come and the rest is missing.
+    fn is_inside_frame(&self) -> bool {
+        !matches!(self.expect, Expect::Frame | Expect::Data(0) | Expect::Skip(0)) || !self.frame.is_empty()
+    }
+
     /// Body bytes from what came with the head, then from the stream. The flag says that nothing follows.
     fn read(&mut self, quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
         let early = &self.early[self.early_used..];
@@ -95,7 +100,7 @@ impl Relay {
         // Streams may begin out of order; those below that were never seen still count as new.
         state.next_request = state.next_request.max(stream + 4);
         let is_rejected = match state.drain {
-            Drain::Final { stream: first } => stream >= first,
+            Drain::Final { stream: first, .. } => stream >= first,
             _ => false,
         };
         if is_rejected || self.exchanges.len() >= self.max_exchanges {
@@ -144,6 +149,8 @@ impl Relay {
             let limits = self.limits[connection.listener as usize].fields;
             let mut input = &scratch[..count];
             match decode_head(exchange, &mut input, limits) {
+                // A frame that the stream's end cuts short (RFC 9114 §7.1).
+                Decoded::Partial if is_end && exchange.incoming.is_inside_frame() => self.close_connection(connection_key, h3::FRAME_ERROR),
                 Decoded::Partial if is_end => {
                     self.abort(upstreams, key, h3::REQUEST_INCOMPLETE, Reason::ClientProtocolError, ENDED_BY_CLIENT);
                 }
@@ -351,7 +358,7 @@ enum Step {
 fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, limits: FieldLimits) -> Step {
     match exchange.incoming.expect {
         Expect::Data(left) if left > 0 => send_data(exchange, quic, upstreams, stream, left),
-        Expect::Data(_) => {
+        Expect::Data(_) | Expect::Skip(0) => {
             exchange.incoming.expect = Expect::Frame;
             Step::Again
         }
@@ -432,8 +439,6 @@ fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstream
                     Ok(RequestFrame::Headers) => Expect::Section(length),
                     Err(code) => return Step::Close(code),
                 };
-            } else if is_end && !incoming.frame.is_empty() {
-                return Step::Close(h3::FRAME_ERROR);
             }
         }
         Expect::Skip(left) => incoming.expect = if left == count as u64 { Expect::Frame } else { Expect::Skip(left - count as u64) },
@@ -468,9 +473,8 @@ fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstream
 /// The client's stream ended between frames, or inside one.
 fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: StreamRef) -> Step {
     let incoming = &mut exchange.incoming;
-    match incoming.expect {
-        Expect::Frame | Expect::Data(0) | Expect::Skip(0) => {}
-        _ => return Step::Close(h3::FRAME_ERROR),
+    if incoming.is_inside_frame() {
+        return Step::Close(h3::FRAME_ERROR);
     }
     if exchange.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
         return Step::Fault(Reason::RequestLengthMismatch);

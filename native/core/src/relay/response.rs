@@ -71,13 +71,16 @@ impl Relay {
             let is_end = exchange.outgoing.is_complete && exchange.outgoing.body_len == 0 && exchange.outgoing.tail.is_empty();
             let stream = exchange.stream;
             let connection = self.connections.get_mut(exchange.connection);
-            let sent = connection.map_or(Err(quiche::Error::Done), |connection| connection.quic.stream_send(stream, &stage, is_end));
-            match sent {
-                Ok(sent) if sent == stage.len() => exchange.outgoing.is_done = is_end,
-                Ok(sent) => exchange.outgoing.framed = Chunk::copy_of(&stage[sent..]),
-                Err(quiche::Error::Done) => exchange.outgoing.framed = Chunk::copy_of(&stage),
-                // Written again below, where the refusal is dealt with.
-                Err(_) => exchange.outgoing.framed = Chunk::copy_of(&stage),
+            let sent = match connection {
+                // What is still held goes first.
+                Some(connection) if exchange.outgoing.framed.is_empty() => connection.quic.stream_send(stream, &stage, is_end).unwrap_or(0),
+                _ => 0,
+            };
+            if sent == stage.len() {
+                exchange.outgoing.is_done = is_end;
+            } else {
+                // Refusals come up again when this is written, and are dealt with there.
+                exchange.outgoing.framed = Chunk::copy_of(&[exchange.outgoing.framed.as_ref(), &stage[sent..]].concat());
             }
             self.stage = stage;
             self.stage.clear();
@@ -134,34 +137,13 @@ impl Relay {
         self.complete(key, Reason::None);
     }
 
-    /// A client's stream takes bytes again, or wants none any more.
+    /// A client's stream takes bytes again.
     pub fn on_response_writable(&mut self, connection: slab::Key, stream: u64) {
-        let Some(state) = self.connections.get_mut(connection) else { return };
-        let Some(key) = state.exchanges.get(&stream).copied() else { return };
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let is_stopped = matches!(state.quic.stream_capacity(stream), Err(quiche::Error::StreamStopped(_)));
-        let has_something = !exchange.outgoing.framed.is_empty() || exchange.outgoing.body_len > 0 || exchange.outgoing.is_complete;
-        if is_stopped && exchange.phase == Phase::Relay || has_something && !exchange.outgoing.is_done {
-            if is_stopped && !has_something {
-                return self.stop_response(key);
-            }
+        let Some(key) = self.connections.get(connection).and_then(|state| state.exchanges.get(&stream)).copied() else { return };
+        let Some(Exchange { outgoing, .. }) = self.exchanges.get(key).map(|exchange| &**exchange) else { return };
+        if !outgoing.is_done && (!outgoing.framed.is_empty() || outgoing.body_len > 0 || outgoing.is_complete) {
             self.write_response(key);
         }
-    }
-
-    /// STOP_SENDING while nothing was to be written.
-    fn stop_response(&mut self, key: slab::Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if let Some(stream) = exchange.upstream.take() {
-            self.notes.push(Note::Reset(stream, crate::http::error::h2::CANCEL));
-        }
-        exchange.ended_by = crate::record::outward::ENDED_BY_CLIENT;
-        let (connection, stream) = (exchange.connection, exchange.stream);
-        if let Some(connection) = self.connections.get_mut(connection) {
-            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::REQUEST_CANCELLED);
-        }
-        self.mark(connection);
-        self.complete(key, Reason::ClientReset);
     }
 
     /// Puts a head on the stage, which is the exchange's from now on.
@@ -188,7 +170,7 @@ impl Relay {
 impl Sink for Relay {
     fn on_informational(&mut self, key: Key, _status: u16, fields: &Fields) {
         let Some(exchange) = self.relaying(key) else { return };
-        if exchange.is_committed || !exchange.outgoing.framed.is_empty() {
+        if exchange.is_committed {
             return;
         }
         self.stage_head(slab::Key::unpack(key), fields);

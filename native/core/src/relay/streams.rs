@@ -1,7 +1,9 @@
 //! What a connection's streams have to say after packets came: requests, the client's own streams, room for responses.
 
 use super::Relay;
+use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::http::error::h3;
 use crate::upstream::Upstreams;
 
 /// Looks at what a connection's streams have to say: phases 4 and 5, and clients that can take more.
@@ -17,6 +19,7 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
             read_peer_stream(relay, key, stream);
         }
     }
+    notice_stops(relay, upstreams, key);
     if let Some(connection) = relay.connections.get_mut(key) {
         streams.extend(std::iter::from_fn(|| connection.quic.stream_writable_next()));
     }
@@ -28,6 +31,31 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
         }
     }
     relay.streams = streams;
+}
+
+/// quiche lists a stopped stream as writable, unless it has listed it before and nothing was written since: while an exchange waits for its backend the stop would go unseen.
+/// Its count of stops tells that there is one to look for.
+fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
+    let Some(connection) = relay.connections.get_mut(key) else { return };
+    let stops = connection.quic.stats().stopped_stream_count_remote;
+    if stops == connection.stops {
+        return;
+    }
+    connection.stops = stops;
+    let mut stopped = Vec::new();
+    for (stream, exchange) in &connection.exchanges {
+        if let Err(quiche::Error::StreamStopped(code)) = connection.quic.stream_capacity(*stream) {
+            stopped.push((*stream, *exchange, code));
+        }
+    }
+    for (stream, exchange, code) in stopped {
+        if let Some(connection) = relay.connections.get_mut(key) {
+            // The request has no use without its response.
+            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::REQUEST_CANCELLED);
+        }
+        relay.client_left(upstreams, exchange, Reason::ClientReset, code);
+    }
+    relay.mark(key);
 }
 
 fn read_peer_stream(relay: &mut Relay, key: Key, stream: u64) {
