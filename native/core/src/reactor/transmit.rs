@@ -7,7 +7,7 @@ use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::error::h3;
 use crate::quic::cid;
-use crate::quic::connection::{Connection, Drain, Quic};
+use crate::quic::connection::{Connection, Quic};
 use crate::quic::send::{Flushed, Sender};
 use quiche::{ConnectionId, PathEvent};
 
@@ -176,11 +176,7 @@ impl Reactor {
         if !connection.is_open && now >= connection.accepted_at + handshake_timeout_ms * 1_000_000 {
             let _ = connection.quic.close(false, 0, b"");
         }
-        if let Drain::Noticed { until } = connection.drain
-            && now >= until
-        {
-            connection.finish_drain();
-        }
+        connection.advance_drain(now);
         self.relay.mark(key);
     }
 
@@ -218,8 +214,8 @@ impl Reactor {
         counters.observe(Id::ConnectionAge, self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000);
         counters.observe(Id::ConnectionRtt, connection.rtt_us);
         let stats = connection.quic.stats();
-        if stats.sent > 0 {
-            counters.observe(Id::ConnectionLoss, (stats.lost * 1_000_000 / stats.sent) as u64);
+        if let Some(ppm) = (stats.lost * 1_000_000).checked_div(stats.sent) {
+            counters.observe(Id::ConnectionLoss, ppm as u64);
         }
     }
 }
@@ -246,10 +242,7 @@ fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handsha
     if !connection.is_open {
         deadline = deadline.min(connection.accepted_at + handshake_timeout_ms * 1_000_000);
     }
-    if let Drain::Noticed { until } = connection.drain {
-        deadline = deadline.min(until);
-    }
-    deadline
+    deadline.min(connection.drain_deadline())
 }
 
 enum Flush {
@@ -279,6 +272,7 @@ fn flush(
         let burst = sender.burst(max_payload);
         let (mut length, mut segment, mut packets) = (0, 0, 0);
         let mut addresses = None;
+        let mut stray = None;
         let end = loop {
             let room = if packets == 0 { max_payload } else { segment };
             let spare = sender.spare();
@@ -288,8 +282,13 @@ fn flush(
                         segment = written;
                         addresses = Some((info.from, info.to));
                     }
-                    length += written;
                     packets += 1;
+                    // A path of its own gets a message of its own.
+                    if addresses != Some((info.from, info.to)) {
+                        stray = Some((written, info));
+                        break None;
+                    }
+                    length += written;
                     if let Some(now) = paced_at {
                         let release = clock.nanos(info.at);
                         if release > now + PACING_SLACK {
@@ -297,10 +296,7 @@ fn flush(
                             break Some(Flush::Done);
                         }
                     }
-                    // A path of its own gets a message of its own.
-                    let is_same_path = addresses == Some((info.from, info.to));
-                    debug_assert!(is_same_path || packets > 1);
-                    if written < segment || packets >= burst || !is_same_path {
+                    if written < segment || packets >= burst {
                         break None;
                     }
                 }
@@ -314,6 +310,9 @@ fn flush(
         connection.flushed += packets;
         if let (1.., Some((from, to))) = (length, addresses) {
             sender.push(length, segment, from, to);
+        }
+        if let Some((written, info)) = stray {
+            sender.push(written, written, info.from, info.to);
         }
         match end {
             Some(end) => return end,

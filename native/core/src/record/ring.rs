@@ -70,7 +70,7 @@ impl Ring {
 
     /// Room for a record of `size` bytes towards the lane, or none now. The record is seen after [`Ring::publish`].
     pub fn reserve(&mut self, size: usize) -> Option<&mut [u8]> {
-        debug_assert!(size % 8 == 0);
+        debug_assert!(size.is_multiple_of(8));
         let mut tail = self.cursor(LANE_TAIL).load(Relaxed);
         let head = self.cursor(LANE_HEAD).load(Acquire);
         let place = tail as usize & (LANE_BYTES - 1);
@@ -111,14 +111,16 @@ impl Ring {
             if filled == 0 {
                 return None;
             }
+            if filled > REACTOR_BYTES || !filled.is_multiple_of(8) {
+                return self.forget_decisions(tail);
+            }
             let place = head as usize & (REACTOR_BYTES - 1);
             // SAFETY: inside the region; the lane does not run while the reactor reads.
             let start = unsafe { self.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES + place) };
             let word = |at: usize| unsafe { start.cast::<u32>().add(at).read() };
             let (size, kind) = (word(0) as usize, word(1));
             if size < 8 || size % 8 != 0 || size > filled || place + size > REACTOR_BYTES {
-                self.cursor(REACTOR_HEAD).store(tail, Release);
-                return None;
+                return self.forget_decisions(tail);
             }
             self.cursor(REACTOR_HEAD).store(head.wrapping_add(size as u32), Release);
             if kind != WRAP {
@@ -128,9 +130,17 @@ impl Ring {
         }
     }
 
+    /// The lane is broken: its cursor is brought up, and both are put back on a record's boundary, which all reading relies on.
+    fn forget_decisions(&self, tail: u32) -> Option<&[u8]> {
+        let aligned = tail & !7;
+        self.cursor(REACTOR_TAIL).store(aligned, Release);
+        self.cursor(REACTOR_HEAD).store(aligned, Release);
+        None
+    }
+
     /// Writes a record as a lane would, for a lane in Rust. False when the ring is full.
     pub fn decide(&mut self, record: &[u8]) -> bool {
-        debug_assert!(record.len() % 8 == 0);
+        debug_assert!(record.len().is_multiple_of(8));
         let tail = self.cursor(REACTOR_TAIL).load(Relaxed);
         let head = self.cursor(REACTOR_HEAD).load(Acquire);
         let place = tail as usize & (REACTOR_BYTES - 1);

@@ -21,6 +21,10 @@ use crate::upstream::{BodyPart, Fault, Key, SessionRef, Sink};
 /// A staged response grows to this; larger parts go as chunks.
 const STAGE_BYTES: usize = 8 * 1024;
 
+/// An end never goes alone: quiche forgets a stream once all its bytes are acknowledged, whether or not an end without bytes has arrived, and then does not send it
+/// again. So it goes with an empty frame of a reserved type, which everybody has to ignore (RFC 9114 §7.2.8).
+const LAST_FRAME: [u8; 2] = [0x21, 0];
+
 /// How writing to a client's stream ended.
 enum Written {
     /// The stream has everything, and its end if there is one.
@@ -325,11 +329,7 @@ fn write_outgoing(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Writ
             outgoing.framed = Chunk::copy_of(&outgoing.tail);
             outgoing.tail.clear();
         } else if outgoing.is_complete && !outgoing.is_done {
-            match quic.stream_send(stream, b"", true) {
-                Ok(_) => outgoing.is_done = true,
-                Err(quiche::Error::Done) => return Written::Blocked,
-                Err(error) => return refused(error),
-            }
+            outgoing.framed = Chunk::copy_of(&LAST_FRAME);
         } else {
             return Written::All;
         }

@@ -1,0 +1,136 @@
+//! How exchanges end, and phase 16, complete: whatever happened, one completion record says it.
+
+use super::exchange::{Exchange, Phase};
+use super::{Held, POOL, Relay};
+use crate::base::counters::Id;
+use crate::base::reason::Reason;
+use crate::base::slab::Key;
+use crate::base::timers::Nanos;
+use crate::http::error::h2;
+use crate::http::fields::Fields;
+use crate::quic::connection::Drain;
+use crate::record::outward::{self, CompletionFacts};
+use crate::upstream::Upstreams;
+
+impl Relay {
+    /// Answers with a reason's status and the registry's small body.
+    pub(super) fn answer_reason(&mut self, key: Key, reason: Reason) {
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let status = reason.status().max(400);
+        let id = String::from_utf8_lossy(exchange.request_id.as_bytes()).into_owned();
+        let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.code());
+        let mut fields = Fields::new();
+        fields.push(b"content-type", b"application/json");
+        fields.push(b"cache-control", b"no-store");
+        fields.push(b"x-request-id", id.as_bytes());
+        self.answer(key, status, reason, &fields, body.as_bytes());
+    }
+
+    /// Ends an exchange without a response: both of the client's directions are reset.
+    pub(super) fn abort(&mut self, upstreams: &mut Upstreams, key: Key, code: u64, reason: Reason, ended_by: u32) {
+        self.cancel_attempt(upstreams, key, h2::CANCEL);
+        self.reset_client(key, code, reason, ended_by);
+    }
+
+    pub(super) fn reset_client(&mut self, key: Key, code: u64, reason: Reason, ended_by: u32) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.ended_by = ended_by;
+        let (connection, stream) = (exchange.connection, exchange.stream);
+        if let Some(connection) = self.connections.get_mut(connection) {
+            // A stream that is gone already needs no reset.
+            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, code);
+            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Write, code);
+        }
+        self.mark(connection);
+        self.complete(key, reason);
+    }
+
+    /// The client is gone or has reset its stream.
+    pub fn client_left(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason, code: u64) {
+        self.cancel_attempt(upstreams, key, crate::http::error::h3_to_h2(code));
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.ended_by = outward::ENDED_BY_CLIENT;
+        }
+        self.complete(key, reason);
+    }
+
+    /// Phase 16, complete: always runs, once an exchange. The attempt must have been taken back.
+    pub(super) fn complete(&mut self, key: Key, reason: Reason) {
+        let Some(mut exchange) = self.exchanges.remove(key) else { return };
+        debug_assert!(exchange.upstream.is_none());
+        if self.stage_owner == Some(key) {
+            self.stage_owner = None;
+            self.stage.clear();
+        }
+        if exchange.is_in_flight {
+            self.table.add_in_flight(exchange.forward.backend, -1);
+        }
+        if exchange.offer.is_some() {
+            self.offers = self.offers.saturating_sub(1);
+        }
+        let mut facts = self.completion_facts(&exchange, reason);
+        if let Some(connection) = self.connections.get_mut(exchange.connection) {
+            connection.exchanges.remove(&exchange.stream);
+            if connection.drain != Drain::No {
+                connection.finishing.push(exchange.stream);
+            }
+            facts.rtt_us = connection.rtt_us as u32;
+            facts.connection = connection.number;
+            facts.listener = connection.listener;
+        }
+        self.counters.add(Id::BodyBytesIn, facts.bytes_in);
+        self.counters.add(Id::BodyBytesOut, facts.bytes_out);
+        self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
+        self.has_completions = true;
+        if !self.held.is_empty() || !outward::write_completion(&mut self.ring, &facts, &exchange.request) {
+            let request = std::mem::take(&mut exchange.request);
+            self.held.push_back(Held::Completion(Box::new((facts, request))));
+        }
+        if self.pool.len() < POOL {
+            exchange.plan = None;
+            exchange.outgoing.restart();
+            self.pool.push(exchange);
+        }
+    }
+
+    pub(super) fn completion_facts(&self, exchange: &Exchange, reason: Reason) -> CompletionFacts {
+        let reason = if reason == Reason::None { exchange.reason } else { reason };
+        let times = &exchange.times;
+        let opened = if exchange.attempts > 0 && times.opened > 0 { micros(times.decided, times.opened) } else { 0 };
+        let has_stream = times.opened > 0;
+        let mut flags = exchange.ended_by;
+        flags |= if exchange.is_committed { outward::COMMITTED } else { 0 };
+        flags |= if exchange.phase == Phase::Answer { outward::OWN_RESPONSE } else { 0 };
+        flags |= if exchange.was_reused { outward::SESSION_REUSED } else { 0 };
+        CompletionFacts {
+            exchange: exchange.key,
+            route: exchange.forward.route,
+            backend: if exchange.attempts > 0 { exchange.forward.backend } else { u32::MAX },
+            attempts: exchange.attempts,
+            status: exchange.status as u32,
+            reason: reason as u32,
+            flags,
+            listener: 0,
+            peer: exchange.peer,
+            phases_us: [
+                if times.decided > 0 { micros(times.head, times.decided) } else { 0 },
+                opened,
+                if has_stream { micros(times.opened, times.sent) } else { 0 },
+                if times.answered > 0 { micros(times.opened, times.answered) } else { 0 },
+                micros(if times.head > 0 { times.head } else { times.began }, self.now),
+            ],
+            rtt_us: 0,
+            bytes_in: exchange.incoming.body_bytes,
+            bytes_out: exchange.outgoing.body_bytes,
+            connection: 0,
+            started_ms: exchange.started_ms,
+            backend_status: exchange.backend_status as u32,
+            request_id: exchange.request_id,
+        }
+    }
+}
+
+/// Microseconds between two times, at most what 32 bits hold.
+pub(super) fn micros(from: Nanos, to: Nanos) -> u32 {
+    (to.saturating_sub(from) / 1_000).min(u32::MAX as u64) as u32
+}

@@ -1,0 +1,219 @@
+//! Phase 5, decode: a request stream becomes a checked head.
+
+use super::Relay;
+use super::exchange::{Exchange, Expect, Offer, Phase};
+use super::incoming::{Stopped, take_section};
+use crate::base::counters::{Id, Rejected};
+use crate::base::reason::Reason;
+use crate::base::slab::Key;
+use crate::http::check::{self, FaultKind};
+use crate::http::error::h3;
+use crate::http::h3::{RequestFrame, request_frame};
+use crate::http::qpack;
+use crate::http::section::{DecodeError, FieldLimits};
+use crate::quic::connection::Drain;
+use crate::record::outward::{ENDED_BY_CLIENT, RequestId};
+use crate::upstream::Upstreams;
+
+/// What became of the head's bytes.
+enum Decoded {
+    /// More are needed.
+    Partial,
+    /// `request` holds a head.
+    Head,
+    /// The exchange is to be refused.
+    Refuse(Reason),
+    /// The connection is to be closed with this code.
+    Close(u64),
+}
+
+impl Relay {
+    /// A request stream has bytes or an end.
+    pub fn on_request_readable(&mut self, upstreams: &mut Upstreams, connection: Key, stream: u64) {
+        let Some(state) = self.connections.get_mut(connection) else { return };
+        let key = match state.exchanges.get(&stream) {
+            Some(key) => *key,
+            // Bytes of a stream whose exchange has ended: quiche drops them, its reading side was shut down.
+            None if stream < state.next_request => {
+                let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
+                return;
+            }
+            None => match self.begin(connection, stream) {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        if exchange.phase == Phase::Decode {
+            self.decode(upstreams, key);
+        } else if exchange.phase == Phase::Relay {
+            self.send(upstreams, key);
+            if self.exchanges.get(key).is_some_and(|exchange| exchange.incoming.is_blocked) {
+                self.notice_reset(upstreams, key);
+            }
+        } else {
+            self.notice_reset(upstreams, key);
+        }
+    }
+
+    /// A new request stream begins an exchange, unless there is no place for it.
+    pub(super) fn begin(&mut self, connection: Key, stream: u64) -> Option<Key> {
+        let state = self.connections.get_mut(connection)?;
+        // Streams may begin out of order; those below that were never seen still count as new.
+        state.next_request = state.next_request.max(stream + 4);
+        let is_rejected = match state.drain {
+            Drain::Final { stream: first, .. } => stream >= first,
+            _ => false,
+        };
+        if is_rejected || self.exchanges.len() >= self.max_exchanges {
+            // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
+            let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::REQUEST_REJECTED);
+            let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Write, h3::REQUEST_REJECTED);
+            let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
+            self.counters.add_to(Id::RequestsRejected, why as usize, 1);
+            self.mark(connection);
+            return None;
+        }
+        let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
+        let now = self.now;
+        exchange.peer = state.peer;
+        exchange.started_ms = self.now_ms;
+        exchange.request_id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request_id);
+        let key = self.exchanges.insert_with(|key| {
+            exchange.begin(key, connection, stream, now);
+            exchange
+        });
+        state.exchanges.insert(stream, key);
+        self.counters.add(Id::ExchangesStarted, 1);
+        self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
+        Some(key)
+    }
+
+    /// Phase 5: reads until the head is complete.
+    pub(super) fn decode(&mut self, upstreams: &mut Upstreams, key: Key) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decode) {
+            let connection_key = exchange.connection;
+            let Some(connection) = self.connections.get_mut(connection_key) else { break };
+            let (count, is_end) = match exchange.incoming.read(&mut connection.quic, exchange.stream, &mut scratch) {
+                Ok(read) => read,
+                Err(Stopped::Empty) => break,
+                Err(Stopped::Reset(code)) => {
+                    self.client_left(upstreams, key, Reason::ClientReset, code);
+                    break;
+                }
+                Err(Stopped::Gone) => {
+                    self.client_left(upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED);
+                    break;
+                }
+            };
+            let limits = self.limits[connection.listener as usize].fields;
+            let mut input = &scratch[..count];
+            match decode_head(exchange, &mut input, limits) {
+                // A frame that the stream's end cuts short (RFC 9114 §7.1).
+                Decoded::Partial if is_end && exchange.incoming.is_inside_frame() => self.close_connection(connection_key, h3::FRAME_ERROR),
+                Decoded::Partial if is_end => {
+                    self.abort(upstreams, key, h3::REQUEST_INCOMPLETE, Reason::ClientProtocolError, ENDED_BY_CLIENT);
+                }
+                Decoded::Partial => continue,
+                Decoded::Head => {
+                    exchange.incoming.early.extend_from_slice(input);
+                    exchange.incoming.is_early_end = is_end;
+                    exchange.incoming.is_done = is_end && input.is_empty();
+                    self.head_is_complete(key);
+                }
+                Decoded::Refuse(reason) => {
+                    self.note_head(key);
+                    self.answer_reason(key, reason);
+                }
+                Decoded::Close(code) => self.close_connection(connection_key, code),
+            }
+            break;
+        }
+        self.scratch = scratch;
+    }
+
+    /// The head is decoded, or found wrong.
+    pub(super) fn note_head(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.times.head = self.now;
+        exchange.times.moved = self.now;
+    }
+
+    pub(super) fn head_is_complete(&mut self, key: Key) {
+        self.note_head(key);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        match check::check_request(&exchange.request, false) {
+            Ok(facts) => {
+                exchange.facts = facts;
+                if facts.has_unknown_expectation {
+                    return self.answer_reason(key, Reason::ExpectationFailed);
+                }
+                if exchange.incoming.is_done && facts.content_length.is_some_and(|length| length > 0) {
+                    return self.answer_reason(key, Reason::RequestLengthMismatch);
+                }
+                self.offer(key, Offer::Head);
+            }
+            Err(fault) => {
+                let reason = match fault.kind {
+                    FaultKind::Malformed => Reason::RequestMalformed,
+                    FaultKind::ConnectNotSupported => Reason::ConnectNotSupported,
+                };
+                self.answer_reason(key, reason);
+            }
+        }
+    }
+
+    /// While nothing may be read, a reset must still be noticed: quiche tells it only to a reader.
+    pub(super) fn notice_reset(&mut self, upstreams: &mut Upstreams, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
+        if exchange.incoming.is_done {
+            return;
+        }
+        if let Err(quiche::Error::StreamReset(code)) = connection.quic.stream_recv(exchange.stream, &mut []) {
+            self.client_left(upstreams, key, Reason::ClientReset, code);
+        }
+    }
+}
+
+/// Takes bytes of the head section; what follows it stays in `input`.
+fn decode_head(exchange: &mut Exchange, input: &mut &[u8], limits: FieldLimits) -> Decoded {
+    let Exchange { incoming, request, .. } = exchange;
+    loop {
+        match incoming.expect {
+            Expect::Frame => {
+                let Some((kind, length)) = incoming.frame.take(input) else { return Decoded::Partial };
+                incoming.expect = match request_frame(kind) {
+                    Ok(RequestFrame::Headers) if length > limits.max_size as u64 => return Decoded::Refuse(Reason::RequestHeadTooLarge),
+                    Ok(RequestFrame::Headers) => Expect::Section(length),
+                    Ok(RequestFrame::Unknown) => Expect::Skip(length),
+                    // A body without a head (RFC 9114 §4.1).
+                    Ok(RequestFrame::Data) => return Decoded::Close(h3::FRAME_UNEXPECTED),
+                    Err(code) => return Decoded::Close(code),
+                };
+            }
+            Expect::Skip(left) => {
+                let count = left.min(input.len() as u64);
+                *input = &input[count as usize..];
+                if count < left {
+                    incoming.expect = Expect::Skip(left - count);
+                    return Decoded::Partial;
+                }
+                incoming.expect = Expect::Frame;
+            }
+            Expect::Section(left) => {
+                let Some(section) = take_section(&mut incoming.section, &mut incoming.expect, left, input) else { return Decoded::Partial };
+                incoming.has_head = true;
+                let result = qpack::decode(section, request, limits);
+                incoming.section.clear();
+                return match result {
+                    Ok(()) => Decoded::Head,
+                    Err(DecodeError::TooLarge) => Decoded::Refuse(Reason::RequestHeadTooLarge),
+                    Err(DecodeError::Malformed) => Decoded::Close(h3::QPACK_DECOMPRESSION_FAILED),
+                };
+            }
+            Expect::Data(_) => return Decoded::Close(h3::FRAME_UNEXPECTED),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Phase 11, send: the request's body goes on as client and backend allow, and its head as the plan edits it.
+//!
+//! Body bytes go from quiche's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
+//! stream window fills and stops it.
+
+use super::exchange::{Exchange, Expect, Phase};
+use super::incoming::{Stopped, take_section};
+use super::plan::Values;
+use super::{Note, Relay};
+use crate::base::reason::Reason;
+use crate::base::slab::Key;
+use crate::http::check;
+use crate::http::error::{h2, h3};
+use crate::http::fields::{Fields, Known};
+use crate::http::h3::{RequestFrame, request_frame};
+use crate::http::qpack;
+use crate::http::section::{DecodeError, FieldLimits};
+use crate::quic::connection::Quic;
+use crate::record::outward::ENDED_BY_CLIENT;
+use crate::upstream::{StreamRef, Upstreams};
+
+impl Relay {
+    /// Phase 11: sends as much of the request as client and backend allow.
+    pub(super) fn send(&mut self, upstreams: &mut Upstreams, key: Key) {
+        loop {
+            let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Relay) else { return };
+            let Some(stream) = exchange.upstream.filter(|_| !exchange.incoming.is_done) else { return };
+            let connection_key = exchange.connection;
+            let Some(connection) = self.connections.get_mut(connection_key) else { return };
+            let limits = self.limits[connection.listener as usize].fields;
+            let before = exchange.incoming.body_bytes;
+            let step = send_step(exchange, &mut connection.quic, upstreams, stream, limits);
+            if exchange.incoming.body_bytes != before {
+                exchange.times.moved = self.now;
+            }
+            match step {
+                Step::Again => continue,
+                Step::Blocked => {
+                    exchange.incoming.is_blocked = true;
+                    break;
+                }
+                Step::Empty => {
+                    exchange.incoming.is_blocked = false;
+                    break;
+                }
+                Step::Done => {
+                    exchange.incoming.is_done = true;
+                    exchange.times.sent = self.now;
+                    if exchange.outgoing.is_done {
+                        exchange.upstream = None;
+                        return self.complete(key, Reason::None);
+                    }
+                    break;
+                }
+                Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
+                Step::Close(code) => return self.close_connection(connection_key, code),
+                Step::Stopped(Stopped::Empty) => break,
+                Step::Stopped(Stopped::Reset(code)) => return self.client_left(upstreams, key, Reason::ClientReset, code),
+                Step::Stopped(Stopped::Gone) => return self.client_left(upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED),
+            }
+        }
+        // Reading may have made room for the client (MAX_STREAM_DATA).
+        if let Some(exchange) = self.exchanges.get(key) {
+            self.mark(exchange.connection);
+        }
+    }
+
+    /// The request turned out wrong while its body came.
+    pub(super) fn request_failed(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) {
+        self.cancel_attempt(upstreams, key, h2::CANCEL);
+        let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.is_committed);
+        if is_committed {
+            self.reset_client(key, h3::MESSAGE_ERROR, reason, ENDED_BY_CLIENT);
+        } else {
+            self.answer_reason(key, reason);
+        }
+    }
+
+    /// Closes a connection for a fault of its client.
+    pub fn close_connection(&mut self, connection: Key, code: u64) {
+        if let Some(state) = self.connections.get_mut(connection) {
+            state.close(code);
+        }
+        self.mark(connection);
+    }
+
+    /// A backend has room for more of the body.
+    pub(super) fn note_send(&mut self, key: Key) {
+        self.notes.push(Note::Send(key));
+    }
+}
+
+/// What one step of sending came to.
+enum Step {
+    Again,
+    Blocked,
+    Empty,
+    Done,
+    Fault(Reason),
+    Close(u64),
+    Stopped(Stopped),
+}
+
+fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, limits: FieldLimits) -> Step {
+    match exchange.incoming.expect {
+        Expect::Data(left) if left > 0 => send_data(exchange, quic, upstreams, stream, left),
+        Expect::Data(_) | Expect::Skip(0) => {
+            exchange.incoming.expect = Expect::Frame;
+            Step::Again
+        }
+        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, quic, upstreams, stream, limits),
+    }
+}
+
+/// Body bytes straight from the client's stream into the session's output.
+fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
+    if upstreams.body_room(stream) == 0 {
+        return Step::Blocked;
+    }
+    let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.forward.max_body_bytes);
+    let incoming = &mut exchange.incoming;
+    let mut result = Step::Again;
+    upstreams.write_body(stream, |room| {
+        let want = room.len().min(left.min(usize::MAX as u64) as usize);
+        match incoming.read(quic, id, &mut room[..want]) {
+            Ok((count, is_end)) => {
+                let total = incoming.body_bytes + count as u64;
+                let left = left - count as u64;
+                if limit.is_some_and(|limit| total > limit) {
+                    result = Step::Fault(Reason::RequestBodyTooLarge);
+                    return (0, false);
+                }
+                if expected.is_some_and(|expected| total > expected || is_end && total != expected) {
+                    result = Step::Fault(Reason::RequestLengthMismatch);
+                    return (0, false);
+                }
+                incoming.body_bytes = total;
+                incoming.expect = if left == 0 { Expect::Frame } else { Expect::Data(left) };
+                if is_end && left > 0 {
+                    result = Step::Close(h3::FRAME_ERROR);
+                    return (count, false);
+                }
+                if is_end {
+                    result = Step::Done;
+                }
+                (count, is_end)
+            }
+            Err(Stopped::Empty) => {
+                result = Step::Empty;
+                (0, false)
+            }
+            Err(stopped) => {
+                result = Step::Stopped(stopped);
+                (0, false)
+            }
+        }
+    });
+    result
+}
+
+/// Heads of frames, trailers, and frames to skip: small reads of just the bytes that are missing.
+fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, limits: FieldLimits) -> Step {
+    let mut bytes = [0u8; 256];
+    let incoming = &mut exchange.incoming;
+    let want = match incoming.expect {
+        Expect::Frame => incoming.frame.missing(),
+        Expect::Skip(left) | Expect::Section(left) => left.min(bytes.len() as u64) as usize,
+        Expect::Data(_) => 0,
+    };
+    let (count, is_end) = match incoming.read(quic, exchange.stream, &mut bytes[..want]) {
+        Ok(read) => read,
+        Err(Stopped::Empty) => return Step::Empty,
+        Err(stopped) => return Step::Stopped(stopped),
+    };
+    let mut input = &bytes[..count];
+    match incoming.expect {
+        Expect::Frame => {
+            if let Some((kind, length)) = incoming.frame.take(&mut input) {
+                incoming.expect = match request_frame(kind) {
+                    Ok(RequestFrame::Unknown) => Expect::Skip(length),
+                    // Nothing but unknown frames may follow trailers (RFC 9114 §4.1).
+                    Ok(_) if incoming.has_trailers => return Step::Close(h3::FRAME_UNEXPECTED),
+                    Ok(RequestFrame::Data) => Expect::Data(length),
+                    Ok(RequestFrame::Headers) if length > limits.max_size as u64 => return Step::Fault(Reason::RequestHeadTooLarge),
+                    Ok(RequestFrame::Headers) => Expect::Section(length),
+                    Err(code) => return Step::Close(code),
+                };
+            }
+        }
+        Expect::Skip(left) => incoming.expect = if left == count as u64 { Expect::Frame } else { Expect::Skip(left - count as u64) },
+        Expect::Section(left) => {
+            if let Some(section) = take_section(&mut incoming.section, &mut incoming.expect, left, &mut input) {
+                let mut trailers = Fields::new();
+                let decoded = qpack::decode(section, &mut trailers, limits);
+                incoming.section.clear();
+                match decoded {
+                    Ok(()) => {}
+                    Err(DecodeError::TooLarge) => return Step::Fault(Reason::RequestHeadTooLarge),
+                    Err(DecodeError::Malformed) => return Step::Close(h3::QPACK_DECOMPRESSION_FAILED),
+                }
+                if check::check_trailers(&trailers).is_err() {
+                    return Step::Fault(Reason::RequestMalformed);
+                }
+                if exchange.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
+                    return Step::Fault(Reason::RequestLengthMismatch);
+                }
+                incoming.has_trailers = true;
+                upstreams.write_trailers(stream, &trailers);
+            }
+        }
+        Expect::Data(_) => {}
+    }
+    if !is_end {
+        return if count == 0 { Step::Empty } else { Step::Again };
+    }
+    end_of_request(exchange, upstreams, stream)
+}
+
+/// The client's stream ended between frames, or inside one.
+fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: StreamRef) -> Step {
+    let incoming = &mut exchange.incoming;
+    if incoming.is_inside_frame() {
+        return Step::Close(h3::FRAME_ERROR);
+    }
+    if exchange.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
+        return Step::Fault(Reason::RequestLengthMismatch);
+    }
+    if !incoming.has_trailers {
+        upstreams.write_body(stream, |_| (0, true));
+    }
+    Step::Done
+}
+
+/// The request head as the backend gets it: edits applied, authority in its pseudo-header field.
+pub(super) fn compose_head(exchange: &Exchange, head: &mut Fields, text: &mut Vec<u8>) {
+    let request = &exchange.request;
+    let authority = request.known(Known::Authority);
+    let host = request.known(Known::Host).unwrap_or(b"");
+    let values = Values {
+        peer: exchange.peer,
+        scheme: request.known(Known::Scheme).unwrap_or(b"https"),
+        authority: authority.unwrap_or(host),
+        request_id: exchange.request_id.as_bytes(),
+    };
+    let mut emit = |known: Known, name: &[u8], value: &[u8]| match known {
+        // Host says nothing that `:authority` does not.
+        Known::Host => {}
+        Known::Method if authority.is_none() => {
+            head.push_known(known, name, value);
+            head.push_known(Known::Authority, b":authority", host);
+        }
+        _ => head.push_known(known, name, value),
+    };
+    match &exchange.plan {
+        Some(plan) => plan.request.apply(request, values, text, &mut emit),
+        None => request.iter().for_each(|field| emit(field.known, field.name, field.value)),
+    }
+}
