@@ -3,7 +3,7 @@
 use super::cid::Cid;
 use crate::base::chunk::ChunkFactory;
 use crate::base::slab::Key;
-use crate::base::timers::{Armed, Nanos};
+use crate::base::timers::{Armed, NEVER, Nanos};
 use crate::http::h3::{self, PeerStreams};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -31,10 +31,12 @@ pub enum Drain {
         /// When the final GOAWAY goes out.
         until: Nanos,
     },
-    /// The final GOAWAY named this stream; it and later ones are rejected.
+    /// The final GOAWAY named this stream; it and later ones are rejected. It must reach the client before the close, which would tell it less.
     Final {
         /// First stream that is not served.
         stream: u64,
+        /// When the connection may close; [`NEVER`] once that time has come.
+        until: Nanos,
     },
 }
 
@@ -105,6 +107,8 @@ pub struct Connection {
     pub drain: Drain,
     /// Finished request streams whose last bytes may be on their way; kept only while draining.
     pub finishing: Vec<u64>,
+    /// STOP_SENDING frames that have been seen to.
+    pub stops: u64,
     /// Smoothed round-trip time at the last flush, microseconds.
     pub rtt_us: u64,
     /// TLS cipher suite and key-exchange group.
@@ -137,6 +141,7 @@ impl Connection {
             release_at: 0,
             drain: Drain::No,
             finishing: Vec::new(),
+            stops: 0,
             rtt_us: 0,
             tls: (0, 0),
             control: Vec::new(),
@@ -188,27 +193,48 @@ impl Connection {
         if self.drain != Drain::No || !self.is_open {
             return;
         }
-        let grace = (3 * self.rtt_us * 1_000).clamp(20_000_000, 1_000_000_000);
-        self.drain = Drain::Noticed { until: now + grace };
+        self.drain = Drain::Noticed { until: now + self.drain_grace() };
         h3::write_goaway(GOAWAY_NOTICE, &mut self.control);
         self.write_control();
     }
 
-    /// Sends the final GOAWAY.
-    pub fn finish_drain(&mut self) {
-        self.drain = Drain::Final { stream: self.next_request };
+    /// Time for a frame to arrive and what crossed it to come.
+    fn drain_grace(&self) -> Nanos {
+        (3 * self.rtt_us * 1_000).clamp(20_000_000, 1_000_000_000)
+    }
+
+    /// A drain goes on: the final GOAWAY, then the close.
+    pub fn advance_drain(&mut self, now: Nanos) {
+        match self.drain {
+            Drain::Noticed { until } if until <= now => self.finish_drain(now),
+            Drain::Final { stream, until } if until <= now => self.drain = Drain::Final { stream, until: NEVER },
+            _ => {}
+        }
+    }
+
+    /// When [`Connection::advance_drain`] is to be called.
+    pub fn drain_deadline(&self) -> Nanos {
+        match self.drain {
+            Drain::No => NEVER,
+            Drain::Noticed { until } | Drain::Final { until, .. } => until,
+        }
+    }
+
+    fn finish_drain(&mut self, now: Nanos) {
+        self.drain = Drain::Final { stream: self.next_request, until: now + self.drain_grace() };
+        // Exchanges that ended before the drain began: their last bytes may be on their way too.
+        self.finishing = (0..self.next_request).step_by(4).filter(|stream| is_known(&mut self.quic, *stream)).collect();
         h3::write_goaway(self.next_request, &mut self.control);
         self.write_control();
     }
 
     /// Whether a draining connection has nothing left to carry.
     pub fn is_drained(&mut self) -> bool {
-        if !matches!(self.drain, Drain::Final { .. }) || !self.exchanges.is_empty() {
+        if !matches!(self.drain, Drain::Final { until: NEVER, .. }) || !self.exchanges.is_empty() {
             return false;
         }
         let quic = &mut self.quic;
-        // quiche forgets a stream when its last byte is acknowledged.
-        self.finishing.retain(|stream| !matches!(quic.stream_capacity(*stream), Err(quiche::Error::InvalidStreamState(_))));
+        self.finishing.retain(|stream| is_known(quic, *stream));
         self.finishing.is_empty()
     }
 
@@ -216,4 +242,9 @@ impl Connection {
     pub fn measure(&mut self) {
         self.rtt_us = self.quic.path_stats().find(|path| path.active).map_or(0, |path| path.rtt.as_micros() as u64);
     }
+}
+
+/// quiche forgets a stream when its last byte is acknowledged.
+fn is_known(quic: &mut Quic, stream: u64) -> bool {
+    !matches!(quic.stream_capacity(stream), Err(quiche::Error::InvalidStreamState(_)))
 }

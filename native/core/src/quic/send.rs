@@ -88,9 +88,9 @@ impl Sender {
         }
     }
 
-    /// Whether a message of full size fits; if not, flush.
+    /// Whether a message of full size fits, and one beside it for a packet of another path; if not, flush.
     pub fn has_room(&self) -> bool {
-        self.messages.len() < MESSAGES && BYTES - self.filled >= MESSAGE_BYTES
+        self.messages.len() + 2 <= MESSAGES && BYTES - self.filled >= MESSAGE_BYTES
     }
 
     /// Whether anything waits.
