@@ -13,10 +13,10 @@ use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
 use lychgate_core::upstream::{BackendConfig, Scheme};
 
+use super::certificate;
 use super::client::{self, Client, Kind, Received, Request};
 use super::lane::Lane;
 use super::origin::Origin;
-use super::certificate;
 
 /// Patience of every wait.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -131,7 +131,12 @@ impl Bed {
 
     /// The same from a socket of the test's, with a window for each response.
     pub fn connect_from(&mut self, kind: Kind, socket: UdpSocket, stream_window: u64) -> usize {
-        self.clients.push(Client::new(kind, self.address, socket, stream_window));
+        self.adopt(Client::new(kind, self.address, socket, stream_window))
+    }
+
+    /// Takes a client of the test's and waits for its handshake.
+    pub fn adopt(&mut self, client: Client) -> usize {
+        self.clients.push(client);
         let place = self.clients.len() - 1;
         self.until("a handshake", |bed| bed.clients[place].is_ready());
         place
@@ -217,7 +222,9 @@ impl Bed {
             !shard.lane.heads.iter().all(told)
         });
         let is_clean = open == 0 && streams == 0 && at_origin == 0 && in_flight == 0 && !untold;
-        (!is_clean).then(|| format!("{open} exchanges, {streams} upstream streams, {at_origin} at the origin, {in_flight} in flight, untold: {untold}"))
+        (!is_clean).then(|| {
+            format!("{open} exchanges, {streams} upstream streams, {at_origin} at the origin, {in_flight} in flight, untold: {untold}")
+        })
     }
 }
 

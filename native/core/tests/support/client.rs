@@ -101,6 +101,13 @@ pub fn socket() -> UdpSocket {
     socket
 }
 
+/// A connection ID that no other client of this process has.
+fn id_of(socket: &UdpSocket, number: u8) -> [u8; 16] {
+    let mut id = [number; 16];
+    id[..2].copy_from_slice(&socket.local_addr().unwrap().port().to_be_bytes());
+    id
+}
+
 /// Settings of a client; `stream_window` is what it lets a response send ahead of its reading.
 fn config(stream_window: u64) -> quiche::Config {
     let mut config = quiche::Config::new(quiche::PROTOCOL_VERSION).unwrap();
@@ -121,10 +128,14 @@ fn config(stream_window: u64) -> quiche::Config {
 
 impl Client {
     pub fn new(kind: Kind, server: SocketAddr, socket: UdpSocket, stream_window: u64) -> Client {
+        let id = id_of(&socket, 0);
+        Client::with_id(kind, server, socket, stream_window, &id)
+    }
+
+    /// A client with a connection ID of the test's choice; browsers have one of no bytes.
+    pub fn with_id(kind: Kind, server: SocketAddr, socket: UdpSocket, stream_window: u64, id: &[u8]) -> Client {
         let local = socket.local_addr().unwrap();
-        let mut id = [0u8; 16];
-        id[..2].copy_from_slice(&local.port().to_be_bytes());
-        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(&id), local, server, &mut config(stream_window)).unwrap();
+        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(id), local, server, &mut config(stream_window)).unwrap();
         Client {
             quic,
             http: None,
@@ -188,6 +199,11 @@ impl Client {
 
     fn greet(&mut self) {
         self.is_greeted = true;
+        // Spare IDs, without which the server cannot follow to another address (RFC 9000 §9.5).
+        for number in 1..=self.quic.scids_left() as u128 {
+            let id = id_of(&self.paths[0].1, number as u8);
+            let _ = self.quic.new_scid(&ConnectionId::from_ref(&id), number, false);
+        }
         match self.kind {
             Kind::Http3 => self.http = Some(h3::Connection::with_transport(&mut self.quic, &h3::Config::new().unwrap()).unwrap()),
             Kind::Raw => self.write(2, &[&[0][..], &wire::frame(wire::SETTINGS, &[])].concat(), false),
@@ -350,7 +366,27 @@ impl Client {
         self.quic.peer_error().filter(|error| error.is_app).map(|error| error.error_code)
     }
 
-    // ---- moving
+    // ---- the network
+
+    /// Loses a datagram that waits; false when none does.
+    pub fn lose(&self) -> bool {
+        self.paths.iter().any(|path| path.1.recv(&mut [0; 2048]).is_ok())
+    }
+
+    /// Takes what waits except for the last datagram, which is lost.
+    pub fn lose_last(&mut self) {
+        let mut datagrams = Vec::new();
+        let mut bytes = [0; 2048];
+        for (local, socket) in &self.paths {
+            while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+                datagrams.push((bytes[..length].to_vec(), RecvInfo { from, to: *local }));
+            }
+        }
+        datagrams.pop().expect("a datagram to lose");
+        for (mut bytes, info) in datagrams {
+            let _ = self.quic.recv(&mut bytes, info);
+        }
+    }
 
     /// Sends from another port without knowing it, as behind an address translator that forgot.
     pub fn rebind(&mut self, socket: UdpSocket) {

@@ -112,6 +112,7 @@ struct Stream {
     back: Vec<u8>,
     has_trailers: bool,
     is_unending: bool,
+    is_paused: bool,
 }
 
 struct Session {
@@ -297,6 +298,11 @@ impl Session {
                     state.body = number;
                     self.begin(stream, &[(":status", "200"), ("content-length", argument)], notes);
                 }
+                // A head and a body whose end comes by itself, once released.
+                "paused" => {
+                    (state.body, state.is_paused) = (5, true);
+                    self.begin(stream, &[(":status", "200")], notes);
+                }
                 // A head and a body that never ends.
                 "drip" => {
                     (state.body, state.is_unending) = (5, true);
@@ -324,7 +330,8 @@ impl Session {
                 let Some(state) = self.streams.get_mut(&stream) else { break };
                 let left = state.body - state.sent;
                 let count = (left as i64).min(state.window).min(self.window).clamp(0, FRAME_BYTES as i64) as usize;
-                let is_last = count == left && !state.is_unending;
+                let is_paused = state.is_paused && (count > 0 || !notes.is_released.load(Relaxed));
+                let is_last = count == left && !state.is_unending && !is_paused;
                 if count == 0 && !is_last {
                     break;
                 }

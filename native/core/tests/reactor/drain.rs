@@ -1,0 +1,77 @@
+//! Drain by GOAWAY (RFC 9114 §5.2): a notice, the final ID, the last response, the end.
+
+use crate::support::client::socket;
+use crate::support::origin::patterned;
+use crate::support::wire::{GET, head, headers};
+use crate::support::{Bed, Kind};
+use lychgate_core::base::counters::{Closed, Dropped, Id};
+use lychgate_core::http::error::h3;
+use std::sync::atomic::Ordering::Relaxed;
+
+const NOTICE: u64 = (1 << 62) - 4;
+
+#[test]
+fn what_runs_is_finished_what_comes_later_is_rejected_and_then_the_connection_closes() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    let running = bed.clients[client].open(&headers(&head("GET", "/late", &[])), true);
+    bed.until("the origin to have it", |bed| bed.origin.notes.requests.load(Relaxed) == 1);
+    bed.shard().reactor.drain();
+    bed.until("the notice", |bed| bed.clients[client].goaways() == [NOTICE]);
+    let crossing = bed.clients[client].open(&headers(&GET), true);
+    assert_eq!(bed.finish(client, crossing).status, 200, "a request that crossed the notice is served");
+    bed.until("the final ID", |bed| bed.clients[client].goaways() == [NOTICE, 8]);
+    let late = bed.clients[client].open(&headers(&GET), true);
+    assert_eq!(bed.finish(client, late).reset, Some(h3::REQUEST_REJECTED));
+    assert_eq!(bed.clients[client].closed_with(), None);
+    bed.origin.notes.is_released.store(true, Relaxed);
+    assert_eq!(bed.finish(client, running).body, b"hello");
+    assert_eq!(bed.close_code(client), h3::NO_ERROR);
+    bed.until("the connection to be forgotten", |bed| bed.shard().reactor.relay.connections.is_empty());
+    assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Local as usize), 1);
+    assert_eq!(bed.shard().lane.heads.len(), 2);
+}
+
+#[test]
+fn a_connection_without_requests_closes_soon_and_a_new_one_is_not_taken() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    bed.shard().reactor.drain();
+    assert_eq!(bed.close_code(client), h3::NO_ERROR);
+    assert_eq!(bed.clients[client].goaways(), [NOTICE, 0]);
+    let mut stranger = crate::support::client::Client::new(Kind::Bare, bed.address, socket(), 1 << 20);
+    stranger.drive();
+    bed.until("the drop", |bed| bed.shard().count_of(Id::Drops, Dropped::Draining as usize) > 0);
+}
+
+#[test]
+fn a_slow_download_is_whole_before_the_connection_closes() {
+    let mut bed = Bed::new();
+    let client = bed.connect_from(Kind::Raw, socket(), 40_000);
+    let stream = bed.clients[client].open(&headers(&head("GET", "/bytes/300000", &[])), true);
+    bed.clients[client].is_reading = false;
+    bed.until("the beginning", |bed| bed.origin.notes.sent.load(Relaxed) > 60_000);
+    bed.shard().reactor.drain();
+    bed.rest(std::time::Duration::from_millis(150));
+    bed.clients[client].is_reading = true;
+    assert!(bed.finish(client, stream).body == patterned(300_000));
+    assert_eq!(bed.close_code(client), h3::NO_ERROR);
+}
+
+#[test]
+fn bytes_the_client_has_not_acknowledged_are_not_cut_off_by_a_drain() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    let stream = bed.clients[client].open(&headers(&head("GET", "/bytes/9000", &[])), true);
+    bed.clients[client].drive();
+    // The client falls silent before the response leaves, so the exchange ends while its bytes are on their way.
+    bed.clients[client].is_silent = true;
+    bed.until("the exchange's end", |bed| bed.shard().lane.completions.len() == 1);
+    while bed.clients[client].lose() {}
+    bed.shard().reactor.drain();
+    bed.rest(std::time::Duration::from_millis(300));
+    while bed.clients[client].lose() {}
+    bed.clients[client].is_silent = false;
+    assert!(bed.finish(client, stream).body == patterned(9_000));
+    assert_eq!(bed.close_code(client), h3::NO_ERROR);
+}

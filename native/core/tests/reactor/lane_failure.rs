@@ -1,0 +1,70 @@
+//! A lane that fails leaves its heads to its successor; connections and bodies live on.
+
+use crate::support::lane::Lane;
+use crate::support::origin::patterned;
+use crate::support::{Bed, Kind, Request};
+use lychgate_core::base::counters::Id;
+use lychgate_core::record::outward::OFFERED_AGAIN;
+use std::time::Duration;
+
+#[test]
+fn heads_that_were_not_decided_are_offered_to_the_successor() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Http3);
+    let download = bed.clients[client].get("/bytes/20000000");
+    bed.until("the download to begin", |bed| bed.clients[client].streams[&download].body.len() > 100_000);
+    bed.shard().lane.is_broken = true;
+    let streams: Vec<u64> = (0..3).map(|_| bed.clients[client].get("/")).collect();
+    let upload = Request { method: "POST", path: "/echo", body: patterned(200_000), ..Request::default() };
+    let upload = bed.clients[client].request(upload);
+    bed.until("the failure", |bed| bed.shard().count(Id::LaneFailures) > 0);
+    let had = bed.clients[client].streams[&download].body.len();
+    bed.until("the download to go on without a lane", |bed| bed.clients[client].streams[&download].body.len() > had + 100_000);
+    bed.rest(Duration::from_millis(50));
+    assert!(streams.iter().all(|stream| bed.clients[client].streams[stream].status == 0));
+
+    let shard = bed.shard();
+    shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
+    shard.reactor.take_over();
+    shard.reactor.turn(|| shard.lane.call());
+    for stream in streams {
+        assert_eq!(bed.finish(client, stream).body, b"hello");
+    }
+    assert!(bed.finish(client, upload).body == patterned(200_000));
+    assert!(bed.finish(client, download).body == patterned(20_000_000));
+    let heads = &bed.shard().lane.heads;
+    assert_eq!(heads.len(), 4);
+    assert!(heads.iter().all(|head| head.flags & OFFERED_AGAIN != 0), "the successor is told that they are not new");
+}
+
+#[test]
+fn a_client_that_leaves_before_the_successor_comes_is_not_offered() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Http3);
+    bed.shard().lane.is_broken = true;
+    let stream = bed.clients[client].get("/");
+    let stays = bed.clients[client].get("/");
+    bed.until("the failure", |bed| bed.shard().count(Id::LaneFailures) > 0);
+    bed.clients[client].stop(stream, 0x10c);
+    bed.rest(Duration::from_millis(50));
+    let shard = bed.shard();
+    shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
+    shard.reactor.take_over();
+    shard.reactor.turn(|| shard.lane.call());
+    assert_eq!(bed.finish(client, stays).status, 200);
+}
+
+#[test]
+fn a_lane_that_decides_nonsense_does_no_harm_and_its_exchanges_wait() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Http3);
+    assert_eq!(bed.get(client, "/").status, 200);
+    let shard = bed.shard();
+    let exchange = shard.lane.heads[0].exchange;
+    shard.lane.on_head = Box::new(move |_| crate::support::lane::Verdict::Respond(200, 0, "never seen by anybody"));
+    // A decision about an exchange that has ended.
+    let stale = lychgate_core::record::inward::write_respond(exchange, 200, 0, &[], b"stale");
+    assert!(shard.reactor.relay.ring.decide(&stale));
+    let answer = bed.get(client, "/");
+    assert_eq!(answer.body, b"never seen by anybody");
+}

@@ -1,0 +1,15 @@
+//! A reactor from the outside, without Node: real sockets, clients by quiche, an HTTP/2 origin, a lane in Rust. A file a behaviour.
+
+mod drain;
+mod frames;
+mod lane_failure;
+mod limits;
+mod malformed_heads;
+mod moving;
+mod packets;
+mod resets;
+mod round_trip;
+mod slow_sides;
+#[path = "../support/mod.rs"]
+mod support;
+mod timeouts;

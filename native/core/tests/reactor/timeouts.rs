@@ -1,0 +1,85 @@
+//! What is given up because nothing happens.
+
+use crate::support::client::{Client, socket};
+use crate::support::lane::{Verdict, forward};
+use crate::support::{Bed, Kind, Request, Setup};
+use lychgate_core::base::counters::{Closed, Handshake, Id};
+use lychgate_core::base::reason::Reason;
+use lychgate_core::record::inward::Forward;
+use std::time::Duration;
+
+#[test]
+fn a_silent_connection_is_closed_after_the_idle_timeout_and_counted() {
+    let mut bed = Bed::with(Setup { idle_timeout_ms: 300, ..Setup::default() });
+    let client = bed.connect(Kind::Http3);
+    bed.get(client, "/");
+    bed.clients[client].is_silent = true;
+    bed.until("the connection's end", |bed| bed.shard().reactor.relay.connections.is_empty());
+    assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Idle as usize), 1);
+    assert_eq!(bed.shard().count(Id::ConnectionsOpen), 0);
+}
+
+#[test]
+fn a_handshake_that_stalls_is_given_up_and_counted() {
+    let mut bed = Bed::with(Setup { handshake_timeout_ms: 200, ..Setup::default() });
+    let mut client = Client::new(Kind::Bare, bed.address, socket(), 1 << 20);
+    client.drive();
+    bed.until("the connection", |bed| bed.shard().reactor.relay.connections.len() == 1);
+    bed.until("its end", |bed| bed.shard().reactor.relay.connections.is_empty());
+    assert_eq!(bed.shard().count_of(Id::Handshakes, Handshake::TimedOut as usize), 1);
+    assert_eq!(bed.shard().count_of(Id::Handshakes, Handshake::Completed as usize), 0);
+}
+
+#[test]
+fn a_head_that_never_becomes_whole_is_answered_with_408() {
+    let mut bed = Bed::with(Setup { handshake_timeout_ms: 200, ..Setup::default() });
+    let client = bed.connect(Kind::Raw);
+    let stream = bed.clients[client].open(&[1, 40, 0, 0], false);
+    let answer = bed.finish(client, stream);
+    assert_eq!(answer.status, 408);
+    assert_eq!(bed.send(client, &crate::support::wire::headers(&crate::support::wire::GET)).status, 200);
+}
+
+fn ends_with(change: fn(&mut Forward), path: &str, reason: Reason, setup: Setup) {
+    let mut bed = Bed::with(setup);
+    bed.shard().lane.on_head = Box::new(move |_| {
+        let mut forward = forward();
+        forward.flags = 0;
+        change(&mut forward);
+        Verdict::Forward(forward)
+    });
+    let client = bed.connect(Kind::Http3);
+    let answer = bed.fetch(client, Request { path, ..Request::default() });
+    assert_eq!(answer.status, reason.status(), "{reason:?}");
+    bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
+    assert_eq!(bed.shard().lane.completions[0].reason, reason.number());
+}
+
+#[test]
+fn a_backend_that_does_not_answer_in_time_is_given_up_with_504() {
+    ends_with(|forward| forward.head_timeout_ms = 150, "/hold", Reason::HeadTimeout, Setup::default());
+}
+
+#[test]
+fn an_exchange_that_lasts_too_long_is_answered_with_504() {
+    ends_with(|forward| forward.exchange_timeout_ms = 150, "/hold", Reason::ExchangeTimeout, Setup::default());
+}
+
+#[test]
+fn a_backend_that_refuses_connections_is_answered_for_with_502() {
+    ends_with(|_| {}, "/", Reason::ConnectFailed, Setup { has_dead_backend: true, ..Setup::default() });
+}
+
+#[test]
+fn a_response_that_falls_silent_is_reset() {
+    let mut bed = Bed::new();
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { idle_timeout_ms: 1_000, ..forward() }));
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/drip");
+    bed.until("the beginning", |bed| bed.clients[client].streams[&stream].body.len() == 5);
+    bed.rest(Duration::from_millis(500));
+    assert!(!bed.clients[client].streams[&stream].is_over());
+    assert_eq!(bed.finish(client, stream).reset, Some(0x102));
+    bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
+    assert_eq!(bed.shard().lane.completions[0].reason, Reason::IdleTimeout.number());
+}
