@@ -21,9 +21,13 @@ export async function run(file: string, outside: Outside): Promise<number> {
   const isTerminal = process.stdout.isTTY === true;
   const log = createLog({ level: isLogLevel(snapshot.log.level) ? snapshot.log.level : 'info', isText: isTerminal });
   // From here on a signal finds someone: one that comes during the start stops the edge right after it.
-  const signals = listenForSignals(process, (status) => {
-    log.flush();
-    process.exit(status);
+  const signals = listenForSignals(process, {
+    isTerminal,
+    exit: (status) => {
+      log.flush();
+      process.exit(status);
+    },
+    onHangup: () => log.target('edge').warn('SIGHUP is ignored: a running edge does not read its configuration again; restart it'),
   });
   try {
     const edge = createEdge(

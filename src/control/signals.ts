@@ -1,12 +1,20 @@
 /**
  * Signals: the first SIGTERM or SIGINT asks for a drain, the second ends the process at once with the status a shell expects of a killed
- * process (128 + number).
+ * process (128 + number). SIGHUP by default would kill; many send it to daemons to have the configuration read again, so it kills only where it
+ * means that the terminal has gone.
  */
 import { constants } from 'node:os';
 
-const ASKING = ['SIGTERM', 'SIGINT'] as const;
+export type AskingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 
-export type AskingSignal = (typeof ASKING)[number];
+export interface SignalsOptions {
+  /** Whether a person's terminal is behind the process; then SIGHUP asks like SIGTERM. */
+  readonly isTerminal: boolean;
+  /** The way out of a drain that hangs: must not return control to the event loop for long. */
+  readonly exit: (status: number) => void;
+  /** Hears of a SIGHUP that asks for nothing. */
+  readonly onHangup: () => void;
+}
 
 export interface Signals {
   /** Resolves with the first signal. */
@@ -15,20 +23,22 @@ export interface Signals {
   stop(): void;
 }
 
-/** Listens on `target` (the process). `exit` must not return control to the event loop for long: it is the way out of a drain that hangs. */
-export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'off'>, exit: (status: number) => void): Signals {
+/** Listens on `target` (the process). */
+export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'off'>, options: SignalsOptions): Signals {
   const { promise: asked, resolve } = Promise.withResolvers<AskingSignal>();
   let hasAsked = false;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (hasAsked) return exit(128 + constants.signals[signal]);
+    if (signal === 'SIGHUP' && !options.isTerminal) return options.onHangup();
+    if (hasAsked) return options.exit(128 + constants.signals[signal]);
     hasAsked = true;
     resolve(signal as AskingSignal);
   };
-  for (const signal of ASKING) target.on(signal, onSignal);
+  const heard = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  for (const signal of heard) target.on(signal, onSignal);
   return {
     asked,
     stop() {
-      for (const signal of ASKING) target.off(signal, onSignal);
+      for (const signal of heard) target.off(signal, onSignal);
     },
   };
 }

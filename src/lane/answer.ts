@@ -22,7 +22,7 @@ export function answerFor(reason: number, requestId: string): Answer {
   const id = requestId === '' ? '' : `,"request_id":${asciiJson(requestId.slice(0, MAX_ID_LENGTH))}`;
   // 499 is for logs and metrics, never sent; a reason without a status is our own mistake.
   const sent = status === 0 || status === 499 ? 500 : status;
-  return { status: sent, fields: FIELDS, body: `{"error":"${code}","status":${sent}${id}}` };
+  return { status: sent, fields: FIELDS, body: `{"error":"${code}","status":${sent}${id}}\n` };
 }
 
 /** JSON in ASCII, so that its Latin-1 bytes are UTF-8 as well. */

@@ -12,6 +12,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import { COMPLETED_BY_BACKEND, COMPLETED_BY_CLIENT, COMPLETED_FROM_EDGE, COMPLETED_SESSION_REUSED } from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
 import { SHARD_LINES, SHARD_LINES_DROPPED } from './counters.ts';
+import { outliveErrors } from './outlive-errors.ts';
 
 /** Where batches of lines go; pino's destination is one. */
 export interface LineSink {
@@ -176,8 +177,7 @@ function standardOutput(table: Float64Array): LineSink {
     table[SHARD_LINES_DROPPED] = table[SHARD_LINES_DROPPED]! + lines;
   };
   out.on('drop', (lines: string) => lose(lines.split('\n').length - 1));
-  // A full disk must not end the shard: what waits is written again, traffic goes on. That a reader has gone pino notices and falls silent.
-  out.on('error', () => {});
+  outliveErrors(out);
   return { batchBytes, write: (lines) => out.write(lines), flushSync: () => out.flushSync() };
 }
 

@@ -4,6 +4,7 @@
  */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { createTextStream } from './log-text.ts';
+import { outliveErrors } from './outlive-errors.ts';
 
 export type { Logger } from 'pino';
 
@@ -43,8 +44,7 @@ export function isLogLevel(value: unknown): value is LogLevel {
 /** Makes the log. Without a stream it writes to standard output, asynchronously, so that a slow reader does not hold the main thread. */
 export function createLog(options: LogOptions): Log {
   const out = options.stream === undefined ? pino.destination({ fd: 1, sync: false }) : undefined;
-  // A full disk takes lines, not traffic: without a listener the error would end the process.
-  out?.on('error', () => {});
+  if (out !== undefined) outliveErrors(out);
   const lines = options.stream ?? (out as DestinationStream);
   const root = pino(
     {

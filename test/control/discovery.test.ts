@@ -4,7 +4,8 @@ import { createDiscovery, type DiscoveryParts } from '../../src/control/discover
 import { createLog } from '../../src/observe/log.ts';
 import type { Publication } from '../../src/shard-port.ts';
 
-const log = createLog({ level: 'silent', isText: false, stream: { write() {} } }).target('discovery');
+const lines: string[] = [];
+const log = createLog({ level: 'info', isText: false, stream: { write: (line) => void lines.push(line) } }).target('discovery');
 
 function backend(slot: number, host: string, port: number, resolveIntervalMs: number): BackendSnapshot {
   return { slot, host, port, resolveIntervalMs } as BackendSnapshot;
@@ -62,10 +63,11 @@ t.test('a name that stops resolving keeps its last addresses and says why', asyn
     return ['10.0.0.1'];
   });
   await discovery.start();
-  await until(() => calls > 2);
+  await until(() => calls > 4);
   t.same(discovery.publication().addresses, [['10.0.0.1:80']]);
   t.equal(discovery.status(0).failure, 'ENOTFOUND');
   t.equal(published.length, 0);
+  t.equal(lines.filter((line) => line.includes('name not resolved')).length, 1, 'and says so once');
 });
 
 t.test('a start waits for names no longer than it is told and does not fail for one that fails', async (t) => {

@@ -2,20 +2,49 @@ import { EventEmitter } from 'node:events';
 import t from 'tap';
 import { listenForSignals } from '../../src/control/signals.ts';
 
-t.test('the first signal asks and the second ends the process with 128 and its number', async (t) => {
+function listen(isTerminal: boolean) {
   const target = new EventEmitter();
   const exits: number[] = [];
-  const signals = listenForSignals(target as unknown as NodeJS.Process, (status) => exits.push(status));
-  target.emit('SIGTERM', 'SIGTERM');
+  const heard = { hangups: 0 };
+  const signals = listenForSignals(target as unknown as NodeJS.Process, {
+    isTerminal,
+    exit: (status) => exits.push(status),
+    onHangup: () => {
+      heard.hangups += 1;
+    },
+  });
+  return { target, exits, heard, signals, send: (signal: string) => target.emit(signal, signal) };
+}
+
+t.test('the first signal asks and the second ends the process with 128 and its number', async (t) => {
+  const { exits, signals, send } = listen(false);
+  send('SIGTERM');
   t.equal(await signals.asked, 'SIGTERM');
   t.same(exits, []);
-  target.emit('SIGINT', 'SIGINT');
-  target.emit('SIGTERM', 'SIGTERM');
+  send('SIGINT');
+  send('SIGTERM');
   t.same(exits, [130, 143]);
 });
 
+t.test('SIGHUP is only heard where no terminal is, also during a drain', async (t) => {
+  const { exits, heard, signals, send } = listen(false);
+  send('SIGHUP');
+  send('SIGTERM');
+  t.equal(await signals.asked, 'SIGTERM');
+  send('SIGHUP');
+  t.equal(heard.hangups, 2);
+  t.same(exits, []);
+});
+
+t.test('SIGHUP asks where it means that the terminal has gone', async (t) => {
+  const { heard, signals, send } = listen(true);
+  send('SIGHUP');
+  t.equal(await signals.asked, 'SIGHUP');
+  t.equal(heard.hangups, 0);
+});
+
 t.test('after stop the signals are Node’s again', async (t) => {
-  const target = new EventEmitter();
-  listenForSignals(target as unknown as NodeJS.Process, () => {}).stop();
+  const { target, signals } = listen(false);
+  signals.stop();
   t.same(target.eventNames(), []);
 });

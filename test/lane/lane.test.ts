@@ -54,7 +54,7 @@ t.test('a request no route matches is answered 404 with code and request id', as
       ['content-type', 'application/json'],
       ['cache-control', 'no-store'],
     ],
-    body: '{"error":"route_not_found","status":404,"request_id":"r1"}',
+    body: '{"error":"route_not_found","status":404,"request_id":"r1"}\n',
   });
 });
 
@@ -82,7 +82,7 @@ t.test('every reason has an answer that says its code and nothing else, and fits
     t.strictSame(Object.keys(JSON.parse(answer.body)), ['error', 'status', 'request_id']);
     t.equal(JSON.parse(answer.body).error, code);
     t.ok(respondBytes(answer) <= MAX_ANSWER_BYTES);
-    t.notMatch(answer.body, /[^\x20-\x7e]/, 'ASCII, so Latin-1 and UTF-8 agree');
+    t.notMatch(answer.body, /[^\n\x20-\x7e]/, 'ASCII, so Latin-1 and UTF-8 agree');
   }
 });
 

@@ -91,7 +91,7 @@ t.test('a GOAWAY is no mark against its backend', async (t) => {
 
 t.test('the answer names the failure and the request id, when the reactor sent it along', async (t) => {
   const { next } = failOnce({ reason: reasonNumber('connect_timeout'), flags: 0, requestId: 'abc' });
-  t.match(next, { kind: 'respond', status: 504, body: '{"error":"connect_timeout","status":504,"request_id":"abc"}' });
+  t.match(next, { kind: 'respond', status: 504, body: '{"error":"connect_timeout","status":504,"request_id":"abc"}\n' });
   const { next: without } = failOnce({ reason: reasonNumber('connect_timeout'), flags: 0 });
   t.match(without, { kind: 'respond', body: '{"error":"connect_timeout","status":504}' });
 });

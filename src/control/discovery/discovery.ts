@@ -43,7 +43,7 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
         random: Math.random,
         nowMs: Date.now,
         onChange: (addresses) => changed(host, addresses),
-        onFailure: (error) => log.warn({ host, err: error }, 'name not resolved; the last addresses stay'),
+        onFailure: (error, isRepeated) => failed(host, error, isRepeated),
       }),
     );
   }
@@ -71,6 +71,13 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
     number++;
     log.info({ host, addresses, publication: number }, 'addresses of a name changed');
     parts.onPublish(publication());
+  }
+
+  /** A name that stays unresolved is asked for each second: the log hears of it when its failure begins or changes. */
+  function failed(host: string, error: unknown, isRepeated: boolean): void {
+    const facts = { host, error: error instanceof Error ? error.message : String(error) };
+    if (isRepeated) log.debug(facts, 'name still not resolved');
+    else log.warn(facts, 'name not resolved; the last addresses stay');
   }
 
   function publication(): Publication {

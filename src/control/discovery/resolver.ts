@@ -20,7 +20,8 @@ export interface ResolverParts {
   readonly nowMs: () => number;
   /** Called when the set of addresses differs from the last one. */
   readonly onChange: (addresses: readonly string[]) => void;
-  readonly onFailure: (error: unknown) => void;
+  /** `isRepeated` says that the lookup before failed in the same way. */
+  readonly onFailure: (error: unknown, isRepeated: boolean) => void;
 }
 
 /** What is known about a name. */
@@ -65,8 +66,10 @@ export function createResolver(host: string, intervalMs: number, parts: Resolver
       if (addresses.length === 0) throw Object.assign(new Error(`${host} has no address`), { code: 'ENODATA' });
       if (!isStopped) take(addresses);
     } catch (error) {
-      status = { ...status, failure: String((error as NodeJS.ErrnoException).code ?? 'error') };
-      if (!isStopped) parts.onFailure(error);
+      const failure = String((error as NodeJS.ErrnoException).code ?? 'error');
+      const isRepeated = failure === status.failure;
+      status = { ...status, failure };
+      if (!isStopped) parts.onFailure(error, isRepeated);
       waitMs = Math.min(RETRY_MS, intervalMs);
     }
     if (isStopped || intervalMs === 0) return;
