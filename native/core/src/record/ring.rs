@@ -72,7 +72,13 @@ impl Ring {
     pub fn reserve(&mut self, size: usize) -> Option<&mut [u8]> {
         debug_assert!(size.is_multiple_of(8));
         let mut tail = self.cursor(LANE_TAIL).load(Relaxed);
-        let head = self.cursor(LANE_HEAD).load(Acquire);
+        let mut head = self.cursor(LANE_HEAD).load(Acquire);
+        if tail == head {
+            // Nothing to be read: begin at the front again, where the memory is warm.
+            (tail, head) = (0, 0);
+            self.cursor(LANE_TAIL).store(0, Release);
+            self.cursor(LANE_HEAD).store(0, Release);
+        }
         let place = tail as usize & (LANE_BYTES - 1);
         let to_end = LANE_BYTES - place;
         let wrapped = if size > to_end { to_end } else { 0 };
@@ -224,5 +230,19 @@ mod tests {
         record[0..4].copy_from_slice(&16u32.to_le_bytes());
         assert!(ring.decide(&record));
         assert_eq!(ring.next_decision().map(<[u8]>::len), Some(16));
+    }
+
+    #[test]
+    fn a_lane_that_breaks_its_cursor_is_understood_afterwards() {
+        let mut ring = Ring::default();
+        let mut record = [0u8; 16];
+        record[0..4].copy_from_slice(&16u32.to_le_bytes());
+        record[4..8].copy_from_slice(&16u32.to_le_bytes());
+        for tail in [3, 5, REACTOR_BYTES as u32 - 3, REACTOR_BYTES as u32 + 8, u32::MAX, u32::MAX - 7] {
+            ring.cursor(REACTOR_TAIL).store(tail, Release);
+            while ring.next_decision().is_some() {}
+            assert!(ring.decide(&record));
+            assert_eq!(ring.next_decision().map(<[u8]>::len), Some(16), "after {tail}");
+        }
     }
 }
