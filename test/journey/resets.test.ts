@@ -67,7 +67,7 @@ for (const [name, from, to] of CODES) {
       const origin = await startScriptedOrigin(t, (peer, stream) => {
         peer.head(stream);
         peer.data(stream, Buffer.from('some'));
-        setTimeout(() => peer.reset(stream, from), 20);
+        setTimeout(() => peer.reset(stream, from), 100);
       });
       const edge = await startEdge(t, { backends: [origin.url] });
       const client = await connectH3(t, edge.port);
@@ -94,8 +94,8 @@ t.test('a reset with NO_ERROR after the whole response harms nobody, however slo
     for (let at = 0; at < whole.length; at += 15_000) peer.data(stream, whole.subarray(at, at + 15_000), at === 45_000);
     peer.reset(stream, constants.NGHTTP2_NO_ERROR);
   });
-  const edge = await startEdge(t, { backends: [origin.url], listener: { http: { response_buffer: '4KiB' } } });
-  const client = await connectH3(t, edge.port);
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectH3(t, edge.port, { initialMaxStreamDataBidiLocal: 4_096 });
   for (let turn = 0; turn < 50; turn += 1) t.same((await client.exchange()).body, whole);
   t.equal((await client.exchange({ body: Buffer.alloc(1000) })).body.length, whole.length);
 });

@@ -13,7 +13,7 @@ import file, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { certificates } from './certificates.ts';
 import { Metrics } from './metrics.ts';
-import { descriptorCount, plainEnvironment } from './process.ts';
+import { descriptorCount, plainCommand, plainEnvironment } from './process.ts';
 import { until, within } from './wait.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -39,6 +39,8 @@ export interface EdgeOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly shards?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** The command to run; the checkout's own unless told otherwise. */
+  readonly bin?: string;
   /** False for a test that ends the edge itself, or whose client leaves without a word. */
   readonly isLeakChecked?: boolean;
 }
@@ -74,7 +76,7 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
 
   const log: LogLine[] = [];
   const noise: string[] = [];
-  const child = spawn(join(root, 'bin/lychgate'), ['run', '--config', path], {
+  const child = spawn(...plainCommand(options.bin ?? join(root, 'bin/lychgate'), ['run', '--config', path]), {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: plainEnvironment(options.env),
   });

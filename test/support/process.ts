@@ -43,6 +43,14 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
+/**
+ * A command line that starts a program without the test runner's instrumentation. The runner adds its loader to NODE_OPTIONS inside `spawn`,
+ * after the caller's environment has been read, so that only a program in between can take it out again. The process keeps its id.
+ */
+export function plainCommand(program: string, args: readonly string[]): [string, string[]] {
+  return ['env', ['-u', 'NODE_OPTIONS', program, ...args]];
+}
+
 /** The environment of a child that must not be instrumented by the test runner. */
 export function plainEnvironment(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env, ...extra };
