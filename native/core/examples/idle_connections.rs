@@ -100,7 +100,8 @@ impl Crowd {
         // The ID says which client a packet is for.
         let id = (place as u64).to_be_bytes();
         let local = self.sockets[socket].local_addr().expect("an address");
-        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(&id), local, self.peer, &mut self.config).expect("a connection");
+        let quic =
+            quiche::connect(Some("localhost"), &ConnectionId::from_ref(&id), local, self.peer, &mut self.config).expect("a connection");
         self.clients.push(Client { quic, http: None, socket, answers: 0, has_asked: false });
         self.flush(place);
     }

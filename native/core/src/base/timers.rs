@@ -57,8 +57,8 @@ impl Default for Armed {
     }
 }
 
-/// Entries closer than this are not told apart: fewer heap entries and timerfd calls for deadlines that creep earlier.
-const SLACK: Nanos = 100_000;
+/// Deadlines are rounded up to this, QUIC's own granularity (RFC 9002 §6.1.2): owners whose deadlines creep make fewer entries, and several come due in one wake-up.
+const GRAIN: Nanos = 1_000_000;
 
 /// The heap and its timerfd.
 pub struct Timers {
@@ -87,7 +87,11 @@ impl Timers {
 
     /// Sees to it that `owner` is asked at `deadline` or earlier.
     pub fn arm(&mut self, armed: &mut Armed, deadline: Nanos, owner: u64) {
-        if deadline == NEVER || deadline.saturating_add(SLACK) >= armed.0 && armed.0 != NEVER {
+        if deadline == NEVER {
+            return;
+        }
+        let deadline = deadline.next_multiple_of(GRAIN);
+        if deadline >= armed.0 {
             return;
         }
         armed.0 = deadline;

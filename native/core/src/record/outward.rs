@@ -271,6 +271,11 @@ pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts
     true
 }
 
+/// Whether a record is a `Completion`.
+pub fn is_completion(record: &[u8]) -> bool {
+    record.get(4..8) == Some(&COMPLETION.to_le_bytes())
+}
+
 /// Writes a `Completion`; false when the ring has no room now. `request` is the request head, for the text.
 pub fn write_completion(ring: &mut Ring, facts: &CompletionFacts, request: &Fields) -> bool {
     let pseudo = |known| request.known(known).unwrap_or(b"");

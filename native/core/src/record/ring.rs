@@ -95,6 +95,14 @@ impl Ring {
         Some(self.lane_bytes(tail as usize & (LANE_BYTES - 1), size))
     }
 
+    /// Writes a whole record towards the lane; false when there is no room now.
+    pub fn write(&mut self, record: &[u8]) -> bool {
+        let Some(room) = self.reserve(record.len()) else { return false };
+        room.copy_from_slice(record);
+        self.publish(record.len());
+        true
+    }
+
     /// Makes the reserved record visible.
     pub fn publish(&mut self, size: usize) {
         let tail = self.cursor(LANE_TAIL);
@@ -169,7 +177,7 @@ impl Ring {
         true
     }
 
-    /// Takes the next record towards the lane, for a lane in Rust.
+    /// Takes the next record towards the lane, for a lane in Rust and for what a dead lane left unread. A cursor that a lane spoiled ends the reading.
     pub fn next_for_lane(&mut self) -> Option<Vec<u8>> {
         loop {
             let tail = self.cursor(LANE_TAIL).load(Acquire);
@@ -178,11 +186,17 @@ impl Ring {
                 return None;
             }
             let place = head as usize & (LANE_BYTES - 1);
+            if !place.is_multiple_of(8) {
+                return None;
+            }
             let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at * 4..at * 4 + 4].try_into().expect("four bytes"));
             let (size, kind) = {
                 let head = self.lane_bytes(place, 8);
                 (word(head, 0) as usize, word(head, 1))
             };
+            if size < 8 || !size.is_multiple_of(8) || size > tail.wrapping_sub(head) as usize || place + size > LANE_BYTES {
+                return None;
+            }
             let record = (kind != WRAP).then(|| self.lane_bytes(place, size).to_vec());
             self.cursor(LANE_HEAD).store(head.wrapping_add(size as u32), Release);
             if record.is_some() {

@@ -55,6 +55,7 @@ impl Relay {
             let is_written = match &held {
                 Held::Offer(key) => self.write_offer(*key),
                 Held::Completion(record) => outward::write_completion(&mut self.ring, &record.0, &record.1),
+                Held::Record(record) => self.ring.write(record),
             };
             if !is_written {
                 self.held.push_front(held);
@@ -84,10 +85,14 @@ impl Relay {
         self.has_completions = false;
     }
 
-    /// A successor's lane knows nothing: offers again what is undecided. Completions in the ring were the dead lane's and are gone with it.
+    /// A successor's lane knows nothing: offers again what is undecided, and hands on the completions that the dead lane had not read.
     pub fn offer_again(&mut self) {
+        self.held.retain(|held| !matches!(held, Held::Offer(_)));
+        let unread = std::iter::from_fn(|| self.ring.next_for_lane()).filter(|record| outward::is_completion(record));
+        let unread: Vec<Held> = unread.map(|record| Held::Record(record.into_boxed_slice())).collect();
+        self.has_completions |= !unread.is_empty() || !self.held.is_empty();
+        unread.into_iter().rev().for_each(|held| self.held.push_front(held));
         self.ring.reset();
-        self.held.retain(|held| matches!(held, Held::Completion(_)));
         self.offers = 0;
         for key in self.exchanges.keys() {
             let exchange = self.exchanges.get_mut(key).expect("a key of the slab");

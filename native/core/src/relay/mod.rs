@@ -54,6 +54,8 @@ enum Note {
 enum Held {
     Offer(Key),
     Completion(Box<(CompletionFacts, Fields)>),
+    /// A completion that a lane had not read when it died, as it stood in the ring.
+    Record(Box<[u8]>),
 }
 
 /// Limits of a listener that the relay obeys.

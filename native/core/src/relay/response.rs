@@ -224,6 +224,17 @@ impl Sink for Relay {
         0
     }
 
+    fn on_end(&mut self, key: Key) {
+        let packed = slab::Key::unpack(key);
+        let Some(exchange) = self.relaying(key) else { return };
+        end_of_response(exchange);
+        if self.stage_owner == Some(packed) {
+            self.flush_stage();
+        } else {
+            self.write_response(packed);
+        }
+    }
+
     fn on_trailers(&mut self, key: Key, fields: &Fields) {
         let packed = slab::Key::unpack(key);
         if self.stage_owner == Some(packed) {

@@ -118,6 +118,11 @@ pub trait Sink {
     /// Body bytes. Returns how many the client's side took at once, which are credited to flow control now; the rest by `Upstreams::credit`.
     fn on_data(&mut self, key: Key, data: BodyPart<'_>, end: bool) -> usize;
 
+    /// The response is complete, told apart from its last bytes.
+    fn on_end(&mut self, key: Key) {
+        let _ = key;
+    }
+
     /// The trailer section; it is the end of the response.
     fn on_trailers(&mut self, key: Key, fields: &Fields);
 

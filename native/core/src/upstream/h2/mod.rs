@@ -232,7 +232,12 @@ impl H2 {
 
 /// The end of a stream that was not its regular end: if the response was complete, only the upload is cut short.
 fn tell_end<S: Sink + ?Sized>(sink: &mut S, stream: &Stream, fault: Fault) {
-    if stream.is_recv_ended {
+    // A response whose content-length is satisfied is whole, even if the peer resets the stream without an error instead of ending it.
+    let is_whole = stream.has_head && !stream.is_bodiless && stream.remaining == 0 && fault.reason == Reason::BackendReset;
+    if !stream.is_recv_ended && is_whole && fault.h2_code == code::NO_ERROR {
+        sink.on_end(stream.key);
+        sink.on_upload_stopped(stream.key);
+    } else if stream.is_recv_ended {
         sink.on_upload_stopped(stream.key);
     } else {
         sink.on_failed(stream.key, fault);
