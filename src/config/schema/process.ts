@@ -13,7 +13,13 @@ export const shards = section('Worker threads that carry the traffic.', {
 });
 
 export const limits = section('Caps on what the process holds.', {
-  max_exchanges: integer({ min: 1, max: 1_048_576, fallback: 65_536, prose: 'Exchanges open at once, a shard. Further ones are rejected unread with H3_REQUEST_REJECTED, which says that they may be sent again.' }),
+  max_exchanges: integer({
+    min: 1,
+    max: 1_048_576,
+    fallback: 65_536,
+    prose:
+      'Exchanges open at once, a shard. Further ones are rejected unread with H3_REQUEST_REJECTED, which says that they may be sent again.',
+  }),
 });
 
 export const drain = section('The end of a process after SIGTERM or SIGINT.', {
