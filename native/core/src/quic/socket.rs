@@ -20,7 +20,12 @@ pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::
     }
     // SAFETY: a fresh descriptor.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    // A port of the kernel's choosing may be one that another SO_REUSEPORT socket of this user has; then strangers would share a listener. So it is asked for
+    // without, and the group opened afterwards.
+    let is_any_port = listen.port() == 0;
+    if !is_any_port {
+        set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
     if listen.is_ipv6() {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, i32::from(!listen.ip().is_unspecified()))?;
     }
@@ -50,6 +55,9 @@ pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::
     // SAFETY: `raw` holds an address of `length` bytes.
     if unsafe { libc::bind(fd, (&raw const raw).cast(), length) } < 0 {
         return Err(io::Error::last_os_error());
+    }
+    if is_any_port {
+        set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     }
     Ok(socket)
 }
