@@ -22,6 +22,7 @@ title('two HTTP/2 backends on 127.0.0.1:9000 and 127.0.0.1:9001');
 
 title(`lychgate run --config ${relative(root, config)}`);
 // In a process group of its own: Ctrl-C reaches this script alone, which then asks the edge once, politely.
+let lastShown = '';
 const edge = spawn(bin, ['run', '--config', config], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
 createInterface({ input: edge.stdout }).on('line', showLogLine);
 
@@ -78,9 +79,13 @@ function stop(): void {
   edge.kill('SIGTERM');
 }
 
-/** Log lines pass as they are, dimmed: they are JSON, one event a line. */
+/** Log lines pass as they are, dimmed; of the access log, which would drown them here, only what is essential and no repetition. */
 function showLogLine(line: string): void {
-  console.log(`\x1b[2m${line}\x1b[0m`);
+  const { target, method, path, status, backend } = JSON.parse(line) as Record<string, unknown>;
+  const text = target === 'access' ? `access: ${method} ${path} ${status} ${backend}` : line;
+  if (text === lastShown) return;
+  lastShown = text;
+  console.log(`\x1b[2m${text}\x1b[0m`);
 }
 
 function title(text: string): void {
