@@ -76,7 +76,9 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
 
   const log: LogLine[] = [];
   const noise: string[] = [];
-  const child = spawn(...plainCommand(options.bin ?? join(root, 'bin/lychgate'), ['run', '--config', path]), {
+  // A runner that times a test out kills it without teardowns; the edge must not outlive it.
+  const command = ['--pdeathsig', 'KILL', options.bin ?? join(root, 'bin/lychgate'), 'run', '--config', path];
+  const child = spawn(...plainCommand('setpriv', command), {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: plainEnvironment(options.env),
   });
