@@ -93,6 +93,8 @@ pub struct Connection {
     pub peer_streams: PeerStreams,
     /// Exchanges by request stream.
     pub exchanges: NumberMap<Key>,
+    /// Responses of which the client's streams take no more for now.
+    pub blocked: usize,
     /// Request streams below this have been seen.
     pub next_request: u64,
     /// Our connection IDs it may use.
@@ -134,6 +136,7 @@ impl Connection {
             is_open: false,
             peer_streams: PeerStreams::default(),
             exchanges: NumberMap::default(),
+            blocked: 0,
             next_request: 0,
             cids: vec![cid],
             initial_dcid,
@@ -155,6 +158,11 @@ impl Connection {
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
+    }
+
+    /// Whether anything waits for a stream to take more.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked > 0 || !self.control.is_empty()
     }
 
     /// Whether the flush of this turn may wait, because it would carry an acknowledgement alone and a response will soon carry it for nothing.

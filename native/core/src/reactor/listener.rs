@@ -67,8 +67,8 @@ pub struct Listener {
     pub handshake_timeout_ms: u64,
 }
 
-/// Connection IDs a client may hold at once: one in use, two to move with.
-const CONNECTION_IDS: u64 = 3;
+/// Connection IDs of a client that we keep, which is also how many addresses it may use in a connection's life: quiche keeps a path for each.
+const PEER_CONNECTION_IDS: u64 = 8;
 
 /// Unidirectional streams of a client: control, two of QPACK, and some that nobody knows (RFC 9114 §6.2.3).
 const PEER_STREAMS: u64 = 8;
@@ -126,7 +126,7 @@ fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder,
     config.set_initial_max_stream_data_uni(PEER_STREAM_WINDOW);
     config.set_initial_max_streams_bidi(options.max_streams);
     config.set_initial_max_streams_uni(PEER_STREAMS);
-    config.set_active_connection_id_limit(CONNECTION_IDS);
+    config.set_active_connection_id_limit(PEER_CONNECTION_IDS);
     config.set_disable_active_migration(false);
     config.set_cc_algorithm_name(if options.congestion == "bbr" { "bbr2_gcongestion" } else { "cubic" })?;
     config.enable_pacing(options.is_paced);

@@ -14,6 +14,9 @@ use quiche::{ConnectionId, PathEvent};
 /// Packets whose release lies nearer than this leave at once: timers are no finer.
 const PACING_SLACK: Nanos = 1_000_000;
 
+/// Connection IDs a client may hold at once: one in use, two to move with.
+const CONNECTION_IDS: usize = 3;
+
 /// A connection flushes at most this many bytes a turn, so that one download does not hold up the others.
 const TURN_BYTES: usize = 256 * 1024;
 
@@ -62,7 +65,7 @@ impl Reactor {
                 self.by_cid.remove(&id);
             }
         }
-        while connection.quic.scids_left() > 0 {
+        while connection.quic.scids_left() > 0 && connection.quic.active_scids() < CONNECTION_IDS {
             // As `mint`, which would borrow all of the reactor.
             let id = loop {
                 let id = self.cid_key.mint(self.shard, self.generation);
@@ -269,6 +272,7 @@ fn flush(
         if !sender.has_room() && sender.flush() == Flushed::Blocked {
             return Flush::Blocked;
         }
+        let max_payload = max_payload.min(connection.quic.max_send_udp_payload_size());
         let burst = sender.burst(max_payload);
         let (mut length, mut segment, mut packets) = (0, 0, 0);
         let mut addresses = None;
@@ -296,10 +300,14 @@ fn flush(
                             break Some(Flush::Done);
                         }
                     }
-                    if written < segment || packets >= burst {
+                    // A small first packet would make all that follow it small.
+                    let is_small = packets == 1 && written < max_payload / 4 * 3;
+                    if is_small || written < segment || packets >= burst {
                         break None;
                     }
                 }
+                // In less than a full packet's room quiche may find nothing that fits: ask again with more.
+                Err(quiche::Error::Done) if packets > 0 && segment < max_payload => break None,
                 Err(quiche::Error::Done) => break Some(Flush::Done),
                 Err(_) => {
                     let _ = connection.quic.close(false, 0x1, b"");

@@ -24,6 +24,14 @@ impl Relay {
         {
             return self.answer_reason(key, Reason::RequestBodyTooLarge);
         }
+        if exchange.attempts > 0 {
+            if !exchange.incoming.is_whole() {
+                // A lane that tries all the same gets what the failure was worth.
+                let reason = exchange.reason;
+                return self.answer_reason(key, reason);
+            }
+            exchange.incoming.rewind();
+        }
         exchange.attempts += 1;
         exchange.phase = Phase::Open;
         exchange.is_in_flight = true;

@@ -71,6 +71,7 @@ impl Relay {
         let mut facts = self.completion_facts(&exchange, reason);
         if let Some(connection) = self.connections.get_mut(exchange.connection) {
             connection.exchanges.remove(&exchange.stream);
+            connection.blocked -= usize::from(exchange.outgoing.is_blocked);
             if connection.drain != Drain::No {
                 connection.finishing.push(exchange.stream);
             }

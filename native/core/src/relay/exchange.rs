@@ -65,10 +65,12 @@ pub struct Incoming {
     pub has_head: bool,
     /// Whether trailers came.
     pub has_trailers: bool,
-    /// Bytes read along with the head and not yet used, and how many of them are.
+    /// Bytes after the head that are kept, those that came along with it first.
     pub early: Vec<u8>,
-    /// See `early`.
+    /// How many of them were used.
     pub early_used: usize,
+    /// Bytes were taken that are not kept.
+    pub is_direct: bool,
     /// The stream's end came together with the early bytes.
     pub is_early_end: bool,
     /// Everything was taken and passed on.
@@ -90,6 +92,8 @@ pub struct Outgoing {
     pub body_len: usize,
     /// Frames after the body: trailers.
     pub tail: Vec<u8>,
+    /// The stream takes no more for now.
+    pub is_blocked: bool,
     /// Nothing more will be added.
     pub is_complete: bool,
     /// The stream took everything and its end.
@@ -117,13 +121,18 @@ pub struct Times {
     pub moved: Nanos,
 }
 
+/// Room for early bytes that an exchange keeps for the next.
+const EARLY_KEPT: usize = 2 * 1024;
+
 impl Incoming {
     fn restart(&mut self) {
         self.expect = Expect::Frame;
         self.frame = FrameHead::default();
         self.section.clear();
         self.early.clear();
+        self.early.shrink_to(EARLY_KEPT);
         self.early_used = 0;
+        self.is_direct = false;
         (self.has_head, self.has_trailers) = (false, false);
         (self.is_early_end, self.is_done, self.is_blocked) = (false, false, false);
         self.body_bytes = 0;
@@ -137,7 +146,7 @@ impl Outgoing {
         self.body.clear();
         self.body_len = 0;
         self.tail.clear();
-        (self.is_complete, self.is_done) = (false, false);
+        (self.is_blocked, self.is_complete, self.is_done) = (false, false, false);
         self.body_bytes = 0;
     }
 }
@@ -229,6 +238,7 @@ impl Exchange {
                 has_trailers: false,
                 early: Vec::new(),
                 early_used: 0,
+                is_direct: false,
                 is_early_end: false,
                 is_done: false,
                 is_blocked: false,
@@ -278,9 +288,9 @@ impl Exchange {
         self.is_offered_again = false;
     }
 
-    /// Whether the request may be sent to another backend: none of its body was taken.
+    /// Whether the request can be sent to another backend: all that was taken of its body is still here.
     pub fn is_replayable(&self) -> bool {
-        self.incoming.body_bytes == 0 && !self.incoming.has_trailers
+        self.incoming.is_whole()
     }
 
     /// When something has to happen, and what it means if it did not.

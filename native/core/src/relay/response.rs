@@ -102,6 +102,11 @@ impl Relay {
         let held = exchange.outgoing.body_len;
         let written = write_outgoing(&mut exchange.outgoing, &mut connection.quic, exchange.stream);
         let taken = held - exchange.outgoing.body_len;
+        let is_blocked = matches!(written, Written::Blocked);
+        if is_blocked != exchange.outgoing.is_blocked {
+            exchange.outgoing.is_blocked = is_blocked;
+            connection.blocked = if is_blocked { connection.blocked + 1 } else { connection.blocked - 1 };
+        }
         if taken > 0 {
             exchange.times.moved = self.now;
             if let Some(stream) = exchange.upstream {

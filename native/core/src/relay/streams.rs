@@ -20,7 +20,8 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
         }
     }
     notice_stops(relay, upstreams, key);
-    if let Some(connection) = relay.connections.get_mut(key) {
+    // quiche lists every stream that could take bytes: of interest only while one of them did not.
+    if let Some(connection) = relay.connections.get_mut(key).filter(|connection| connection.is_blocked()) {
         streams.extend(std::iter::from_fn(|| connection.quic.stream_writable_next()));
     }
     for stream in streams.drain(..) {

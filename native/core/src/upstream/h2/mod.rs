@@ -16,6 +16,9 @@ use frame::setting;
 use guard::Guard;
 use stream::{Stream, Streams};
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::config::BackendConfig;
 use super::io::Io;
 use super::outbox::Outbox;
@@ -32,7 +35,7 @@ const MAX_WINDOW: i64 = 0x7fff_ffff;
 const DEFAULT_WINDOW: i64 = 65_535;
 
 /// Streams we take for granted before the peer's SETTINGS arrive: what RFC 9113 §6.5.2 advises every server to allow at least.
-const ASSUMED_STREAMS: u32 = 100;
+pub const ASSUMED_STREAMS: u32 = 100;
 
 /// Header table of either direction.
 const TABLE_BYTES: usize = 4096;
@@ -73,6 +76,7 @@ pub struct H2 {
     next_id: u32,
     max_streams: u32,
     peer_max_streams: u32,
+    told_streams: Rc<Cell<u32>>,
     peer_initial_window: i64,
     send_window: i64,
     recv_window: i64,
@@ -86,7 +90,7 @@ pub struct H2 {
 
 impl H2 {
     /// A session that has said nothing yet; [`H2::begin`] is to be called once the transport is ready.
-    pub fn new(config: &BackendConfig) -> H2 {
+    pub fn new(config: &BackendConfig, told_streams: Rc<Cell<u32>>) -> H2 {
         H2 {
             encoder: Encoder::new(TABLE_BYTES),
             decoder: Decoder::new(TABLE_BYTES),
@@ -97,7 +101,8 @@ impl H2 {
             limits: config.limits(),
             next_id: 1,
             max_streams: config.max_streams_per_session,
-            peer_max_streams: ASSUMED_STREAMS,
+            peer_max_streams: told_streams.get(),
+            told_streams,
             peer_initial_window: DEFAULT_WINDOW,
             send_window: DEFAULT_WINDOW,
             recv_window: DEFAULT_WINDOW.max(i64::from(config.session_window_bytes)),

@@ -133,7 +133,10 @@ impl H2 {
         match id {
             setting::HEADER_TABLE_SIZE => self.encoder.set_peer_max(value as usize),
             setting::ENABLE_PUSH if value != 0 => return broken(code::PROTOCOL_ERROR, "a server that allows push"),
-            setting::MAX_CONCURRENT_STREAMS => self.peer_max_streams = value,
+            setting::MAX_CONCURRENT_STREAMS => {
+                self.peer_max_streams = value;
+                self.told_streams.set(value.max(1));
+            }
             setting::INITIAL_WINDOW_SIZE => return self.set_initial_window(i64::from(value)),
             // Larger frames than every peer takes gain nothing here, so only the value's range matters.
             setting::MAX_FRAME_SIZE if !(16_384..=16_777_215).contains(&value) => {

@@ -1,11 +1,13 @@
 //! One backend in the pool's books: its configuration, its sessions in order of age, and the attempts that wait.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::timers::Nanos;
 use crate::tls::client::{ClientTls, ClientTlsOptions};
 use crate::upstream::config::{BackendConfig, Scheme};
+use crate::upstream::h2::ASSUMED_STREAMS;
 use crate::upstream::sink::{Key, SessionRef};
 
 /// The books.
@@ -18,6 +20,8 @@ pub struct Backend {
     pub sessions: Vec<SessionRef>,
     /// Attempts that wait for a session or a stream, first come first served.
     pub waiting: VecDeque<Key>,
+    /// Streams that its latest session could have open: what the next session counts on until it has heard.
+    pub told_streams: Rc<Cell<u32>>,
     /// No snapshot names it any more: it ends with its last exchange.
     pub is_retired: bool,
     /// After a failed connect, while other sessions serve.
@@ -34,6 +38,7 @@ impl Backend {
             config: Rc::new(config),
             sessions: Vec::new(),
             waiting: VecDeque::new(),
+            told_streams: Rc::new(Cell::new(ASSUMED_STREAMS)),
             is_retired: false,
             connect_not_before: 0,
             last_fault: "",

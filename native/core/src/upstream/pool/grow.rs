@@ -57,7 +57,9 @@ impl Upstreams {
         let config = backend.config.clone();
         let chance = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let name = self.sessions.next_key();
-        let origin = Origin { key: SessionRef(name), backend: key, config, epoll: self.epoll, token: self.token_of(name), chance };
+        let told_streams = backend.told_streams.clone();
+        let origin =
+            Origin { key: SessionRef(name), backend: key, config, told_streams, epoll: self.epoll, token: self.token_of(name), chance };
         let Some(session) = Session::connect(origin, now) else {
             self.stats.connects_failed += 1;
             return false;

@@ -1,5 +1,6 @@
 //! From nothing to an open session: addresses are tried in order of preference, then TLS shakes hands where it is asked for.
 
+use std::cell::Cell;
 use std::mem;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -31,6 +32,8 @@ pub struct Origin {
     pub epoll: RawFd,
     /// Its token there.
     pub token: u64,
+    /// Streams that the backend's latest session could have open; shared by all of them.
+    pub told_streams: Rc<Cell<u32>>,
     /// A number between 0 and 1, for the age limit.
     pub chance: f64,
 }
@@ -53,7 +56,8 @@ impl Session {
             started: 0,
             phase: Phase::Connecting,
             transport,
-            protocol: expected_protocol(&config),
+            protocol: expected_protocol(&config, &origin.told_streams),
+            told_streams: origin.told_streams,
             out: Outbox::default(),
             block: None,
             parsed: 0,
@@ -137,7 +141,7 @@ impl Session {
     fn open(&mut self, turn: &mut Turn<'_>, is_h2: bool) {
         let is_as_expected = matches!(self.protocol, Protocol::H2(_)) == is_h2;
         if !is_as_expected {
-            self.protocol = protocol_of(&self.config, is_h2);
+            self.protocol = protocol_of(&self.config, &self.told_streams, is_h2);
         }
         if let Protocol::H2(h2) = &mut self.protocol {
             h2.begin(&mut self.out);

@@ -9,6 +9,7 @@ mod transfer;
 
 pub use connect::Origin;
 
+use std::cell::Cell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
@@ -93,6 +94,7 @@ pub struct Session {
     retire_at: Nanos,
     is_write_broken: bool,
     because: &'static str,
+    told_streams: Rc<Cell<u32>>,
 }
 
 impl Session {
@@ -306,13 +308,13 @@ impl Session {
     }
 }
 
-fn protocol_of(config: &BackendConfig, is_h2: bool) -> Protocol {
-    if is_h2 { Protocol::H2(Box::new(H2::new(config))) } else { Protocol::H1(Box::new(H1::new(config))) }
+fn protocol_of(config: &BackendConfig, told_streams: &Rc<Cell<u32>>, is_h2: bool) -> Protocol {
+    if is_h2 { Protocol::H2(Box::new(H2::new(config, told_streams.clone()))) } else { Protocol::H1(Box::new(H1::new(config))) }
 }
 
 /// What a scheme speaks before ALPN has been heard.
-fn expected_protocol(config: &BackendConfig) -> Protocol {
-    protocol_of(config, config.scheme != Scheme::Http)
+fn expected_protocol(config: &BackendConfig, told_streams: &Rc<Cell<u32>>) -> Protocol {
+    protocol_of(config, told_streams, config.scheme != Scheme::Http)
 }
 
 /// A time after another, where 0 means never.

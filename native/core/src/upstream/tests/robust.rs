@@ -59,7 +59,7 @@ fn feed(bytes: &[u8], piece: usize, mut receive: impl FnMut(&Block, usize) -> Op
 
 fn feed_h2(bytes: &[u8], piece: usize) {
     let address = "127.0.0.1:1".parse().unwrap();
-    let mut h2 = H2::new(&config(0, Scheme::H2c, address));
+    let mut h2 = H2::new(&config(0, Scheme::H2c, address), std::rc::Rc::new(std::cell::Cell::new(100)));
     let mut bench = Bench::new();
     h2.begin(&mut bench.out);
     for key in 1..=3 {
