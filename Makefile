@@ -30,9 +30,10 @@ help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
 $(installed): package.json package-lock.json
-	$(say) 'npm ci: what package-lock.json names'
+	$(say) 'npm install: what package-lock.json names'
 	@command -v npm >/dev/null || { echo 'make: needs npm: sudo apt-get install -y npm' >&2; exit 1; }
-	@npm ci --no-fund --no-audit --loglevel=error
+	@# Not `npm ci`: it refuses a lockfile without the optional packages of platforms that the registry at hand does not carry.
+	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
 $(addon): $(rust) native/build.mjs native/require.sh | $(installed)
