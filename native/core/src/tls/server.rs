@@ -107,7 +107,8 @@ mod tests {
     use boring::hash::MessageDigest;
     use boring::nid::Nid;
 
-    fn made(names: &[&str]) -> (String, String) {
+    /// A chain and its key.
+    fn made() -> (String, String) {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
         let mut builder = X509::builder().unwrap();
@@ -116,12 +117,11 @@ mod tests {
         builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
         builder.sign(&key, MessageDigest::sha256()).unwrap();
         let chain = String::from_utf8(builder.build().to_pem().unwrap()).unwrap();
-        let _ = names;
         (chain, String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap())
     }
 
     fn certificate(names: &[&str]) -> Certificate {
-        let (chain, key) = made(names);
+        let (chain, key) = made();
         Certificate::parse(names.iter().map(|name| (*name).to_owned()).collect(), &chain, &key).map_err(|_| ()).unwrap()
     }
 
@@ -138,9 +138,56 @@ mod tests {
 
     #[test]
     fn a_key_of_another_certificate_is_refused() {
-        let ((chain, _), (_, key)) = (made(&[]), made(&[]));
+        let ((chain, _), (_, key)) = (made(), made());
         let complaints = Certificate::parse(vec![], &chain, &key).err().unwrap();
         assert_eq!(complaints, ["the key does not belong to the chain's first certificate"]);
         assert_eq!(Certificate::parse(vec![], "", "").err().unwrap().len(), 2);
+    }
+
+    fn configured(context: SslContextBuilder) -> quiche::Config {
+        let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context).unwrap();
+        config.set_application_protos(&[b"h3"]).unwrap();
+        config
+    }
+
+    /// A handshake in memory; the client offers one group. Returns the leaf it got and whether both sides are done.
+    fn handshake(certificates: Vec<Certificate>, name: &str, group: &str) -> (Option<X509>, bool) {
+        let mut offered = SslContextBuilder::new(SslMethod::tls()).unwrap();
+        offered.set_curves_list(group).unwrap();
+        let (mut server, mut client) = (configured(context(certificates).unwrap()), configured(offered));
+        client.verify_peer(false);
+        let (near, far) = ("127.0.0.1:1111".parse().unwrap(), "127.0.0.1:2222".parse().unwrap());
+        let id = |byte| quiche::ConnectionId::from_vec(vec![byte; 8]);
+        let mut asking = quiche::connect(Some(name), &id(1), near, far, &mut client).unwrap();
+        let mut answering = quiche::accept(&id(2), None, far, near, &mut server).unwrap();
+        let mut packet = [0; 1500];
+        for _ in 0..8 {
+            while let Ok((length, _)) = asking.send(&mut packet) {
+                let _ = answering.recv(&mut packet[..length], quiche::RecvInfo { from: near, to: far });
+            }
+            while let Ok((length, _)) = answering.send(&mut packet) {
+                let _ = asking.recv(&mut packet[..length], quiche::RecvInfo { from: far, to: near });
+            }
+        }
+        let leaf = asking.peer_cert().map(|der| X509::from_der(der).unwrap());
+        (leaf, asking.is_established() && answering.is_established())
+    }
+
+    #[test]
+    fn a_client_may_choose_the_hybrid_group_or_plain_x25519_and_no_other_kind() {
+        for (group, is_taken) in [("X25519MLKEM768", true), ("X25519", true), ("P-256", true), ("P-521", false)] {
+            assert_eq!(handshake(vec![certificate(&["a.test"])], "a.test", group).1, is_taken, "{group}");
+        }
+    }
+
+    #[test]
+    fn the_handshake_gives_the_certificate_of_the_name_that_was_asked_for() {
+        let pairs = [made(), made()];
+        let parse =
+            |name: &str, (chain, key): &(String, String)| Certificate::parse(vec![name.to_owned()], chain, key).map_err(|_| ()).unwrap();
+        for (name, place) in [("a.test", 0), ("b.test", 1), ("c.test", 0)] {
+            let leaf = handshake(vec![parse("a.test", &pairs[0]), parse("b.test", &pairs[1])], name, "X25519").0.unwrap();
+            assert_eq!(leaf.to_der().unwrap(), X509::from_pem(pairs[place].0.as_bytes()).unwrap().to_der().unwrap(), "{name}");
+        }
     }
 }
