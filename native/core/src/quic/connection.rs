@@ -21,6 +21,9 @@ const GOAWAY_NOTICE: u64 = (1 << 62) - 4;
 /// How long an acknowledgement may wait for a response to carry it; well below the max_ack_delay of 25 ms that quiche announces.
 const ACKNOWLEDGE_DELAY: Nanos = 5_000_000;
 
+/// Ended request streams that a drain asks quiche about: more are never unacknowledged at once.
+const RECENT_REQUESTS: u64 = 1024;
+
 /// How far a connection's drain has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
@@ -231,7 +234,8 @@ impl Connection {
     fn finish_drain(&mut self, now: Nanos) {
         self.drain = Drain::Final { stream: self.next_request, until: now + self.drain_grace() };
         // Exchanges that ended before the drain began: their last bytes may be on their way too.
-        self.finishing = (0..self.next_request).step_by(4).filter(|stream| is_known(&mut self.quic, *stream)).collect();
+        let oldest = self.next_request.saturating_sub(4 * RECENT_REQUESTS);
+        self.finishing = (oldest..self.next_request).step_by(4).filter(|stream| is_known(&mut self.quic, *stream)).collect();
         h3::write_goaway(self.next_request, &mut self.control);
         self.write_control();
     }
