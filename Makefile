@@ -62,6 +62,8 @@ check-rust: $(installed)
 	@native/require.sh
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --workspace --all-targets --locked --profile $(TEST_PROFILE) -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(cargo) deny --log-level error check licenses bans sources; \
+	else echo 'make: cargo-deny is not installed, licences and sources of crates are not checked (cargo install cargo-deny)'; fi
 
 test: test-rust test-ts
 
