@@ -28,6 +28,15 @@ for (const [name, weather] of WEATHERS) {
   });
 }
 
+t.test('bodies pass whole under BBR, which paces them', { skip: missingAddon, timeout: 60_000 }, async (t) => {
+  const origin = await startH2Origin(t, byPath({ '/down': pours(4 * MIB), '/up': digests }));
+  const edge = await startEdge(t, { backends: [origin.url], listener: { quic: { congestion: 'bbr' } } });
+  const relay = await startRelay(t, edge.port, () => 10);
+  const client = await connectH3(t, relay.port);
+  t.equal((await client.exchange({ path: '/down' })).body.length, 4 * MIB);
+  t.equal(JSON.parse((await client.exchange({ path: '/up', body: Buffer.alloc(MIB) })).text).bytes, MIB);
+});
+
 // With nothing in flight at the moment of the change: what is, quiche 0.30 never declares lost on the old path (docs/design/connection-ids.md).
 t.test('a client whose address changes goes on where it was', { skip: missingAddon || missingAioquic, timeout: 60_000 }, async (t) => {
   const origin = await startH2Origin(t, byPath({ '/down': pours(4 * MIB) }));
