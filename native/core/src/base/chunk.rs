@@ -108,12 +108,6 @@ impl Chunk {
         self.start == self.end
     }
 
-    /// Drops bytes from the front.
-    pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.len());
-        self.start += count as u32;
-    }
-
     /// Cuts at `at`: `self` keeps the front, the rest is returned.
     pub fn split_off(&mut self, at: usize) -> Chunk {
         assert!(at <= self.len());

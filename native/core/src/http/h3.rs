@@ -4,6 +4,7 @@
 //! (RFC 9204 §4.2 allows it).
 
 use super::error::h3 as code;
+use super::integer::{read_varint, write_varint};
 
 /// DATA frame.
 pub const DATA: u64 = 0x00;
@@ -25,31 +26,13 @@ const SETTINGS_MAX_FIELD_SECTION_SIZE: u64 = 0x06;
 /// Longest payload of a control frame that we keep: SETTINGS with dozens of entries fits.
 const CONTROL_FRAME_BYTES: u64 = 2048;
 
-/// Writes a variable-length integer (RFC 9000 §16).
-pub fn write_varint(value: u64, out: &mut Vec<u8>) {
-    match value {
-        0..=0x3f => out.push(value as u8),
-        0x40..=0x3fff => out.extend_from_slice(&(value as u16 | 0x4000).to_be_bytes()),
-        0x4000..=0x3fff_ffff => out.extend_from_slice(&(value as u32 | 0x8000_0000).to_be_bytes()),
-        _ => out.extend_from_slice(&(value | 0xc000_0000_0000_0000).to_be_bytes()),
-    }
-}
-
-fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
-    let first = *bytes.first()?;
-    let length = 1usize << (first >> 6);
-    let rest = bytes.get(1..length)?;
-    let value = rest.iter().fold((first & 0x3f) as u64, |value, byte| value << 8 | *byte as u64);
-    Some((value, length))
-}
-
 /// Greatest length of a frame head that we write.
 pub const FRAME_HEAD_BYTES: usize = 9;
 
 /// Writes the head of a DATA frame, whose payload follows.
 pub fn write_data_head(length: usize, out: &mut Vec<u8>) {
     out.push(DATA as u8);
-    write_varint(length as u64, out);
+    write_varint(out, length as u64);
 }
 
 /// Writes a HEADERS frame around the section that `write` appends: two bytes are kept for its length, moved only when it needs more.
@@ -69,20 +52,20 @@ pub fn write_headers(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 /// First bytes of our control stream: its type and SETTINGS.
 pub fn write_control_preface(max_head_bytes: usize, out: &mut Vec<u8>) {
     let mut settings = Vec::new();
-    write_varint(SETTINGS_MAX_FIELD_SECTION_SIZE, &mut settings);
-    write_varint(max_head_bytes as u64, &mut settings);
-    write_varint(STREAM_CONTROL, out);
-    write_varint(SETTINGS, out);
-    write_varint(settings.len() as u64, out);
+    write_varint(&mut settings, SETTINGS_MAX_FIELD_SECTION_SIZE);
+    write_varint(&mut settings, max_head_bytes as u64);
+    write_varint(out, STREAM_CONTROL);
+    write_varint(out, SETTINGS);
+    write_varint(out, settings.len() as u64);
     out.extend_from_slice(&settings);
 }
 
 /// A GOAWAY frame naming the first request stream that is not served (RFC 9114 §5.2).
 pub fn write_goaway(stream: u64, out: &mut Vec<u8>) {
     let mut payload = Vec::new();
-    write_varint(stream, &mut payload);
-    write_varint(GOAWAY, out);
-    write_varint(payload.len() as u64, out);
+    write_varint(&mut payload, stream);
+    write_varint(out, GOAWAY);
+    write_varint(out, payload.len() as u64);
     out.extend_from_slice(&payload);
 }
 
@@ -117,8 +100,9 @@ impl FrameHead {
         loop {
             let missing = self.missing();
             if missing == 0 {
-                let (kind, at) = read_varint(&self.bytes)?;
-                let (length, _) = read_varint(&self.bytes[at..])?;
+                let mut at = 0;
+                let kind = read_varint(&self.bytes, &mut at)?;
+                let length = read_varint(&self.bytes, &mut at)?;
                 self.have = 0;
                 return Some((kind, length));
             }
@@ -202,7 +186,7 @@ impl PeerStreams {
         let mut input = input;
         if let Kind::Unknown { bytes, have } = &mut self.streams[place].kind {
             let kind = loop {
-                if let Some((kind, _)) = read_varint(&bytes[..*have]) {
+                if let Some(kind) = read_varint(&bytes[..*have], &mut 0) {
                     break Some(kind);
                 }
                 let Some((byte, rest)) = input.split_first() else { break None };
@@ -303,9 +287,10 @@ impl Control {
     }
 
     fn finish(&mut self, kind: u64, payload: &[u8]) -> Result<(), u64> {
-        let number = || match read_varint(payload) {
-            Some((number, length)) if length == payload.len() => Ok(number),
-            _ => Err(code::FRAME_ERROR),
+        let number = || {
+            let mut at = 0;
+            let number = read_varint(payload, &mut at).filter(|_| at == payload.len());
+            number.ok_or(code::FRAME_ERROR)
         };
         match kind {
             SETTINGS => check_settings(payload),
@@ -337,13 +322,12 @@ fn is_kept(kind: u64) -> bool {
 }
 
 /// Identifiers of HTTP/2 and repetitions are refused (RFC 9114 §7.2.4.1).
-fn check_settings(mut payload: &[u8]) -> Result<(), u64> {
+fn check_settings(payload: &[u8]) -> Result<(), u64> {
     let mut seen = Vec::new();
-    while !payload.is_empty() {
-        let (identifier, length) = read_varint(payload).ok_or(code::FRAME_ERROR)?;
-        payload = &payload[length..];
-        let (_, length) = read_varint(payload).ok_or(code::FRAME_ERROR)?;
-        payload = &payload[length..];
+    let mut at = 0;
+    while at < payload.len() {
+        let identifier = read_varint(payload, &mut at).ok_or(code::FRAME_ERROR)?;
+        read_varint(payload, &mut at).ok_or(code::FRAME_ERROR)?;
         if matches!(identifier, 0x02..=0x05) || seen.contains(&identifier) {
             return Err(code::SETTINGS_ERROR);
         }
@@ -430,8 +414,8 @@ mod tests {
         #[test]
         fn a_frame_head_is_read_whole_or_in_pieces(kind in 0u64..1 << 62, length in 0u64..1 << 62, tail: [u8; 3]) {
             let mut bytes = Vec::new();
-            write_varint(kind, &mut bytes);
-            write_varint(length, &mut bytes);
+            write_varint(&mut bytes, kind);
+            write_varint(&mut bytes, length);
             bytes.extend_from_slice(&tail);
             let (mut head, mut input) = (FrameHead::default(), &bytes[..]);
             prop_assert_eq!(head.take(&mut input), Some((kind, length)));

@@ -45,6 +45,16 @@ impl CidKey {
         u64::from_be_bytes(bytes)
     }
 
+    /// A new ID for a shard that is not taken.
+    pub fn mint_free(&self, shard: u8, generation: u8, is_taken: impl Fn(Cid) -> bool) -> Cid {
+        loop {
+            let id = self.mint(shard, generation);
+            if !is_taken(id) {
+                return id;
+            }
+        }
+    }
+
     /// Shard and generation of an ID, if it is one of ours; else noise.
     pub fn open(&self, cid: Cid) -> (u8, u8) {
         let bytes = cid.to_be_bytes();

@@ -154,7 +154,7 @@ impl Reactor {
     fn accept(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
         let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return self.counters.dropped(Dropped::Malformed) };
         let initial_dcid = header.dcid.to_vec();
-        let id = self.mint();
+        let id = self.cid_key.mint_free(self.shard, self.generation, |id| self.by_cid.contains_key(&id));
         let state = &mut self.listeners[listener];
         state.config.set_stateless_reset_token(Some(self.cid_key.reset_token(id)));
         let bytes = id.to_be_bytes();
@@ -174,16 +174,6 @@ impl Reactor {
         self.counters.add(Id::ConnectionsOpened, 1);
         self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
         self.decrypt(key, datagram, from, to);
-    }
-
-    /// A connection ID nobody has.
-    pub(super) fn mint(&self) -> u64 {
-        loop {
-            let id = self.cid_key.mint(self.shard, self.generation);
-            if !self.by_cid.contains_key(&id) {
-                return id;
-            }
-        }
     }
 
     /// Phase 4, decrypt: quiche takes the datagram; its streams are looked at once the batch is through.

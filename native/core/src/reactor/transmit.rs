@@ -66,13 +66,7 @@ impl Reactor {
             }
         }
         while connection.quic.scids_left() > 0 && connection.quic.active_scids() < CONNECTION_IDS {
-            // As `mint`, which would borrow all of the reactor.
-            let id = loop {
-                let id = self.cid_key.mint(self.shard, self.generation);
-                if !self.by_cid.contains_key(&id) {
-                    break id;
-                }
-            };
+            let id = self.cid_key.mint_free(self.shard, self.generation, |id| self.by_cid.contains_key(&id));
             let bytes = id.to_be_bytes();
             if connection.quic.new_scid(&ConnectionId::from_ref(&bytes), self.cid_key.reset_token(id), false).is_err() {
                 break;

@@ -74,11 +74,6 @@ impl Relay {
         self.offers > 0
     }
 
-    /// Whether completions wait for the lane.
-    pub fn has_completions(&self) -> bool {
-        self.has_completions
-    }
-
     /// The lane was called.
     pub fn lane_was_called(&mut self) {
         self.offers = 0;
