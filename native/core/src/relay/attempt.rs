@@ -3,7 +3,7 @@
 use super::complete::micros;
 use super::exchange::{Exchange, Offer, Phase};
 use super::{Relay, send};
-use crate::base::reason::{Reason, Retry};
+use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::error::{h2, h3};
 use crate::http::fields::Known;
@@ -85,12 +85,8 @@ impl Relay {
             return self.reset_client(key, code, fault.reason, outward::ENDED_BY_BACKEND);
         }
         let is_unsent = fault.is_unsent;
-        let is_retriable = match fault.reason.entry().retry {
-            Retry::Never => false,
-            Retry::IfUnsent | Retry::Safe => exchange.is_replayable() && (is_unsent || exchange.facts.is_idempotent),
-        };
         exchange.ended_by = outward::ENDED_BY_BACKEND;
-        if exchange.forward.flags & ASK_ON_FAILURE == 0 || !is_retriable && exchange.forward.route == u32::MAX {
+        if exchange.forward.flags & ASK_ON_FAILURE == 0 {
             return self.answer_reason(key, fault.reason);
         }
         let mut flags = if is_unsent { outward::FAILED_UNSENT } else { 0 };
