@@ -34,6 +34,12 @@ export interface BindingListener {
   /** Bytes of a field section, each field counted as name + value + 32 (RFC 9114 §4.2.2). */
   maxHeadBytes: number;
   maxFields: number;
+  /** Heads are made canonical before anyone sees them (docs/design/normalisation.md); without it they pass as they came. */
+  isNormalised: boolean;
+  /** `//` in a path becomes `/`. Only with `isNormalised`. */
+  areSlashesMerged: boolean;
+  /** `%2F` and `%5C` in a path: `keep` or `reject`. Only with `isNormalised`. */
+  escapedSlashes: string;
 }
 
 /** What a process-owned reactor is made from, once, on the main thread. */
@@ -82,18 +88,33 @@ export interface BindingBackend {
 }
 
 /**
- * Compiled head edits, named in `Forward` records by their index. `op`: `set` | `append` | `remove`. `value` is literal text with
- * `${client_address}`, `${client_port}`, `${scheme}`, `${authority}`, `${request_id}`, `${forwarded_node}` replaced by the reactor.
+ * Compiled head edits, named in `Forward` records by their index, applied in order. `op`:
+ * - `set`: one field instead of all of that name (also `:authority` and `:path` of a request, in place);
+ * - `add`: a field more, whatever is there;
+ * - `append`: to the comma-separated list in the field, or sets it;
+ * - `remove`: all fields of the name, which may be a glob with `*`;
+ * - `prefix`: only `:path`: takes `match` off the front of the path and puts `value` there (segment borders are kept, the query stays, an empty path is `/`).
+ *
+ * `value` is literal text with variables replaced by the reactor: `${client_address}`, `${client_port}`, `${scheme}`, `${authority}`, `${path}` (with
+ * query, as the client sent it after normalisation), `${method}`, `${request_id}`, `${forwarded_node}`, `${header:NAME}` (the request's; all lines joined by `, `), `${remaining_ms}` and
+ * `${remaining_grpc}` (what is left of the exchange's time when the head is sent: milliseconds, and in the form of gRPC's `grpc-timeout`),
+ * `${value_0}` to `${value_3}` (brought by the Forward). A `set` or `add` whose value comes out empty writes no field.
  */
 export interface BindingEdit {
   op: string;
   name: string;
   value: string;
+  /** Only for `prefix`. */
+  match: string;
 }
 
 export interface BindingPlan {
   request: BindingEdit[];
   response: BindingEdit[];
+  /** Statuses of responses that a Forward with flag 4 holds for the lane. */
+  holdStatuses: number[];
+  /** gRPC statuses, where they stand in the response's head (trailers-only). */
+  holdGrpcStatuses: number[];
 }
 
 /** What a reactor obeys until the next one; applied on the reactor's own thread. */
@@ -125,6 +146,13 @@ export interface BindingFamily {
   scale: number;
 }
 
+/** `complaint` is empty when there is a canonical form. */
+export interface BindingNormal {
+  authority: string;
+  path: string;
+  complaint: string;
+}
+
 export interface BindingReason {
   number: number;
   code: string;
@@ -137,6 +165,8 @@ export interface BindingAddon {
   /** Attaches connection-ID steering to the socket's reuseport group; false when the kernel refuses. */
   steerUdp(fd: number, shards: number, cidKey: Uint8Array): boolean;
   closeFd(fd: number): void;
+  /** The canonical form of an authority and a path (with query), or the complaint; the same code that reactors use. For the CLI's `routes test`. */
+  normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
   checkCertificate(certificate: BindingCertificate): string[];
   /** Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. Main thread. */
@@ -151,6 +181,8 @@ export interface BindingAddon {
   reactorDetach(shard: number): void;
   /** Worker thread of the shard only. */
   reactorApply(shard: number, snapshot: BindingSnapshot): void;
+  /** Worker thread, between turns: takes the decisions that stand in the ring now. */
+  reactorKick(shard: number): void;
   /** Worker thread: sends GOAWAY everywhere, refuses new connections and requests. */
   reactorDrain(shard: number): void;
   /** Worker thread: JSON text of connections (at most `limit`), for the admin API. */

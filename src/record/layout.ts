@@ -12,6 +12,9 @@ export const REACTOR_TAIL_WORD = 32;
 /** u32 word: bytes ever read by the reactor. */
 export const REACTOR_HEAD_WORD = 48;
 
+/** u32 word: not 0 while exchanges wait for a place that a completion may free. */
+export const WAITING_WORD = 64;
+
 /** Where the ring towards the lane begins, and its size; sizes are powers of two. */
 export const LANE_RING_BYTE = 4096;
 export const LANE_RING_BYTES = 1 << 20;
@@ -26,21 +29,33 @@ export const KIND_WRAP = 0;
 export const KIND_HEAD = 1;
 export const KIND_ATTEMPT_FAILED = 2;
 export const KIND_COMPLETION = 3;
+export const KIND_LATE = 4;
 export const KIND_FORWARD = 16;
 export const KIND_RESPOND = 17;
 export const KIND_RESET = 18;
+export const KIND_WAIT = 19;
+export const KIND_WAKE = 20;
+export const KIND_COMMIT = 21;
 
 /** Stands for "no route", "no slot", "no plan". */
 export const NONE = 0xffff_ffff;
 
 /** First words of the parts of variable length. */
-export const HEAD_LENGTHS_WORD = 20;
-export const ATTEMPT_FAILED_TEXT_WORD = 14;
-export const COMPLETION_TEXT_WORD = 34;
-export const RESPOND_LENGTHS_WORD = 10;
+export const HEAD_LENGTHS_WORD = 26;
+export const ATTEMPT_FAILED_TEXT_WORD = 22;
+export const COMPLETION_TEXT_WORD = 42;
+export const RESPOND_LENGTHS_WORD = 14;
+export const FORWARD_LENGTHS_WORD = 22;
 
-export const FORWARD_BYTES = 56;
+/** Without values. */
+export const FORWARD_BYTES = 88;
 export const RESET_BYTES = 24;
+export const WAIT_BYTES = 40;
+export const WAKE_BYTES = 16;
+export const COMMIT_BYTES = 40;
+
+/** Values a Forward may carry for the edits of its plan. */
+export const MAX_VALUES = 4;
 
 /** Flags of Head, word 5. */
 export const HEAD_HAS_BODY = 1;
@@ -49,11 +64,16 @@ export const HEAD_EARLY_DATA = 4;
 export const HEAD_REOFFERED = 8;
 export const HEAD_IDEMPOTENT = 16;
 export const HEAD_PEER_VALIDATED = 32;
+export const HEAD_WAITED = 64;
 
 /** Flags of AttemptFailed, word 8. */
 export const FAILED_UNSENT = 1;
 export const FAILED_IDEMPOTENT = 2;
 export const FAILED_REPLAYABLE = 4;
+export const FAILED_OTHER_RUNS = 8;
+export const FAILED_WAITED = 16;
+export const FAILED_HELD = 32;
+export const FAILED_HEDGE = 64;
 
 /** Flags of Completion, word 9. */
 export const COMPLETED_COMMITTED = 1;
@@ -61,10 +81,16 @@ export const COMPLETED_BY_CLIENT = 2;
 export const COMPLETED_BY_BACKEND = 4;
 export const COMPLETED_FROM_EDGE = 8;
 export const COMPLETED_SESSION_REUSED = 16;
+export const COMPLETED_HEDGED = 32;
+export const COMPLETED_HEDGE_WON = 64;
+export const COMPLETED_HELD = 128;
+export const COMPLETED_WAITING = 256;
 
 /** Flags of Forward, word 7. */
 export const FORWARD_KEEP_REQUEST_ID = 1;
 export const FORWARD_TELL_FAILURES = 2;
+export const FORWARD_HOLD = 4;
+export const FORWARD_HEDGE = 8;
 
 /** The least multiple of 8 that is not less than `bytes`; records are padded to it. */
 export function padded(bytes: number): number {

@@ -6,13 +6,18 @@
 import {
   ATTEMPT_FAILED_TEXT_WORD,
   COMPLETION_TEXT_WORD,
+  FAILED_HEDGE,
+  FAILED_HELD,
   FAILED_IDEMPOTENT,
+  FAILED_OTHER_RUNS,
   FAILED_REPLAYABLE,
   FAILED_UNSENT,
+  FAILED_WAITED,
   HEAD_HAS_BODY,
   HEAD_IDEMPOTENT,
   HEAD_LENGTH_KNOWN,
   HEAD_LENGTHS_WORD,
+  HEAD_WAITED,
 } from './layout.ts';
 import type { RecordMemory } from './ring.ts';
 
@@ -37,6 +42,13 @@ export class HeadReader {
   /** Path with query. */
   pathByte = 0;
   pathLength = 0;
+  /** As given with Wait; NONE and zeros at the first offer. */
+  tag = 0;
+  memo0 = 0;
+  memo1 = 0;
+  memo2 = 0;
+  /** Microseconds since the head was decoded. */
+  ageUs = 0;
 
   private readonly memory: RecordMemory;
   private at = 0;
@@ -59,6 +71,11 @@ export class HeadReader {
     const authorityAndPath = words[at + 17]!;
     this.fieldCount = words[at + 18]!;
     this.requestIdLength = words[at + 19]!;
+    this.tag = words[at + 20]!;
+    this.memo0 = words[at + 21]!;
+    this.memo1 = words[at + 22]!;
+    this.memo2 = words[at + 23]!;
+    this.ageUs = words[at + 24]!;
     this.methodLength = methodAndScheme & 0xffff;
     this.schemeLength = methodAndScheme >>> 16;
     this.authorityLength = authorityAndPath & 0xffff;
@@ -80,6 +97,26 @@ export class HeadReader {
 
   get isIdempotent(): boolean {
     return (this.flags & HEAD_IDEMPOTENT) !== 0;
+  }
+
+  /** Offered again after a Wait. */
+  get hasWaited(): boolean {
+    return (this.flags & HEAD_WAITED) !== 0;
+  }
+
+  /** Byte place of the peer's address: 4 or 16 bytes in network order. */
+  get peerByte(): number {
+    return (this.at + 7) << 2;
+  }
+
+  /** Byte place of the first field's name; names and values follow each other. */
+  get fieldsByte(): number {
+    return this.pathByte + this.pathLength;
+  }
+
+  /** Lengths of field `number`: of its name in the low 16 bits, of its value in the high 16. */
+  fieldLengths(number: number): number {
+    return this.memory.words[this.at + HEAD_LENGTHS_WORD + number]!;
   }
 
   /** Peer family, 4 or 6. */
@@ -173,6 +210,17 @@ export class AttemptFailedReader {
   durationUs = 0;
   connection = 0;
   plan = 0;
+  memo0 = 0;
+  memo1 = 0;
+  memo2 = 0;
+  /** Of the response that is held; 0 when none is. */
+  status = 0;
+  /** NONE when there is none. */
+  grpcStatus = 0;
+  /** Seconds, NONE when there is none. */
+  retryAfterS = 0;
+  /** Microseconds since the head was decoded. */
+  ageUs = 0;
 
   private readonly memory: RecordMemory;
   private at = 0;
@@ -194,6 +242,32 @@ export class AttemptFailedReader {
     this.durationUs = words[at + 9]!;
     this.connection = this.memory.floats[(at + 10) >>> 1]!;
     this.plan = words[at + 12]!;
+    this.memo0 = words[at + 14]!;
+    this.memo1 = words[at + 15]!;
+    this.memo2 = words[at + 16]!;
+    this.status = words[at + 17]!;
+    this.grpcStatus = words[at + 18]!;
+    this.retryAfterS = words[at + 19]!;
+    this.ageUs = words[at + 20]!;
+  }
+
+  /** Another attempt goes on: the record is for learning, nothing is to be decided. */
+  get isOtherRunning(): boolean {
+    return (this.flags & FAILED_OTHER_RUNS) !== 0;
+  }
+
+  /** Offered again after a Wait: what it says was learned before. */
+  get hasWaited(): boolean {
+    return (this.flags & FAILED_WAITED) !== 0;
+  }
+
+  /** The backend's response is held and may be passed on. */
+  get isHeld(): boolean {
+    return (this.flags & FAILED_HELD) !== 0;
+  }
+
+  get isHedge(): boolean {
+    return (this.flags & FAILED_HEDGE) !== 0;
   }
 
   get isUnsent(): boolean {
@@ -212,6 +286,42 @@ export class AttemptFailedReader {
   requestId(): string {
     const start = (this.at + ATTEMPT_FAILED_TEXT_WORD) << 2;
     return this.memory.latin1(start, start + this.memory.words[this.at + 13]!);
+  }
+}
+
+/** The hedge delay passed and no response head is here; the exchange goes on. */
+export class LateReader {
+  exchangeIndex = 0;
+  exchangeGeneration = 0;
+  attempts = 0;
+  slot = 0;
+  tag = 0;
+  memo0 = 0;
+  memo1 = 0;
+  memo2 = 0;
+  /** Microseconds since the decision of the running attempt. */
+  durationUs = 0;
+  /** Microseconds since the head was decoded. */
+  ageUs = 0;
+
+  private readonly words: Uint32Array;
+
+  constructor(memory: RecordMemory) {
+    this.words = memory.words;
+  }
+
+  read(at: number): void {
+    const words = this.words;
+    this.exchangeIndex = words[at + 2]!;
+    this.exchangeGeneration = words[at + 3]!;
+    this.attempts = words[at + 4]!;
+    this.slot = words[at + 5]!;
+    this.tag = words[at + 6]!;
+    this.memo0 = words[at + 7]!;
+    this.memo1 = words[at + 8]!;
+    this.memo2 = words[at + 9]!;
+    this.durationUs = words[at + 10]!;
+    this.ageUs = words[at + 11]!;
   }
 }
 
@@ -239,6 +349,16 @@ export class CompletionReader {
   startedMs = 0;
   /** Sent by the backend; 0 when none came. */
   backendStatus = 0;
+  memo0 = 0;
+  memo1 = 0;
+  memo2 = 0;
+  /** NONE when there is none. */
+  grpcStatus = 0;
+  /** Seconds, NONE when there is none. */
+  retryAfterS = 0;
+  /** Backend of the attempt that lost against the one that answered, NONE when there was none; and how long it ran. */
+  loserSlot = 0;
+  loserUs = 0;
 
   private readonly memory: RecordMemory;
   private at = 0;
@@ -271,6 +391,13 @@ export class CompletionReader {
     this.connection = floats[(at + 26) >>> 1]!;
     this.startedMs = floats[(at + 28) >>> 1]!;
     this.backendStatus = words[at + 33]!;
+    this.memo0 = words[at + 34]!;
+    this.memo1 = words[at + 35]!;
+    this.memo2 = words[at + 36]!;
+    this.grpcStatus = words[at + 37]!;
+    this.retryAfterS = words[at + 38]!;
+    this.loserSlot = words[at + 39]!;
+    this.loserUs = words[at + 40]!;
   }
 
   get peerFamily(): number {

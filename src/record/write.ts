@@ -3,20 +3,61 @@
  * taken when its decision can be written, whatever it turns out to be, and the reactor offers the rest again.
  */
 
-import { FORWARD_BYTES, KIND_FORWARD, KIND_RESET, KIND_RESPOND, padded, RESET_BYTES, RESPOND_LENGTHS_WORD } from './layout.ts';
+import {
+  COMMIT_BYTES,
+  FORWARD_BYTES,
+  FORWARD_LENGTHS_WORD,
+  KIND_COMMIT,
+  KIND_FORWARD,
+  KIND_RESET,
+  KIND_RESPOND,
+  KIND_WAIT,
+  KIND_WAKE,
+  NONE,
+  padded,
+  RESET_BYTES,
+  RESPOND_LENGTHS_WORD,
+  WAIT_BYTES,
+  WAITING_WORD,
+  WAKE_BYTES,
+} from './layout.ts';
 import { ReactorRing, type RecordMemory } from './ring.ts';
 
-/** What a route says about every attempt it makes; one frozen object a route, so that a decision carries one reference. */
-export interface ForwardTerms {
+/** The exchange a decision is about, and what comes back with its next record. One object lives as long as the lane and is filled anew. */
+export class Subject {
+  exchangeIndex = 0;
+  exchangeGeneration = 0;
+  tag = NONE;
+  memo0 = 0;
+  memo1 = 0;
+  memo2 = 0;
+}
+
+/** What is asked of one attempt. One object lives as long as the lane and is filled anew; times are milliseconds. */
+export class Forward {
+  plan = 0;
+  slot = 0;
   /** FORWARD_… bits. */
-  readonly flags: number;
-  readonly connectTimeoutMs: number;
-  readonly headTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  /** 0 for none. */
-  readonly exchangeTimeoutMs: number;
+  flags = 0;
+  /** From the decision to the stream opened. */
+  connectTimeoutMs = 0;
+  /** From the request sent to the response head. */
+  headTimeoutMs = 0;
+  idleTimeoutMs = 0;
+  /** From the head decoded to the end; 0 for none. */
+  exchangeTimeoutMs = 0;
+  /** From the decision to the response head; 0 for none. */
+  attemptTimeoutMs = 0;
+  /** From the decision to a Late record; 0 for none. */
+  hedgeDelayMs = 0;
   /** -1 for none. */
-  readonly maxBodyBytes: number;
+  maxBodyBytes = -1;
+  /** Bytes of the request body kept for another attempt. */
+  replayBytes = 0;
+  /** How many of `values` the edits of the plan may use. */
+  valueCount = 0;
+  /** Latin-1 text for `${value_0}` and so on. */
+  readonly values: string[] = ['', '', '', ''];
 }
 
 /** Status, fields and body of an answer that the edge gives itself. Text is Latin-1. */
@@ -33,6 +74,13 @@ export function respondBytes(answer: Answer): number {
   return padded((RESPOND_LENGTHS_WORD + answer.fields.length) * 4 + text);
 }
 
+/** Bytes that a Forward with values takes as a record. */
+function forwardBytes(forward: Forward): number {
+  let text = 0;
+  for (let i = 0; i < forward.valueCount; i++) text += forward.values[i]!.length;
+  return padded((FORWARD_LENGTHS_WORD + forward.valueCount) * 4 + text);
+}
+
 export class DecisionWriter {
   private readonly memory: RecordMemory;
   private readonly ring: ReactorRing;
@@ -47,37 +95,59 @@ export class DecisionWriter {
     return this.ring.hasRoom(bytes);
   }
 
-  /** Forwards the exchange to backend `slot` with the edits of `plan`. `tag` comes back with failures and the completion. */
-  forward(exchangeIndex: number, exchangeGeneration: number, plan: number, slot: number, tag: number, terms: ForwardTerms): void {
-    const words = this.memory.words;
-    const at = this.ring.begin(FORWARD_BYTES, KIND_FORWARD);
-    words[at + 2] = exchangeIndex;
-    words[at + 3] = exchangeGeneration;
-    words[at + 4] = plan;
-    words[at + 5] = slot;
-    words[at + 6] = tag;
-    words[at + 7] = terms.flags;
-    words[at + 8] = terms.connectTimeoutMs;
-    words[at + 9] = terms.headTimeoutMs;
-    words[at + 10] = terms.idleTimeoutMs;
-    words[at + 11] = terms.exchangeTimeoutMs;
-    this.memory.floats[(at + 12) >>> 1] = terms.maxBodyBytes;
+  /** Sends the exchange to a backend. */
+  forward(subject: Subject, forward: Forward): void {
+    const { words, text } = this.memory;
+    const count = forward.valueCount;
+    const at = this.ring.begin(count === 0 ? FORWARD_BYTES : forwardBytes(forward), KIND_FORWARD);
+    words[at + 2] = subject.exchangeIndex;
+    words[at + 3] = subject.exchangeGeneration;
+    words[at + 4] = forward.plan;
+    words[at + 5] = forward.slot;
+    words[at + 6] = subject.tag;
+    words[at + 7] = forward.flags;
+    words[at + 8] = forward.connectTimeoutMs;
+    words[at + 9] = forward.headTimeoutMs;
+    words[at + 10] = forward.idleTimeoutMs;
+    words[at + 11] = forward.exchangeTimeoutMs;
+    this.memory.floats[(at + 12) >>> 1] = forward.maxBodyBytes;
+    words[at + 14] = forward.attemptTimeoutMs;
+    words[at + 15] = forward.hedgeDelayMs;
+    words[at + 16] = subject.memo0;
+    words[at + 17] = subject.memo1;
+    words[at + 18] = subject.memo2;
+    words[at + 19] = count;
+    words[at + 20] = forward.replayBytes;
+    words[at + 21] = 0;
+    if (count > 0) {
+      let byte = (at + FORWARD_LENGTHS_WORD + count) << 2;
+      for (let i = 0; i < count; i++) {
+        const value = forward.values[i]!;
+        words[at + FORWARD_LENGTHS_WORD + i] = value.length;
+        byte += text.write(value, byte, 'latin1');
+      }
+      text.fill(0, byte, (at << 2) + words[at]!);
+    }
     this.ring.publish(at);
   }
 
   /** Answers the exchange from here. `plan` lends its response edits, `NONE` for none. */
-  respond(exchangeIndex: number, exchangeGeneration: number, reason: number, tag: number, plan: number, answer: Answer): void {
+  respond(subject: Subject, reason: number, plan: number, answer: Answer): void {
     const { words, text } = this.memory;
     const fields = answer.fields;
     const at = this.ring.begin(respondBytes(answer), KIND_RESPOND);
-    words[at + 2] = exchangeIndex;
-    words[at + 3] = exchangeGeneration;
+    words[at + 2] = subject.exchangeIndex;
+    words[at + 3] = subject.exchangeGeneration;
     words[at + 4] = answer.status;
     words[at + 5] = reason;
-    words[at + 6] = tag;
+    words[at + 6] = subject.tag;
     words[at + 7] = fields.length;
     words[at + 8] = answer.body.length;
     words[at + 9] = plan;
+    words[at + 10] = subject.memo0;
+    words[at + 11] = subject.memo1;
+    words[at + 12] = subject.memo2;
+    words[at + 13] = 0;
     let byte = (at + RESPOND_LENGTHS_WORD + fields.length) << 2;
     for (let i = 0; i < fields.length; i++) {
       const [name, value] = fields[i]!;
@@ -90,6 +160,40 @@ export class DecisionWriter {
     this.ring.publish(at);
   }
 
+  /** Has the exchange offered again after `waitMs`; `reason` answers it should its own deadline pass meanwhile. */
+  wait(subject: Subject, waitMs: number, reason: number): void {
+    const words = this.memory.words;
+    const at = this.ring.begin(WAIT_BYTES, KIND_WAIT);
+    this.name(at, subject);
+    words[at + 8] = waitMs;
+    words[at + 9] = reason;
+    this.ring.publish(at);
+  }
+
+  /** Passes the held response on; `reason` goes into the completion. */
+  commit(subject: Subject, reason: number): void {
+    const words = this.memory.words;
+    const at = this.ring.begin(COMMIT_BYTES, KIND_COMMIT);
+    this.name(at, subject);
+    words[at + 8] = reason;
+    words[at + 9] = 0;
+    this.ring.publish(at);
+  }
+
+  /** Has an exchange that waits offered again in this turn. */
+  wake(exchangeIndex: number, exchangeGeneration: number): void {
+    const words = this.memory.words;
+    const at = this.ring.begin(WAKE_BYTES, KIND_WAKE);
+    words[at + 2] = exchangeIndex;
+    words[at + 3] = exchangeGeneration;
+    this.ring.publish(at);
+  }
+
+  /** While `count` is not 0 the lane is called in the turn in which an exchange ends, as its end may free a place for one that waits. */
+  setWaiting(count: number): void {
+    this.memory.words[WAITING_WORD] = count;
+  }
+
   /** Resets the client's stream with an HTTP/3 error code (RFC 9114 §8.1). */
   reset(exchangeIndex: number, exchangeGeneration: number, errorCode: number, reason: number): void {
     const words = this.memory.words;
@@ -99,5 +203,15 @@ export class DecisionWriter {
     words[at + 4] = errorCode;
     words[at + 5] = reason;
     this.ring.publish(at);
+  }
+
+  private name(at: number, subject: Subject): void {
+    const words = this.memory.words;
+    words[at + 2] = subject.exchangeIndex;
+    words[at + 3] = subject.exchangeGeneration;
+    words[at + 4] = subject.tag;
+    words[at + 5] = subject.memo0;
+    words[at + 6] = subject.memo1;
+    words[at + 7] = subject.memo2;
   }
 }
