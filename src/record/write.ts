@@ -44,7 +44,7 @@ export class Forward {
   /** From the request sent to the response head. */
   headTimeoutMs = 0;
   idleTimeoutMs = 0;
-  /** From the head decoded to the end; 0 for none. */
+  /** From the head decoded to the end; 0 for none, NONE for what an earlier attempt brought. */
   exchangeTimeoutMs = 0;
   /** From the decision to the response head; 0 for none. */
   attemptTimeoutMs = 0;
@@ -54,10 +54,10 @@ export class Forward {
   maxBodyBytes = -1;
   /** Bytes of the request body kept for another attempt. */
   replayBytes = 0;
-  /** How many of `values` the edits of the plan may use. */
+  /** How many of `values` the edits of the plan may use; 0 keeps those of an earlier attempt. */
   valueCount = 0;
-  /** Latin-1 text for `${value_0}` and so on. */
-  readonly values: string[] = ['', '', '', ''];
+  /** Latin-1 text for `${value_0}` and so on; undefined keeps that of an earlier attempt. */
+  readonly values: (string | undefined)[] = ['', '', '', ''];
 }
 
 /** Status, fields and body of an answer that the edge gives itself. Text is Latin-1. */
@@ -77,7 +77,7 @@ export function respondBytes(answer: Answer): number {
 /** Bytes that a Forward with values takes as a record. */
 function forwardBytes(forward: Forward): number {
   let text = 0;
-  for (let i = 0; i < forward.valueCount; i++) text += forward.values[i]!.length;
+  for (let i = 0; i < forward.valueCount; i++) text += forward.values[i]?.length ?? 0;
   return padded((FORWARD_LENGTHS_WORD + forward.valueCount) * 4 + text);
 }
 
@@ -122,9 +122,9 @@ export class DecisionWriter {
     if (count > 0) {
       let byte = (at + FORWARD_LENGTHS_WORD + count) << 2;
       for (let i = 0; i < count; i++) {
-        const value = forward.values[i]!;
-        words[at + FORWARD_LENGTHS_WORD + i] = value.length;
-        byte += text.write(value, byte, 'latin1');
+        const value = forward.values[i];
+        words[at + FORWARD_LENGTHS_WORD + i] = value === undefined ? NONE : value.length;
+        if (value !== undefined) byte += text.write(value, byte, 'latin1');
       }
       text.fill(0, byte, (at << 2) + words[at]!);
     }

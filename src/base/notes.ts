@@ -1,0 +1,67 @@
+/**
+ * The registry of notes: every decision of a lane that is not the plain one, and every change of a backend's standing. Reasons (`./errors.ts`) say how an
+ * exchange ended; notes say what happened on the way. Each is counted by upstream or route; those that are events also go to whoever listens at `/v1/events`.
+ */
+
+/** One row of the registry. */
+export interface NoteEntry {
+  /** Stable place in counters. */
+  readonly number: number;
+  /** Stable name in metrics, events and logs. */
+  readonly code: string;
+  /** Rare and worth a line of its own: published as an event. The others are only counted. */
+  readonly isEvent: boolean;
+  /** One line for people. */
+  readonly title: string;
+}
+
+/** Ordered by number without holes; numbers are never used again. */
+export const NOTES = [
+  note(0, 'retried', false, 'Another attempt was made'),
+  note(1, 'retry_denied_attempts', false, 'No other attempt: as many were made as the route allows'),
+  note(2, 'retry_denied_unsafe', false, 'No other attempt: the request may have been acted on, or its body is not at hand any more'),
+  note(3, 'retry_denied_budget', false, 'No other attempt: the retry budget of the upstream is spent'),
+  note(4, 'retry_denied_backend', false, 'No other attempt: there is no backend to make it at'),
+  note(5, 'hedge_sent', false, 'A second attempt was sent beside a slow one'),
+  note(6, 'hedge_won', false, 'The hedge answered first'),
+  note(7, 'hedge_wasted', false, 'The first attempt answered before its hedge'),
+  note(8, 'hedge_denied_budget', false, 'No hedge: its budget is spent'),
+  note(9, 'hedge_denied_backend', false, 'No hedge: there is no other backend'),
+  note(10, 'breaker_opened', true, 'The breaker of a backend opened: it gets no requests'),
+  note(11, 'breaker_half_opened', true, 'The breaker of a backend lets probes through'),
+  note(12, 'breaker_closed', true, 'The breaker of a backend closed: it gets requests again'),
+  note(13, 'outlier_ejected', true, 'A backend did worse than the others and gets no requests for a time'),
+  note(14, 'eject_denied', true, 'A backend would be ejected, but as many of its upstream are as may be'),
+  note(15, 'panic_began', true, 'So few backends are fit that all of them get requests'),
+  note(16, 'panic_ended', true, 'Enough backends are fit again'),
+  note(17, 'health_down', true, 'Active health checks found a backend unhealthy'),
+  note(18, 'health_up', true, 'Active health checks found a backend healthy'),
+  note(19, 'backend_held_off', true, 'A backend asked to be left alone for a time (Retry-After)'),
+  note(20, 'queued', false, 'A request waited for a place'),
+  note(21, 'fallback_used', false, 'The fallback of a route was used'),
+  note(22, 'sticky_moved', false, 'A sticky session went to another backend, because its own could not be had'),
+  note(23, 'limit_began', true, 'A rate limit began to refuse'),
+  note(24, 'limit_ended', true, 'A rate limit has refused nothing for a while'),
+  note(25, 'store_lost', true, 'The store of shared limits does not answer'),
+  note(26, 'store_found', true, 'The store of shared limits answers again'),
+  note(27, 'budget_spent', true, 'The retry budget of an upstream is spent'),
+  note(28, 'budget_restored', true, 'The retry budget of an upstream allows retries again'),
+  note(29, 'shedding_began', true, 'An upstream is over its limit and sheds requests'),
+  note(30, 'shedding_ended', true, 'An upstream has shed nothing for a while'),
+  note(31, 'weight_changed', true, 'The weight of a target or backend was changed'),
+] as const satisfies readonly NoteEntry[];
+
+/** Names of notes. */
+export type NoteCode = (typeof NOTES)[number]['code'];
+
+const BY_CODE: ReadonlyMap<string, number> = new Map(NOTES.map(({ code, number }) => [code, number]));
+
+/** The number of a note, for counters. */
+export function noteNumber(code: NoteCode): number {
+  return BY_CODE.get(code) as number;
+}
+
+/** Keeps the code's literal type, from which `NoteCode` is made. */
+function note<const Code extends string>(number: number, code: Code, isEvent: boolean, title: string): NoteEntry & { readonly code: Code } {
+  return Object.freeze({ number, code, isEvent, title });
+}

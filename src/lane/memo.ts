@@ -1,0 +1,52 @@
+/**
+ * The memo: three u32 words that travel with an exchange beside its tag (`docs/design/records.md`). What a lane must know when the exchange comes back, after a failure,
+ * a wait or its end, stands here and nowhere else, so that a successor of a dead worker gives back what its predecessor took.
+ *
+ * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key. Word 2: tenant + 1 in the low 16 bits, the rest is 0.
+ */
+
+/** No pool yet. */
+export const NO_POOL = 0xffff;
+
+/** A place in the route's bulkhead is taken. */
+export const HOLDS_ROUTE = 1 << 16;
+/** A place in the upstream's bulkhead and of its concurrency limit is taken. */
+export const HOLDS_UPSTREAM = 1 << 17;
+/** A place of the tenant is taken. */
+export const HOLDS_TENANT = 1 << 18;
+/** Waits in the queue of the route's bulkhead, or of the upstream's. */
+export const QUEUES_ROUTE = 1 << 19;
+export const QUEUES_UPSTREAM = 1 << 20;
+/** Access lists and rate limits were passed: they are not asked again after a wait. */
+export const IS_LET_IN = 1 << 21;
+/** The store was asked about the shared limits. */
+export const ASKED_STORE = 1 << 22;
+/** The attempt is a probe of a half-open breaker. */
+export const IS_PROBE = 1 << 23;
+/** The peer is a proxy of our own: plans for trusted peers. */
+export const IS_TRUSTED = 1 << 24;
+/** The fallback upstream was taken. */
+export const FELL_BACK = 1 << 25;
+/** A hedge was sent. */
+export const IS_HEDGED = 1 << 26;
+/** Backs off: the next offer of the failure is to be attempted. */
+export const BACKS_OFF = 1 << 27;
+/** The hedge is a probe of a half-open breaker. */
+export const HEDGE_IS_PROBE = 1 << 28;
+/** The request is gRPC (content-type), so that answers of our own are too. */
+export const IS_GRPC = 1 << 29;
+
+/** Pool number of word 0, NO_POOL when none. */
+export function memoPool(memo0: number): number {
+  return memo0 & 0xffff;
+}
+
+/** Word 0 with another pool; flags stay. */
+export function withPool(memo0: number, pool: number): number {
+  return ((memo0 & 0xffff_0000) | pool) >>> 0;
+}
+
+/** Number of the tenant of word 2, -1 when none. */
+export function memoTenant(memo2: number): number {
+  return (memo2 & 0xffff) - 1;
+}
