@@ -54,12 +54,24 @@ pub enum Reason {
     ExpectationFailed = 9,
     /// The client broke the protocol on its stream.
     ClientProtocolError = 10,
+    /// The path or authority has no canonical form.
+    PathNotCanonical = 11,
     /// No route matches the request.
     RouteNotFound = 16,
     /// The upstream has no backend that could be tried.
     BackendNotAvailable = 17,
     /// The route answers by itself.
     FixedResponse = 18,
+    /// The access list of the route does not admit the client.
+    AccessDenied = 19,
+    /// The client or its tenant sent more than its rate allows.
+    RateLimited = 20,
+    /// The route sends the client elsewhere.
+    Redirected = 21,
+    /// The shared rate limit could not be asked, and the configuration refuses then.
+    RateLimitNotAvailable = 22,
+    /// No backend could answer, the fallback of the route did.
+    FallbackResponse = 23,
     /// The backend could not be connected.
     ConnectFailed = 32,
     /// The backend was not connected in time.
@@ -90,6 +102,12 @@ pub enum Reason {
     ExchangeTimeout = 45,
     /// The response body differs from its content-length.
     ResponseLengthMismatch = 46,
+    /// The backend answered with a status that the route tries again.
+    ResponseStatus = 47,
+    /// The attempt had no response head in its time.
+    AttemptTimeout = 48,
+    /// Every backend of the upstream is ejected.
+    CircuitOpen = 49,
     /// The edge is draining.
     Draining = 64,
     /// The edge has no room for another exchange.
@@ -98,6 +116,18 @@ pub enum Reason {
     LaneFailed = 66,
     /// The edge stopped before the exchange ended.
     Shutdown = 67,
+    /// The upstream has as many exchanges in flight and waiting as it may.
+    UpstreamFull = 68,
+    /// The route has as many exchanges in flight and waiting as it may.
+    RouteFull = 69,
+    /// The tenant has as many exchanges in flight as it may.
+    TenantFull = 70,
+    /// The exchange waited too long for a place.
+    QueueTimeout = 71,
+    /// The upstream is at the limit its latency allows.
+    ConcurrencyLimited = 72,
+    /// The upstream is near its limit and the priority of the request is low.
+    Brownout = 73,
 }
 
 /// What the registry says of a reason.
@@ -132,9 +162,15 @@ pub const ALL: &[Entry] = &[
     entry(Reason::ClientSlow, "client_slow", Side::Downstream, 408, Retry::Never),
     entry(Reason::ExpectationFailed, "expectation_failed", Side::Downstream, 417, Retry::Never),
     entry(Reason::ClientProtocolError, "client_protocol_error", Side::Downstream, 400, Retry::Never),
+    entry(Reason::PathNotCanonical, "path_not_canonical", Side::Downstream, 400, Retry::Never),
     entry(Reason::RouteNotFound, "route_not_found", Side::Config, 404, Retry::Never),
     entry(Reason::BackendNotAvailable, "backend_not_available", Side::Upstream, 503, Retry::Never),
     entry(Reason::FixedResponse, "fixed_response", Side::Config, 0, Retry::Never),
+    entry(Reason::AccessDenied, "access_denied", Side::Config, 403, Retry::Never),
+    entry(Reason::RateLimited, "rate_limited", Side::Downstream, 429, Retry::Never),
+    entry(Reason::Redirected, "redirected", Side::Config, 0, Retry::Never),
+    entry(Reason::RateLimitNotAvailable, "rate_limit_not_available", Side::Internal, 503, Retry::Never),
+    entry(Reason::FallbackResponse, "fallback_response", Side::Config, 0, Retry::Never),
     entry(Reason::ConnectFailed, "connect_failed", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::ConnectTimeout, "connect_timeout", Side::Upstream, 504, Retry::IfUnsent),
     entry(Reason::TlsFailed, "tls_failed", Side::Upstream, 502, Retry::IfUnsent),
@@ -150,10 +186,19 @@ pub const ALL: &[Entry] = &[
     entry(Reason::IdleTimeout, "idle_timeout", Side::Upstream, 504, Retry::Never),
     entry(Reason::ExchangeTimeout, "exchange_timeout", Side::Internal, 504, Retry::Never),
     entry(Reason::ResponseLengthMismatch, "response_length_mismatch", Side::Upstream, 502, Retry::Never),
+    entry(Reason::ResponseStatus, "response_status", Side::Upstream, 502, Retry::Safe),
+    entry(Reason::AttemptTimeout, "attempt_timeout", Side::Upstream, 504, Retry::Safe),
+    entry(Reason::CircuitOpen, "circuit_open", Side::Upstream, 503, Retry::Never),
     entry(Reason::Draining, "draining", Side::Internal, 503, Retry::Never),
     entry(Reason::Overloaded, "overloaded", Side::Internal, 503, Retry::Never),
     entry(Reason::LaneFailed, "lane_failed", Side::Internal, 500, Retry::Never),
     entry(Reason::Shutdown, "shutdown", Side::Internal, 503, Retry::Never),
+    entry(Reason::UpstreamFull, "upstream_full", Side::Internal, 503, Retry::Never),
+    entry(Reason::RouteFull, "route_full", Side::Internal, 503, Retry::Never),
+    entry(Reason::TenantFull, "tenant_full", Side::Internal, 503, Retry::Never),
+    entry(Reason::QueueTimeout, "queue_timeout", Side::Internal, 503, Retry::Never),
+    entry(Reason::ConcurrencyLimited, "concurrency_limited", Side::Internal, 503, Retry::Never),
+    entry(Reason::Brownout, "brownout", Side::Internal, 503, Retry::Never),
 ];
 
 /// Place in [`ALL`] of each number, so that a look-up is one load; 0 for numbers nobody has.
@@ -205,7 +250,7 @@ mod tests {
             assert_eq!(Reason::from_number(entry.reason.number()), Some(entry.reason));
             assert_eq!(entry.reason.entry(), entry);
         }
-        assert_eq!(Reason::from_number(11), None);
+        assert_eq!(Reason::from_number(12), None);
         assert_eq!(Reason::from_number(4_000_000_000), None);
     }
 
