@@ -11,14 +11,13 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createBackendTable } from '../src/base/tables.ts';
-import type { RouteSnapshot } from '../src/config/snapshot.ts';
 import { createLane } from '../src/lane/lane.ts';
 import { packTag } from '../src/lane/tag.ts';
 import { createCounters } from '../src/observe/counters.ts';
 import { createLaneObserver } from '../src/observe/lane-observer.ts';
 import { KIND_COMPLETION, KIND_HEAD } from '../src/record/layout.ts';
 import { completionBytes, headBytes, ReactorSide, sampleCompletion, sampleHead } from '../test/support/records.ts';
-import { sampleSnapshot } from '../test/support/snapshots.ts';
+import { type RouteWish, sampleSnapshot } from '../test/support/snapshots.ts';
 
 const BATCHES = [1, 4, 16, 64];
 const ROUTES = [50, 1_000, 10_000];
@@ -55,7 +54,7 @@ if (values.json !== undefined)
 function measure(routeCount: number, batch: number): Row {
   const routes = Array.from({ length: routeCount }, (_, number) => routeOf(number));
   const snapshot = sampleSnapshot({
-    upstreams: [{ policy: 'peak-ewma', backends: Array.from({ length: BACKENDS }, () => ({})) }],
+    upstreams: [{ balance: { policy: 'peak-ewma' }, backends: Array.from({ length: BACKENDS }, () => ({})) }],
     routes,
     log: { accessSample: 0.01 },
   });
@@ -90,21 +89,22 @@ function measure(routeCount: number, batch: number): Row {
 }
 
 /** A mix as gateways have it: many hosts with a few paths each, some wildcards. */
-function routeOf(number: number): Partial<RouteSnapshot> {
+function routeOf(number: number): RouteWish {
   const site = Math.floor(number / 5);
   const host = site % 10 === 9 ? `*.tenant-${site}.example.test` : `shop-${site}.example.test`;
   const path = ['/', '/api', '/api/v1/orders', '/static', '/api/v1/customers'][number % 5]!;
-  return { name: `route-${number}`, host, path, upstream: 0 };
+  return { name: `route-${number}`, match: { host, path } };
 }
 
-function headOf(i: number, routes: readonly Partial<RouteSnapshot>[]): Buffer {
+function headOf(i: number, routes: readonly RouteWish[]): Buffer {
   const route = routes[(i * 7_919) % routes.length]!;
-  const path = `${route.path === '/' ? '' : route.path}/item-${i}?page=${i % 10}`;
+  const { host = '*', path: below = '/' } = route.match ?? {};
+  const path = `${below === '/' ? '' : below}/item-${i}?page=${i % 10}`;
   return headBytes(
     sampleHead({
       index: i,
       generation: i,
-      authority: `${route.host!.replace('*', 'eu')}:8443`,
+      authority: `${host.replace('*', 'eu')}:8443`,
       path,
       fields: [
         ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'],

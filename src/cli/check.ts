@@ -2,7 +2,7 @@
 
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { count, EXIT_FAILED, reportProblems } from './report.ts';
 
 /** Checks a configuration; mistakes go to stderr, a summary to stdout. Returns the exit status: 0, or 1 when there is an error. */
@@ -22,17 +22,26 @@ function summary(file: string, snapshot: Snapshot): string {
       const names = certificates.flatMap((certificate) => certificate.names);
       return `  listener  ${name} on ${address} for ${names.join(', ')}`;
     }),
-    ...upstreams.map(({ name, policy, slots }) => {
+    ...upstreams.map(({ name, balance, slots }) => {
       const urls = slots.map((slot) => backends[slot]?.url ?? '');
-      return `  upstream  ${name}: ${urls.join(', ')} by ${policy}`;
+      return `  upstream  ${name}: ${urls.join(', ')} by ${balance.policy}`;
     }),
-    ...routes.slice(0, MAX_ROUTES).map(({ name, upstream }) => `  route     ${name} to ${upstreams[upstream]?.name ?? ''}`),
+    ...routes.slice(0, MAX_ROUTES).map((route) => `  route     ${route.name} ${outcome(route, upstreams)}`),
     ...(routes.length > MAX_ROUTES ? [`  route     … and ${routes.length - MAX_ROUTES} more`] : []),
     `  admin     ${admin.address === '' ? 'off' : `${admin.address}${admin.token === '' ? '' : ' with a token'}`}`,
     `  process   ${count(shards.count, 'shard')}`,
     `  generation ${generation}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What becomes of the requests of a route, in a few words. */
+function outcome({ targets, redirect, fixed }: RouteSnapshot, upstreams: Snapshot['upstreams']): string {
+  if (redirect !== undefined) return `redirected with ${redirect.status}`;
+  if (fixed !== undefined) return `answered with ${fixed.status}`;
+  const [first] = targets;
+  if (targets.length === 1 && first !== undefined) return `to ${upstreams[first.upstream]?.name ?? ''}`;
+  return `to ${targets.map(({ upstream, weight }) => `${upstreams[upstream]?.name ?? ''} (${weight})`).join(', ')}`;
 }
 
 /** Routes named in the summary; a large site has thousands. */

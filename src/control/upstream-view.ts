@@ -15,9 +15,9 @@ export function viewUpstreams(
   const words = new Int32Array(backendTable);
   const floats = new Float64Array(backendTable);
   const published = discovery.publication().addresses;
-  return snapshot.upstreams.map(({ name, policy, slots }) => ({
+  return snapshot.upstreams.map(({ name, balance, slots }) => ({
     name,
-    policy,
+    policy: balance.policy,
     backends: slots.map((slot) => viewBackend(snapshot.backends[slot] as BackendSnapshot)),
   }));
 

@@ -144,7 +144,7 @@ t.test('hosts of routes are normal: lower case, ASCII, without the last dot', as
   const text = `${PLAIN}  - { match: { host: "*.BÜCHER.example." }, upstream: web }\n  - { match: { host: "[::1]", path: /x, exact: true }, upstream: web }\n`;
   const { routes } = await snapshotOf(t, text);
   t.same(
-    routes.map(({ name, host, pathKind }) => [name, host, pathKind]),
+    routes.map(({ name, match }) => [name, match.host, match.pathKind]),
     [
       ['/', '*', 'prefix'],
       ['*.xn--bcher-kva.example/', '*.xn--bcher-kva.example', 'prefix'],

@@ -15,8 +15,8 @@ t.test('a head is forwarded on the terms of its route', async (t) => {
     routes: [
       {},
       {
-        path: '/api',
-        upstream: 1,
+        match: { path: '/api' },
+        targets: [{ upstream: 1 }],
         connectTimeoutMs: 1,
         headTimeoutMs: 2,
         idleTimeoutMs: 3,
@@ -45,7 +45,7 @@ t.test('a head is forwarded on the terms of its route', async (t) => {
 });
 
 t.test('a request no route matches is answered 404 with code and request id', async (t) => {
-  const [decision] = standLane(sampleSnapshot({ routes: [{ path: '/a' }] })).ask({ path: '/b', requestId: 'r1' });
+  const [decision] = standLane(sampleSnapshot({ routes: [{ match: { path: '/a' } }] })).ask({ path: '/b', requestId: 'r1' });
   t.match(decision, {
     kind: 'respond',
     status: 404,
@@ -120,7 +120,7 @@ t.test('an observer that throws does not stop the lane', async (t) => {
 });
 
 t.test('heads wait when the reactor has no room, and none is lost or decided twice', async (t) => {
-  const stand = standLane(sampleSnapshot({ routes: [{ path: '/only' }] }), {}, 2 ** 32 - 4_096);
+  const stand = standLane(sampleSnapshot({ routes: [{ match: { path: '/only' } }] }), {}, 2 ** 32 - 4_096);
   const offered = 3_000;
   for (let index = 0; index < offered; index++) stand.reactor.offerHead(sampleHead({ index, path: index % 2 === 0 ? '/only' : '/' }));
   const decided: number[] = [];
@@ -138,7 +138,7 @@ t.test('heads wait when the reactor has no room, and none is lost or decided twi
 });
 
 t.test('a completion becomes a load sample and is shown to the observer with route and backend', async (t) => {
-  const stand = standLane(sampleSnapshot({ routes: [{ path: '/a' }, { path: '/b' }] }));
+  const stand = standLane(sampleSnapshot({ routes: [{ match: { path: '/a' } }, { match: { path: '/b' } }] }));
   const [forward] = stand.ask({ path: '/b' });
   if (forward?.kind !== 'forward') throw new Error('not forwarded');
   stand.reactor.offerCompletion(sampleCompletion({ tag: forward.tag, slot: forward.slot, awaitUs: 640 }));
@@ -166,10 +166,10 @@ t.test('a failure in the middle of a response counts against its backend', async
 });
 
 t.test('exchanges end under the snapshot they began with', async (t) => {
-  const stand = standLane(sampleSnapshot({ routes: [{ path: '/old' }, { path: '/both' }] }));
+  const stand = standLane(sampleSnapshot({ routes: [{ match: { path: '/old' } }, { match: { path: '/both' } }] }));
   const [before] = stand.ask({ path: '/both' });
   const later = { ...stand.noted, completions: [] as typeof stand.noted.completions };
-  stand.lane.apply(sampleSnapshot({ routes: [{ path: '/both' }] }), createBackendTable(2), noteInto(later));
+  stand.lane.apply(sampleSnapshot({ routes: [{ match: { path: '/both' } }] }), createBackendTable(2), noteInto(later));
   const [after] = stand.ask({ path: '/both' });
   if (before?.kind !== 'forward' || after?.kind !== 'forward') throw new Error('not forwarded');
   stand.reactor.offerCompletion(sampleCompletion({ tag: before.tag, slot: before.slot }));

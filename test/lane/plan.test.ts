@@ -28,7 +28,7 @@ t.test("a client's own forwarded headers are dropped and ours are set", async (t
 });
 
 t.test("a trusted client's forwarded headers are appended to", async (t) => {
-  const edits = requestEdits({ forwarded: 'both', forwardedTrust: true });
+  const edits = requestEdits({ forwarded: 'both', forwardedTrusted: 'append' });
   t.notOk(edits.some((edit) => edit.op === 'remove'));
   t.strictSame(
     edits.filter((edit) => edit.op === 'append').map((edit) => edit.name),
@@ -49,7 +49,7 @@ t.test('a route that writes none still drops what an untrusted client pretends',
     [...SPOOFABLE, 'x-request-id'],
   );
   t.strictSame(
-    requestEdits({ forwarded: 'off', forwardedTrust: true }).map((edit) => edit.name),
+    requestEdits({ forwarded: 'off', forwardedTrusted: 'append' }).map((edit) => edit.name),
     ['x-request-id'],
   );
 });
@@ -75,6 +75,6 @@ t.test("a route that sends the backend's own host has a plan a backend", async (
 });
 
 t.test('routes that say the same share a plan', async (t) => {
-  const routes = Array.from({ length: 500 }, (_, i) => ({ path: `/${i}` }));
+  const routes = Array.from({ length: 500 }, (_, i) => ({ match: { path: `/${i}` } }));
   t.equal(compilePlans(sampleSnapshot({ routes })).plans.length, 2);
 });

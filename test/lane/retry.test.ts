@@ -58,14 +58,14 @@ t.test('a reason that is retried only when nothing was sent is answered when som
 });
 
 t.test('attempts end with the number the route allows', async (t) => {
-  const wishes = { upstreams: [{ backends: [{}, {}, {}, {}] }], routes: [{ retries: 2 }] };
+  const wishes = { upstreams: [{ backends: [{}, {}, {}, {}] }], routes: [{ retries: { attempts: 2 } }] };
   const { stand, first, next } = failOnce({ reason: 32, attempts: 1 }, wishes);
   const third = fail(stand, next, { reason: 32, attempts: 2 });
   const last = fail(stand, third, { reason: 32, attempts: 3 });
   t.match([first, next, third], [{ kind: 'forward' }, { kind: 'forward' }, { kind: 'forward' }]);
   t.equal(new Set([first, next, third].map((decision) => decision.kind === 'forward' && decision.slot)).size, 3, 'each at another backend');
   t.match(last, { kind: 'respond', status: 502 });
-  t.match(failOnce({ reason: 32 }, { routes: [{ retries: 0 }] }).next, { kind: 'respond', status: 502 });
+  t.match(failOnce({ reason: 32 }, { routes: [{ retries: { attempts: 0 } }] }).next, { kind: 'respond', status: 502 });
 });
 
 t.test('an upstream with one backend gets the retry when only a session ended', async (t) => {

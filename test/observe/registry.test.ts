@@ -132,7 +132,7 @@ t.test('gauges of backends come from the shared table', async (t) => {
 
 t.test('the number of series is bounded whatever the configuration has', async (t) => {
   const count = ROUTE_SERIES + 100;
-  const { registry, shards } = stand({ routes: Array.from({ length: count }, (_, i) => ({ path: `/${i}` })) });
+  const { registry, shards } = stand({ routes: Array.from({ length: count }, (_, i) => ({ match: { path: `/${i}` } })) });
   const { ask, reactor, lane } = shards[0]!;
   const [forward] = ask({ path: `/${count - 1}` });
   if (forward?.kind !== 'forward') throw new Error('not forwarded');

@@ -1,115 +1,125 @@
 /**
- * Frozen snapshots for tests of what obeys them: one listener, and upstreams, backends and routes as a test names them. Everything else is as
- * the configuration would default it.
+ * Frozen snapshots for tests of what obeys them: listeners, upstreams, backends and routes as a test names them. Everything else is what the
+ * configuration defaults to, taken from the schema itself.
  */
 
-import type { BackendSnapshot, RouteSnapshot, Snapshot, UpstreamSnapshot } from '../../src/config/snapshot.ts';
+import { assembleSnapshot } from '../../src/config/assemble.ts';
+import type {
+  BackendSnapshot,
+  ListenerSnapshot,
+  RouteSnapshot,
+  Snapshot,
+  TargetSnapshot,
+  TenantSnapshot,
+  UpstreamSnapshot,
+} from '../../src/config/snapshot.ts';
+import { validate } from '../../src/config/validate.ts';
+
+/** Any part of a snapshot's part; lists are given whole. */
+export type Wish<T> = T extends readonly unknown[] | Uint8Array | string | number | boolean | undefined
+  ? T
+  : { readonly [K in keyof T]?: Wish<T[K]> };
+
+/** Targets without weight and subset send to the first upstream. */
+export type RouteWish = Wish<Omit<RouteSnapshot, 'targets' | 'path' | 'fallback'>> &
+  Partial<Pick<RouteSnapshot, 'path' | 'fallback'>> & { readonly targets?: readonly Partial<TargetSnapshot>[] };
+
+export type UpstreamWish = Wish<Omit<UpstreamSnapshot, 'slots'>> & { readonly backends?: readonly Partial<BackendSnapshot>[] };
 
 export interface SnapshotWishes {
-  upstreams?: readonly {
-    name?: string;
-    policy?: UpstreamSnapshot['policy'];
-    decayMs?: number;
-    backends?: readonly Partial<BackendSnapshot>[];
-  }[];
-  routes?: readonly Partial<RouteSnapshot>[];
-  listeners?: readonly string[];
-  log?: Partial<Snapshot['log']>;
+  readonly upstreams?: readonly UpstreamWish[];
+  readonly routes?: readonly RouteWish[];
+  /** Names, or more. */
+  readonly listeners?: readonly (string | Partial<ListenerSnapshot>)[];
+  readonly tenants?: readonly Partial<TenantSnapshot>[];
+  readonly store?: Snapshot['store'];
+  readonly log?: Partial<Snapshot['log']>;
+  readonly limits?: Partial<Snapshot['limits']>;
 }
 
 /** Without wishes: upstream `web` with two h2c backends by round robin, and a route for everything. */
 export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
   const backends: BackendSnapshot[] = [];
-  const upstreams = (wishes.upstreams ?? [{}]).map((upstream, number) => {
-    const name = upstream.name ?? (number === 0 ? 'web' : `web-${number}`);
-    const slots = (upstream.backends ?? [{}, {}]).map((backend) => {
+  const upstreams = (wishes.upstreams ?? [{}]).map((wish, number) => {
+    const name = wish.name ?? (number === 0 ? 'web' : `web-${number}`);
+    const slots = (wish.backends ?? [{}, {}]).map((given) => {
       const slot = backends.length;
-      backends.push(sampleBackend(slot, name, backend));
-      return slot;
+      return backends.push(sampleBackend({ slot, upstream: name, ...given })) - 1;
     });
-    return { name, policy: upstream.policy ?? 'round-robin', decayMs: upstream.decayMs ?? 10_000, slots };
+    return { ...sampleUpstream(wish), name, slots };
   });
+  const { log, limits, drain } = DEFAULTS;
   return {
     generation: 'test',
-    listeners: (wishes.listeners ?? ['public']).map(sampleListener),
+    listeners: (wishes.listeners ?? ['public']).map((wish) => sampleListener(typeof wish === 'string' ? { name: wish } : wish)),
     upstreams,
     backends,
-    routes: (wishes.routes ?? [{}]).map(sampleRoute),
+    routes: (wishes.routes ?? [{}]).map((wish, number) => sampleRoute({ name: `route-${number}`, ...wish })),
+    tenants: (wishes.tenants ?? []).map(sampleTenant),
+    store: wishes.store,
     shards: { count: 1, stallTimeoutMs: 5_000 },
     admin: { address: '', token: '' },
-    log: { level: 'info', isAccessLogged: true, accessSample: 1, areFailuresAlwaysLogged: true, ...wishes.log },
-    drain: { timeoutMs: 30_000, delayMs: 0 },
-    limits: { maxExchanges: 65_536 },
+    log: { ...log, ...wishes.log },
+    drain,
+    limits: { ...limits, ...wishes.limits },
   };
 }
 
-function sampleListener(name: string): Snapshot['listeners'][number] {
-  return {
-    name,
-    address: '127.0.0.1:0',
-    certificates: [],
-    congestion: 'cubic',
-    idleTimeoutMs: 30_000,
-    handshakeTimeoutMs: 10_000,
-    maxConnections: 100_000,
-    maxStreams: 128,
-    streamWindowBytes: 65_536,
-    connectionWindowBytes: 1_048_576,
-    maxUdpPayloadBytes: 1_350,
-    isGsoAllowed: true,
-    isGroAllowed: true,
-    isPaced: true,
-    receiveBufferBytes: 4_194_304,
-    sendBufferBytes: 4_194_304,
-    maxHeadBytes: 16_384,
-    maxFields: 100,
-  };
+/** A route for everything to the first upstream, as the configuration defaults it. */
+export function sampleRoute({ targets, ...wish }: RouteWish = {}): RouteSnapshot {
+  const route = merge(DEFAULTS.routes[0]!, wish);
+  return targets === undefined
+    ? route
+    : { ...route, targets: targets.map((target) => ({ upstream: 0, weight: 100, subset: {}, ...target })) };
 }
 
-function sampleBackend(slot: number, upstream: string, given: Partial<BackendSnapshot>): BackendSnapshot {
-  return {
-    slot,
-    upstream,
-    url: `h2c://127.0.0.1:${9_000 + slot}`,
-    scheme: 'h2c',
-    host: '127.0.0.1',
-    port: 9_000 + slot,
-    weight: 100,
-    serverName: '',
-    isVerified: true,
-    caPem: '',
-    maxSessions: 8,
-    maxStreamsPerSession: 128,
-    sessionIdleTimeoutMs: 60_000,
-    sessionMaxAgeMs: 3_600_000,
-    pingIntervalMs: 15_000,
-    pingTimeoutMs: 5_000,
-    streamWindowBytes: 65_536,
-    sessionWindowBytes: 1_048_576,
-    maxHeadBytes: 32_768,
-    maxFields: 200,
-    resolveIntervalMs: 0,
-    ...given,
-  };
+/** An upstream by round robin; its slots are given by `sampleSnapshot`. */
+export function sampleUpstream({ backends: _, ...wish }: UpstreamWish = {}): UpstreamSnapshot {
+  const upstream = DEFAULTS.upstreams[0]!;
+  return merge({ ...upstream, balance: { ...upstream.balance, policy: 'round-robin' } }, wish);
 }
 
-function sampleRoute(given: Partial<RouteSnapshot>, number: number): RouteSnapshot {
-  return {
-    name: `route-${number}`,
-    host: '*',
-    path: '/',
-    pathKind: 'prefix',
-    upstream: 0,
-    connectTimeoutMs: 3_000,
-    headTimeoutMs: 30_000,
-    idleTimeoutMs: 60_000,
-    exchangeTimeoutMs: 0,
-    maxBodyBytes: -1,
-    retries: 1,
-    isRequestIdKept: false,
-    forwarded: 'x-forwarded',
-    forwardedTrust: false,
-    hostPolicy: 'keep',
-    ...given,
-  };
+/** An h2c backend on loopback; its port tells its slot unless one is given. */
+export function sampleBackend(given: Partial<BackendSnapshot> = {}): BackendSnapshot {
+  const port = 9_000 + (given.slot ?? 0);
+  return { ...DEFAULTS.backends[0]!, url: `h2c://127.0.0.1:${port}`, port, serverName: '', ...given };
+}
+
+export function sampleListener(given: Partial<ListenerSnapshot> = {}): ListenerSnapshot {
+  return { ...DEFAULTS.listeners[0]!, ...given };
+}
+
+/** A tenant told by its host, without limits. */
+export function sampleTenant(given: Partial<TenantSnapshot> = {}): TenantSnapshot {
+  const name = given.name ?? 'tenant';
+  const isToldOtherwise = given.header !== undefined || given.pathPrefix !== undefined;
+  const hosts = isToldOtherwise ? [] : [`${name}.test`];
+  return { name, hosts, header: '', headerValue: '', pathPrefix: '', rateLimits: [], maxInFlight: 0, ...given };
+}
+
+const DEFAULTS = defaults();
+
+function defaults(): Snapshot {
+  const { config, complaints } = validate({
+    version: 1,
+    listeners: [{ name: 'public', address: '127.0.0.1:0', certificates: [{ names: ['localhost'], chain: 'a', key: 'b' }] }],
+    upstreams: { web: { backends: [{ url: 'h2c://127.0.0.1:9000' }] } },
+    routes: [{ upstream: 'web' }],
+  });
+  if (config === undefined) throw new Error(JSON.stringify(complaints));
+  return assembleSnapshot(config, { certificates: [[]], authorities: new Map(), token: '', digests: {} });
+}
+
+/** `base` with the parts of `wish` laid over it, mapping by mapping. */
+function merge<T>(base: T, wish: unknown): T {
+  if (!isPlain(wish) || !isPlain(base)) return wish as T;
+  const merged: Record<string, unknown> = { ...base };
+  // A wish for one kind of a union replaces the other kind whole.
+  if ('kind' in wish && 'kind' in base && wish['kind'] !== base['kind']) return wish as T;
+  for (const [key, value] of Object.entries(wish)) merged[key] = key in merged ? merge(merged[key], value) : value;
+  return merged as T;
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype;
 }

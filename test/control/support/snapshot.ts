@@ -1,81 +1,31 @@
 /** A snapshot for tests of the control room: one listener, one upstream with one backend, one route, small numbers. */
 import type { Snapshot } from '../../../src/config/snapshot.ts';
+import { sampleSnapshot } from '../../support/snapshots.ts';
 
 export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
-  return {
-    generation: 'sound',
+  const sample = sampleSnapshot({
     listeners: [
       {
         name: 'public',
-        address: '127.0.0.1:0',
         certificates: [{ names: ['localhost'], chainPem: 'chain', keyPem: 's3cret' }],
-        congestion: 'cubic',
-        idleTimeoutMs: 30_000,
-        handshakeTimeoutMs: 10_000,
         maxConnections: 10,
         maxStreams: 10,
-        streamWindowBytes: 65_536,
         connectionWindowBytes: 65_536,
-        maxUdpPayloadBytes: 1_350,
-        isGsoAllowed: true,
-        isGroAllowed: true,
-        isPaced: true,
         receiveBufferBytes: 65_536,
         sendBufferBytes: 65_536,
-        maxHeadBytes: 16_384,
-        maxFields: 100,
       },
     ],
-    upstreams: [{ name: 'web', policy: 'round-robin', decayMs: 10_000, slots: [0] }],
-    backends: [
-      {
-        slot: 0,
-        upstream: 'web',
-        url: 'h2c://127.0.0.1:9000',
-        scheme: 'h2c',
-        host: '127.0.0.1',
-        port: 9000,
-        weight: 1,
-        serverName: '',
-        isVerified: true,
-        caPem: '',
-        maxSessions: 1,
-        maxStreamsPerSession: 1,
-        sessionIdleTimeoutMs: 1,
-        sessionMaxAgeMs: 1,
-        pingIntervalMs: 0,
-        pingTimeoutMs: 1,
-        streamWindowBytes: 65_536,
-        sessionWindowBytes: 65_536,
-        maxHeadBytes: 16_384,
-        maxFields: 100,
-        resolveIntervalMs: 0,
-      },
-    ],
-    routes: [
-      {
-        name: 'all',
-        host: '*',
-        path: '/',
-        pathKind: 'prefix',
-        upstream: 0,
-        connectTimeoutMs: 1,
-        headTimeoutMs: 1,
-        idleTimeoutMs: 1,
-        exchangeTimeoutMs: 0,
-        maxBodyBytes: -1,
-        retries: 1,
-        isRequestIdKept: false,
-        forwarded: 'off',
-        forwardedTrust: false,
-        hostPolicy: 'keep',
-      },
-    ],
+    upstreams: [{ backends: [{ weight: 1, maxSessions: 1, maxStreamsPerSession: 1 }] }],
+    routes: [{ name: 'all', forwarded: 'off' }],
+    log: { isAccessLogged: false },
+    limits: { maxExchanges: 16 },
+  });
+  return {
+    ...sample,
+    generation: 'sound',
     shards: { count: 2, stallTimeoutMs: 500 },
     admin: { address: '127.0.0.1:0', token: '' },
-    log: { level: 'info', isAccessLogged: false, accessSample: 1, areFailuresAlwaysLogged: true },
     drain: { timeoutMs: 1_000, delayMs: 0 },
-    limits: { maxExchanges: 16 },
     ...changes,
   };
 }
