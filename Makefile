@@ -4,6 +4,7 @@
 #   make test     all tests                       make check    types, style, import table, clippy, licences
 #   make native   only the addon                  make bench    cost beside nghttpx, and decide() by itself
 #   make docs     generated pages                 make clean    forget what was built
+#   make chaos    a backend misbehaves, and overload: the edge beside nginx, HAProxy, Envoy, Caddy
 #
 # CARGO_TARGET_DIR moves cargo's files out of the tree; PROFILE is release (fat LTO, slow to build) or ci (the same code, built in a third
 # of the time, with overflow checks and debug assertions).
@@ -11,7 +12,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench docs clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs clean
 
 PROFILE ?= release
 TEST_PROFILE ?= ci
@@ -83,6 +84,10 @@ test-rust: $(installed)
 bench: $(installed) $(addon) certs
 	$(say) 'bench: the edge beside nghttpx, alternating'
 	@node bench/run.ts $(BENCH)
+
+chaos: $(installed) $(addon)
+	$(say) 'chaos: whom the edge and its peers choose while a backend misbehaves'
+	@node bench/chaos/run.ts $(CHAOS)
 
 docs: $(installed)
 	$(say) 'generated pages'

@@ -1,0 +1,134 @@
+/**
+ * The overload scenario: backends of a fixed capacity, first asked for as much as they can do, then for five times that. What counts is goodput:
+ * answers of status 200 within a second. Beside the flood a client of low rate has a connection of its own.
+ */
+
+import { Metrics } from '../../test/support/metrics.ts';
+import { type LoadOrder, type LoadResult, send } from './load.ts';
+import { quantile } from './measure.ts';
+import type { Overload, Peer } from './peers/peer.ts';
+import { type Stage, withScene } from './play.ts';
+
+/** What overload came to. */
+export interface OverloadFigures {
+  /** What the backends can do together by their settings, requests a second. */
+  readonly capacity: number;
+  /** Goodput with that much asked for, and with five times as much. */
+  readonly peakPerSecond: number;
+  readonly goodPerSecond: number;
+  readonly goodShare: number;
+  readonly offeredPerSecond: number;
+  /** Of good answers under overload. */
+  readonly p99Ms: number;
+  /** Answers to the flood by status; `late` are those of 200 after more than a second, `unanswered` never came. */
+  readonly answers: Readonly<Record<string, number>>;
+  /** The client of low rate: share of its requests answered well within a second, and its p99. */
+  readonly honestShare: number;
+  readonly honestP99Ms: number;
+  /** Failures by reason from the metrics, where the proxy is lychgate. */
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+/** Each backend works on so many requests at once, so long on each. */
+const capacity = { concurrency: 4, serviceMs: 20 };
+/** As many again may wait at a backend: less would leave it idle between two requests. */
+const bounds: Overload = { concurrency: 2 * capacity.concurrency, waitMs: 200 };
+const FACTOR = 5;
+const GOOD_MS = 1_000;
+const PEAK_SECONDS = 4;
+const FLOOD_SECONDS = 8;
+/** The first moments belong to whatever adapts. */
+const SETTLING_MS = 2_000;
+const HONEST_PER_SECOND = 5;
+
+/** Plays it on one proxy. */
+export function overload(peer: Peer, stage: Stage): Promise<OverloadFigures> {
+  return withScene(peer, 'overload', stage, bounds, async ({ backends, running, folder }) => {
+    for (const backend of backends) backend.limit(capacity.concurrency, capacity.serviceMs);
+    const perSecond = Math.round((backends.length * capacity.concurrency * 1_000) / capacity.serviceMs);
+    const order = { port: running.port, isHttp3: peer.isHttp3, folder, connections: 20, streams: 200, patienceMs: 7_000 };
+    const flood = { ...order, fields: { 'x-client': 'flood' } };
+
+    const peak = await timed({ ...flood, requestsPerSecond: perSecond, seconds: PEAK_SECONDS });
+    const before = await reasonsOf(running.admin);
+    const [burst, honest] = await Promise.all([
+      timed({ ...flood, requestsPerSecond: perSecond * FACTOR, seconds: FLOOD_SECONDS }),
+      timed({
+        ...{ ...order, fields: { 'x-client': 'honest' } },
+        ...{ connections: 1, requestsPerSecond: HONEST_PER_SECOND, seconds: FLOOD_SECONDS },
+      }),
+    ]);
+    const after = await reasonsOf(running.admin);
+
+    const peakPerSecond = goodput(peak, PEAK_SECONDS);
+    const goodPerSecond = goodput(burst, FLOOD_SECONDS);
+    const honestGood = honest.samples.filter(isGood);
+    return {
+      capacity: perSecond,
+      peakPerSecond,
+      goodPerSecond,
+      goodShare: peakPerSecond === 0 ? 0 : goodPerSecond / peakPerSecond,
+      offeredPerSecond: perSecond * FACTOR,
+      p99Ms: p99(burst.samples.filter(isGood)),
+      answers: answersOf(burst),
+      honestShare: honestGood.length / honest.planned,
+      honestP99Ms: p99(honest.samples),
+      reasons: Object.fromEntries(
+        Object.entries(after)
+          .map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const)
+          .filter(([, count]) => count > 0),
+      ),
+    };
+  });
+}
+
+interface Timed extends LoadResult {
+  readonly beganMs: number;
+}
+
+async function timed(order: LoadOrder): Promise<Timed> {
+  const beganMs = Date.now();
+  return { ...(await send(order)), beganMs };
+}
+
+/** Good answers a second that came once things had settled, while the load lasted. */
+function goodput({ samples, beganMs }: Timed, seconds: number): number {
+  const [from, to] = [beganMs + SETTLING_MS, beganMs + seconds * 1_000];
+  const inTime = samples.filter((sample) => {
+    const endMs = sample.startMs + sample.durationMs;
+    return isGood(sample) && endMs >= from && endMs < to;
+  });
+  return (inTime.length * 1_000) / (to - from);
+}
+
+function isGood({ status, durationMs }: { status: number; durationMs: number }): boolean {
+  return status === 200 && durationMs <= GOOD_MS;
+}
+
+function p99(samples: readonly { durationMs: number }[]): number {
+  return quantile(
+    samples.map(({ durationMs }) => durationMs).sort((a, b) => a - b),
+    0.99,
+  );
+}
+
+function answersOf({ planned, samples }: LoadResult): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const sample of samples) {
+    const name = sample.status === 0 ? 'reset' : sample.status === 200 && !isGood(sample) ? 'late' : String(sample.status);
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  if (planned > samples.length) counts['unanswered'] = planned - samples.length;
+  return counts;
+}
+
+async function reasonsOf(admin: string | undefined): Promise<Record<string, number>> {
+  if (admin === undefined) return {};
+  const metrics = new Metrics(await (await fetch(`${admin}/metrics`)).text());
+  const reasons: Record<string, number> = {};
+  for (const [labels, value] of metrics.series('lychgate_request_failures_total')) {
+    const reason = labels['reason'] ?? '';
+    reasons[reason] = (reasons[reason] ?? 0) + value;
+  }
+  return reasons;
+}

@@ -1,0 +1,79 @@
+/** Plays one scenario on one proxy: fresh backends, a fresh process, a steady load from before the fault until after the healing. */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Backend, startBackends } from './backends.ts';
+import { send } from './load.ts';
+import { type Figures, measure } from './measure.ts';
+import type { Overload, Peer, Running } from './peers/peer.ts';
+import type { Scenario } from './scenarios.ts';
+import { load, terms } from './terms.ts';
+
+/** Where and how long. */
+export interface Stage {
+  /** Folder of the run. */
+  readonly folder: string;
+  readonly chainPath: string;
+  readonly keyPath: string;
+  readonly backendCount: number;
+  readonly beforeSeconds: number;
+  readonly faultSeconds: number;
+  readonly afterSeconds: number;
+}
+
+/** A proxy before its backends. */
+export interface Scene {
+  readonly backends: readonly Backend[];
+  readonly running: Running;
+  readonly folder: string;
+}
+
+/** Sets up fresh backends and a fresh proxy, lets `act` do its part, and clears away. */
+export async function withScene<Result>(
+  peer: Peer,
+  key: string,
+  stage: Stage,
+  overload: Overload | null,
+  act: (scene: Scene) => Promise<Result>,
+): Promise<Result> {
+  const folder = join(stage.folder, `${key}-${peer.name}`);
+  mkdirSync(folder, { recursive: true });
+  const backends = await startBackends(stage.backendCount);
+  try {
+    const { chainPath, keyPath } = stage;
+    const running = await peer.start({ folder, chainPath, keyPath, backends, ...(overload === null ? {} : { overload }) });
+    try {
+      return await act({ backends, running, folder });
+    } finally {
+      await running.stop();
+    }
+  } finally {
+    for (const backend of backends) await backend.kill();
+  }
+}
+
+/** One row of the table. */
+export function play(scenario: Scenario, peer: Peer, stage: Stage): Promise<Figures> {
+  return withScene(peer, scenario.key, stage, null, async ({ backends, running, folder }) => {
+    const { requestsPerSecond, connections, streams } = load;
+    const order = { port: running.port, isHttp3: peer.isHttp3, folder, connections, streams };
+    // Compilers and pools warm up on requests nobody counts.
+    await send({ ...order, requestsPerSecond, seconds: 1.5, patienceMs: 2_000 });
+
+    const seconds = stage.beforeSeconds + stage.faultSeconds + stage.afterSeconds;
+    const result = send({ ...order, requestsPerSecond, seconds, patienceMs: terms.exchangeTimeoutMs + 1_000 });
+    await sleep(stage.beforeSeconds * 1_000);
+    const bad = backends[0];
+    if (bad === undefined) throw new Error('no backend');
+    const badMs = Date.now();
+    const heal = await scenario.begin(bad);
+    await sleep(stage.faultSeconds * 1_000);
+    await heal();
+    const healedMs = Date.now();
+    await sleep(stage.afterSeconds * 1_000);
+    const endMs = Date.now();
+    const samples = await result;
+    return measure({ badMs, healedMs, endMs, arrivals: backends.map(({ arrivals }) => arrivals), load: samples });
+  });
+}
