@@ -10,7 +10,8 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createBackendTable } from '../src/base/tables.ts';
+
+import { createSharedState } from '../src/lane/shared.ts';
 import { createLane } from '../src/lane/lane.ts';
 import { packTag } from '../src/lane/tag.ts';
 import { createCounters } from '../src/observe/counters.ts';
@@ -61,7 +62,7 @@ function measure(routeCount: number, batch: number): Row {
   const reactor = new ReactorSide();
   const sink = { write: () => true, flushSync() {} };
   const observer = createLaneObserver({ shard: 0, snapshot, counters: createCounters(snapshot), sink });
-  const lane = createLane({ ring: reactor.buffer, snapshot, backendTable: createBackendTable(BACKENDS), observer });
+  const lane = createLane({ ring: reactor.buffer, snapshot, shared: createSharedState(snapshot), observer, kick: () => {} });
   const heads = Array.from({ length: DISTINCT_HEADS }, (_, i) => headOf(i, routes));
   const completions = Array.from({ length: DISTINCT_HEADS }, (_, i) => completionOf(i, routeCount));
 

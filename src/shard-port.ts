@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from './config/snapshot.ts';
+import type { SharedState } from './lane/shared.ts';
 
 /** Socket addresses of every backend, by slot; `number` grows with each publication of the process. */
 export interface Publication {
@@ -18,8 +19,8 @@ export interface ShardStart {
   /** Without private keys and tokens: a lane has no use for them. */
   readonly snapshot: Snapshot;
   readonly publication: Publication;
-  /** Load of the backends, seen by all threads (`src/base/tables.ts`). */
-  readonly backendTable: SharedArrayBuffer;
+  /** What lanes and the main thread see at once. */
+  readonly shared: SharedState;
   /** Counters this shard writes and the main thread reads (`src/observe`). */
   readonly counters: SharedArrayBuffer;
   /** Obey `fault` orders; tests only. */

@@ -25,7 +25,7 @@ export default function runShard(start: ShardStart): Promise<void> {
 
 /** Serves one shard. Resolves when told to stop; every other end is a death. */
 export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
-  const { shard, port, snapshot, backendTable } = start;
+  const { shard, port, snapshot, shared } = start;
   const faults = start.areFaultsAllowed ? createFaults() : undefined;
   const observer = createLaneObserver({ ...start, onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }) });
   const plans = compilePlans(snapshot).plans;
@@ -37,7 +37,7 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     lane?.decide();
   });
   try {
-    lane = createLane({ ring, snapshot, backendTable, observer });
+    lane = createLane({ ring, snapshot, shared, observer, kick: () => addon.reactorKick(shard) });
     // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
     publish(lane, start.publication);
     const obeyed = obey(lane);

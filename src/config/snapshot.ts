@@ -11,6 +11,10 @@ export interface Snapshot {
   /** Every backend of every upstream; its place in this list is its slot. */
   readonly backends: readonly BackendSnapshot[];
   readonly routes: readonly RouteSnapshot[];
+  /** In the order in which they are asked for a match. */
+  readonly tenants: readonly TenantSnapshot[];
+  /** Where shared rate limits are kept; undefined when no limit is shared. */
+  readonly store: StoreSnapshot | undefined;
   readonly shards: ShardsSnapshot;
   readonly admin: AdminSnapshot;
   readonly log: LogSnapshot;
@@ -44,17 +48,167 @@ export interface ListenerSnapshot {
   readonly sendBufferBytes: number;
   readonly maxHeadBytes: number;
   readonly maxFields: number;
+  /** Heads are made canonical before anyone sees them. */
+  readonly isNormalised: boolean;
+  readonly areSlashesMerged: boolean;
+  readonly escapedSlashes: 'keep' | 'reject';
+  /** CIDR blocks of proxies of one's own: what their forwarded fields say of the client is believed. */
+  readonly trustedNetworks: readonly string[];
 }
 
-export type BalancePolicy = 'round-robin' | 'peak-ewma';
-
-export interface UpstreamSnapshot {
+/** What of a request tells it from others: for hashing, sticking and limiting. */
+export interface KeySnapshot {
+  readonly kind: 'header' | 'cookie' | 'query' | 'path' | 'authority' | 'method' | 'client' | 'connection' | 'tenant' | 'route';
+  /** Of header (lower case), cookie, query parameter; empty for the others. */
   readonly name: string;
+  /** Bits of the client's address that count, by family; 32 and 128 for the whole. Only for `client`. */
+  readonly prefix4: number;
+  readonly prefix6: number;
+}
+
+export type BalancePolicy = 'random' | 'round-robin' | 'least-request' | 'peak-ewma' | 'ring-hash' | 'maglev';
+
+export interface BalanceSnapshot {
   readonly policy: BalancePolicy;
   /** Time constant of the peak-EWMA decay, milliseconds. */
   readonly decayMs: number;
+  /** For `ring-hash` and `maglev`: tried in order until one gives a key; random when none does. */
+  readonly keys: readonly KeySnapshot[];
+  /** Points of a member of mean weight on the ring. */
+  readonly ringPoints: number;
+  /** A prime. */
+  readonly maglevSize: number;
+  /** A member may have this multiple of its fair share in flight before the next on the ring is taken; 0 for no bound. */
+  readonly loadBound: number;
+  /** Sessions that stay with their backend. */
+  readonly sticky: StickySnapshot | undefined;
+}
+
+/** `cookie` is sealed with a key of the configuration (32 bytes); `connection` needs none. */
+export interface StickySnapshot {
+  readonly kind: 'cookie' | 'connection';
+  readonly cookie: string;
+  readonly path: string;
+  /** 0 for a session cookie. */
+  readonly maxAgeS: number;
+  readonly key: Uint8Array;
+}
+
+/** What counts as a failure of a backend. */
+export interface FailureSnapshot {
+  readonly isConnectCounted: boolean;
+  readonly isResetCounted: boolean;
+  readonly isTimeoutCounted: boolean;
+  readonly statuses: readonly number[];
+  readonly grpcStatuses: readonly number[];
+}
+
+export interface BreakerSnapshot {
+  readonly failures: FailureSnapshot;
+  /** Failures in a row; 0 for off. */
+  readonly consecutive: number;
+  /** Share of failures over the window, 0 to 1; 0 for off. */
+  readonly rate: number;
+  /** Requests there must be in the window before the rate is looked at. */
+  readonly minRequests: number;
+  /** Failures in the window, whatever the rate; 0 for off. */
+  readonly count: number;
+  readonly windowMs: number;
+  /** How long a backend is ejected the first time; each time in a row it is multiplied, up to the maximum. */
+  readonly ejectMs: number;
+  readonly maxEjectMs: number;
+  /** Probes at once while half-open, and how many must succeed. */
+  readonly probes: number;
+  readonly successes: number;
+}
+
+/** Ejection of backends that do worse than the others of their upstream. */
+export interface OutlierSnapshot {
+  readonly isOn: boolean;
+  readonly intervalMs: number;
+  /** Backends and requests each there must be before they are compared. */
+  readonly minBackends: number;
+  readonly minRequests: number;
+  /** Ejected below mean − factor × standard deviation of the success rates. */
+  readonly deviations: number;
+}
+
+export interface HealthSnapshot {
+  readonly protocol: 'h2' | 'http/1.1' | 'h3';
+  readonly method: 'GET' | 'HEAD';
+  readonly path: string;
+  /** Authority to ask for; empty for the backend's own. */
+  readonly host: string;
+  /** Port to ask instead of the backend's; 0 for the same. */
+  readonly port: number;
+  readonly intervalMs: number;
+  /** While it fails or its state is about to change. */
+  readonly failingIntervalMs: number;
+  /** Share of the interval by which each one is moved at random. */
+  readonly jitter: number;
+  readonly timeoutMs: number;
+  readonly healthyAfter: number;
+  readonly unhealthyAfter: number;
+  readonly statuses: readonly number[];
+  /** Text the first 64 KiB of the body must have; empty for any. */
+  readonly body: string;
+}
+
+/** At most `max` in flight, `queue` more waiting for at most `queueTimeoutMs`; 0 for no limit, no queue. */
+export interface BulkheadSnapshot {
+  readonly max: number;
+  readonly queue: number;
+  readonly queueTimeoutMs: number;
+}
+
+/** Limit of exchanges in flight that follows the latency. */
+export interface ConcurrencySnapshot {
+  readonly algorithm: 'gradient' | 'aimd';
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+  /** AIMD: an answer slower than this (or a timeout) makes the limit smaller. */
+  readonly targetMs: number;
+  /** Gradient: how much slower than the best the latency may be before the limit shrinks (1.5 = half as much again). */
+  readonly tolerance: number;
+  /** Where each priority class begins to be shed, as a share of the limit: low, normal, high; critical only at the limit. */
+  readonly brownout: readonly [low: number, normal: number, high: number];
+}
+
+export interface RetryBudgetSnapshot {
+  /** Share of the requests of the window that may be retried. */
+  readonly ratio: number;
+  /** Retries a second that are allowed whatever the share. */
+  readonly minPerSecond: number;
+  readonly windowMs: number;
+}
+
+export interface LocalitySnapshot {
+  /** Zone of this edge: backends of the same zone are tier 0 unless they say otherwise. */
+  readonly zone: string;
+  /** Share of a tier that must be healthy to carry all; below it the next tier takes the rest. */
+  readonly healthyShare: number;
+}
+
+export interface UpstreamSnapshot {
+  readonly name: string;
+  readonly balance: BalanceSnapshot;
   /** Slots of its backends, in configured order. */
   readonly slots: readonly number[];
+  readonly breaker: BreakerSnapshot;
+  readonly outlier: OutlierSnapshot;
+  /** Share of the backends that may be ejected at once, by breakers and outliers together; one always may. */
+  readonly maxEjected: number;
+  /** Below this share of backends that may be picked, all are: 0 for never. */
+  readonly panicBelow: number;
+  /** Time over which a backend that comes back gets its full share; 0 for at once. */
+  readonly slowStartMs: number;
+  readonly health: HealthSnapshot | undefined;
+  readonly bulkhead: BulkheadSnapshot;
+  readonly concurrency: ConcurrencySnapshot | undefined;
+  readonly retryBudget: RetryBudgetSnapshot;
+  readonly hedgeBudget: RetryBudgetSnapshot;
+  readonly locality: LocalitySnapshot;
 }
 
 export interface BackendSnapshot {
@@ -65,7 +219,12 @@ export interface BackendSnapshot {
   readonly scheme: 'h2c' | 'http' | 'https';
   readonly host: string;
   readonly port: number;
+  /** Share of attempts relative to the other backends of its tier; can be changed at run time. */
   readonly weight: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string;
+  /** Lower tiers are used first. */
+  readonly tier: number;
   readonly serverName: string;
   readonly isVerified: boolean;
   readonly caPem: string;
@@ -83,33 +242,203 @@ export interface BackendSnapshot {
   readonly resolveIntervalMs: number;
 }
 
+/** A condition on a field, a query parameter or a cookie. Where there are several of the name, one must fit. */
+export interface ConditionSnapshot {
+  /** Lower case for fields. */
+  readonly name: string;
+  readonly kind: 'present' | 'absent' | 'exact' | 'prefix' | 'suffix' | 'contains' | 'regex';
+  readonly value: string;
+}
+
+export interface MatchSnapshot {
+  /** Lower case, no port; `*.a.test` for a wildcard of one or more labels; `*` for any. */
+  readonly host: string;
+  /** Canonical; for `regex` an RE2 pattern that must take the whole path. */
+  readonly path: string;
+  /** `prefix` matches on segment borders: `/a` takes `/a` and `/a/b`, not `/ab`. */
+  readonly pathKind: 'prefix' | 'exact' | 'regex';
+  /** Any of them; empty for all. */
+  readonly methods: readonly string[];
+  /** All of them. */
+  readonly headers: readonly ConditionSnapshot[];
+  readonly query: readonly ConditionSnapshot[];
+  readonly cookies: readonly ConditionSnapshot[];
+  /** CIDR blocks, any of them; empty for all. Of the client behind trusted proxies. */
+  readonly networks: readonly string[];
+  /** Place in `tenants`; -1 for requests of no tenant. */
+  readonly tenant: number;
+}
+
+/** `name` may hold `*` for `remove`; `value` may hold variables (`docs/routing.md`). */
+export interface EditSnapshot {
+  readonly op: 'set' | 'add' | 'append' | 'remove';
+  readonly name: string;
+  readonly value: string;
+}
+
+export type PathEditSnapshot =
+  | { readonly kind: 'keep' }
+  /** The matched prefix (or `prefix`, when the route matches otherwise) is replaced; an empty replacement strips it. */
+  | { readonly kind: 'prefix'; readonly prefix: string; readonly replacement: string }
+  /** RE2 pattern on the path without query; `replacement` may use $1 … $9. */
+  | { readonly kind: 'regex'; readonly pattern: string; readonly replacement: string };
+
+/** An answer of the route's own. */
+export interface FixedSnapshot {
+  readonly status: number;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** Latin-1, at most 16 KiB. */
+  readonly body: string;
+}
+
+export interface RedirectSnapshot {
+  readonly status: 301 | 302 | 303 | 307 | 308;
+  /** Empty parts are the request's. */
+  readonly scheme: string;
+  readonly host: string;
+  /** 0 for the request's (or none when the scheme changes). */
+  readonly port: number;
+  readonly path: PathEditSnapshot;
+  readonly isQueryKept: boolean;
+}
+
+/** One of the upstreams a route sends to. */
+export interface TargetSnapshot {
+  /** Place in `upstreams`. */
+  readonly upstream: number;
+  /** Share of the requests, relative to the other targets; can be changed at run time. */
+  readonly weight: number;
+  /** Only backends that have all these labels. */
+  readonly subset: Readonly<Record<string, string>>;
+}
+
+export interface RetrySnapshot {
+  /** Attempts beside the first. */
+  readonly attempts: number;
+  readonly on: {
+    readonly isConnect: boolean;
+    readonly isRefused: boolean;
+    readonly isReset: boolean;
+    readonly isTimeout: boolean;
+    readonly statuses: readonly number[];
+    readonly grpcStatuses: readonly number[];
+  };
+  /** Methods beyond the idempotent ones that may be repeated all the same. */
+  readonly methods: readonly string[];
+  /** Full jitter: a random time between 0 and base × 2^n, at most the maximum. The first is `baseMs`; 0 for at once. */
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  /** A Retry-After of the response is waited for when it is not longer than this; 0 to take no notice. */
+  readonly maxRetryAfterMs: number;
+  /** Bytes of a request body kept for another attempt. */
+  readonly bufferBytes: number;
+}
+
+export interface HedgeSnapshot {
+  /** Fixed delay; 0 takes the percentile. */
+  readonly delayMs: number;
+  /** Of the route's recent response times, 0 to 1. */
+  readonly percentile: number;
+  /** Never earlier than this, and this while too little is known. */
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+/** Token bucket: `requests` each `periodMs`, up to `burst` at once. */
+export interface RateLimitSnapshot {
+  readonly name: string;
+  /** All parts together are the key; empty for one bucket for all. */
+  readonly keys: readonly KeySnapshot[];
+  readonly requests: number;
+  readonly periodMs: number;
+  readonly burst: number;
+  /** Keys held at most; the one unused longest goes first. */
+  readonly maxKeys: number;
+  /** Kept in the store for all edges. */
+  readonly isShared: boolean;
+  /** When the store does not answer: count alone, let pass, or refuse. */
+  readonly onStoreFailure: 'local' | 'pass' | 'refuse';
+}
+
+/** Deny wins over allow; with an allow list everything else is denied. */
+export interface AccessSnapshot {
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+}
+
+export type Priority = 'low' | 'normal' | 'high' | 'critical';
+
+export type FallbackSnapshot =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'upstream'; readonly target: TargetSnapshot }
+  | { readonly kind: 'fixed'; readonly answer: FixedSnapshot };
+
 export interface RouteSnapshot {
   /** Name in metrics and logs: configured, or made from the match. */
   readonly name: string;
-  /** Lower case, no port; `*.a.test` for a wildcard of one or more labels; `*` for any. */
-  readonly host: string;
-  readonly path: string;
-  /** `prefix` matches on segment borders: `/a` takes `/a` and `/a/b`, not `/ab`. */
-  readonly pathKind: 'prefix' | 'exact';
-  /** Place in `upstreams`. */
-  readonly upstream: number;
+  readonly match: MatchSnapshot;
+  /** Exactly one of the three says what becomes of the request. */
+  readonly targets: readonly TargetSnapshot[];
+  readonly redirect: RedirectSnapshot | undefined;
+  readonly fixed: FixedSnapshot | undefined;
+  /** Keeps a key with its target while the weights stay; empty draws for each request. */
+  readonly splitKeys: readonly KeySnapshot[];
+  /** When no backend can be had, or every attempt failed. */
+  readonly fallback: FallbackSnapshot;
   readonly connectTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly idleTimeoutMs: number;
   /** 0 for none. */
   readonly exchangeTimeoutMs: number;
+  /** From the decision to the response head of one attempt; 0 for none. */
+  readonly attemptTimeoutMs: number;
+  /** Field of the client that shortens the exchange's time, in milliseconds; empty for none. */
+  readonly deadlineHeader: string;
+  /** `grpc-timeout` shortens it, and is lowered upstream. */
+  readonly isGrpcTimeoutObeyed: boolean;
   /** -1 for none. */
   readonly maxBodyBytes: number;
-  /** Attempts beside the first. */
-  readonly retries: number;
+  readonly retries: RetrySnapshot;
+  readonly hedge: HedgeSnapshot | undefined;
+  readonly rateLimits: readonly RateLimitSnapshot[];
+  readonly access: AccessSnapshot;
+  readonly bulkhead: BulkheadSnapshot;
+  readonly priority: Priority;
+  readonly path: PathEditSnapshot;
+  readonly requestEdits: readonly EditSnapshot[];
+  readonly responseEdits: readonly EditSnapshot[];
   /** Trust the client's x-request-id. */
   readonly isRequestIdKept: boolean;
   /** Which forwarded headers are written. */
   readonly forwarded: 'x-forwarded' | 'forwarded' | 'both' | 'off';
-  /** Client's own forwarded headers: dropped, or appended to. */
-  readonly forwardedTrust: boolean;
-  /** `keep` sends the client's authority to the backend, `backend` the backend's own. */
-  readonly hostPolicy: 'keep' | 'backend';
+  /** What becomes of forwarded fields that come from a trusted network; those of anyone else are overwritten. */
+  readonly forwardedTrusted: 'append' | 'keep' | 'overwrite';
+  /** `keep` sends the client's authority to the backend, `backend` the backend's own, `set` the one in `host`. */
+  readonly hostPolicy: 'keep' | 'backend' | 'set';
+  /** Only for `set`. */
+  readonly host: string;
+}
+
+/** Part of the edge's clients, told by exactly one of host, header or path prefix. */
+export interface TenantSnapshot {
+  readonly name: string;
+  /** Exact or `*.` wildcards; empty when told otherwise. */
+  readonly hosts: readonly string[];
+  readonly header: string;
+  readonly headerValue: string;
+  /** Prefix on a segment border; empty when told otherwise. */
+  readonly pathPrefix: string;
+  readonly rateLimits: readonly RateLimitSnapshot[];
+  /** Exchanges in flight; 0 for no limit. */
+  readonly maxInFlight: number;
+}
+
+export interface StoreSnapshot {
+  readonly kind: 'redis';
+  /** `redis://` or `rediss://`. A secret: it may hold a password. */
+  readonly url: string;
+  readonly prefix: string;
+  readonly timeoutMs: number;
 }
 
 export interface ShardsSnapshot {

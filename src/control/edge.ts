@@ -3,8 +3,8 @@
  * shards, admin API, and only then readiness. Stopping is the same list read backwards. What a part does stands in its own file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createBackendTable } from '../base/tables.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { createSharedState } from '../lane/shared.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { toBindingListener } from '../native/convert.ts';
 import { createCounters } from '../observe/counters.ts';
@@ -48,7 +48,8 @@ export interface Edge {
 export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOptions): Edge {
   const startedMs = performance.now();
   const shardNumbers = Array.from({ length: snapshot.shards.count }, (_, shard) => shard);
-  const backendTable = createBackendTable(snapshot.backends.length);
+  const shared = createSharedState(snapshot);
+  const backendTable = shared.backends;
   const counters = shardNumbers.map(() => createCounters(snapshot));
   const registry = createRegistry({ addon, snapshot, counters, backendTable });
   const endpoint = createEndpoint({ addon, log: log.target('endpoint') });
@@ -58,7 +59,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     log: log.target('discovery'),
   });
   const shards = createShards(
-    { addon, snapshot, backendTable, counters, log: log.target('shards') },
+    { addon, snapshot, shared, counters, log: log.target('shards') },
     {
       stallTimeoutMs: snapshot.shards.stallTimeoutMs,
       areFaultsAllowed: options.areFaultsAllowed ?? false,

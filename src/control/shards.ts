@@ -4,6 +4,7 @@
  */
 import type { Piscina } from 'piscina';
 import type { Snapshot } from '../config/snapshot.ts';
+import type { SharedState } from '../lane/shared.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Fault, Publication } from '../shard-port.ts';
@@ -18,7 +19,7 @@ const CONNECTIONS_FAMILY = 'lychgate_connections';
 export interface ShardsParts {
   readonly addon: Pick<BindingAddon, 'reactorLaneBusyMs' | 'reactorExchanges' | 'reactorCounters' | 'families'>;
   readonly snapshot: Snapshot;
-  readonly backendTable: SharedArrayBuffer;
+  readonly shared: SharedState;
   /** One table of counters a shard. */
   readonly counters: readonly SharedArrayBuffer[];
   readonly log: Logger;
@@ -79,11 +80,11 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     createSupervisor({
       shard,
       hire: (onReady) => {
-        const { backendTable, counters } = parts;
+        const { shared, counters } = parts;
         const { areFaultsAllowed } = options;
         return startWorker(
           pool as Piscina,
-          { shard, snapshot, publication, backendTable, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
+          { shard, snapshot, publication, shared, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
           { onReady, onLaneError: (error) => log.error({ shard, error }, 'a rule threw; its exchange was answered with lane_failed') },
         );
       },

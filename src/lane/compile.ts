@@ -1,35 +1,64 @@
 /**
- * A snapshot in the form that deciding wants: router, terms of every route, balancers. Made once when a snapshot is applied; exchanges
+ * A snapshot in the form that deciding wants: router, terms of every route, pools, standing, admission. Made once when a snapshot is applied; exchanges
  * that began under an older one end under it, so a few of these live side by side.
  */
 
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
+import type { FixedSnapshot, RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES } from '../record/layout.ts';
-import type { ForwardTerms } from '../record/write.ts';
+import type { DecisionWriter } from '../record/write.ts';
+import { Admission } from './admit/admission.ts';
+import { OwnAnswer } from './answer/own-answer.ts';
 import { Backends } from './balance/backends.ts';
-import { type Balancer, Members } from './balance/balancer.ts';
-import { PeakEwma } from './balance/peak-ewma.ts';
-import { RoundRobin } from './balance/round-robin.ts';
+import { compilePools, type Pool } from './balance/pool.ts';
+import { Split } from './balance/split.ts';
+import { Client } from './head/client.ts';
+import { DeadlineReader } from './head/deadline.ts';
+import { PathRewrite } from './head/path-rewrite.ts';
 import type { Observer } from './observer.ts';
-import { compilePlans, EDGE_PLAN } from './plan.ts';
+import { compilePlans, EDGE_PLAN, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
+import { Budget } from './retry/budget.ts';
+import { HedgeDelay } from './retry/hedge-delay.ts';
+import { RetryTerms } from './retry/terms.ts';
 import { Router } from './route/router.ts';
+import type { SharedState } from './shared.ts';
+import { Standing } from './standing/standing.ts';
 import { TAG_NO_ROUTE } from './tag.ts';
 
-/** An upstream ready to pick from. */
+/** An upstream as retries and hedges see it. */
 export interface UpstreamTerms {
-  readonly slots: Int32Array;
-  readonly balancer: Balancer;
+  readonly retryBudget: Budget;
+  readonly hedgeBudget: Budget;
 }
 
 /** A route ready to decide with. */
-export interface RouteTerms extends ForwardTerms {
+export interface RouteTerms {
   readonly number: number;
-  /** Attempts beside the first. */
-  readonly retries: number;
-  readonly upstream: UpstreamTerms;
-  /** By position of the backend; one entry when all backends share the plan. */
-  readonly plans: readonly number[];
+  readonly flags: number;
+  readonly connectTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** 0 for none. */
+  readonly exchangeTimeoutMs: number;
+  /** 0 for none. */
+  readonly attemptTimeoutMs: number;
+  /** -1 for none. */
+  readonly maxBodyBytes: number;
+  /** The route answers by itself. */
+  readonly ownAnswer: OwnAnswer | undefined;
+  /** Pools by target; the fallback upstream's is the last where there is one. */
+  readonly pools: readonly number[];
+  /** Undefined where there is one target only. */
+  readonly split: Split | undefined;
+  /** -1 for none. */
+  readonly fallbackPool: number;
+  readonly fallbackAnswer: FixedSnapshot | undefined;
+  readonly plans: RoutePlans;
+  /** Undefined where edits of the plan do it. */
+  readonly rewrite: PathRewrite | undefined;
+  readonly deadline: DeadlineReader | undefined;
+  readonly retry: RetryTerms;
+  readonly hedge: HedgeDelay | undefined;
 }
 
 export interface Compiled {
@@ -37,46 +66,71 @@ export interface Compiled {
   readonly epoch: number;
   readonly router: Router;
   readonly routes: readonly RouteTerms[];
+  readonly pools: readonly Pool[];
+  readonly upstreams: readonly UpstreamTerms[];
   readonly backends: Backends;
+  readonly standing: Standing;
+  readonly admission: Admission;
+  readonly client: Client;
+  readonly random: Random;
   readonly observer: Observer;
+  /** Bytes of the largest answer that could be written. */
+  readonly maxAnswerBytes: number;
 }
 
 export interface CompileParts {
   readonly snapshot: Snapshot;
-  readonly backendTable: SharedArrayBuffer;
+  readonly shared: SharedState;
   readonly observer: Observer;
   readonly random: Random;
+  readonly writer: DecisionWriter;
+  readonly kick: () => void;
+  /** The shard's memory, in which heads lie. */
+  readonly bytes: Uint8Array;
 }
 
 /** Throws a RangeError when the snapshot has more routes than a tag can name. */
 export function compile(parts: CompileParts, epoch: number): Compiled {
-  const { snapshot, observer } = parts;
+  const { snapshot, shared, observer, random, bytes } = parts;
   if (snapshot.routes.length >= TAG_NO_ROUTE) throw new RangeError(`${snapshot.routes.length} routes, ${TAG_NO_ROUTE - 1} at most`);
-  const decayMs = new Map(snapshot.upstreams.map((upstream) => [upstream.name, upstream.decayMs]));
+  const decayMs = new Map(snapshot.upstreams.map((upstream) => [upstream.name, upstream.balance.decayMs]));
   const backends = new Backends(
-    parts.backendTable,
+    shared.backends,
     snapshot.backends.map(({ slot, upstream }) => ({ slot, decayMs: decayMs.get(upstream) ?? 10_000 })),
   );
-  const upstreams = snapshot.upstreams.map((upstream) => {
-    const members = new Members(
-      upstream.slots.map((slot) => ({ slot, weight: snapshot.backends[slot]!.weight })),
-      backends,
-    );
-    const balancer = upstream.policy === 'round-robin' ? new RoundRobin(members) : new PeakEwma(members, parts.random);
-    return { slots: members.slots, balancer };
-  });
+  const standing = new Standing({ snapshot, table: shared.standing, observer });
+  const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, bytes });
+  const upstreams = snapshot.upstreams.map((upstream, number) => ({
+    retryBudget: new Budget(shared.budgets, number * 2, upstream.retryBudget),
+    hedgeBudget: new Budget(shared.budgets, number * 2 + 1, upstream.hedgeBudget),
+  }));
   const { ofRoute } = compilePlans(snapshot);
-  const routes = snapshot.routes.map((route, number) => routeTerms(route, number, upstreams[route.upstream]!, ofRoute[number]!));
-  return { epoch, router: new Router(snapshot.routes), routes, backends, observer };
+  const routes = snapshot.routes.map((route, number) => routeTerms(parts, route, number, pools.ofRoute[number]!, ofRoute[number]!));
+  return {
+    epoch,
+    router: new Router(snapshot.routes, snapshot.tenants, bytes),
+    routes,
+    pools: pools.pools,
+    upstreams,
+    backends,
+    standing,
+    admission: new Admission(parts),
+    client: new Client(snapshot.listeners, bytes),
+    random,
+    observer,
+    maxAnswerBytes: Math.max(0, ...routes.map(({ ownAnswer }) => ownAnswer?.maxBytes ?? 0), ...snapshot.routes.map(fallbackBytes)),
+  };
 }
 
-/** Plan of `route` towards the backend at `position`. */
-export function planOf(route: RouteTerms, position: number): number {
-  const plans = route.plans;
-  return plans.length === 1 ? plans[0]! : (plans[position] ?? EDGE_PLAN);
+/** Plan of `route` towards the backend at `position` of its pool number `pool`. */
+export function planOf(route: RouteTerms, pool: number, position: number, isPeerTrusted: boolean): number {
+  const target = route.pools.indexOf(pool);
+  return target === -1 ? EDGE_PLAN : route.plans.of(target, position, isPeerTrusted);
 }
 
-function routeTerms(route: RouteSnapshot, number: number, upstream: UpstreamTerms, plans: readonly number[]): RouteTerms {
+function routeTerms(parts: CompileParts, route: RouteSnapshot, number: number, pools: readonly number[], plans: RoutePlans): RouteTerms {
+  const fallback = route.fallback;
+  const { bytes, shared } = parts;
   return {
     number,
     flags: FORWARD_TELL_FAILURES | (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0),
@@ -84,9 +138,22 @@ function routeTerms(route: RouteSnapshot, number: number, upstream: UpstreamTerm
     headTimeoutMs: route.headTimeoutMs,
     idleTimeoutMs: route.idleTimeoutMs,
     exchangeTimeoutMs: route.exchangeTimeoutMs,
+    attemptTimeoutMs: route.attemptTimeoutMs,
     maxBodyBytes: route.maxBodyBytes,
-    retries: route.retries,
-    upstream,
+    ownAnswer: OwnAnswer.of(route, bytes),
+    pools,
+    split: route.targets.length < 2 ? undefined : new Split(route, number, pools, shared.weights, bytes),
+    fallbackPool: fallback.kind === 'upstream' ? pools[pools.length - 1]! : -1,
+    fallbackAnswer: fallback.kind === 'fixed' ? fallback.answer : undefined,
     plans,
+    rewrite: PathRewrite.of(route.path, bytes),
+    deadline: DeadlineReader.of(route, bytes),
+    retry: new RetryTerms(route.retries),
+    hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge),
   };
+}
+
+function fallbackBytes({ fallback }: RouteSnapshot): number {
+  if (fallback.kind !== 'fixed') return 0;
+  return fallback.answer.fields.reduce((sum, [name, value]) => sum + name.length + value.length + 4, fallback.answer.body.length) + 256;
 }

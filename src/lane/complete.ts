@@ -3,19 +3,33 @@
  */
 
 import { reasonByNumber } from '../base/errors.ts';
-import { COMPLETED_COMMITTED, COMPLETED_FROM_EDGE, NONE } from '../record/layout.ts';
+import { noteNumber } from '../base/notes.ts';
+import {
+  COMPLETED_COMMITTED,
+  COMPLETED_FROM_EDGE,
+  COMPLETED_HEDGE_WON,
+  COMPLETED_HEDGED,
+  COMPLETED_WAITING,
+  NONE,
+} from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
 import type { Compiled } from './compile.ts';
+import { HEDGE_IS_PROBE, IS_PROBE, memoPool } from './memo.ts';
 import { NO_ROUTE } from './route/router.ts';
 import { TAG_NO_ROUTE, tagRoute } from './tag.ts';
+
+const HEDGE_WON = noteNumber('hedge_won');
+const HEDGE_WASTED = noteNumber('hedge_wasted');
 
 /** Counts `completion` under the snapshot of its tag. */
 export function complete(compiled: Compiled, completion: CompletionReader): void {
   try {
     const slot = completion.slot === NONE ? -1 : completion.slot;
-    if (slot !== -1) learn(compiled, completion, slot);
-    const route = tagRoute(completion.tag);
-    compiled.observer.completed(completion, route === TAG_NO_ROUTE ? NO_ROUTE : route, slot);
+    const tagged = tagRoute(completion.tag);
+    const route = tagged === TAG_NO_ROUTE ? NO_ROUTE : tagged;
+    if (slot !== -1) learn(compiled, completion, slot, route);
+    if (route !== NO_ROUTE) compiled.admission.completed(completion, route, compiled.pools[memoPool(completion.memo0)]?.upstream ?? -1);
+    compiled.observer.completed(completion, route, slot);
   } catch (error) {
     compiled.observer.laneFailed(error);
   }
@@ -25,12 +39,39 @@ export function complete(compiled: Compiled, completion: CompletionReader): void
  * What the exchange says about its backend. Without a response head it says nothing here: a failure came as AttemptFailed, and a client that
  * left early is no one's answer. A failure after the head was passed on has come no other way.
  */
-function learn(compiled: Compiled, completion: CompletionReader, slot: number): void {
-  if (completion.backendStatus === 0 || (completion.flags & COMPLETED_FROM_EDGE) !== 0) return;
-  if (completion.backendStatus >= 500) compiled.backends.sampleUnwell(slot, completion.awaitUs);
-  else compiled.backends.sample(slot, completion.awaitUs);
-  if (completion.reason === 0 || (completion.flags & COMPLETED_COMMITTED) === 0) return;
-  if (reasonByNumber(completion.reason).side !== 'upstream') return;
-  compiled.backends.fail(slot);
-  compiled.observer.attemptFailed(slot, completion.reason);
+function learn(compiled: Compiled, completion: CompletionReader, slot: number, route: number): void {
+  const { backends, standing, observer } = compiled;
+  const isHedgeWinner = (completion.flags & COMPLETED_HEDGE_WON) !== 0;
+  const isProbe = (completion.memo0 & (isHedgeWinner ? HEDGE_IS_PROBE : IS_PROBE)) !== 0;
+  if ((completion.flags & COMPLETED_HEDGED) !== 0) learnOfHedge(compiled, completion, slot, isHedgeWinner);
+  if ((completion.flags & (COMPLETED_FROM_EDGE | COMPLETED_WAITING)) !== 0) {
+    // What the attempt said was learned when it failed; one that was cut off by the edge itself says nothing.
+    if (isProbe) standing.abandoned(slot, true);
+    return;
+  }
+  if (completion.backendStatus === 0) {
+    standing.abandoned(slot, isProbe);
+    return;
+  }
+  if (completion.backendStatus >= 500) backends.sampleUnwell(slot, completion.awaitUs);
+  else backends.sample(slot, completion.awaitUs);
+  if (route !== NO_ROUTE) compiled.routes[route]?.hedge?.sample(completion.awaitUs);
+  const isCutShort =
+    completion.reason !== 0 && (completion.flags & COMPLETED_COMMITTED) !== 0 && reasonByNumber(completion.reason).side === 'upstream';
+  if (!isCutShort) {
+    standing.responded(slot, completion.backendStatus, completion.grpcStatus, completion.retryAfterS, isProbe);
+    return;
+  }
+  backends.fail(slot);
+  standing.failed(slot, completion.reason, isProbe);
+  observer.attemptFailed(slot, completion.reason);
+}
+
+function learnOfHedge(compiled: Compiled, completion: CompletionReader, slot: number, isHedgeWinner: boolean): void {
+  const pool = compiled.pools[memoPool(completion.memo0)];
+  if (completion.backendStatus !== 0) compiled.observer.noted(isHedgeWinner ? HEDGE_WON : HEDGE_WASTED, pool?.upstream ?? -1, slot, 0);
+  if (completion.loserSlot === NONE) return;
+  // It was slow for at least so long: no less than what it is known for.
+  compiled.backends.sampleUnwell(completion.loserSlot, completion.loserUs);
+  compiled.standing.abandoned(completion.loserSlot, (completion.memo0 & (isHedgeWinner ? IS_PROBE : HEDGE_IS_PROBE)) !== 0);
 }

@@ -1,89 +1,224 @@
 /**
  * Phases 6 to 9 of a request: match → admit → pick → decide. A head comes in as a record and one decision goes out as a record; in between
- * nothing is allocated and nobody is waited for.
+ * nothing is allocated and nobody is waited for. A head that was told to wait comes back here and goes on where its memo says.
  */
 
 import { reasonNumber } from '../base/errors.ts';
+import { noteNumber } from '../base/notes.ts';
+import { FORWARD_HEDGE, FORWARD_HOLD, NONE } from '../record/layout.ts';
 import type { HeadReader } from '../record/read.ts';
-import type { DecisionWriter } from '../record/write.ts';
-import { answerFor } from './answer.ts';
+import type { DecisionWriter, Forward, Subject } from '../record/write.ts';
+import { PASS, WAITS } from './admit/admission.ts';
+import { answerFor } from './answer/answer.ts';
 import { NO_MEMBER, TRIED_BITS } from './balance/balancer.ts';
+import type { Pool } from './balance/pool.ts';
 import { type Compiled, planOf, type RouteTerms } from './compile.ts';
+import { NO_DEADLINE } from './head/deadline.ts';
+import { FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, IS_TRUSTED, memoPool, memoTenant, NO_POOL, withPool } from './memo.ts';
 import { EDGE_PLAN } from './plan.ts';
-import { PASS, type Rule } from './policy/rule.ts';
+import type { Rule } from './policy/rule.ts';
 import { NO_ROUTE } from './route/router.ts';
-import { packTag, TAG_NO_ROUTE } from './tag.ts';
+import { packTag, TAG_NO_ROUTE, tagRoute } from './tag.ts';
 
 const ROUTE_NOT_FOUND = reasonNumber('route_not_found');
 const BACKEND_NOT_AVAILABLE = reasonNumber('backend_not_available');
+const CIRCUIT_OPEN = reasonNumber('circuit_open');
 const REQUEST_BODY_TOO_LARGE = reasonNumber('request_body_too_large');
+const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
+const FALLBACK_RESPONSE = reasonNumber('fallback_response');
 const LANE_FAILED = reasonNumber('lane_failed');
+const FALLBACK_USED = noteNumber('fallback_used');
 
-/** What deciding a head needs beside the compiled snapshot. */
+/** What deciding needs beside the compiled snapshot. `subject` and `forward` are filled anew for each decision. */
 export interface DecideParts {
-  readonly bytes: Uint8Array;
   readonly writer: DecisionWriter;
+  readonly subject: Subject;
+  readonly forward: Forward;
   readonly rules: readonly Rule[];
 }
 
 /** The way of one head. A phase that throws (a rule, or a mistake of ours) ends this exchange and is counted. */
 export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadReader): void {
+  const subject = parts.subject;
   try {
-    const number = match(compiled, parts.bytes, head);
+    subject.exchangeIndex = head.exchangeIndex;
+    subject.exchangeGeneration = head.exchangeGeneration;
+    compiled.client.read(head);
+    const number = head.hasWaited ? resume(subject, head) : match(compiled, subject, head);
     const route = number === NO_ROUTE ? undefined : compiled.routes[number];
     if (route === undefined) {
-      refuse(parts.writer, compiled, head, ROUTE_NOT_FOUND, TAG_NO_ROUTE);
+      refuse(parts, compiled, head.requestId(), ROUTE_NOT_FOUND);
       return;
     }
-    const refusal = admit(parts.rules, route, head);
-    const position = refusal === PASS ? pick(route, 0, NO_MEMBER) : NO_MEMBER;
-    if (position === NO_MEMBER) refuse(parts.writer, compiled, head, refusal === PASS ? BACKEND_NOT_AVAILABLE : refusal, route.number);
-    else decide(parts.writer, compiled, route, position, 0, head.exchangeIndex, head.exchangeGeneration, false);
+    const refusal = admit(parts, compiled, route, head);
+    if (refusal === WAITS) return;
+    if (refusal !== PASS) refuse(parts, compiled, head.requestId(), refusal);
+    else if (route.ownAnswer !== undefined) {
+      parts.writer.respond(subject, route.ownAnswer.reason, answerPlan(route), route.ownAnswer.answer(head));
+    } else sendOn(parts, compiled, route, head);
   } catch (error) {
     compiled.observer.laneFailed(error);
-    refuse(parts.writer, compiled, head, LANE_FAILED, TAG_NO_ROUTE);
+    refuse(parts, compiled, head.requestId(), LANE_FAILED);
   }
 }
 
-/** 6. The route of a head, or NO_ROUTE. */
-export function match(compiled: Compiled, bytes: Uint8Array, head: HeadReader): number {
-  return compiled.router.match(bytes, head.authorityByte, head.authorityLength, head.pathByte, head.pathLength);
+/** 6. The route of a head, or NO_ROUTE; the subject's tag and memo begin. */
+export function match(compiled: Compiled, subject: Subject, head: HeadReader): number {
+  const { router, client } = compiled;
+  const number = router.match(head, client);
+  subject.tag = packTag(compiled.epoch, 0, number === NO_ROUTE ? TAG_NO_ROUTE : number);
+  subject.memo0 = client.isPeerTrusted ? NO_POOL | IS_TRUSTED : NO_POOL;
+  subject.memo1 = 0;
+  subject.memo2 = router.tenant + 1;
+  return number;
 }
 
-/** 7. PASS, or the reason of the refusal. A body that announces itself as too large is refused before anything is opened. */
-export function admit(rules: readonly Rule[], route: RouteTerms, head: HeadReader): number {
+/** A head that waited has its route and more already. */
+function resume(subject: Subject, head: HeadReader): number {
+  subject.tag = head.tag;
+  subject.memo0 = head.memo0;
+  subject.memo1 = head.memo1;
+  subject.memo2 = head.memo2;
+  const route = tagRoute(head.tag);
+  return route === TAG_NO_ROUTE ? NO_ROUTE : route;
+}
+
+/** 7. PASS, WAITS, or the reason of the refusal. A body that announces itself as too large is refused before anything is opened. */
+function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): number {
   if (route.maxBodyBytes >= 0 && head.isLengthKnown && head.contentLength > route.maxBodyBytes) return REQUEST_BODY_TOO_LARGE;
+  const subject = parts.subject;
+  const refusal = compiled.admission.admit(head, compiled.client, route.number, memoTenant(subject.memo2), subject);
+  if (refusal !== PASS) return refusal;
+  const rules = parts.rules;
   for (let i = 0; i < rules.length; i++) {
-    const refusal = rules[i]!(head, route);
-    if (refusal !== PASS) return refusal;
+    const verdict = rules[i]!(head, route);
+    if (verdict !== PASS) return verdict;
   }
   return PASS;
 }
 
-/** 8. The position of the backend that gets the attempt, or NO_MEMBER. */
-export function pick(route: RouteTerms, tried: number, failed: number): number {
-  return route.upstream.balancer.pick(tried, failed);
+/** 8 and 9: to the target that the split draws; where it has no place or no backend, to the fallback; else the refusal. */
+function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): void {
+  const { subject, writer } = parts;
+  const chosen = memoPool(subject.memo0);
+  const pool = chosen === NO_POOL ? choose(compiled, route, head, subject) : chosen;
+  let refusal = place(parts, compiled, route, head, pool);
+  if (refusal === PASS || refusal === WAITS) return;
+  if (route.fallbackPool !== -1 && (subject.memo0 & FELL_BACK) === 0) {
+    fallBack(compiled, route, subject, compiled.pools[pool]!.upstream);
+    refusal = place(parts, compiled, route, head, route.fallbackPool);
+    if (refusal === PASS || refusal === WAITS) return;
+  }
+  if (route.fallbackAnswer !== undefined) {
+    compiled.observer.noted(FALLBACK_USED, compiled.pools[pool]!.upstream, -1, refusal);
+    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer);
+  } else refuse(parts, compiled, head.requestId(), refusal);
 }
 
-/** 9. The decision: forward to the backend at `position`, on the route's terms. */
-export function decide(
-  writer: DecisionWriter,
+function choose(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject): number {
+  if (route.split === undefined) return route.pools[0]!;
+  return route.split.choose(head, compiled.client, memoTenant(subject.memo2), compiled.random);
+}
+
+/** Marks the exchange as one of the fallback upstream and gives back its place at the first. */
+export function fallBack(compiled: Compiled, route: RouteTerms, subject: Subject, upstream: number): void {
+  compiled.admission.release(subject, route.number, upstream, true);
+  compiled.observer.noted(FALLBACK_USED, upstream, -1, 0);
+  subject.memo0 = (subject.memo0 | FELL_BACK) >>> 0;
+}
+
+/** A place at the pool's upstream and a backend of the pool: PASS when the decision is written, WAITS, or the reason why not. */
+function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader, number: number): number {
+  const subject = parts.subject;
+  const pool = compiled.pools[number]!;
+  subject.memo0 = withPool(subject.memo0, number);
+  const refusal = compiled.admission.admitTo(pool.upstream, route.number, subject, head.ageUs, true);
+  if (refusal !== PASS) return refusal;
+
+  const key = pool.key === undefined ? 0 : pool.key.hash(head, compiled.client, memoTenant(subject.memo2), route.number);
+  subject.memo1 = key;
+  let position = pool.sticky === undefined ? NO_MEMBER : pool.sticky.read(head);
+  const isStuck = position !== NO_MEMBER;
+  if (!isStuck) position = pool.balancer.pick(key, 0, NO_MEMBER);
+  if (position === NO_MEMBER) return notAvailable(compiled, pool);
+
+  const forward = parts.forward;
+  forward.exchangeTimeoutMs = route.exchangeTimeoutMs;
+  if (route.deadline !== undefined) {
+    const deadlineMs = route.deadline.read(head);
+    if (deadlineMs === 0) return EXCHANGE_TIMEOUT;
+    if (deadlineMs !== NO_DEADLINE && (route.exchangeTimeoutMs === 0 || deadlineMs < route.exchangeTimeoutMs))
+      forward.exchangeTimeoutMs = deadlineMs;
+  }
+  forward.valueCount = 0;
+  if (route.rewrite !== undefined || pool.sticky !== undefined) {
+    forward.valueCount = 2;
+    forward.values[0] = route.rewrite === undefined ? '' : route.rewrite.apply(head);
+    forward.values[1] = pool.sticky === undefined || isStuck ? '' : pool.sticky.setCookie(position);
+  }
+  const isRepeatable = route.retry.attempts > 0 && route.retry.isRepeatable(head);
+  if (isRepeatable) subject.memo0 = (subject.memo0 | IS_REPEATABLE) >>> 0;
+  forward.flags = isRepeatable && route.retry.isHolding ? route.flags | FORWARD_HOLD : route.flags;
+  const mayHedge = route.hedge !== undefined && isRepeatable && !head.hasBody && pool.sticky === undefined && pool.slots.length > 1;
+  forward.hedgeDelayMs = mayHedge ? route.hedge.delayMs : 0;
+  if (route.retry.attempts > 0) compiled.upstreams[pool.upstream]!.retryBudget.count(compiled.backends.nowMs);
+  if (mayHedge) compiled.upstreams[pool.upstream]!.hedgeBudget.count(compiled.backends.nowMs);
+  send(parts, compiled, route, pool, position, 0, false);
+  return PASS;
+}
+
+/** Why no backend of `pool` could be picked. */
+export function notAvailable(compiled: Compiled, pool: Pool): number {
+  for (let i = 0; i < pool.slots.length; i++) {
+    const slot = pool.slots[i]!;
+    if (compiled.backends.hasAddress(slot) && !compiled.standing.admits(slot)) return CIRCUIT_OPEN;
+  }
+  return BACKEND_NOT_AVAILABLE;
+}
+
+/** What a later attempt brings: everything about the whole exchange stays as the first brought it. */
+export function prepareLater(forward: Forward, route: RouteTerms, isHolding: boolean): void {
+  forward.flags = isHolding ? route.flags | FORWARD_HOLD : route.flags;
+  forward.exchangeTimeoutMs = NONE;
+  forward.hedgeDelayMs = 0;
+  forward.valueCount = 0;
+}
+
+/** 9. The decision: forward to the backend at `position` of `pool`, on the route's terms. What differs by request stands in `forward` already. */
+export function send(
+  parts: DecideParts,
   compiled: Compiled,
   route: RouteTerms,
+  pool: Pool,
   position: number,
   tried: number,
-  exchangeIndex: number,
-  exchangeGeneration: number,
-  isRetry: boolean,
+  isExtra: boolean,
 ): void {
-  const slot = route.upstream.slots[position]!;
-  const triedNow = position < TRIED_BITS ? tried | (1 << position) : tried;
+  const { forward, subject } = parts;
+  const slot = pool.slots[position]!;
+  forward.slot = slot;
+  forward.plan = planOf(route, pool.number, position, (subject.memo0 & IS_TRUSTED) !== 0);
+  forward.connectTimeoutMs = route.connectTimeoutMs;
+  forward.headTimeoutMs = route.headTimeoutMs;
+  forward.idleTimeoutMs = route.idleTimeoutMs;
+  forward.attemptTimeoutMs = route.attemptTimeoutMs;
+  forward.maxBodyBytes = route.maxBodyBytes;
+  forward.replayBytes = route.retry.bufferBytes;
+  subject.tag = packTag(compiled.epoch, position < TRIED_BITS ? tried | (1 << position) : tried, route.number);
   compiled.backends.take(slot);
-  compiled.observer.attempted(slot, isRetry);
-  writer.forward(exchangeIndex, exchangeGeneration, planOf(route, position), slot, packTag(compiled.epoch, triedNow, route.number), route);
+  // A hedge has a bit of its own: the first attempt still runs.
+  const bit = (forward.flags & FORWARD_HEDGE) === 0 ? IS_PROBE : HEDGE_IS_PROBE;
+  subject.memo0 = (compiled.standing.attempted(slot) ? subject.memo0 | bit : subject.memo0 & ~bit) >>> 0;
+  compiled.observer.attempted(slot, isExtra);
+  parts.writer.forward(subject, forward);
 }
 
-function refuse(writer: DecisionWriter, compiled: Compiled, head: HeadReader, reason: number, route: number): void {
-  const tag = packTag(compiled.epoch, 0, route);
-  writer.respond(head.exchangeIndex, head.exchangeGeneration, reason, tag, EDGE_PLAN, answerFor(reason, head.requestId()));
+/** Plan whose response edits apply to the route's own answers. */
+export function answerPlan(route: RouteTerms): number {
+  return route.plans.answerPlan;
+}
+
+/** Answers with a reason of the registry. */
+export function refuse(parts: DecideParts, compiled: Compiled, requestId: string, reason: number): void {
+  parts.writer.respond(parts.subject, reason, EDGE_PLAN, answerFor(reason, requestId, compiled.admission.takeAnswerFields()));
 }

@@ -4,18 +4,20 @@
  */
 
 import type { Snapshot } from '../config/snapshot.ts';
-import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD } from '../record/layout.ts';
-import { AttemptFailedReader, CompletionReader, HeadReader } from '../record/read.ts';
+import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../record/layout.ts';
+import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';
 import { LaneRing, RecordMemory } from '../record/ring.ts';
-import { DecisionWriter } from '../record/write.ts';
-import { MAX_ANSWER_BYTES } from './answer.ts';
+import { DecisionWriter, Forward, Subject } from '../record/write.ts';
+import { MAX_ANSWER_BYTES } from './answer/answer.ts';
 import { type Compiled, compile } from './compile.ts';
 import { complete } from './complete.ts';
 import { type DecideParts, decideHead } from './decide.ts';
 import type { Observer } from './observer.ts';
 import type { Rule } from './policy/rule.ts';
 import { Random } from './random.ts';
+import { hedge } from './retry/hedge.ts';
 import { retryOrAnswer } from './retry/retry.ts';
+import type { SharedState } from './shared.ts';
 import { TAG_EPOCHS, tagEpoch } from './tag.ts';
 
 /** Who the lane works with. */
@@ -23,8 +25,10 @@ export interface LaneParts {
   /** What `reactorAttach` gave. */
   readonly ring: ArrayBuffer;
   readonly snapshot: Snapshot;
-  /** Made by `createBackendTable`, shared by all shards and their reactors. */
-  readonly backendTable: SharedArrayBuffer;
+  /** Made by `createSharedState`, seen by all shards. */
+  readonly shared: SharedState;
+  /** Has the reactor take what was decided between its turns (`reactorKick`). */
+  readonly kick: () => void;
   readonly observer: Observer;
 }
 
@@ -42,7 +46,7 @@ export interface Lane {
   /** Takes every record there is room to answer. Called by the reactor, once a turn and again while the lane left heads for want of room. */
   decide(): void;
   /** Heads from now on are decided by `snapshot`; exchanges that began before end by theirs. */
-  apply(snapshot: Snapshot, backendTable: SharedArrayBuffer, observer: Observer): void;
+  apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
   setAddresses(slot: number, count: number): void;
   /** Later calls of `decide` take nothing, so that heads stay for a successor. */
@@ -60,12 +64,17 @@ class RingLane implements Lane {
   private readonly head: HeadReader;
   private readonly attemptFailed: AttemptFailedReader;
   private readonly completion: CompletionReader;
+  private readonly late: LateReader;
+  private readonly bytes: Uint8Array;
   private readonly decideParts: DecideParts;
   private readonly random: Random;
   private readonly nowMs: () => number;
+  private readonly kick: () => void;
   /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
   private current: Compiled;
+  /** Room there must be for an answer before a record is taken. */
+  private roomBytes = MAX_ANSWER_BYTES;
   private isClosed = false;
 
   constructor(parts: LaneParts, options: LaneOptions) {
@@ -75,40 +84,52 @@ class RingLane implements Lane {
     this.head = new HeadReader(memory);
     this.attemptFailed = new AttemptFailedReader(memory);
     this.completion = new CompletionReader(memory);
-    this.decideParts = { bytes: memory.bytes, writer: new DecisionWriter(memory), rules: options.rules ?? [] };
+    this.late = new LateReader(memory);
+    this.bytes = memory.bytes;
+    this.decideParts = {
+      writer: new DecisionWriter(memory),
+      subject: new Subject(),
+      forward: new Forward(),
+      rules: options.rules ?? [],
+    };
     this.random = new Random(options.seed ?? Math.floor(Math.random() * 2 ** 32));
     this.nowMs = options.nowMs ?? sharedNowMs;
+    this.kick = parts.kick;
     this.current = this.adopt(parts, 0);
   }
 
   decide(): void {
     if (this.isClosed) return;
     const startMs = this.nowMs();
-    this.current.backends.begin(startMs);
+    const { ring, decideParts } = this;
+    begin(this.current, startMs);
     let records = 0;
-    for (let at = this.ring.peek(); at !== -1; at = this.ring.peek()) {
+    for (let at = ring.peek(); at !== -1; at = ring.peek()) {
       const kind = this.words[at + 1]!;
       if (kind === KIND_COMPLETION) {
         this.completion.read(at);
         complete(this.compiledOf(this.completion.tag), this.completion);
       } else {
-        if (!this.decideParts.writer.hasRoom(MAX_ANSWER_BYTES)) break;
+        if (!decideParts.writer.hasRoom(this.roomBytes)) break;
         if (kind === KIND_HEAD) {
           this.head.read(at);
-          decideHead(this.decideParts, this.current, this.head);
+          decideHead(decideParts, this.head.hasWaited ? this.compiledOf(this.head.tag) : this.current, this.head);
         } else if (kind === KIND_ATTEMPT_FAILED) {
           this.attemptFailed.read(at);
-          retryOrAnswer(this.decideParts.writer, this.compiledOf(this.attemptFailed.tag), this.attemptFailed);
+          retryOrAnswer(decideParts, this.compiledOf(this.attemptFailed.tag), this.attemptFailed);
+        } else if (kind === KIND_LATE) {
+          this.late.read(at);
+          hedge(decideParts, this.compiledOf(this.late.tag), this.late);
         }
       }
-      this.ring.take(at);
+      ring.take(at);
       records += 1;
     }
     this.current.observer.turned(records, this.nowMs() - startMs);
   }
 
-  apply(snapshot: Snapshot, backendTable: SharedArrayBuffer, observer: Observer): void {
-    this.current = this.adopt({ snapshot, backendTable, observer }, (this.current.epoch + 1) % TAG_EPOCHS);
+  apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void {
+    this.current = this.adopt({ snapshot, shared, observer, kick: this.kick }, (this.current.epoch + 1) % TAG_EPOCHS);
   }
 
   setAddresses(slot: number, count: number): void {
@@ -120,8 +141,10 @@ class RingLane implements Lane {
   }
 
   private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
-    const compiled = compile({ ...parts, random: this.random }, epoch);
+    const { random, bytes } = this;
+    const compiled = compile({ ...parts, random, bytes, writer: this.decideParts.writer }, epoch);
     this.epochs[epoch] = compiled;
+    this.roomBytes = Math.max(this.roomBytes, compiled.maxAnswerBytes);
     return compiled;
   }
 
@@ -130,9 +153,16 @@ class RingLane implements Lane {
     const epoch = tagEpoch(tag);
     if (epoch === this.current.epoch) return this.current;
     const compiled = this.epochs[epoch] ?? this.current;
-    compiled.backends.nowMs = this.current.backends.nowMs;
+    if (compiled.backends.nowMs !== this.current.backends.nowMs) begin(compiled, this.current.backends.nowMs);
     return compiled;
   }
+}
+
+/** A new turn for everything that asks for the time. */
+function begin(compiled: Compiled, nowMs: number): void {
+  compiled.backends.begin(nowMs);
+  compiled.standing.begin(nowMs);
+  compiled.admission.begin(nowMs);
 }
 
 function sharedNowMs(): number {

@@ -33,6 +33,8 @@ export const IS_HEDGED = 1 << 26;
 export const BACKS_OFF = 1 << 27;
 /** The hedge is a probe of a half-open breaker. */
 export const HEDGE_IS_PROBE = 1 << 28;
+/** The request may be repeated although it was acted on. */
+export const IS_REPEATABLE = 1 << 30;
 /** The request is gRPC (content-type), so that answers of our own are too. */
 export const IS_GRPC = 1 << 29;
 

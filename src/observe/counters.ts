@@ -7,6 +7,7 @@
  */
 
 import { REASONS } from '../base/errors.ts';
+import { NOTES } from '../base/notes.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
 
@@ -69,6 +70,8 @@ export class CounterLayout {
   private readonly backendCount: number;
   private readonly listenersAt: number;
   private readonly listenerCount: number;
+  private readonly upstreamsAt: number;
+  private readonly upstreamCount: number;
 
   constructor(snapshot: Snapshot) {
     const names = [...new Set(snapshot.routes.map((route) => route.name))].slice(0, ROUTE_SERIES);
@@ -80,7 +83,9 @@ export class CounterLayout {
     this.backendCount = snapshot.backends.length;
     this.listenersAt = this.backendsAt + this.backendCount * BACKEND_STRIDE;
     this.listenerCount = snapshot.listeners.length;
-    this.length = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
+    this.upstreamsAt = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
+    this.upstreamCount = snapshot.upstreams.length;
+    this.length = this.upstreamsAt + (this.upstreamCount + 1) * NOTES.length;
   }
 
   /** Block of the series at `place` of `routeLabels`. */
@@ -96,6 +101,11 @@ export class CounterLayout {
   /** Block of backend `slot`, or -1 when the snapshot has no such backend. */
   backendAt(slot: number): number {
     return slot >= 0 && slot < this.backendCount ? this.backendsAt + slot * BACKEND_STRIDE : -1;
+  }
+
+  /** Notes of upstream `number`, by note; -1 for those that concern none. */
+  notesAt(number: number): number {
+    return this.upstreamsAt + (number >= 0 && number < this.upstreamCount ? number : this.upstreamCount) * NOTES.length;
   }
 
   /** Histogram of phase 0 of a listener, or -1. */

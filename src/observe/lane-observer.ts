@@ -3,6 +3,7 @@
  * that are logged, an access line. Nothing in here allocates but the line.
  */
 
+import { NOTES } from '../base/notes.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { CompletionReader } from '../record/read.ts';
 import { type AccessLog, createAccessLog, type LineSink } from './access-log.ts';
@@ -32,14 +33,27 @@ export interface LaneObserverParts {
   readonly counters: SharedArrayBuffer;
   /** Told of what a rule threw; called at most once a second. */
   readonly onLaneError?: (error: unknown) => void;
+  /** Told of notes that are events (`src/base/notes.ts`). */
+  readonly onEvent?: (event: LaneEvent) => void;
   /** Where access lines go; default standard output. */
   readonly sink?: LineSink;
+}
+
+/** A note that is an event, with the numbers of the snapshot; -1 where it concerns none. */
+export interface LaneEvent {
+  readonly note: number;
+  readonly upstream: number;
+  readonly slot: number;
+  readonly detail: number;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
 }
 
 /** The lane's `Observer`, and an end. */
 export interface LaneObserver {
   attempted(slot: number, isRetry: boolean): void;
   attemptFailed(slot: number, reason: number): void;
+  noted(note: number, upstream: number, slot: number, detail: number): void;
   laneFailed(error: unknown): void;
   completed(completion: CompletionReader, route: number, slot: number): void;
   turned(records: number, durationMs: number): void;
@@ -61,6 +75,7 @@ class TableObserver implements LaneObserver {
   private readonly accessLog: AccessLog;
   private readonly eventLoop: EventLoopWatch;
   private readonly onLaneError: (error: unknown) => void;
+  private readonly onEvent: (event: LaneEvent) => void;
   private errorToldMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: LaneObserverParts, table: Float64Array, accessLog: AccessLog, eventLoop: EventLoopWatch) {
@@ -69,6 +84,7 @@ class TableObserver implements LaneObserver {
     if (table.length < this.layout.length) throw new RangeError(`the table has ${table.length} numbers, ${this.layout.length} are needed`);
     this.accessLog = accessLog;
     this.eventLoop = eventLoop;
+    this.onEvent = parts.onEvent ?? (() => {});
     this.onLaneError = parts.onLaneError ?? (() => {});
   }
 
@@ -82,6 +98,11 @@ class TableObserver implements LaneObserver {
   attemptFailed(slot: number, reason: number): void {
     const at = this.layout.backendAt(slot);
     if (at !== -1) this.add(at + BACKEND_REASONS + reasonPlace(reason), 1);
+  }
+
+  noted(note: number, upstream: number, slot: number, detail: number): void {
+    this.add(this.layout.notesAt(upstream) + note, 1);
+    if (NOTES[note]?.isEvent === true) this.onEvent({ note, upstream, slot, detail, atMs: Date.now() });
   }
 
   laneFailed(error: unknown): void {

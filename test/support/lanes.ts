@@ -1,14 +1,16 @@
 /** A lane on a ring memory of its own, with a clock that stands still until told and an observer that remembers. */
 
-import { createBackendTable } from '../../src/base/tables.ts';
+import { NOTES, type NoteCode } from '../../src/base/notes.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import { createLane, type Lane, type LaneOptions } from '../../src/lane/lane.ts';
 import type { Observer } from '../../src/lane/observer.ts';
+import { createSharedState, type SharedState } from '../../src/lane/shared.ts';
 import { type Decision, ReactorSide, type SampleHead, sampleHead } from './records.ts';
 
 export interface Noted {
   attempts: { slot: number; isRetry: boolean }[];
   failures: { slot: number; reason: number }[];
+  notes: { note: NoteCode; upstream: number; slot: number; detail: number }[];
   errors: unknown[];
   completions: { status: number; route: number; slot: number }[];
   turns: number[];
@@ -18,7 +20,10 @@ export interface LaneStand {
   lane: Lane;
   reactor: ReactorSide;
   noted: Noted;
+  shared: SharedState;
   backendTable: SharedArrayBuffer;
+  /** How often the lane asked to be taken notice of between turns. */
+  kicks: { count: number };
   clock: { nowMs: number };
   /** Offers heads, lets the lane decide once, gives the decisions. */
   ask(...heads: Partial<SampleHead>[]): Decision[];
@@ -26,23 +31,29 @@ export interface LaneStand {
 
 export function standLane(snapshot: Snapshot, options: LaneOptions = {}, cursor = 0): LaneStand {
   const reactor = new ReactorSide(cursor);
-  const backendTable = createBackendTable(snapshot.backends.length);
-  const noted: Noted = { attempts: [], failures: [], errors: [], completions: [], turns: [] };
+  const shared = createSharedState(snapshot);
+  const backendTable = shared.backends;
+  const kicks = { count: 0 };
+  const noted: Noted = { attempts: [], failures: [], notes: [], errors: [], completions: [], turns: [] };
   const clock = { nowMs: 1_000_000 };
-  const parts = { ring: reactor.buffer, snapshot, backendTable, observer: noteInto(noted) };
+  const kick = () => {
+    kicks.count += 1;
+  };
+  const parts = { ring: reactor.buffer, snapshot, shared, kick, observer: noteInto(noted) };
   const lane = createLane(parts, { seed: 42, nowMs: () => clock.nowMs, ...options });
   const ask = (...heads: Partial<SampleHead>[]) => {
     for (const [i, head] of heads.entries()) reactor.offerHead(sampleHead({ index: i, ...head }));
     lane.decide();
     return reactor.decisions();
   };
-  return { lane, reactor, noted, backendTable, clock, ask };
+  return { lane, reactor, noted, shared, backendTable, kicks, clock, ask };
 }
 
 export function noteInto(noted: Noted): Observer {
   return {
     attempted: (slot, isRetry) => void noted.attempts.push({ slot, isRetry }),
     attemptFailed: (slot, reason) => void noted.failures.push({ slot, reason }),
+    noted: (note, upstream, slot, detail) => void noted.notes.push({ note: NOTES[note]!.code, upstream, slot, detail }),
     laneFailed: (error) => void noted.errors.push(error),
     completed: (completion, route, slot) => void noted.completions.push({ status: completion.status, route, slot }),
     turned: (records) => void noted.turns.push(records),

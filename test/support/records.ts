@@ -5,11 +5,15 @@
 
 import {
   KIND_ATTEMPT_FAILED,
+  KIND_COMMIT,
   KIND_COMPLETION,
   KIND_FORWARD,
   KIND_HEAD,
+  KIND_LATE,
   KIND_RESET,
   KIND_RESPOND,
+  KIND_WAIT,
+  KIND_WAKE,
   KIND_WRAP,
   LANE_HEAD_WORD,
   LANE_RING_BYTE,
@@ -21,6 +25,7 @@ import {
   REACTOR_RING_BYTE,
   REACTOR_RING_BYTES,
   REACTOR_TAIL_WORD,
+  WAITING_WORD,
 } from '../../src/record/layout.ts';
 
 export interface SampleHead {
@@ -41,6 +46,11 @@ export interface SampleHead {
   authority: string;
   path: string;
   fields: readonly (readonly [string, string])[];
+  tag: number;
+  memo0: number;
+  memo1: number;
+  memo2: number;
+  ageUs: number;
 }
 
 export interface SampleAttemptFailed {
@@ -55,6 +65,27 @@ export interface SampleAttemptFailed {
   connection: number;
   plan: number;
   requestId: string;
+  memo0: number;
+  memo1: number;
+  memo2: number;
+  status: number;
+  grpcStatus: number;
+  retryAfterS: number;
+  ageUs: number;
+}
+
+export interface SampleLate {
+  index: number;
+  generation: number;
+  attempts: number;
+  slot: number;
+  tag: number;
+  memo0: number;
+  memo1: number;
+  memo2: number;
+  durationUs: number;
+  ageUs: number;
+  plan: number;
 }
 
 export interface SampleCompletion {
@@ -86,6 +117,13 @@ export interface SampleCompletion {
   authority: string;
   path: string;
   userAgent: string;
+  memo0: number;
+  memo1: number;
+  memo2: number;
+  grpcStatus: number;
+  retryAfterS: number;
+  loserSlot: number;
+  loserUs: number;
 }
 
 /** A plain GET from 127.0.0.1; tests name what matters to them. */
@@ -108,6 +146,11 @@ export function sampleHead(given: Partial<SampleHead> = {}): SampleHead {
     authority: 'a.test',
     path: '/',
     fields: [],
+    tag: NONE,
+    memo0: 0,
+    memo1: 0,
+    memo2: 0,
+    ageUs: 0,
     ...given,
   };
 }
@@ -125,6 +168,30 @@ export function sampleAttemptFailed(given: Partial<SampleAttemptFailed> = {}): S
     connection: 7,
     plan: 0,
     requestId: '',
+    memo0: 0,
+    memo1: 0,
+    memo2: 0,
+    status: 0,
+    grpcStatus: NONE,
+    retryAfterS: NONE,
+    ageUs: 500,
+    ...given,
+  };
+}
+
+export function sampleLate(given: Partial<SampleLate> = {}): SampleLate {
+  return {
+    index: 1,
+    generation: 1,
+    attempts: 1,
+    slot: 0,
+    tag: 0,
+    memo0: 0,
+    memo1: 0,
+    memo2: 0,
+    durationUs: 20_000,
+    ageUs: 20_000,
+    plan: 0,
     ...given,
   };
 }
@@ -159,6 +226,13 @@ export function sampleCompletion(given: Partial<SampleCompletion> = {}): SampleC
     authority: 'a.test',
     path: '/',
     userAgent: 'probe/1',
+    memo0: 0,
+    memo1: 0,
+    memo2: 0,
+    grpcStatus: NONE,
+    retryAfterS: NONE,
+    loserSlot: NONE,
+    loserUs: 0,
     ...given,
   };
 }
@@ -178,6 +252,12 @@ export type Decision =
       idleTimeoutMs: number;
       exchangeTimeoutMs: number;
       maxBodyBytes: number;
+      attemptTimeoutMs: number;
+      hedgeDelayMs: number;
+      memo: [number, number, number];
+      replayBytes: number;
+      /** Undefined keeps an earlier one. */
+      values: (string | undefined)[];
     }
   | {
       kind: 'respond';
@@ -187,9 +267,13 @@ export type Decision =
       reason: number;
       tag: number;
       plan: number;
+      memo: [number, number, number];
       fields: [string, string][];
       body: string;
     }
+  | { kind: 'wait'; index: number; generation: number; tag: number; memo: [number, number, number]; waitMs: number; reason: number }
+  | { kind: 'wake'; index: number; generation: number }
+  | { kind: 'commit'; index: number; generation: number; tag: number; memo: [number, number, number]; reason: number }
   | { kind: 'reset'; index: number; generation: number; errorCode: number; reason: number };
 
 /** Both rings, worked from the reactor's side. */
@@ -218,6 +302,15 @@ export class ReactorSide {
 
   offerCompletion(completion: SampleCompletion): boolean {
     return this.write(KIND_COMPLETION, completionBytes(completion));
+  }
+
+  offerLate(late: SampleLate): boolean {
+    return this.write(KIND_LATE, lateBytes(late));
+  }
+
+  /** How many exchanges the lane says are waiting. */
+  get waitingWord(): number {
+    return this.get(WAITING_WORD);
   }
 
   /** Writes an encoded record; false when the ring has no room. For benchmarks, which encode once. */
@@ -274,7 +367,7 @@ export class ReactorSide {
 }
 
 export function headBytes(head: SampleHead): Buffer {
-  const record = new Encoder(80);
+  const record = new Encoder(104);
   record.words(2, [head.index, head.generation, head.listener, head.flags, (head.port << 16) | head.family]);
   record.address(7, head.address);
   record.words(11, [(head.keyGroup << 16) | head.cipherSuite]);
@@ -285,13 +378,18 @@ export function headBytes(head: SampleHead): Buffer {
     (head.path.length << 16) | head.authority.length,
     head.fields.length,
     head.requestId.length,
+    head.tag,
+    head.memo0,
+    head.memo1,
+    head.memo2,
+    head.ageUs,
   ]);
   record.append(head.fields.map(([name, value]) => (value.length << 16) | name.length));
   return record.end([head.requestId, head.method, head.scheme, head.authority, head.path, ...head.fields.flat()]);
 }
 
 export function attemptFailedBytes(failed: SampleAttemptFailed): Buffer {
-  const record = new Encoder(56);
+  const record = new Encoder(88);
   record.words(2, [
     failed.index,
     failed.generation,
@@ -303,12 +401,29 @@ export function attemptFailedBytes(failed: SampleAttemptFailed): Buffer {
     failed.durationUs,
   ]);
   record.float(10, failed.connection);
-  record.words(12, [failed.plan, failed.requestId.length]);
+  record.words(12, [
+    failed.plan,
+    failed.requestId.length,
+    failed.memo0,
+    failed.memo1,
+    failed.memo2,
+    failed.status,
+    failed.grpcStatus,
+    failed.retryAfterS,
+    failed.ageUs,
+  ]);
   return record.end([failed.requestId]);
 }
 
+export function lateBytes(late: SampleLate): Buffer {
+  const record = new Encoder(56);
+  record.words(2, [late.index, late.generation, late.attempts, late.slot, late.tag, late.memo0, late.memo1, late.memo2]);
+  record.words(10, [late.durationUs, late.ageUs, late.plan]);
+  return record.end([]);
+}
+
 export function completionBytes(done: SampleCompletion): Buffer {
-  const record = new Encoder(136);
+  const record = new Encoder(168);
   record.words(2, [done.index, done.generation, done.tag, done.slot, done.attempts, done.status, done.reason, done.flags, done.listener]);
   record.words(11, [(done.port << 16) | done.family]);
   record.address(12, done.address);
@@ -322,6 +437,13 @@ export function completionBytes(done: SampleCompletion): Buffer {
     (done.path.length << 16) | done.authority.length,
     done.userAgent.length,
     done.backendStatus,
+    done.memo0,
+    done.memo1,
+    done.memo2,
+    done.grpcStatus,
+    done.retryAfterS,
+    done.loserSlot,
+    done.loserUs,
   ]);
   return record.end([done.requestId, done.method, done.authority, done.path, done.userAgent]);
 }
@@ -332,7 +454,18 @@ function decodeDecision(bytes: Buffer, at: number): Decision {
   const generation = word(3);
   const kind = word(1);
   if (kind === KIND_RESET) return { kind: 'reset', index, generation, errorCode: word(4), reason: word(5) };
+  if (kind === KIND_WAKE) return { kind: 'wake', index, generation };
+  const triple = (place: number): [number, number, number] => [word(place), word(place + 1), word(place + 2)];
+  if (kind === KIND_WAIT) return { kind: 'wait', index, generation, tag: word(4), memo: triple(5), waitMs: word(8), reason: word(9) };
+  if (kind === KIND_COMMIT) return { kind: 'commit', index, generation, tag: word(4), memo: triple(5), reason: word(8) };
   if (kind === KIND_FORWARD) {
+    const values: (string | undefined)[] = [];
+    let text = at + (22 + word(19)) * 4;
+    for (let i = 0; i < word(19); i++) {
+      const length = word(22 + i);
+      values.push(length === NONE ? undefined : bytes.toString('latin1', text, text + length));
+      text += length === NONE ? 0 : length;
+    }
     return {
       kind: 'forward',
       index,
@@ -346,17 +479,33 @@ function decodeDecision(bytes: Buffer, at: number): Decision {
       idleTimeoutMs: word(10),
       exchangeTimeoutMs: word(11),
       maxBodyBytes: bytes.readDoubleLE(at + 48),
+      attemptTimeoutMs: word(14),
+      hedgeDelayMs: word(15),
+      memo: triple(16),
+      replayBytes: word(20),
+      values,
     };
   }
   if (kind !== KIND_RESPOND) throw new Error(`no decision has kind ${kind}`);
-  let byte = at + 40 + word(7) * 4;
+  let byte = at + (14 + word(7)) * 4;
   const take = (length: number) => {
     byte += length;
     return bytes.toString('latin1', byte - length, byte);
   };
   const fields: [string, string][] = [];
-  for (let i = 0; i < word(7); i++) fields.push([take(word(10 + i) & 0xffff), take(word(10 + i) >>> 16)]);
-  return { kind: 'respond', index, generation, status: word(4), reason: word(5), tag: word(6), plan: word(9), fields, body: take(word(8)) };
+  for (let i = 0; i < word(7); i++) fields.push([take(word(14 + i) & 0xffff), take(word(14 + i) >>> 16)]);
+  return {
+    kind: 'respond',
+    index,
+    generation,
+    status: word(4),
+    reason: word(5),
+    tag: word(6),
+    plan: word(9),
+    memo: triple(10),
+    fields,
+    body: take(word(8)),
+  };
 }
 
 /** Builds one record by word numbers. */

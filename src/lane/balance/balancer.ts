@@ -3,6 +3,7 @@
  * A balancer decides by preference only; who may be chosen at all stands here, the same for every policy.
  */
 
+import type { Standing } from '../standing/standing.ts';
 import type { Backends } from './backends.ts';
 
 /** No member can be tried. */
@@ -19,10 +20,10 @@ export interface Member {
 
 export interface Balancer {
   /**
-   * The position of a member that is addressed, has weight, is not in `tried` (a bit a position) and is not `failed` (a position or
+   * `key` is the hash of what the request is balanced by, 0 when there is none. The position of a member that is addressed, fit (`Standing`), has weight, is not in `tried` (a bit a position) and is not `failed` (a position or
    * NO_MEMBER); one that failed elsewhere a moment ago only when there is no other. NO_MEMBER when there is none.
    */
-  pick(tried: number, failed: number): number;
+  pick(key: number, tried: number, failed: number): number;
 }
 
 /** The members of one upstream, and who of them may be chosen. */
@@ -31,12 +32,17 @@ export class Members {
   readonly slots: Int32Array;
   readonly weights: Float64Array;
   readonly backends: Backends;
+  readonly standing: Standing;
+  /** Place of their upstream. */
+  readonly upstream: number;
 
-  constructor(members: readonly Member[], backends: Backends) {
+  constructor(members: readonly Member[], backends: Backends, standing: Standing, upstream: number) {
     this.count = members.length;
     this.slots = Int32Array.from(members, (member) => member.slot);
     this.weights = Float64Array.from(members, (member) => member.weight);
     this.backends = backends;
+    this.standing = standing;
+    this.upstream = upstream;
   }
 
   /** `areAvoidedTaken`: the second look, when nobody was left in the first. */

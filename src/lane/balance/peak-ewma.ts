@@ -24,7 +24,7 @@ export class PeakEwma implements Balancer {
     this.sums = runningSums(members.weights);
   }
 
-  pick(tried: number, failed: number): number {
+  pick(_key: number, tried: number, failed: number): number {
     const first = this.pickAmong(tried, failed, false);
     return first === NO_MEMBER ? this.pickAmong(tried, failed, true) : first;
   }

@@ -14,7 +14,7 @@ export class RoundRobin implements Balancer {
     this.credits = new Float64Array(members.count);
   }
 
-  pick(tried: number, failed: number): number {
+  pick(_key: number, tried: number, failed: number): number {
     const first = this.pickAmong(tried, failed, false);
     return first === NO_MEMBER ? this.pickAmong(tried, failed, true) : first;
   }

@@ -2,67 +2,194 @@
  * Another attempt, or the answer: what becomes of an exchange whose attempt failed before anything was committed to the client.
  *
  * The rule is HTTP's (RFC 9110 §9.2.2, RFC 9113 §8.7): what was not processed may be sent again, what may have been is sent again only if the method is
- * idempotent; and what cannot be replayed, because body bytes are gone, is not sent again at all.
+ * idempotent (or the operator says so); and what cannot be replayed, because body bytes are gone, is not sent again at all. On top of it stands what the
+ * route asks for, and the budget of the upstream, so that retries never become the load that keeps it down.
  */
 
 import { reasonByNumber, reasonNumber } from '../../base/errors.ts';
+import { noteNumber } from '../../base/notes.ts';
+import { NONE } from '../../record/layout.ts';
 import type { AttemptFailedReader } from '../../record/read.ts';
-import type { DecisionWriter } from '../../record/write.ts';
-import { answerFor } from '../answer.ts';
+import type { Subject } from '../../record/write.ts';
+import { PASS } from '../admit/admission.ts';
+import { answerFor } from '../answer/answer.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
+import type { Pool } from '../balance/pool.ts';
 import type { Compiled, RouteTerms } from '../compile.ts';
-import { decide, pick } from '../decide.ts';
+import { answerPlan, type DecideParts, fallBack, prepareLater, send } from '../decide.ts';
+import { BACKS_OFF, FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, memoPool, NO_POOL, withPool } from '../memo.ts';
 import { EDGE_PLAN } from '../plan.ts';
 import { tagRoute, tagTried } from '../tag.ts';
 
 const LANE_FAILED = reasonNumber('lane_failed');
+const RESPONSE_STATUS = reasonNumber('response_status');
 const BACKEND_GOAWAY = reasonNumber('backend_goaway');
 const BACKEND_REFUSED = reasonNumber('backend_refused');
 const BACKEND_CLOSED = reasonNumber('backend_closed');
+const FALLBACK_RESPONSE = reasonNumber('fallback_response');
 
-/** Answers an AttemptFailed record with Forward or Respond. `compiled` is the snapshot of its tag. */
-export function retryOrAnswer(writer: DecisionWriter, compiled: Compiled, failed: AttemptFailedReader): void {
+const RETRIED = noteNumber('retried');
+const DENIED_ATTEMPTS = noteNumber('retry_denied_attempts');
+const DENIED_UNSAFE = noteNumber('retry_denied_unsafe');
+const DENIED_BUDGET = noteNumber('retry_denied_budget');
+const DENIED_BACKEND = noteNumber('retry_denied_backend');
+const FALLBACK_USED = noteNumber('fallback_used');
+
+/** Answers an AttemptFailed record. `compiled` is the snapshot of its tag. */
+export function retryOrAnswer(parts: DecideParts, compiled: Compiled, failed: AttemptFailedReader): void {
+  const subject = parts.subject;
+  takeSubject(subject, failed);
   try {
-    learn(compiled, failed);
+    if (!failed.hasWaited) learn(compiled, failed, subject);
+    if (failed.isOtherRunning) return;
     const route = compiled.routes[tagRoute(failed.tag)];
-    const position = route === undefined || !mayRetry(route, failed) ? NO_MEMBER : pickOther(route, failed);
-    if (route === undefined || position === NO_MEMBER) answer(writer, failed, failed.reason);
-    else decide(writer, compiled, route, position, tagTried(failed.tag), failed.exchangeIndex, failed.exchangeGeneration, true);
+    const pool = compiled.pools[memoPool(failed.memo0)];
+    if (route === undefined || pool === undefined) answer(parts, failed, failed.reason);
+    else if (!tryAgain(parts, compiled, route, pool, failed)) giveUp(parts, compiled, route, pool, failed);
   } catch (error) {
     compiled.observer.laneFailed(error);
-    answer(writer, failed, LANE_FAILED);
+    answer(parts, failed, LANE_FAILED);
   }
 }
 
-/** May the exchange be attempted again on `route`? */
-export function mayRetry(route: RouteTerms, failed: AttemptFailedReader): boolean {
-  if (failed.attempts > route.retries || !failed.isReplayable) return false;
-  const retry = reasonByNumber(failed.reason).retry;
-  if (retry === 'never') return false;
-  return failed.isUnsent || (retry === 'safe' && failed.isIdempotent);
+/** True when another attempt was decided, now or after a wait. */
+function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool: Pool, failed: AttemptFailedReader): boolean {
+  const { subject, writer } = parts;
+  const { retry } = route;
+  const { observer, random } = compiled;
+  if (!retry.takes(failed.reason)) return false;
+  const isDecided = (subject.memo0 & BACKS_OFF) !== 0;
+  let denial = -1;
+  if (failed.attempts > retry.attempts) denial = DENIED_ATTEMPTS;
+  else if (!maySendAgain(failed)) denial = DENIED_UNSAFE;
+  const position = denial === -1 ? pickOther(pool, failed) : NO_MEMBER;
+  if (denial === -1 && position === NO_MEMBER) denial = DENIED_BACKEND;
+  if (denial === -1 && !isDecided && !compiled.upstreams[pool.upstream]!.retryBudget.take(compiled.backends.nowMs)) denial = DENIED_BUDGET;
+  if (denial !== -1) {
+    observer.noted(denial, pool.upstream, failed.slot, failed.reason);
+    return false;
+  }
+
+  if (!isDecided) {
+    const waitMs = waitOf(route, pool, position, failed, random.next());
+    if (waitMs > 0) {
+      subject.memo0 = (subject.memo0 | BACKS_OFF) >>> 0;
+      writer.wait(subject, waitMs, failed.reason);
+      return true;
+    }
+  }
+  subject.memo0 = (subject.memo0 & ~BACKS_OFF) >>> 0;
+  observer.noted(RETRIED, pool.upstream, failed.slot, failed.reason);
+  prepareLater(parts.forward, route, retry.isHolding && failed.attempts < retry.attempts);
+  withCookie(parts, pool, position);
+  send(parts, compiled, route, pool, position, tagTried(failed.tag), true);
+  return true;
 }
 
-/** Another backend; where there is none, the same once more if it was a session that ended rather than the backend. */
-function pickOther(route: RouteTerms, failed: AttemptFailedReader): number {
-  const position = route.upstream.slots.indexOf(failed.slot);
-  const other = pick(route, tagTried(failed.tag), position);
-  return other === NO_MEMBER && isOfSession(failed.reason) ? pick(route, 0, NO_MEMBER) : other;
+/** Nothing was sent, or it may be repeated; and all that was taken of it is still here. */
+function maySendAgain(failed: AttemptFailedReader): boolean {
+  if (!failed.isReplayable) return false;
+  if (failed.isUnsent) return reasonByNumber(failed.reason).retry !== 'never';
+  return reasonByNumber(failed.reason).retry === 'safe' && (failed.memo0 & IS_REPEATABLE) !== 0;
 }
 
-/** Failures after which a new session to the same backend may well succeed. */
-function isOfSession(reason: number): boolean {
-  return reason === BACKEND_GOAWAY || reason === BACKEND_REFUSED || reason === BACKEND_CLOSED;
+/**
+ * How long to wait before the next attempt. None before the first one that goes elsewhere because a backend could not be reached or refused: the other has done
+ * nothing to be spared.
+ */
+function waitOf(route: RouteTerms, pool: Pool, position: number, failed: AttemptFailedReader, random: number): number {
+  const { retry } = route;
+  if (failed.retryAfterS !== NONE && retry.maxRetryAfterMs > 0 && pool.slots[position] === failed.slot) {
+    const asked = failed.retryAfterS * 1_000;
+    if (asked <= retry.maxRetryAfterMs) return asked;
+  }
+  const isElsewhere = pool.slots[position] !== failed.slot;
+  if (isElsewhere && failed.isUnsent && failed.attempts === 1) return 0;
+  return retry.backoffMs(failed.attempts, random);
+}
+
+/** Another backend; where there is none, the same once more if it was a session that ended rather than the backend, or an answer that may differ. */
+function pickOther(pool: Pool, failed: AttemptFailedReader): number {
+  const position = pool.slots.indexOf(failed.slot);
+  const other = pool.balancer.pick(failed.memo1, tagTried(failed.tag), position);
+  return other === NO_MEMBER && mayHelpAtSame(failed.reason) ? pool.balancer.pick(failed.memo1, 0, NO_MEMBER) : other;
+}
+
+function mayHelpAtSame(reason: number): boolean {
+  return reason === BACKEND_GOAWAY || reason === BACKEND_REFUSED || reason === BACKEND_CLOSED || reason === RESPONSE_STATUS;
+}
+
+/** No more attempts: the fallback, the response that is held, or the failure's own answer. */
+function giveUp(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool: Pool, failed: AttemptFailedReader): void {
+  const { subject, writer } = parts;
+  subject.memo0 = (subject.memo0 & ~BACKS_OFF) >>> 0;
+  if (
+    route.fallbackPool !== -1 &&
+    (subject.memo0 & FELL_BACK) === 0 &&
+    maySendAgain(failed) &&
+    toFallback(parts, compiled, route, pool, failed)
+  )
+    return;
+  if (route.fallbackAnswer !== undefined && reasonByNumber(failed.reason).side === 'upstream') {
+    compiled.observer.noted(FALLBACK_USED, pool.upstream, failed.slot, failed.reason);
+    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer);
+  } else if (failed.isHeld) writer.commit(subject, 0);
+  else answer(parts, failed, failed.reason);
+}
+
+function toFallback(parts: DecideParts, compiled: Compiled, route: RouteTerms, from: Pool, failed: AttemptFailedReader): boolean {
+  const { subject } = parts;
+  const pool = compiled.pools[route.fallbackPool]!;
+  fallBack(compiled, route, subject, from.upstream);
+  subject.memo0 = withPool(subject.memo0, pool.number);
+  if (compiled.admission.admitTo(pool.upstream, route.number, subject, failed.ageUs, false) !== PASS) return false;
+  const position = pool.balancer.pick(failed.memo1, 0, NO_MEMBER);
+  if (position === NO_MEMBER) return false;
+  prepareLater(parts.forward, route, false);
+  withCookie(parts, pool, position);
+  send(parts, compiled, route, pool, position, 0, true);
+  return true;
+}
+
+/** A session that sticks goes on at the backend that answers it. */
+function withCookie({ forward }: DecideParts, pool: Pool, position: number): void {
+  if (pool.sticky === undefined) return;
+  forward.valueCount = 2;
+  forward.values[0] = undefined;
+  forward.values[1] = pool.sticky.setCookie(position);
 }
 
 /** What the failure says about its backend. A GOAWAY says nothing bad: it is how a backend asks for a new session. */
-function learn(compiled: Compiled, failed: AttemptFailedReader): void {
+function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject): void {
+  const { backends, standing, observer } = compiled;
   const reason = reasonByNumber(failed.reason);
-  compiled.observer.attemptFailed(failed.slot, failed.reason);
-  if (reason.side !== 'upstream' || failed.reason === BACKEND_GOAWAY) return;
-  compiled.backends.fail(failed.slot);
-  if (reason.retry === 'if-unsent') compiled.backends.avoid(failed.slot);
+  const bit = failed.isHedge ? HEDGE_IS_PROBE : IS_PROBE;
+  const isProbe = (subject.memo0 & bit) !== 0;
+  subject.memo0 = (subject.memo0 & ~bit) >>> 0;
+  observer.attemptFailed(failed.slot, failed.reason);
+  if (failed.reason === RESPONSE_STATUS) {
+    backends.sampleUnwell(failed.slot, failed.durationUs);
+    standing.responded(failed.slot, failed.status, failed.grpcStatus, failed.retryAfterS, isProbe);
+    return;
+  }
+  if (reason.side !== 'upstream' || failed.reason === BACKEND_GOAWAY) {
+    standing.abandoned(failed.slot, isProbe);
+    return;
+  }
+  backends.fail(failed.slot);
+  standing.failed(failed.slot, failed.reason, isProbe);
+  if (reason.retry === 'if-unsent') backends.avoid(failed.slot);
 }
 
-function answer(writer: DecisionWriter, failed: AttemptFailedReader, reason: number): void {
-  writer.respond(failed.exchangeIndex, failed.exchangeGeneration, reason, failed.tag, EDGE_PLAN, answerFor(reason, failed.requestId()));
+function takeSubject(subject: Subject, failed: AttemptFailedReader): void {
+  subject.exchangeIndex = failed.exchangeIndex;
+  subject.exchangeGeneration = failed.exchangeGeneration;
+  subject.tag = failed.tag;
+  subject.memo0 = failed.memo0 === 0 ? NO_POOL : failed.memo0;
+  subject.memo1 = failed.memo1;
+  subject.memo2 = failed.memo2;
+}
+
+function answer({ writer, subject }: DecideParts, failed: AttemptFailedReader, reason: number): void {
+  writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, failed.requestId()));
 }

@@ -7,6 +7,9 @@
  * the same, the first stands. Paths are compared as sent, byte for byte, up to the query; hosts without case, port and trailing dot.
  */
 
+import type { RouteSnapshot, TenantSnapshot } from '../../config/snapshot.ts';
+import type { HeadReader } from '../../record/read.ts';
+import type { Client } from '../head/client.ts';
 import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
 
 /** What the router needs to know of a route (`RouteSnapshot` has it). */
@@ -47,7 +50,18 @@ export class Router {
   private readonly host = new Uint8Array(MAX_HOST_BYTES);
   private readonly candidates = new Int32Array(MAX_CANDIDATES);
 
-  constructor(routes: readonly RouteMatch[]) {
+  /** Place of the tenant the last head belonged to, -1 for none. */
+  tenant = -1;
+
+  private readonly bytes: Uint8Array;
+
+  constructor(snapshots: readonly RouteSnapshot[], _tenants: readonly TenantSnapshot[], bytes: Uint8Array) {
+    this.bytes = bytes;
+    const routes: RouteMatch[] = snapshots.map(({ match }) => ({
+      host: match.host,
+      path: match.path,
+      pathKind: match.pathKind === 'exact' ? 'exact' : 'prefix',
+    }));
     const sites = [...new Set(routes.map((route) => route.host))];
     const siteOf = new Map(sites.map((host, site) => [host, site]));
     this.names = new ByteTable(sites.length);
@@ -62,8 +76,13 @@ export class Router {
     for (const [number, route] of routes.entries()) this.addPath(siteOf.get(route.host)!, route, number);
   }
 
+  /** Route of `head` from `client`, or NO_ROUTE. */
+  match(head: HeadReader, _client: Client): number {
+    return this.find(this.bytes, head.authorityByte, head.authorityLength, head.pathByte, head.pathLength);
+  }
+
   /** Route of the authority and path (with or without query) that lie in `bytes`, or NO_ROUTE. */
-  match(bytes: Uint8Array, authority: number, authorityLength: number, path: number, pathLength: number): number {
+  private find(bytes: Uint8Array, authority: number, authorityLength: number, path: number, pathLength: number): number {
     let candidate = this.findSites(bytes, authority, authorityLength);
     while (candidate > 0) {
       candidate -= 1;

@@ -3,8 +3,8 @@
  * edge. The reactor drops the body for HEAD and writes content-length.
  */
 
-import { reasonByNumber } from '../base/errors.ts';
-import type { Answer } from '../record/write.ts';
+import { reasonByNumber } from '../../base/errors.ts';
+import type { Answer } from '../../record/write.ts';
 
 /** No answer is larger as a record, whatever it says: a request id is 128 bytes at most, escaped six for one. */
 export const MAX_ANSWER_BYTES = 1_280;
@@ -16,13 +16,13 @@ const FIELDS = [
   ['cache-control', 'no-store'],
 ] as const;
 
-/** The answer for a reason of the registry; `requestId` may be empty when it is not known. */
-export function answerFor(reason: number, requestId: string): Answer {
+/** The answer for a reason of the registry, with fields more if there are any; `requestId` may be empty when it is not known. */
+export function answerFor(reason: number, requestId: string, more: Answer['fields'] = []): Answer {
   const { code, status } = reasonByNumber(reason);
   const id = requestId === '' ? '' : `,"request_id":${asciiJson(requestId.slice(0, MAX_ID_LENGTH))}`;
   // 499 is for logs and metrics, never sent; a reason without a status is our own mistake.
   const sent = status === 0 || status === 499 ? 500 : status;
-  return { status: sent, fields: FIELDS, body: `{"error":"${code}","status":${sent}${id}}\n` };
+  return { status: sent, fields: more.length === 0 ? FIELDS : [...FIELDS, ...more], body: `{"error":"${code}","status":${sent}${id}}\n` };
 }
 
 /** JSON in ASCII, so that its Latin-1 bytes are UTF-8 as well. */

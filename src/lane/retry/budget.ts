@@ -1,0 +1,72 @@
+/**
+ * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a share of the requests of a window, plus a floor a second.
+ */
+
+import type { RetryBudgetSnapshot, Snapshot } from '../../config/snapshot.ts';
+
+/** Room for the retry and hedge budgets of every upstream. */
+export function createBudgetTable(snapshot: Snapshot): SharedArrayBuffer {
+  return new SharedArrayBuffer(BUDGET_BYTES * Math.max(1, snapshot.upstreams.length * 2));
+}
+
+/** Slices of a window: an old slice is forgotten whole. */
+const SLICES = 8;
+/** Int32 words: the slice numbers, requests and extras of each slice. */
+const WORDS = 32;
+const BUDGET_BYTES = WORDS * 4;
+const REQUESTS_WORD = SLICES;
+const EXTRAS_WORD = SLICES * 2;
+
+export class Budget {
+  private readonly words: Int32Array;
+  private readonly base: number;
+  private readonly ratio: number;
+  /** Extras that the window allows whatever the share. */
+  private readonly floor: number;
+  private readonly sliceMs: number;
+
+  /** Budget `number` of `table`. */
+  constructor(table: SharedArrayBuffer, number: number, terms: RetryBudgetSnapshot) {
+    this.words = new Int32Array(table);
+    this.base = number * WORDS;
+    this.ratio = terms.ratio;
+    this.floor = (terms.minPerSecond * terms.windowMs) / 1_000;
+    this.sliceMs = terms.windowMs / SLICES;
+  }
+
+  /** A request came. */
+  count(nowMs: number): void {
+    Atomics.add(this.words, this.base + REQUESTS_WORD + this.slice(nowMs), 1);
+  }
+
+  /** Takes one extra attempt if the budget has it. Two shards that ask at once may overdraw it by one each. */
+  take(nowMs: number): boolean {
+    const slice = this.slice(nowMs);
+    const now = Math.floor(nowMs / this.sliceMs);
+    const words = this.words;
+    let requests = 0;
+    let extras = 0;
+    for (let i = 0; i < SLICES; i++) {
+      if ((now - words[this.base + i]!) % 0x4000_0000 >= SLICES) continue;
+      requests += Atomics.load(words, this.base + REQUESTS_WORD + i);
+      extras += Atomics.load(words, this.base + EXTRAS_WORD + i);
+    }
+    if (extras >= requests * this.ratio + this.floor) return false;
+    Atomics.add(words, this.base + EXTRAS_WORD + slice, 1);
+    return true;
+  }
+
+  /** The slice of now, emptied by whoever comes to it first. */
+  private slice(nowMs: number): number {
+    const now = Math.floor(nowMs / this.sliceMs);
+    const slice = now % SLICES;
+    const stamp = now % 0x4000_0000;
+    const words = this.words;
+    const known = Atomics.load(words, this.base + slice);
+    if (known !== stamp && Atomics.compareExchange(words, this.base + slice, known, stamp) === known) {
+      Atomics.store(words, this.base + REQUESTS_WORD + slice, 0);
+      Atomics.store(words, this.base + EXTRAS_WORD + slice, 0);
+    }
+    return slice;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Hedging: a second attempt beside one that is slow, at another backend; the first answer wins and the reactor takes the other back. It costs the backends a
+ * share of requests that its budget bounds, so it is for reads whose slowest few matter.
+ */
+
+import { noteNumber } from '../../base/notes.ts';
+import { FORWARD_HEDGE } from '../../record/layout.ts';
+import type { LateReader } from '../../record/read.ts';
+import { NO_MEMBER } from '../balance/balancer.ts';
+import type { Compiled } from '../compile.ts';
+import { type DecideParts, prepareLater, send } from '../decide.ts';
+import { IS_HEDGED, memoPool } from '../memo.ts';
+import { tagRoute, tagTried } from '../tag.ts';
+
+const HEDGE_SENT = noteNumber('hedge_sent');
+const DENIED_BUDGET = noteNumber('hedge_denied_budget');
+const DENIED_BACKEND = noteNumber('hedge_denied_backend');
+
+/** Answers a Late record with a hedge, or with nothing. `compiled` is the snapshot of its tag. */
+export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader): void {
+  try {
+    const route = compiled.routes[tagRoute(late.tag)];
+    const pool = compiled.pools[memoPool(late.memo0)];
+    if (route === undefined || pool === undefined || route.hedge === undefined) return;
+    const tried = tagTried(late.tag);
+    const position = pool.balancer.pick(late.memo1, tried, pool.slots.indexOf(late.slot));
+    if (position === NO_MEMBER) {
+      compiled.observer.noted(DENIED_BACKEND, pool.upstream, late.slot, 0);
+      return;
+    }
+    if (!compiled.upstreams[pool.upstream]!.hedgeBudget.take(compiled.backends.nowMs)) {
+      compiled.observer.noted(DENIED_BUDGET, pool.upstream, late.slot, 0);
+      return;
+    }
+    const { subject, forward } = parts;
+    subject.exchangeIndex = late.exchangeIndex;
+    subject.exchangeGeneration = late.exchangeGeneration;
+    subject.memo0 = (late.memo0 | IS_HEDGED) >>> 0;
+    subject.memo1 = late.memo1;
+    subject.memo2 = late.memo2;
+    prepareLater(forward, route, false);
+    forward.flags |= FORWARD_HEDGE;
+    compiled.observer.noted(HEDGE_SENT, pool.upstream, pool.slots[position]!, 0);
+    send(parts, compiled, route, pool, position, tried, true);
+  } catch (error) {
+    compiled.observer.laneFailed(error);
+  }
+}

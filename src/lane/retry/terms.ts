@@ -1,0 +1,67 @@
+/** A route's retries in the form that deciding wants. */
+
+import { REASONS, reasonNumber } from '../../base/errors.ts';
+import type { RetrySnapshot } from '../../config/snapshot.ts';
+import type { HeadReader } from '../../record/read.ts';
+
+/** Reasons by what the operator asks for. Where a body was cut short or the client is at fault there is nothing to ask for. */
+const CONNECT = ['connect_failed', 'connect_timeout', 'tls_failed', 'name_not_resolved', 'sessions_exhausted'] as const;
+const REFUSED = ['backend_refused', 'backend_goaway'] as const;
+const RESET = ['backend_reset', 'backend_closed', 'backend_protocol_error', 'backend_head_too_large'] as const;
+const TIMEOUT = ['head_timeout', 'attempt_timeout'] as const;
+
+export class RetryTerms {
+  readonly attempts: number;
+  /** Responses are held so that they can be tried again. */
+  readonly isHolding: boolean;
+  readonly bufferBytes: number;
+  readonly maxRetryAfterMs: number;
+  /** By reason number. */
+  private readonly reasons = new Uint8Array(128);
+  private readonly methods: readonly string[];
+  private readonly baseMs: number;
+  private readonly maxMs: number;
+
+  constructor(snapshot: RetrySnapshot) {
+    const { on } = snapshot;
+    this.attempts = snapshot.attempts;
+    this.isHolding = snapshot.attempts > 0 && on.statuses.length + on.grpcStatuses.length > 0;
+    this.bufferBytes = snapshot.attempts > 0 ? snapshot.bufferBytes : 0;
+    this.maxRetryAfterMs = snapshot.maxRetryAfterMs;
+    this.methods = snapshot.methods;
+    this.baseMs = snapshot.backoffBaseMs;
+    this.maxMs = snapshot.backoffMaxMs;
+    const allowed = [
+      ...(on.isConnect ? CONNECT : []),
+      ...(on.isRefused ? REFUSED : []),
+      ...(on.isReset ? RESET : []),
+      ...(on.isTimeout ? TIMEOUT : []),
+      ...(this.isHolding ? (['response_status'] as const) : []),
+    ];
+    for (const code of allowed) this.reasons[reasonNumber(code)] = 1;
+  }
+
+  /** Does the route ask for another attempt after a failure for `reason`? */
+  takes(reason: number): boolean {
+    return this.reasons[reason] === 1;
+  }
+
+  /** May the request be repeated although it was acted on: idempotent (RFC 9110 §9.2.2), or named by the operator? */
+  isRepeatable(head: HeadReader): boolean {
+    return head.isIdempotent || (this.methods.length > 0 && this.methods.includes(head.method()));
+  }
+
+  /**
+   * Milliseconds to wait before attempt number `attempts` + 1: exponential with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+   * `random` is of [0, 1). 0 for at once.
+   */
+  backoffMs(attempts: number, random: number): number {
+    return Math.floor(random * Math.min(this.maxMs, this.baseMs * 2 ** Math.min(20, attempts - 1)));
+  }
+}
+
+/** Every reason there is stands in one of the lists above or is never tried again. */
+export const RETRIED_REASONS: readonly string[] = [...CONNECT, ...REFUSED, ...RESET, ...TIMEOUT, 'response_status'];
+
+/** Reasons whose row of the registry allows another attempt, for the test that holds the lists against it. */
+export const RETRYABLE_REASONS: readonly string[] = REASONS.filter(({ retry }) => retry !== 'never').map(({ code }) => code);
