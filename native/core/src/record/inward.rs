@@ -1,15 +1,56 @@
-//! Decisions of the lane: `Forward`, `Respond`, `Reset`. Decoded with every length checked: a lane may be wrong, the reactor may not.
+//! Decisions of the lane, decoded with every length checked: a lane may be wrong, the reactor may not. [`super::compose`] writes them.
 
 use crate::base::slab::Key;
 use crate::http::fields::Fields;
+
+/// Kind of a `Forward`.
+pub const FORWARD: u32 = 16;
+/// Kind of a `Respond`.
+pub const RESPOND: u32 = 17;
+/// Kind of a `Reset`.
+pub const RESET: u32 = 18;
+/// Kind of a `Wait`.
+pub const WAIT: u32 = 19;
+/// Kind of a `Wake`.
+pub const WAKE: u32 = 20;
+/// Kind of a `Commit`.
+pub const COMMIT: u32 = 21;
 
 /// `Forward` flag: the client's x-request-id stays.
 pub const KEEP_REQUEST_ID: u32 = 1;
 /// `Forward` flag: ask the lane when the attempt fails.
 pub const ASK_ON_FAILURE: u32 = 2;
+/// `Forward` flag: a response whose status the plan lists is held, and the lane asked.
+pub const HOLD: u32 = 4;
+/// `Forward` flag: the hedge of a running attempt.
+pub const HEDGE: u32 = 8;
 
 /// No plan.
 pub const NO_PLAN: u32 = u32::MAX;
+/// Exchange timeout of a `Forward` that leaves the exchange's as it is.
+pub const SAME_TIMEOUT: u32 = u32::MAX;
+/// Values that a `Forward` may bring.
+pub const MAX_VALUES: usize = 4;
+/// Length of a value that stays as it is.
+const SAME_VALUE: u32 = u32::MAX;
+
+/// Words of the fixed parts.
+pub(super) const FORWARD_WORDS: usize = 22;
+pub(super) const RESPOND_WORDS: usize = 14;
+
+/// What the lane must remember of an exchange. It comes with every decision and goes back, unread, with every record, so that a lane keeps nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Route tag.
+    pub route: u32,
+    /// Memo.
+    pub memo: [u32; 3],
+}
+
+impl Tag {
+    /// Before any decision.
+    pub const NONE: Tag = Tag { route: u32::MAX, memo: [0; 3] };
+}
 
 /// Send it to a backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,8 +59,8 @@ pub struct Forward {
     pub plan: u32,
     /// Slot of the backend.
     pub backend: u32,
-    /// Comes back in `AttemptFailed` and `Completion`.
-    pub route: u32,
+    /// Comes back with every record.
+    pub tag: Tag,
     /// Flags above.
     pub flags: u32,
     /// Milliseconds until a session must stand.
@@ -28,10 +69,44 @@ pub struct Forward {
     pub head_timeout_ms: u32,
     /// Milliseconds without a byte either way.
     pub idle_timeout_ms: u32,
-    /// Milliseconds for the whole exchange, 0 for no limit.
+    /// Milliseconds for the whole exchange, 0 for no limit, or [`SAME_TIMEOUT`].
     pub exchange_timeout_ms: u32,
+    /// Milliseconds from the decision to the response head, 0 for no limit.
+    pub attempt_timeout_ms: u32,
+    /// Milliseconds from the decision until the lane is told that the attempt is late, 0 for never.
+    pub hedge_delay_ms: u32,
     /// Greatest request body.
     pub max_body_bytes: Option<u64>,
+    /// Bytes of the request body kept for another attempt.
+    pub replay_bytes: u32,
+}
+
+/// Text that the edits of a plan may use.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenValues<'a> {
+    lengths: &'a [u8],
+    text: &'a [u8],
+}
+
+impl<'a> GivenValues<'a> {
+    /// The values by number; none for one that stays as it is.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let mut rest = self.text;
+        self.lengths.as_chunks::<4>().0.iter().map(move |length| {
+            let length = u32::from_le_bytes(*length);
+            (length != SAME_VALUE).then(|| {
+                let (value, after) = rest.split_at(length as usize);
+                rest = after;
+                value
+            })
+        })
+    }
+
+    /// Bytes of text that the lengths ask for.
+    fn text_len(lengths: &[u8]) -> usize {
+        let lengths = lengths.as_chunks::<4>().0.iter().map(|length| u32::from_le_bytes(*length));
+        lengths.filter(|length| *length != SAME_VALUE).map(|length| length as usize).sum()
+    }
 }
 
 /// Answer it from here.
@@ -41,8 +116,8 @@ pub struct Respond<'a> {
     pub status: u32,
     /// Reason's number.
     pub reason: u32,
-    /// Route tag.
-    pub route: u32,
+    /// Comes back with the completion.
+    pub tag: Tag,
     /// Plan whose response edits apply, or [`NO_PLAN`].
     pub plan: u32,
     lengths: &'a [u8],
@@ -72,7 +147,7 @@ impl<'a> Respond<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Decision<'a> {
     /// To a backend.
-    Forward(Forward),
+    Forward(Forward, GivenValues<'a>),
     /// From here.
     Respond(Respond<'a>),
     /// Reset with an HTTP/3 error code and a reason.
@@ -82,97 +157,106 @@ pub enum Decision<'a> {
         /// Reason's number.
         reason: u32,
     },
+    /// Ask again later.
+    Wait {
+        /// Comes back with the next record.
+        tag: Tag,
+        /// Milliseconds until then.
+        wait_ms: u32,
+        /// Number of the reason that answers it should its own deadline pass meanwhile.
+        reason: u32,
+    },
+    /// Ask now about one that waits.
+    Wake,
+    /// The held response goes to the client.
+    Commit {
+        /// Comes back with the completion.
+        tag: Tag,
+        /// Number of the completion's reason.
+        reason: u32,
+    },
 }
 
 fn lengths(pair: &[u8]) -> (usize, usize) {
     (u16::from_le_bytes([pair[0], pair[1]]) as usize, u16::from_le_bytes([pair[2], pair[3]]) as usize)
 }
 
+/// A record's words.
+#[derive(Clone, Copy)]
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Words<'a> {
+    fn word(self, place: usize) -> Option<u32> {
+        self.0.get(place * 4..place * 4 + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    }
+
+    fn float(self, place: usize) -> Option<f64> {
+        self.0.get(place * 4..)?.first_chunk().map(|bytes| f64::from_le_bytes(*bytes))
+    }
+
+    fn tag(self, route: usize, memo: usize) -> Option<Tag> {
+        Some(Tag { route: self.word(route)?, memo: [self.word(memo)?, self.word(memo + 1)?, self.word(memo + 2)?] })
+    }
+
+    /// A table of `count` words that begins at a place, and what follows it.
+    fn table(self, place: usize, count: usize) -> Option<(&'a [u8], &'a [u8])> {
+        self.0.get(place * 4..)?.split_at_checked(count.checked_mul(4)?)
+    }
+}
+
 /// Decodes a record; none if it is no valid decision.
 pub fn read(record: &[u8]) -> Option<(Key, Decision<'_>)> {
-    let word = |place: usize| record.get(place * 4..place * 4 + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let float = |place: usize| record.get(place * 4..place * 4 + 8).map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes")));
-    let exchange = Key { index: word(2)?, generation: word(3)? };
-    let decision = match word(1)? {
-        16 => {
-            let max_body = float(12)?;
-            Decision::Forward(Forward {
-                plan: word(4)?,
-                backend: word(5)?,
-                route: word(6)?,
-                flags: word(7)?,
-                connect_timeout_ms: word(8)?,
-                head_timeout_ms: word(9)?,
-                idle_timeout_ms: word(10)?,
-                exchange_timeout_ms: word(11)?,
-                max_body_bytes: (max_body >= 0.0).then_some(max_body as u64),
-            })
-        }
-        17 => {
-            let (count, body_len) = (word(7)? as usize, word(8)? as usize);
-            let text_at = 40usize.checked_add(count.checked_mul(4)?)?;
-            let (table, text) = (record.get(40..text_at)?, record.get(text_at..)?);
-            let body_at = table.chunks_exact(4).map(|pair| lengths(pair).0 + lengths(pair).1).sum::<usize>();
-            text.get(body_at..body_at.checked_add(body_len)?)?;
-            Decision::Respond(Respond {
-                status: word(4)?,
-                reason: word(5)?,
-                route: word(6)?,
-                plan: word(9)?,
-                lengths: table,
-                text,
-                body_at,
-                body_len,
-            })
-        }
-        18 => Decision::Reset { code: word(4)?, reason: word(5)? },
+    let words = Words(record);
+    let exchange = Key { index: words.word(2)?, generation: words.word(3)? };
+    let decision = match words.word(1)? {
+        FORWARD => read_forward(words)?,
+        RESPOND => read_respond(words)?,
+        RESET => Decision::Reset { code: words.word(4)?, reason: words.word(5)? },
+        WAIT => Decision::Wait { tag: words.tag(4, 5)?, wait_ms: words.word(8)?, reason: words.word(9)? },
+        WAKE => Decision::Wake,
+        COMMIT => Decision::Commit { tag: words.tag(4, 5)?, reason: words.word(8)? },
         _ => return None,
     };
     Some((exchange, decision))
 }
 
-/// Writes a `Forward` as a lane would.
-pub fn write_forward(exchange: Key, forward: &Forward) -> [u8; 56] {
-    let mut record = [0u8; 56];
-    let words = [
-        56,
-        16,
-        exchange.index,
-        exchange.generation,
-        forward.plan,
-        forward.backend,
-        forward.route,
-        forward.flags,
-        forward.connect_timeout_ms,
-        forward.head_timeout_ms,
-        forward.idle_timeout_ms,
-        forward.exchange_timeout_ms,
-    ];
-    for (place, word) in words.into_iter().enumerate() {
-        record[place * 4..place * 4 + 4].copy_from_slice(&u32::to_le_bytes(word));
-    }
-    let max_body = forward.max_body_bytes.map_or(-1.0, |bytes| bytes as f64);
-    record[48..56].copy_from_slice(&max_body.to_le_bytes());
-    record
+fn read_forward(words: Words<'_>) -> Option<Decision<'_>> {
+    let max_body = words.float(12)?;
+    let forward = Forward {
+        plan: words.word(4)?,
+        backend: words.word(5)?,
+        tag: words.tag(6, 16)?,
+        flags: words.word(7)?,
+        connect_timeout_ms: words.word(8)?,
+        head_timeout_ms: words.word(9)?,
+        idle_timeout_ms: words.word(10)?,
+        exchange_timeout_ms: words.word(11)?,
+        attempt_timeout_ms: words.word(14)?,
+        hedge_delay_ms: words.word(15)?,
+        max_body_bytes: (max_body >= 0.0).then_some(max_body as u64),
+        replay_bytes: words.word(20)?,
+    };
+    let count = words.word(19)? as usize;
+    let (lengths, text) = words.table(FORWARD_WORDS, count).filter(|_| count <= MAX_VALUES)?;
+    text.get(..GivenValues::text_len(lengths))?;
+    Some(Decision::Forward(forward, GivenValues { lengths, text }))
 }
 
-/// Writes a `Respond` as a lane would.
-pub fn write_respond(exchange: Key, status: u32, reason: u32, fields: &[(&[u8], &[u8])], body: &[u8]) -> Vec<u8> {
-    let mut record = Vec::new();
-    let head = [0, 17, exchange.index, exchange.generation, status, reason, u32::MAX, fields.len() as u32, body.len() as u32, NO_PLAN];
-    head.iter().for_each(|word: &u32| record.extend_from_slice(&word.to_le_bytes()));
-    for (name, value) in fields {
-        record.extend_from_slice(&(name.len() as u32 | (value.len() as u32) << 16).to_le_bytes());
-    }
-    fields.iter().for_each(|(name, value)| {
-        record.extend_from_slice(name);
-        record.extend_from_slice(value);
-    });
-    record.extend_from_slice(body);
-    record.resize((record.len() + 7) & !7, 0);
-    let size = record.len() as u32;
-    record[0..4].copy_from_slice(&size.to_le_bytes());
-    record
+fn read_respond(words: Words<'_>) -> Option<Decision<'_>> {
+    let (count, body_len) = (words.word(7)? as usize, words.word(8)? as usize);
+    let (table, text) = words.table(RESPOND_WORDS, count)?;
+    let body_at = table.chunks_exact(4).map(|pair| lengths(pair).0 + lengths(pair).1).sum::<usize>();
+    text.get(body_at..body_at.checked_add(body_len)?)?;
+    Some(Decision::Respond(Respond {
+        status: words.word(4)?,
+        reason: words.word(5)?,
+        tag: words.tag(6, 10)?,
+        plan: words.word(9)?,
+        lengths: table,
+        text,
+        body_at,
+        body_len,
+    }))
 }
 
 #[cfg(test)]
@@ -180,39 +264,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn a_respond_carries_fields_and_body() {
-        let key = Key { index: 3, generation: 9 };
-        let record = write_respond(key, 503, 17, &[(b"retry-after", b"1"), (b"x", b"")], b"busy");
-        let Some((exchange, Decision::Respond(respond))) = read(&record) else { panic!("no respond") };
-        assert_eq!((exchange, respond.status, respond.reason), (key, 503, 17));
-        let mut fields = Fields::new();
-        respond.write_fields(&mut fields);
-        assert_eq!(fields.get(b"retry-after"), Some(&b"1"[..]));
-        assert_eq!(respond.body(), b"busy");
-    }
-
     proptest! {
         #[test]
-        fn bytes_that_are_no_decision_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 15u32..20) {
+        fn bytes_that_are_no_decision_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 15u32..23, count in 0u32..6) {
             if bytes.len() >= 8 {
                 bytes[4..8].copy_from_slice(&kind.to_le_bytes());
             }
-            if let Some((_, Decision::Respond(respond))) = read(&bytes) {
-                respond.write_fields(&mut Fields::new());
-                let _ = respond.body();
+            if bytes.len() >= 80 {
+                bytes[76..80].copy_from_slice(&count.to_le_bytes());
             }
-        }
-
-        #[test]
-        fn a_forward_reads_back_as_written(index: u32, generation: u32, backend: u32, max_body in proptest::option::of(0u64..1 << 50)) {
-            let forward = Forward { plan: 1, backend, route: 2, flags: 3, connect_timeout_ms: 4, head_timeout_ms: 5, idle_timeout_ms: 6,
-                exchange_timeout_ms: 7, max_body_bytes: max_body };
-            let key = Key { index, generation };
-            let record = write_forward(key, &forward);
-            let Some((exchange, Decision::Forward(read))) = read(&record) else { panic!("no forward") };
-            prop_assert_eq!(exchange, key);
-            prop_assert_eq!(read, forward);
+            match read(&bytes) {
+                Some((_, Decision::Respond(respond))) => {
+                    respond.write_fields(&mut Fields::new());
+                    let _ = respond.body();
+                }
+                Some((_, Decision::Forward(_, values))) => prop_assert!(values.iter().count() <= MAX_VALUES),
+                _ => {}
+            }
         }
     }
 }

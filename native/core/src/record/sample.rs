@@ -1,7 +1,7 @@
 //! Records with known values, for the test that holds this layout against `src/record`.
 
-use super::inward::{self, Decision};
-use super::outward::{self, CompletionFacts, FailureFacts, HeadFacts, RequestId};
+use super::inward::{self, Decision, Tag};
+use super::outward::{self, CompletionFacts, FailureFacts, HeadFacts, LateFacts, RequestId};
 use super::ring::Ring;
 use crate::base::slab::Key;
 use crate::http::fields::Fields;
@@ -40,13 +40,29 @@ pub fn outward() -> Vec<u8> {
             connection: (1 << 40) + 14,
             content_length: Some(9_007_199_254_740_991),
             request_id,
+            tag: Tag { route: 16, memo: [31, 32, 33] },
+            age_us: 34,
         };
         assert!(outward::write_head(&mut ring, &head, &request()));
-        let failure = FailureFacts { attempts: 1, backend: 15, route: 16, reason: 39, flags: 6, took_us: 17, connection: 18, plan: 19 };
-        assert!(outward::write_attempt_failed(&mut ring, exchange, &failure, &request_id));
+        let failure = FailureFacts {
+            attempts: 1,
+            backend: 15,
+            reason: 47,
+            flags: outward::FAILED_IDEMPOTENT | outward::FAILED_REPLAYABLE | outward::FAILED_HELD,
+            took_us: 17,
+            connection: 18,
+            plan: 19,
+            status: 503,
+            grpc_status: Some(14),
+            retry_after_s: Some(35),
+        };
+        let tag = Tag { route: 16, memo: [36, 37, 38] };
+        assert!(outward::write_attempt_failed(&mut ring, exchange, &failure, tag, 39, &request_id));
+        let late = LateFacts { attempts: 1, backend: 15, tag, took_us: 40, age_us: 41, plan: 19 };
+        assert!(outward::write_late(&mut ring, exchange, &late));
         let completion = CompletionFacts {
             exchange,
-            route: 20,
+            tag: Tag { route: 20, memo: [42, 43, 44] },
             backend: 21,
             attempts: 2,
             status: 502,
@@ -61,6 +77,9 @@ pub fn outward() -> Vec<u8> {
             connection: (1 << 40) + 14,
             started_ms: 1_700_000_000_123.5,
             backend_status: 503,
+            grpc_status: Some(8),
+            retry_after_s: Some(45),
+            loser: Some((46, 47)),
             request_id,
         };
         assert!(outward::write_completion(&mut ring, &completion, &request()));
@@ -85,40 +104,65 @@ pub fn inward(mut bytes: &[u8]) -> String {
             continue;
         };
         let mut row = format!("{{\"index\":{},\"generation\":{},", exchange.index, exchange.generation);
-        let _ = match decision {
-            Decision::Forward(f) => write!(
+        let _ = write_row(&mut row, decision);
+        rows.push(row);
+    }
+    format!("[{}]", rows.join(","))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The rest of a decision's row.
+fn write_row(row: &mut String, decision: Decision<'_>) -> std::fmt::Result {
+    match decision {
+        Decision::Forward(f, values) => {
+            let values: Vec<String> =
+                values.iter().map(|value| value.map_or("null".to_owned(), |value| format!("\"{}\"", text(value)))).collect();
+            write!(
                 row,
-                "\"kind\":\"forward\",\"plan\":{},\"backend\":{},\"route\":{},\"flags\":{},\"connect\":{},\"head\":{},\"idle\":{},\
-                 \"exchange\":{},\"max_body\":{}}}",
+                "\"kind\":\"forward\",\"plan\":{},\"backend\":{},{},\"flags\":{},\"connect\":{},\"head\":{},\"idle\":{},\"exchange\":{},\
+                 \"attempt\":{},\"hedge\":{},\"max_body\":{},\"replay\":{},\"values\":[{}]}}",
                 f.plan,
                 f.backend,
-                f.route,
+                tag(f.tag),
                 f.flags,
                 f.connect_timeout_ms,
                 f.head_timeout_ms,
                 f.idle_timeout_ms,
                 f.exchange_timeout_ms,
+                f.attempt_timeout_ms,
+                f.hedge_delay_ms,
                 f.max_body_bytes.map_or("null".to_owned(), |bytes| bytes.to_string()),
-            ),
-            Decision::Respond(r) => {
-                let mut fields = Fields::new();
-                r.write_fields(&mut fields);
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                let list: Vec<String> = fields.iter().map(|f| format!("[\"{}\",\"{}\"]", text(f.name), text(f.value))).collect();
-                write!(
-                    row,
-                    "\"kind\":\"respond\",\"status\":{},\"reason\":{},\"route\":{},\"plan\":{},\"fields\":[{}],\"body\":\"{}\"}}",
-                    r.status,
-                    r.reason,
-                    r.route,
-                    r.plan,
-                    list.join(","),
-                    text(r.body()),
-                )
-            }
-            Decision::Reset { code, reason } => write!(row, "\"kind\":\"reset\",\"code\":{code},\"reason\":{reason}}}"),
-        };
-        rows.push(row);
+                f.replay_bytes,
+                values.join(","),
+            )
+        }
+        Decision::Respond(r) => {
+            let mut fields = Fields::new();
+            r.write_fields(&mut fields);
+            let list: Vec<String> = fields.iter().map(|f| format!("[\"{}\",\"{}\"]", text(f.name), text(f.value))).collect();
+            write!(
+                row,
+                "\"kind\":\"respond\",\"status\":{},\"reason\":{},{},\"plan\":{},\"fields\":[{}],\"body\":\"{}\"}}",
+                r.status,
+                r.reason,
+                tag(r.tag),
+                r.plan,
+                list.join(","),
+                text(r.body()),
+            )
+        }
+        Decision::Reset { code, reason } => write!(row, "\"kind\":\"reset\",\"code\":{code},\"reason\":{reason}}}"),
+        Decision::Wait { tag: t, wait_ms, reason } => {
+            write!(row, "\"kind\":\"wait\",{},\"wait\":{wait_ms},\"reason\":{reason}}}", tag(t))
+        }
+        Decision::Wake => write!(row, "\"kind\":\"wake\"}}"),
+        Decision::Commit { tag: t, reason } => write!(row, "\"kind\":\"commit\",{},\"reason\":{reason}}}", tag(t)),
     }
-    format!("[{}]", rows.join(","))
+}
+
+fn tag(tag: Tag) -> String {
+    format!("\"route\":{},\"memo\":{:?}", tag.route, tag.memo)
 }

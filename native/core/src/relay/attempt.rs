@@ -7,14 +7,19 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::error::{h2, h3};
 use crate::http::fields::Known;
-use crate::record::inward::{ASK_ON_FAILURE, Forward, KEEP_REQUEST_ID};
+use crate::record::inward::{ASK_ON_FAILURE, Forward, KEEP_REQUEST_ID, SAME_TIMEOUT};
 use crate::record::outward::{self, FailureFacts, RequestId};
 use crate::upstream::{Fault, Opened, SessionRef, Upstreams};
 
 impl Relay {
     pub(super) fn forward(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let whole_timeout_ms = exchange.forward.exchange_timeout_ms;
+        exchange.tag = forward.tag;
         exchange.forward = forward;
+        if forward.exchange_timeout_ms == SAME_TIMEOUT {
+            exchange.forward.exchange_timeout_ms = whole_timeout_ms;
+        }
         exchange.plan = self.plans.get(forward.plan as usize).cloned();
         if forward.flags & KEEP_REQUEST_ID != 0 {
             keep_request_id(exchange);
@@ -96,12 +101,14 @@ impl Relay {
         let facts = FailureFacts {
             attempts: exchange.attempts,
             backend: exchange.forward.backend,
-            route: exchange.forward.route,
             reason: fault.reason as u32,
             flags,
             took_us: micros(exchange.times.decided, self.now),
             connection,
             plan: exchange.forward.plan,
+            status: 0,
+            grpc_status: None,
+            retry_after_s: None,
         };
         exchange.reason = fault.reason;
         self.offer(key, Offer::Failure(facts));

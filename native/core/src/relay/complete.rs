@@ -105,7 +105,7 @@ impl Relay {
         flags |= if exchange.was_reused { outward::SESSION_REUSED } else { 0 };
         CompletionFacts {
             exchange: exchange.key,
-            route: exchange.forward.route,
+            tag: exchange.tag,
             backend: if exchange.attempts > 0 { exchange.forward.backend } else { u32::MAX },
             attempts: exchange.attempts,
             status: exchange.status as u32,
@@ -126,6 +126,9 @@ impl Relay {
             connection: 0,
             started_ms: exchange.started_ms,
             backend_status: exchange.backend_status as u32,
+            grpc_status: exchange.grpc_status,
+            retry_after_s: exchange.retry_after_s,
+            loser: None,
             request_id: exchange.request_id,
         }
     }

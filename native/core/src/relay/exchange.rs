@@ -1,5 +1,6 @@
 //! One exchange: a request and its response, from the first byte of the client's stream to the completion record.
 
+use super::complete::micros;
 use super::plan::Plan;
 use crate::base::chunk::Chunk;
 use crate::base::reason::Reason;
@@ -8,7 +9,7 @@ use crate::base::timers::{NEVER, Nanos};
 use crate::http::check::RequestFacts;
 use crate::http::fields::Fields;
 use crate::http::h3::FrameHead;
-use crate::record::inward::{Forward, NO_PLAN};
+use crate::record::inward::{Forward, GivenValues, MAX_VALUES, NO_PLAN, Tag};
 use crate::record::outward::{FailureFacts, RequestId};
 use crate::upstream::StreamRef;
 use std::collections::VecDeque;
@@ -155,13 +156,16 @@ impl Outgoing {
 const NOT_FORWARDED: Forward = Forward {
     plan: NO_PLAN,
     backend: u32::MAX,
-    route: u32::MAX,
+    tag: Tag::NONE,
     flags: 0,
     connect_timeout_ms: 0,
     head_timeout_ms: 0,
     idle_timeout_ms: 0,
     exchange_timeout_ms: 0,
+    attempt_timeout_ms: 0,
+    hedge_delay_ms: 0,
     max_body_bytes: None,
+    replay_bytes: 0,
 };
 
 /// An exchange.
@@ -189,8 +193,12 @@ pub struct Exchange {
     pub peer: SocketAddr,
     /// Request id.
     pub request_id: RequestId,
+    /// What the lane gave with its last decision.
+    pub tag: Tag,
     /// What the lane decided last.
     pub forward: Forward,
+    /// What the lane's `Forward`s brought for the edits of their plans: `${value_0}` and so on.
+    pub values: [Vec<u8>; MAX_VALUES],
     /// Edits, of the generation it began with.
     pub plan: Option<Rc<Plan>>,
     /// Attempts made.
@@ -215,6 +223,10 @@ pub struct Exchange {
     pub offer: Option<Offer>,
     /// Whether an earlier lane heard of it and did not decide.
     pub is_offered_again: bool,
+    /// gRPC status of the backend's response.
+    pub grpc_status: Option<u32>,
+    /// Seconds that a backend which answered 429 or 503 asked to be left alone.
+    pub retry_after_s: Option<u32>,
     /// Wall clock at the head, milliseconds.
     pub started_ms: f64,
 }
@@ -248,7 +260,9 @@ impl Exchange {
             times: Times::default(),
             peer: SocketAddr::from(([0, 0, 0, 0], 0)),
             request_id: RequestId::new(b"-").expect("a fit id"),
+            tag: Tag::NONE,
             forward: NOT_FORWARDED,
+            values: Default::default(),
             plan: None,
             attempts: 0,
             is_in_flight: false,
@@ -261,6 +275,8 @@ impl Exchange {
             ended_by: 0,
             offer: None,
             is_offered_again: false,
+            grpc_status: None,
+            retry_after_s: None,
             started_ms: 0.0,
         }
     }
@@ -274,7 +290,9 @@ impl Exchange {
         self.incoming.restart();
         self.outgoing.restart();
         self.times = Times { began: now, moved: now, ..Times::default() };
+        self.tag = Tag::NONE;
         self.forward = NOT_FORWARDED;
+        self.values.iter_mut().for_each(Vec::clear);
         self.plan = None;
         self.attempts = 0;
         self.is_in_flight = false;
@@ -286,6 +304,28 @@ impl Exchange {
         self.ended_by = 0;
         self.offer = None;
         self.is_offered_again = false;
+        (self.grpc_status, self.retry_after_s) = (None, None);
+    }
+
+    /// Microseconds since the head was decoded.
+    pub fn age_us(&self, now: Nanos) -> u32 {
+        micros(self.times.head, now)
+    }
+
+    /// Milliseconds until the exchange's own deadline; none when it has no such.
+    pub fn remaining_ms(&self, now: Nanos) -> Option<u64> {
+        let whole = self.forward.exchange_timeout_ms as Nanos * 1_000_000;
+        (whole > 0).then(|| (self.times.head + whole).saturating_sub(now) / 1_000_000)
+    }
+
+    /// Keeps the values a `Forward` brought.
+    pub fn take_values(&mut self, given: GivenValues<'_>) {
+        for (kept, value) in self.values.iter_mut().zip(given.iter()) {
+            if let Some(value) = value {
+                kept.clear();
+                kept.extend_from_slice(value);
+            }
+        }
     }
 
     /// Whether the request can be sent to another backend: all that was taken of its body is still here.

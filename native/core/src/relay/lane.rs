@@ -25,7 +25,10 @@ impl Relay {
         let connection = self.connections.get(exchange.connection);
         match exchange.offer {
             None => true,
-            Some(Offer::Failure(facts)) => outward::write_attempt_failed(&mut self.ring, key, &facts, &exchange.request_id),
+            Some(Offer::Failure(facts)) => {
+                let age_us = exchange.age_us(self.now);
+                outward::write_attempt_failed(&mut self.ring, key, &facts, exchange.tag, age_us, &exchange.request_id)
+            }
             Some(Offer::Head) => {
                 let Some(connection) = connection else { return true };
                 let mut flags = outward::ADDRESS_VALIDATED;
@@ -43,6 +46,8 @@ impl Relay {
                     connection: connection.number,
                     content_length: exchange.facts.content_length,
                     request_id: exchange.request_id,
+                    tag: exchange.tag,
+                    age_us: exchange.age_us(self.now),
                 };
                 outward::write_head(&mut self.ring, &facts, &exchange.request)
             }
@@ -83,7 +88,7 @@ impl Relay {
     /// A successor's lane knows nothing: offers again what is undecided, and hands on the completions that the dead lane had not read.
     pub fn offer_again(&mut self) {
         self.held.retain(|held| !matches!(held, Held::Offer(_)));
-        let unread = std::iter::from_fn(|| self.ring.next_for_lane()).filter(|record| outward::is_completion(record));
+        let unread = std::iter::from_fn(|| self.ring.next_for_lane()).filter(|record| outward::is_told_once(record));
         let unread: Vec<Held> = unread.map(|record| Held::Record(record.into_boxed_slice())).collect();
         self.has_completions |= !unread.is_empty() || !self.held.is_empty();
         unread.into_iter().rev().for_each(|held| self.held.push_front(held));
@@ -108,9 +113,12 @@ impl Relay {
         exchange.times.decided = self.now;
         exchange.times.moved = self.now;
         match decision {
-            Decision::Forward(forward) => self.forward(upstreams, key, forward),
+            Decision::Forward(forward, values) => {
+                exchange.take_values(values);
+                self.forward(upstreams, key, forward);
+            }
             Decision::Respond(respond) => {
-                exchange.forward.route = respond.route;
+                exchange.tag = respond.tag;
                 if respond.plan != NO_PLAN {
                     exchange.plan = self.plans.get(respond.plan as usize).cloned();
                 }
@@ -125,6 +133,7 @@ impl Relay {
                 let reason = Reason::from_number(reason).unwrap_or(Reason::LaneFailed);
                 self.abort(upstreams, key, code as u64, reason, 0);
             }
+            Decision::Wait { .. } | Decision::Wake | Decision::Commit { .. } => {}
         }
     }
 }

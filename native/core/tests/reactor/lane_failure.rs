@@ -63,7 +63,7 @@ fn a_lane_that_decides_nonsense_does_no_harm_and_its_exchanges_wait() {
     let exchange = shard.lane.heads[0].exchange;
     shard.lane.on_head = Box::new(move |_| crate::support::lane::Verdict::Respond(200, 0, "never seen by anybody"));
     // A decision about an exchange that has ended.
-    let stale = lychgate_core::record::inward::write_respond(exchange, 200, 0, &[], b"stale");
+    let stale = lychgate_core::record::compose::respond(exchange, 200, 0, &[], b"stale");
     assert!(shard.reactor.relay.ring.decide(&stale));
     let answer = bed.get(client, "/");
     assert_eq!(answer.body, b"never seen by anybody");

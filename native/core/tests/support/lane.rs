@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 
 use lychgate_core::base::slab::Key;
 use lychgate_core::reactor::LaneCall;
-use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, NO_PLAN, write_forward, write_respond};
+use lychgate_core::record::compose;
+use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, NO_PLAN, Tag};
 
 const CONTROL_BYTES: usize = 4096;
 const LANE_BYTES: usize = 1 << 20;
@@ -56,18 +57,24 @@ pub enum Verdict {
     Reset(u32, u32),
 }
 
+/// What tests give with their decisions.
+pub const TAG: Tag = Tag { route: 7, memo: [8, 9, 10] };
+
 /// The forward every test begins with: backend 0, generous times, no limit.
 pub fn forward() -> Forward {
     Forward {
         plan: NO_PLAN,
         backend: 0,
-        route: 7,
+        tag: TAG,
         flags: ASK_ON_FAILURE,
         connect_timeout_ms: 5_000,
         head_timeout_ms: 10_000,
         idle_timeout_ms: 10_000,
         exchange_timeout_ms: 0,
+        attempt_timeout_ms: 0,
+        hedge_delay_ms: 0,
         max_body_bytes: None,
+        replay_bytes: 16 * 1024,
     }
 }
 
@@ -151,13 +158,12 @@ impl Lane {
 
     fn decide(&mut self, exchange: Key, verdict: Verdict) {
         match verdict {
-            Verdict::Forward(forward) => self.write(&write_forward(exchange, &forward)),
+            Verdict::Forward(forward) => self.write(&compose::forward(exchange, &forward, &[])),
             Verdict::Respond(status, reason, body) => {
-                self.write(&write_respond(exchange, status, reason, &[(b"x-own", b"yes")], body.as_bytes()));
+                self.write(&compose::respond(exchange, status, reason, &[(b"x-own", b"yes")], body.as_bytes()));
             }
             Verdict::Reset(code, reason) => {
-                let words = [24, 18, exchange.index, exchange.generation, code, reason];
-                self.write(&words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect::<Vec<_>>());
+                self.write(&compose::reset(exchange, code, reason));
             }
         }
     }
@@ -213,8 +219,8 @@ impl Record {
         let count = self.word(18) as usize;
         let ((method, scheme), (authority, path)) = (self.pair(16), self.pair(17));
         let mut lengths = vec![self.word(19) as usize, method, scheme, authority, path];
-        lengths.extend((0..count).flat_map(|place| <[usize; 2]>::from(self.pair(20 + place))));
-        let mut texts = self.texts((20 + count) * 4, lengths).into_iter();
+        lengths.extend((0..count).flat_map(|place| <[usize; 2]>::from(self.pair(26 + place))));
+        let mut texts = self.texts((26 + count) * 4, lengths).into_iter();
         let mut text = || texts.next().unwrap();
         let (_id, method, _scheme, authority, path) = (text(), text(), text(), text(), text());
         let fields = (0..count).map(|_| (text(), text())).collect();
@@ -227,7 +233,7 @@ impl Record {
 
     fn completion(&self) -> Completion {
         let ((id, method), (authority, path)) = (self.pair(30), self.pair(31));
-        let path = self.texts(34 * 4, [id, method, authority, path]).remove(3);
+        let path = self.texts(42 * 4, [id, method, authority, path]).remove(3);
         Completion {
             exchange: self.exchange(),
             backend: self.word(5),

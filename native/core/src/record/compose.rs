@@ -1,0 +1,131 @@
+//! Decisions written as a lane writes them, for lanes in Rust: tests have such, and this holds [`super::inward`] to account.
+
+use super::inward::{COMMIT, FORWARD, FORWARD_WORDS, Forward, NO_PLAN, RESET, RESPOND, Tag, WAIT, WAKE};
+use crate::base::slab::Key;
+
+/// A `Forward` with values for its plan's edits; none for a value that stays as it is.
+pub fn forward(exchange: Key, forward: &Forward, values: &[Option<&[u8]>]) -> Vec<u8> {
+    let max_body = forward.max_body_bytes.map_or(-1.0, |bytes| bytes as f64).to_bits();
+    let mut words = vec![
+        forward.plan,
+        forward.backend,
+        forward.tag.route,
+        forward.flags,
+        forward.connect_timeout_ms,
+        forward.head_timeout_ms,
+        forward.idle_timeout_ms,
+        forward.exchange_timeout_ms,
+        max_body as u32,
+        (max_body >> 32) as u32,
+        forward.attempt_timeout_ms,
+        forward.hedge_delay_ms,
+    ];
+    words.extend(forward.tag.memo);
+    words.extend([values.len() as u32, forward.replay_bytes, 0]);
+    debug_assert_eq!(words.len() + 4, FORWARD_WORDS);
+    words.extend(values.iter().map(|value| value.map_or(u32::MAX, |value| value.len() as u32)));
+    record(FORWARD, exchange, &words, values.iter().flatten().copied())
+}
+
+/// A `Respond` without a plan.
+pub fn respond(exchange: Key, status: u32, reason: u32, fields: &[(&[u8], &[u8])], body: &[u8]) -> Vec<u8> {
+    respond_with(exchange, Tag::NONE, status, reason, fields, body)
+}
+
+/// A `Respond` with a tag.
+pub fn respond_with(exchange: Key, tag: Tag, status: u32, reason: u32, fields: &[(&[u8], &[u8])], body: &[u8]) -> Vec<u8> {
+    let mut words = vec![status, reason, tag.route, fields.len() as u32, body.len() as u32, NO_PLAN];
+    words.extend(tag.memo);
+    words.push(0);
+    words.extend(fields.iter().map(|(name, value)| name.len() as u32 | (value.len() as u32) << 16));
+    let texts = fields.iter().flat_map(|(name, value)| [*name, *value]).chain([body]);
+    record(RESPOND, exchange, &words, texts)
+}
+
+/// A `Reset`.
+pub fn reset(exchange: Key, code: u32, reason: u32) -> Vec<u8> {
+    record(RESET, exchange, &[code, reason], [])
+}
+
+/// A `Wait`.
+pub fn wait(exchange: Key, tag: Tag, wait_ms: u32, reason: u32) -> Vec<u8> {
+    record(WAIT, exchange, &[tag.route, tag.memo[0], tag.memo[1], tag.memo[2], wait_ms, reason], [])
+}
+
+/// A `Wake`.
+pub fn wake(exchange: Key) -> Vec<u8> {
+    record(WAKE, exchange, &[], [])
+}
+
+/// A `Commit`.
+pub fn commit(exchange: Key, tag: Tag, reason: u32) -> Vec<u8> {
+    record(COMMIT, exchange, &[tag.route, tag.memo[0], tag.memo[1], tag.memo[2], reason, 0], [])
+}
+
+fn record<'a>(kind: u32, exchange: Key, words: &[u32], texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let head = [0, kind, exchange.index, exchange.generation];
+    let mut record: Vec<u8> = head.iter().chain(words).flat_map(|word| word.to_le_bytes()).collect();
+    texts.into_iter().for_each(|text| record.extend_from_slice(text));
+    record.resize(record.len().next_multiple_of(8), 0);
+    let size = record.len() as u32;
+    record[..4].copy_from_slice(&size.to_le_bytes());
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inward::{self, Decision, MAX_VALUES};
+    use super::*;
+    use crate::http::fields::Fields;
+    use proptest::prelude::*;
+
+    const KEY: Key = Key { index: 3, generation: 9 };
+    const TAG: Tag = Tag { route: 4, memo: [5, 6, 7] };
+
+    #[test]
+    fn a_respond_carries_fields_and_body() {
+        let record = respond_with(KEY, TAG, 503, 17, &[(b"retry-after", b"1"), (b"x", b"")], b"busy");
+        let Some((exchange, Decision::Respond(respond))) = inward::read(&record) else { panic!("no respond") };
+        assert_eq!((exchange, respond.status, respond.reason, respond.tag), (KEY, 503, 17, TAG));
+        let mut fields = Fields::new();
+        respond.write_fields(&mut fields);
+        assert_eq!(fields.get(b"retry-after"), Some(&b"1"[..]));
+        assert_eq!(respond.body(), b"busy");
+    }
+
+    #[test]
+    fn the_small_decisions_read_back() {
+        let sizes = [reset(KEY, 1, 2), wait(KEY, TAG, 250, 71), wake(KEY), commit(KEY, TAG, 47)].map(|record| {
+            match inward::read(&record) {
+                Some((KEY, Decision::Reset { code: 1, reason: 2 })) => {}
+                Some((KEY, Decision::Wait { tag: TAG, wait_ms: 250, reason: 71 })) => {}
+                Some((KEY, Decision::Wake)) => {}
+                Some((KEY, Decision::Commit { tag: TAG, reason: 47 })) => {}
+                other => panic!("{other:?}"),
+            }
+            record.len()
+        });
+        assert_eq!(sizes, [24, 40, 16, 40]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_forward_reads_back_as_written(
+            backend: u32, attempt_timeout_ms: u32, hedge_delay_ms: u32, replay_bytes: u32, memo: [u32; 3],
+            max_body_bytes in proptest::option::of(0u64..1 << 50),
+            values in proptest::collection::vec(proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)), 0..=MAX_VALUES),
+        ) {
+            let given = Forward {
+                plan: 1, backend, tag: Tag { route: 2, memo }, flags: 3, connect_timeout_ms: 4, head_timeout_ms: 5, idle_timeout_ms: 6,
+                exchange_timeout_ms: 7, attempt_timeout_ms, hedge_delay_ms, max_body_bytes, replay_bytes,
+            };
+            let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
+            let record = forward(KEY, &given, &values);
+            prop_assert!(!values.is_empty() || record.len() == 88);
+            let Some((exchange, Decision::Forward(read, brought))) = inward::read(&record) else { panic!("no forward") };
+            prop_assert_eq!(exchange, KEY);
+            prop_assert_eq!(read, given);
+            prop_assert_eq!(brought.iter().collect::<Vec<_>>(), values);
+        }
+    }
+}
