@@ -3,15 +3,16 @@ import {
   KIND_ATTEMPT_FAILED,
   KIND_COMPLETION,
   KIND_HEAD,
+  KIND_LATE,
   LANE_RING_BYTE,
   REACTOR_RING_BYTE,
   REACTOR_TAIL_WORD,
 } from '../../src/record/layout.ts';
-import { AttemptFailedReader, CompletionReader, HeadReader } from '../../src/record/read.ts';
+import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../../src/record/read.ts';
 import { RecordMemory } from '../../src/record/ring.ts';
-import { DecisionWriter } from '../../src/record/write.ts';
+import { DecisionWriter, Forward, Subject } from '../../src/record/write.ts';
 import { addon, skip } from '../support/addon.ts';
-import { attemptFailedBytes, completionBytes, headBytes, ReactorSide } from '../support/records.ts';
+import { attemptFailedBytes, completionBytes, headBytes, lateBytes, ReactorSide } from '../support/records.ts';
 
 t.test('what the reactor writes reads back, and written again by the page of the layout it is the same bytes', { skip }, async (t) => {
   const { buffer } = new ReactorSide();
@@ -32,51 +33,74 @@ t.test('what the reactor writes reads back, and written again by the page of the
     byte += size;
   }
   t.equal(byte, LANE_RING_BYTE + length);
-  t.strictSame([...new Set(kinds)].sort(), [KIND_HEAD, KIND_ATTEMPT_FAILED, KIND_COMPLETION]);
+  t.strictSame([...new Set(kinds)].sort(), [KIND_HEAD, KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_LATE]);
 });
 
 t.test('what the lane writes is what the reactor reads', { skip }, async (t) => {
   const memory = new RecordMemory(new ReactorSide().buffer);
   const writer = new DecisionWriter(memory);
-  const terms = {
+  const forward = Object.assign(new Forward(), {
+    plan: 1_002,
+    slot: 1_003,
     flags: 3,
     connectTimeoutMs: 1_004,
     headTimeoutMs: 1_005,
     idleTimeoutMs: 1_006,
     exchangeTimeoutMs: 1_007,
+    attemptTimeoutMs: 1_009,
+    hedgeDelayMs: 1_010,
     maxBodyBytes: 2 ** 33 + 1,
-  };
+    replayBytes: 1_011,
+  });
+  forward.values.splice(0, 3, 'value zero', undefined, 'value two');
   const answer = { status: 418, fields: [['x-one', 'first value']] as const, body: 'the body of it' };
-  writer.forward(1_000, 1_001, 1_002, 1_003, 1_008, terms);
-  writer.respond(2_000, 2_001, 17, 2_002, 2_003, answer);
+  writer.forward(subject(1_000, 1_008), Object.assign(forward, { valueCount: 3 }));
+  writer.forward(subject(1_100, 1_108), Object.assign(forward, { valueCount: 0 }));
+  writer.respond(subject(2_000, 2_002), 17, 2_003, answer);
   writer.reset(3_000, 3_001, 0x10c, 66);
+  writer.wait(subject(4_000, 4_002), 4_003, 71);
+  writer.wake(5_000, 5_001);
+  writer.commit(subject(6_000, 6_002), 47);
   const text = addon!.recordDecode(new Uint8Array(memory.bytes.buffer, REACTOR_RING_BYTE, memory.words[REACTOR_TAIL_WORD]!));
-  const read = leaves(JSON.parse(text));
-  const forward = [1_000, 1_001, 1_002, 1_003, 1_004, 1_005, 1_006, 1_007, 1_008, 3, 2 ** 33 + 1];
-  for (const value of [
-    ...forward,
-    2_000,
-    2_001,
-    418,
-    17,
-    2_002,
-    2_003,
-    'x-one',
-    'first value',
-    'the body of it',
-    3_000,
-    3_001,
-    0x10c,
-    66,
-  ]) {
-    t.ok(read.has(value), `${value}`);
-  }
+  const named = (index: number) => ({ index, generation: index + 1 });
+  const carried = (route: number) => ({ route, memo: [route + 10, route + 20, route + 30] });
+  const terms = { plan: 1_002, backend: 1_003, flags: 3, connect: 1_004, head: 1_005, idle: 1_006, exchange: 1_007, attempt: 1_009 };
+  const more = { hedge: 1_010, max_body: 2 ** 33 + 1, replay: 1_011 };
+  t.strictSame(JSON.parse(text), [
+    { kind: 'forward', ...named(1_000), ...carried(1_008), ...terms, ...more, values: ['value zero', null, 'value two'] },
+    { kind: 'forward', ...named(1_100), ...carried(1_108), ...terms, ...more, values: [] },
+    {
+      kind: 'respond',
+      ...named(2_000),
+      ...carried(2_002),
+      status: 418,
+      reason: 17,
+      plan: 2_003,
+      fields: [['x-one', 'first value']],
+      body: 'the body of it',
+    },
+    { kind: 'reset', ...named(3_000), code: 0x10c, reason: 66 },
+    { kind: 'wait', ...named(4_000), ...carried(4_002), wait: 4_003, reason: 71 },
+    { kind: 'wake', ...named(5_000) },
+    { kind: 'commit', ...named(6_000), ...carried(6_002), reason: 47 },
+  ]);
 });
+
+/** An exchange with the generation after its index, and a memo made from its tag. */
+function subject(index: number, tag: number): Subject {
+  const numbers = { exchangeIndex: index, exchangeGeneration: index + 1, tag, memo0: tag + 10, memo1: tag + 20, memo2: tag + 30 };
+  return Object.assign(new Subject(), numbers);
+}
 
 /** Reads a record with our readers and writes it with the encoders that tests have. */
 function rewrite(memory: RecordMemory, at: number, kind: number): Buffer {
   if (kind === KIND_HEAD) return rewriteHead(memory, at);
   if (kind === KIND_COMPLETION) return rewriteCompletion(memory, at);
+  if (kind === KIND_LATE) {
+    const late = new LateReader(memory);
+    late.read(at);
+    return lateBytes({ ...late, ...exchangeOf(late), plan: memory.words[at + 12]! });
+  }
   const failed = new AttemptFailedReader(memory);
   failed.read(at);
   return attemptFailedBytes({ ...failed, ...exchangeOf(failed), requestId: failed.requestId() });
@@ -140,10 +164,4 @@ function octets(address: string): number[] {
   const zeros = back === undefined ? 0 : 8 - front!.length - back.length;
   const groups = [...front!, ...Array.from({ length: zeros }, () => '0'), ...(back ?? [])];
   return groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]);
-}
-
-/** Every number and text in a JSON value, whatever the keys are called. */
-function leaves(value: unknown): Set<unknown> {
-  if (typeof value !== 'object' || value === null) return new Set([value]);
-  return new Set(Object.values(value).flatMap((inner) => [...leaves(inner)]));
 }

@@ -1,10 +1,18 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD } from '../../src/record/layout.ts';
-import { AttemptFailedReader, addressText, CompletionReader, HeadReader } from '../../src/record/read.ts';
+import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE, WAITING_WORD } from '../../src/record/layout.ts';
+import { AttemptFailedReader, addressText, CompletionReader, HeadReader, LateReader } from '../../src/record/read.ts';
 import { LaneRing, RecordMemory } from '../../src/record/ring.ts';
-import { DecisionWriter, respondBytes } from '../../src/record/write.ts';
-import { type Decision, ReactorSide, sampleAttemptFailed, sampleCompletion, sampleHead } from '../support/records.ts';
+import { DecisionWriter, Forward, respondBytes, Subject } from '../../src/record/write.ts';
+import {
+  type Decision,
+  lateBytes,
+  ReactorSide,
+  sampleAttemptFailed,
+  sampleCompletion,
+  sampleHead,
+  sampleLate,
+} from '../support/records.ts';
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const u16 = fc.integer({ min: 0, max: 0xffff });
@@ -38,6 +46,11 @@ t.test('a head reads back whatever its values and wherever in the ring it lies',
     authority: latin1(80),
     path: latin1(300),
     fields: fc.array(fc.tuple(latin1(30), latin1(100)), { maxLength: 20 }),
+    tag: u32,
+    memo0: u32,
+    memo1: u32,
+    memo2: u32,
+    ageUs: u32,
   });
   fc.assert(
     fc.property(cursor, heads, (start, values) => {
@@ -64,6 +77,11 @@ t.test('a head reads back whatever its values and wherever in the ring it lies',
         authority: head.authority(),
         path: head.path(),
         fields: head.fields(),
+        tag: head.tag,
+        memo0: head.memo0,
+        memo1: head.memo1,
+        memo2: head.memo2,
+        ageUs: head.ageUs,
       };
       const { address, ...expected } = given;
       t.equal(memory.words[at + 1], KIND_HEAD);
@@ -86,10 +104,17 @@ t.test('a failed attempt reads back', async (t) => {
     attempts: 3,
     slot: 4,
     tag: 0x8000_0001,
-    reason: 43,
-    flags: 6,
+    reason: 47,
+    flags: 2 | 4 | 32,
     plan: 11,
     requestId: 'r'.repeat(32),
+    memo0: 0xffff_ffff,
+    memo1: 12,
+    memo2: 13,
+    status: 503,
+    grpcStatus: 14,
+    retryAfterS: 15,
+    ageUs: 16,
   });
   reactor.offerAttemptFailed(given);
   const at = ring.peek();
@@ -103,17 +128,37 @@ t.test('a failed attempt reads back', async (t) => {
       attempts: 3,
       slot: 4,
       tag: 0x8000_0001,
-      reason: 43,
-      flags: 6,
+      reason: 47,
+      flags: 2 | 4 | 32,
       durationUs: 500,
       connection: 7,
       plan: 11,
       requestId: given.requestId,
+      memo0: 0xffff_ffff,
+      memo1: 12,
+      memo2: 13,
+      status: 503,
+      grpcStatus: 14,
+      retryAfterS: 15,
+      ageUs: 16,
     },
   );
   t.notOk(failed.isUnsent);
   t.ok(failed.isIdempotent);
   t.ok(failed.isReplayable);
+  t.ok(failed.isHeld);
+  t.notOk(failed.isOtherRunning || failed.hasWaited || failed.isHedge);
+});
+
+t.test('a late attempt reads back', async (t) => {
+  const { reactor, memory, ring } = side(0);
+  const { index, generation, plan, ...numbers } = sampleLate({ attempts: 2, slot: 5, tag: 6, memo0: 7, memo1: 8, memo2: 9, ageUs: 10 });
+  reactor.write(KIND_LATE, lateBytes({ index, generation, plan, ...numbers }));
+  const at = ring.peek();
+  t.equal(memory.words[at + 1], KIND_LATE);
+  const late = new LateReader(memory);
+  late.read(at);
+  t.match({ ...late }, { ...numbers, exchangeIndex: index, exchangeGeneration: generation });
 });
 
 t.test('a completion reads back', async (t) => {
@@ -126,6 +171,13 @@ t.test('a completion reads back', async (t) => {
     authority: 'b\u00fcrger.test',
     path: '/x?y',
     backendStatus: 404,
+    memo0: 3,
+    memo1: 4,
+    memo2: 6,
+    grpcStatus: 7,
+    retryAfterS: 8,
+    loserSlot: 9,
+    loserUs: 10,
   });
   reactor.offerCompletion(given);
   const at = ring.peek();
@@ -146,32 +198,36 @@ t.test('a completion reads back', async (t) => {
 
 t.test('decisions read back in order, across the end of the ring and of the cursors', async (t) => {
   const field = fc.tuple(latin1(20), latin1(50));
+  const subject = { index: u32, generation: u32, tag: u32, memo: fc.tuple(u32, u32, u32) };
   const decision: fc.Arbitrary<Decision> = fc.oneof(
     fc.record({
+      ...subject,
       kind: fc.constant('forward' as const),
-      index: u32,
-      generation: u32,
       plan: u32,
       slot: u32,
-      tag: u32,
       flags: u32,
       connectTimeoutMs: u32,
       headTimeoutMs: u32,
       idleTimeoutMs: u32,
       exchangeTimeoutMs: u32,
+      attemptTimeoutMs: u32,
+      hedgeDelayMs: u32,
       maxBodyBytes: float,
+      replayBytes: u32,
+      values: fc.array(fc.option(latin1(30), { nil: undefined }), { maxLength: 4 }),
     }),
     fc.record({
+      ...subject,
       kind: fc.constant('respond' as const),
-      index: u32,
-      generation: u32,
       status: u32,
       reason: u32,
-      tag: u32,
       plan: u32,
       fields: fc.array(field, { maxLength: 8 }),
       body: latin1(400),
     }),
+    fc.record({ ...subject, kind: fc.constant('wait' as const), waitMs: u32, reason: u32 }),
+    fc.record({ ...subject, kind: fc.constant('commit' as const), reason: u32 }),
+    fc.record({ kind: fc.constant('wake' as const), index: u32, generation: u32 }),
     fc.record({ kind: fc.constant('reset' as const), index: u32, generation: u32, errorCode: u32, reason: u32 }),
   );
   fc.assert(
@@ -191,14 +247,22 @@ t.test('a full ring towards the reactor has no room until the reactor has read',
   const { reactor, memory } = side(8);
   const writer = new DecisionWriter(memory);
   const answer = { status: 503, fields: [['content-type', 'text/plain']] as const, body: 'x'.repeat(900) };
+  const subject = new Subject();
   let written = 0;
   while (writer.hasRoom(respondBytes(answer))) {
-    writer.respond(written++, 0, 65, 0, 0, answer);
+    subject.exchangeIndex = written++;
+    writer.respond(subject, 65, 0, answer);
   }
   t.ok(written > 200, `${written} records fit`);
   t.notOk(writer.hasRoom(respondBytes(answer)));
   t.equal(reactor.decisions().length, written);
   t.ok(writer.hasRoom(respondBytes(answer)));
+});
+
+t.test('the lane says in a word of the memory how many exchanges wait', async (t) => {
+  const { memory } = side(0);
+  new DecisionWriter(memory).setWaiting(3);
+  t.equal(memory.words[WAITING_WORD], 3);
 });
 
 t.test('addresses are written as RFC 5952 says', async (t) => {
@@ -213,9 +277,32 @@ t.test('addresses are written as RFC 5952 says', async (t) => {
 });
 
 function write(writer: DecisionWriter, one: Decision): void {
-  if (one.kind === 'forward') writer.forward(one.index, one.generation, one.plan, one.slot, one.tag, one);
-  else if (one.kind === 'reset') writer.reset(one.index, one.generation, one.errorCode, one.reason);
-  else writer.respond(one.index, one.generation, one.reason, one.tag, one.plan, one);
+  if (one.kind === 'reset') writer.reset(one.index, one.generation, one.errorCode, one.reason);
+  else if (one.kind === 'wake') writer.wake(one.index, one.generation);
+  else {
+    const subject = subjectOf(one);
+    if (one.kind === 'wait') writer.wait(subject, one.waitMs, one.reason);
+    else if (one.kind === 'commit') writer.commit(subject, one.reason);
+    else if (one.kind === 'respond') writer.respond(subject, one.reason, one.plan, one);
+    else writer.forward(subject, forwardOf(one));
+  }
+}
+
+function subjectOf(one: Extract<Decision, { tag: number }>): Subject {
+  const subject = new Subject();
+  subject.exchangeIndex = one.index;
+  subject.exchangeGeneration = one.generation;
+  subject.tag = one.tag;
+  [subject.memo0, subject.memo1, subject.memo2] = one.memo;
+  return subject;
+}
+
+function forwardOf(one: Extract<Decision, { kind: 'forward' }>): Forward {
+  const { values, index, generation, kind, tag, memo, ...numbers } = one;
+  const forward = Object.assign(new Forward(), numbers);
+  for (const [i, value] of values.entries()) forward.values[i] = value;
+  forward.valueCount = values.length;
+  return forward;
 }
 
 function sorted(one: Decision): [string, unknown][] {
