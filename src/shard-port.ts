@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from './config/snapshot.ts';
 import type { SharedState } from './lane/shared.ts';
+import type { LaneEvent } from './observe/lane-observer.ts';
 
 /** Socket addresses of every backend, by slot; `number` grows with each publication of the process. */
 export interface Publication {
@@ -47,5 +48,7 @@ export type ShardReport =
   | { readonly kind: 'pong' }
   /** A rule threw; the exchange was answered and the shard goes on. At most one a second. */
   | { readonly kind: 'lane-error'; readonly error: string }
+  /** A note that is an event (`src/base/notes.ts`), with the numbers of the snapshot. */
+  | { readonly kind: 'event'; readonly event: LaneEvent }
   | { readonly kind: 'answer'; readonly question: number; readonly json: string }
   | { readonly kind: 'refusal'; readonly question: number; readonly message: string };

@@ -27,7 +27,11 @@ export default function runShard(start: ShardStart): Promise<void> {
 export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
   const { shard, port, snapshot, shared } = start;
   const faults = start.areFaultsAllowed ? createFaults() : undefined;
-  const observer = createLaneObserver({ ...start, onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }) });
+  const observer = createLaneObserver({
+    ...start,
+    onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }),
+    onEvent: (event) => report({ kind: 'event', event }),
+  });
   const plans = compilePlans(snapshot).plans;
   let lane: Lane | undefined;
   let published = -1;

@@ -15,6 +15,7 @@ import { type Admin, createAdmin } from './admin/server.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
+import { createEvents, type Events } from './events.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
@@ -39,6 +40,8 @@ export interface Edge {
   /** Resolves when traffic is served. When a part fails, those before it are stopped and its error is thrown. */
   start(): Promise<void>;
   status(): EdgeStatus;
+  /** What changes in the standing of backends, limits and budgets. */
+  readonly events: Pick<Events, 'subscribe'>;
   /** Lets open exchanges end; `stop` is the next step. */
   drain(reason: string): Promise<DrainResult>;
   /** Ends everything that lives, cutting what is open. Safe to call twice. */
@@ -52,6 +55,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   const backendTable = shared.backends;
   const counters = shardNumbers.map(() => createCounters(snapshot));
   const registry = createRegistry({ addon, snapshot, counters, backendTable });
+  const events = createEvents(snapshot, log.target('events'));
   const endpoint = createEndpoint({ addon, log: log.target('endpoint') });
   const discovery = createDiscovery({
     backends: snapshot.backends,
@@ -59,7 +63,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     log: log.target('discovery'),
   });
   const shards = createShards(
-    { addon, snapshot, shared, counters, log: log.target('shards') },
+    { addon, snapshot, shared, counters, log: log.target('shards'), onEvent: (event) => events.note(event) },
     {
       stallTimeoutMs: snapshot.shards.stallTimeoutMs,
       areFaultsAllowed: options.areFaultsAllowed ?? false,
@@ -87,6 +91,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
       }
     },
     status,
+    events,
     drain: (reason) =>
       drain(
         reason,
@@ -170,6 +175,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
             snapshot.listeners.map(({ name }) => name),
           ),
         config: () => options.shownConfig,
+        events,
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },

@@ -6,6 +6,7 @@ import type { Piscina } from 'piscina';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { SharedState } from '../lane/shared.ts';
 import type { BindingAddon } from '../native/binding.ts';
+import type { LaneEvent } from '../observe/lane-observer.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Fault, Publication } from '../shard-port.ts';
 import { RESTART_CAUSES } from './supervision/cause.ts';
@@ -23,6 +24,8 @@ export interface ShardsParts {
   /** One table of counters a shard. */
   readonly counters: readonly SharedArrayBuffer[];
   readonly log: Logger;
+  /** Told of events that lanes noted. */
+  readonly onEvent?: (event: LaneEvent) => void;
 }
 
 export interface ShardsOptions {
@@ -85,7 +88,11 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         return startWorker(
           pool as Piscina,
           { shard, snapshot, publication, shared, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
-          { onReady, onLaneError: (error) => log.error({ shard, error }, 'a rule threw; its exchange was answered with lane_failed') },
+          {
+            onReady,
+            onLaneError: (error) => log.error({ shard, error }, 'a rule threw; its exchange was answered with lane_failed'),
+            onEvent: parts.onEvent ?? (() => {}),
+          },
         );
       },
       laneBusyMs: () => addon.reactorLaneBusyMs(shard),

@@ -16,6 +16,8 @@ export const ROUTE_SERIES = 512;
 /** Label of requests that no route matched, and of routes beyond ROUTE_SERIES. */
 export const NO_ROUTE_LABEL = '(none)';
 export const OTHER_ROUTES_LABEL = '(other)';
+/** Label of notes that concern no upstream. */
+export const NO_UPSTREAM_LABEL = '(none)';
 
 /** Classes of the status sent, by its first digit; the first is for exchanges that ended without one. */
 export const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -38,6 +40,9 @@ export const BACKEND_ATTEMPTS = 0;
 export const BACKEND_RETRIES = 1;
 export const BACKEND_REASONS = 2;
 const BACKEND_STRIDE = BACKEND_REASONS + REASON_COUNT;
+
+/** An upstream's block: counts of notes, then of the reasons that were retried. */
+const UPSTREAM_STRIDE = NOTES.length + REASON_COUNT;
 
 /** A listener's block is a histogram a phase. */
 const LISTENER_STRIDE = PHASES.length * DURATION_BUCKETS.stride;
@@ -85,7 +90,7 @@ export class CounterLayout {
     this.listenerCount = snapshot.listeners.length;
     this.upstreamsAt = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
     this.upstreamCount = snapshot.upstreams.length;
-    this.length = this.upstreamsAt + (this.upstreamCount + 1) * NOTES.length;
+    this.length = this.upstreamsAt + (this.upstreamCount + 1) * UPSTREAM_STRIDE;
   }
 
   /** Block of the series at `place` of `routeLabels`. */
@@ -105,7 +110,12 @@ export class CounterLayout {
 
   /** Notes of upstream `number`, by note; -1 for those that concern none. */
   notesAt(number: number): number {
-    return this.upstreamsAt + (number >= 0 && number < this.upstreamCount ? number : this.upstreamCount) * NOTES.length;
+    return this.upstreamsAt + (number >= 0 && number < this.upstreamCount ? number : this.upstreamCount) * UPSTREAM_STRIDE;
+  }
+
+  /** Reasons that were retried at upstream `number`. */
+  retriedAt(number: number): number {
+    return this.notesAt(number) + NOTES.length;
   }
 
   /** Histogram of phase 0 of a listener, or -1. */

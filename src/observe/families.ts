@@ -48,6 +48,24 @@ export const FAMILIES = {
     'backend',
     'reason',
   ]),
+  retriedFailures: family('lychgate_retried_failures_total', 'counter', 'Failures that another attempt was made after, by reason.', [
+    'upstream',
+    'reason',
+  ]),
+  retriesDenied: family(
+    'lychgate_retries_denied_total',
+    'counter',
+    'Failures that the route would have tried again, by what forbade it: attempts, unsafe (body gone or not repeatable), budget, backend.',
+    ['upstream', 'denial'],
+  ),
+  hedges: family('lychgate_hedges_total', 'counter', 'Hedges by outcome: sent, won, wasted, denied_budget, denied_backend.', [
+    'upstream',
+    'outcome',
+  ]),
+  queued: family('lychgate_requests_queued_total', 'counter', 'Requests that waited for a place.', ['upstream']),
+  fallbacks: family('lychgate_fallbacks_total', 'counter', 'Times the fallback of a route was used instead of the upstream.', ['upstream']),
+  stickyMoves: family('lychgate_sticky_moves_total', 'counter', 'Sticky sessions that went to another backend.', ['upstream']),
+  events: family('lychgate_events_total', 'counter', 'Events, as /v1/events tells them.', ['upstream', 'event']),
   inFlight: family('lychgate_attempts_in_flight', 'gauge', 'Attempts open at a backend now.', ['upstream', 'backend']),
   latency: family(
     'lychgate_backend_latency_seconds',

@@ -3,7 +3,7 @@
  * that are logged, an access line. Nothing in here allocates but the line.
  */
 
-import { NOTES } from '../base/notes.ts';
+import { NOTES, noteNumber } from '../base/notes.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { CompletionReader } from '../record/read.ts';
 import { type AccessLog, createAccessLog, type LineSink } from './access-log.ts';
@@ -67,6 +67,8 @@ export function createLaneObserver(parts: LaneObserverParts): LaneObserver {
   return new TableObserver(parts, table, createAccessLog({ ...parts, table }), watchEventLoop(table));
 }
 
+const RETRIED = noteNumber('retried');
+
 const ERROR_INTERVAL_MS = 1_000;
 
 class TableObserver implements LaneObserver {
@@ -102,6 +104,7 @@ class TableObserver implements LaneObserver {
 
   noted(note: number, upstream: number, slot: number, detail: number): void {
     this.add(this.layout.notesAt(upstream) + note, 1);
+    if (note === RETRIED) this.add(this.layout.retriedAt(upstream) + reasonPlace(detail), 1);
     if (NOTES[note]?.isEvent === true) this.onEvent({ note, upstream, slot, detail, atMs: Date.now() });
   }
 

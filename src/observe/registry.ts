@@ -8,6 +8,7 @@
 
 import { type Metric, Registry } from 'prom-client';
 import { REASONS } from '../base/errors.ts';
+import { NOTES, type NoteCode, noteNumber } from '../base/notes.ts';
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../base/tables.ts';
 import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
 import type { BindingAddon, BindingFamily } from '../native/binding.ts';
@@ -17,6 +18,7 @@ import {
   BACKEND_REASONS,
   BACKEND_RETRIES,
   CounterLayout,
+  NO_UPSTREAM_LABEL,
   PHASES,
   ROUTE_BYTES_IN,
   ROUTE_BYTES_OUT,
@@ -63,6 +65,7 @@ export function createRegistry(parts: RegistryParts): Registry {
   registerRoutes(register, layout, tables);
   registerListeners(register, layout, tables, snapshot);
   registerBackends(register, layout, tables, parts);
+  registerNotes(register, layout, tables, snapshot);
   registerShards(register, tables);
   registerReactors(register, parts.addon, tables.length);
   return registry;
@@ -135,6 +138,37 @@ function registerBackends(register: Register, layout: CounterLayout, tables: rea
   );
   register(FAMILIES.latency, () =>
     backends.map(({ labels, slot }) => ({ labels, value: floats[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64]! * 1e-6 })),
+  );
+}
+
+/** Decisions that are not the plain one, and events: what lanes noted, by upstream. Series appear with their first count. */
+function registerNotes(register: Register, layout: CounterLayout, tables: readonly Float64Array[], snapshot: Snapshot): void {
+  const upstreams = [...snapshot.upstreams.map(({ name }) => name), NO_UPSTREAM_LABEL].map((upstream, number) => ({
+    upstream,
+    at: layout.notesAt(number),
+    reasonsAt: layout.retriedAt(number),
+  }));
+  const counts = (family: Family, label: string | undefined, codes: readonly (readonly [NoteCode, string])[]) =>
+    register(family, () =>
+      upstreams.flatMap(({ upstream, at }) =>
+        codes.flatMap(([code, name]) => {
+          const value = sum(tables, at + noteNumber(code));
+          return value === 0 ? [] : [{ labels: { upstream, ...(label === undefined ? {} : { [label]: name }) }, value }];
+        }),
+      ),
+    );
+  const named = (prefix: string): [NoteCode, string][] =>
+    NOTES.filter(({ code }) => code.startsWith(prefix)).map(({ code }) => [code, code.slice(prefix.length)]);
+  register(FAMILIES.retriedFailures, () => upstreams.flatMap(({ upstream, reasonsAt }) => reasonValues(tables, { upstream }, reasonsAt)));
+  counts(FAMILIES.retriesDenied, 'denial', named('retry_denied_'));
+  counts(FAMILIES.hedges, 'outcome', named('hedge_'));
+  counts(FAMILIES.queued, undefined, [['queued', '']]);
+  counts(FAMILIES.fallbacks, undefined, [['fallback_used', '']]);
+  counts(FAMILIES.stickyMoves, undefined, [['sticky_moved', '']]);
+  counts(
+    FAMILIES.events,
+    'event',
+    NOTES.filter(({ isEvent }) => isEvent).map(({ code }) => [code, code]),
   );
 }
 

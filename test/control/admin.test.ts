@@ -1,7 +1,9 @@
 import { request } from 'node:http';
 import t, { type Test } from 'tap';
+import type { Snapshot } from '../../src/config/snapshot.ts';
 import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/parts.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
+import { createEvents } from '../../src/control/events.ts';
 import { viewConnections } from '../../src/control/shard-view.ts';
 import { createLog } from '../../src/observe/log.ts';
 
@@ -52,6 +54,7 @@ async function admin(
     metrics: async () => ({ text: 'lychgate_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
     connections: async (limit) => viewConnections([{ shard: 0, rows: [{ ...connectionRow, connection: limit }] }], ['public']),
     config: () => ({ admin: { token: '[redacted]' } }),
+    events: createEvents({ upstreams: [], backends: [] } as unknown as Snapshot, log.target('events')),
     log,
     hurt: undefined,
     ...changes,

@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import t from 'tap';
-import { createBackendTable } from '../../src/base/tables.ts';
+import { createSharedState } from '../../src/lane/shared.ts';
 import { createCounters } from '../../src/observe/counters.ts';
 import { serveShard } from '../../src/shard.ts';
 import type { ShardOrder, ShardReport } from '../../src/shard-port.ts';
@@ -16,7 +16,7 @@ function serve(addon: FakeAddon) {
       port: port2,
       snapshot,
       publication: { number: 5, addresses: [['127.0.0.1:9000']] },
-      backendTable: createBackendTable(1),
+      shared: createSharedState(snapshot),
       counters: createCounters(snapshot),
       areFaultsAllowed: false,
     },

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import { createShards } from '../../src/control/shards.ts';
+import type { SharedState } from '../../src/lane/shared.ts';
 import { createLog } from '../../src/observe/log.ts';
 import type { Fault } from '../../src/shard-port.ts';
 
@@ -19,7 +20,7 @@ function shardsOf(t: Test, count: number, generation = 'sound', busyMs = (_shard
     {
       addon: { reactorLaneBusyMs: busyMs, reactorExchanges: () => 0, reactorCounters: () => new Float64Array(), families: () => [] },
       snapshot: { generation, listeners: [], admin: { address: '', token: 's3cret' } } as unknown as Snapshot,
-      backendTable: new SharedArrayBuffer(64),
+      shared: {} as SharedState,
       counters: Array.from({ length: count }, () => new SharedArrayBuffer(8)),
       log: createLog({ level: 'silent', isText: false, stream: { write() {} } }).target('shards'),
     },

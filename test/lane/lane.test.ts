@@ -1,8 +1,9 @@
 import t from 'tap';
 import { REASONS, reasonNumber } from '../../src/base/errors.ts';
-import { createBackendTable, LATENCY_EWMA_F64 } from '../../src/base/tables.ts';
-import { answerFor, MAX_ANSWER_BYTES } from '../../src/lane/answer.ts';
+import { LATENCY_EWMA_F64 } from '../../src/base/tables.ts';
+import { answerFor, MAX_ANSWER_BYTES } from '../../src/lane/answer/answer.ts';
 import type { Rule } from '../../src/lane/policy/rule.ts';
+import { createSharedState } from '../../src/lane/shared.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES, NONE, REACTOR_RING_BYTES } from '../../src/record/layout.ts';
 import { respondBytes } from '../../src/record/write.ts';
 import { noteInto, standLane } from '../support/lanes.ts';
@@ -113,7 +114,7 @@ t.test('an observer that throws does not stop the lane', async (t) => {
   observer.completed = () => {
     throw new Error('counter broke');
   };
-  stand.lane.apply(sampleSnapshot(), createBackendTable(2), observer);
+  stand.lane.apply(sampleSnapshot(), createSharedState(sampleSnapshot()), observer);
   stand.reactor.offerCompletion(sampleCompletion());
   t.match(stand.ask({}), [{ kind: 'forward' }]);
   t.equal(stand.noted.errors.length, 1);
@@ -169,7 +170,8 @@ t.test('exchanges end under the snapshot they began with', async (t) => {
   const stand = standLane(sampleSnapshot({ routes: [{ match: { path: '/old' } }, { match: { path: '/both' } }] }));
   const [before] = stand.ask({ path: '/both' });
   const later = { ...stand.noted, completions: [] as typeof stand.noted.completions };
-  stand.lane.apply(sampleSnapshot({ routes: [{ match: { path: '/both' } }] }), createBackendTable(2), noteInto(later));
+  const next = sampleSnapshot({ routes: [{ match: { path: '/both' } }] });
+  stand.lane.apply(next, createSharedState(next), noteInto(later));
   const [after] = stand.ask({ path: '/both' });
   if (before?.kind !== 'forward' || after?.kind !== 'forward') throw new Error('not forwarded');
   stand.reactor.offerCompletion(sampleCompletion({ tag: before.tag, slot: before.slot }));

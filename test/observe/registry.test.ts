@@ -41,7 +41,7 @@ function stand(wishes: SnapshotWishes = {}) {
     const lane = standLane(snapshot);
     const observer = createLaneObserver({ shard, snapshot, counters: table });
     t.teardown(() => observer.close());
-    lane.lane.apply(snapshot, lane.backendTable, observer);
+    lane.lane.apply(snapshot, lane.shared, observer);
     return lane;
   });
   const registry = createRegistry({ addon, snapshot, counters, backendTable: shards[0]!.backendTable });

@@ -3,6 +3,7 @@
  */
 import type { Log } from '../../observe/log.ts';
 import type { Fault } from '../../shard-port.ts';
+import type { Events } from '../events.ts';
 import type { ShardStatus } from '../shards.ts';
 
 /** Where the edge is in its life. Ready for traffic only while `serving`. */
@@ -90,6 +91,7 @@ export interface AdminParts {
   readonly connections: (limit: number) => Promise<readonly ConnectionView[]>;
   /** The configuration in force, without secrets. */
   readonly config: () => unknown;
+  readonly events: Pick<Events, 'subscribe'>;
   readonly log: Log;
   /** Hurts a worker; undefined outside of tests, and then the route does not exist. */
   readonly hurt: ((shard: number, fault: Fault, at: 'now' | 'decide') => boolean) | undefined;

@@ -8,6 +8,7 @@ import { formatAddress, isLoopback, parseAddress } from '../address.ts';
 import { listenHint } from '../port-check.ts';
 import { configRoutes } from './config.ts';
 import { connectionRoutes } from './connections.ts';
+import { eventRoutes } from './events.ts';
 import { faultRoutes } from './faults.ts';
 import { guard, refuse } from './guard.ts';
 import { healthRoutes } from './health.ts';
@@ -42,6 +43,7 @@ const ROUTES = [
   statusRoutes,
   upstreamRoutes,
   connectionRoutes,
+  eventRoutes,
   configRoutes,
   logLevelRoutes,
   faultRoutes,

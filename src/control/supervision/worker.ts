@@ -4,6 +4,7 @@
  */
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
+import type { LaneEvent } from '../../observe/lane-observer.ts';
 import type { ShardOrder, ShardReport, ShardStart } from '../../shard-port.ts';
 import { causeOf, type EndCause, Ended } from './cause.ts';
 
@@ -38,6 +39,8 @@ export interface WorkerEvents {
   onReady(): void;
   /** A rule threw in the lane; text with its stack. */
   onLaneError(error: string): void;
+  /** A lane noted something that is an event. */
+  onEvent(event: LaneEvent): void;
 }
 
 /** Starts a life. */
@@ -60,6 +63,9 @@ export function startWorker(pool: Piscina, start: Omit<ShardStart, 'port'>, even
         break;
       case 'lane-error':
         events.onLaneError(report.error);
+        break;
+      case 'event':
+        events.onEvent(report.event);
         break;
       case 'answer':
         take(report.question)?.resolve(report.json);

@@ -1,0 +1,61 @@
+/**
+ * `/v1/events`: the events of the edge as they happen, as server-sent events (WHATWG HTML §9.2). `Last-Event-ID` or `?after=` asks for what was missed;
+ * `?event=` and `?upstream=` narrow it. A listener that does not read is let go rather than waited for.
+ */
+import type { FastifyInstance } from 'fastify';
+import type { EdgeEvent } from '../events.ts';
+import { refuse } from './guard.ts';
+import type { AdminParts } from './parts.ts';
+
+/** Listeners at once. */
+const MAX_LISTENERS = 64;
+/** Bytes that may wait for a listener. */
+const MAX_HELD_BYTES = 1_048_576;
+/** A comment now and then keeps proxies from closing a quiet stream. */
+const BEAT_MS = 15_000;
+
+interface Query {
+  readonly after?: string;
+  readonly event?: string;
+  readonly upstream?: string;
+}
+
+export function eventRoutes(app: FastifyInstance, { events }: Pick<AdminParts, 'events'>): void {
+  const open = new Set<() => void>();
+  app.addHook('preClose', async () => {
+    for (const end of open) end();
+  });
+
+  app.get<{ Querystring: Query }>('/v1/events', (request, reply) => {
+    if (open.size >= MAX_LISTENERS) return refuse(reply, 503, 'too_many_listeners');
+    const { after, event, upstream } = request.query;
+    const seen = Number(request.headers['last-event-id'] ?? after ?? Number.NaN);
+    const names = event === undefined ? undefined : new Set(event.split(','));
+    reply.hijack();
+    const out = reply.raw;
+    out.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    out.write(': listening\n\n');
+    const stop = events.subscribe(
+      (found) => {
+        if (names !== undefined && !names.has(found.event)) return;
+        if (upstream !== undefined && found.upstream !== upstream) return;
+        out.write(frame(found));
+        if (out.writableLength > MAX_HELD_BYTES) out.destroy();
+      },
+      Number.isSafeInteger(seen) ? seen : undefined,
+    );
+    const beat = setInterval(() => out.write(': beat\n\n'), BEAT_MS);
+    const end = () => out.end();
+    open.add(end);
+    out.on('close', () => {
+      clearInterval(beat);
+      stop();
+      open.delete(end);
+    });
+    return reply;
+  });
+}
+
+function frame(event: EdgeEvent): string {
+  return `id: ${event.id}\nevent: ${event.event}\ndata: ${JSON.stringify(event)}\n\n`;
+}

@@ -1,0 +1,83 @@
+/**
+ * Events: what changed in the standing of backends, limits and budgets, as one numbered stream for whoever listens: `/v1/events`, the log, and code that embeds the edge.
+ * The last of them are kept, so that a listener that lost its connection gets what it missed.
+ */
+
+import { reasonByNumber } from '../base/errors.ts';
+import { NOTES, type NoteCode } from '../base/notes.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { LaneEvent } from '../observe/lane-observer.ts';
+import type { Logger } from '../observe/log.ts';
+
+/** One event as people and programs see it. */
+export interface EdgeEvent {
+  /** Grows by one with each event of the process. */
+  readonly id: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly event: NoteCode;
+  readonly upstream?: string;
+  readonly backend?: string;
+  /** Code of the reason, where one led to it. */
+  readonly reason?: string;
+  /** What else there is to say: a name or a number, by kind of event. */
+  readonly detail?: string | number;
+}
+
+export interface Events {
+  /** Takes a note of a lane or of the main thread, with the numbers of the snapshot; `text` says what a number cannot. */
+  note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number; readonly text?: string }): void;
+  /** Calls `listener` for each event from now on, after those kept with an id above `afterId`; returns how to stop. */
+  subscribe(listener: (event: EdgeEvent) => void, afterId?: number): () => void;
+}
+
+/** Events kept for listeners that come late. */
+const KEPT = 1_024;
+
+/** Notes whose detail is the number of a reason. */
+const WITH_REASON: ReadonlySet<NoteCode> = new Set([
+  'breaker_opened',
+  'outlier_ejected',
+  'eject_denied',
+  'shedding_began',
+  'shedding_ended',
+]);
+
+export function createEvents(snapshot: Snapshot, log: Logger): Events {
+  const listeners = new Set<(event: EdgeEvent) => void>();
+  const kept: EdgeEvent[] = [];
+  let id = 0;
+
+  return {
+    note(raw) {
+      const event = describe(snapshot, ++id, raw);
+      kept.push(event);
+      if (kept.length > KEPT) kept.shift();
+      const { id: _, at: __, ...facts } = event;
+      log.info(facts, NOTES[raw.note]?.title ?? 'event');
+      for (const listener of listeners) listener(event);
+    },
+    subscribe(listener, afterId = id) {
+      for (const event of kept) if (event.id > afterId) listener(event);
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+function describe(snapshot: Snapshot, id: number, raw: Parameters<Events['note']>[0]): EdgeEvent {
+  const { code } = NOTES[raw.note] ?? NOTES[0];
+  const upstream = snapshot.upstreams[raw.upstream]?.name ?? snapshot.backends[raw.slot]?.upstream;
+  const backend = snapshot.backends[raw.slot]?.url;
+  const hasReason = WITH_REASON.has(code) && raw.detail > 0;
+  const detail = raw.text ?? (hasReason || raw.detail === 0 ? undefined : raw.detail);
+  return {
+    id,
+    at: new Date(raw.atMs ?? Date.now()).toISOString(),
+    event: code,
+    ...(upstream === undefined ? {} : { upstream }),
+    ...(backend === undefined ? {} : { backend }),
+    ...(hasReason ? { reason: reasonByNumber(raw.detail).code } : {}),
+    ...(detail === undefined ? {} : { detail }),
+  };
+}
