@@ -5,9 +5,11 @@
 export class Random {
   private state: number;
 
-  /** `seed` is any integer; zero, xorshift's fixed point, is replaced. */
+  /** `seed` is any integer. It is mixed first, because small seeds begin with small numbers; zero, xorshift's fixed point, is replaced. */
   constructor(seed: number) {
-    this.state = seed | 0 || 0x2545f491;
+    let state = Math.imul((seed | 0) ^ 0x9e3779b9, 0x85ebca6b);
+    state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+    this.state = (state ^ (state >>> 16)) | 0 || 0x2545f491;
   }
 
   /** An integer of 0 … `bound`-1. */

@@ -20,6 +20,7 @@ export interface LaneStand {
   lane: Lane;
   reactor: ReactorSide;
   noted: Noted;
+  observer: Observer;
   shared: SharedState;
   backendTable: SharedArrayBuffer;
   /** How often the lane asked to be taken notice of between turns. */
@@ -39,14 +40,15 @@ export function standLane(snapshot: Snapshot, options: LaneOptions = {}, cursor 
   const kick = () => {
     kicks.count += 1;
   };
-  const parts = { ring: reactor.buffer, snapshot, shared, kick, observer: noteInto(noted) };
+  const observer = noteInto(noted);
+  const parts = { ring: reactor.buffer, snapshot, shared, kick, observer };
   const lane = createLane(parts, { seed: 42, nowMs: () => clock.nowMs, ...options });
   const ask = (...heads: Partial<SampleHead>[]) => {
     for (const [i, head] of heads.entries()) reactor.offerHead(sampleHead({ index: i, ...head }));
     lane.decide();
     return reactor.decisions();
   };
-  return { lane, reactor, noted, shared, backendTable, kicks, clock, ask };
+  return { lane, reactor, noted, observer, shared, backendTable, kicks, clock, ask };
 }
 
 export function noteInto(noted: Noted): Observer {

@@ -95,7 +95,7 @@ function maySendAgain(failed: AttemptFailedReader): boolean {
 
 /**
  * How long to wait before the next attempt. None before the first one that goes elsewhere because a backend could not be reached or refused: the other has done
- * nothing to be spared.
+ * nothing to be spared. None either on a new session to a backend that ended the last one; but one that refused a stream has too much to do.
  */
 function waitOf(route: RouteTerms, pool: Pool, position: number, failed: AttemptFailedReader, random: number): number {
   const { retry } = route;
@@ -104,7 +104,7 @@ function waitOf(route: RouteTerms, pool: Pool, position: number, failed: Attempt
     if (asked <= retry.maxRetryAfterMs) return asked;
   }
   const isElsewhere = pool.slots[position] !== failed.slot;
-  if (isElsewhere && failed.isUnsent && failed.attempts === 1) return 0;
+  if (failed.isUnsent && failed.attempts === 1 && (isElsewhere || failed.reason !== BACKEND_REFUSED)) return 0;
   return retry.backoffMs(failed.attempts, random);
 }
 
