@@ -23,6 +23,9 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     isPaced: listener.isPaced,
     maxHeadBytes: listener.maxHeadBytes,
     maxFields: listener.maxFields,
+    isNormalised: listener.isNormalised,
+    areSlashesMerged: listener.areSlashesMerged,
+    escapedSlashes: listener.escapedSlashes,
   };
 }
 

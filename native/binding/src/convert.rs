@@ -1,7 +1,8 @@
 //! From the border's records to the core's.
 
 use crate::failure;
-use crate::types::{BindingBackend, BindingEdit, BindingListener, BindingSnapshot};
+use crate::types::{BindingBackend, BindingEdit, BindingListener, BindingPlan, BindingSnapshot};
+use lychgate_core::http::normal;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::relay::plan::{Edit, Edits, Plan};
@@ -23,6 +24,7 @@ pub fn listener(listener: BindingListener) -> Result<ListenerOptions> {
     if certificates.is_empty() {
         return Err(failure("a listener needs a certificate"));
     }
+    let normal = if listener.is_normalised { Some(rules(listener.are_slashes_merged, &listener.escaped_slashes)?) } else { None };
     Ok(ListenerOptions {
         socket,
         certificates,
@@ -39,17 +41,34 @@ pub fn listener(listener: BindingListener) -> Result<ListenerOptions> {
         is_paced: listener.is_paced,
         max_head_bytes: listener.max_head_bytes as usize,
         max_fields: listener.max_fields as usize,
+        normal,
     })
+}
+
+/// Rules of normalisation.
+pub fn rules(are_slashes_merged: bool, escaped_slashes: &str) -> Result<normal::Rules> {
+    let are_escaped_slashes_kept = match escaped_slashes {
+        "keep" => true,
+        "reject" => false,
+        other => return Err(failure(format!("{other} is nothing to do with escaped slashes: expected keep or reject"))),
+    };
+    Ok(normal::Rules { are_slashes_merged, are_escaped_slashes_kept })
 }
 
 /// A snapshot.
 pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
-    let plans = snapshot.plans.into_iter().map(|plan| Ok(Plan { request: edits(plan.request)?, response: edits(plan.response)? }));
-    Ok(Snapshot { backends: snapshot.backends.into_iter().map(backend).collect::<Result<_>>()?, plans: plans.collect::<Result<_>>()? })
+    Ok(Snapshot {
+        backends: snapshot.backends.into_iter().map(backend).collect::<Result<_>>()?,
+        plans: snapshot.plans.into_iter().map(plan).collect::<Result<_>>()?,
+    })
+}
+
+fn plan(plan: BindingPlan) -> Result<Plan> {
+    Plan::new(edits(plan.request)?, edits(plan.response)?, &plan.hold_statuses, &plan.hold_grpc_statuses).map_err(failure)
 }
 
 fn edits(list: Vec<BindingEdit>) -> Result<Edits> {
-    let compiled = list.into_iter().map(|edit| Edit::compile(&edit.op, &edit.name, &edit.value).map_err(failure));
+    let compiled = list.into_iter().map(|edit| Edit::compile(&edit.op, &edit.name, &edit.value, &edit.r#match).map_err(failure));
     Ok(Edits::new(compiled.collect::<Result<_>>()?))
 }
 

@@ -8,6 +8,7 @@ mod uv;
 
 use lychgate_core::base::counters::{FAMILIES, Kind, offset};
 use lychgate_core::base::reason;
+use lychgate_core::http::normal;
 use lychgate_core::quic::{cid::CidKey, socket, steer};
 use lychgate_core::record::sample;
 use lychgate_core::tls::server::Certificate;
@@ -48,6 +49,36 @@ pub fn steer_udp(fd: i32, shards: u32, cid_key: Uint8Array) -> Result<bool> {
 pub fn close_fd(fd: i32) {
     // SAFETY: the caller gives up a descriptor that `open_udp` gave it.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
+}
+
+/// The canonical form of an authority and a path, as a listener with these rules makes it.
+#[napi]
+pub fn normalise(
+    authority: String,
+    path: String,
+    scheme: String,
+    are_slashes_merged: bool,
+    escaped_slashes: String,
+) -> Result<BindingNormal> {
+    let rules = convert::rules(are_slashes_merged, &escaped_slashes)?;
+    let port = normal::DefaultPort::of(scheme.as_bytes());
+    let (authority, of_authority) = canonical(authority, |text, out| normal::authority(text, port, out));
+    let (path, of_path) = canonical(path, |text, out| normal::path(text, rules, out));
+    Ok(BindingNormal { authority, path, complaint: of_authority.or(of_path).unwrap_or_default().to_owned() })
+}
+
+/// A text's canonical form, or the text as it is and what is to be said against it.
+fn canonical(
+    text: String,
+    make: impl FnOnce(&[u8], &mut Vec<u8>) -> std::result::Result<bool, normal::Complaint>,
+) -> (String, Option<normal::Complaint>) {
+    let mut out = Vec::new();
+    match make(text.as_bytes(), &mut out) {
+        // Forms are ASCII.
+        Ok(true) => (String::from_utf8_lossy(&out).into_owned(), None),
+        Ok(false) => (text, None),
+        Err(complaint) => (text, Some(complaint)),
+    }
 }
 
 /// Complaints about a certificate; none when all is well.

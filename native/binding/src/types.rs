@@ -35,6 +35,9 @@ record!(
         is_paced: bool,
         max_head_bytes: f64,
         max_fields: f64,
+        is_normalised: bool,
+        are_slashes_merged: bool,
+        escaped_slashes: String,
     }
 );
 record!(
@@ -73,11 +76,16 @@ record!(
 );
 record!(
     /// A head edit.
-    BindingEdit { op: String, name: String, value: String }
+    BindingEdit { op: String, name: String, value: String, r#match: String }
 );
 record!(
     /// A plan.
-    BindingPlan { request: Vec<BindingEdit>, response: Vec<BindingEdit> }
+    BindingPlan {
+        request: Vec<BindingEdit>,
+        response: Vec<BindingEdit>,
+        hold_statuses: Vec<u32>,
+        hold_grpc_statuses: Vec<u32>,
+    }
 );
 record!(
     /// A snapshot.
@@ -99,6 +107,10 @@ record!(
         bounds: Vec<f64>,
         scale: f64,
     }
+);
+record!(
+    /// A canonical form, or a complaint.
+    BindingNormal { authority: String, path: String, complaint: String }
 );
 record!(
     /// A reason.

@@ -96,6 +96,12 @@ impl Known {
         }
     }
 
+    /// Whether a field recognised as `field` may have the name this was found for. A sender's wish that its field never be indexed does not make it another.
+    #[inline]
+    pub fn covers(self, field: Known) -> bool {
+        self == field || self == Known::Other && field == Known::Sensitive
+    }
+
     /// Whether this is a pseudo-header field (RFC 9114 §4.3).
     pub fn is_pseudo(self) -> bool {
         matches!(
@@ -193,6 +199,12 @@ impl Fields {
         Field { known: e.known, name: &self.text[e.start as usize..middle], value: &self.text[middle..middle + e.value_len as usize] }
     }
 
+    /// Which name the field at a place has, without a look at its text.
+    #[inline]
+    pub fn known_at(&self, place: usize) -> Known {
+        self.list[place].known
+    }
+
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         (0..self.list.len()).map(|place| self.at(place))
@@ -226,6 +238,22 @@ impl Fields {
         let value_len = self.text.len() - start - name_len;
         debug_assert!(name_len <= u16::MAX as usize && value_len <= u16::MAX as usize);
         self.list.push(Entry { start: start as u32, name_len: name_len as u16, value_len: value_len as u16, known });
+    }
+
+    /// Gives the field at a place, which must exist, another value of at most 65,535 bytes. A longer one is put at the end of the text together with the
+    /// name; what it leaves unused stays until [`Fields::clear`].
+    pub fn replace(&mut self, place: usize, value: &[u8]) {
+        debug_assert!(value.len() <= u16::MAX as usize);
+        let e = &mut self.list[place];
+        let (start, name_len) = (e.start as usize, e.name_len as usize);
+        if value.len() > e.value_len as usize {
+            e.start = self.text.len() as u32;
+            self.text.extend_from_within(start..start + name_len);
+            self.text.extend_from_slice(value);
+        } else {
+            self.text[start + name_len..][..value.len()].copy_from_slice(value);
+        }
+        e.value_len = value.len() as u16;
     }
 
     /// Keeps the fields for which `keep` says so; the text stays until [`Fields::clear`].

@@ -8,6 +8,7 @@ pub mod h3;
 pub mod hpack;
 pub mod huffman;
 pub mod integer;
+pub mod normal;
 pub mod qpack;
 pub mod section;
 pub mod static_table;

@@ -1,5 +1,6 @@
 //! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
 
+use crate::http::normal;
 use crate::quic::cid::CidKey;
 use crate::quic::send::Sender;
 use crate::quic::socket;
@@ -40,6 +41,8 @@ pub struct ListenerOptions {
     pub max_head_bytes: usize,
     /// Number of fields.
     pub max_fields: usize,
+    /// How heads are made canonical before anybody sees them; none where they pass as they came.
+    pub normal: Option<normal::Rules>,
 }
 
 /// A listener at work.

@@ -121,6 +121,7 @@ impl Reactor {
         for (place, listener) in options.listeners.into_iter().enumerate() {
             limits.push(ListenerLimits {
                 fields: FieldLimits { max_size: listener.max_head_bytes, max_count: listener.max_fields },
+                normal: listener.normal,
                 decode_timeout: listener.handshake_timeout_ms * 1_000_000,
             });
             let listener = Listener::new(listener, &options.cid_key)?;

@@ -55,7 +55,7 @@ impl Relay {
         };
         let mut head = std::mem::take(&mut self.head);
         head.clear();
-        send::compose_head(exchange, &mut head, &mut self.text);
+        send::compose_head(exchange, self.now, &mut head, &mut self.text);
         let has_body = !exchange.incoming.is_done;
         exchange.was_reused = upstreams.is_reused(session);
         let started = upstreams.start(session, key.pack(), &head, has_body, self.now);

@@ -1,4 +1,4 @@
-//! Phase 5, decode: a request stream becomes a checked head.
+//! Phase 5, decode: a request stream becomes a checked, canonical head.
 
 use super::Relay;
 use super::exchange::{Exchange, Expect, Offer, Phase};
@@ -9,6 +9,7 @@ use crate::base::slab::Key;
 use crate::http::check::{self, FaultKind};
 use crate::http::error::h3;
 use crate::http::h3::{RequestFrame, request_frame};
+use crate::http::normal;
 use crate::http::qpack;
 use crate::http::section::{DecodeError, FieldLimits};
 use crate::quic::connection::Drain;
@@ -143,24 +144,11 @@ impl Relay {
     pub(super) fn head_is_complete(&mut self, key: Key) {
         self.note_head(key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        match check::check_request(&exchange.request, false) {
-            Ok(facts) => {
-                exchange.facts = facts;
-                if facts.has_unknown_expectation {
-                    return self.answer_reason(key, Reason::ExpectationFailed);
-                }
-                if exchange.incoming.is_done && facts.content_length.is_some_and(|length| length > 0) {
-                    return self.answer_reason(key, Reason::RequestLengthMismatch);
-                }
-                self.offer(key, Offer::Head);
-            }
-            Err(fault) => {
-                let reason = match fault.kind {
-                    FaultKind::Malformed => Reason::RequestMalformed,
-                    FaultKind::ConnectNotSupported => Reason::ConnectNotSupported,
-                };
-                self.answer_reason(key, reason);
-            }
+        let Some(connection) = self.connections.get(exchange.connection) else { return };
+        let rules = self.limits[connection.listener as usize].normal;
+        match judge_head(exchange, rules, &mut self.text) {
+            Ok(()) => self.offer(key, Offer::Head),
+            Err(reason) => self.answer_reason(key, reason),
         }
     }
 
@@ -175,6 +163,26 @@ impl Relay {
             self.client_left(upstreams, key, Reason::ClientReset, code);
         }
     }
+}
+
+/// Makes the head canonical, where the listener wants it so, and checks it. What is malformed is called that, even where it also has no canonical form.
+fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut Vec<u8>) -> Result<(), Reason> {
+    let is_canonical = rules.is_none_or(|rules| normal::head(&mut exchange.request, rules, text).is_ok());
+    let facts = check::check_request(&exchange.request, false).map_err(|fault| match fault.kind {
+        FaultKind::Malformed => Reason::RequestMalformed,
+        FaultKind::ConnectNotSupported => Reason::ConnectNotSupported,
+    })?;
+    exchange.facts = facts;
+    if !is_canonical {
+        return Err(Reason::PathNotCanonical);
+    }
+    if facts.has_unknown_expectation {
+        return Err(Reason::ExpectationFailed);
+    }
+    if exchange.incoming.is_done && facts.content_length.is_some_and(|length| length > 0) {
+        return Err(Reason::RequestLengthMismatch);
+    }
+    Ok(())
 }
 
 /// Takes bytes of the head section; what follows it stays in `input`.

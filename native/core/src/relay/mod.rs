@@ -22,6 +22,7 @@ use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::timers::{Armed, Clock, Nanos};
 use crate::http::fields::Fields;
+use crate::http::normal;
 use crate::http::section::FieldLimits;
 use crate::quic::connection::Connection;
 use crate::record::outward::CompletionFacts;
@@ -63,6 +64,8 @@ enum Held {
 pub struct ListenerLimits {
     /// Of request heads and trailers.
     pub fields: FieldLimits,
+    /// How heads are made canonical; none where they pass as they came.
+    pub normal: Option<normal::Rules>,
     /// Time for a request head to arrive.
     pub decode_timeout: Nanos,
 }

@@ -6,6 +6,7 @@
 
 use super::exchange::{Exchange, Outgoing, Phase};
 use super::plan::{Edits, Values};
+use super::send::values_of;
 use super::{Note, Relay};
 use crate::base::chunk::Chunk;
 use crate::base::reason::Reason;
@@ -47,11 +48,11 @@ impl Relay {
         exchange.is_committed = true;
         let mut frames = Vec::with_capacity(256 + body.len());
         let length = body.len().to_string();
-        let values = response_values(exchange);
+        let values = values_of(exchange, self.now);
         let edits = exchange.plan.as_ref().map(|plan| &plan.response);
         write_headers(&mut frames, |out| {
             write_status(status, out);
-            write_fields(fields, edits, values, &mut self.text, out);
+            write_fields(fields, edits, &values, &mut self.text, out);
             qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
         });
         if !exchange.facts.is_head && !body.is_empty() {
@@ -161,12 +162,12 @@ impl Relay {
             self.flush_stage();
         }
         let Some(exchange) = self.exchanges.get(key) else { return };
-        let values = response_values(exchange);
+        let values = values_of(exchange, self.now);
         let edits = exchange.plan.as_ref().map(|plan| &plan.response);
         let (stage, text) = (&mut self.stage, &mut self.text);
         write_headers(stage, |out| {
             qpack::encode_prefix(out);
-            write_fields(fields, edits, values, text, out);
+            write_fields(fields, edits, &values, text, out);
         });
         self.stage_owner = Some(key);
     }
@@ -297,22 +298,13 @@ fn end_of_response(exchange: &mut Exchange) {
     }
 }
 
-fn response_values(exchange: &Exchange) -> Values<'_> {
-    Values {
-        peer: exchange.peer,
-        scheme: exchange.request.known(Known::Scheme).unwrap_or(b"https"),
-        authority: exchange.request.known(Known::Authority).unwrap_or(b""),
-        request_id: exchange.request_id.as_bytes(),
-    }
-}
-
 fn write_status(status: u16, out: &mut Vec<u8>) {
     let digits = [b'0' + (status / 100 % 10) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8];
     qpack::encode_prefix(out);
     qpack::encode_known(Known::Status, b":status", &digits, out);
 }
 
-fn write_fields(fields: &Fields, edits: Option<&Edits>, values: Values<'_>, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+fn write_fields(fields: &Fields, edits: Option<&Edits>, values: &Values<'_>, text: &mut Vec<u8>, out: &mut Vec<u8>) {
     match edits {
         Some(edits) => edits.apply(fields, values, text, |known, name, value| qpack::encode_known(known, name, value, out)),
         None => fields.iter().for_each(|field| qpack::encode_known(field.known, field.name, field.value, out)),

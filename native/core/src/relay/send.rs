@@ -5,10 +5,11 @@
 
 use super::exchange::{Exchange, Expect, Phase};
 use super::incoming::{Stopped, take_section};
-use super::plan::Values;
+use super::plan::{MAX_VALUES, Values};
 use super::{Note, Relay};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::base::timers::Nanos;
 use crate::http::check;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
@@ -231,28 +232,35 @@ fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: St
     Step::Done
 }
 
-/// The request head as the backend gets it: edits applied, authority in its pseudo-header field.
-pub(super) fn compose_head(exchange: &Exchange, head: &mut Fields, text: &mut Vec<u8>) {
+/// The request head as the backend gets it: edits applied, authority in its pseudo-header field. Host says nothing that `:authority` does not.
+pub(super) fn compose_head(exchange: &Exchange, now: Nanos, head: &mut Fields, text: &mut Vec<u8>) {
     let request = &exchange.request;
-    let authority = request.known(Known::Authority);
-    let host = request.known(Known::Host).unwrap_or(b"");
-    let values = Values {
-        peer: exchange.peer,
-        scheme: request.known(Known::Scheme).unwrap_or(b"https"),
-        authority: authority.unwrap_or(host),
-        request_id: exchange.request_id.as_bytes(),
-    };
-    let mut emit = |known: Known, name: &[u8], value: &[u8]| match known {
-        // Host says nothing that `:authority` does not.
-        Known::Host => {}
-        Known::Method if authority.is_none() => {
+    let values = values_of(exchange, now);
+    let edits = exchange.plan.as_ref().map(|plan| &plan.request);
+    if request.known(Known::Authority).is_none() {
+        let host = request.known(Known::Host).unwrap_or_default();
+        let is_edited = edits.is_some_and(|edits| edits.pseudo(Known::Authority, host, &values, text));
+        head.push_known(Known::Authority, b":authority", if is_edited { text } else { host });
+    }
+    let mut emit = |known: Known, name: &[u8], value: &[u8]| {
+        if known != Known::Host {
             head.push_known(known, name, value);
-            head.push_known(Known::Authority, b":authority", host);
         }
-        _ => head.push_known(known, name, value),
     };
-    match &exchange.plan {
-        Some(plan) => plan.request.apply(request, values, text, &mut emit),
+    match edits {
+        Some(edits) => edits.apply(request, &values, text, emit),
         None => request.iter().for_each(|field| emit(field.known, field.name, field.value)),
+    }
+}
+
+/// What the variables of a plan stand for in an exchange.
+pub(super) fn values_of(exchange: &Exchange, now: Nanos) -> Values<'_> {
+    let timeout_ms = u64::from(exchange.forward.exchange_timeout_ms);
+    Values {
+        peer: exchange.peer,
+        request: &exchange.request,
+        request_id: exchange.request_id.as_bytes(),
+        remaining_ms: (timeout_ms > 0).then(|| timeout_ms.saturating_sub(now.saturating_sub(exchange.times.head) / 1_000_000)),
+        given: [b""; MAX_VALUES],
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use lychgate_core::base::counters::{Id, offset};
+use lychgate_core::http::normal;
 use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::socket as udp;
 use lychgate_core::reactor::listener::ListenerOptions;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub max_exchanges: usize,
     pub max_head_bytes: usize,
     pub max_fields: usize,
+    /// How heads are made canonical.
+    pub normal: Option<normal::Rules>,
     /// Request bytes that wait for a backend, a stream.
     pub request_window: u64,
     /// Response bytes that wait for a client, a stream.
@@ -51,6 +54,7 @@ impl Default for Setup {
             max_exchanges: 1_000,
             max_head_bytes: 16_384,
             max_fields: 64,
+            normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
             has_dead_backend: false,
@@ -258,6 +262,7 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup) -> ListenerOptions {
         is_paced: false,
         max_head_bytes: setup.max_head_bytes,
         max_fields: setup.max_fields,
+        normal: setup.normal,
     }
 }
 

@@ -1,0 +1,199 @@
+//! The canonical form of a path with query (RFC 3986 §6.2.2, §6.2.3).
+
+use super::{Complaint, Rules};
+
+/// Longest canonical form: what a field's value may be.
+const MAX_BYTES: usize = u16::MAX as usize;
+
+/// Begins a segment.
+const SLASH: u8 = 1;
+/// Behind a slash it may be the beginning of a segment that goes away: another slash, or a dot. Twice [`SLASH`], see [`is_canonical`].
+const REMOVABLE: u8 = 2;
+/// In a path it needs a closer look.
+const ODD_IN_PATH: u8 = 4;
+/// In a query it needs a closer look.
+const ODD_IN_QUERY: u8 = 8;
+
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = classes_of(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+const fn classes_of(byte: u8) -> u8 {
+    match byte {
+        b'/' => SLASH | REMOVABLE,
+        b'.' => REMOVABLE,
+        b'%' | b'#' => ODD_IN_PATH | ODD_IN_QUERY,
+        _ if !byte.is_ascii_graphic() => ODD_IN_PATH | ODD_IN_QUERY,
+        _ if is_path_character(byte) => 0,
+        _ => ODD_IN_PATH,
+    }
+}
+
+/// `pchar` of RFC 3986 §3.3 without the percent sign.
+const fn is_path_character(byte: u8) -> bool {
+    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@')
+}
+
+/// Characters that mean the same with an escape and without (RFC 3986 §2.3).
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Writes the canonical form of `text`, a path with or without a query, into `out` and says whether it differs; `out` is of no use when it does not.
+/// At most three times as long as `text`, and at most 65,535 bytes.
+pub fn path(text: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<bool, Complaint> {
+    if is_canonical(text) || text == b"*" {
+        return Ok(false);
+    }
+    out.clear();
+    let path_end = text.iter().position(|&byte| byte == b'?').unwrap_or(text.len());
+    let (path, query) = text.split_at(path_end);
+    write_path(path, rules, out)?;
+    write_query(query, out)?;
+    if out.len() > MAX_BYTES {
+        return Err("the canonical form is too long");
+    }
+    Ok(out.as_slice() != text)
+}
+
+/// Whether nothing is to be done, seen in one pass. May say no to what is canonical all the same (`/.well-known`, an escape), never yes to what is not.
+#[inline]
+fn is_canonical(text: &[u8]) -> bool {
+    if text.first() != Some(&b'/') {
+        return false;
+    }
+    let path_end = text.iter().position(|&byte| byte == b'?').unwrap_or(text.len());
+    let (path, query) = text.split_at(path_end);
+    let (mut found, mut before) = (0, 0);
+    for &byte in path {
+        let class = CLASSES[byte as usize];
+        found |= class & ODD_IN_PATH | before << 1 & class & REMOVABLE;
+        before = class;
+    }
+    query.iter().fold(found, |found, &byte| found | CLASSES[byte as usize] & ODD_IN_QUERY) == 0
+}
+
+/// Segment by segment, so that a segment that leads up takes the one before away as it will stand (RFC 3986 §5.2.4).
+fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), Complaint> {
+    let Some((b'/', segments)) = path.split_first() else {
+        // A URL without a path has this one (RFC 9110 §4.2.3).
+        out.push(b'/');
+        return if path.is_empty() { Ok(()) } else { Err("a path does not begin with a slash") };
+    };
+    let mut segments = segments.split(|&byte| byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let start = out.len();
+        out.push(b'/');
+        write_segment(segment, rules, out)?;
+        match &out[start + 1..] {
+            b"" if rules.are_slashes_merged => out.truncate(start),
+            b"." => out.truncate(start),
+            b".." => {
+                out.truncate(start);
+                let parent = out.iter().rposition(|&byte| byte == b'/').ok_or("a path leads above the root")?;
+                out.truncate(parent);
+            }
+            segment if has_hidden_dots(segment) => return Err("a segment is dots to whoever decodes it further"),
+            _ => continue,
+        }
+        // What went away was the last: its slash stays (`/a/..` is the directory `/`).
+        if is_last {
+            out.push(b'/');
+        }
+    }
+    Ok(())
+}
+
+fn write_segment(segment: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), Complaint> {
+    let mut rest = segment;
+    // The octet of the escape just before, 0 when there was none.
+    let mut lead = 0;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if is_path_character(byte) {
+            out.push(byte);
+            lead = 0;
+        } else if byte == b'%' {
+            let (octet, after) = escape(after).ok_or("an escape is not two hexadecimal digits")?;
+            rest = after;
+            match octet {
+                0..0x20 | 0x7f => return Err("an escape is a control character"),
+                b'/' | b'\\' if !rules.are_escaped_slashes_kept => return Err("a slash or backslash is escaped"),
+                _ if is_overlong(lead, octet) => return Err("an escape is an overlong form of UTF-8"),
+                _ if is_unreserved(octet) => out.push(octet),
+                _ => write_escape(octet, out),
+            }
+            lead = octet;
+        } else if byte.is_ascii_graphic() && byte != b'\\' && byte != b'#' {
+            // Browsers send these as they are, RFC 3986 wants them escaped.
+            write_escape(byte, out);
+            lead = 0;
+        } else {
+            return Err("a path holds what a path cannot");
+        }
+    }
+    Ok(())
+}
+
+/// Escapes get upper-case digits; all else stays, for what a query means only its reader knows. A percent sign that begins no escape stays too.
+fn write_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), Complaint> {
+    let mut rest = query;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, escape(after)) {
+            (b'%', Some((0, _))) => return Err("an escape in the query is NUL"),
+            (b'%', Some((octet, after))) => {
+                write_escape(octet, out);
+                rest = after;
+            }
+            _ if byte.is_ascii_graphic() && byte != b'#' => out.push(byte),
+            _ => return Err("a query holds what a query cannot"),
+        }
+    }
+    Ok(())
+}
+
+/// The octet of the two digits at the front of `text`, and what follows them.
+fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let ([high, low], rest) = text.split_first_chunk()?;
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    Some(((digit(*high)? << 4 | digit(*low)?) as u8, rest))
+}
+
+fn write_escape(octet: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(&[b'%', DIGITS[(octet >> 4) as usize], DIGITS[(octet & 15) as usize]]);
+}
+
+/// Whether two octets begin a longer form of a character that has a shorter one, which UTF-8 forbids and careless decoders take (RFC 3629 §3).
+fn is_overlong(lead: u8, octet: u8) -> bool {
+    match lead {
+        0xc0 | 0xc1 => matches!(octet, 0x80..=0xbf),
+        0xe0 => matches!(octet, 0x80..=0x9f),
+        0xf0 => matches!(octet, 0x80..=0x8f),
+        _ => false,
+    }
+}
+
+/// Whether a canonical segment holds `.` or `..` for a server that takes an escaped slash for a slash, or cuts parameters off before it looks for dots.
+fn has_hidden_dots(segment: &[u8]) -> bool {
+    let mut piece = segment;
+    loop {
+        let end = piece.windows(3).position(|three| matches!(three, b"%2F" | b"%5C")).unwrap_or(piece.len());
+        let name = piece[..end].split(|&byte| byte == b';').next().unwrap_or_default();
+        if matches!(name, b"." | b"..") {
+            return true;
+        }
+        if end == piece.len() {
+            return false;
+        }
+        piece = &piece[end + 3..];
+    }
+}

@@ -1,0 +1,191 @@
+//! One edit of a head: what it does, to which fields, with which value.
+
+use super::value::{Value, Values};
+use crate::http::characters::is_token;
+use crate::http::fields::Known;
+
+/// What an edit does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Replaces all fields of the name with one.
+    Set,
+    /// Writes a field more.
+    Add,
+    /// Adds to the list in the field, or sets it where there is none.
+    Append,
+    /// Takes all fields of the name away.
+    Remove,
+    /// Puts another text in the place of what a path begins with.
+    Prefix,
+}
+
+/// One edit.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    operation: Operation,
+    name: Vec<u8>,
+    known: Known,
+    is_glob: bool,
+    is_undone: bool,
+    value: Value,
+    prefix: Vec<u8>,
+}
+
+/// Every bit of a mask of [`Known`].
+const ALL: u64 = u64::MAX;
+
+impl Edit {
+    /// Compiles an edit; `prefix` is what the operation of that name takes away. An error is a sentence.
+    pub fn compile(operation: &str, name: &str, value: &str, prefix: &str) -> Result<Edit, String> {
+        let operation = match operation {
+            "set" => Operation::Set,
+            "add" => Operation::Add,
+            "append" => Operation::Append,
+            "remove" => Operation::Remove,
+            "prefix" => Operation::Prefix,
+            other => return Err(format!("{other} is no edit: expected set, add, append, remove or prefix")),
+        };
+        let name = name.to_ascii_lowercase().into_bytes();
+        let known = Known::of(&name);
+        let is_glob = operation == Operation::Remove && name.contains(&b'*');
+        check_name(operation, known, &name)?;
+        let prefix = prefix.as_bytes().strip_suffix(b"/").unwrap_or(prefix.as_bytes()).to_vec();
+        if operation == Operation::Prefix && !(prefix.is_empty() || prefix.starts_with(b"/")) {
+            return Err(format!("{} does not begin a path", String::from_utf8_lossy(&prefix)));
+        }
+        Ok(Edit { operation, name, known, is_glob, is_undone: false, value: Value::compile(value)?, prefix })
+    }
+
+    /// What it does.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// Its field's name, or the glob.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Which name that is.
+    pub fn known(&self) -> Known {
+        self.known
+    }
+
+    /// What it writes.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Bits of the names it may take.
+    pub(super) fn mask(&self) -> u64 {
+        match self.known {
+            _ if self.is_glob => ALL,
+            Known::Other => 1 << Known::Other as u8 | 1 << Known::Sensitive as u8,
+            known => 1 << known as u8,
+        }
+    }
+
+    /// Whether a field of this name does not stay as it came.
+    pub(super) fn takes(&self, known: Known, name: &[u8]) -> bool {
+        self.operation != Operation::Add && self.matches(known, name)
+    }
+
+    /// Whether what an edit before it wrote under this name is gone afterwards.
+    pub(super) fn replaces(&self, known: Known, name: &[u8]) -> bool {
+        matches!(self.operation, Operation::Set | Operation::Remove) && self.matches(known, name)
+    }
+
+    /// Whether it writes a regular field.
+    pub(super) fn writes(&self) -> bool {
+        !self.is_undone && self.operation != Operation::Remove && !self.known.is_pseudo()
+    }
+
+    /// Takes its place among the others.
+    pub(super) fn settle(&mut self, is_undone: bool, is_gone: bool) {
+        self.is_undone = is_undone;
+        if is_gone && self.operation == Operation::Append {
+            self.operation = Operation::Add;
+        }
+    }
+
+    fn matches(&self, known: Known, name: &[u8]) -> bool {
+        if self.is_glob {
+            return !known.is_pseudo() && matches_glob(&self.name, name);
+        }
+        self.known.covers(known) && self.name == name
+    }
+
+    /// Writes what a pseudo-header field of this value becomes; false where the edit does not concern it.
+    pub(super) fn write_pseudo(&self, value: &[u8], values: &Values<'_>, out: &mut Vec<u8>) -> bool {
+        if self.operation != Operation::Prefix {
+            self.value.write(values, out);
+            return true;
+        }
+        let Some(rest) = value.strip_prefix(&self.prefix[..]) else { return false };
+        // Only whole segments: `/a` is not the beginning of `/ab`.
+        if !matches!(rest.first(), None | Some(b'/' | b'?')) {
+            return false;
+        }
+        self.value.write(values, out);
+        if rest.first() == Some(&b'/') {
+            while out.last() == Some(&b'/') {
+                out.pop();
+            }
+        } else if out.is_empty() {
+            out.push(b'/');
+        }
+        out.extend_from_slice(rest);
+        true
+    }
+}
+
+/// Fields that frame the message or belong to the connection are the relay's own, and pseudo-header fields other than these two are what the request is.
+fn check_name(operation: Operation, known: Known, name: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(name);
+    let is_editable = match (operation, known) {
+        (Operation::Set, Known::Authority | Known::Path) | (Operation::Prefix, Known::Path) => true,
+        (Operation::Prefix, _) => false,
+        _ if known.is_pseudo() => false,
+        (Operation::Remove, _) => true,
+        _ => !is_framing(known),
+    };
+    let is_name = known.is_pseudo() || is_token(name) && (operation == Operation::Remove || !name.contains(&b'*'));
+    match (is_editable, is_name) {
+        (true, true) => Ok(()),
+        (_, false) => Err(format!("{text} is no field name")),
+        _ if known == Known::Host => Err("host cannot be edited: the request's is :authority".to_owned()),
+        _ => Err(format!("{text} cannot be edited")),
+    }
+}
+
+fn is_framing(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Host
+            | Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::TransferEncoding
+            | Known::Upgrade
+            | Known::Te
+            | Known::ContentLength
+            | Known::Http2Settings
+    )
+}
+
+/// Whether a name is what a pattern says, in which `*` stands for any text: the first piece at the front, the last at the end, the others in order between.
+fn matches_glob(pattern: &[u8], name: &[u8]) -> bool {
+    let Some(first) = pattern.iter().position(|&byte| byte == b'*') else { return pattern == name };
+    let last = pattern.iter().rposition(|&byte| byte == b'*').unwrap_or(first);
+    let (front, back) = (&pattern[..first], &pattern[last + 1..]);
+    if name.len() < front.len() + back.len() || !name.starts_with(front) || !name.ends_with(back) {
+        return false;
+    }
+    let mut rest = &name[front.len()..name.len() - back.len()];
+    // The leftmost place is as good as any other: what follows has the most room then.
+    for piece in pattern[first..last].split(|&byte| byte == b'*').filter(|piece| !piece.is_empty()) {
+        let Some(at) = rest.windows(piece.len()).position(|window| window == piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    true
+}

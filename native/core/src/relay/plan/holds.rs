@@ -1,0 +1,51 @@
+//! Which responses are held for the lane: sets of statuses, one bit each.
+
+/// Statuses of HTTP are three digits.
+const STATUSES: usize = 1_000;
+/// gRPC has the statuses 0 to 16; a word has room for what may come.
+const GRPC_STATUSES: u32 = 32;
+
+/// Statuses of HTTP and of gRPC.
+#[derive(Clone, Debug, Default)]
+pub struct Holds {
+    statuses: [u64; STATUSES.div_ceil(64)],
+    grpc: u32,
+}
+
+impl Holds {
+    /// Sets of these numbers. An error is a sentence.
+    pub fn new(statuses: &[u32], grpc: &[u32]) -> Result<Holds, String> {
+        let mut holds = Holds::default();
+        for &status in statuses {
+            if !(200..STATUSES as u32).contains(&status) {
+                return Err(format!("{status} is no status of a final response"));
+            }
+            holds.statuses[status as usize / 64] |= 1 << (status % 64);
+        }
+        for &status in grpc {
+            if status >= GRPC_STATUSES {
+                return Err(format!("{status} is no gRPC status"));
+            }
+            holds.grpc |= 1 << status;
+        }
+        Ok(holds)
+    }
+
+    /// Whether a status of HTTP is in the set.
+    #[inline]
+    pub fn status(&self, status: u16) -> bool {
+        self.statuses.get(status as usize / 64).is_some_and(|word| word >> (status % 64) & 1 == 1)
+    }
+
+    /// Whether a status of gRPC is in the set.
+    #[inline]
+    pub fn grpc(&self, status: u32) -> bool {
+        status < GRPC_STATUSES && self.grpc >> status & 1 == 1
+    }
+
+    /// Whether any gRPC status is in the set, so that it is worth looking for.
+    #[inline]
+    pub fn has_grpc(&self) -> bool {
+        self.grpc != 0
+    }
+}
