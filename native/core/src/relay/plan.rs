@@ -10,7 +10,7 @@ mod value;
 
 pub use edit::{Edit, Operation};
 pub use holds::Holds;
-pub use value::{MAX_VALUES, Values};
+pub use value::Values;
 
 use crate::http::characters::{is_authority, is_path, is_value};
 use crate::http::fields::{Field, Fields, Known};

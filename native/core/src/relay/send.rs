@@ -5,7 +5,7 @@
 
 use super::exchange::{Exchange, Expect, Phase};
 use super::incoming::{Stopped, take_section};
-use super::plan::{MAX_VALUES, Values};
+use super::plan::Values;
 use super::{Note, Relay};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -261,6 +261,6 @@ pub(super) fn values_of(exchange: &Exchange, now: Nanos) -> Values<'_> {
         request: &exchange.request,
         request_id: exchange.request_id.as_bytes(),
         remaining_ms: (timeout_ms > 0).then(|| timeout_ms.saturating_sub(now.saturating_sub(exchange.times.head) / 1_000_000)),
-        given: [b""; MAX_VALUES],
+        given: exchange.values.each_ref().map(Vec::as_slice),
     }
 }

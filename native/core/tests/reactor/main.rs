@@ -1,11 +1,13 @@
 //! A reactor from the outside, without Node: real sockets, clients by quiche, an HTTP/2 origin, a lane in Rust. A file a behaviour.
 
 mod drain;
+mod edits;
 mod frames;
 mod lane_failure;
 mod limits;
 mod malformed_heads;
 mod moving;
+mod normal;
 mod packets;
 mod resets;
 mod round_trip;

@@ -12,6 +12,7 @@ use lychgate_core::quic::socket as udp;
 use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
+use lychgate_core::relay::plan::Plan;
 use lychgate_core::upstream::{BackendConfig, Scheme};
 
 use super::certificate;
@@ -40,6 +41,8 @@ pub struct Setup {
     pub request_window: u64,
     /// Response bytes that wait for a client, a stream.
     pub response_window: u32,
+    /// Plans of the snapshot.
+    pub plans: Vec<Plan>,
     /// Whether the table's only backend is where nobody listens.
     pub has_dead_backend: bool,
 }
@@ -57,6 +60,7 @@ impl Default for Setup {
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
+            plans: Vec::new(),
             has_dead_backend: false,
         }
     }
@@ -114,7 +118,7 @@ impl Bed {
                 inbox,
             };
             let mut reactor = Reactor::new(options).unwrap();
-            reactor.apply(Snapshot { backends: vec![backend(&origin, &setup)], plans: vec![] });
+            reactor.apply(Snapshot { backends: vec![backend(&origin, &setup)], plans: setup.plans.clone() });
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
         }

@@ -35,6 +35,8 @@ pub struct Notes {
     pub sessions: AtomicUsize,
     /// Request heads taken.
     pub requests: AtomicUsize,
+    /// The heads, field by field.
+    pub heads: Mutex<Vec<Vec<(String, String)>>>,
     /// Streams neither side has ended.
     pub open: AtomicUsize,
     /// Body bytes sent.
@@ -249,6 +251,8 @@ impl Session {
             return;
         }
         notes.requests.fetch_add(1, Relaxed);
+        let owned = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        notes.heads.lock().unwrap().push(fields.iter().map(|field| (owned(field.name), owned(field.value))).collect());
         let (path, method) = (text(b":path").unwrap(), text(b":method").unwrap());
         self.streams.insert(stream, Stream { path, method, is_ended: is_end, window: self.initial_window, ..Stream::default() });
     }
@@ -294,6 +298,8 @@ impl Session {
                     self.headers(stream, &[(":status", "103"), ("link", "</style.css>")], false);
                     self.begin(stream, &[(":status", "200")], notes);
                 }
+                // A response that has the field which the path names.
+                "field" => self.begin(stream, &[(":status", "200"), (argument, "value")], notes),
                 "bytes" => {
                     state.body = number;
                     self.begin(stream, &[(":status", "200"), ("content-length", argument)], notes);

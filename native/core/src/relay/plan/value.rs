@@ -2,10 +2,8 @@
 
 use crate::http::characters::is_token;
 use crate::http::fields::{Fields, Known};
+use crate::record::inward::MAX_VALUES;
 use std::net::{IpAddr, SocketAddr};
-
-/// Texts that a decision may bring for `${value_0}` and its like.
-pub const MAX_VALUES: usize = 4;
 
 /// What variables stand for. Nothing is looked up before a value asks for it.
 #[derive(Clone, Copy)]
@@ -18,7 +16,7 @@ pub struct Values<'a> {
     pub request_id: &'a [u8],
     /// What is left of the exchange's time, milliseconds; none when it may last as long as it likes.
     pub remaining_ms: Option<u64>,
-    /// What the decision brought.
+    /// What decisions brought for `${value_0}` and its like.
     pub given: [&'a [u8]; MAX_VALUES],
 }
 
