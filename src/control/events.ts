@@ -55,14 +55,23 @@ export function createEvents(snapshot: Snapshot, log: Logger): Events {
       if (kept.length > KEPT) kept.shift();
       const { id: _, at: __, ...facts } = event;
       log.info(facts, NOTES[raw.note]?.title ?? 'event');
-      for (const listener of listeners) listener(event);
+      for (const listener of listeners) tell(listener, event);
     },
     subscribe(listener, afterId = id) {
-      for (const event of kept) if (event.id > afterId) listener(event);
+      for (const event of kept) if (event.id > afterId) tell(listener, event);
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
   };
+
+  /** Someone else's mistake is no reason to keep an event from the others. */
+  function tell(listener: (event: EdgeEvent) => void, event: EdgeEvent): void {
+    try {
+      listener(event);
+    } catch (error) {
+      log.error({ err: error, event: event.event }, 'a listener of events threw');
+    }
+  }
 }
 
 function describe(snapshot: Snapshot, id: number, raw: Parameters<Events['note']>[0]): EdgeEvent {
