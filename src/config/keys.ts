@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import { configSchema } from './schema/config.ts';
-import { entryOf, factsOf, itemOf, type KeyFacts, proseOf, shapeOf } from './schema/facts.ts';
+import { entryOf, factsOf, itemOf, type KeyFacts, listFactsOf, proseOf, shapeOf, type Written } from './schema/facts.ts';
 
 /** One scalar key. */
 export interface Key {
@@ -11,6 +11,8 @@ export interface Key {
   /** `listeners[].quic.idle_timeout`. */
   readonly name: string;
   readonly facts: KeyFacts;
+  /** Of an item of a list: the whole list where it is left out; undefined when it must be given. */
+  readonly listFallback?: readonly Written[];
   readonly prose: string;
 }
 
@@ -41,8 +43,17 @@ function* walk(schema: z.core.$ZodType, path: readonly string[]): Generator<Key>
   const entry = entryOf(schema);
   if (facts !== undefined) yield { path, name: nameOf(path), facts, prose: proseOf(schema) };
   else if (shape !== undefined) for (const [step, child] of Object.entries(shape)) yield* walk(child, [...path, step]);
-  else if (item !== undefined) yield* walk(item, [...path, '[]']);
+  else if (item !== undefined) yield* items(schema, item, [...path, '[]']);
   else if (entry !== undefined) yield* walk(entry, [...path, '<name>']);
+}
+
+/** A list of scalars is told of as a whole: what its items are stands in their facts. */
+function* items(list: z.core.$ZodType, item: z.core.$ZodType, path: readonly string[]): Generator<Key> {
+  const facts = factsOf(item);
+  if (facts === undefined) return yield* walk(item, path);
+  const fallback = listFactsOf(list)?.fallback;
+  const key = { path, name: nameOf(path), facts, prose: proseOf(fallback === undefined ? item : list) };
+  yield fallback === undefined ? key : { ...key, listFallback: fallback };
 }
 
 function nameOf(path: readonly string[]): string {

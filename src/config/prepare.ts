@@ -10,7 +10,7 @@ import { Files } from './files.ts';
 import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
 import type { Listener } from './schema/listener.ts';
-import { TOKEN_RULE } from './schema/rules.ts';
+import { readSecrets } from './secrets.ts';
 import type { CertificateSnapshot, Snapshot } from './snapshot.ts';
 
 /** A snapshot where there is no error; warnings may stand beside it. */
@@ -33,7 +33,7 @@ export async function prepareSnapshot(
   const complaints = checkAgreement(config, isMended);
   const certificates = await readCertificates(config.listeners, files, complaints);
   const authorities = await readAuthorities(config.upstreams, files, complaints);
-  const token = await readToken(config.admin, files, complaints);
+  const secrets = await readSecrets(config, files, complaints);
   const problems = sortProblems(
     placeComplaints(
       complaints.filter(({ path }) => !isMended(path)),
@@ -42,7 +42,7 @@ export async function prepareSnapshot(
   );
   if (hasErrors(problems)) return { problems };
 
-  return { snapshot: assembleSnapshot(config, { certificates, authorities, token, digests: files.digests() }), problems };
+  return { snapshot: assembleSnapshot(config, { certificates, authorities, ...secrets, digests: files.digests() }), problems };
 }
 
 async function readCertificates(listeners: readonly Listener[], files: Files, complaints: Complaint[]): Promise<CertificateSnapshot[][]> {
@@ -73,16 +73,6 @@ async function readAuthorities(upstreams: Config['upstreams'], files: Files, com
     if ('text' in file) texts.set(tls.ca, file.text);
   }
   return texts;
-}
-
-async function readToken({ token, token_file: path }: Config['admin'], files: Files, complaints: Complaint[]): Promise<string> {
-  if (path === '') return token;
-  const file = await files.read(path);
-  const given = 'text' in file ? TOKEN_RULE.normalise(file.text.trim()) : undefined;
-  if (given !== undefined) return given;
-  const message = 'fault' in file ? file.fault : 'holds no usable token';
-  complaints.push({ path: ['admin', 'token_file'], message, expected: TOKEN_RULE.expected });
-  return '';
 }
 
 function nowhere(): { source: string } {

@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import { type Config, configSchema } from './schema/config.ts';
-import { childOf, factsOf } from './schema/facts.ts';
+import { childOf, factsOf, isRequired } from './schema/facts.ts';
 
 /** What stands in the place of a secret. */
 export const REDACTED = '(redacted)';
@@ -10,6 +10,11 @@ export const REDACTED = '(redacted)';
 /** Plain data in the form of the file, with defaults, without tokens and the places of keys. Keys that are absent stay absent. */
 export function redact(config: Config): Record<string, unknown> {
   return show(configSchema, config) as Record<string, unknown>;
+}
+
+/** Text of a key that may be left out; in a mapping of names an empty text is a value like any other. */
+function isOmittable(schema: z.core.$ZodType): boolean {
+  return !isRequired(schema);
 }
 
 function show(schema: z.core.$ZodType, value: unknown): unknown {
@@ -20,7 +25,8 @@ function show(schema: z.core.$ZodType, value: unknown): unknown {
   for (const [step, item] of Object.entries(value as Record<string, unknown>)) {
     const child = childOf(schema, step);
     // An absent text is empty inside; it has no spelling unless its default is `off`.
-    const isAbsent = item === '' && child !== undefined && factsOf(child)?.fallback === undefined;
+    const isAbsent =
+      item === undefined || (item === '' && child !== undefined && factsOf(child)?.fallback === undefined && isOmittable(child));
     if (child !== undefined && !isAbsent) shown[step] = item === '' ? 'off' : show(child, item);
   }
   return shown;

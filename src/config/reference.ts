@@ -4,9 +4,22 @@
  */
 
 import { z } from 'zod';
-import { allKeys, environmentName, flagName, settableKeys } from './keys.ts';
+import { allKeys, environmentName, flagName, type Key, settableKeys } from './keys.ts';
 import { configSchema } from './schema/config.ts';
-import { entryOf, factsOf, itemOf, type KeyFacts, proseOf, shapeOf } from './schema/facts.ts';
+import {
+  entryOf,
+  factsOf,
+  isOffByDefault,
+  itemOf,
+  type KeyFacts,
+  type ListFacts,
+  listFactsOf,
+  namesFactsOf,
+  proseOf,
+  shapeOf,
+  shortFactsOf,
+  type Written,
+} from './schema/facts.ts';
 
 /** JSON schema (draft 2020-12) of the file, for editors and other tools. Pretty-printed, ends in a line break. */
 export function jsonSchema(): string {
@@ -14,7 +27,7 @@ export function jsonSchema(): string {
     io: 'input',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema: node }) => {
-      const json = factsOf(zodSchema)?.json;
+      const json = factsOf(zodSchema)?.json ?? shortJson(zodSchema, node);
       if (json === undefined) return;
       const { description, default: fallback } = node;
       for (const word of Object.keys(node)) delete node[word as keyof typeof node];
@@ -22,6 +35,14 @@ export function jsonSchema(): string {
     },
   });
   return `${JSON.stringify({ ...schema, title: 'Lychgate configuration' }, null, 2)}\n`;
+}
+
+/** The long form beside the short one; undefined where there is no short one, or where it was written already. */
+function shortJson(schema: z.core.$ZodType, { description, default: _, ...long }: z.core.JSONSchema.BaseSchema): object | undefined {
+  if ('anyOf' in long || !(schema instanceof z.ZodPipe)) return undefined;
+  const item = itemOf(schema);
+  const json = shortFactsOf(schema)?.json ?? (item === undefined ? undefined : long.items);
+  return json === undefined || typeof json === 'boolean' ? undefined : { anyOf: [json, long] };
 }
 
 /** The reference page, Markdown. */
@@ -53,9 +74,7 @@ key, [config/schema.json](../config/schema.json) tells editors. \`lychgate check
 
 function sectionText(name: string, schema: z.core.$ZodType): string {
   const keys = allKeys().filter(({ path }) => path[0] === name);
-  const rows = keys.map(({ name: key, facts, prose }) => {
-    return `| \`${key}\` | ${facts.range} | ${fallbackText(facts)} | ${prose} |`;
-  });
+  const rows = keys.map((key) => `| \`${key.name}\` | ${key.facts.range} | ${fallbackText(key)} | ${key.prose} |`);
   const head = [`## ${name}`, '', proseOf(schema), ...groupProse(name, schema), ''];
   return [...head, '| key | takes | default | what it does |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
@@ -75,12 +94,16 @@ function* groups(path: string, schema: z.core.$ZodType): Generator<[string, stri
 }
 
 function* group(path: string, schema: z.core.$ZodType): Generator<[string, string]> {
-  if (factsOf(schema) !== undefined) return;
-  yield [path, proseOf(schema)];
+  // What a list of scalars is for stands with its key.
+  if (factsOf(schema) !== undefined || listFactsOf(schema) !== undefined) return;
+  yield [path, `${proseOf(schema)}${schema instanceof z.ZodOptional ? ' May be left out.' : ''}`];
   yield* groups(path, schema);
 }
 
-function fallbackText({ fallback, isRequired: isNeeded }: KeyFacts): string {
+function fallbackText({ path, facts: { fallback, isRequired: isNeeded }, listFallback }: Key): string {
+  if (listFallback !== undefined) return listFallback.length === 0 ? '' : `\`${flowText(listFallback)}\``;
+  // A value of a mapping of names that may have none.
+  if (path.at(-1) === '<name>') return '';
   if (fallback !== undefined) return `\`${fallback}\``;
   return isNeeded ? 'required' : '';
 }
@@ -109,6 +132,9 @@ const EXAMPLE_HEAD = `# Every key, with its default where it has one. Generated 
 /** Columns of a comment. */
 const COMMENT_COLUMNS = 118;
 
+/** What turns a key that may be left out, and everything below it, into a comment. */
+const OFF = '# ';
+
 function mappingText(schema: z.core.$ZodType, indent: number): string[] {
   return Object.entries(shapeOf(schema) ?? {}).flatMap(([name, child]) => keyText(name, child, indent));
 }
@@ -117,16 +143,51 @@ function keyText(name: string, schema: z.core.$ZodType, indent: number): string[
   const pad = ' '.repeat(indent);
   const facts = factsOf(schema);
   const isGroup = facts === undefined;
-  const lines = [...(isGroup && indent === 0 ? [''] : []), ...comment(proseOf(schema), pad, facts)];
+  const gap = isGroup && indent === 0 ? [''] : [];
   if (facts !== undefined) {
-    const value = writtenText(facts.fallback ?? facts.example ?? '');
-    return [...lines, `${pad}${facts.fallback === undefined && !facts.isRequired ? '# ' : ''}${name}: ${value}`];
+    const line = `${pad}${facts.fallback === undefined && !facts.isRequired && facts.isUsual !== true ? OFF : ''}${name}: ${writtenText(facts.fallback ?? facts.example ?? '')}`;
+    return [...comment(proseOf(schema), pad, rangeText(facts)), line];
   }
+  const list = listFactsOf(schema);
+  if (list !== undefined) return listOfScalarsText(name, schema, list, pad);
+  const isOff = isOffByDefault(schema);
+  const below = groupText(name, schema, indent);
+  return [...gap, ...comment(proseOf(schema), pad, suchEntry(schema)), ...(isOff ? below.map((line) => switchedOff(line, indent)) : below)];
+}
+
+/** The key of a group and everything in it. */
+function groupText(name: string, schema: z.core.$ZodType, indent: number): string[] {
+  const pad = ' '.repeat(indent);
   const item = itemOf(schema);
   const entry = entryOf(schema);
-  if (item !== undefined) return [...lines, ...listText(name, item, indent)];
-  if (entry === undefined) return [...lines, `${pad}${name}:`, ...mappingText(schema, indent + 2)];
-  return [...lines, `${pad}${name}:`, ...comment(proseOf(entry), `${pad}  `), `${pad}  web:`, ...mappingText(entry, indent + 4)];
+  if (item !== undefined) return listText(name, item, indent);
+  if (entry === undefined) return [`${pad}${name}:`, ...mappingText(schema, indent + 2)];
+  if (factsOf(entry) !== undefined) return [`${pad}${name}: {}`];
+  const example = namesFactsOf(schema)?.example ?? 'web';
+  return [`${pad}${name}:`, ...comment(proseOf(entry), `${pad}  `), `${pad}  ${example}:`, ...mappingText(entry, indent + 4)];
+}
+
+/** What could stand in a mapping of texts, which is empty by default. */
+function suchEntry(schema: z.core.$ZodType): string {
+  const entry = entryOf(schema);
+  const facts = entry === undefined ? undefined : factsOf(entry);
+  return facts === undefined ? '' : `such as { ${namesFactsOf(schema)?.example ?? ''}: ${writtenText(facts.example ?? '')} }`;
+}
+
+function listOfScalarsText(name: string, schema: z.core.$ZodType, { fallback, example = [] }: ListFacts, pad: string): string[] {
+  const item = itemOf(schema);
+  const facts = item === undefined ? undefined : factsOf(item);
+  const range = facts === undefined ? '' : rangeText(facts);
+  const such = fallback.length === 0 && example.length > 0 ? `${range === '' ? '' : `${range}; `}such as ${flowText(example)}` : range;
+  return [...comment(proseOf(schema), pad, such), `${pad}${name}: ${flowText(fallback)}`];
+}
+
+function flowText(items: readonly Written[]): string {
+  return `[${items.map(writtenText).join(', ')}]`;
+}
+
+function switchedOff(line: string, indent: number): string {
+  return `${line.slice(0, indent)}${OFF}${line.slice(indent)}`;
 }
 
 function listText(name: string, item: z.core.$ZodType, indent: number): string[] {
@@ -139,8 +200,13 @@ function listText(name: string, item: z.core.$ZodType, indent: number): string[]
   return [`${pad}${name}:`, ...comment(proseOf(item), `${pad}  `), ...marked];
 }
 
-function comment(prose: string, pad: string, facts?: KeyFacts): string[] {
-  const text = facts === undefined || facts.kind === 'flag' ? prose : `${prose} (${facts.range.replaceAll('`', '')})`;
+/** What a key takes, where its value does not show it. */
+function rangeText({ kind, range }: KeyFacts): string {
+  return kind === 'flag' ? '' : range.replaceAll('`', '');
+}
+
+function comment(prose: string, pad: string, range = ''): string[] {
+  const text = range === '' ? prose : `${prose} (${range})`;
   const lines: string[] = [];
   let line = `${pad}#`;
   for (const word of text.split(' ')) {
@@ -154,7 +220,7 @@ function comment(prose: string, pad: string, facts?: KeyFacts): string[] {
 }
 
 /** Text that YAML would read as something else is quoted. */
-function writtenText(value: string | number | boolean): string {
+function writtenText(value: Written): string {
   const isPlain = typeof value !== 'string' || /^[A-Za-z0-9./][\w./:-]*$/.test(value);
   return isPlain ? String(value) : JSON.stringify(value);
 }

@@ -5,9 +5,10 @@
  */
 
 import type { z } from 'zod';
+import { movedTo } from './moved.ts';
 import { type Complaint, formatPath, type KeyPath, showValue } from './problem.ts';
 import { type Config, configSchema } from './schema/config.ts';
-import { childOf, entryOf, factsOf, isRequired, itemOf, shapeOf } from './schema/facts.ts';
+import { childOf, entryOf, factsOf, isRequired, itemOf, namesFactsOf, shapeOf, shortFactsOf } from './schema/facts.ts';
 import { NAME_RULE } from './schema/rules.ts';
 import { suggest } from './suggest.ts';
 
@@ -47,12 +48,12 @@ export function validate(value: unknown): Validated {
 }
 
 function complaintsOf(issue: z.core.$ZodIssue, root: unknown): Complaint[] {
-  const path = stepsOf(issue);
+  const path = writtenSteps(root, stepsOf(issue));
   const schema = schemaAt(path);
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key, schema));
   if (issue.code === 'invalid_key')
-    return [{ path, isAboutKey: true, message: 'is not acceptable as a name', expected: NAME_RULE.expected }];
-  const expected = expectationOf(schema);
+    return [{ path, isAboutKey: true, message: 'is not acceptable as a name', expected: ruleOfNames(path) }];
+  const expected = path.length < issue.path.length ? shortExpectation(schema, schemaAt(stepsOf(issue))) : expectationOf(schema);
   if (!hasValue(root, path)) return [{ path, message: 'is missing', expected }];
   const found = valueAt(root, path);
   const isSecret = schema !== undefined && factsOf(schema)?.isSecret === true;
@@ -62,14 +63,16 @@ function complaintsOf(issue: z.core.$ZodIssue, root: unknown): Complaint[] {
 
 function messageOf(issue: z.core.$ZodIssue, found: unknown, schema: z.core.$ZodType | undefined): string {
   const facts = schema === undefined ? undefined : factsOf(schema);
-  if (facts === undefined) return isEmptyContainer(found) ? 'has no entry' : 'is not acceptable';
   if (issue.code === 'custom' && issue.message !== 'Invalid input') return issue.message;
+  if (facts === undefined && isContainer(found)) return isEmptyContainer(found) ? 'has no entry' : 'is not acceptable';
   if (issue.code === 'too_small' || issue.code === 'too_big') return 'lies outside the range';
   return 'is not acceptable';
 }
 
 function unknownKey(path: KeyPath, key: string, schema: z.core.$ZodType | undefined): Complaint {
   const known = Object.keys((schema === undefined ? undefined : shapeOf(schema)) ?? {});
+  const moved = movedTo([...path, key]);
+  if (moved !== undefined) return { path: [...path, key], isAboutKey: true, message: 'is not a key any more', expected: moved };
   const near = suggest(key, known);
   const message = near === undefined ? 'is not a key here' : `is not a key here; did you mean ${near}?`;
   const complaint = { path: [...path, key], isAboutKey: true, message };
@@ -83,12 +86,25 @@ function expectationOf(schema: z.core.$ZodType | undefined): string {
   if (facts !== undefined) return facts.expected;
   if (itemOf(schema) !== undefined) return 'a list with at least one entry';
   if (entryOf(schema) !== undefined) return 'a mapping of names with at least one entry';
-  return `a mapping with the keys ${Object.keys(shapeOf(schema) ?? {}).join(', ')}`;
+  const short = shortFactsOf(schema);
+  return `${short === undefined ? '' : `${short.expected}, or `}a mapping with the keys ${Object.keys(shapeOf(schema) ?? {}).join(', ')}`;
+}
+
+/** Where something was written shorter than it is: what the part takes that was made of it, or what the whole takes. */
+function shortExpectation(whole: z.core.$ZodType | undefined, part: z.core.$ZodType | undefined): string {
+  const facts = part === undefined ? undefined : factsOf(part);
+  const short = whole === undefined ? undefined : shortFactsOf(whole);
+  return short?.expected ?? facts?.expected ?? expectationOf(whole);
+}
+
+function ruleOfNames(path: KeyPath): string {
+  const schema = schemaAt(path.slice(0, -1));
+  return (schema === undefined ? undefined : namesFactsOf(schema))?.expected ?? NAME_RULE.expected;
 }
 
 /** Makes the value at fault acceptable, the smallest change first. */
 function mend(root: unknown, issue: z.core.$ZodIssue, mended: Set<string>): void {
-  const path = stepsOf(issue);
+  const path = writtenSteps(root, stepsOf(issue));
   if (issue.code === 'unrecognized_keys') {
     const container = valueAt(root, path) as Record<string, unknown>;
     for (const key of issue.keys) delete container[key];
@@ -110,7 +126,7 @@ function exampleOf(schema: z.core.$ZodType): unknown {
   if (facts !== undefined) return facts.example ?? facts.fallback;
   if (itemOf(schema) !== undefined) return [exampleOf(itemOf(schema) as z.core.$ZodType)];
   const entry = entryOf(schema);
-  return entry === undefined ? {} : { web: exampleOf(entry) };
+  return entry === undefined ? {} : { [namesFactsOf(schema)?.example ?? 'web']: exampleOf(entry) };
 }
 
 function schemaAt(path: KeyPath): z.core.$ZodType | undefined {
@@ -132,10 +148,24 @@ function valueAt(root: unknown, path: KeyPath): unknown {
   return at;
 }
 
+/** The steps up to the value that was written, where a scalar stands for a mapping or a list (its short form). */
+function writtenSteps(root: unknown, path: KeyPath): KeyPath {
+  for (let depth = 1; depth < path.length; depth++) {
+    const value = valueAt(root, path.slice(0, depth));
+    if (value === undefined || value === null) return path;
+    if (!isContainer(value)) return path.slice(0, depth);
+  }
+  return path;
+}
+
 function hasValue(root: unknown, path: KeyPath): boolean {
   return path.length === 0 || valueAt(root, path) !== undefined;
 }
 
+function isContainer(value: unknown): value is object {
+  return value !== null && typeof value === 'object';
+}
+
 function isEmptyContainer(value: unknown): boolean {
-  return value !== null && typeof value === 'object' && Object.keys(value).length === 0;
+  return isContainer(value) && Object.keys(value).length === 0;
 }

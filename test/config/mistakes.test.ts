@@ -66,7 +66,10 @@ t.test('a misspelled key is answered with the right one', async (t) => {
 
 t.test('an unknown key without a neighbour is answered with all of them', async (t) => {
   const lines = await problemsOf(t, plainWith('path: /', 'zzz: 1'));
-  t.same(lines, ['edge.yaml:12:16: error: routes[0].match.zzz: is not a key here; expected one of host, path, exact']);
+  t.match(lines, [
+    /^edge\.yaml:12:16: error: routes\[0\]\.match\.zzz: is not a key here; expected one of host, path, exact, path_regex, methods/,
+  ]);
+  t.equal(lines.length, 1);
 });
 
 t.test('a duration without unit and a quantity out of range say so', async (t) => {

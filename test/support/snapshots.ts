@@ -107,7 +107,14 @@ function defaults(): Snapshot {
     routes: [{ upstream: 'web' }],
   });
   if (config === undefined) throw new Error(JSON.stringify(complaints));
-  return assembleSnapshot(config, { certificates: [[]], authorities: new Map(), token: '', digests: {} });
+  return assembleSnapshot(config, {
+    certificates: [[]],
+    authorities: new Map(),
+    stickyKeys: new Map(),
+    token: '',
+    storeUrl: '',
+    digests: {},
+  });
 }
 
 /** `base` with the parts of `wish` laid over it, mapping by mapping. */

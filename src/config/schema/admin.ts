@@ -1,7 +1,8 @@
 /** `admin`: the API for operators and scrapers. */
 
+import { section } from './groups.ts';
 import { ADDRESS_OR_OFF_RULE, FILE_RULE, TOKEN_RULE } from './rules.ts';
-import { section, text } from './values.ts';
+import { text } from './values.ts';
 
 export const admin = section('The admin API: metrics, health, status.', {
   address: text(ADDRESS_OR_OFF_RULE, {

@@ -3,13 +3,15 @@
 import { z } from 'zod';
 import { admin } from './admin.ts';
 import { withFacts } from './facts.ts';
+import { list, mapping } from './groups.ts';
 import { listener } from './listener.ts';
 import { log } from './log.ts';
 import { drain, limits, shards } from './process.ts';
 import { route } from './route.ts';
 import { NAME_RULE } from './rules.ts';
+import { store } from './store.ts';
+import { tenants } from './tenant.ts';
 import { upstream } from './upstream.ts';
-import { list, mapping } from './values.ts';
 
 const version = withFacts(z.literal(1).describe('Version of the format.'), {
   kind: 'integer',
@@ -32,6 +34,8 @@ export const configSchema = mapping('The configuration of one edge.', {
     .refine((groups) => Object.keys(groups).length > 0)
     .describe('Groups of backends, by name.'),
   routes: list('Which requests go where. Their order does not matter.', route),
+  tenants,
+  store,
   shards,
   limits,
   admin,

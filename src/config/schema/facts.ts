@@ -24,6 +24,8 @@ export interface KeyFacts {
   /** A value that stands in examples where there is no default. */
   readonly example?: Written;
   readonly isRequired: boolean;
+  /** Stands in the example file though it may be left out. */
+  readonly isUsual?: boolean;
   /** Never shown: tokens and the places of keys. */
   readonly isSecret: boolean;
   /** The parsed value as it would be written. */
@@ -32,7 +34,34 @@ export interface KeyFacts {
   readonly json?: Readonly<Record<string, unknown>>;
 }
 
+/** Facts of a list of scalars that may be left out. */
+export interface ListFacts {
+  /** Items as written. */
+  readonly fallback: readonly Written[];
+  /** Items that stand in examples where there is no default. */
+  readonly example?: readonly Written[];
+}
+
+/** Facts of a mapping whose keys are names. */
+export interface NamesFacts {
+  /** What a name must be, as the end of the sentence "expected …". */
+  readonly expected: string;
+  /** A name that stands in examples. */
+  readonly example: string;
+}
+
+/** Facts of a mapping that may be written as a scalar. */
+export interface ShortFacts {
+  /** What the short form takes, as the end of the sentence "expected …". */
+  readonly expected: string;
+  /** JSON schema of the short form. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
 const registry = z.registry<KeyFacts>();
+const lists = z.registry<ListFacts>();
+const names = z.registry<NamesFacts>();
+const shorts = z.registry<ShortFacts>();
 
 /** Registers the facts of a key and gives the schema back. */
 export function withFacts<S extends z.ZodType>(schema: S, facts: KeyFacts): S {
@@ -40,10 +69,51 @@ export function withFacts<S extends z.ZodType>(schema: S, facts: KeyFacts): S {
   return schema;
 }
 
+export function withListFacts<S extends z.ZodType>(schema: S, facts: ListFacts): S {
+  lists.add(schema, facts);
+  return schema;
+}
+
+export function withNamesFacts<S extends z.ZodType>(schema: S, facts: NamesFacts): S {
+  names.add(schema, facts);
+  return schema;
+}
+
+export function withShortFacts<S extends z.ZodType>(schema: S, facts: ShortFacts): S {
+  shorts.add(schema, facts);
+  return schema;
+}
+
 /** Facts of a scalar key, looked for through defaults and optionality; undefined for mappings and lists. */
 export function factsOf(schema: z.core.$ZodType): KeyFacts | undefined {
+  return lookUp(schema, (at) => registry.get(at));
+}
+
+/** Facts of a list that may be left out; undefined for anything else. */
+export function listFactsOf(schema: z.core.$ZodType): ListFacts | undefined {
+  return lookUp(schema, (at) => lists.get(at));
+}
+
+/** Facts of a mapping of names; undefined for anything else, and where names need no telling. */
+export function namesFactsOf(schema: z.core.$ZodType): NamesFacts | undefined {
+  return lookUp(schema, (at) => names.get(at));
+}
+
+/** Facts of the short form of a mapping; undefined where there is none. */
+export function shortFactsOf(schema: z.core.$ZodType): ShortFacts | undefined {
+  return lookUp(schema, (at) => shorts.get(at));
+}
+
+/** True for groups that are off where they are left out, and for lists and mappings of groups that are empty then. */
+export function isOffByDefault(schema: z.core.$ZodType): boolean {
+  if (schema instanceof z.ZodOptional) return true;
+  const group = itemOf(schema) ?? entryOf(schema);
+  return schema instanceof z.ZodPrefault && group !== undefined && factsOf(group) === undefined;
+}
+
+function lookUp<F>(schema: z.core.$ZodType, find: (at: z.ZodType) => F | undefined): F | undefined {
   for (let at: z.core.$ZodType | undefined = schema; at !== undefined; at = inner(at)) {
-    const facts = registry.get(at as z.ZodType);
+    const facts = find(at as z.ZodType);
     if (facts !== undefined) return facts;
   }
   return undefined;
@@ -97,5 +167,7 @@ export function isRequired(schema: z.core.$ZodType): boolean {
 
 function inner(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   if (schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return schema.def.innerType;
+  // What is only rewritten before it is looked at (short forms) is still what it is.
+  if (schema instanceof z.ZodPipe && schema.def.in instanceof z.ZodTransform) return schema.def.out;
   return undefined;
 }

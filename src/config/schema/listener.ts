@@ -1,8 +1,10 @@
 /** `listeners`: where clients come in, with which certificates, and what one connection may use. */
 
 import type { z } from 'zod';
+import { list, mapping, section, words } from './groups.ts';
+import { NETWORK_RULE } from './network.ts';
 import { ADDRESS_RULE, CERTIFICATE_NAME_RULE, FILE_RULE, NAME_RULE } from './rules.ts';
-import { choice, duration, flag, integer, list, mapping, section, size, text } from './values.ts';
+import { choice, duration, flag, integer, looseText, size, text } from './values.ts';
 
 const certificate = mapping('A certificate chain with its key. The first of a listener also answers clients that name no host.', {
   names: list(
@@ -58,6 +60,21 @@ const http = section('HTTP/3 of one exchange (RFC 9114).', {
   max_fields: integer({ min: 1, max: 1000, fallback: 100, prose: 'Fields of a request head. More get 431.' }),
 });
 
+const normalise = section(
+  'Heads are made canonical before anything looks at them, so that routes, limits, logs and backends see one form.',
+  {
+    enabled: flag({
+      fallback: true,
+      prose: 'Without it heads pass as they came, and rules about paths are only as good as the backend reads paths in the same way.',
+    }),
+    merge_slashes: flag({ fallback: true, prose: '`//` in a path becomes `/`.' }),
+    escaped_slashes: choice(['keep', 'reject'], {
+      fallback: 'keep',
+      prose: 'What becomes of `%2F` and `%5C` in a path: they stay as they are, or the request gets 400.',
+    }),
+  },
+);
+
 export const listener = mapping('An address on which HTTP/3 is served.', {
   name: text(NAME_RULE, { prose: 'Name in logs and metrics, unique.', example: 'public' }),
   address: text(ADDRESS_RULE, { prose: 'IP address and UDP port; port 0 takes a free one.', example: '127.0.0.1:8443' }),
@@ -70,6 +87,12 @@ export const listener = mapping('An address on which HTTP/3 is served.', {
   }),
   quic,
   http,
+  normalise,
+  trusted_networks: words(
+    'Proxies of your own in front of the edge: from these blocks X-Forwarded-For and Forwarded are believed, and the client is who they name.',
+    looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '10.0.0.0/8' }),
+    { example: ['10.0.0.0/8'] },
+  ),
 });
 
 export type Listener = z.output<typeof listener>;

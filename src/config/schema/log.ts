@@ -1,6 +1,7 @@
 /** `log`: what is written to standard output, one JSON object a line. */
 
-import { choice, flag, section, share } from './values.ts';
+import { section } from './groups.ts';
+import { choice, flag, share } from './values.ts';
 
 const access = section('The access log: one line an exchange.', {
   enabled: flag({ fallback: true, prose: 'Write it at all.' }),

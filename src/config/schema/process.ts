@@ -1,6 +1,7 @@
 /** Sections about the process as a whole: `shards`, `limits`, `drain`. */
 
-import { duration, integer, integerOrAuto, section } from './values.ts';
+import { section } from './groups.ts';
+import { duration, integer, integerOrAuto } from './values.ts';
 
 export const shards = section('Worker threads that carry the traffic.', {
   count: integerOrAuto({ min: 1, max: 256, fallback: 'auto', prose: 'How many; `auto` is one for each core the process may use.' }),

@@ -38,6 +38,13 @@ export const TOKEN_RULE: TextRule = {
   normalise: (given) => (/^[\w.~+/=-]{16,1024}$/.test(given) ? given : undefined),
 };
 
+/** A secret that keys are made from. */
+export const SECRET_RULE: TextRule = {
+  expected: 'at least 32 characters without spaces',
+  range: 'at least 32 characters',
+  normalise: (given) => (/^[!-~]{32,1024}$/.test(given) ? given : undefined),
+};
+
 /** A name a certificate answers for. */
 export const CERTIFICATE_NAME_RULE: TextRule = {
   expected: 'a host name, a wildcard such as *.example.org, or an IP address',
@@ -59,11 +66,37 @@ export const MATCH_HOST_RULE: TextRule = {
   normalise: normaliseMatchHost,
 };
 
+/** A host that tells a tenant. */
+export const TENANT_HOST_RULE: TextRule = {
+  expected: 'a host name without port, or a wildcard such as *.example.org',
+  range: 'host name, `*.` wildcard',
+  normalise: (given) => (given === '*' ? undefined : normaliseMatchHost(given)),
+};
+
 /** Path of a route's match: absolute, without query or fragment, in ASCII (RFC 3986 §3.3). */
 export const MATCH_PATH_RULE: TextRule = {
-  expected: 'a path that begins with / and has no query, fragment or unescaped character',
+  expected: 'a path that begins with / and has no query, fragment, dot segment or unescaped character',
   range: 'path',
-  normalise: (given) => (/^\/(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/.test(given) ? given : undefined),
+  normalise: normalisePath,
+};
+
+/** Name of a label of backends. */
+export const LABEL_NAME_RULE: TextRule = { ...NAME_RULE, range: 'label' };
+
+/** Value of a label of backends. */
+export const LABEL_VALUE_RULE: TextRule = { ...NAME_RULE, range: 'label value' };
+
+/** Authority that a backend sees. */
+export const AUTHORITY_RULE: TextRule = {
+  expected: 'keep, backend, or a host name with or without a port',
+  range: '`keep`, `backend`, host[:port]',
+  normalise: (given) => {
+    if (given === 'keep' || given === 'backend') return given;
+    const parts = /^(\[[^\]]+\]|[^:]+)(?::(\d{1,5}))?$/.exec(given);
+    if (parts === null || Number(parts[2] ?? 1) < 1 || Number(parts[2] ?? 1) > 65_535) return undefined;
+    const host = parts[1]?.startsWith('*') ? undefined : normaliseMatchHost(parts[1] ?? '');
+    return host === undefined ? undefined : `${host}${parts[2] === undefined ? '' : `:${Number(parts[2])}`}`;
+  },
 };
 
 /** Where a backend is. */
@@ -111,6 +144,16 @@ function normaliseAddress(given: string): string | undefined {
   const address = splitAddress(given);
   if (address === undefined) return undefined;
   return `${isIPv6(address.ip) ? `[${address.ip}]` : address.ip}:${address.port}`;
+}
+
+/** Escapes in the one spelling that heads have after normalisation (RFC 3986 §6.2.2); dot segments would never be met there. */
+function normalisePath(given: string): string | undefined {
+  if (!/^\/(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/.test(given)) return undefined;
+  const path = given.replace(/%[0-9A-Fa-f]{2}/g, (spelling) => {
+    const character = String.fromCharCode(Number.parseInt(spelling.slice(1), 16));
+    return /[\w\-.~]/.test(character) ? character : spelling.toUpperCase();
+  });
+  return /\/\.{1,2}(?:\/|$)/.test(path) ? undefined : path;
 }
 
 function normaliseMatchHost(given: string): string | undefined {

@@ -1,29 +1,43 @@
-/** `upstreams`: named groups of backends, how one of them is picked, and how sessions to them are kept. */
+/** `upstreams`: named groups of backends, how one of them is picked, what happens when they fail, and how sessions to them are kept. */
 
 import type { z } from 'zod';
-import { BACKEND_URL_RULE, FILE_RULE, SERVER_NAME_RULE } from './rules.ts';
-import { choice, duration, flag, integer, list, mapping, section, size, text } from './values.ts';
+import { balance, locality } from './balance.ts';
+import { breaker, outliers } from './breaker.ts';
+import { hedgeBudget, limits, retryBudget } from './capacity.ts';
+import { list, mapping, named, section } from './groups.ts';
+import { health } from './health.ts';
+import { BACKEND_URL_RULE, FILE_RULE, LABEL_NAME_RULE, LABEL_VALUE_RULE, NAME_RULE, SERVER_NAME_RULE } from './rules.ts';
+import { duration, flag, integer, integerOrAuto, looseText, share, size, text } from './values.ts';
 
 const backend = mapping('One member of the upstream.', {
   url: text(BACKEND_URL_RULE, {
     prose: '`https://` is HTTP/2 over TLS with HTTP/1.1 as fallback (ALPN), `h2c://` HTTP/2 with prior knowledge, `http://` HTTP/1.1.',
     example: 'h2c://127.0.0.1:9000',
   }),
-  weight: integer({ min: 0, max: 10_000, fallback: 100, prose: 'Share of the traffic, relative to the other backends; 0 takes none.' }),
+  weight: integer({
+    min: 0,
+    max: 10_000,
+    fallback: 100,
+    prose: 'Share of the traffic, relative to the other backends of its tier; 0 takes none. Can be changed at run time.',
+  }),
   server_name: text(SERVER_NAME_RULE, {
     prose: 'TLS server name, sent and verified instead of the host of the URL. Only for `https://`.',
     absent: '',
     example: 'web.example.org',
   }),
-});
-
-const balance = section('How a backend is picked.', {
-  policy: choice(['round-robin', 'peak-ewma'], {
-    fallback: 'peak-ewma',
-    prose:
-      '`peak-ewma` takes the better of two drawn at random by recent latency and attempts in flight; `round-robin` goes in turn, by weight.',
+  labels: named(
+    'Labels by which `subset` of a route takes some of the backends.',
+    LABEL_NAME_RULE,
+    looseText(LABEL_VALUE_RULE, { prose: 'Value of the label.', example: 'stable' }),
+    'version',
+  ),
+  zone: text(NAME_RULE, { prose: 'Zone the backend is in.', absent: '', example: 'eu-west' }),
+  tier: integerOrAuto({
+    min: 0,
+    max: 15,
+    fallback: 'auto',
+    prose: 'Lower tiers are used first. `auto` is 0 for the zone of this edge and 1 for others, and 0 for all where the edge has no zone.',
   }),
-  decay: duration({ min: '100ms', max: '10m', fallback: '10s', prose: 'Time constant with which `peak-ewma` forgets old latencies.' }),
 });
 
 const tls = section('TLS towards `https://` backends.', {
@@ -96,6 +110,30 @@ const resolve = section('Name resolution.', {
 export const upstream = mapping('A named group of backends that answer alike.', {
   backends: list('Members of the group.', backend),
   balance,
+  breaker,
+  outliers,
+  max_ejected: share({
+    fallback: 0.5,
+    prose: 'Share of the backends that breakers and outliers may have ejected at once. One always may.',
+  }),
+  panic_below: share({
+    fallback: 0.5,
+    none: 0,
+    prose:
+      'When less than this share of the backends may be picked, all are: what is left would only be overrun, and such a loss is more often a fault of the checks than of the backends.',
+  }),
+  slow_start: duration({
+    min: '1s',
+    max: '1h',
+    fallback: 'none',
+    none: 0,
+    prose: 'Time over which a backend that comes back gets its full share.',
+  }),
+  health,
+  limits,
+  retry_budget: retryBudget,
+  hedge_budget: hedgeBudget,
+  locality,
   tls,
   pool,
   resolve,

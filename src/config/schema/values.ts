@@ -15,6 +15,8 @@ interface Common {
   readonly prose: string;
   readonly example?: Written;
   readonly isSecret?: boolean;
+  /** Stands in the example file though it may be left out. */
+  readonly isUsual?: boolean;
 }
 
 /** What a text key takes: a check that returns the normal form, or undefined when the text is not acceptable. */
@@ -24,29 +26,74 @@ export interface TextRule {
   /** Short form for tables; `expected` when absent. */
   readonly range?: string;
   readonly normalise: (text: string) => string | undefined;
+  /** What is wrong with a text that is not acceptable, where more can be said than that. */
+  readonly explain?: (text: string) => string | undefined;
 }
+
+type Facts = Omit<KeyFacts, 'isRequired' | 'isSecret' | 'fallback' | 'example'>;
+
+const FLAG_FACTS: Facts = { kind: 'flag', expected: 'true or false', range: 'true, false', write: Boolean };
 
 /** Text obeying a rule. */
 export function text(rule: TextRule, options: Common & { fallback?: string; absent?: string }): z.ZodType<string> {
-  const schema = z.string().transform((given, context) => {
+  return finish(z.string().transform(obeying(rule)), options, factsOfRule(rule, String));
+}
+
+/** Text obeying a rule where people also write numbers and truth values without quotes: `x-canary: 1`, `statuses: [503]`. */
+export function looseText(
+  rule: TextRule,
+  options: Common & { fallback?: string; absent?: string; write?: (value: unknown) => Written },
+): z.ZodType<string> {
+  const schema = z.union([z.string(), z.number(), z.boolean()]).transform((given, context) => obeying(rule)(String(given), context));
+  return finish(schema, options, factsOfRule(rule, options.write ?? String));
+}
+
+/** Text obeying a rule; undefined where the key is left out, which is another thing than empty. */
+export function textOrNothing(rule: TextRule, options: Common): z.ZodOptional<z.ZodType<string>> {
+  const own: KeyFacts = { ...factsOfRule(rule, String), isRequired: false, isSecret: false, ...exampleOf(options) };
+  const schema = z.union([z.string(), z.number(), z.boolean()]).transform((given, context) => obeying(rule)(String(given), context));
+  return withFacts(withFacts(schema, own).describe(options.prose), own).optional();
+}
+
+/** `true` or `false`; undefined where the key is left out. */
+export function flagOrNothing(options: Common): z.ZodOptional<z.ZodType<boolean>> {
+  const own: KeyFacts = { ...FLAG_FACTS, isRequired: false, isSecret: false, ...exampleOf(options) };
+  return withFacts(withFacts(z.boolean(), own).describe(options.prose), own).optional();
+}
+
+function obeying(rule: TextRule): (given: string, context: z.RefinementCtx) => string {
+  return (given, context) => {
     const normal = rule.normalise(given);
     if (normal !== undefined) return normal;
-    context.issues.push({ code: 'custom', input: given, message: 'is not acceptable' });
+    context.issues.push({ code: 'custom', input: given, message: rule.explain?.(given) ?? 'is not acceptable' });
     return z.NEVER;
-  });
-  return finish(schema, options, { kind: 'text', expected: rule.expected, range: rule.range ?? rule.expected, write: String });
+  };
+}
+
+function factsOfRule(rule: TextRule, write: (value: unknown) => Written): Facts {
+  return { kind: 'text', expected: rule.expected, range: rule.range ?? rule.expected, write };
+}
+
+function exampleOf({ example }: Common): { example?: Written } {
+  return example === undefined ? {} : { example };
 }
 
 /** One of a few words. */
-export function choice<const W extends string>(words: readonly [W, ...W[]], options: Common & { fallback: W }): z.ZodType<W> {
+export function choice<const W extends string>(words: readonly [W, ...W[]], options: Common & { fallback?: W }): z.ZodType<W> {
   const list = words.map((word) => `\`${word}\``).join(', ');
   const expected = `one of ${words.join(', ')}`;
   return finish(z.enum(words), options, { kind: 'choice', expected, range: list, write: String });
 }
 
+/** One of a few numbers. */
+export function oneOf<const N extends number>(numbers: readonly [N, ...N[]], options: Common & { fallback: N }): z.ZodType<N> {
+  const facts = { kind: 'integer', expected: `one of ${numbers.join(', ')}`, range: numbers.join(', '), write: Number } as const;
+  return finish(z.literal(numbers) as unknown as z.ZodType<N>, options, facts);
+}
+
 /** `true` or `false`. */
 export function flag(options: Common & { fallback: boolean }): z.ZodType<boolean> {
-  return finish(z.boolean(), options, { kind: 'flag', expected: 'true or false', range: 'true, false', write: Boolean });
+  return finish(z.boolean(), options, FLAG_FACTS);
 }
 
 interface Range {
@@ -54,11 +101,18 @@ interface Range {
   readonly max: number;
 }
 
-/** A whole number. */
-export function integer(options: Common & Range & { fallback?: number }): z.ZodType<number> {
-  const { min, max } = options;
-  const facts = { kind: 'integer', expected: `a whole number from ${min} to ${max}`, range: `${min} to ${max}`, write: Number } as const;
-  return finish(z.int().min(min).max(max), options, facts);
+/** A whole number. With `none` that word is accepted and stands for this number. */
+export function integer(options: Common & Range & { fallback?: number | 'none'; none?: number }): z.ZodType<number> {
+  const { min, max, none } = options;
+  const orNone = none === undefined ? '' : 'none or ';
+  const facts = {
+    kind: 'integer',
+    expected: `${orNone}a whole number from ${min} to ${max}`,
+    range: `${none === undefined ? '' : '`none`, '}${min} to ${max}`,
+    write: (value: unknown): Written => (value === none ? 'none' : Number(value)),
+    ...(none === undefined ? {} : { json: jsonOrNone({ type: 'integer', minimum: min, maximum: max }, none) }),
+  } as const;
+  return finish(orWord(z.int().min(min).max(max), none), options, facts);
 }
 
 /** A whole number or the word `auto`. */
@@ -70,9 +124,47 @@ export function integerOrAuto(options: Common & Range & { fallback: 'auto' }): z
   return finish(schema, options, { kind: 'integer', expected, range: `\`auto\`, ${min} to ${max}`, write });
 }
 
-/** A share between 0 and 1. */
-export function share(options: Common & { fallback: number }): z.ZodType<number> {
-  return finish(z.number().min(0).max(1), options, { kind: 'number', expected: 'a number from 0 to 1', range: '0 to 1', write: Number });
+/** A number that need not be whole. */
+export function decimal(options: Common & Range & { fallback: number | 'none'; none?: number }): z.ZodType<number> {
+  const { min, max, none } = options;
+  const orNone = none === undefined ? '' : 'none or ';
+  const range = `${none === undefined ? '' : '`none`, '}${min} to ${max}`;
+  const write = (value: unknown): Written => (value === none ? 'none' : Number(value));
+  const json = none === undefined ? {} : { json: jsonOrNone({ type: 'number', minimum: min, maximum: max }, none) };
+  const facts = { kind: 'number', expected: `${orNone}a number from ${min} to ${max}`, range, write, ...json } as const;
+  return finish(orWord(z.number().min(min).max(max), none), options, facts);
+}
+
+/** A share, written as a number from 0 to 1 or in percent: `0.5`, `50%`. With `none` that word stands for 0. */
+export function share(options: Common & { fallback: number | 'none'; none?: 0 }): z.ZodType<number> {
+  const { none } = options;
+  const schema = z.union([z.number(), z.string()]).transform((given, context) => {
+    if (none !== undefined && given === 'none') return none;
+    const percent = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(String(given))?.[1];
+    const value = percent === undefined ? given : Number(percent) / 100;
+    if (typeof value === 'number' && value >= 0 && value <= 1) return value;
+    const message = typeof value === 'number' ? 'lies outside the range' : 'is not a share';
+    context.issues.push({ code: 'custom', input: given, message });
+    return z.NEVER;
+  });
+  const spelling = { type: 'string', pattern: `${none === undefined ? '' : '^none$|'}^[0-9]{1,3}(\\.[0-9]{1,6})?%$` };
+  return finish(schema, options, {
+    kind: 'number',
+    expected: `${none === undefined ? '' : 'none or '}a number from 0 to 1, or 0% to 100%`,
+    range: `${none === undefined ? '' : '`none`, '}0 to 1`,
+    write: (value) => (none !== undefined && value === 0 ? 'none' : Number(value)),
+    json: { anyOf: [spelling, { type: 'number', minimum: 0, maximum: 1 }] },
+  });
+}
+
+/** The schema, or the word `none` (or its number) where there is one. */
+function orWord(schema: z.ZodType<number>, none: number | undefined): z.ZodType<number> {
+  if (none === undefined) return schema;
+  return z.preprocess((given) => (given === 'none' ? none : given), z.union([z.literal(none), schema]));
+}
+
+function jsonOrNone(spelling: Record<string, unknown>, none: number): Record<string, unknown> {
+  return { anyOf: [spelling, { enum: ['none', none] }] };
 }
 
 interface Quantity extends Common {
@@ -135,15 +227,12 @@ function jsonOfQuantity(kind: 'duration' | 'size', pattern: string, isNoneAllowe
 }
 
 /** Adds prose, default and facts. The default is parsed like a value of the file, so that it obeys the same rules. */
-function finish<T>(
-  schema: z.ZodType<T, unknown>,
-  options: Common & { fallback?: Written; absent?: T },
-  facts: Omit<KeyFacts, 'isRequired' | 'isSecret' | 'fallback' | 'example'>,
-): z.ZodType<T> {
-  const { prose, example, fallback, absent, isSecret = false } = options;
+function finish<T>(schema: z.ZodType<T, unknown>, options: Common & { fallback?: Written; absent?: T }, facts: Facts): z.ZodType<T> {
+  const { prose, example, fallback, absent, isSecret = false, isUsual = false } = options;
   const own: KeyFacts = {
     ...facts,
     isSecret,
+    isUsual,
     isRequired: fallback === undefined && absent === undefined,
     ...(fallback === undefined ? {} : { fallback }),
     ...(example === undefined ? {} : { example }),
@@ -153,22 +242,4 @@ function finish<T>(
   if (fallback !== undefined) return known.prefault(fallback);
   // `default` and not `prefault`: what stands for an absent key has no spelling that could be parsed.
   return absent === undefined ? known : (known.default(absent as never) as unknown as z.ZodType<T>);
-}
-
-/** A mapping with fixed keys, every one of which has a default, so that the whole section may be left out. */
-export function section<S extends z.core.$ZodLooseShape>(prose: string, shape: S): z.ZodPrefault<z.ZodObject<S, z.core.$strict>> {
-  return z
-    .strictObject(shape)
-    .describe(prose)
-    .prefault({} as never);
-}
-
-/** A mapping with fixed keys of which some must be given. */
-export function mapping<S extends z.core.$ZodLooseShape>(prose: string, shape: S): z.ZodObject<S, z.core.$strict> {
-  return z.strictObject(shape).describe(prose);
-}
-
-/** A list with at least one item. */
-export function list<I extends z.ZodType>(prose: string, item: I): z.ZodArray<I> {
-  return z.array(item).min(1).max(100_000).describe(prose);
 }

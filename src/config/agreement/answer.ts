@@ -1,0 +1,68 @@
+/** Agreement within redirects, answers and changes of paths. */
+
+import type { Complaint, KeyPath } from '../problem.ts';
+import type { PathKeys, Redirect, Respond } from '../schema/answer.ts';
+import type { Match } from '../schema/match.ts';
+import { groupsOf, highestGroup } from '../schema/pattern.ts';
+import { meaningless } from './seen.ts';
+
+/** Statuses without a body (RFC 9110 §15.3.5, §15.4.5). */
+const BODILESS: readonly number[] = [204, 205, 304];
+
+export function checkRespond(path: KeyPath, { status, body }: Respond): Complaint[] {
+  return body !== '' && BODILESS.includes(status) ? [meaningless([...path, 'body'], `with ${status}, which has none`)] : [];
+}
+
+export function checkRedirect(path: KeyPath, redirect: Redirect, match: Match): Complaint[] {
+  const { scheme, host, port, path: fixed } = redirect;
+  const isPathEdited = hasPrefix(redirect) || redirect.regex !== '' || redirect.replacement !== '';
+  if (fixed !== '' && isPathEdited) {
+    const key = redirect.regex !== '' ? 'regex' : redirect.strip_prefix !== '' ? 'strip_prefix' : 'replace_prefix';
+    return [meaningless([...path, key], 'beside path', 'one way to change the path')];
+  }
+  if (isPathEdited) return checkPathKeys(path, redirect, match);
+  if (scheme === 'keep' && host === '' && port === 0 && fixed === '') {
+    return [{ path, message: 'leads to where the request came from', expected: 'scheme, host, port, or another path' }];
+  }
+  return [];
+}
+
+export function checkPathKeys(path: KeyPath, keys: PathKeys, match: Match): Complaint[] {
+  const { regex, replacement } = keys;
+  if (regex === '') {
+    if (replacement !== '') return [meaningless([...path, 'replacement'], 'without regex', 'regex beside it')];
+    return hasPrefix(keys) ? checkPrefix(path, keys, match) : [{ path, message: 'changes nothing', expected: WAYS }];
+  }
+  if (hasPrefix(keys)) {
+    const key = keys.strip_prefix !== '' ? 'strip_prefix' : 'replace_prefix';
+    return [{ path: [...path, key], isAboutKey: true, message: 'stands beside regex', expected: WAYS }];
+  }
+  const [groups, asked] = [groupsOf(regex), highestGroup(replacement)];
+  if (asked <= groups) return [];
+  const expected = groups === 0 ? 'no $, as the pattern has no groups' : `at most $${groups}`;
+  return [{ path: [...path, 'replacement'], value: JSON.stringify(replacement), message: `asks for group ${asked}`, expected }];
+}
+
+const WAYS = 'either strip_prefix and replace_prefix, or regex and replacement';
+
+function checkPrefix(path: KeyPath, { strip_prefix: stripped }: PathKeys, match: Match): Complaint[] {
+  if (match.path_regex !== '') {
+    if (stripped !== '') return [];
+    return [
+      { path: [...path, 'strip_prefix'], message: 'is missing', expected: 'the prefix that is replaced, as the route matches by pattern' },
+    ];
+  }
+  // A longer prefix than the matched one changes some of the requests; one that lies elsewhere changes none.
+  if (stripped === '' || isBelow(match.path, stripped) || (!match.exact && isBelow(stripped, match.path))) return [];
+  const message = 'is never at the front of a path that this route takes';
+  return [{ path: [...path, 'strip_prefix'], value: JSON.stringify(stripped), message, expected: `${match.path}, or a part of it` }];
+}
+
+/** True when `path` is `prefix` or lies below it. */
+function isBelow(path: string, prefix: string): boolean {
+  return path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
+}
+
+function hasPrefix(keys: PathKeys): boolean {
+  return keys.strip_prefix !== '' || keys.replace_prefix !== '';
+}

@@ -1,0 +1,66 @@
+/** Agreement of matches: within one, and between those of different routes, of which no two may be the same. */
+
+import { CONDITION_KINDS } from '../assemble/match.ts';
+import type { Complaint, KeyPath } from '../problem.ts';
+import type { Condition, Match } from '../schema/match.ts';
+import { checkName, checkOneOf, type IsMended, meaningless, standsAlready } from './seen.ts';
+
+export function checkMatch(path: KeyPath, match: Match, tenants: readonly string[]): Complaint[] {
+  const complaints: Complaint[] = [];
+  if (match.path_regex !== '') {
+    if (match.path !== '/') complaints.push(...checkOneOf(path, { path: true, path_regex: true }));
+    if (match.exact) complaints.push(meaningless([...path, 'exact'], 'beside path_regex, which takes the whole path', 'path'));
+  }
+  for (const group of ['headers', 'query', 'cookies'] as const) {
+    for (const [name, condition] of Object.entries(match[group])) complaints.push(...checkCondition([...path, group, name], condition));
+  }
+  if (match.tenant !== '') complaints.push(...checkName([...path, 'tenant'], match.tenant, tenants, 'a tenant'));
+  return complaints;
+}
+
+function checkCondition(path: KeyPath, condition: Condition): Complaint[] {
+  const kinds = [...CONDITION_KINDS, 'present'] as const;
+  const given = kinds.filter((kind) => condition[kind] !== undefined);
+  if (given.length === 1) return [];
+  const expected = `exactly one of ${kinds.join(', ')}`;
+  if (given.length === 0) return [{ path, message: 'says nothing of the value', expected }];
+  return given.slice(1).map((kind) => ({ path: [...path, kind], isAboutKey: true, message: `stands beside ${given[0]}`, expected }));
+}
+
+/** Remembers matches and complains of one that takes what an earlier one takes: equal in every part, and with a method in common. */
+export class Matches {
+  readonly #isMended: IsMended;
+  readonly #met = new Map<string, { readonly methods: readonly string[]; readonly where: string }[]>();
+
+  constructor(isMended: IsMended) {
+    this.#isMended = isMended;
+  }
+
+  note(match: Match, path: KeyPath, where: string): Complaint[] {
+    if (this.#isMended(path)) return [];
+    const key = keyOf(match);
+    const same = this.#met.get(key) ?? [];
+    if (same.length === 0) this.#met.set(key, same);
+    const rival = same.find(({ methods }) => haveCommon(methods, match.methods));
+    same.push({ methods: match.methods, where });
+    return rival === undefined ? [] : [standsAlready(path, show(match), rival.where, 'route')];
+  }
+}
+
+/** A match with methods goes before one without; two that both name methods, or both do not, are rivals where these overlap. */
+function haveCommon(one: readonly string[], other: readonly string[]): boolean {
+  if (one.length === 0 || other.length === 0) return one.length === other.length;
+  return one.some((method) => other.includes(method));
+}
+
+/** Everything but the methods, in one order. */
+function keyOf({ host, path, exact, path_regex: pattern, headers, query, cookies, networks, tenant }: Match): string {
+  const sorted = (conditions: Readonly<Record<string, Condition>>): unknown =>
+    Object.entries(conditions).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([host, path, exact, pattern, sorted(headers), sorted(query), sorted(cookies), networks.toSorted(), tenant]);
+}
+
+function show({ host, path, exact, path_regex: pattern, methods }: Match): string {
+  const where = pattern === '' ? `${exact ? 'exactly ' : ''}${host} ${path}` : `${host} ~ ${pattern}`;
+  return methods.length === 0 ? where : `${methods.join(',')} ${where}`;
+}

@@ -1,0 +1,111 @@
+/** Agreement within and between routes: where they lead, and what they say about the way. */
+
+import type { Complaint, KeyPath } from '../problem.ts';
+import { routeNames } from '../route-names.ts';
+import type { Config } from '../schema/config.ts';
+import type { Route } from '../schema/route.ts';
+import { formatDuration } from '../units.ts';
+import { checkPathKeys, checkRedirect, checkRespond } from './answer.ts';
+import { checkQueue } from './limit.ts';
+import { checkMatch, Matches } from './match.ts';
+import { checkName, checkOneOf, checkOrder, type IsMended, meaningless, Seen } from './seen.ts';
+
+type Upstreams = Config['upstreams'];
+
+export function checkRoutes({ routes, upstreams, tenants }: Config, isMended: IsMended): Complaint[] {
+  const complaints: Complaint[] = [];
+  const matches = new Matches(isMended);
+  const names = new Seen('route', isMended);
+  const called = routeNames(routes);
+  const tenantNames = Object.keys(tenants);
+  for (const [place, route] of routes.entries()) {
+    const path = ['routes', place] as const;
+    complaints.push(
+      ...matches.note(route.match, [...path, 'match'], `routes[${place}]`),
+      ...names.note(called[place] ?? '', [...path, 'name'], `routes[${place}]`),
+      ...checkMatch([...path, 'match'], route.match, tenantNames),
+      ...checkOutcome(path, route, upstreams),
+      ...checkFallback([...path, 'fallback'], route, upstreams),
+      ...checkTries(path, route),
+      ...checkQueue([...path, 'limits'], route.limits),
+    );
+    if (route.rewrite !== undefined) complaints.push(...checkPathKeys([...path, 'rewrite'], route.rewrite, route.match));
+  }
+  return complaints;
+}
+
+function checkOutcome(path: KeyPath, route: Route, upstreams: Upstreams): Complaint[] {
+  const { upstream, subset, split, redirect, respond } = route;
+  const complaints = checkOneOf(path, {
+    upstream: upstream !== '',
+    split: split.length > 0,
+    redirect: redirect !== undefined,
+    respond: respond !== undefined,
+  });
+  if (upstream !== '') complaints.push(...checkTarget(path, upstream, subset, upstreams));
+  else if (Object.keys(subset).length > 0) complaints.push(meaningless([...path, 'subset'], 'without upstream', 'upstream beside it'));
+  for (const [place, part] of split.entries())
+    complaints.push(...checkTarget([...path, 'split', place], part.upstream, part.subset, upstreams));
+  complaints.push(...checkSplit(path, route));
+  if (redirect !== undefined) complaints.push(...checkRedirect([...path, 'redirect'], redirect, route.match));
+  if (respond !== undefined) complaints.push(...checkRespond([...path, 'respond'], respond));
+  if (redirect !== undefined || respond !== undefined) {
+    for (const key of ['fallback', 'hedge', 'rewrite'] as const) {
+      if (route[key] !== undefined) complaints.push(meaningless([...path, key], 'where no backend is asked', 'upstream or split'));
+    }
+  }
+  return complaints;
+}
+
+function checkTarget(path: KeyPath, upstream: string, subset: Route['subset'], upstreams: Upstreams): Complaint[] {
+  const unknown = checkName([...path, 'upstream'], upstream, Object.keys(upstreams), 'an upstream');
+  const wanted = Object.entries(subset);
+  const { backends } = upstreams[upstream] ?? { backends: [] };
+  const isMet = wanted.length === 0 || backends.some(({ labels }) => wanted.every(([name, value]) => labels[name] === value));
+  if (unknown.length > 0 || isMet) return unknown;
+  const shown = wanted.map(([name, value]) => `${name}: ${value}`).join(', ');
+  const expected = `labels of a backend of ${upstream}`;
+  return [{ path: [...path, 'subset'], value: `{ ${shown} }`, message: 'is what no backend is labelled with', expected }];
+}
+
+function checkSplit(path: KeyPath, { split, split_by: keys }: Route): Complaint[] {
+  const complaints: Complaint[] = [];
+  if (split.length > 0 && split.every(({ weight }) => weight === 0)) {
+    const message = 'has only weights of 0, so that nothing could be sent';
+    complaints.push({ path: [...path, 'split'], message, expected: 'one weight above 0' });
+  }
+  if (split.length === 0 && keys.length > 0) complaints.push(meaningless([...path, 'split_by'], 'without split', 'split beside it'));
+  const parts = new Seen('part', () => false);
+  for (const [place, { upstream, subset }] of split.entries()) {
+    const sorted = Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1));
+    const where = `split[${place}]`;
+    complaints.push(...parts.note(JSON.stringify([upstream, sorted]), [...path, 'split', place, 'upstream'], where, upstream));
+  }
+  return complaints;
+}
+
+function checkFallback(path: KeyPath, { fallback, upstream, subset, split }: Route, upstreams: Upstreams): Complaint[] {
+  if (fallback === undefined) return [];
+  const complaints = checkOneOf(path, { upstream: fallback.upstream !== '', respond: fallback.respond !== undefined });
+  if (fallback.respond !== undefined) complaints.push(...checkRespond([...path, 'respond'], fallback.respond));
+  if (fallback.upstream === '') return complaints;
+  complaints.push(...checkName([...path, 'upstream'], fallback.upstream, Object.keys(upstreams), 'an upstream'));
+  const own = upstream === '' ? split : [{ upstream, subset }];
+  // Where the route takes a subset only, the whole upstream is something else to fall back to.
+  if (own.length > 0 && own.every((target) => target.upstream === fallback.upstream && Object.keys(target.subset).length === 0)) {
+    const message = "is the route's own upstream";
+    complaints.push({ path: [...path, 'upstream'], value: JSON.stringify(fallback.upstream), message, expected: 'another one' });
+  }
+  return complaints;
+}
+
+function checkTries(path: KeyPath, { retries, hedge }: Route): Complaint[] {
+  const where = [...path, 'retries'];
+  const complaints = checkOrder(where, ['backoff', retries.backoff], ['max_backoff', retries.max_backoff], formatDuration);
+  if (retries.retry_after > 0 && retries.statuses.length === 0) {
+    complaints.push(meaningless([...where, 'retry_after'], 'where no status is repeated', 'statuses beside it'));
+  }
+  if (hedge === undefined) return complaints;
+  const { min_delay: least, max_delay: most } = hedge;
+  return [...complaints, ...checkOrder([...path, 'hedge'], ['min_delay', least], ['max_delay', most], formatDuration)];
+}

@@ -1,0 +1,33 @@
+/** Listeners of a snapshot. */
+
+import type { Listener } from '../schema/listener.ts';
+import type { CertificateSnapshot, ListenerSnapshot } from '../snapshot.ts';
+
+/** A listener with the certificates that were read for it. */
+export function listenerSnapshot(listener: Listener, certificates: readonly CertificateSnapshot[]): ListenerSnapshot {
+  const { quic, http, normalise } = listener;
+  return {
+    name: listener.name,
+    address: listener.address,
+    certificates,
+    congestion: quic.congestion,
+    idleTimeoutMs: quic.idle_timeout,
+    handshakeTimeoutMs: quic.handshake_timeout,
+    maxConnections: listener.max_connections,
+    maxStreams: quic.max_streams,
+    streamWindowBytes: quic.stream_window,
+    connectionWindowBytes: quic.connection_window,
+    maxUdpPayloadBytes: quic.max_udp_payload,
+    isGsoAllowed: quic.gso,
+    isGroAllowed: quic.gro,
+    isPaced: quic.pacing,
+    receiveBufferBytes: quic.receive_buffer,
+    sendBufferBytes: quic.send_buffer,
+    maxHeadBytes: http.max_head,
+    maxFields: http.max_fields,
+    isNormalised: normalise.enabled,
+    areSlashesMerged: normalise.merge_slashes,
+    escapedSlashes: normalise.escaped_slashes,
+    trustedNetworks: listener.trusted_networks,
+  };
+}

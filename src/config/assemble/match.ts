@@ -1,0 +1,32 @@
+/** What a route of a snapshot takes. */
+
+import type { Condition, Match } from '../schema/match.ts';
+import type { ConditionSnapshot, MatchSnapshot } from '../snapshot.ts';
+
+/** A match; `tenant` is the place of its tenant, -1 for none. */
+export function matchSnapshot(match: Match, tenant: number): MatchSnapshot {
+  const isPattern = match.path_regex !== '';
+  return {
+    host: match.host,
+    path: isPattern ? match.path_regex : match.path,
+    pathKind: isPattern ? 'regex' : match.exact ? 'exact' : 'prefix',
+    methods: match.methods,
+    headers: conditionSnapshots(match.headers),
+    query: conditionSnapshots(match.query),
+    cookies: conditionSnapshots(match.cookies),
+    networks: match.networks,
+    tenant,
+  };
+}
+
+/** Kinds of conditions in the order of their keys. */
+export const CONDITION_KINDS = ['exact', 'prefix', 'suffix', 'contains', 'regex'] as const;
+
+function conditionSnapshots(conditions: Readonly<Record<string, Condition>>): ConditionSnapshot[] {
+  return Object.entries(conditions).map(([name, condition]) => {
+    if (condition.present !== undefined) return { name, kind: condition.present ? 'present' : 'absent', value: '' };
+    const kind = CONDITION_KINDS.find((candidate) => condition[candidate] !== undefined);
+    // Without any key only its presence is left to be asked for; the agreement between keys refuses that before.
+    return kind === undefined ? { name, kind: 'present', value: '' } : { name, kind, value: condition[kind] ?? '' };
+  });
+}

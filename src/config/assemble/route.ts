@@ -1,0 +1,93 @@
+/** Routes of a snapshot. */
+
+import { grpcStatusesOf, statusesOf } from '../schema/fields.ts';
+import { keyOf } from '../schema/key.ts';
+import type { Route } from '../schema/route.ts';
+import type { FallbackSnapshot, HedgeSnapshot, RetrySnapshot, RouteSnapshot, TargetSnapshot } from '../snapshot.ts';
+import { editSnapshots, fixedSnapshot, pathEditSnapshot, redirectSnapshot } from './answer.ts';
+import { bulkheadSnapshot, rateLimitSnapshots } from './limit.ts';
+import { matchSnapshot } from './match.ts';
+
+/** Places of named parts in the snapshot's lists. */
+export interface Places {
+  readonly upstreams: ReadonlyMap<string, number>;
+  readonly tenants: ReadonlyMap<string, number>;
+}
+
+/** Weight of the only target: any but 0. */
+const WHOLE = 100;
+
+export function routeSnapshot(name: string, route: Route, places: Places): RouteSnapshot {
+  const { match, timeouts, redirect, respond, forwarded, host } = route;
+  const isHostSet = host !== 'keep' && host !== 'backend';
+  return {
+    name,
+    match: matchSnapshot(match, places.tenants.get(match.tenant) ?? -1),
+    targets: targetSnapshots(route, places),
+    redirect: redirect === undefined ? undefined : redirectSnapshot(redirect, route),
+    fixed: respond === undefined ? undefined : fixedSnapshot(respond),
+    splitKeys: route.split_by.map(keyOf),
+    fallback: fallbackSnapshot(route, places),
+    connectTimeoutMs: timeouts.connect,
+    headTimeoutMs: timeouts.head,
+    idleTimeoutMs: timeouts.idle,
+    exchangeTimeoutMs: timeouts.exchange,
+    attemptTimeoutMs: timeouts.attempt,
+    deadlineHeader: timeouts.deadline_header,
+    isGrpcTimeoutObeyed: timeouts.grpc,
+    maxBodyBytes: route.max_body,
+    retries: retrySnapshot(route.retries),
+    hedge: route.hedge === undefined ? undefined : hedgeSnapshot(route.hedge),
+    rateLimits: rateLimitSnapshots(name, route.limits.rate),
+    access: route.access,
+    bulkhead: bulkheadSnapshot(route.limits),
+    priority: route.priority,
+    path: route.rewrite === undefined ? { kind: 'keep' } : pathEditSnapshot(route.rewrite, route),
+    requestEdits: editSnapshots(route.request_headers),
+    responseEdits: editSnapshots(route.response_headers),
+    isRequestIdKept: route.request_id.trust,
+    forwarded: forwarded.style,
+    forwardedTrusted: forwarded.trusted,
+    hostPolicy: isHostSet ? 'set' : host,
+    host: isHostSet ? host : '',
+  };
+}
+
+function targetSnapshots({ upstream, subset, split }: Route, places: Places): TargetSnapshot[] {
+  const target = (name: string, weight: number, labels: Route['subset']): TargetSnapshot => ({
+    upstream: places.upstreams.get(name) ?? -1,
+    weight,
+    subset: labels,
+  });
+  if (upstream !== '') return [target(upstream, WHOLE, subset)];
+  return split.map((part) => target(part.upstream, part.weight, part.subset));
+}
+
+function fallbackSnapshot({ fallback }: Route, places: Places): FallbackSnapshot {
+  if (fallback?.respond !== undefined) return { kind: 'fixed', answer: fixedSnapshot(fallback.respond) };
+  if (fallback === undefined || fallback.upstream === '') return { kind: 'none' };
+  return { kind: 'upstream', target: { upstream: places.upstreams.get(fallback.upstream) ?? -1, weight: WHOLE, subset: {} } };
+}
+
+function retrySnapshot(retries: Route['retries']): RetrySnapshot {
+  return {
+    attempts: retries.attempts,
+    on: {
+      isConnect: retries.on.includes('connect'),
+      isRefused: retries.on.includes('refused'),
+      isReset: retries.on.includes('reset'),
+      isTimeout: retries.on.includes('timeout'),
+      statuses: statusesOf(retries.statuses),
+      grpcStatuses: grpcStatusesOf(retries.grpc_statuses),
+    },
+    methods: retries.methods,
+    backoffBaseMs: retries.backoff,
+    backoffMaxMs: retries.max_backoff,
+    maxRetryAfterMs: retries.retry_after,
+    bufferBytes: retries.buffer,
+  };
+}
+
+function hedgeSnapshot(hedge: NonNullable<Route['hedge']>): HedgeSnapshot {
+  return { delayMs: hedge.delay, percentile: hedge.percentile, minDelayMs: hedge.min_delay, maxDelayMs: hedge.max_delay };
+}

@@ -1,0 +1,148 @@
+/** Upstreams and backends of a snapshot. */
+
+import { isIP } from 'node:net';
+import { grpcStatusesOf, statusesOf } from '../schema/fields.ts';
+import { keyOf } from '../schema/key.ts';
+import { parseBackendUrl } from '../schema/rules.ts';
+import type { Backend, Upstream } from '../schema/upstream.ts';
+import type {
+  BackendSnapshot,
+  BalanceSnapshot,
+  BreakerSnapshot,
+  ConcurrencySnapshot,
+  HealthSnapshot,
+  UpstreamSnapshot,
+} from '../snapshot.ts';
+import { bulkheadSnapshot } from './limit.ts';
+
+/** What was read from disk for an upstream. */
+export interface UpstreamFiles {
+  /** Authorities to trust; empty for the system's. */
+  readonly caPem: string;
+  /** 32 bytes. */
+  readonly stickyKey: Uint8Array;
+}
+
+/** An upstream; each of its backends takes the next slot of `all`. */
+export function upstreamSnapshot(name: string, upstream: Upstream, files: UpstreamFiles, all: BackendSnapshot[]): UpstreamSnapshot {
+  const { outliers, retry_budget: retryBudget, hedge_budget: hedgeBudget, limits, locality } = upstream;
+  const slots = upstream.backends.map((backend) => all.push(backendSnapshot(all.length, name, backend, upstream, files.caPem)) - 1);
+  return {
+    name,
+    balance: balanceSnapshot(upstream.balance, files.stickyKey),
+    slots,
+    breaker: breakerSnapshot(upstream.breaker),
+    outlier: {
+      isOn: outliers.enabled,
+      intervalMs: outliers.interval,
+      minBackends: outliers.min_backends,
+      minRequests: outliers.min_requests,
+      deviations: outliers.deviations,
+    },
+    maxEjected: upstream.max_ejected,
+    panicBelow: upstream.panic_below,
+    slowStartMs: upstream.slow_start,
+    health: upstream.health === undefined ? undefined : healthSnapshot(upstream.health, upstream.backends),
+    bulkhead: bulkheadSnapshot(limits),
+    concurrency: limits.adaptive === undefined ? undefined : concurrencySnapshot(limits.adaptive),
+    retryBudget: { ratio: retryBudget.ratio, minPerSecond: retryBudget.min_per_second, windowMs: retryBudget.window },
+    hedgeBudget: { ratio: hedgeBudget.ratio, minPerSecond: hedgeBudget.min_per_second, windowMs: hedgeBudget.window },
+    locality: { zone: locality.zone, healthyShare: locality.healthy_share },
+  };
+}
+
+function backendSnapshot(slot: number, upstream: string, backend: Backend, group: Upstream, caPem: string): BackendSnapshot {
+  const { pool, tls, resolve } = group;
+  const parts = parseBackendUrl(backend.url);
+  if (parts === undefined) throw new TypeError(`the schema let ${backend.url} pass`);
+  return {
+    slot,
+    upstream,
+    url: backend.url,
+    ...parts,
+    weight: backend.weight,
+    labels: backend.labels,
+    zone: backend.zone,
+    tier: tierOf(backend, group.locality.zone),
+    serverName: backend.server_name === '' ? parts.host : backend.server_name,
+    isVerified: tls.verify,
+    caPem,
+    maxSessions: pool.max_sessions,
+    maxStreamsPerSession: pool.max_streams,
+    sessionIdleTimeoutMs: pool.idle_timeout,
+    sessionMaxAgeMs: pool.max_age,
+    pingIntervalMs: pool.ping_interval,
+    pingTimeoutMs: pool.ping_timeout,
+    streamWindowBytes: pool.stream_window,
+    sessionWindowBytes: pool.session_window,
+    maxHeadBytes: pool.max_head,
+    maxFields: pool.max_fields,
+    resolveIntervalMs: isIP(parts.host) === 0 ? resolve.interval : 0,
+  };
+}
+
+function tierOf({ tier, zone }: Backend, ownZone: string): number {
+  if (tier !== 'auto') return tier;
+  return ownZone === '' || zone === ownZone ? 0 : 1;
+}
+
+function balanceSnapshot(balance: Upstream['balance'], stickyKey: Uint8Array): BalanceSnapshot {
+  const { sticky } = balance;
+  return {
+    policy: balance.policy,
+    decayMs: balance.decay,
+    keys: balance.keys.map(keyOf),
+    ringPoints: balance.ring_points,
+    maglevSize: balance.table_size,
+    loadBound: balance.load_bound,
+    sticky:
+      sticky === undefined
+        ? undefined
+        : { kind: sticky.by, cookie: sticky.cookie, path: sticky.path, maxAgeS: Math.ceil(sticky.max_age / 1000), key: stickyKey },
+  };
+}
+
+function breakerSnapshot(breaker: Upstream['breaker']): BreakerSnapshot {
+  return {
+    failures: {
+      isConnectCounted: breaker.on.includes('connect'),
+      isResetCounted: breaker.on.includes('reset'),
+      isTimeoutCounted: breaker.on.includes('timeout'),
+      statuses: statusesOf(breaker.statuses),
+      grpcStatuses: grpcStatusesOf(breaker.grpc_statuses),
+    },
+    consecutive: breaker.consecutive,
+    rate: breaker.rate,
+    minRequests: breaker.min_requests,
+    count: breaker.count,
+    windowMs: breaker.window,
+    ejectMs: breaker.eject,
+    maxEjectMs: breaker.max_eject,
+    probes: breaker.probes,
+    successes: breaker.successes,
+  };
+}
+
+function healthSnapshot(health: NonNullable<Upstream['health']>, backends: readonly Backend[]): HealthSnapshot {
+  const isPlain = backends.every(({ url }) => url.startsWith('http:'));
+  return {
+    protocol: health.protocol === 'auto' ? (isPlain ? 'http/1.1' : 'h2') : health.protocol,
+    method: health.method,
+    path: health.path,
+    host: health.host,
+    port: health.port,
+    intervalMs: health.interval,
+    failingIntervalMs: health.failing_interval,
+    jitter: health.jitter,
+    timeoutMs: health.timeout,
+    healthyAfter: health.healthy_after,
+    unhealthyAfter: health.unhealthy_after,
+    statuses: statusesOf(health.statuses),
+    body: health.body,
+  };
+}
+
+function concurrencySnapshot(adaptive: NonNullable<Upstream['limits']['adaptive']>): ConcurrencySnapshot {
+  const { algorithm, initial, min, max, target: targetMs, tolerance, brownout } = adaptive;
+  return { algorithm, initial, min, max, targetMs, tolerance, brownout: [brownout.low, brownout.normal, brownout.high] };
+}

@@ -1,0 +1,49 @@
+/** Keys that tell one request from another, for hashing, sticking and limiting, as they are written: `client/24`, `header:x-user`. */
+
+import type { KeySnapshot } from '../snapshot.ts';
+import { COOKIE_NAME_RULE, FIELD_NAME_RULE, QUERY_NAME_RULE } from './fields.ts';
+import type { TextRule } from './values.ts';
+
+const NAMED: Readonly<Record<string, TextRule>> = { header: FIELD_NAME_RULE, cookie: COOKIE_NAME_RULE, query: QUERY_NAME_RULE };
+
+const PLAIN: readonly string[] = ['path', 'authority', 'method', 'connection', 'tenant', 'route'];
+
+/** A key as text. */
+export const KEY_RULE: TextRule = {
+  expected:
+    'client (or client/24, client/24,56 for prefixes of IPv4 and IPv6), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
+  range:
+    '`client`, `client/24,56`, `header:NAME`, `cookie:NAME`, `query:NAME`, `path`, `authority`, `method`, `connection`, `tenant`, `route`',
+  normalise: (given) => {
+    const key = readKey(given);
+    return key === undefined ? undefined : writeKey(key);
+  },
+};
+
+/** The key that a text in normal form stands for. */
+export function keyOf(text: string): KeySnapshot {
+  const key = readKey(text);
+  if (key === undefined) throw new TypeError(`the schema let ${text} pass`);
+  return key;
+}
+
+function readKey(text: string): KeySnapshot | undefined {
+  const whole = { name: '', prefix4: 32, prefix6: 128 };
+  if (PLAIN.includes(text)) return { ...whole, kind: text as KeySnapshot['kind'] };
+  const client = /^client(?:\/(\d{1,2})(?:,\s*(\d{1,3}))?)?$/.exec(text);
+  if (client !== null) {
+    const prefix4 = Number(client[1] ?? 32);
+    const prefix6 = Number(client[2] ?? 128);
+    const isSound = prefix4 >= 1 && prefix4 <= 32 && prefix6 >= 1 && prefix6 <= 128;
+    return isSound ? { kind: 'client', name: '', prefix4, prefix6 } : undefined;
+  }
+  const [, kind = '', given = ''] = /^([a-z]+):(.+)$/.exec(text) ?? [];
+  const name = NAMED[kind]?.normalise(given);
+  return name === undefined ? undefined : { ...whole, kind: kind as KeySnapshot['kind'], name };
+}
+
+function writeKey({ kind, name, prefix4, prefix6 }: KeySnapshot): string {
+  if (name !== '') return `${kind}:${name}`;
+  if (kind !== 'client' || (prefix4 === 32 && prefix6 === 128)) return kind;
+  return prefix6 === 128 ? `client/${prefix4}` : `client/${prefix4},${prefix6}`;
+}
