@@ -27,12 +27,16 @@ export interface Figures {
   /** Of requests sent during the fault. */
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Requests sent during the fault that took longer than `LATE_MS`: those that a bad backend held up, however few. */
+  readonly late: number;
   /** From the fault until the bad backend has less than a tenth for a second; null when it never comes to that. */
   readonly calmAfterMs: number | null;
   /** From healing until it has most of its fair share again for a second; null when it never comes to that. */
   readonly backAfterMs: number | null;
 }
 
+/** Far beyond what a healthy backend takes, well below what a slow one does. */
+export const LATE_MS = 500;
 const CALM_SHARE = 0.1;
 /** How much of its fair share a backend must have again to count as back. */
 const BACK_PART = 0.7;
@@ -59,6 +63,7 @@ export function measure(seen: Observation): Figures {
     attemptsPerRequest: during.length === 0 ? 0 : total / during.length,
     p50Ms: quantile(durations, 0.5),
     p99Ms: quantile(durations, 0.99),
+    late: durations.filter((duration) => duration > LATE_MS).length,
     calmAfterMs: firstWindow(arrivals, badMs, healedMs, (share) => share < CALM_SHARE),
     backAfterMs: firstWindow(arrivals, healedMs, endMs, (share) => share >= BACK_PART * fair),
   };

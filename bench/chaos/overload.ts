@@ -1,6 +1,9 @@
 /**
- * The overload scenario: backends of a fixed capacity, first asked for as much as they can do, then for five times that. What counts is goodput:
- * answers of status 200 within a second. Beside the flood a client of low rate has a connection of its own.
+ * Overload: backends of a fixed capacity, asked for as much as they can do and then for five times that. What counts is goodput: answers of
+ * status 200 within a second. Beside the flood a client of low rate has a connection of its own.
+ *
+ * `overload` knows nothing of clients: all requests are alike, and the low-rate client shows how many of them are served. In `flood` the proxies limit each client
+ * by name, and the low-rate client must not feel the flood.
  */
 
 import { Metrics } from '../../test/support/metrics.ts';
@@ -9,15 +12,17 @@ import { quantile } from './measure.ts';
 import type { Overload, Peer } from './peers/peer.ts';
 import { type Stage, withScene } from './play.ts';
 
+/** Without and with limits for each client. */
+export type OverloadKind = 'overload' | 'flood';
+
 /** What overload came to. */
 export interface OverloadFigures {
   /** What the backends can do together by their settings, requests a second. */
   readonly capacity: number;
-  /** Goodput with that much asked for, and with five times as much. */
+  /** Goodput with that much asked for, and with five times as much, and the latter beside the better of the first and the capacity. */
   readonly peakPerSecond: number;
   readonly goodPerSecond: number;
   readonly goodShare: number;
-  readonly offeredPerSecond: number;
   /** Of good answers under overload. */
   readonly p99Ms: number;
   /** Answers to the flood by status; `late` are those of 200 after more than a second, `unanswered` never came. */
@@ -32,7 +37,9 @@ export interface OverloadFigures {
 /** Each backend works on so many requests at once, so long on each. */
 const capacity = { concurrency: 4, serviceMs: 20 };
 /** As many again may wait at a backend: less would leave it idle between two requests. */
-const bounds: Overload = { concurrency: 2 * capacity.concurrency, waitMs: 200 };
+const bounds: Overload = { concurrency: 2 * capacity.concurrency, waitMs: 200, clientRate: 0, clientBurst: 0 };
+/** In `flood`: half of what three backends can do. */
+const limitedBounds: Overload = { ...bounds, clientRate: 300, clientBurst: 30 };
 const FACTOR = 5;
 const GOOD_MS = 1_000;
 const PEAK_SECONDS = 4;
@@ -42,8 +49,8 @@ const SETTLING_MS = 2_000;
 const HONEST_PER_SECOND = 5;
 
 /** Plays it on one proxy. */
-export function overload(peer: Peer, stage: Stage): Promise<OverloadFigures> {
-  return withScene(peer, 'overload', stage, bounds, async ({ backends, running, folder }) => {
+export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<OverloadFigures> {
+  return withScene(peer, kind, stage, kind === 'flood' ? limitedBounds : bounds, async ({ backends, running, folder }) => {
     for (const backend of backends) backend.limit(capacity.concurrency, capacity.serviceMs);
     const perSecond = Math.round((backends.length * capacity.concurrency * 1_000) / capacity.serviceMs);
     const order = { port: running.port, isHttp3: peer.isHttp3, folder, connections: 20, streams: 200, patienceMs: 7_000 };
@@ -67,8 +74,7 @@ export function overload(peer: Peer, stage: Stage): Promise<OverloadFigures> {
       capacity: perSecond,
       peakPerSecond,
       goodPerSecond,
-      goodShare: peakPerSecond === 0 ? 0 : goodPerSecond / peakPerSecond,
-      offeredPerSecond: perSecond * FACTOR,
+      goodShare: goodPerSecond / Math.max(perSecond, peakPerSecond),
       p99Ms: p99(burst.samples.filter(isGood)),
       answers: answersOf(burst),
       honestShare: honestGood.length / honest.planned,

@@ -1,14 +1,14 @@
 /** The tables, for a terminal and for the page. */
 
-import type { Figures } from './measure.ts';
-import type { OverloadFigures } from './overload.ts';
+import { type Figures, LATE_MS } from './measure.ts';
+import type { OverloadFigures, OverloadKind } from './overload.ts';
 import type { Peer } from './peers/peer.ts';
 import type { Scenario } from './scenarios.ts';
 
 /** All that a run came to, by proxy. */
 export type Results = Record<
   string,
-  { version: string; speaks: string; scenarios: Record<string, Figures>; overload: OverloadFigures | null }
+  { version: string; speaks: string; scenarios: Record<string, Figures>; overload: Partial<Record<OverloadKind, OverloadFigures>> }
 >;
 
 /** A row for each scenario and proxy. */
@@ -20,33 +20,46 @@ export function scenarioTable(scenarios: readonly Scenario[], results: Results):
     }),
   );
   return [
-    '| backend | proxy | kept | under 10 % after | errors | p50 ms | p99 ms | attempts a request | back after |',
-    '|---|---|---|---|---|---|---|---|---|',
+    `| backend | proxy | kept | under 10 % after | errors | p50 ms | p99 ms | over ${LATE_MS} ms | attempts a request | back after |`,
+    '|---|---|---|---|---|---|---|---|---|---|',
     ...lines,
   ].join('\n');
 }
 
-/** A row for each proxy. */
-export function overloadTable(results: Results): string {
+/** A row for each proxy: what is left of the peak when nobody is limited, and who is served when clients are. */
+export function overloadTable(kind: OverloadKind, results: Results): string {
   const lines = Object.entries(results).flatMap(([name, { overload }]) => {
-    if (overload === null) return [];
-    const { peakPerSecond, goodPerSecond, goodShare, p99Ms, honestShare, honestP99Ms, answers } = overload;
-    const said = Object.entries(answers).map(([answer, count]) => `${answer} × ${count}`);
-    return [
-      `| ${name} | ${peakPerSecond.toFixed(0)} | ${goodPerSecond.toFixed(0)} | ${percent(goodShare)} | ${p99Ms.toFixed(0)} | ${percent(honestShare)} | ${honestP99Ms.toFixed(0)} | ${said.join(', ')} |`,
-    ];
+    const figures = overload[kind];
+    return figures === undefined ? [] : [`| ${name} | ${(kind === 'flood' ? floodCells : overloadCells)(figures).join(' | ')} |`];
   });
-  return [
-    '| proxy | good a second at 1 × | at 5 × | of the peak | p99 of good ms | low-rate client served | its p99 ms | answers to the flood |',
-    '|---|---|---|---|---|---|---|---|',
-    ...lines,
-  ].join('\n');
+  const head =
+    kind === 'flood'
+      ? ['flood', 'low-rate client served', 'its p99 ms', 'flood served a second', 'answers to the flood']
+      : ['overload', 'good a second at 1 ×', 'at 5 ×', 'of capacity', 'p99 of good ms', 'low-rate client served', 'answers to the load'];
+  return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...lines].join('\n');
 }
 
-/** Sheds and failures of lychgate under overload, by reason; null when there are none. */
-export function reasonLine(results: Results): string | null {
-  const reasons = Object.entries(results['lychgate']?.overload?.reasons ?? {});
-  return reasons.length === 0 ? null : `lychgate by reason: ${reasons.map(([reason, count]) => `${reason} × ${count}`).join(', ')}`;
+function overloadCells({ peakPerSecond, goodPerSecond, goodShare, p99Ms, honestShare, answers }: OverloadFigures): string[] {
+  const figures = [peakPerSecond.toFixed(0), goodPerSecond.toFixed(0), percent(goodShare), p99Ms.toFixed(0), percent(honestShare)];
+  return [...figures, answersOf(answers)];
+}
+
+function floodCells({ goodPerSecond, honestShare, honestP99Ms, answers }: OverloadFigures): string[] {
+  return [percent(honestShare), honestP99Ms.toFixed(0), goodPerSecond.toFixed(0), answersOf(answers)];
+}
+
+function answersOf(answers: OverloadFigures['answers']): string {
+  return Object.entries(answers)
+    .map(([answer, count]) => `${answer} × ${count}`)
+    .join(', ');
+}
+
+/** Sheds and failures of lychgate, by reason; null when there are none. */
+export function reasonLine(kind: OverloadKind, results: Results): string | null {
+  const reasons = Object.entries(results['lychgate']?.overload[kind]?.reasons ?? {});
+  return reasons.length === 0
+    ? null
+    : `${kind}, lychgate by reason: ${reasons.map(([reason, count]) => `${reason} × ${count}`).join(', ')}`;
 }
 
 /** Who took part, and who could not. */
@@ -60,11 +73,12 @@ export function roll(peers: readonly Peer[], results: Results): string {
 
 /** One row in short, for the progress. */
 export function summary(figures: Figures): string {
-  const [kept, calm, errors, , p99, , back] = cells(figures);
-  return `keeps ${kept}, under 10 % after ${calm}, errors ${errors}, p99 ${p99} ms, back after ${back}`;
+  const [kept, calm, errors, , p99, late, , back] = cells(figures);
+  return `keeps ${kept}, under 10 % after ${calm}, errors ${errors}, p99 ${p99} ms, late ${late}, back after ${back}`;
 }
 
-function cells({ requests, errors, errorsBy, keptShare, attemptsPerRequest, p50Ms, p99Ms, calmAfterMs, backAfterMs }: Figures): string[] {
+function cells(figures: Figures): string[] {
+  const { requests, errors, errorsBy, keptShare, attemptsPerRequest, p50Ms, p99Ms, late, calmAfterMs, backAfterMs } = figures;
   const kinds = Object.entries(errorsBy).map(([kind, count]) => `${kind} × ${count}`);
   return [
     percent(keptShare),
@@ -72,6 +86,7 @@ function cells({ requests, errors, errorsBy, keptShare, attemptsPerRequest, p50M
     errors === 0 ? '0' : `${errors} of ${requests} (${kinds.join(', ')})`,
     p50Ms.toFixed(0),
     p99Ms.toFixed(0),
+    String(late),
     attemptsPerRequest.toFixed(2),
     seconds(backAfterMs),
   ];

@@ -2,7 +2,7 @@
  * `make chaos`: how the edge fares beside nginx, HAProxy, Envoy and Caddy while one of its backends misbehaves, and under overload. What is compared is
  * whom they choose and how they survive, not what they cost; see docs/chaos.md.
  *
- *     node bench/chaos/run.ts [--only slow,resets,overload] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--json FILE] [--page FILE] [--keep]
+ *     node bench/chaos/run.ts [--only slow,resets,overload,flood] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--json FILE] [--page FILE] [--keep]
  *
  * H2LOAD, NGINX, HAPROXY, ENVOY and CADDY name the programs where PATH has none; a proxy that is not found is said to be missing. Nothing is
  * installed. All ports are free ones of loopback.
@@ -56,13 +56,13 @@ const stage: Stage = {
   afterSeconds: Number(values.seconds),
 };
 const chosen = isAll(values.only) ? scenarios : scenarios.filter(({ key }) => values.only.split(',').includes(key));
-const hasOverload = isAll(values.only) || values.only.split(',').includes('overload');
+const overloads = (['overload', 'flood'] as const).filter((kind) => isAll(values.only) || values.only.split(',').includes(kind));
 const peers = isAll(values.peers) ? everyone : everyone.filter(({ name }) => values.peers.split(',').includes(name));
 const results: Results = {};
 for (const peer of peers) {
   const version = peer.version();
   if (version === null) console.error(`  ${peer.name} is missing: ${peer.source}`);
-  else results[peer.name] = { version, speaks: peer.speaks, scenarios: {}, overload: null };
+  else results[peer.name] = { version, speaks: peer.speaks, scenarios: {}, overload: {} };
 }
 
 try {
@@ -77,11 +77,12 @@ try {
       });
     }
   }
-  for (const peer of hasOverload ? present() : []) {
-    await attempt(`overload: ${peer.name}`, async () => {
-      const figures = await overload(peer, stage);
+  for (const [kind, peer] of overloads.flatMap((kind) => present().map((peer) => [kind, peer] as const))) {
+    if (kind === 'flood' && !peer.hasClientLimits) continue;
+    await attempt(`${kind}: ${peer.name}`, async () => {
+      const figures = await overload(kind, peer, stage);
       const result = results[peer.name];
-      if (result !== undefined) result.overload = figures;
+      if (result !== undefined) result.overload[kind] = figures;
       return `${(figures.goodShare * 100).toFixed(0)} % of the peak of ${figures.peakPerSecond.toFixed(0)}/s, low-rate client ${(figures.honestShare * 100).toFixed(0)} %`;
     });
   }
@@ -115,9 +116,11 @@ function report(): void {
     roll(peers, results),
   ];
   if (chosen.length > 0) parts.push(scenarioTable(chosen, results));
-  if (hasOverload) parts.push(overloadTable(results));
-  const reasons = reasonLine(results);
-  if (reasons !== null) parts.push(reasons);
+  for (const kind of overloads) {
+    parts.push(overloadTable(kind, results));
+    const reasons = reasonLine(kind, results);
+    if (reasons !== null) parts.push(reasons);
+  }
   const text = parts.join('\n\n');
   console.log(`\n${text}\n`);
   if (values.page !== '' && writeSection(values.page, text)) console.error(`  written to ${values.page}`);

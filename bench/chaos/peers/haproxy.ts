@@ -15,6 +15,7 @@ export const haproxy: Peer = {
   name: 'haproxy',
   speaks: 'HTTP/2 → h2c',
   isHttp3: false,
+  hasClientLimits: true,
   source: 'apt-get install haproxy, or HAPROXY',
   version: () => versionOf(program, ['-v']),
   start: async (setup) => {
@@ -32,6 +33,15 @@ function configuration({ folder, backends, overload }: Setup, port: number): str
   const { intervalMs, timeoutMs, unhealthyAfter, healthyAfter, path } = terms.health;
   // maxconn with the queue before it is the manual's answer to overload: what waits longer than "timeout queue" is answered 503.
   const bound = overload === undefined ? '' : ` maxconn ${overload.concurrency}`;
+  // A counter of what was let pass (the ready-made rate of requests counts refused ones too, and a flood would never be served again). It
+  // runs over a sliding second, so burst and rate are one.
+  const limit =
+    overload === undefined || overload.clientRate === 0
+      ? ''
+      : `  stick-table type string len 32 size 10k expire 10s store gpc0,gpc0_rate(1s)
+  http-request track-sc0 req.hdr(x-client)
+  http-request deny deny_status 429 if { sc0_gpc0_rate gt ${overload.clientRate} }
+  http-request sc-inc-gpc0(0)`;
   const servers = backends.map(({ h2Port }, place) => `  server b${place} 127.0.0.1:${h2Port} proto h2${bound}`);
   return `global
   nbthread 1
@@ -51,6 +61,7 @@ defaults
   retry-on conn-failure empty-response junk-response response-timeout ${terms.badStatuses.join(' ')}
 frontend public
   bind 127.0.0.1:${port} ssl crt ${folder}/both.pem alpn h2
+${limit}
   default_backend web
 backend web
   balance leastconn

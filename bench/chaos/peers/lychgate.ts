@@ -13,6 +13,7 @@ export const lychgate: Peer = {
   name: 'lychgate',
   speaks: 'HTTP/3 → h2c',
   isHttp3: true,
+  hasClientLimits: true,
   source: 'make native',
   version: () => (existsSync(join(root, `native/lychgate.linux-${process.arch}-gnu.node`)) ? versionOf(program, ['--version']) : null),
   start: async (setup) => {

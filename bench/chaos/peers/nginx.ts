@@ -15,6 +15,7 @@ export const nginx: Peer = {
   name: 'nginx',
   speaks: 'HTTP/2 → HTTP/1.1',
   isHttp3: false,
+  hasClientLimits: true,
   source: 'apt-get install nginx, or NGINX',
   version: () => versionOf(program, ['-v']),
   start: async (setup) => {
@@ -33,12 +34,16 @@ function configuration({ folder, chainPath, keyPath, backends, overload }: Setup
   const servers = backends.map(
     ({ h1Port }) => `server 127.0.0.1:${h1Port} max_fails=${consecutiveFailures} fail_timeout=${baseMs / 1_000}s${bound};`,
   );
+  const isLimited = overload !== undefined && overload.clientRate > 0;
+  const limitZone = isLimited ? `limit_req_zone $http_x_client zone=clients:1m rate=${overload.clientRate}r/s; limit_req_status 429;` : '';
+  const limit = isLimited ? `limit_req zone=clients burst=${overload.clientBurst} nodelay;` : '';
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`);
   return `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr crit;
 events { worker_connections 16384; }
 http {
   ${temporary.join(' ')}
   access_log off; keepalive_requests 1000000000; http2_max_concurrent_streams ${terms.maxStreams};
+  ${limitZone}
   upstream web {
     # The zone lets all workers count failures together; least_conn is the manual's choice where answers take unequal time.
     zone web 128k; least_conn;
@@ -49,6 +54,7 @@ http {
     listen 127.0.0.1:${port} ssl http2;
     ssl_certificate ${chainPath}; ssl_certificate_key ${keyPath};
     location / {
+      ${limit}
       proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_connect_timeout ${terms.connectTimeoutMs}ms; proxy_read_timeout ${terms.headTimeoutMs}ms;
       # A status named here is a failed attempt for max_fails too.

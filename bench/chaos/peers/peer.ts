@@ -27,6 +27,9 @@ export interface Overload {
   readonly concurrency: number;
   /** How long a request may wait for its turn. */
   readonly waitMs: number;
+  /** Requests a second each client may send, told apart by the field `x-client`, and how many at once; 0 for no limit. */
+  readonly clientRate: number;
+  readonly clientBurst: number;
 }
 
 /** A proxy that runs. */
@@ -43,6 +46,8 @@ export interface Peer {
   /** Towards clients and towards backends, for the table. */
   readonly speaks: string;
   readonly isHttp3: boolean;
+  /** Whether it can limit clients by a field of theirs as it comes. */
+  readonly hasClientLimits: boolean;
   /** How to get it, for those who have not. */
   readonly source: string;
   /** Version, or null when it is not to be found. */
