@@ -1,8 +1,9 @@
 /**
  * What deciding costs by itself: heads and completions through a lane with its counters and a 1 % access log, without a reactor. A head and the completion
- * of an earlier one are offered together, as under steady load, so a figure is one whole exchange as the lane sees it.
+ * of an earlier exchange, with the tag and memo that the lane gave it, are offered together, as under steady load; so a figure is one whole exchange as the
+ * lane sees it.
  *
- *     node bench/decide.ts [--json FILE]
+ *     node bench/decide.ts [--json FILE] [--only plain,limits,everything]
  *
  * Only the lane's own time is counted: records are encoded once and copied into the ring outside of the measured part, and a batch's
  * `decide()` is timed by the process's monotonic clock. The least of several rounds is shown, beside the median.
@@ -10,24 +11,132 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-
-import { createSharedState } from '../src/lane/shared.ts';
+import type { KeySnapshot, RateLimitSnapshot } from '../src/config/snapshot.ts';
 import { createLane } from '../src/lane/lane.ts';
-import { packTag } from '../src/lane/tag.ts';
+import { createSharedState } from '../src/lane/shared.ts';
 import { createCounters } from '../src/observe/counters.ts';
 import { createLaneObserver } from '../src/observe/lane-observer.ts';
-import { KIND_COMPLETION, KIND_HEAD } from '../src/record/layout.ts';
+import { KIND_COMPLETION, KIND_FORWARD, KIND_HEAD } from '../src/record/layout.ts';
 import { completionBytes, headBytes, ReactorSide, sampleCompletion, sampleHead } from '../test/support/records.ts';
-import { type RouteWish, sampleSnapshot } from '../test/support/snapshots.ts';
+import { type RouteWish, type SnapshotWishes, sampleSnapshot, type UpstreamWish } from '../test/support/snapshots.ts';
 
-const BATCHES = [1, 4, 16, 64];
+const BATCHES = [1, 16, 64];
 const ROUTES = [50, 1_000, 10_000];
 const BACKENDS = 8;
 const ROUNDS = 15;
 const EXCHANGES_A_ROUND = 40_000;
 const DISTINCT_HEADS = 256;
 
+/** What a case turns on; everything else is as the configuration defaults it. */
+interface Feature {
+  readonly name: string;
+  readonly prose: string;
+  readonly route?: RouteWish;
+  readonly upstream?: UpstreamWish;
+  readonly tenants?: SnapshotWishes['tenants'];
+}
+
+const key = (kind: KeySnapshot['kind'], name = ''): KeySnapshot => ({ kind, name, prefix4: 32, prefix6: 64 });
+
+const limit = (name: string, keys: readonly KeySnapshot[]): RateLimitSnapshot => ({
+  name,
+  keys,
+  requests: 1_000_000,
+  periodMs: 1,
+  burst: 1_000_000,
+  maxKeys: 10_000,
+  isShared: false,
+  onStoreFailure: 'local',
+});
+
+const FEATURES: readonly Feature[] = [
+  {
+    name: 'conditions',
+    prose: 'method, one header, one query parameter',
+    route: {
+      match: {
+        methods: ['GET', 'HEAD'],
+        headers: [{ name: 'accept-language', kind: 'prefix', value: 'en' }],
+        query: [{ name: 'page', kind: 'present', value: '' }],
+      },
+    },
+  },
+  {
+    name: 'split',
+    prose: 'two targets, sticky by cookie',
+    route: {
+      targets: [
+        { upstream: 0, weight: 90 },
+        { upstream: 0, weight: 10, subset: { version: 'canary' } },
+      ],
+      splitKeys: [key('cookie', 'session')],
+    },
+  },
+  {
+    name: 'ring hash',
+    prose: 'by cookie, load bound 1.25',
+    upstream: { balance: { policy: 'ring-hash', keys: [key('cookie', 'session')] } },
+  },
+  { name: 'least request', prose: 'instead of peak EWMA', upstream: { balance: { policy: 'least-request' } } },
+  {
+    name: 'breakers',
+    prose: 'consecutive (as by default), rate and count windows, outliers, slow start',
+    upstream: { breaker: { rate: 0.5, count: 1_000 }, outlier: { isOn: true }, slowStartMs: 10_000 },
+  },
+  {
+    name: 'retries',
+    prose: 'statuses held, budget',
+    route: { retries: { attempts: 2, on: { statuses: [502, 503, 504] } } },
+  },
+  {
+    name: 'hedging',
+    prose: 'at the 95th percentile',
+    route: { hedge: { delayMs: 0, percentile: 0.95, minDelayMs: 1, maxDelayMs: 1_000 } },
+  },
+  { name: 'deadline', prose: 'grpc-timeout obeyed', route: { isGrpcTimeoutObeyed: true, exchangeTimeoutMs: 60_000 } },
+  { name: 'access list', prose: '100 networks', route: { access: { allow: networks(100), deny: ['198.51.100.0/24'] } } },
+  {
+    name: 'rate limits',
+    prose: 'by client and by cookie',
+    route: { rateLimits: [limit('client', [key('client')]), limit('user', [key('cookie', 'session')])] },
+  },
+  {
+    name: 'bulkheads',
+    prose: 'route and upstream, with queues',
+    route: { bulkhead: { max: 100_000, queue: 100, queueTimeoutMs: 1_000 } },
+    upstream: { bulkhead: { max: 100_000, queue: 100, queueTimeoutMs: 1_000 } },
+  },
+  {
+    name: 'adaptive',
+    prose: 'gradient concurrency limit with brownout',
+    upstream: {
+      concurrency: {
+        algorithm: 'gradient',
+        initial: 10_000,
+        min: 1_000,
+        max: 100_000,
+        targetMs: 1_000,
+        tolerance: 2,
+        brownout: [0.6, 0.8, 0.95],
+      },
+    },
+  },
+  {
+    name: 'tenants',
+    prose: 'four, told by header, with a limit each',
+    tenants: ['a', 'b', 'c', 'd'].map((name) => ({
+      name,
+      hosts: [],
+      header: 'x-tenant',
+      headerValue: name,
+      rateLimits: [limit(`tenant-${name}`, [])],
+      maxInFlight: 100_000,
+    })),
+  },
+];
+
 interface Row {
+  readonly name: string;
   readonly routes: number;
   readonly batch: number;
   /** Nanoseconds of lane time an exchange: head, decision, completion, metrics. */
@@ -35,28 +144,49 @@ interface Row {
   readonly medianNs: number;
 }
 
-const { values } = parseArgs({ options: { json: { type: 'string' } } });
-const rows = ROUTES.flatMap((routes) => BATCHES.map((batch) => measure(routes, batch)));
+const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
+const only = values.only?.split(',');
+const isAsked = (name: string) => only === undefined || only.includes(name);
+const PLAIN: Feature = { name: 'plain', prose: 'peak EWMA, one retry, consecutive breaker: the defaults' };
+const EVERYTHING: Feature = mergeAll(FEATURES.filter(({ name }) => name !== 'least request'));
 
-process.stdout.write(`\nlane time an exchange, ${BACKENDS} backends, peak EWMA, all metrics, access log 1 % (goal: at most 1,000 ns)\n\n`);
-process.stdout.write('routes  batch  least ns  median ns\n');
-for (const row of rows) {
+const rows: Row[] = [];
+heading(`lane time an exchange, ${BACKENDS} backends, all metrics, access log 1 % (goal: 1,500 ns with everything on)`);
+for (const routes of ROUTES) for (const batch of BATCHES) if (isAsked('plain')) show(measure(PLAIN, routes, batch), PLAIN);
+for (const feature of FEATURES) if (isAsked(feature.name)) show(measure(feature, 1_000, 16), feature);
+for (const batch of BATCHES) if (isAsked('everything')) show(measure(EVERYTHING, 1_000, batch), EVERYTHING);
+if (values.json !== undefined) {
+  writeFileSync(values.json, `${JSON.stringify({ case: 'decide', backends: BACKENDS, rows }, undefined, 2)}\n`);
+}
+
+function heading(text: string): void {
+  process.stdout.write(`\n${text}\n\n${'case'.padEnd(14)} routes  batch  least ns  median ns\n`);
+}
+
+function show(row: Row, { prose }: Feature): void {
+  rows.push(row);
   const cells = [
+    row.name.padEnd(14),
     String(row.routes).padStart(6),
     String(row.batch).padStart(5),
     row.leastNs.toFixed(0).padStart(8),
     row.medianNs.toFixed(0).padStart(9),
   ];
-  process.stdout.write(`${cells.join('  ')}\n`);
+  process.stdout.write(`${cells.join('  ')}  ${prose}\n`);
 }
-if (values.json !== undefined)
-  writeFileSync(values.json, `${JSON.stringify({ case: 'decide', backends: BACKENDS, rows }, undefined, 2)}\n`);
 
-function measure(routeCount: number, batch: number): Row {
-  const routes = Array.from({ length: routeCount }, (_, number) => routeOf(number));
+function measure(feature: Feature, routeCount: number, batch: number): Row {
+  const routes = Array.from({ length: routeCount }, (_, number) => routeOf(number, feature.route));
   const snapshot = sampleSnapshot({
-    upstreams: [{ balance: { policy: 'peak-ewma' }, backends: Array.from({ length: BACKENDS }, () => ({})) }],
+    upstreams: [
+      {
+        ...feature.upstream,
+        balance: { policy: 'peak-ewma', ...feature.upstream?.balance },
+        backends: Array.from({ length: BACKENDS }, (_, slot) => ({ labels: { version: slot % 4 === 3 ? 'canary' : 'stable' } })),
+      },
+    ],
     routes,
+    ...(feature.tenants === undefined ? {} : { tenants: feature.tenants }),
     log: { accessSample: 0.01 },
   });
   const reactor = new ReactorSide();
@@ -64,21 +194,28 @@ function measure(routeCount: number, batch: number): Row {
   const observer = createLaneObserver({ shard: 0, snapshot, counters: createCounters(snapshot), sink });
   const lane = createLane({ ring: reactor.buffer, snapshot, shared: createSharedState(snapshot), observer, kick: () => {} });
   const heads = Array.from({ length: DISTINCT_HEADS }, (_, i) => headOf(i, routes));
-  const completions = Array.from({ length: DISTINCT_HEADS }, (_, i) => completionOf(i, routeCount));
+  const completions = Array.from({ length: DISTINCT_HEADS }, (_, i) => completionOf(i));
 
+  /** Exchanges that were decided and whose completions are offered with the next batch. */
+  let decided = 0;
+  const note = (words: Uint32Array, at: number) => {
+    if (words[at + 1] !== KIND_FORWARD) throw new Error(`${feature.name}: a decision of kind ${words[at + 1]}, reason ${words[at + 5]}`);
+    const completion = completions[decided++ % DISTINCT_HEADS]!;
+    completion.writeUInt32LE(words[at + 6]!, 16);
+    completion.writeUInt32LE(words[at + 5]!, 20);
+    for (let i = 0; i < 3; i++) completion.writeUInt32LE(words[at + 16 + i]!, (34 + i) * 4);
+  };
   let next = 0;
   const round = (): number => {
     let spentNs = 0;
     for (let done = 0; done < EXCHANGES_A_ROUND; done += batch) {
-      for (let i = 0; i < batch; i++) {
-        reactor.write(KIND_HEAD, heads[next % DISTINCT_HEADS]!);
-        reactor.write(KIND_COMPLETION, completions[next % DISTINCT_HEADS]!);
-        next += 1;
-      }
+      for (let i = 0; i < decided; i++) reactor.write(KIND_COMPLETION, completions[i]!);
+      for (let i = 0; i < batch; i++) reactor.write(KIND_HEAD, heads[next++ % DISTINCT_HEADS]!);
       const start = performance.now();
       lane.decide();
       spentNs += (performance.now() - start) * 1e6;
-      reactor.skipDecisions();
+      decided = 0;
+      reactor.visitDecisions(note);
     }
     return spentNs / EXCHANGES_A_ROUND;
   };
@@ -86,15 +223,31 @@ function measure(routeCount: number, batch: number): Row {
   const found = Array.from({ length: ROUNDS }, round).sort((a, b) => a - b);
   lane.close();
   observer.close();
-  return { routes: routeCount, batch, leastNs: found[0]!, medianNs: found[ROUNDS >> 1]! };
+  return { name: feature.name, routes: routeCount, batch, leastNs: found[0]!, medianNs: found[ROUNDS >> 1]! };
+}
+
+/** All features at once. */
+function mergeAll(features: readonly Feature[]): Feature {
+  const merged = (part: 'route' | 'upstream') => Object.assign({}, ...features.map((feature) => feature[part] ?? {}));
+  return {
+    name: 'everything',
+    prose: 'all of them at once',
+    route: merged('route'),
+    upstream: merged('upstream'),
+    tenants: features.flatMap(({ tenants }) => tenants ?? []),
+  };
 }
 
 /** A mix as gateways have it: many hosts with a few paths each, some wildcards. */
-function routeOf(number: number): RouteWish {
+function routeOf(number: number, wish: RouteWish = {}): RouteWish {
   const site = Math.floor(number / 5);
   const host = site % 10 === 9 ? `*.tenant-${site}.example.test` : `shop-${site}.example.test`;
   const path = ['/', '/api', '/api/v1/orders', '/static', '/api/v1/customers'][number % 5]!;
-  return { name: `route-${number}`, match: { host, path } };
+  return { ...wish, name: `route-${number}`, match: { ...wish.match, host, path } };
+}
+
+function networks(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => (i === count >> 1 ? '127.0.0.0/8' : `10.${i}.0.0/16`));
 }
 
 function headOf(i: number, routes: readonly RouteWish[]): Buffer {
@@ -105,27 +258,27 @@ function headOf(i: number, routes: readonly RouteWish[]): Buffer {
     sampleHead({
       index: i,
       generation: i,
-      authority: `${host.replace('*', 'eu')}:8443`,
+      authority: host.replace('*', 'eu'),
       path,
+      address: [127, 0, i >> 4, i & 15],
       fields: [
         ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'],
         ['accept', 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'],
         ['accept-language', 'en-GB,en;q=0.9'],
         ['accept-encoding', 'gzip, deflate, br'],
-        ['cookie', 'session=0123456789abcdef0123456789abcdef'],
+        ['cookie', `theme=dark; session=${(i * 2_654_435_761).toString(16).padStart(16, '0')}`],
+        ['x-tenant', 'abcd'[i % 4]!],
+        ['grpc-timeout', '30S'],
       ],
     }),
   );
 }
 
-function completionOf(i: number, routeCount: number): Buffer {
-  const tag = packTag(0, 1, (i * 7_919) % routeCount);
+function completionOf(i: number): Buffer {
   return completionBytes(
     sampleCompletion({
       index: i,
       generation: i,
-      tag,
-      slot: i % BACKENDS,
       awaitUs: 300 + ((i * 131) % 900),
       totalUs: 500 + ((i * 137) % 2_000),
       path: '/api/v1/orders/item-1?page=1',

@@ -281,6 +281,7 @@ export class ReactorSide {
   readonly buffer: ArrayBuffer = new ArrayBuffer(MEMORY_BYTES);
   private readonly view = new DataView(this.buffer);
   private readonly bytes = Buffer.from(this.buffer);
+  private readonly allWords = new Uint32Array(this.buffer);
 
   /** Starts all cursors at `cursor` (a multiple of 8), so that wraps of ring and of u32 come soon. */
   constructor(cursor = 0) {
@@ -340,6 +341,14 @@ export class ReactorSide {
       this.set(REACTOR_HEAD_WORD, (this.get(REACTOR_HEAD_WORD) + this.view.getUint32(at, true)) >>> 0);
     }
     return found;
+  }
+
+  /** Takes every decision there is, undecoded: `visit` gets the words of the memory and where the record's first one is. For benchmarks. */
+  visitDecisions(visit: (words: Uint32Array, at: number) => void): void {
+    for (let at = this.nextDecision(); at !== -1; at = this.nextDecision()) {
+      visit(this.allWords, at / 4);
+      this.set(REACTOR_HEAD_WORD, (this.get(REACTOR_HEAD_WORD) + this.view.getUint32(at, true)) >>> 0);
+    }
   }
 
   /** Throws every decision away, unread. For benchmarks. */
