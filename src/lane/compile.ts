@@ -98,7 +98,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     shared.backends,
     snapshot.backends.map(({ slot, upstream }) => ({ slot, decayMs: decayMs.get(upstream) ?? 10_000 })),
   );
-  const standing = new Standing({ snapshot, table: shared.standing, observer });
+  const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
   const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, bytes });
   const upstreams = snapshot.upstreams.map((upstream, number) => ({
     retryBudget: new Budget(shared.budgets, number * 2, upstream.retryBudget),

@@ -97,6 +97,12 @@ export class Backends {
     this.sample(slot, Math.max(us, this.latencyUs(slot)));
   }
 
+  /** What was known of the latency of `slot` is old: nothing is known, so that it is tried. */
+  forget(slot: number): void {
+    this.latencies[slot * SLOT_FLOATS + LATENCY_EWMA_F64] = 0;
+    this.avoidUntilMs[slot] = 0;
+  }
+
   /** The backend could not be reached: pass it over for a moment. */
   avoid(slot: number): void {
     this.avoidUntilMs[slot] = this.nowMs + AVOID_MS;
