@@ -84,8 +84,8 @@ function expectationOf(schema: z.core.$ZodType | undefined): string {
   if (schema === undefined) return 'something else';
   const facts = factsOf(schema);
   if (facts !== undefined) return facts.expected;
-  if (itemOf(schema) !== undefined) return 'a list with at least one entry';
-  if (entryOf(schema) !== undefined) return 'a mapping of names with at least one entry';
+  if (itemOf(schema) !== undefined) return isRequired(schema) ? 'a list with at least one entry' : 'a list';
+  if (entryOf(schema) !== undefined) return `a mapping of names${isRequired(schema) ? ' with at least one entry' : ''}`;
   const short = shortFactsOf(schema);
   return `${short === undefined ? '' : `${short.expected}, or `}a mapping with the keys ${Object.keys(shapeOf(schema) ?? {}).join(', ')}`;
 }
