@@ -4,6 +4,9 @@
 
 import type { ListenerSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
+import { unmap } from './address.ts';
+import { ForwardedAddresses } from './forwarded.ts';
+import { Networks } from './networks.ts';
 
 export class Client {
   /** 4 or 6. An IPv4 address in IPv6 form (::ffff:0:0/96) is 4. */
@@ -14,16 +17,49 @@ export class Client {
   isPeerTrusted = false;
 
   private readonly bytes: Uint8Array;
+  /** By listener; undefined where it trusts nobody. */
+  private readonly trusted: readonly (Networks | undefined)[];
+  private readonly forwarded: ForwardedAddresses;
 
   /** `bytes` is the shard's memory. */
-  constructor(_listeners: readonly ListenerSnapshot[], bytes: Uint8Array) {
+  constructor(listeners: readonly ListenerSnapshot[], bytes: Uint8Array) {
     this.bytes = bytes;
+    this.trusted = listeners.map(({ trustedNetworks }) => (trustedNetworks.length === 0 ? undefined : new Networks(trustedNetworks)));
+    this.forwarded = new ForwardedAddresses(bytes);
   }
 
   /** Takes the client of `head`. */
   read(head: HeadReader): void {
-    this.family = head.peerFamily;
+    this.readPeer(head);
+    const trusted = this.trusted[head.listener];
+    this.isPeerTrusted = trusted?.has(this.family, this.address) ?? false;
+    if (this.isPeerTrusted) this.readForwarded(head, trusted!);
+  }
+
+  private readPeer(head: HeadReader): void {
+    const { address, bytes } = this;
     const start = head.peerByte;
-    for (let i = 0; i < 16; i++) this.address[i] = this.bytes[start + i]!;
+    const isLong = head.peerFamily === 6;
+    const length = isLong ? 16 : 4;
+    for (let i = 0; i < length; i++) address[i] = bytes[start + i]!;
+    this.family = isLong ? unmap(address) : 4;
+  }
+
+  /**
+   * Each proxy appends whom it was asked by, so the list is read from its end, and only as long as it was written by proxies that are trusted: the first address that is
+   * not theirs is the client, whatever stands before it. Where all are theirs it is the first of all. What cannot be read leaves the peer.
+   */
+  private readForwarded(head: HeadReader, trusted: Networks): void {
+    const { forwarded, address } = this;
+    forwarded.begin(head);
+    while (forwarded.previous()) {
+      if (forwarded.family === 0) {
+        this.readPeer(head);
+        return;
+      }
+      this.family = forwarded.family;
+      for (let i = 0; i < 16; i++) address[i] = forwarded.address[i]!;
+      if (!trusted.has(forwarded.family, forwarded.address)) return;
+    }
   }
 }

@@ -1,176 +1,204 @@
 /**
- * The compiled router: authority and path of a head to a route's number, at a cost that depends on how long they are and not on how many
- * routes there are.
+ * The compiled router: a head to a route's number, at a cost that depends on how long its authority and path are and on what conditions stand at the very place they
+ * name, and not on how many routes there are.
  *
- * Of the routes that match, the one with the most exact host wins (exact, then the longest wildcard, then any), and among those of the same
- * host the exact path, then the longest prefix. A host whose paths do not match is not the end: the next less exact host is asked. Of two routes that say
- * the same, the first stands. Paths are compared as sent, byte for byte, up to the query; hosts without case, port and trailing dot.
+ * Of the routes that match, those of the request's tenant go first, then the one with the most exact host (exact, then the longest wildcard, then any); among those of the
+ * same host the exact path, then patterns as configured, then the longest prefix; among those of the same host and path `./precedence.ts` decides. A route whose
+ * conditions fail is passed over and the search goes on to less exact paths, then hosts, then to routes of no tenant. Paths are compared as they stand in the head, up to the
+ * query: what is canonical was made so before. Hosts are compared without case, port and trailing dot.
  */
 
 import type { RouteSnapshot, TenantSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
-import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
-
-/** What the router needs to know of a route (`RouteSnapshot` has it). */
-export interface RouteMatch {
-  /** Lower case, no port; `*.a.test` for a wildcard of one or more labels; `*` for any. */
-  readonly host: string;
-  readonly path: string;
-  readonly pathKind: 'prefix' | 'exact';
-}
+import { HostTable } from './host-table.ts';
+import { NO_PATH, type PathEntry, PathTable, pathKey } from './path-table.ts';
+import { compareConditions, isUnconditional } from './precedence.ts';
+import { compilePredicates, type Predicate } from './predicate.ts';
+import { NO_TENANT, Tenants } from './tenants.ts';
 
 /** No route matches. */
 export const NO_ROUTE = -1;
 
-const SLASH = 0x2f;
-const QUERY = 0x3f;
-const COLON = 0x3a;
-const DOT = 0x2e;
-const BRACKET = 0x5d;
-/** Names are at most 253 bytes (RFC 1035 §3.1); a longer authority can only match routes of any host. */
-const MAX_HOST_BYTES = 255;
-/** Every second byte of a name can be a dot. */
-const MAX_CANDIDATES = MAX_HOST_BYTES / 2 + 3;
+/** A route that host and path named and that does not take the request all the same. */
+export interface PassedOver {
+  readonly route: number;
+  /** The first condition that failed, in words. */
+  readonly failed: string;
+}
+
+export interface Explanation {
+  /** Place of the tenant the request belongs to, -1 for none. */
+  readonly tenant: number;
+  /** In the order in which they were asked. */
+  readonly passedOver: readonly PassedOver[];
+  /** NO_ROUTE when none takes it. */
+  readonly route: number;
+}
+
+/** Routes of one tenant, host and path, in their precedence. */
+interface Place {
+  readonly site: number;
+  readonly entry: Omit<PathEntry, 'value'>;
+  readonly routes: number[];
+}
 
 export class Router {
-  /** Whole names, and the names behind `*.`, to the site of their routes. Hashed from the last byte to the first. */
-  private readonly names: ByteTable;
-  private readonly suffixes: ByteTable;
-  private readonly anySite: number;
-  /** Paths by site, hashed from the first byte to the last. */
-  private readonly exacts: ByteTable;
-  private readonly prefixes: ByteTable;
-  /** Longest path of a site: what lies behind it in a request's path need not be walked. */
-  private readonly longestOfSite: Int32Array;
-  /** Route of `/` as a prefix, by site, or NO_ROUTE: the most usual route, known without asking. */
-  private readonly rootOfSite: Int32Array;
-
-  /** Scratch: the host without case, and the sites that could answer, from the least exact to the most. */
-  private readonly host = new Uint8Array(MAX_HOST_BYTES);
-  private readonly candidates = new Int32Array(MAX_CANDIDATES);
-
   /** Place of the tenant the last head belonged to, -1 for none. */
-  tenant = -1;
+  tenant = NO_TENANT;
 
   private readonly bytes: Uint8Array;
+  private readonly tenants: Tenants | undefined;
+  /** By scope, which is the tenant + 1; values are sites: the pairs of tenant and host that routes name. */
+  private readonly hosts: HostTable;
+  /** Values below `count` are routes that take whatever comes; `count + n` is place number n, whose routes have conditions. */
+  private readonly paths: PathTable;
+  private readonly count: number;
+  /** Routes by place: those of place n stand from `starts[n]` to `starts[n + 1]`. */
+  private readonly starts: Int32Array;
+  private readonly ordered: Int32Array;
+  private readonly predicates: readonly (readonly Predicate[])[];
+  /** While a match is explained, what was passed over. */
+  private trace: PassedOver[] | undefined;
 
-  constructor(snapshots: readonly RouteSnapshot[], _tenants: readonly TenantSnapshot[], bytes: Uint8Array) {
+  /** `bytes` is the shard's memory, in which heads lie. Throws what re2js throws for a pattern that is none. */
+  constructor(routes: readonly RouteSnapshot[], tenants: readonly TenantSnapshot[], bytes: Uint8Array) {
     this.bytes = bytes;
-    const routes: RouteMatch[] = snapshots.map(({ match }) => ({
-      host: match.host,
-      path: match.path,
-      pathKind: match.pathKind === 'exact' ? 'exact' : 'prefix',
-    }));
-    const sites = [...new Set(routes.map((route) => route.host))];
-    const siteOf = new Map(sites.map((host, site) => [host, site]));
-    this.names = new ByteTable(sites.length);
-    this.suffixes = new ByteTable(sites.length);
-    this.anySite = siteOf.get('*') ?? -1;
-    for (const [host, site] of siteOf) this.addHost(host, site);
-
-    this.exacts = new ByteTable(routes.length);
-    this.prefixes = new ByteTable(routes.length);
-    this.longestOfSite = new Int32Array(sites.length);
-    this.rootOfSite = new Int32Array(sites.length).fill(NO_ROUTE);
-    for (const [number, route] of routes.entries()) this.addPath(siteOf.get(route.host)!, route, number);
+    this.tenants = Tenants.of(tenants, bytes);
+    this.count = routes.length;
+    this.predicates = routes.map(({ match }) => compilePredicates(match, bytes));
+    const { sites, places } = placesOf(routes);
+    this.hosts = new HostTable(
+      sites.map(({ tenant, host }, value) => ({ scope: tenant + 1, host, value })),
+      tenants.length + 1,
+    );
+    const starts: number[] = [0];
+    const ordered: number[] = [];
+    const entries: PathEntry[] = [];
+    for (const { entry, routes: here } of places) {
+      if (this.predicates[here[0]!]!.length === 0) {
+        entries.push({ ...entry, value: here[0]! });
+        continue;
+      }
+      entries.push({ ...entry, value: this.count + starts.length - 1 });
+      ordered.push(...here);
+      starts.push(ordered.length);
+    }
+    this.starts = Int32Array.from(starts);
+    this.ordered = Int32Array.from(ordered);
+    this.paths = new PathTable(entries, sites.length, this.count);
   }
 
   /** Route of `head` from `client`, or NO_ROUTE. */
-  match(head: HeadReader, _client: Client): number {
-    return this.find(this.bytes, head.authorityByte, head.authorityLength, head.pathByte, head.pathLength);
+  match(head: HeadReader, client: Client): number {
+    const tenant = this.tenants === undefined ? NO_TENANT : this.tenants.find(head);
+    this.tenant = tenant;
+    if (tenant !== NO_TENANT) {
+      const route = this.find(tenant + 1, head, client);
+      if (route !== NO_ROUTE) return route;
+    }
+    return this.find(0, head, client);
   }
 
-  /** Route of the authority and path (with or without query) that lie in `bytes`, or NO_ROUTE. */
-  private find(bytes: Uint8Array, authority: number, authorityLength: number, path: number, pathLength: number): number {
-    let candidate = this.findSites(bytes, authority, authorityLength);
+  /** Matches `head` and says what was passed over on the way. */
+  explain(head: HeadReader, client: Client): Explanation {
+    const passedOver: PassedOver[] = [];
+    this.trace = passedOver;
+    try {
+      const route = this.match(head, client);
+      return { tenant: this.tenant, passedOver, route };
+    } finally {
+      this.trace = undefined;
+    }
+  }
+
+  private find(scope: number, head: HeadReader, client: Client): number {
+    const hosts = this.hosts;
+    let candidate = hosts.find(scope, this.bytes, head.authorityByte, head.authorityLength);
     while (candidate > 0) {
       candidate -= 1;
-      const route = this.findPath(this.candidates[candidate]!, bytes, path, pathLength);
+      const route = this.findAt(hosts.found[candidate]!, head, client);
       if (route !== NO_ROUTE) return route;
     }
     return NO_ROUTE;
   }
 
-  /** Fills `candidates` and says how many there are. */
-  private findSites(bytes: Uint8Array, start: number, length: number): number {
-    const candidates = this.candidates;
-    let count = 0;
-    if (this.anySite !== -1) candidates[count++] = this.anySite;
-    const end = hostEnd(bytes, start, length);
-    const size = end - start;
-    if (size <= 0 || size > MAX_HOST_BYTES) return count;
-
-    const host = this.host;
-    let hash = HASH_START;
-    for (let i = size - 1; i >= 0; i--) {
-      let byte = bytes[start + i]!;
-      if (byte >= 0x41 && byte <= 0x5a) byte |= 0x20;
-      host[i] = byte;
-      // What follows a dot is a suffix that a wildcard may stand before; going left, each one found is longer than the last.
-      if (byte === DOT && i > 0) {
-        const site = this.suffixes.find(hash, 0, host, i + 1, size - i - 1);
-        if (site !== -1) candidates[count++] = site;
+  private findAt(site: number, head: HeadReader, client: Client): number {
+    const paths = this.paths;
+    paths.walk(site, this.bytes, head.pathByte, head.pathLength);
+    if (paths.exact !== NO_PATH) {
+      const route = this.first(paths.exact, head, client);
+      if (route !== NO_ROUTE) return route;
+    }
+    const patterns = paths.patterns;
+    for (let i = 0; i < patterns.length; i++) {
+      const { pattern, value } = patterns[i]!;
+      if (!pattern.takes(this.bytes, head.pathByte, paths.length)) {
+        if (this.trace !== undefined) this.pass(value, `path matches ${pattern.text}`);
+        continue;
       }
-      hash = hashByte(hash, byte);
+      const route = this.first(value, head, client);
+      if (route !== NO_ROUTE) return route;
     }
-    const site = this.names.find(hash, 0, host, 0, size);
-    if (site !== -1) candidates[count++] = site;
-    return count;
+    for (let i = paths.prefixCount - 1; i >= 0; i--) {
+      const route = this.first(paths.prefixes[i]!, head, client);
+      if (route !== NO_ROUTE) return route;
+    }
+    return NO_ROUTE;
   }
 
-  private findPath(site: number, bytes: Uint8Array, start: number, length: number): number {
-    const longest = this.longestOfSite[site]!;
-    let found = this.rootOfSite[site]!;
-    let hash = HASH_START;
-    let i = 0;
-    for (; i < length; i++) {
-      const byte = bytes[start + i]!;
-      if (byte === QUERY) break;
-      if (i > longest) return found;
-      if (byte === SLASH && i > 0) {
-        const route = this.prefixes.find(hash, site, bytes, start, i);
-        if (route !== -1) found = route;
-      }
-      hash = hashByte(hash, byte);
+  /** The first route of a value of `paths` whose conditions hold. */
+  private first(value: number, head: HeadReader, client: Client): number {
+    if (value < this.count) return value;
+    const place = value - this.count;
+    const end = this.starts[place + 1]!;
+    for (let i = this.starts[place]!; i < end; i++) {
+      const route = this.ordered[i]!;
+      const failed = failedOf(this.predicates[route]!, head, client);
+      if (failed === undefined) return route;
+      if (this.trace !== undefined) this.trace.push({ route, failed: failed.text });
     }
-    if (i > longest) return found;
-    const exact = this.exacts.find(hash, site, bytes, start, i);
-    if (exact !== -1) return exact;
-    const route = this.prefixes.find(hash, site, bytes, start, i);
-    return route === -1 ? found : route;
+    return NO_ROUTE;
   }
 
-  private addHost(host: string, site: number): void {
-    if (host === '*') return;
-    const isWildcard = host.startsWith('*.');
-    const name = Buffer.from(isWildcard ? host.slice(2) : host, 'latin1');
-    (isWildcard ? this.suffixes : this.names).set(name.reduceRight(hashByte, HASH_START), 0, name, site);
-  }
-
-  private addPath(site: number, route: RouteMatch, number: number): void {
-    const isExact = route.pathKind === 'exact';
-    // `/a/` as a prefix says the same as `/a`: both stand for the segment.
-    const path = Buffer.from(isExact ? route.path : route.path.replace(/\/+$/, ''), 'latin1');
-    if (path.length === 0) {
-      if (this.rootOfSite[site] === NO_ROUTE) this.rootOfSite[site] = number;
-      return;
-    }
-    (isExact ? this.exacts : this.prefixes).set(path.reduce(hashByte, HASH_START), site, path, number);
-    this.longestOfSite[site] = Math.max(this.longestOfSite[site]!, path.length);
+  /** Notes that all routes of a value were passed over for the same cause. */
+  private pass(value: number, failed: string): void {
+    const place = value - this.count;
+    const routes = place < 0 ? [value] : this.ordered.subarray(this.starts[place]!, this.starts[place + 1]!);
+    for (const route of routes) this.trace?.push({ route, failed });
   }
 }
 
-/** End of the host within an authority: before the port, if any, and before one trailing dot. `[::1]:443` keeps its brackets. */
-function hostEnd(bytes: Uint8Array, start: number, length: number): number {
-  let end = start + length;
-  for (let i = end - 1; i >= start; i--) {
-    const byte = bytes[i]!;
-    if (byte === COLON) {
-      end = i;
-      break;
-    }
-    if (byte < 0x30 || byte > 0x39 || byte === BRACKET) break;
+/** The first condition that does not hold, undefined when all do. */
+function failedOf(predicates: readonly Predicate[], head: HeadReader, client: Client): Predicate | undefined {
+  for (let i = 0; i < predicates.length; i++) {
+    const predicate = predicates[i]!;
+    if (!predicate.takes(head, client)) return predicate;
   }
-  return end > start && bytes[end - 1] === DOT ? end - 1 : end;
+  return undefined;
+}
+
+/** Sites and places of `routes`. Routes that can never be reached, because one before them at their place takes everything, are left out. */
+function placesOf(routes: readonly RouteSnapshot[]): { sites: { tenant: number; host: string }[]; places: Place[] } {
+  const sites: { tenant: number; host: string }[] = [];
+  const siteOf = new Map<string, number>();
+  const placeOf = new Map<string, Place>();
+  for (const [number, { match }] of routes.entries()) {
+    const { tenant, host, pathKind: kind } = match;
+    const siteKey = `${tenant} ${host}`;
+    const site = siteOf.get(siteKey) ?? sites.push({ tenant, host }) - 1;
+    siteOf.set(siteKey, site);
+    const path = pathKey(match);
+    const key = `${site} ${kind} ${path}`;
+    const place = placeOf.get(key);
+    if (place === undefined) placeOf.set(key, { site, entry: { site, kind, path }, routes: [number] });
+    else place.routes.push(number);
+  }
+  const places = [...placeOf.values()];
+  for (const place of places) {
+    place.routes.sort((a, b) => compareConditions(routes[a]!.match, routes[b]!.match) || a - b);
+    const last = place.routes.findIndex((number) => isUnconditional(routes[number]!.match));
+    if (last !== -1) place.routes.length = last + 1;
+  }
+  return { sites, places };
 }

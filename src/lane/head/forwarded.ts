@@ -1,0 +1,191 @@
+/**
+ * The addresses that proxies wrote into a head, from the last to the first: of `X-Forwarded-For`, or, where there is none, of the `for=` parameters of `Forwarded`
+ * (RFC 7239 §4). Addresses may carry a port, and in `Forwarded` quotes. Without allocation: a flood through a trusted proxy comes by here.
+ */
+
+import type { HeadReader } from '../../record/read.ts';
+import { parseAddress } from './address.ts';
+import { FieldWalk } from './fields.ts';
+
+/** More lines, longer ones or more entries are no list that proxies of one's own wrote: the whole is then unreadable. */
+const MAX_LINES = 16;
+const MAX_LINE_BYTES = 4_096;
+const MAX_ENTRIES = 32;
+
+const COMMA = 0x2c;
+const SEMICOLON = 0x3b;
+const EQUALS = 0x3d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const OPEN = 0x5b;
+const CLOSE = 0x5d;
+
+export class ForwardedAddresses {
+  /** Of the entry that `previous` found: 4 or 6, or 0 when it cannot be read. */
+  family = 0;
+  readonly address = new Uint8Array(16);
+
+  private readonly bytes: Uint8Array;
+  private readonly custom: FieldWalk;
+  private readonly standard: FieldWalk;
+  private isStandard = false;
+  /** Where the lines that are still to be read begin and end. */
+  private readonly starts = new Int32Array(MAX_LINES);
+  private readonly ends = new Int32Array(MAX_LINES);
+  private lines = 0;
+  private entries = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.custom = new FieldWalk('x-forwarded-for', bytes);
+    this.standard = new FieldWalk('forwarded', bytes);
+  }
+
+  /** Looks for the lines of `head`. */
+  begin(head: HeadReader): void {
+    this.isStandard = false;
+    this.collect(head, this.custom);
+    if (this.lines > 0) return;
+    this.isStandard = true;
+    this.collect(head, this.standard);
+  }
+
+  /** Goes to the entry before the last one read; false when there is none. */
+  previous(): boolean {
+    while (this.lines > 0) {
+      this.entries += 1;
+      if (this.entries > MAX_ENTRIES) {
+        this.lines = 0;
+        this.family = 0;
+        return true;
+      }
+      const line = this.lines - 1;
+      const start = this.starts[line]!;
+      const end = this.ends[line]!;
+      const comma = this.isStandard ? lastUnquoted(this.bytes, start, end) : lastComma(this.bytes, start, end);
+      this.ends[line] = Math.max(start, comma);
+      if (comma < start) this.lines -= 1;
+      const from = skipBlanks(this.bytes, comma + 1, end);
+      const to = dropBlanks(this.bytes, from, end);
+      // An empty list member says nothing (RFC 9110 §5.6.1).
+      if (from === to) continue;
+      this.family = this.isStandard ? this.readElement(from, to) : this.readNode(from, to);
+      return true;
+    }
+    return false;
+  }
+
+  private collect(head: HeadReader, walk: FieldWalk): void {
+    this.lines = 0;
+    this.entries = 0;
+    walk.begin(head);
+    while (walk.next(head)) {
+      if (this.lines === MAX_LINES || walk.length > MAX_LINE_BYTES) {
+        this.lines = 1;
+        this.entries = MAX_ENTRIES;
+        return;
+      }
+      this.starts[this.lines] = walk.start;
+      this.ends[this.lines] = walk.start + walk.length;
+      this.lines += 1;
+    }
+  }
+
+  /** `for=…` among the parameters of one element; 0 where there is none. */
+  private readElement(from: number, to: number): number {
+    const { bytes } = this;
+    for (let at = from; at < to; ) {
+      const end = endOfPair(bytes, at, to);
+      const name = skipBlanks(bytes, at, end);
+      if (isFor(bytes, name, end)) {
+        let first = name + 4;
+        let last = dropBlanks(bytes, first, end);
+        if (last - first >= 2 && bytes[first] === QUOTE && bytes[last - 1] === QUOTE) {
+          first += 1;
+          last -= 1;
+        }
+        return this.readNode(first, last);
+      }
+      at = end + 1;
+    }
+    return 0;
+  }
+
+  /** `a.b.c.d`, `a.b.c.d:port`, `v6` or `[v6]:port`. */
+  private readNode(from: number, to: number): number {
+    const { bytes, address } = this;
+    if (bytes[from] === OPEN) {
+      let close = from + 1;
+      while (close < to && bytes[close] !== CLOSE) close += 1;
+      if (close === to || (close + 1 < to && !isPort(bytes, close + 1, to))) return 0;
+      return parseAddress(bytes, from + 1, close, address);
+    }
+    let colon = from;
+    while (colon < to && bytes[colon] !== COLON) colon += 1;
+    // One colon ends an IPv4 address; an IPv6 address has at least two.
+    if (colon < to && isPort(bytes, colon, to)) return parseAddress(bytes, from, colon, address);
+    return parseAddress(bytes, from, to, address);
+  }
+}
+
+/** `:` and up to five digits. */
+function isPort(bytes: Uint8Array, from: number, to: number): boolean {
+  if (bytes[from] !== COLON || to - from < 2 || to - from > 6) return false;
+  for (let i = from + 1; i < to; i++) if (bytes[i]! < 0x30 || bytes[i]! > 0x39) return false;
+  return true;
+}
+
+/** `for=` in any case (RFC 7239 §4). */
+function isFor(bytes: Uint8Array, at: number, end: number): boolean {
+  return (
+    at + 4 <= end &&
+    (bytes[at]! | 0x20) === 0x66 &&
+    (bytes[at + 1]! | 0x20) === 0x6f &&
+    (bytes[at + 2]! | 0x20) === 0x72 &&
+    bytes[at + 3] === EQUALS
+  );
+}
+
+/** Place of the last comma, below `start` when there is none. */
+function lastComma(bytes: Uint8Array, start: number, end: number): number {
+  let at = end - 1;
+  while (at >= start && bytes[at] !== COMMA) at -= 1;
+  return at;
+}
+
+/** The same, of commas that stand outside of quotes, which only a walk from the front can tell. */
+function lastUnquoted(bytes: Uint8Array, start: number, end: number): number {
+  let found = start - 1;
+  let isQuoted = false;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte === QUOTE) isQuoted = !isQuoted;
+    else if (byte === BACKSLASH && isQuoted) i += 1;
+    else if (byte === COMMA && !isQuoted) found = i;
+  }
+  return found;
+}
+
+function endOfPair(bytes: Uint8Array, from: number, to: number): number {
+  let isQuoted = false;
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i]!;
+    if (byte === QUOTE) isQuoted = !isQuoted;
+    else if (byte === BACKSLASH && isQuoted) i += 1;
+    else if (byte === SEMICOLON && !isQuoted) return i;
+  }
+  return to;
+}
+
+function skipBlanks(bytes: Uint8Array, from: number, to: number): number {
+  let at = from;
+  while (at < to && (bytes[at] === 0x20 || bytes[at] === 0x09)) at += 1;
+  return at;
+}
+
+function dropBlanks(bytes: Uint8Array, from: number, to: number): number {
+  let at = to;
+  while (at > from && (bytes[at - 1] === 0x20 || bytes[at - 1] === 0x09)) at -= 1;
+  return at;
+}

@@ -1,0 +1,94 @@
+/**
+ * Hosts to numbers: whole names and wildcards in hash tables, asked in one pass over the name from its last byte to its first, whatever their
+ * number. Scopes keep several sets of hosts apart in one table.
+ */
+
+import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
+
+/** One host of a scope. */
+export interface HostEntry {
+  readonly scope: number;
+  /** Lower case, no port; `*.a.test` for a wildcard of one or more labels; `*` for any. */
+  readonly host: string;
+  readonly value: number;
+}
+
+const COLON = 0x3a;
+const DOT = 0x2e;
+const BRACKET = 0x5d;
+/** Names are at most 253 bytes (RFC 1035 §3.1); a longer authority can only match any host. */
+const MAX_HOST_BYTES = 255;
+/** Every second byte of a name can be a dot. */
+const MAX_CANDIDATES = MAX_HOST_BYTES / 2 + 3;
+
+export class HostTable {
+  /** Values found by the last `find`, from the least exact host to the most. */
+  readonly found = new Int32Array(MAX_CANDIDATES);
+
+  /** Names, and what stands behind `*.`; hashed from the last byte to the first. */
+  private readonly names: ByteTable;
+  private readonly suffixes: ByteTable;
+  private readonly hasSuffixes: boolean;
+  /** Value of any host, by scope; -1 where there is none. */
+  private readonly any: Int32Array;
+  /** The host of a request without case. */
+  private readonly host = new Uint8Array(MAX_HOST_BYTES);
+
+  /** Of two entries that say the same the first stands. */
+  constructor(entries: readonly HostEntry[], scopes: number) {
+    this.names = new ByteTable(entries.length);
+    this.suffixes = new ByteTable(entries.length);
+    this.hasSuffixes = entries.some(({ host }) => host.startsWith('*.'));
+    this.any = new Int32Array(scopes).fill(-1);
+    for (const entry of entries) this.add(entry);
+  }
+
+  /** Fills `found` with the values of `scope` for the authority at `start` and says how many there are. */
+  find(scope: number, bytes: Uint8Array, start: number, length: number): number {
+    const { found, host } = this;
+    let count = 0;
+    if (this.any[scope]! !== -1) found[count++] = this.any[scope]!;
+    const size = hostEnd(bytes, start, length) - start;
+    if (size <= 0 || size > MAX_HOST_BYTES) return count;
+
+    let hash = HASH_START;
+    for (let i = size - 1; i >= 0; i--) {
+      let byte = bytes[start + i]!;
+      if (byte >= 0x41 && byte <= 0x5a) byte |= 0x20;
+      host[i] = byte;
+      // What follows a dot is a suffix that a wildcard may stand before; going left, each one found is longer than the last.
+      if (byte === DOT && i > 0 && this.hasSuffixes) {
+        const value = this.suffixes.find(hash, scope, host, i + 1, size - i - 1);
+        if (value !== -1) found[count++] = value;
+      }
+      hash = hashByte(hash, byte);
+    }
+    const value = this.names.find(hash, scope, host, 0, size);
+    if (value !== -1) found[count++] = value;
+    return count;
+  }
+
+  private add({ scope, host, value }: HostEntry): void {
+    if (host === '*') {
+      if (this.any[scope] === -1) this.any[scope] = value;
+      return;
+    }
+    const isWildcard = host.startsWith('*.');
+    const name = Buffer.from(isWildcard ? host.slice(2) : host, 'latin1');
+    (isWildcard ? this.suffixes : this.names).set(name.reduceRight(hashByte, HASH_START), scope, name, value);
+  }
+}
+
+/** End of the host within an authority: before the port, if any, and before one trailing dot. `[::1]:443` keeps its brackets. */
+function hostEnd(bytes: Uint8Array, start: number, length: number): number {
+  let end = start + length;
+  for (let i = end - 1; i >= start; i--) {
+    const byte = bytes[i]!;
+    if (byte === COLON) {
+      end = i;
+      break;
+    }
+    if (byte < 0x30 || byte > 0x39 || byte === BRACKET) break;
+  }
+  return end > start && bytes[end - 1] === DOT ? end - 1 : end;
+}

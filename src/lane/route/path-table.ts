@@ -1,0 +1,126 @@
+/**
+ * Paths of sites (hosts) to numbers: exact ones and prefixes in hash tables, asked at each border of a segment while the path is walked once; patterns in a list a
+ * site. The numbers' meaning is the router's.
+ */
+
+import type { MatchSnapshot } from '../../config/snapshot.ts';
+import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
+import { Pattern } from './pattern.ts';
+
+/** One path of a site, no two of which say the same. */
+export interface PathEntry {
+  readonly site: number;
+  readonly kind: MatchSnapshot['pathKind'];
+  /** As `pathKey` gives it. */
+  readonly path: string;
+  readonly value: number;
+}
+
+/** A pattern of a site, in the order of the entries. */
+export interface PathPattern {
+  readonly pattern: Pattern;
+  readonly value: number;
+}
+
+/** No path matches. */
+export const NO_PATH = -1;
+
+const SLASH = 0x2f;
+const QUERY = 0x3f;
+const NO_PATTERNS: readonly PathPattern[] = [];
+
+export class PathTable {
+  /** What the last `walk` found: the exact path, and the prefixes from the shortest to the longest. */
+  exact = NO_PATH;
+  readonly prefixes: Int32Array;
+  prefixCount = 0;
+  /** Patterns of its site. */
+  patterns: readonly PathPattern[] = NO_PATTERNS;
+  /** Length of the path without query; only where the site has patterns. */
+  length = 0;
+
+  private readonly exactTable: ByteTable;
+  private readonly prefixTable: ByteTable;
+  /** Longest path of a site: what lies behind it in a request's path need not be walked. */
+  private readonly longestOfSite: Int32Array;
+  /** Value of `/` as a prefix, by site: the most usual path, known without asking. */
+  private readonly rootOfSite: Int32Array;
+  private readonly patternsOfSite: (PathPattern[] | undefined)[];
+  /** Values below it end the search: what is less exact than they cannot be reached. */
+  private readonly plainValues: number;
+
+  constructor(entries: readonly PathEntry[], sites: number, plainValues: number) {
+    this.exactTable = new ByteTable(entries.length);
+    this.prefixTable = new ByteTable(entries.length);
+    this.longestOfSite = new Int32Array(sites);
+    this.rootOfSite = new Int32Array(sites).fill(NO_PATH);
+    this.patternsOfSite = new Array<PathPattern[] | undefined>(sites).fill(undefined);
+    this.plainValues = plainValues;
+    let deepest = 0;
+    for (const entry of entries) {
+      this.add(entry);
+      deepest = Math.max(deepest, entry.path.split('/').length);
+    }
+    this.prefixes = new Int32Array(deepest + 2);
+  }
+
+  /** Finds all that the path (with or without query) at `start` is at `site`. */
+  walk(site: number, bytes: Uint8Array, start: number, length: number): void {
+    const longest = this.longestOfSite[site]!;
+    const { prefixTable, prefixes, plainValues } = this;
+    const root = this.rootOfSite[site]!;
+    let count = 0;
+    if (root !== NO_PATH) prefixes[count++] = root;
+    let hash = HASH_START;
+    let i = 0;
+    for (; i < length && i <= longest; i++) {
+      const byte = bytes[start + i]!;
+      if (byte === QUERY) break;
+      if (byte === SLASH && i > 0) {
+        const value = prefixTable.find(hash, site, bytes, start, i);
+        if (value !== NO_PATH) {
+          if (value < plainValues) count = 0;
+          prefixes[count++] = value;
+        }
+      }
+      hash = hashByte(hash, byte);
+    }
+    this.exact = NO_PATH;
+    if (i <= longest) {
+      this.exact = this.exactTable.find(hash, site, bytes, start, i);
+      const value = prefixTable.find(hash, site, bytes, start, i);
+      if (value !== NO_PATH) {
+        if (value < plainValues) count = 0;
+        prefixes[count++] = value;
+      }
+    }
+    this.prefixCount = count;
+    const patterns = this.patternsOfSite[site];
+    if (patterns === undefined) this.patterns = NO_PATTERNS;
+    else {
+      this.patterns = patterns;
+      while (i < length && bytes[start + i] !== QUERY) i += 1;
+      this.length = i;
+    }
+  }
+
+  private add({ site, kind, path, value }: PathEntry): void {
+    if (kind === 'regex') {
+      this.patternsOfSite[site] ??= [];
+      this.patternsOfSite[site].push({ pattern: new Pattern(path), value });
+      return;
+    }
+    const text = Buffer.from(path, 'latin1');
+    if (kind === 'prefix' && text.length === 0) {
+      this.rootOfSite[site] = value;
+      return;
+    }
+    (kind === 'exact' ? this.exactTable : this.prefixTable).set(text.reduce(hashByte, HASH_START), site, text, value);
+    this.longestOfSite[site] = Math.max(this.longestOfSite[site]!, text.length);
+  }
+}
+
+/** The path of a match in the form in which two that say the same are equal: `/a/` as a prefix stands for the segment, as `/a` does. */
+export function pathKey({ path, pathKind }: MatchSnapshot): string {
+  return pathKind === 'prefix' ? path.replace(/\/+$/, '') : path;
+}

@@ -1,0 +1,63 @@
+/**
+ * Which of several routes goes first where host and path are the same: the one with a method, then the one with more header, query and cookie conditions, then the
+ * one with client networks, then the one configured first. `docs/routing.md` tells operators the same.
+ */
+
+import type { MatchSnapshot, RouteSnapshot } from '../../config/snapshot.ts';
+import { pathKey } from './path-table.ts';
+
+/** Compares the conditions of two routes: below zero when `a` goes before `b`, zero when the order of configuration decides. */
+export function compareConditions(a: MatchSnapshot, b: MatchSnapshot): number {
+  return (
+    Number(b.methods.length > 0) - Number(a.methods.length > 0) ||
+    b.headers.length - a.headers.length ||
+    b.query.length - a.query.length ||
+    b.cookies.length - a.cookies.length ||
+    Number(b.networks.length > 0) - Number(a.networks.length > 0)
+  );
+}
+
+/** Every request for the host and path is taken. */
+export function isUnconditional(match: MatchSnapshot): boolean {
+  return match.methods.length + match.headers.length + match.query.length + match.cookies.length + match.networks.length === 0;
+}
+
+/** How exact a host is: an exact name before wildcards, the longer wildcard before the shorter, any host last. */
+function compareHosts(a: string, b: string): number {
+  return hostRank(b) - hostRank(a) || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function hostRank(host: string): number {
+  if (host === '*') return 0;
+  return host.startsWith('*.') ? host.length : 1_000;
+}
+
+const PATH_RANKS = { exact: 2, regex: 1, prefix: 0 } as const;
+
+/** Exact paths before patterns before prefixes; the longer prefix before the shorter, patterns as configured. */
+function comparePaths(a: MatchSnapshot, b: MatchSnapshot): number {
+  const difference = PATH_RANKS[b.pathKind] - PATH_RANKS[a.pathKind];
+  return difference !== 0 || a.pathKind !== 'prefix' ? difference : pathKey(b).length - pathKey(a).length;
+}
+
+/** Numbers of `routes` in an order of precedence: no request that two of them could take goes to the later one. For people; the router needs no list. */
+export function inPrecedence(routes: readonly RouteSnapshot[]): number[] {
+  const firstAt = new Map<string, number>();
+  const rows = routes.map(({ match }, number) => {
+    const place = JSON.stringify([match.tenant, match.host, match.pathKind, pathKey(match)]);
+    const first = firstAt.get(place) ?? number;
+    firstAt.set(place, first);
+    return { match, number, first };
+  });
+  rows.sort(
+    (a, b) =>
+      Number(a.match.tenant === -1) - Number(b.match.tenant === -1) ||
+      a.match.tenant - b.match.tenant ||
+      compareHosts(a.match.host, b.match.host) ||
+      comparePaths(a.match, b.match) ||
+      a.first - b.first ||
+      compareConditions(a.match, b.match) ||
+      a.number - b.number,
+  );
+  return rows.map(({ number }) => number);
+}

@@ -1,0 +1,95 @@
+/**
+ * Conditions of a route beyond host and path, ready to be asked. Each says what it is in words, so that the explanation of a match names the very object that decided it.
+ */
+
+import type { ConditionSnapshot, MatchSnapshot } from '../../config/snapshot.ts';
+import type { HeadReader } from '../../record/read.ts';
+import type { Client } from '../head/client.ts';
+import { CookieWalk, FieldWalk, isAt, QueryWalk, type Walk } from '../head/fields.ts';
+import { Networks } from '../head/networks.ts';
+import { ValueTest } from './value-test.ts';
+
+export interface Predicate {
+  /** One line for people: `header x-canary is "1"`. */
+  readonly text: string;
+  takes(head: HeadReader, client: Client): boolean;
+}
+
+/** All conditions of `match`, the cheap ones first. */
+export function compilePredicates(match: MatchSnapshot, bytes: Uint8Array): Predicate[] {
+  const { methods, networks, headers, cookies, query } = match;
+  return [
+    ...(methods.length === 0 ? [] : [new MethodPredicate(methods, bytes)]),
+    ...(networks.length === 0 ? [] : [new NetworkPredicate(networks)]),
+    ...headers.map((condition) => new ValuePredicate('header', condition, new FieldWalk(condition.name, bytes))),
+    ...cookies.map((condition) => new ValuePredicate('cookie', condition, new CookieWalk(condition.name, bytes))),
+    ...query.map((condition) => new ValuePredicate('query', condition, new QueryWalk(condition.name, bytes))),
+  ];
+}
+
+class MethodPredicate implements Predicate {
+  readonly text: string;
+  private readonly methods: readonly Uint8Array[];
+  private readonly bytes: Uint8Array;
+
+  constructor(methods: readonly string[], bytes: Uint8Array) {
+    this.text = `method is ${methods.join(' or ')}`;
+    this.methods = methods.map((method) => Buffer.from(method, 'latin1'));
+    this.bytes = bytes;
+  }
+
+  takes(head: HeadReader): boolean {
+    const { methods, bytes } = this;
+    for (let i = 0; i < methods.length; i++) {
+      const method = methods[i]!;
+      if (method.length === head.methodLength && isAt(bytes, head.methodByte, method)) return true;
+    }
+    return false;
+  }
+}
+
+class NetworkPredicate implements Predicate {
+  readonly text: string;
+  private readonly networks: Networks;
+
+  constructor(blocks: readonly string[]) {
+    this.text = `client is in ${blocks.join(' or ')}`;
+    this.networks = new Networks(blocks);
+  }
+
+  takes(_head: HeadReader, client: Client): boolean {
+    return this.networks.has(client.family, client.address);
+  }
+}
+
+/** Of a field, cookie or query parameter: one of its values fits, or with `absent` there is none. */
+class ValuePredicate implements Predicate {
+  readonly text: string;
+  private readonly walk: Walk;
+  private readonly test: ValueTest;
+  private readonly isAbsent: boolean;
+
+  constructor(what: string, condition: ConditionSnapshot, walk: Walk) {
+    this.text = `${what} ${condition.name} ${wording(condition)}`;
+    this.walk = walk;
+    this.test = new ValueTest(condition);
+    this.isAbsent = condition.kind === 'absent';
+  }
+
+  takes(head: HeadReader): boolean {
+    const { walk, test, isAbsent } = this;
+    walk.begin(head);
+    while (walk.next(head)) {
+      if (test.takes(walk.bytes, walk.start, walk.length)) return !isAbsent;
+    }
+    return isAbsent;
+  }
+}
+
+function wording({ kind, value }: ConditionSnapshot): string {
+  if (kind === 'present') return 'is there';
+  if (kind === 'absent') return 'is not there';
+  if (kind === 'regex') return `matches ${value}`;
+  const verbs = { exact: 'is', prefix: 'begins with', suffix: 'ends with', contains: 'contains' } as const;
+  return `${verbs[kind]} ${JSON.stringify(value)}`;
+}

@@ -1,0 +1,87 @@
+/**
+ * Which tenant a request belongs to: the first that its host, a header or the front of its path tells. The cost depends on how many different headers tell
+ * tenants apart, and not on how many tenants there are.
+ */
+
+import type { TenantSnapshot } from '../../config/snapshot.ts';
+import type { HeadReader } from '../../record/read.ts';
+import { FieldWalk } from '../head/fields.ts';
+import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
+import { HostTable } from './host-table.ts';
+import { NO_PATH, PathTable } from './path-table.ts';
+
+/** The request belongs to none. */
+export const NO_TENANT = -1;
+
+/** A header whose values name tenants. */
+interface TellingHeader {
+  readonly walk: FieldWalk;
+  readonly tenants: ByteTable;
+}
+
+export class Tenants {
+  private readonly bytes: Uint8Array;
+  private readonly hosts: HostTable | undefined;
+  private readonly paths: PathTable | undefined;
+  private readonly headers: readonly TellingHeader[];
+
+  /** Undefined where there are none. */
+  static of(tenants: readonly TenantSnapshot[], bytes: Uint8Array): Tenants | undefined {
+    return tenants.length === 0 ? undefined : new Tenants(tenants, bytes);
+  }
+
+  private constructor(tenants: readonly TenantSnapshot[], bytes: Uint8Array) {
+    this.bytes = bytes;
+    const hosts = tenants.flatMap(({ hosts }, value) => hosts.map((host) => ({ scope: 0, host, value })));
+    const paths = new Map<string, number>();
+    for (const [value, { pathPrefix }] of tenants.entries()) {
+      const path = pathPrefix.replace(/\/+$/, '');
+      if (pathPrefix !== '' && !paths.has(path)) paths.set(path, value);
+    }
+    const entries = [...paths].map(([path, value]) => ({ site: 0, kind: 'prefix' as const, path, value }));
+    this.hosts = hosts.length === 0 ? undefined : new HostTable(hosts, 1);
+    this.paths = entries.length === 0 ? undefined : new PathTable(entries, 1, 0);
+    this.headers = compileHeaders(tenants, bytes);
+  }
+
+  /** Place of the tenant of `head`, or NO_TENANT. Of several that fit the first in order. */
+  find(head: HeadReader): number {
+    const { hosts, paths, headers, bytes } = this;
+    let first = NO_TENANT;
+    if (hosts !== undefined) {
+      const count = hosts.find(0, bytes, head.authorityByte, head.authorityLength);
+      for (let i = 0; i < count; i++) first = earlier(first, hosts.found[i]!);
+    }
+    if (paths !== undefined) {
+      paths.walk(0, bytes, head.pathByte, head.pathLength);
+      for (let i = 0; i < paths.prefixCount; i++) first = earlier(first, paths.prefixes[i]!);
+    }
+    for (let i = 0; i < headers.length; i++) {
+      const { walk, tenants } = headers[i]!;
+      walk.begin(head);
+      while (walk.next(head)) {
+        let hash = HASH_START;
+        for (let at = walk.start; at < walk.start + walk.length; at++) hash = hashByte(hash, bytes[at]!);
+        const tenant = tenants.find(hash, 0, bytes, walk.start, walk.length);
+        if (tenant !== NO_PATH) first = earlier(first, tenant);
+      }
+    }
+    return first;
+  }
+}
+
+function earlier(one: number, other: number): number {
+  return one === NO_TENANT || other < one ? other : one;
+}
+
+function compileHeaders(tenants: readonly TenantSnapshot[], bytes: Uint8Array): TellingHeader[] {
+  const names = [...new Set(tenants.map(({ header }) => header).filter((name) => name !== ''))];
+  return names.map((name) => {
+    const table = new ByteTable(tenants.length);
+    for (const [number, { header, headerValue }] of tenants.entries()) {
+      const value = Buffer.from(headerValue, 'latin1');
+      if (header === name) table.set(value.reduce(hashByte, HASH_START), 0, value, number);
+    }
+    return { walk: new FieldWalk(name, bytes), tenants: table };
+  });
+}
