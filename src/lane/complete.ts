@@ -14,7 +14,7 @@ import {
 } from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
 import type { Compiled } from './compile.ts';
-import { HEDGE_IS_PROBE, IS_PROBE, memoPool } from './memo.ts';
+import { HEDGE_IS_PROBE, IS_PROBE, memoPool, memoTenant } from './memo.ts';
 import { NO_ROUTE } from './route/router.ts';
 import { TAG_NO_ROUTE, tagRoute } from './tag.ts';
 
@@ -29,7 +29,7 @@ export function complete(compiled: Compiled, completion: CompletionReader): void
     const route = tagged === TAG_NO_ROUTE ? NO_ROUTE : tagged;
     if (slot !== -1) learn(compiled, completion, slot, route);
     if (route !== NO_ROUTE) compiled.admission.completed(completion, route, compiled.pools[memoPool(completion.memo0)]?.upstream ?? -1);
-    compiled.observer.completed(completion, route, slot);
+    compiled.observer.completed(completion, route, slot, memoTenant(completion.memo2));
   } catch (error) {
     compiled.observer.laneFailed(error);
   }

@@ -18,8 +18,8 @@ export interface Observer {
   noted(note: number, upstream: number, slot: number, detail: number): void;
   /** A rule or the lane itself threw; the exchange was answered with `lane_failed`. */
   laneFailed(error: unknown): void;
-  /** An exchange ended. `route` is NO_ROUTE (-1) and `slot` -1 when it never had one. The reader is valid during the call. */
-  completed(completion: CompletionReader, route: number, slot: number): void;
+  /** An exchange ended. `route` is NO_ROUTE (-1) and `slot` -1 when it never had one, `tenant` -1 when it has none. The reader is valid during the call. */
+  completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   /** One call of the lane: how many records it took and how long, milliseconds. */
   turned(records: number, durationMs: number): void;
 }

@@ -9,7 +9,15 @@ import { fstatSync } from 'node:fs';
 import { pino } from 'pino';
 import { reasonByNumber } from '../base/errors.ts';
 import type { Snapshot } from '../config/snapshot.ts';
-import { COMPLETED_BY_BACKEND, COMPLETED_BY_CLIENT, COMPLETED_FROM_EDGE, COMPLETED_SESSION_REUSED } from '../record/layout.ts';
+import {
+  COMPLETED_BY_BACKEND,
+  COMPLETED_BY_CLIENT,
+  COMPLETED_FROM_EDGE,
+  COMPLETED_HEDGE_WON,
+  COMPLETED_HEDGED,
+  COMPLETED_SESSION_REUSED,
+  NONE,
+} from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
 import { SHARD_LINES, SHARD_LINES_DROPPED } from './counters.ts';
 import { outliveErrors } from './outlive-errors.ts';
@@ -35,7 +43,7 @@ export interface AccessLogParts {
 
 export interface AccessLog {
   /** Writes a line for the exchange, if it is in the sample or a failure. */
-  completed(completion: CompletionReader, route: number, slot: number): void;
+  completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   /** Writes what waits; later lines are lost. */
   close(): void;
 }
@@ -65,9 +73,10 @@ class LineLog implements AccessLog {
   private readonly batchBytes: number;
   private readonly sample: number;
   private readonly areFailuresLogged: boolean;
-  /** Parts of a line that are the same for each listener, route and backend, with their keys and commas. */
+  /** Parts of a line that are the same for each listener, route, tenant and backend, with their keys and commas. */
   private readonly listeners: readonly string[];
   private readonly routes: readonly string[];
+  private readonly tenants: readonly string[];
   private readonly backends: readonly string[];
   /** Lines that wait for company; ASCII, so its length is its bytes. */
   private batch = '';
@@ -88,12 +97,13 @@ class LineLog implements AccessLog {
       ({ name }) => `"target":"access","msg":"exchange","shard":${parts.shard},"listener":${quoted(name)}`,
     );
     this.routes = snapshot.routes.map(({ name }) => `,"route":${quoted(name)}`);
+    this.tenants = snapshot.tenants.map(({ name }) => `,"tenant":${quoted(name)}`);
     this.backends = snapshot.backends.map(({ upstream, url }) => `,"upstream":${quoted(upstream)},"backend":${quoted(url)}`);
   }
 
-  completed(completion: CompletionReader, route: number, slot: number): void {
+  completed(completion: CompletionReader, route: number, slot: number, tenant: number): void {
     if (!this.isLogged(completion)) return;
-    const line = this.line(completion, route, slot);
+    const line = this.line(completion, route, slot, tenant);
     if (this.batch.length + line.length > this.batchBytes) this.flush();
     this.batch += line;
     this.table[SHARD_LINES] = this.table[SHARD_LINES]! + 1;
@@ -119,7 +129,7 @@ class LineLog implements AccessLog {
     return this.sample >= 1 || (this.sample > 0 && this.random() < this.sample);
   }
 
-  private line(done: CompletionReader, route: number, slot: number): string {
+  private line(done: CompletionReader, route: number, slot: number, tenant: number): string {
     const text = done.text();
     const method = done.requestIdLength;
     const authority = method + done.methodLength;
@@ -129,8 +139,8 @@ class LineLog implements AccessLog {
       `{"level":"info","time":"${this.time(done.startedMs)}",${this.listeners[done.listener] ?? '"target":"access","msg":"exchange"'}` +
       `,"id":${quoted(text.slice(0, method))},"method":${quoted(text.slice(method, authority))}` +
       `,"authority":${quoted(text.slice(authority, path))},"path":${quoted(text.slice(path, agent))}` +
-      `,"status":${done.status}${this.reason(done)}${this.routes[route] ?? ''}${this.backends[slot] ?? ''}` +
-      `,"attempts":${done.attempts}${done.backendStatus === 0 ? '' : `,"backend_status":${done.backendStatus}`}` +
+      `,"status":${done.status}${this.reason(done)}${this.routes[route] ?? ''}${this.tenants[tenant] ?? ''}${this.backends[slot] ?? ''}` +
+      `,"attempts":${done.attempts}${done.backendStatus === 0 ? '' : `,"backend_status":${done.backendStatus}`}${extras(done)}` +
       `,"decide_ms":${done.decideUs / 1_000},"open_ms":${done.openUs / 1_000},"send_ms":${done.sendUs / 1_000}` +
       `,"await_ms":${done.awaitUs / 1_000},"total_ms":${done.totalUs / 1_000}` +
       `,"bytes_in":${done.bytesIn},"bytes_out":${done.bytesOut}` +
@@ -152,6 +162,13 @@ class LineLog implements AccessLog {
     if (done.reason === 0) return '';
     return `,"reason":"${reasonByNumber(done.reason).code}","ended_by":"${endedBy(done.flags)}"`;
   }
+}
+
+/** What only some exchanges have: a gRPC status, a hedge and who won. */
+function extras(done: CompletionReader): string {
+  const grpc = done.grpcStatus === NONE ? '' : `,"grpc_status":${done.grpcStatus}`;
+  if ((done.flags & COMPLETED_HEDGED) === 0) return grpc;
+  return `${grpc},"hedge":"${(done.flags & COMPLETED_HEDGE_WON) === 0 ? 'wasted' : 'won'}"`;
 }
 
 function endedBy(flags: number): string {

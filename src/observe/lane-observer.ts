@@ -55,7 +55,7 @@ export interface LaneObserver {
   attemptFailed(slot: number, reason: number): void;
   noted(note: number, upstream: number, slot: number, detail: number): void;
   laneFailed(error: unknown): void;
-  completed(completion: CompletionReader, route: number, slot: number): void;
+  completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   turned(records: number, durationMs: number): void;
   /** Writes the access lines that wait and stops the timers. */
   close(): void;
@@ -116,7 +116,7 @@ class TableObserver implements LaneObserver {
     this.onLaneError(error);
   }
 
-  completed(completion: CompletionReader, route: number, slot: number): void {
+  completed(completion: CompletionReader, route: number, slot: number, tenant: number): void {
     const at = this.layout.routeAt(route);
     const statusClass = (completion.status / 100) | 0;
     this.add(at + ROUTE_STATUS + (statusClass < STATUS_CLASSES.length ? statusClass : 0), 1);
@@ -125,7 +125,7 @@ class TableObserver implements LaneObserver {
     if (completion.reason !== 0) this.add(at + ROUTE_REASONS + reasonPlace(completion.reason), 1);
     DURATION_BUCKETS.observe(this.table, at + ROUTE_DURATION, completion.totalUs);
     this.timePhases(completion, slot);
-    this.accessLog.completed(completion, route, slot);
+    this.accessLog.completed(completion, route, slot, tenant);
   }
 
   turned(records: number, durationMs: number): void {

@@ -4,6 +4,7 @@
  */
 
 import { PROCESS_ERRORS, REASONS, type Retry } from '../base/errors.ts';
+import { NOTES } from '../base/notes.ts';
 import { FAMILIES } from './families.ts';
 
 /** What the page says of a family. */
@@ -47,6 +48,39 @@ export function errorsPage(): string {
     '| code | side | what happened |',
     '|---|---|---|',
     ...PROCESS_ERRORS.map((row) => `| \`${row.code}\` | ${row.side} | ${row.title} |`),
+  ].join('\n')}\n`;
+}
+
+/** Text of docs/events.md. */
+export function eventsPage(): string {
+  const rows = (isEvent: boolean) =>
+    NOTES.filter((note) => note.isEvent === isEvent).map(({ code, title }) => `| \`${code}\` | ${title} |`);
+  return `${[
+    '# Events and notes',
+    '',
+    'Made from `src/base/notes.ts`. Every decision that is not the plain one, and every change in the standing of a backend, a limit or a budget has a code here.',
+    '',
+    '## Events',
+    '',
+    'Rare enough for a line of their own. `GET /v1/events` of the admin API streams them (server-sent events; `Last-Event-ID` or `?after=` asks for what was missed, `?event=` and',
+    '`?upstream=` narrow it), `lychgate events` shows them, the log has a line for each (target `events`), `lychgate_events_total` counts them, and code that embeds the edge subscribes',
+    'to `edge.events`. The last 1,024 are kept.',
+    '',
+    '    id: 7',
+    '    event: breaker_opened',
+    '    data: {"id":7,"at":"2026-01-01T12:00:00.000Z","event":"breaker_opened","upstream":"web","backend":"h2c://10.0.0.1:9000","reason":"connect_failed"}',
+    '',
+    '| event | what happened |',
+    '|---|---|',
+    ...rows(true),
+    '',
+    '## Notes',
+    '',
+    'Counted by upstream, in the families that [metrics.md](metrics.md) names.',
+    '',
+    '| note | what happened |',
+    '|---|---|',
+    ...rows(false),
   ].join('\n')}\n`;
 }
 

@@ -147,8 +147,8 @@ t.test('a completion becomes a load sample and is shown to the observer with rou
   stand.lane.decide();
   t.equal(new Float64Array(stand.backendTable)[LATENCY_EWMA_F64], 640);
   t.strictSame(stand.noted.completions, [
-    { status: 200, route: 1, slot: 0 },
-    { status: 400, route: -1, slot: -1 },
+    { status: 200, route: 1, slot: 0, tenant: -1 },
+    { status: 400, route: -1, slot: -1, tenant: -1 },
   ]);
 });
 

@@ -4,13 +4,14 @@ import { reasonNumber } from '../../src/base/errors.ts';
 import type { LogSnapshot } from '../../src/config/snapshot.ts';
 import { createAccessLog } from '../../src/observe/access-log.ts';
 import { CounterLayout, SHARD_LINES } from '../../src/observe/counters.ts';
+import { COMPLETED_HEDGE_WON, COMPLETED_HEDGED } from '../../src/record/layout.ts';
 import { CompletionReader } from '../../src/record/read.ts';
 import { LaneRing, RecordMemory } from '../../src/record/ring.ts';
 import { ReactorSide, type SampleCompletion, sampleCompletion } from '../support/records.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
 
 function stand(log: Partial<LogSnapshot> = {}, random = () => 0.5) {
-  const snapshot = sampleSnapshot({ log, routes: [{ name: 'r\u00f6ute "1"' }] });
+  const snapshot = sampleSnapshot({ log, routes: [{ name: 'r\u00f6ute "1"' }], tenants: [{ name: 'acme' }] });
   const table = new Float64Array(new CounterLayout(snapshot).length);
   const written: string[] = [];
   const sink = { write: (lines: string) => written.push(lines) > 0, flushSync() {} };
@@ -19,11 +20,11 @@ function stand(log: Partial<LogSnapshot> = {}, random = () => 0.5) {
   const memory = new RecordMemory(reactor.buffer);
   const ring = new LaneRing(memory);
   const reader = new CompletionReader(memory);
-  const complete = (given: Partial<SampleCompletion>, route = 0, slot = 1) => {
+  const complete = (given: Partial<SampleCompletion>, route = 0, slot = 1, tenant = -1) => {
     reactor.offerCompletion(sampleCompletion(given));
     const at = ring.peek();
     reader.read(at);
-    access.completed(reader, route, slot);
+    access.completed(reader, route, slot, tenant);
     ring.take(at);
   };
   const lines = () => {
@@ -150,4 +151,15 @@ t.test('lines are written in batches that a pipe takes whole, and the last by a 
   await new Promise((resolve) => setTimeout(resolve, 200));
   t.equal(written.length, before + 1);
   t.equal(written.join('').split('\n').length, 101);
+});
+
+t.test('a line names the tenant, the gRPC status and who won against a hedge, where there are any', async (t) => {
+  const { complete, lines } = stand();
+  complete({ grpcStatus: 14, flags: 1 | COMPLETED_HEDGED | COMPLETED_HEDGE_WON }, 0, 1, 0);
+  complete({ flags: 1 | COMPLETED_HEDGED });
+  complete({});
+  const [won, wasted, plain] = lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+  t.match(won, { tenant: 'acme', grpc_status: 14, hedge: 'won' });
+  t.match(wasted, { hedge: 'wasted' });
+  for (const key of ['tenant', 'grpc_status', 'hedge']) t.notOk(key in plain!, key);
 });

@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type Metric, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
+import { NOTES } from '../../src/base/notes.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
 import { FAMILIES } from '../../src/observe/families.ts';
-import { type DescribedFamily, errorsPage, metricsPage } from '../../src/observe/reference.ts';
+import { type DescribedFamily, errorsPage, eventsPage, metricsPage } from '../../src/observe/reference.ts';
 import { addon, skip } from '../support/addon.ts';
 
 const isWriting = process.env['WRITE_REFERENCE'] === '1';
@@ -17,6 +18,17 @@ function agree(t: Test, name: string, text: string): void {
 
 t.test('docs/errors.md is the error registry', async (t) => {
   agree(t, 'errors.md', errorsPage());
+});
+
+t.test('docs/events.md is the registry of notes', async (t) => {
+  agree(t, 'events.md', eventsPage());
+});
+
+t.test('notes are numbered without holes', async (t) => {
+  t.strictSame(
+    NOTES.map(({ number }) => number),
+    NOTES.map((_, place) => place),
+  );
 });
 
 t.test('docs/metrics.md lists every family there is', { skip }, async (t) => {

@@ -12,7 +12,7 @@ export interface Noted {
   failures: { slot: number; reason: number }[];
   notes: { note: NoteCode; upstream: number; slot: number; detail: number }[];
   errors: unknown[];
-  completions: { status: number; route: number; slot: number }[];
+  completions: { status: number; route: number; slot: number; tenant: number }[];
   turns: number[];
 }
 
@@ -57,7 +57,7 @@ export function noteInto(noted: Noted): Observer {
     attemptFailed: (slot, reason) => void noted.failures.push({ slot, reason }),
     noted: (note, upstream, slot, detail) => void noted.notes.push({ note: NOTES[note]!.code, upstream, slot, detail }),
     laneFailed: (error) => void noted.errors.push(error),
-    completed: (completion, route, slot) => void noted.completions.push({ status: completion.status, route, slot }),
+    completed: (completion, route, slot, tenant) => void noted.completions.push({ status: completion.status, route, slot, tenant }),
     turned: (records) => void noted.turns.push(records),
   };
 }
