@@ -1,10 +1,13 @@
-/** Lychgate, out of this checkout. HTTP/3 in, HTTP/2 in cleartext out. JSON is YAML. */
+/**
+ * Lychgate, out of this checkout: active checks, breakers, retries within a budget, hedging, a limit of exchanges in flight that follows the latency. HTTP/3
+ * in, HTTP/2 in cleartext out. JSON is YAML.
+ */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { terms } from '../terms.ts';
-import { launch, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
+import { launch, type Overload, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const program = join(root, 'bin/lychgate');
@@ -25,7 +28,7 @@ export const lychgate: Peer = {
   },
 };
 
-function configuration({ chainPath, keyPath, backends }: Setup): object {
+function configuration({ chainPath, keyPath, backends, overload }: Setup): object {
   return {
     version: 1,
     listeners: [
@@ -37,23 +40,62 @@ function configuration({ chainPath, keyPath, backends }: Setup): object {
       },
     ],
     admin: { address: '127.0.0.1:0' },
-    upstreams: { web: { backends: backends.map(({ h2Port }) => ({ url: `h2c://127.0.0.1:${h2Port}` })) } },
-    routes: [
-      {
-        match: { path: '/' },
-        upstream: 'web',
-        retries: terms.retries,
-        timeouts: {
-          connect: `${terms.connectTimeoutMs}ms`,
-          head: `${terms.headTimeoutMs}ms`,
-          exchange: `${terms.exchangeTimeoutMs}ms`,
-        },
-      },
-    ],
+    upstreams: { web: upstream(backends, overload) },
+    routes: [route(overload)],
     shards: { count: 1 },
     log: { access: { enabled: false } },
     drain: { timeout: '1s' },
   };
+}
+
+function upstream(backends: Setup['backends'], overload: Overload | undefined): object {
+  const { path, intervalMs, timeoutMs, unhealthyAfter, healthyAfter } = terms.health;
+  const { consecutiveFailures, baseMs, maxShare } = terms.ejection;
+  return {
+    backends: backends.map(({ h2Port }) => ({ url: `h2c://127.0.0.1:${h2Port}` })),
+    health: {
+      path,
+      interval: ms(intervalMs),
+      failing_interval: ms(intervalMs),
+      timeout: ms(timeoutMs),
+      unhealthy_after: unhealthyAfter,
+      healthy_after: healthyAfter,
+    },
+    // Failures in a row, and for a backend that fails only now and then their share: the standard deviation of three says nothing.
+    breaker: {
+      statuses: terms.badStatuses,
+      consecutive: consecutiveFailures,
+      rate: 0.3,
+      min_requests: 20,
+      window: '5s',
+      eject: ms(baseMs),
+      max_eject: ms(baseMs * 5),
+    },
+    max_ejected: maxShare,
+    slow_start: '1s',
+    // What may wait is small: a queue longer than clients are patient serves nobody.
+    ...(overload === undefined ? {} : { limits: { adaptive: { algorithm: 'gradient', initial: overload.concurrency * backends.length } } }),
+  };
+}
+
+function route(overload: Overload | undefined): object {
+  const limit = { name: 'clients', by: ['header:x-client'], requests: overload?.clientRate, burst: overload?.clientBurst };
+  return {
+    match: { path: '/' },
+    upstream: 'web',
+    timeouts: {
+      connect: ms(terms.connectTimeoutMs),
+      head: ms(terms.headTimeoutMs),
+      exchange: ms(terms.exchangeTimeoutMs),
+    },
+    retries: { attempts: terms.retries, on: ['connect', 'refused', 'reset', 'timeout'], statuses: terms.badStatuses },
+    hedge: { delay: '100ms' },
+    ...(overload === undefined || overload.clientRate === 0 ? {} : { limits: { rate: [limit] } }),
+  };
+}
+
+function ms(value: number): string {
+  return `${value}ms`;
 }
 
 /** Where it listens, from the ready lines of its log. */
