@@ -52,7 +52,7 @@ async function readSecret(
   files: Files,
   complaints: Complaint[],
 ): Promise<string> {
-  if (file === '') return inline;
+  if (file === '' || inline !== '') return inline;
   const read = await files.read(file);
   const given = 'text' in read ? rule.normalise(read.text.trim()) : undefined;
   if (given !== undefined) return given;

@@ -1,0 +1,252 @@
+import t from 'tap';
+import { PLAIN, plainWith, problemsOf } from './support/configuration.ts';
+
+/** Problems of the plain configuration with a route in place of its own, without file and position; warnings left out. */
+async function mistakes(t: import('tap').Test, route: string, more = ''): Promise<string[]> {
+  const lines = await problemsOf(t, `${plainWith('  - { match: { path: / }, upstream: web }\n', `  - ${route}\n`)}${more}`);
+  return lines.filter((line) => line.includes(' error: ')).map((line) => line.replace(/^edge\.yaml:\d+:\d+: error: routes\[0\]\./, ''));
+}
+
+const MISTAKES: readonly (readonly [title: string, route: string, ...complaints: string[]])[] = [
+  [
+    'a route leads somewhere',
+    '{ match: { path: /a } }',
+    'upstream: is missing; expected exactly one of upstream, split, redirect and respond',
+  ],
+  [
+    'a route leads to one place',
+    '{ upstream: web, redirect: { scheme: https }, respond: { body: hi } }',
+    'redirect: stands beside upstream; expected exactly one of upstream, split, redirect and respond',
+    'respond: stands beside upstream; expected exactly one of upstream, split, redirect and respond',
+  ],
+  ['parts of a split are upstreams', '{ split: [{ upstream: wbe }] }', 'split[0].upstream: "wbe" is not an upstream; did you mean web?'],
+  [
+    'a split has a weight',
+    '{ split: [{ upstream: web, weight: 0 }] }',
+    'split: has only weights of 0, so that nothing could be sent; expected one weight above 0',
+  ],
+  [
+    'a part stands once in its split',
+    '{ split: [{ upstream: web }, { upstream: web }] }',
+    'split[1].upstream: "web" stands already in split[0]; expected each part to have its own',
+  ],
+  ['keys of a split need one', '{ upstream: web, split_by: client }', 'split_by: has no meaning without split; expected split beside it'],
+  [
+    'a subset is of some backend',
+    '{ upstream: web, subset: { version: canary } }',
+    'subset: { version: canary } is what no backend is labelled with; expected labels of a backend of web',
+  ],
+  [
+    'a fallback is another upstream',
+    '{ upstream: web, fallback: { upstream: web } }',
+    'fallback.upstream: "web" is the route\'s own upstream; expected another one',
+  ],
+  [
+    'a fallback is one thing',
+    '{ upstream: web, fallback: {} }',
+    'fallback.upstream: is missing; expected exactly one of upstream and respond',
+  ],
+  [
+    'what goes to no backend has no fallback',
+    '{ respond: { body: a }, fallback: { respond: {} } }',
+    'fallback: has no meaning where no backend is asked; expected upstream or split',
+  ],
+  ['a tenant exists', '{ upstream: web, match: { tenant: acme } }', 'match.tenant: "acme" is not a tenant; expected one to be configured'],
+  [
+    'a condition looks in one way',
+    '{ upstream: web, match: { headers: { x-a: { exact: a, prefix: b } } } }',
+    'match.headers.x-a.prefix: stands beside exact; expected exactly one of exact, prefix, suffix, contains, regex, present',
+  ],
+  [
+    'a condition looks at all',
+    '{ upstream: web, match: { query: { q: {} } } }',
+    'match.query.q: says nothing of the value; expected exactly one of exact, prefix, suffix, contains, regex, present',
+  ],
+  [
+    'a match has one path',
+    '{ upstream: web, match: { path: /a, path_regex: /b } }',
+    'match.path_regex: stands beside path; expected exactly one of path and path_regex',
+  ],
+  [
+    'a pattern takes the whole path anyway',
+    '{ upstream: web, match: { exact: true, path_regex: /b } }',
+    'match.exact: has no meaning beside path_regex, which takes the whole path; expected path',
+  ],
+  [
+    'patterns are those of RE2',
+    '{ upstream: web, match: { path_regex: "/(a)\\\\1" } }',
+    'match.path_regex: "/(a)\\\\1" is no pattern: invalid escape sequence: `\\1`; expected a regular expression of RE2, which has no back-references and no look-around',
+  ],
+  [
+    'a path may be met after normalisation',
+    '{ upstream: web, match: { path: /a/../b } }',
+    'match.path: "/a/../b" is not acceptable; expected a path that begins with / and has no query, fragment, dot segment or unescaped character',
+  ],
+  [
+    'networks are blocks',
+    '{ upstream: web, match: { networks: [10.0.0.0/33] } }',
+    'match.networks[0]: "10.0.0.0/33" is not acceptable; expected an address or a CIDR block, such as 10.0.0.0/8 or 2001:db8::/32',
+  ],
+  [
+    'one value in place of a list is told of by the name of the list',
+    '{ upstream: web, access: { deny: nobody } }',
+    'access.deny: "nobody" is not acceptable; expected an address or a CIDR block, such as 10.0.0.0/8 or 2001:db8::/32',
+  ],
+  [
+    'a replacement has only groups of its pattern',
+    '{ upstream: web, rewrite: { regex: "^/(a)", replacement: /$2 } }',
+    'rewrite.replacement: "/$2" asks for group 2; expected at most $1',
+  ],
+  [
+    'a path is rewritten in one way',
+    '{ upstream: web, rewrite: { regex: "^/a", strip_prefix: /a } }',
+    'rewrite.strip_prefix: stands beside regex; expected either strip_prefix and replace_prefix, or regex and replacement',
+  ],
+  [
+    'a rewrite changes something',
+    '{ upstream: web, rewrite: {} }',
+    'rewrite: changes nothing; expected either strip_prefix and replace_prefix, or regex and replacement',
+  ],
+  [
+    'a prefix that is stripped is there',
+    '{ upstream: web, match: { path: /a }, rewrite: { strip_prefix: /b } }',
+    'rewrite.strip_prefix: "/b" is never at the front of a path that this route takes; expected /a, or a part of it',
+  ],
+  [
+    'a route by pattern has no prefix to replace',
+    '{ upstream: web, match: { path_regex: "/[ab]/.*" }, rewrite: { replace_prefix: /c } }',
+    'rewrite.strip_prefix: is missing; expected the prefix that is replaced, as the route matches by pattern',
+  ],
+  [
+    'a redirect leads elsewhere',
+    '{ redirect: {} }',
+    'redirect: leads to where the request came from; expected scheme, host, port, or another path',
+  ],
+  [
+    'a redirect changes the path in one way',
+    '{ redirect: { path: /a, strip_prefix: / } }',
+    'redirect.strip_prefix: has no meaning beside path; expected one way to change the path',
+  ],
+  [
+    'a redirect has a status of redirects',
+    '{ redirect: { status: 200, scheme: https } }',
+    'redirect.status: 200 is not acceptable; expected one of 301, 302, 303, 307, 308',
+  ],
+  ['204 has no body', '{ respond: { status: 204, body: a } }', 'respond.body: has no meaning with 204, which has none'],
+  [
+    'variables are known',
+    '{ upstream: web, request_headers: { set: { x-a: "${client_addres}" } } }',
+    'request_headers.set.x-a: "${client_addres}" has ${client_addres}, which is no variable; expected printable ASCII, in which these may stand: ${client_address}, ${client_port}, ${scheme}, ${authority}, ${path}, ${method}, ${request_id}, ${forwarded_node}, ${remaining_ms}, ${remaining_grpc}, ${route}, ${upstream}, ${backend}, ${header:NAME}',
+  ],
+  [
+    'fields of a connection are not edited',
+    '{ upstream: web, response_headers: { set: { Connection: close } } }',
+    'response_headers.set.Connection: is not acceptable as a name; expected the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
+  ],
+  [
+    'pseudo-headers are not removed',
+    '{ upstream: web, request_headers: { remove: [":path"] } }',
+    'request_headers.remove[0]: ":path" is a pseudo-header, which has keys of its own; expected the name of a header field, in which * stands for any text, such as x-internal-*',
+  ],
+  [
+    'statuses are statuses',
+    '{ upstream: web, retries: { statuses: [600] } }',
+    'retries.statuses[0]: 600 is not acceptable; expected a status from 100 to 599, a range such as 502-504, or a class such as 5xx',
+  ],
+  [
+    'success is no gRPC status to repeat',
+    '{ upstream: web, retries: { grpc_statuses: ok } }',
+    'retries.grpc_statuses: "ok" is not acceptable; expected a failing gRPC status by name or number, such as unavailable or 14',
+  ],
+  [
+    'a number of retries stays small, in short and in long',
+    '{ upstream: web, retries: 9 }',
+    'retries: 9 lies outside the range; expected a number of attempts from 0 to 5',
+  ],
+  [
+    'a pause fits under its maximum',
+    '{ upstream: web, retries: { backoff: 1s } }',
+    'retries.backoff: 1s is larger than max_backoff (250ms); expected at most max_backoff',
+  ],
+  [
+    'Retry-After is looked at with statuses',
+    '{ upstream: web, retries: { retry_after: 1s } }',
+    'retries.retry_after: has no meaning where no status is repeated; expected statuses beside it',
+  ],
+  [
+    'hedging has room',
+    '{ upstream: web, hedge: { min_delay: 2s } }',
+    'hedge.min_delay: 2s is larger than max_delay (1s); expected at most max_delay',
+  ],
+  [
+    'a queue is in front of a limit',
+    '{ upstream: web, limits: { queue: 5 } }',
+    'limits.queue: has no meaning without a limit; expected in_flight beside it',
+  ],
+  [
+    'a shared limit is kept somewhere',
+    '{ upstream: web, limits: { rate: [{ requests: 1, shared: true }] } }',
+    'limits.rate[0].shared: true has nowhere to count; expected a store beside routes',
+  ],
+  [
+    'a limit of one edge does not depend on the store',
+    '{ upstream: web, limits: { rate: [{ requests: 1, on_store_failure: pass }] } }',
+    'limits.rate[0].on_store_failure: has no meaning where nothing is shared; expected shared: true',
+  ],
+  [
+    'a rate has a number',
+    '{ upstream: web, limits: { rate: [{}] } }',
+    'limits.rate[0].requests: is missing; expected a whole number from 1 to 1000000000',
+  ],
+  [
+    'limits have names of their own',
+    '{ upstream: web, limits: { rate: [{ name: a, requests: 1 }, { name: a, requests: 2 }] } }',
+    'limits.rate[1].name: "a" stands already in routes[0].limits.rate[0]; expected each rate limit to have its own',
+  ],
+  [
+    'keys of limits are known',
+    '{ upstream: web, limits: { rate: [{ requests: 1, by: [ip] }] } }',
+    'limits.rate[0].by[0]: "ip" is not acceptable; expected client (or client/24, client/24,56 for prefixes of IPv4 and IPv6), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
+  ],
+  [
+    'a backend is told a host',
+    '{ upstream: web, host: "*.a.test" }',
+    'host: "*.a.test" is not acceptable; expected keep, backend, or a host name with or without a port',
+  ],
+  [
+    'trust in forwarded fields moved to the listener',
+    '{ upstream: web, forwarded: { trust: true } }',
+    "forwarded.trust: is not a key any more; expected the proxies in the listener's trusted_networks, whose fields forwarded.trusted appends to",
+  ],
+];
+
+for (const [title, route, ...complaints] of MISTAKES) {
+  t.test(title, async (t) => {
+    t.same(await mistakes(t, route), complaints);
+  });
+}
+
+t.test('routes with the same match differ in their methods, or are refused', async (t) => {
+  const route = (match: string): string => `  - { match: ${match}, upstream: web }\n`;
+  t.same(
+    await problemsOf(t, `${PLAIN}${route('{ path: /a }')}${route('{ path: /a, methods: GET }')}${route('{ path: /a, methods: [POST] }')}`),
+    [],
+  );
+  const lines = await problemsOf(t, `${PLAIN}${route('{ path: /a, methods: [GET, POST] }')}${route('{ path: /a, methods: [POST, PUT] }')}`);
+  t.equal(lines.length, 1);
+  t.match(lines[0], /routes\[2\]\.match: "POST,PUT \* \/a" stands already in routes\[1\]/);
+});
+
+t.test('routes with the same match differ in their conditions, in whatever order these are written', async (t) => {
+  const route = (headers: string): string => `  - { match: { headers: { ${headers} } }, upstream: web }\n`;
+  t.same(await problemsOf(t, `${PLAIN}${route('a: 1')}${route('a: 2')}${route('a: 1, b: 1')}`), []);
+  t.match(
+    (await problemsOf(t, `${PLAIN}${route('a: 1, b: 1')}${route('B: 1, A: 1')}`))[0],
+    /routes\[2\]\.match: .* stands already in routes\[1\]/,
+  );
+});
+
+t.test('an upstream that is only fallen back to is used', async (t) => {
+  const text = plainWith('upstream: web }', 'upstream: web, fallback: { upstream: spare } }');
+  t.same(await problemsOf(t, text.replace('routes:', '  spare: { backends: [{ url: "h2c://127.0.0.1:9002" }] }\nroutes:')), []);
+});
