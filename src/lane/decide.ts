@@ -117,7 +117,7 @@ function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head:
 
 function choose(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject): number {
   if (route.split === undefined) return route.pools[0]!;
-  return route.split.choose(head, compiled.client, memoTenant(subject.memo2), compiled.random);
+  return route.split.choose(head, compiled.client, memoTenant(subject.memo2));
 }
 
 /** Marks the exchange as one of the fallback upstream and gives back its place at the first. */
@@ -154,7 +154,8 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
   if (route.rewrite !== undefined || pool.sticky !== undefined) {
     forward.valueCount = 2;
     forward.values[0] = route.rewrite === undefined ? '' : route.rewrite.apply(head);
-    forward.values[1] = pool.sticky === undefined || isStuck ? '' : pool.sticky.setCookie(position);
+    if (pool.sticky === undefined) forward.values[1] = '';
+    else forward.values[1] = isStuck ? pool.sticky.renewal(position) : pool.sticky.setCookie(position);
   }
   const isRepeatable = route.retry.attempts > 0 && route.retry.isRepeatable(head);
   if (isRepeatable) subject.memo0 = (subject.memo0 | IS_REPEATABLE) >>> 0;

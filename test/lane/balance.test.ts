@@ -1,110 +1,74 @@
 import t from 'tap';
-import { createBackendTable, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../../src/base/tables.ts';
-import { AVOID_MS, Backends, FAILURE_PENALTY_US } from '../../src/lane/balance/backends.ts';
-import { type Balancer, Members, NO_MEMBER } from '../../src/lane/balance/balancer.ts';
+import { IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../../src/base/tables.ts';
+import { Backends, FAILURE_PENALTY_US } from '../../src/lane/balance/backends.ts';
+import { NO_MEMBER } from '../../src/lane/balance/balancer.ts';
+import { EarliestDeadline } from '../../src/lane/balance/earliest-deadline.ts';
+import { LeastRequest } from '../../src/lane/balance/least-request.ts';
+import { Maglev } from '../../src/lane/balance/maglev.ts';
 import { PeakEwma } from '../../src/lane/balance/peak-ewma.ts';
+import { RandomChoice } from '../../src/lane/balance/random-choice.ts';
+import { RingHash } from '../../src/lane/balance/ring-hash.ts';
 import { RoundRobin } from '../../src/lane/balance/round-robin.ts';
-import { Random } from '../../src/lane/random.ts';
+import { type BalancerContract, balancerContract } from '../contract/balancer.ts';
+import { keyNumber, type PolicyMaker, setInFlight, standPool } from '../support/balancers.ts';
 
-interface Stand {
-  table: SharedArrayBuffer;
-  backends: Backends;
-  balancer: Balancer;
-  pick(tried?: number, failed?: number): number;
-  counts(picks: number): number[];
-}
+const ROUND_ROBIN: PolicyMaker = (members) => new RoundRobin(members);
+const EARLIEST_DEADLINE: PolicyMaker = (members) => new EarliestDeadline(members);
+const PEAK_EWMA: PolicyMaker = (members, random) => new PeakEwma(members, random);
+const LEAST_REQUEST: PolicyMaker = (members, random) => new LeastRequest(members, random);
+const RING: PolicyMaker = (members, random) => new RingHash(members, random, { points: 400, loadBound: 1.25 });
+const MAGLEV: PolicyMaker = (members, random) => new Maglev(members, random, 4_093);
 
-type Policy = (members: Members) => Balancer;
+const CONTRACTS: readonly BalancerContract[] = [
+  { name: 'random', policyOf: (members, random) => new RandomChoice(members, random) },
+  { name: 'round robin', policyOf: ROUND_ROBIN },
+  { name: 'round robin of many', policyOf: EARLIEST_DEADLINE },
+  { name: 'least request', policyOf: LEAST_REQUEST },
+  { name: 'peak EWMA', policyOf: PEAK_EWMA },
+  { name: 'ring hash without keys', policyOf: RING },
+  { name: 'ring hash with keys', policyOf: RING, keyOf: keyNumber, tolerance: 0.3 },
+  { name: 'maglev without keys', policyOf: MAGLEV },
+  { name: 'maglev with keys', policyOf: MAGLEV, keyOf: keyNumber, tolerance: 0.08 },
+];
 
-const POLICIES: Record<string, Policy> = {
-  'round robin': (members) => new RoundRobin(members),
-  'peak EWMA': (members) => new PeakEwma(members, new Random(7)),
-};
-
-function stand(policy: Policy, weights: readonly number[]): Stand {
-  const table = createBackendTable(weights.length);
-  const backends = new Backends(
-    table,
-    weights.map((_, slot) => ({ slot, decayMs: 10_000 })),
-  );
-  backends.begin(1_000_000);
-  const members = new Members(
-    weights.map((weight, slot) => ({ slot, weight })),
-    backends,
-  );
-  const balancer = policy(members);
-  const pick = (tried = 0, failed = NO_MEMBER) => balancer.pick(tried, failed);
-  const counts = (picks: number) => {
-    const found = weights.map(() => 0);
-    for (let i = 0; i < picks; i++) found[pick()]! += 1;
-    return found;
-  };
-  return { table, backends, balancer, pick, counts };
-}
-
-for (const [name, policy] of Object.entries(POLICIES)) {
-  t.test(`${name} keeps what every balancer promises`, async (t) => {
-    t.test('a backend of weight 0 is never picked', async (t) => {
-      t.equal(stand(policy, [0, 1, 1]).counts(100)[0], 0);
-      t.equal(stand(policy, [0, 0]).pick(), NO_MEMBER);
-    });
-
-    t.test('an upstream without members has nobody to pick', async (t) => {
-      t.equal(stand(policy, []).pick(), NO_MEMBER);
-    });
-
-    t.test('a name without an address is never picked', async (t) => {
-      const { backends, counts, pick } = stand(policy, [1, 1]);
-      backends.setAddresses(0, 0);
-      t.strictSame(counts(50), [0, 50]);
-      backends.setAddresses(1, 0);
-      t.equal(pick(), NO_MEMBER);
-      backends.setAddresses(0, 2);
-      t.equal(pick(), 0);
-    });
-
-    t.test('who was tried and who failed is not picked again', async (t) => {
-      const { pick } = stand(policy, [1, 1, 1]);
-      for (let i = 0; i < 30; i++) t.equal(pick(0b001, 2), 1);
-      t.equal(pick(0b011, 2), NO_MEMBER);
-    });
-
-    t.test('who failed a moment ago is picked only when nobody else is left', async (t) => {
-      const { backends, counts, pick } = stand(policy, [1, 1]);
-      backends.avoid(0);
-      t.strictSame(counts(50), [0, 50]);
-      t.equal(pick(0b10), 0);
-      backends.begin(1_000_000 + AVOID_MS);
-      t.ok(counts(50)[0]! > 0);
-    });
-
-    t.test('equal members get equal shares', async (t) => {
-      for (const count of stand(policy, [3, 3, 3, 3]).counts(4_000)) t.ok(count > 850 && count < 1_150, `${count} of 4,000`);
-    });
-
-    t.test('shares follow the weights', async (t) => {
-      const [first, second, third] = stand(policy, [50, 30, 20]).counts(10_000) as [number, number, number];
-      t.ok(first > 4_700 && first < 5_300, `${first} for 50`);
-      t.ok(second > 2_700 && second < 3_300, `${second} for 30`);
-      t.ok(third > 1_700 && third < 2_300, `${third} for 20`);
-    });
-  });
+for (const contract of CONTRACTS) {
+  t.test(`${contract.name} keeps what every balancer promises`, (t) => balancerContract(t, contract));
 }
 
 t.test('round robin spreads the turns of a heavy member', async (t) => {
-  const { pick } = stand(POLICIES['round robin']!, [5, 1, 1]);
+  const { pick } = standPool(ROUND_ROBIN, [5, 1, 1]);
   t.equal(Array.from({ length: 7 }, () => 'abc'[pick()]).join(''), 'aabacaa');
 });
 
+t.test('round robin of many takes every member once a round, and one that was out without a burst', async (t) => {
+  const weights = Array.from({ length: 100 }, () => 5);
+  const { counts, fitness } = standPool(EARLIEST_DEADLINE, weights);
+  t.strictSame(
+    counts(100),
+    weights.map(() => 1),
+  );
+  fitness.unfit.add(3);
+  counts(1_000);
+  fitness.unfit.delete(3);
+  t.ok(counts(100)[3]! <= 1);
+});
+
 t.test('peak EWMA prefers the quicker of two', async (t) => {
-  const { backends, counts } = stand(POLICIES['peak EWMA']!, [1, 1]);
+  const { backends, counts } = standPool(PEAK_EWMA, [1, 1]);
+  backends.sample(0, 900);
+  backends.sample(1, 300);
+  t.strictSame(counts(20), [0, 20]);
+});
+
+t.test('peak EWMA prefers the quicker one however heavy the other is', async (t) => {
+  const { backends, counts } = standPool(PEAK_EWMA, [90, 10]);
   backends.sample(0, 900);
   backends.sample(1, 300);
   t.strictSame(counts(20), [0, 20]);
 });
 
 t.test('peak EWMA weighs latency with what is in flight, its own picks of the turn included', async (t) => {
-  const { table, backends, pick } = stand(POLICIES['peak EWMA']!, [1, 1]);
+  const { table, backends, pick } = standPool(PEAK_EWMA, [1, 1]);
   backends.sample(0, 900);
   backends.sample(1, 300);
   new Int32Array(table)[16 + IN_FLIGHT_WORD] = 1;
@@ -117,7 +81,7 @@ t.test('peak EWMA weighs latency with what is in flight, its own picks of the tu
 });
 
 t.test('an unknown backend is tried once and then waited for', async (t) => {
-  const { backends, pick } = stand(POLICIES['peak EWMA']!, [1, 1]);
+  const { backends, pick } = standPool(PEAK_EWMA, [1, 1]);
   backends.sample(0, 500);
   t.equal(pick(), 1);
   backends.take(1);
@@ -125,7 +89,7 @@ t.test('an unknown backend is tried once and then waited for', async (t) => {
 });
 
 t.test('a slow answer counts at once, a quick one by and by', async (t) => {
-  const { backends } = stand(POLICIES['peak EWMA']!, [1]);
+  const { backends } = standPool(PEAK_EWMA, [1]);
   backends.sample(0, 1_000);
   backends.sample(0, 5_000);
   t.equal(backends.latencyUs(0), 5_000);
@@ -138,14 +102,14 @@ t.test('a slow answer counts at once, a quick one by and by', async (t) => {
 });
 
 t.test('an average nobody refreshes sinks', async (t) => {
-  const { backends } = stand(POLICIES['peak EWMA']!, [1]);
+  const { backends } = standPool(PEAK_EWMA, [1]);
   backends.sample(0, 1_000);
   backends.begin(1_000_000 + 10_000);
   t.ok(Math.abs(backends.latencyUs(0) - 1_000 / Math.E) < 1);
 });
 
 t.test('a failure is a penalty and never a quick answer', async (t) => {
-  const { backends, counts } = stand(POLICIES['peak EWMA']!, [1, 1]);
+  const { backends, counts } = standPool(PEAK_EWMA, [1, 1]);
   backends.sample(0, 2_000);
   backends.sample(1, 100);
   backends.fail(1);
@@ -156,10 +120,39 @@ t.test('a failure is a penalty and never a quick answer', async (t) => {
 });
 
 t.test('samples of one lane are seen by another', async (t) => {
-  const one = stand(POLICIES['peak EWMA']!, [1]);
+  const one = standPool(PEAK_EWMA, [1]);
   const other = new Backends(one.table, [{ slot: 0, decayMs: 10_000 }]);
   other.begin(1_000_000);
   one.backends.sample(0, 750);
   t.equal(other.latencyUs(0), 750);
   t.equal(new Float64Array(one.table)[LATENCY_EWMA_F64], 750);
+});
+
+t.test('least request takes the one with the fewest in flight for its weight', async (t) => {
+  const stand = standPool(LEAST_REQUEST, [1, 1, 4]);
+  for (const [slot, count] of [3, 2, 7].entries()) setInFlight(stand, slot, count);
+  t.strictSame(stand.counts(20), [0, 0, 20], '7 / 4 is less than 2');
+  setInFlight(stand, 2, 9);
+  t.strictSame(stand.counts(20), [0, 20, 0]);
+  t.equal(stand.pick(0b010), 2);
+});
+
+t.test('a member that starts slowly gets its share of its weight, in every policy', async (t) => {
+  for (const { name, policyOf, keyOf = () => 0 } of CONTRACTS) {
+    const { fitness, counts, pick } = standPool(policyOf, [1, 1, 1, 1], { isStartSlow: true });
+    if (name === 'peak EWMA') continue;
+    fitness.shares.set(0, 0.1);
+    const [first] = counts(4_000, keyOf) as [number];
+    t.ok(first > 60 && first < 150, `${name}: ${first} of 4,000 for a tenth of its weight`);
+    t.equal(pick(0b1110, NO_MEMBER, keyOf(0)), 0, `${name}: it is taken where there is no other`);
+  }
+});
+
+t.test('peak EWMA counts a member that starts slowly as dearer', async (t) => {
+  const { backends, fitness, counts } = standPool(PEAK_EWMA, [1, 1], { isStartSlow: true });
+  for (const slot of [0, 1]) backends.sample(slot, 500);
+  fitness.shares.set(0, 0.1);
+  t.strictSame(counts(50), [0, 50]);
+  for (let i = 0; i < 10; i++) backends.take(1);
+  t.strictSame(counts(50), [50, 0], '10 times as dear, and the other has 10 in flight');
 });

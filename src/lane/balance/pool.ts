@@ -2,16 +2,20 @@
  * Pools: the backends of one upstream, or those of them that have the labels a route asks for, with their balancer. Routes that ask for the same share one.
  */
 
-import type { Snapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
-import type { Key } from '../head/key.ts';
+import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
+import { Key } from '../head/key.ts';
+import { NO_POOL } from '../memo.ts';
 import type { Observer } from '../observer.ts';
 import type { Random } from '../random.ts';
 import type { Standing } from '../standing/standing.ts';
 import type { Backends } from './backends.ts';
-import { type Balancer, Members } from './balancer.ts';
-import { PeakEwma } from './peak-ewma.ts';
-import { RoundRobin } from './round-robin.ts';
-import type { Sticky } from './sticky.ts';
+import type { Balancer } from './balancer.ts';
+import { type Member, Members } from './members.ts';
+import { policyOf } from './policies.ts';
+import { type Sticky, StickyCookie } from './sticky.ts';
+import { aimKey, slotsOf } from './subset.ts';
+import { Tiers } from './tiers.ts';
+import { Weights } from './weights.ts';
 
 export interface Pool {
   readonly number: number;
@@ -42,23 +46,85 @@ export interface Pools {
   readonly ofRoute: readonly (readonly number[])[];
 }
 
+/** Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a memo can name. */
 export function compilePools(parts: PoolParts): Pools {
-  const pools = parts.snapshot.upstreams.map((upstream, number) => poolOf(parts, upstream, number, number));
-  const ofRoute = parts.snapshot.routes.map(({ targets, fallback }) => [
-    ...targets.map(({ upstream }) => upstream),
-    ...(fallback.kind === 'upstream' ? [fallback.target.upstream] : []),
-  ]);
+  const numbers = new Map<string, number>();
+  const pools: Pool[] = [];
+  const weights = new Weights(parts.weights);
+  const ofRoute = parts.snapshot.routes.map((route) =>
+    aimsOf(route).map((target) => {
+      const key = aimKey(target);
+      let number = numbers.get(key);
+      if (number === undefined) {
+        number = pools.length;
+        numbers.set(key, number);
+        pools.push(poolOf(parts, weights, target, number));
+      }
+      return number;
+    }),
+  );
+  if (pools.length >= NO_POOL) throw new RangeError(`${pools.length} pools of different backends, ${NO_POOL - 1} at most`);
   return { pools, ofRoute };
 }
 
-function poolOf(parts: PoolParts, upstream: UpstreamSnapshot, upstreamNumber: number, number: number): Pool {
+function aimsOf({ targets, fallback }: RouteSnapshot): readonly TargetSnapshot[] {
+  return fallback.kind === 'upstream' ? [...targets, fallback.target] : targets;
+}
+
+function poolOf(parts: PoolParts, weights: Weights, target: TargetSnapshot, number: number): Pool {
+  const { snapshot, backends, bytes } = parts;
+  const upstream = snapshot.upstreams[target.upstream]!;
+  const { balance, name } = upstream;
+  const slots = Int32Array.from(slotsOf(snapshot, target));
+  const urls = uniqueUrls(snapshot, slots);
+  const balancer = balancerOf(parts, weights, target.upstream, slots, urls);
+  const keys = keysOf(balance);
+  const sticky =
+    balance.sticky?.kind === 'cookie'
+      ? new StickyCookie({ ...parts, options: balance.sticky, name, upstream: target.upstream, urls, slots, balancer, backends })
+      : undefined;
+  return {
+    number,
+    upstream: target.upstream,
+    slots,
+    balancer,
+    key: keys.length === 0 ? undefined : new Key(keys, 'first', bytes),
+    sticky,
+  };
+}
+
+function balancerOf(parts: PoolParts, weights: Weights, upstream: number, slots: Int32Array, urls: readonly string[]): Balancer {
   const { snapshot, backends, standing, random } = parts;
-  const members = new Members(
-    upstream.slots.map((slot) => ({ slot, weight: snapshot.backends[slot]!.weight })),
-    backends,
-    standing,
-    upstreamNumber,
-  );
-  const balancer = upstream.balance.policy === 'round-robin' ? new RoundRobin(members) : new PeakEwma(members, random);
-  return { number, upstream: upstreamNumber, slots: members.slots, balancer, key: undefined, sticky: undefined };
+  const { balance, locality, slowStartMs } = snapshot.upstreams[upstream]!;
+  const byTier = new Map<number, Member[]>();
+  for (const [position, slot] of slots.entries()) {
+    const { tier, weight } = snapshot.backends[slot]!;
+    const members = byTier.get(tier) ?? [];
+    members.push({ slot, position, weight, name: urls[position]! });
+    byTier.set(tier, members);
+  }
+  const tiers = [...byTier.entries()]
+    .sort(([a], [b]) => a - b)
+    .map(([, list]) => {
+      const members = new Members(list, { backends, standing, upstream, isStartSlow: slowStartMs > 0 });
+      return { members, policy: policyOf(balance, members, random) };
+    });
+  return new Tiers({ tiers, healthyShare: locality.healthyShare, weights, random });
+}
+
+/** What is hashed. Sessions that stick by connection are hashed by it, whatever the policy. */
+function keysOf(balance: BalanceSnapshot): readonly KeySnapshot[] {
+  if (balance.sticky?.kind === 'connection') return [{ kind: 'connection', name: '', prefix4: 32, prefix6: 128 }];
+  return balance.policy === 'ring-hash' || balance.policy === 'maglev' ? balance.keys : [];
+}
+
+/** Names that stay when others come and go; a URL that is there twice is told apart by which of them it is. */
+function uniqueUrls(snapshot: Snapshot, slots: Int32Array): string[] {
+  const seen = new Map<string, number>();
+  return Array.from(slots, (slot) => {
+    const url = snapshot.backends[slot]!.url;
+    const count = seen.get(url) ?? 0;
+    seen.set(url, count + 1);
+    return count === 0 ? url : `${url}#${count}`;
+  });
 }

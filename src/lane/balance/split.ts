@@ -1,20 +1,86 @@
-/** Weighted split of a route between targets, sticky by key. */
+/**
+ * The split of a route between its targets by weight, for canaries and for moving from one upstream to another.
+ *
+ * A request with a key belongs to the target that wins a race: each target starts at a time that the key and its number give, exponentially distributed with
+ * the weight as its rate, and the first wins (weighted rendezvous hashing, Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005). More weight
+ * takes keys from the others and moves none between them, so a canary that grows from 5 to 10 % takes over the one key in twenty that it must.
+ *
+ * A request without one is given by smooth rotation, as `./round-robin.ts` does it: exact over every hundred requests, not only in the long run.
+ */
 
 import type { RouteSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
-import type { Random } from '../random.ts';
+import { scatter } from '../head/hash.ts';
+import { Key } from '../head/key.ts';
+import { Weights } from './weights.ts';
 
 export class Split {
+  private readonly route: number;
   private readonly pools: readonly number[];
+  private readonly count: number;
+  private readonly key: Key | undefined;
+  private readonly table: Weights;
+  private readonly weights: Float64Array;
+  private readonly credits: Float64Array;
+  private total = 0;
+  private version = -1;
 
-  /** `pools` by target; a fallback's behind them is not drawn. */
-  constructor(_route: RouteSnapshot, _number: number, pools: readonly number[], _weights: SharedArrayBuffer, _bytes: Uint8Array) {
+  /** `pools` by target; a fallback's behind them is not drawn. `weights` is made by `createWeightTable`; `bytes` is the shard's memory. */
+  constructor(route: RouteSnapshot, number: number, pools: readonly number[], weights: SharedArrayBuffer, bytes: Uint8Array) {
+    this.route = number;
     this.pools = pools;
+    this.count = route.targets.length;
+    this.key = route.splitKeys.length === 0 ? undefined : new Key(route.splitKeys, 'first', bytes);
+    this.table = new Weights(weights);
+    this.weights = new Float64Array(this.count);
+    this.credits = new Float64Array(this.count);
   }
 
-  /** The pool of the target that gets the request. */
-  choose(_head: HeadReader, _client: Client, _tenant: number, _random: Random): number {
-    return this.pools[0]!;
+  /** The pool of the target that gets the request; the first target's where none has weight. */
+  choose(head: HeadReader, client: Client, tenant: number): number {
+    if (this.table.version() !== this.version) this.takeWeights();
+    const key = this.key === undefined ? 0 : this.key.hash(head, client, tenant, this.route);
+    return this.pools[key === 0 ? this.rotate() : this.race(key)]!;
+  }
+
+  private race(key: number): number {
+    const { weights } = this;
+    let first = 0;
+    let earliest = Number.POSITIVE_INFINITY;
+    for (let target = 0; target < this.count; target++) {
+      if (weights[target] === 0) continue;
+      const uniform = (scatter(key ^ scatter(target + 1)) + 0.5) * 2 ** -32;
+      const start = -Math.log(uniform) / weights[target]!;
+      if (start >= earliest) continue;
+      first = target;
+      earliest = start;
+    }
+    return first;
+  }
+
+  private rotate(): number {
+    const { weights, credits } = this;
+    let richest = 0;
+    for (let target = 0; target < this.count; target++) {
+      credits[target] = credits[target]! + weights[target]!;
+      if (credits[target]! > credits[richest]!) richest = target;
+    }
+    credits[richest] = credits[richest]! - this.total;
+    return richest;
+  }
+
+  private takeWeights(): void {
+    const { table, weights } = this;
+    this.version = table.version();
+    this.total = 0;
+    let isChanged = false;
+    for (let target = 0; target < this.count; target++) {
+      const weight = table.ofTarget(this.route, target);
+      if (weight !== weights[target]) isChanged = true;
+      weights[target] = weight;
+      this.total += weight;
+    }
+    if (isChanged) this.credits.fill(0);
   }
 }

@@ -1,10 +1,159 @@
-/** Sessions that stay with their backend, by sealed cookie or by connection. */
+/**
+ * Sessions that stay with their backend by a cookie that the edge sets and seals. Sticking by connection needs nothing of this: there the balancer hashes the number of
+ * the connection (`./pool.ts`).
+ *
+ * A backend has one cookie at a time and gets another when a part of its age has passed. So there are few, and reading one is a look-up of its bytes among those opened before.
+ */
 
+import { noteNumber } from '../../base/notes.ts';
+import type { StickySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
+import { CookieWalk, latin1 } from '../head/fields.ts';
+import { Hash } from '../head/hash.ts';
+import type { Observer } from '../observer.ts';
+import type { Backends } from './backends.ts';
+import { type Balancer, NO_MEMBER } from './balancer.ts';
+import { identityOf, SEALED_LENGTH, Seal } from './seal.ts';
 
 export interface Sticky {
   /** The position of the member that the session belongs to, NO_MEMBER when it says none (or one that is gone). */
   read(head: HeadReader): number;
   /** Set-Cookie for a session that now belongs to the member at `position`; empty when nothing has to be set. */
   setCookie(position: number): string;
+  /** Set-Cookie that makes the session just read, of the member at `position`, last longer; empty while it is young. */
+  renewal(position: number): string;
+}
+
+export interface StickyCookieParts {
+  readonly options: StickySnapshot;
+  /** Name and place of the upstream. */
+  readonly name: string;
+  readonly upstream: number;
+  /** URLs of the backends, by position. */
+  readonly urls: readonly string[];
+  readonly slots: Int32Array;
+  readonly balancer: Balancer;
+  readonly backends: Backends;
+  readonly observer: Observer;
+  /** The shard's memory. */
+  readonly bytes: Uint8Array;
+}
+
+const MOVED = noteNumber('sticky_moved');
+
+/** Opened cookies kept: entries of 64 bytes, each cookie in the one its hash names. */
+const ENTRIES = 1_024;
+
+/** The backend of a genuine cookie is not in this pool. */
+const GONE = -2;
+
+const NEVER = -1;
+
+/** Parts of a cookie's age after which a new one is made; of a cookie that lasts until the browser is closed, an hour. */
+const AGE_PARTS = 32;
+const SESSION_STEP_S = 3_600;
+/** Clocks of edges that share a key may differ so much. */
+const MAX_SKEW_S = 300;
+
+export class StickyCookie implements Sticky {
+  private readonly parts: StickyCookieParts;
+  private readonly seal: Seal;
+  private readonly walk: CookieWalk;
+  private readonly identities: readonly string[];
+  private readonly attributes: string;
+  private readonly maxAgeS: number;
+  /** Cookies are issued on multiples of this. */
+  private readonly stepS: number;
+  private readonly digest = new Hash();
+  /** Opened cookies: their bytes, whose they are, when they were issued; NEVER in an entry that was not filled yet. */
+  private readonly texts = new Uint8Array(ENTRIES * SEALED_LENGTH);
+  private readonly positions = new Int32Array(ENTRIES);
+  private readonly issuedS = new Float64Array(ENTRIES).fill(NEVER);
+  /** Of the session read last. */
+  private lastIssuedS = 0;
+  /** Set-Cookie by position, and of which time. */
+  private readonly lines: string[];
+  private readonly linesS: Float64Array;
+
+  constructor(parts: StickyCookieParts) {
+    const { options, urls } = parts;
+    this.parts = parts;
+    this.seal = new Seal(options.key, parts.name);
+    this.walk = new CookieWalk(options.cookie, parts.bytes);
+    this.identities = urls.map(identityOf);
+    this.maxAgeS = options.maxAgeS;
+    this.stepS = options.maxAgeS === 0 ? SESSION_STEP_S : Math.max(1, Math.floor(options.maxAgeS / AGE_PARTS));
+    const age = options.maxAgeS === 0 ? '' : `; Max-Age=${options.maxAgeS}`;
+    this.attributes = `; Path=${options.path}${age}; Secure; HttpOnly; SameSite=Lax`;
+    this.lines = urls.map(() => '');
+    this.linesS = new Float64Array(urls.length).fill(NEVER);
+  }
+
+  read(head: HeadReader): number {
+    const { walk, parts } = this;
+    walk.begin(head);
+    // Several of the name: of another path, or planted. The first that opens counts.
+    while (walk.next(head)) {
+      if (walk.length !== SEALED_LENGTH) continue;
+      const position = this.find(walk.start);
+      if (position === NO_MEMBER) continue;
+      if (position !== GONE && parts.balancer.isAvailable(position)) return position;
+      parts.observer.noted(MOVED, parts.upstream, position === GONE ? -1 : parts.slots[position]!, 0);
+      return NO_MEMBER;
+    }
+    return NO_MEMBER;
+  }
+
+  setCookie(position: number): string {
+    const nowS = this.nowS();
+    const issuedS = nowS - (nowS % this.stepS);
+    if (this.linesS[position] !== issuedS) {
+      const text = this.seal.seal({ identity: this.identities[position]!, issuedS });
+      this.lines[position] = `${this.parts.options.cookie}=${text}${this.attributes}`;
+      this.linesS[position] = issuedS;
+    }
+    return this.lines[position]!;
+  }
+
+  renewal(position: number): string {
+    if (this.maxAgeS === 0 || (this.nowS() - this.lastIssuedS) * 2 < this.maxAgeS) return '';
+    return this.setCookie(position);
+  }
+
+  /** Whose the cookie at `start` is: a position, GONE, or NO_MEMBER when it is forged or too old. */
+  private find(start: number): number {
+    const { digest, texts } = this;
+    const { bytes } = this.parts;
+    digest.of(bytes, start, start + SEALED_LENGTH, 0, 0);
+    const entry = digest.low & (ENTRIES - 1);
+    const first = entry * SEALED_LENGTH;
+    let i = SEALED_LENGTH - 1;
+    while (i >= 0 && bytes[start + i] === texts[first + i]) i -= 1;
+    if ((i !== -1 || this.issuedS[entry] === NEVER) && !this.remember(entry, start)) return NO_MEMBER;
+    this.lastIssuedS = this.issuedS[entry]!;
+    return this.isStale(this.lastIssuedS) ? NO_MEMBER : this.positions[entry]!;
+  }
+
+  /** Opens the cookie into `entry`; false when it is forged. Only genuine ones are kept, or a flood of forgeries would push them out. */
+  private remember(entry: number, start: number): boolean {
+    const { bytes } = this.parts;
+    const sealed = this.seal.open(latin1(bytes, start, SEALED_LENGTH));
+    if (sealed === undefined) return false;
+    const first = entry * SEALED_LENGTH;
+    for (let i = 0; i < SEALED_LENGTH; i++) this.texts[first + i] = bytes[start + i]!;
+    const position = this.identities.indexOf(sealed.identity);
+    this.positions[entry] = position === -1 ? GONE : position;
+    this.issuedS[entry] = sealed.issuedS;
+    return true;
+  }
+
+  private isStale(issuedS: number): boolean {
+    const ageS = this.nowS() - issuedS;
+    return ageS < -MAX_SKEW_S || (this.maxAgeS > 0 && ageS > this.maxAgeS);
+  }
+
+  /** The lane's clock counts from 1970. */
+  private nowS(): number {
+    return Math.floor(this.parts.backends.nowMs / 1_000);
+  }
 }

@@ -1,17 +1,154 @@
-/** Keys: what of a request tells it from others, as a hash, for balancers, splits and limits. */
+/**
+ * Keys: what of a request tells it from others, as a hash, for balancers, splits and limits. Made of the head's bytes where they lie.
+ *
+ * Without a seed the same request has the same hash on every shard, in every process and on every edge. Limits give a secret one, so that nobody can look for keys
+ * that share a bucket.
+ */
 
 import type { KeySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from './client.ts';
+import { CookieWalk, FieldWalk, QueryWalk, type Walk } from './fields.ts';
+import { Hash } from './hash.ts';
+
+/** Two words that are secret, or zeros. */
+export interface KeySeed {
+  readonly low: number;
+  readonly high: number;
+}
+
+const NO_SEED: KeySeed = { low: 0, high: 0 };
+
+/** One part of a key, ready to be looked up. */
+interface Part {
+  readonly kind: KeySnapshot['kind'];
+  /** Of header, cookie and query. */
+  readonly walk: Walk | undefined;
+  readonly prefix4: number;
+  readonly prefix6: number;
+  /** Keeps equal bytes of different parts apart. */
+  readonly salt: number;
+}
 
 export class Key {
   /** Upper half of the last hash, for those who need 64 bits. */
   high = 0;
 
-  constructor(_keys: readonly KeySnapshot[], _mode: 'first' | 'all', _bytes: Uint8Array) {}
+  private readonly parts: readonly Part[];
+  private readonly isCombined: boolean;
+  private readonly bytes: Uint8Array;
+  private readonly seed: KeySeed;
+  private readonly digest = new Hash();
+  private readonly network = new Uint8Array(17);
 
-  /** Hash of the key of `head`, u32; 0 when it has none (a key that hashes to 0 is 1). */
-  hash(_head: HeadReader, _client: Client, _tenant: number, _route: number): number {
-    return 0;
+  /**
+   * `first` takes the first part that the request has; `all` combines every one, those it has not as absent. `bytes` is the shard's memory. The same part under
+   * the same seed gives the same hash wherever it is configured.
+   */
+  constructor(keys: readonly KeySnapshot[], mode: 'first' | 'all', bytes: Uint8Array, seed: KeySeed = NO_SEED) {
+    this.parts = keys.map((key) => ({
+      kind: key.kind,
+      walk: walkOf(key, bytes),
+      prefix4: key.prefix4,
+      prefix6: key.prefix6,
+      salt: saltOf(key),
+    }));
+    this.isCombined = mode === 'all';
+    this.bytes = bytes;
+    this.seed = seed;
   }
+
+  /**
+   * Hash of the key of `head`, u32; a key that hashes to 0 is 1. 0 when there is none: `first` found nothing, or of `all` not one is there. No parts at all are one
+   * and the same key for every request under `all`, and none under `first`.
+   */
+  hash(head: HeadReader, client: Client, tenant: number, route: number): number {
+    const { parts, digest, isCombined } = this;
+    let low = this.seed.low;
+    let high = this.seed.high;
+    let isFound = isCombined && parts.length === 0;
+    for (let i = 0; i < parts.length; i++) {
+      const part = parts[i]!;
+      const isHere = this.hashPart(part, head, client, tenant, route, low ^ part.salt, high);
+      if (!isHere && !isCombined) continue;
+      if (!isHere) digest.ofNumber(0, low, high ^ part.salt);
+      low = digest.low;
+      high = digest.high;
+      if (isHere) isFound = true;
+      if (!isCombined) break;
+    }
+    this.high = isFound ? high : 0;
+    if (!isFound) return 0;
+    return low === 0 ? 1 : low;
+  }
+
+  /** Hashes one part into `digest`; false when the request does not have it. */
+  private hashPart(part: Part, head: HeadReader, client: Client, tenant: number, route: number, key0: number, key1: number): boolean {
+    const { digest, bytes } = this;
+    const walk = part.walk;
+    if (walk !== undefined) {
+      walk.begin(head);
+      if (!walk.next(head)) return false;
+      digest.of(walk.bytes, walk.start, walk.start + walk.length, key0, key1);
+      return true;
+    }
+    switch (part.kind) {
+      case 'path':
+        digest.of(bytes, head.pathByte, pathEnd(bytes, head), key0, key1);
+        return true;
+      case 'authority':
+        digest.of(bytes, head.authorityByte, head.authorityByte + head.authorityLength, key0, key1);
+        return head.authorityLength > 0;
+      case 'method':
+        digest.of(bytes, head.methodByte, head.methodByte + head.methodLength, key0, key1);
+        return true;
+      case 'client':
+        this.hashClient(part, client, key0, key1);
+        return true;
+      case 'connection':
+        digest.ofNumber(head.connection, key0, key1);
+        return true;
+      case 'tenant':
+        digest.ofNumber(tenant + 1, key0, key1);
+        return tenant >= 0;
+      default:
+        digest.ofNumber(route, key0, key1);
+        return true;
+    }
+  }
+
+  /** The client's network; its family stands before the address, so that none of the one is one of the other. */
+  private hashClient(part: Part, client: Client, key0: number, key1: number): void {
+    const { network } = this;
+    const bits = client.family === 4 ? part.prefix4 : part.prefix6;
+    const count = (bits + 7) >> 3;
+    network[0] = client.family;
+    for (let i = 0; i < count; i++) network[i + 1] = client.address[i]!;
+    if ((bits & 7) !== 0) network[count] = network[count]! & (0xff00 >> (bits & 7));
+    this.digest.of(network, 0, count + 1, key0, key1);
+  }
+}
+
+/** The path without its query: what is asked for, not how. */
+function pathEnd(bytes: Uint8Array, head: HeadReader): number {
+  const end = head.pathByte + head.pathLength;
+  for (let at = head.pathByte; at < end; at++) {
+    if (bytes[at] === QUESTION) return at;
+  }
+  return end;
+}
+
+const QUESTION = 0x3f;
+
+function walkOf({ kind, name }: KeySnapshot, bytes: Uint8Array): Walk | undefined {
+  if (kind === 'header') return new FieldWalk(name, bytes);
+  if (kind === 'cookie') return new CookieWalk(name, bytes);
+  return kind === 'query' ? new QueryWalk(name, bytes) : undefined;
+}
+
+/** Of kind and name, not of the place in the list: a key means the same wherever it stands. */
+function saltOf({ kind, name }: KeySnapshot): number {
+  const digest = new Hash();
+  digest.ofText(`${kind}:${name}`, 0, 0);
+  return digest.low;
 }

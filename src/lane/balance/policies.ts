@@ -1,0 +1,36 @@
+/** Every policy there is, by its name in the configuration. */
+
+import type { BalanceSnapshot } from '../../config/snapshot.ts';
+import type { Random } from '../random.ts';
+import { EarliestDeadline } from './earliest-deadline.ts';
+import { LeastRequest } from './least-request.ts';
+import { Maglev } from './maglev.ts';
+import type { Members } from './members.ts';
+import { PeakEwma } from './peak-ewma.ts';
+import type { Policy } from './policy.ts';
+import { RandomChoice } from './random-choice.ts';
+import { RingHash } from './ring-hash.ts';
+import { RoundRobin } from './round-robin.ts';
+
+/** Members that smooth round robin may look at in every pick. */
+const MAX_SMOOTH = 16;
+
+/** The policy that `balance` asks for, over `members`. */
+export function policyOf(balance: BalanceSnapshot, members: Members, random: Random): Policy {
+  // A connection stays with its backend as long as it can: a bound would move it for a moment's load.
+  if (balance.sticky?.kind === 'connection') return new RingHash(members, random, { points: balance.ringPoints, loadBound: 0 });
+  switch (balance.policy) {
+    case 'random':
+      return new RandomChoice(members, random);
+    case 'round-robin':
+      return members.count <= MAX_SMOOTH ? new RoundRobin(members) : new EarliestDeadline(members);
+    case 'least-request':
+      return new LeastRequest(members, random);
+    case 'ring-hash':
+      return new RingHash(members, random, { points: balance.ringPoints, loadBound: balance.loadBound });
+    case 'maglev':
+      return new Maglev(members, random, balance.maglevSize);
+    default:
+      return new PeakEwma(members, random);
+  }
+}

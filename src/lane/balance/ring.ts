@@ -1,0 +1,69 @@
+/**
+ * Points on a ring: every member has many, and a key belongs to the member whose point follows it (Karger et al., "Consistent Hashing and Random Trees", 1997; many
+ * points a member as in Ketama). A member that comes or goes takes or leaves its own keys and no others.
+ */
+
+import { Hash, scatter } from '../head/hash.ts';
+import { BuiltTables } from './built-tables.ts';
+
+/** Places fit into the low bits of a number beside a point. */
+const PLACES = 2 ** 20;
+
+export class Ring {
+  /** u32, ascending. */
+  readonly points: Uint32Array;
+  /** Place of the member of each point. */
+  readonly owners: Uint32Array;
+
+  constructor(points: Uint32Array, owners: Uint32Array) {
+    this.points = points;
+    this.owners = owners;
+  }
+
+  /** Index of the first point not before `hash`, around the end. */
+  find(hash: number): number {
+    const { points } = this;
+    let low = 0;
+    let high = points.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (points[middle]! < hash) low = middle + 1;
+      else high = middle;
+    }
+    return low === points.length ? 0 : low;
+  }
+}
+
+/** Rings of this thread. */
+export const RINGS: BuiltTables<Ring> = new BuiltTables(buildRing);
+
+/** A ring on which a member of mean weight has about `size` points and every member with weight at least one. */
+export function buildRing(names: readonly string[], weights: readonly number[], size: number): Ring {
+  const unit = unitWeight(weights);
+  const counts = weights.map((weight) => (weight <= 0 ? 0 : Math.max(1, Math.round((size * weight) / unit))));
+  const keyed = new Float64Array(counts.reduce((sum, count) => sum + count, 0));
+  const hash = new Hash();
+  let at = 0;
+  for (const [place, name] of names.entries()) {
+    hash.ofText(name, 0, 0);
+    // The points of a member do not depend on how many there are: more weight adds some, less takes the last ones away.
+    for (let i = 0; i < counts[place]!; i++) keyed[at++] = scatter(hash.low + scatter(hash.high + i)) * PLACES + place;
+  }
+  keyed.sort();
+  const owners = Uint32Array.from(keyed, (both) => both % PLACES);
+  return new Ring(
+    Uint32Array.from(keyed, (both) => Math.floor(both / PLACES)),
+    owners,
+  );
+}
+
+/**
+ * The weight that has `size` points: the power of two nearest to the mean. The mean itself moves with every change of a weight, and with it the points of all
+ * members would.
+ */
+function unitWeight(weights: readonly number[]): number {
+  const some = weights.filter((weight) => weight > 0);
+  if (some.length === 0) return 1;
+  const mean = some.reduce((sum, weight) => sum + weight, 0) / some.length;
+  return 2 ** Math.round(Math.log2(mean));
+}

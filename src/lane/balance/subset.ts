@@ -1,0 +1,18 @@
+/** Which backends a target means: all of its upstream, or those that have every label it asks for. */
+
+import type { Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
+
+type Aim = Pick<TargetSnapshot, 'upstream' | 'subset'>;
+
+/** Slots in configured order; a backend's place in them is its position in the target's pool. */
+export function slotsOf(snapshot: Snapshot, { upstream, subset }: Aim): readonly number[] {
+  const slots = snapshot.upstreams[upstream]?.slots ?? [];
+  const labels = Object.entries(subset);
+  if (labels.length === 0) return slots;
+  return slots.filter((slot) => labels.every(([name, value]) => snapshot.backends[slot]!.labels[name] === value));
+}
+
+/** The same text for targets that mean the same. */
+export function aimKey({ upstream, subset }: Aim): string {
+  return JSON.stringify([upstream, Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
