@@ -66,6 +66,10 @@ key, [config/schema.json](../config/schema.json) tells editors. \`lychgate check
 
 - A duration has a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`; only \`0\` needs none.
 - A size may have a unit: \`64KiB\`, \`1MiB\`, \`10MB\`; a bare number is bytes.
+- A share is a number from 0 to 1, or in percent: \`0.5\`, \`50%\`.
+- \`none\` stands for no limit, no time, no such thing.
+- A list of texts or numbers with one item may stand without brackets: \`methods: GET\`. Lists of keys show what one item takes.
+- Groups of which it is said that they may be left out are off then; \`{}\` turns them on with their defaults.
 - Paths of files are relative to the folder of the configuration.
 - Unknown keys are mistakes.
 - A key without default and without the word "required" may be left out.

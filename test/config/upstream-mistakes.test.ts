@@ -55,8 +55,8 @@ const MISTAKES: readonly (readonly [title: string, keys: string, complaint: stri
   ],
   [
     'what counts as failure is known',
-    'breaker: { on: [error] }',
-    'breaker.on[0]: "error" is not acceptable; expected one of connect, reset, timeout',
+    'breaker: { failures: [error] }',
+    'breaker.failures[0]: "error" is not acceptable; expected one of connect, reset, timeout',
   ],
   [
     'failing backends are not asked less often',

@@ -88,7 +88,7 @@ function route(overload: Overload | undefined): object {
       head: ms(terms.headTimeoutMs),
       exchange: ms(terms.exchangeTimeoutMs),
     },
-    retries: { attempts: terms.retries, on: ['connect', 'refused', 'reset', 'timeout'], statuses: terms.badStatuses },
+    retries: { attempts: terms.retries, failures: ['connect', 'refused', 'reset', 'timeout'], statuses: terms.badStatuses },
     hedge: { delay: '100ms' },
     ...(overload === undefined || overload.clientRate === 0 ? {} : { limits: { rate: [limit] } }),
   };

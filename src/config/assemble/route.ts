@@ -73,10 +73,10 @@ function retrySnapshot(retries: Route['retries']): RetrySnapshot {
   return {
     attempts: retries.attempts,
     on: {
-      isConnect: retries.on.includes('connect'),
-      isRefused: retries.on.includes('refused'),
-      isReset: retries.on.includes('reset'),
-      isTimeout: retries.on.includes('timeout'),
+      isConnect: retries.failures.includes('connect'),
+      isRefused: retries.failures.includes('refused'),
+      isReset: retries.failures.includes('reset'),
+      isTimeout: retries.failures.includes('timeout'),
       statuses: statusesOf(retries.statuses),
       grpcStatuses: grpcStatusesOf(retries.grpc_statuses),
     },

@@ -105,9 +105,9 @@ function balanceSnapshot(balance: Upstream['balance'], stickyKey: Uint8Array): B
 function breakerSnapshot(breaker: Upstream['breaker']): BreakerSnapshot {
   return {
     failures: {
-      isConnectCounted: breaker.on.includes('connect'),
-      isResetCounted: breaker.on.includes('reset'),
-      isTimeoutCounted: breaker.on.includes('timeout'),
+      isConnectCounted: breaker.failures.includes('connect'),
+      isResetCounted: breaker.failures.includes('reset'),
+      isTimeoutCounted: breaker.failures.includes('timeout'),
       statuses: statusesOf(breaker.statuses),
       grpcStatuses: grpcStatusesOf(breaker.grpc_statuses),
     },

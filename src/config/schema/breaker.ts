@@ -7,7 +7,7 @@ import { choice, decimal, duration, flag, integer, share } from './values.ts';
 export const breaker = section(
   'A backend that fails is ejected, and asked again after a while; each backend has its own breaker, for all shards.',
   {
-    on: words(
+    failures: words(
       'Failures that count: no connection, a reset or a closed connection before the response, no response in time.',
       choice(['connect', 'reset', 'timeout'], { prose: 'A kind of failure.', example: 'connect' }),
       { fallback: ['connect', 'reset', 'timeout'] },

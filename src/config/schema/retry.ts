@@ -24,7 +24,7 @@ export const retries = orShort(
     'Further attempts, each at another backend where there is one. What a backend may have acted on is repeated only if its method is idempotent and the body is still here. A number alone is `attempts`.',
     {
       attempts: integer({ min: 0, max: MAX_ATTEMPTS, fallback: 1, prose: 'Attempts beside the first.' }),
-      on: words(
+      failures: words(
         'Failures after which another attempt is made: no connection, a stream refused unread, a reset or a closed connection before the response, no response in time.',
         choice(['connect', 'refused', 'reset', 'timeout'], { prose: 'A kind of failure.', example: 'connect' }),
         { fallback: ['connect', 'refused', 'reset'] },

@@ -24,7 +24,7 @@ upstreams:
       ring_points: 50
       load_bound: none
       sticky: { cookie: stay, path: /shop, max_age: 1h, key: 0123456789abcdef0123456789abcdef }
-    breaker: { on: timeout, statuses: [500, 502-504], grpc_statuses: [14, internal], consecutive: none, rate: 50%, count: 7, eject: 1s, probes: 3 }
+    breaker: { failures: timeout, statuses: [500, 502-504], grpc_statuses: [14, internal], consecutive: none, rate: 50%, count: 7, eject: 1s, probes: 3 }
     outliers: { enabled: true, deviations: 2.5 }
     max_ejected: 30%
     panic_below: none
@@ -53,7 +53,7 @@ routes:
     split_by: [cookie:session, client]
     fallback: { respond: { status: 503, body: "Später.", headers: { Retry-After: 10 } } }
     timeouts: { attempt: 2s, exchange: 10s, deadline_header: X-Deadline, grpc: true }
-    retries: { attempts: 2, on: [connect, timeout], statuses: [502, 503], grpc_statuses: unavailable, methods: POST, backoff: none, retry_after: 2s, buffer: 1KiB }
+    retries: { attempts: 2, failures: [connect, timeout], statuses: [502, 503], grpc_statuses: unavailable, methods: POST, backoff: none, retry_after: 2s, buffer: 1KiB }
     hedge: { percentile: 99%, max_delay: 300ms }
     limits:
       in_flight: 20
