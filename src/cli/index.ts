@@ -7,9 +7,12 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { LychgateError } from '../base/errors.ts';
 import { CONFIG_VIEWS, printConfigView } from './config.ts';
+import { eventsCommand } from './events.ts';
 import { getCommand } from './get.ts';
 import { describeFailure, EXIT_FAILED, EXIT_USAGE } from './report.ts';
 import { addSettings, readSettings } from './settings.ts';
+import { upstreamsCommand } from './upstreams.ts';
+import { weightsCommand } from './weights.ts';
 
 const EXAMPLES = `
 Examples:
@@ -17,6 +20,9 @@ Examples:
   lychgate run --config edge.yaml                        start the edge; Ctrl-C drains it
   lychgate run --config edge.yaml --log-level debug      a flag wins over environment and file
   lychgate get --insecure https://localhost:8443/        one request over HTTP/3
+  lychgate upstreams                                     backends of a running edge: state, load, latency
+  lychgate weights route shop 95 5                       shift traffic between the targets of a route
+  lychgate events                                        what changes, as it happens
   lychgate config defaults > edge.yaml                   a file with every key
   lychgate config schema                                 for editors`;
 
@@ -45,7 +51,16 @@ function program(): Command {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .exitOverride();
-  for (const command of [runCommand(), checkCommand(), configCommand(), getCommand()]) lychgate.addCommand(inherit(command));
+  for (const command of [
+    runCommand(),
+    checkCommand(),
+    configCommand(),
+    getCommand(),
+    upstreamsCommand(),
+    weightsCommand(),
+    eventsCommand(),
+  ])
+    lychgate.addCommand(inherit(command));
   return lychgate;
 }
 

@@ -19,7 +19,9 @@ import { createEvents, type Events } from './events.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
+import { addStandingMetrics } from './standing-metrics.ts';
 import { viewUpstreams } from './upstream-view.ts';
+import { createWeightControl } from './weights.ts';
 
 export interface EdgeParts {
   readonly addon: BindingAddon;
@@ -52,9 +54,8 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   const startedMs = performance.now();
   const shardNumbers = Array.from({ length: snapshot.shards.count }, (_, shard) => shard);
   const shared = createSharedState(snapshot);
-  const backendTable = shared.backends;
   const counters = shardNumbers.map(() => createCounters(snapshot));
-  const registry = createRegistry({ addon, snapshot, counters, backendTable });
+  const registry = createRegistry({ addon, snapshot, counters, backendTable: shared.backends });
   const events = createEvents(snapshot, log.target('events'));
   const endpoint = createEndpoint({ addon, log: log.target('endpoint') });
   const discovery = createDiscovery({
@@ -71,6 +72,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     },
   );
   addRestartMetric(registry, shards);
+  addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
   const admin = adminOf();
 
   let state: EdgeState = 'idle';
@@ -138,7 +140,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           cidKey,
           listeners: snapshot.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
           maxExchanges: snapshot.limits.maxExchanges,
-          backendTable: new Uint8Array(backendTable),
+          backendTable: new Uint8Array(shared.backends),
         });
       } catch (error) {
         endpoint.closeFrom(listeners, shard);
@@ -167,7 +169,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     return createAdmin(
       {
         status,
-        upstreams: async () => viewUpstreams(snapshot, backendTable, discovery, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
+        upstreams: async () => viewUpstreams({ snapshot, shared, discovery }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
         metrics: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
         connections: async (limit) =>
           viewConnections(
@@ -176,6 +178,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           ),
         config: () => options.shownConfig,
         events,
+        weights: createWeightControl(snapshot, shared.weights, events),
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },

@@ -1,11 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type Metric, Registry } from 'prom-client';
+import { Gauge, type Metric, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { NOTES } from '../../src/base/notes.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
+import { addStandingMetrics } from '../../src/control/standing-metrics.ts';
+import { createSharedState } from '../../src/lane/shared.ts';
 import { FAMILIES } from '../../src/observe/families.ts';
 import { type DescribedFamily, errorsPage, eventsPage, metricsPage } from '../../src/observe/reference.ts';
 import { addon, skip } from '../support/addon.ts';
+import { sampleSnapshot } from '../support/snapshots.ts';
 
 const isWriting = process.env['WRITE_REFERENCE'] === '1';
 
@@ -61,10 +64,12 @@ function reactorFamilies(): DescribedFamily[] {
 function mainFamilies(): DescribedFamily[] {
   const registry = new Registry();
   addRestartMetric(registry, { restarts: () => [] });
+  const snapshot = sampleSnapshot();
+  addStandingMetrics(registry, { snapshot, shared: createSharedState(snapshot), addresses: () => 1 });
   return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
 }
 
 function describe(metric: Metric): DescribedFamily {
   const { name, help, labelNames } = metric as unknown as { name: string; help: string; labelNames: string[] };
-  return { name, help, kind: 'counter', labels: labelNames };
+  return { name, help, kind: metric instanceof Gauge ? 'gauge' : 'counter', labels: labelNames };
 }

@@ -1,10 +1,14 @@
 /**
  * What the admin API is given to show and to change. Each route group takes the few of these it needs; none of them knows the edge.
  */
+import type { HealthState } from '../../lane/standing/health.ts';
+import type { BreakerState } from '../../lane/standing/view.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Fault } from '../../shard-port.ts';
+import type { BackendState } from '../backend-state.ts';
 import type { Events } from '../events.ts';
 import type { ShardStatus } from '../shards.ts';
+import type { WeightControl } from '../weights.ts';
 
 /** Where the edge is in its life. Ready for traffic only while `serving`. */
 export type EdgeState = 'idle' | 'starting' | 'serving' | 'draining' | 'stopping' | 'stopped';
@@ -59,7 +63,12 @@ export interface SessionView {
 export interface BackendView {
   readonly slot: number;
   readonly url: string;
+  /** The one word for all that follows. */
+  readonly state: BackendState;
   readonly weight: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string;
+  readonly tier: number;
   readonly addresses: readonly string[];
   /** ISO 8601, or null when its name has never resolved. */
   readonly resolvedAt: string | null;
@@ -69,6 +78,20 @@ export interface BackendView {
   readonly inFlight: number;
   /** Peak-EWMA of the time to the response head; null while nothing was measured. */
   readonly latencyMs: number | null;
+  readonly breaker: BreakerState;
+  readonly ejectedAs: 'breaker' | 'outlier' | null;
+  /** ISO 8601 times, or null. */
+  readonly ejectedUntil: string | null;
+  readonly heldOffUntil: string | null;
+  readonly ejections: number;
+  readonly health: HealthState;
+  /** Share of its weight that it may have: less than 1 while it starts slowly. */
+  readonly share: number;
+  readonly consecutiveFailures: number;
+  /** Of the breaker's sliding window; zeros where neither a rate nor a count is looked at. */
+  readonly window: { readonly outcomes: number; readonly failures: number };
+  /** The last failure that counted; `status` is 0 unless it was an answer. */
+  readonly lastFailure: { readonly reason: string; readonly status: number; readonly at: string } | null;
   /** Attempts that wait for a session, over all shards. */
   readonly waiting: number;
   /** Why the last session ended or could not be made, or null. */
@@ -79,6 +102,12 @@ export interface BackendView {
 export interface UpstreamView {
   readonly name: string;
   readonly policy: string;
+  /** Attempts open at its backends now. */
+  readonly inFlight: number;
+  /** Backends that get requests, and those that are ejected. */
+  readonly admitted: number;
+  readonly ejected: number;
+  readonly isPanicking: boolean;
   readonly backends: readonly BackendView[];
 }
 
@@ -92,6 +121,7 @@ export interface AdminParts {
   /** The configuration in force, without secrets. */
   readonly config: () => unknown;
   readonly events: Pick<Events, 'subscribe'>;
+  readonly weights: WeightControl;
   readonly log: Log;
   /** Hurts a worker; undefined outside of tests, and then the route does not exist. */
   readonly hurt: ((shard: number, fault: Fault, at: 'now' | 'decide') => boolean) | undefined;

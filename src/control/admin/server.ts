@@ -17,8 +17,9 @@ import { metricsRoutes } from './metrics.ts';
 import type { AdminParts } from './parts.ts';
 import { statusRoutes } from './status.ts';
 import { upstreamRoutes } from './upstreams.ts';
+import { weightRoutes } from './weights.ts';
 
-/** The largest body any route takes is a log level. */
+/** The largest body any route takes is a list of weights. */
 const MAX_BODY_BYTES = 4_096;
 const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 30_000;
@@ -42,6 +43,7 @@ const ROUTES = [
   metricsRoutes,
   statusRoutes,
   upstreamRoutes,
+  weightRoutes,
   connectionRoutes,
   eventRoutes,
   configRoutes,

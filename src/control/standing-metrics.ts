@@ -1,0 +1,74 @@
+/** Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be used. Read at the moment of a scrape. */
+
+import { Gauge, type Registry } from 'prom-client';
+import type { Snapshot } from '../config/snapshot.ts';
+import { readWeights } from '../lane/balance/weights.ts';
+import type { SharedState } from '../lane/shared.ts';
+import { viewStanding } from '../lane/standing/view.ts';
+import type { Family } from '../observe/families.ts';
+import { BACKEND_STATES, backendState } from './backend-state.ts';
+
+/** The families as the reference page describes them. */
+export const STANDING_FAMILIES = {
+  state: gauge('lychgate_backend_state', `1 for the state a backend is in: ${BACKEND_STATES.join(', ')}.`, [
+    'upstream',
+    'backend',
+    'state',
+  ]),
+  weight: gauge('lychgate_backend_weight', 'Weight of a backend now.', ['upstream', 'backend']),
+  ejections: gauge('lychgate_backend_ejections', 'Times a backend was ejected since the start.', ['upstream', 'backend']),
+  admitted: gauge('lychgate_upstream_backends_admitted', 'Backends of an upstream that get requests.', ['upstream']),
+  panic: gauge('lychgate_upstream_panic', '1 while so few backends are fit that all of them are used.', ['upstream']),
+} as const;
+
+export interface StandingMetricParts {
+  readonly snapshot: Snapshot;
+  readonly shared: Pick<SharedState, 'standing' | 'weights'>;
+  /** How many addresses a backend has. */
+  readonly addresses: (slot: number) => number;
+}
+
+/** Adds the families to `registry`. */
+export function addStandingMetrics(registry: Registry, { snapshot, shared, addresses }: StandingMetricParts): void {
+  const backends = snapshot.backends.map(({ upstream, url, slot }) => ({ slot, labels: { upstream, backend: url } }));
+  const add = (family: Family, collect: (set: (labels: Record<string, string>, value: number) => void) => void) =>
+    new Gauge({
+      name: family.name,
+      help: family.help,
+      labelNames: [...family.labels],
+      registers: [registry],
+      collect() {
+        this.reset();
+        collect((labels, value) => this.set(labels, value));
+      },
+    });
+  const view = () => viewStanding(shared.standing, snapshot);
+
+  add(STANDING_FAMILIES.state, (set) => {
+    const standing = view().backends;
+    const weights = readWeights(shared.weights).backends;
+    for (const { slot, labels } of backends) {
+      const state = backendState(standing[slot], weights[slot] ?? 0, addresses(slot));
+      for (const name of BACKEND_STATES) set({ ...labels, state: name }, name === state ? 1 : 0);
+    }
+  });
+  add(STANDING_FAMILIES.weight, (set) => {
+    const weights = readWeights(shared.weights).backends;
+    for (const { slot, labels } of backends) set(labels, weights[slot] ?? 0);
+  });
+  add(STANDING_FAMILIES.ejections, (set) => {
+    const standing = view().backends;
+    for (const { slot, labels } of backends) set(labels, standing[slot]?.ejections ?? 0);
+  });
+  add(STANDING_FAMILIES.admitted, (set) => {
+    for (const [number, { admitted }] of view().upstreams.entries()) set({ upstream: snapshot.upstreams[number]!.name }, admitted);
+  });
+  add(STANDING_FAMILIES.panic, (set) => {
+    for (const [number, { isPanicking }] of view().upstreams.entries())
+      set({ upstream: snapshot.upstreams[number]!.name }, isPanicking ? 1 : 0);
+  });
+}
+
+function gauge(name: string, help: string, labels: readonly string[]): Family {
+  return { name, kind: 'gauge', help, labels };
+}
