@@ -66,3 +66,10 @@ t.test('keys of lists and named groups belong to the file', async (t) => {
   t.notOk(settableKeys().some(({ name }) => /^(listeners|upstreams|routes|version)/.test(name)));
   t.ok(allKeys().length > settableKeys().length);
 });
+
+t.test('the store can be named from outside, though the file says nothing of it', async (t) => {
+  const text = plainWith('upstream: web }', 'upstream: web, limits: { rate: [{ requests: 1, shared: true }] } }');
+  const { snapshot, problems } = await load(t, text, { env: { LYCHGATE_STORE_URL: 'redis://a.test', LYCHGATE_STORE_TIMEOUT: '5ms' } });
+  t.same(problems, []);
+  t.same(snapshot?.store, { kind: 'redis', url: 'redis://a.test', prefix: 'lychgate:', timeoutMs: 5 });
+});

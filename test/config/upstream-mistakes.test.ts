@@ -46,7 +46,11 @@ const MISTAKES: readonly (readonly [title: string, keys: string, complaint: stri
     `balance: { sticky: { by: connection, key: ${'k'.repeat(32)} } }`,
     'balance.sticky.key: has no meaning without a cookie; expected by: cookie',
   ],
-  ['a share is at most the whole', 'max_ejected: 120%', 'max_ejected: "120%" lies outside the range; expected a number from 0 to 1, or 0% to 100%'],
+  [
+    'a share is at most the whole',
+    'max_ejected: 120%',
+    'max_ejected: "120%" lies outside the range; expected a number from 0 to 1, or 0% to 100%',
+  ],
   ['a share is a number', 'panic_below: most', 'panic_below: "most" is not a share; expected none or a number from 0 to 1, or 0% to 100%'],
   [
     'an ejection fits under its maximum',
