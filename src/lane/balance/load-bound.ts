@@ -5,8 +5,12 @@
 
 import type { Members } from './members.ts';
 
-/** The sums are taken anew after a sixteenth as many picks as there are members, so that the cost of a pick does not grow with them. */
-const MEMBERS_A_PICK_SHIFT = 4;
+/**
+ * Picks between two sums: a quarter as many as there are members, so that the cost of a pick does not grow with them. What ended meanwhile makes the bound
+ * looser by a quarter of an attempt a member at most.
+ */
+const PICKS_A_MEMBER = 0.25;
+const MIN_PICKS = 4;
 
 export class LoadBound {
   private readonly members: Members;
@@ -23,9 +27,9 @@ export class LoadBound {
 
   /** To be called once a pick, before `hasRoom`. */
   begin(): void {
-    this.picksLeft -= 1;
     // The pick before this one is in flight by now.
     this.inFlight += 1;
+    this.picksLeft -= 1;
     if (this.picksLeft <= 0) this.sum();
   }
 
@@ -46,6 +50,6 @@ export class LoadBound {
       this.inFlight += members.inFlight(place);
       this.weight += members.weights[place]!;
     }
-    this.picksLeft = members.count >> MEMBERS_A_PICK_SHIFT;
+    this.picksLeft = Math.max(MIN_PICKS, Math.floor(members.count * PICKS_A_MEMBER));
   }
 }
