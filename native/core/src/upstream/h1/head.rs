@@ -128,25 +128,32 @@ fn read_connection(fields: &Fields, line: &mut ResponseLine) -> Result<(), HeadE
     Ok(())
 }
 
-/// Removes what belongs to the connection, and what `connection` names (RFC 9110 §7.6.1). Fields the message depends on cannot be named away.
+/// Removes what belongs to the connection, and every field that `connection` names (RFC 9110 §7.6.1), before any edit sees the head. Two cannot be named away:
+/// the status, and the length by which the end of the message was found.
 fn drop_connection_fields(fields: &mut Fields) {
     let named: Vec<u8> = match fields.known(Known::Connection) {
         None => Vec::new(),
         Some(_) => fields.iter().filter(|f| f.known == Known::Connection).flat_map(|f| [f.value, b","].concat()).collect(),
     };
-    let is_named = |field: &Field<'_>| field.known == Known::Other && tokens(&named).any(|token| token.eq_ignore_ascii_case(field.name));
-    fields.retain(|field| {
-        !matches!(
-            field.known,
-            Known::Connection
-                | Known::KeepAlive
-                | Known::ProxyConnection
-                | Known::TransferEncoding
-                | Known::Upgrade
-                | Known::Http2Settings
-                | Known::Te
-        ) && (named.is_empty() || !is_named(&field))
+    let is_named = |field: &Field<'_>| tokens(&named).any(|token| token.eq_ignore_ascii_case(field.name));
+    fields.retain(|field| match field.known {
+        Known::Status | Known::ContentLength => true,
+        known => !is_of_connection(known) && (named.is_empty() || !is_named(&field)),
     });
+}
+
+/// Fields of one connection, whether `connection` names them or not. `trailer` is not among them: it is about the message (RFC 9110 §6.6.2), and trailers pass.
+fn is_of_connection(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::TransferEncoding
+            | Known::Upgrade
+            | Known::Http2Settings
+            | Known::Te
+    )
 }
 
 fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -177,10 +184,14 @@ mod tests {
     const LIMITS: FieldLimits = FieldLimits { max_size: 1000, max_count: 10 };
 
     fn parsed(text: &str) -> Result<(ResponseLine, Vec<String>), HeadError> {
+        parsed_within(text, LIMITS.max_count)
+    }
+
+    fn parsed_within(text: &str, max_count: usize) -> Result<(ResponseLine, Vec<String>), HeadError> {
         let mut fields = Fields::new();
         let mut scanned = 0;
         let end = find_end(text.as_bytes(), &mut scanned)?.ok_or(HeadError::Malformed("incomplete"))?;
-        let line = parse(&text.as_bytes()[..end], &mut fields, LIMITS)?;
+        let line = parse(&text.as_bytes()[..end], &mut fields, FieldLimits { max_count, ..LIMITS })?;
         let show = |f: Field<'_>| format!("{}={}", String::from_utf8_lossy(f.name), String::from_utf8_lossy(f.value));
         Ok((line, fields.iter().map(show).collect()))
     }
@@ -200,6 +211,16 @@ mod tests {
         let (line, fields) = parsed(text).unwrap();
         assert!(line.is_last);
         assert_eq!(fields, [":status=200", "content-length=3"]);
+    }
+
+    #[test]
+    fn connection_names_any_field_but_the_length_and_the_status() {
+        let names = ["connection: Set-Cookie ,\tDATE", "Connection: :status,x-forwarded-for, Content-Length,,", "connection: close"];
+        let values = ["Set-Cookie: a=b", "Date: now", "X-Forwarded-For: 1", "Trailer: x", "TE: x", "Upgrade: h2c", "Proxy-Connection: keep-alive"];
+        let lines = [&names[..], &values[..], &["Transfer-Encoding: chunked"]].concat().join("\r\n");
+        let (line, fields) = parsed_within(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n"), 20).unwrap();
+        assert!(line.is_last && line.is_chunked);
+        assert_eq!(fields, [":status=200", "trailer=x"]);
     }
 
     #[test]
