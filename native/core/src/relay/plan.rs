@@ -45,11 +45,13 @@ impl Plan {
     }
 }
 
-/// Edits of one head. `mask` has a bit for each [`Known`] that any edit touches, so that most fields are passed with one test.
+/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields are passed with one test; only where there are globs, regular
+/// fields are held against those too.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     edits: Vec<Edit>,
     mask: u64,
+    globs: Vec<Edit>,
 }
 
 impl Edits {
@@ -67,13 +69,15 @@ impl Edits {
             edit.settle(is_undone, is_gone);
         }
         let mask = edits.iter().fold(0, |mask, edit| mask | edit.mask());
-        Edits { edits, mask }
+        let globs = edits.extract_if(.., |edit| edit.is_glob()).collect();
+        Edits { edits, mask, globs }
     }
 
     /// Whether a field is replaced, extended or removed, and so must not be copied as it is.
     #[inline]
     fn takes(&self, field: Field<'_>) -> bool {
-        self.mask >> field.known as u8 & 1 == 1 && self.edits.iter().any(|edit| edit.takes(field.known, field.name))
+        let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.takes(field.known, field.name));
+        self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.globs)
     }
 
     /// Emits the fields of `head` with the edits applied, pseudo-header fields in place, new fields at the end.

@@ -31,9 +31,6 @@ pub struct Edit {
     prefix: Vec<u8>,
 }
 
-/// Every bit of a mask of [`Known`].
-const ALL: u64 = u64::MAX;
-
 impl Edit {
     /// Compiles an edit; `prefix` is what the operation of that name takes away. An error is a sentence.
     pub fn compile(operation: &str, name: &str, value: &str, prefix: &str) -> Result<Edit, String> {
@@ -76,10 +73,15 @@ impl Edit {
         &self.value
     }
 
-    /// Bits of the names it may take.
+    /// Whether it removes by a pattern.
+    pub(super) fn is_glob(&self) -> bool {
+        self.is_glob
+    }
+
+    /// Bits of the name it has.
     pub(super) fn mask(&self) -> u64 {
         match self.known {
-            _ if self.is_glob => ALL,
+            _ if self.is_glob => 0,
             Known::Other => 1 << Known::Other as u8 | 1 << Known::Sensitive as u8,
             known => 1 << known as u8,
         }

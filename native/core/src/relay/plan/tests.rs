@@ -325,3 +325,40 @@ proptest! {
         prop_assert_eq!((paths, authorities), (1, 1));
     }
 }
+
+/// Run with `--ignored --nocapture` on a quiet machine: nanoseconds a head.
+#[test]
+#[ignore = "prints a measurement"]
+fn what_the_usual_plan_costs() {
+    let usual = [
+        ("remove", "forwarded", ""),
+        ("remove", "x-forwarded-for", ""),
+        ("remove", "x-forwarded-proto", ""),
+        ("remove", "x-forwarded-host", ""),
+        ("remove", "x-forwarded-port", ""),
+        ("set", "x-forwarded-for", "${client_address}"),
+        ("set", "x-forwarded-proto", "${scheme}"),
+        ("set", "x-forwarded-host", "${authority}"),
+        ("set", "x-request-id", "${request_id}"),
+    ];
+    let mut request = fields(&REQUEST);
+    for (name, value) in [("accept", "*/*"), ("user-agent", "a browser"), ("referer", "https://a.test/")] {
+        request.push(name.as_bytes(), value.as_bytes());
+    }
+    let values = Values { peer: "192.0.2.7:50000".parse().unwrap(), ..values(&request) };
+    for (what, more) in [("usual", None), ("with a glob", Some(("remove", "x-internal-*", "")))] {
+        let edits = compiled(&usual.into_iter().chain(more).collect::<Vec<_>>());
+        let (mut scratch, mut head) = (Vec::new(), Fields::new());
+        let mut best = f64::INFINITY;
+        for _ in 0..20 {
+            let began = std::time::Instant::now();
+            for _ in 0..50_000 {
+                head.clear();
+                edits
+                    .apply(std::hint::black_box(&request), &values, &mut scratch, |known, name, value| head.push_known(known, name, value));
+            }
+            best = best.min(began.elapsed().as_nanos() as f64 / 50_000.0);
+        }
+        println!("{what}: {best:.1} ns a head");
+    }
+}

@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn connection_names_any_field_but_the_length_and_the_status() {
         let names = ["connection: Set-Cookie ,\tDATE", "Connection: :status,x-forwarded-for, Content-Length,,", "connection: close"];
-        let values = ["Set-Cookie: a=b", "Date: now", "X-Forwarded-For: 1", "Trailer: x", "TE: x", "Upgrade: h2c", "Proxy-Connection: keep-alive"];
+        let values =
+            ["Set-Cookie: a=b", "Date: now", "X-Forwarded-For: 1", "Trailer: x", "TE: x", "Upgrade: h2c", "Proxy-Connection: keep-alive"];
         let lines = [&names[..], &values[..], &["Transfer-Encoding: chunked"]].concat().join("\r\n");
         let (line, fields) = parsed_within(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n"), 20).unwrap();
         assert!(line.is_last && line.is_chunked);
