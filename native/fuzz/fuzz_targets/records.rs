@@ -12,11 +12,17 @@ const HEAD: usize = 48 * 4;
 const SMALLEST_RECORD: usize = 8;
 
 fn judge(record: &[u8]) {
-    if let Some((_, Decision::Respond(respond))) = inward::read(record) {
-        let mut fields = Fields::new();
-        respond.write_fields(&mut fields);
-        let text = fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>();
-        assert!(text + respond.body().len() <= record.len());
+    match inward::read(record) {
+        Some((_, Decision::Respond(respond))) => {
+            let mut fields = Fields::new();
+            respond.write_fields(&mut fields);
+            let text = fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>();
+            assert!(text + respond.body().len() <= record.len());
+        }
+        Some((_, Decision::Forward(_, values))) => {
+            assert!(values.iter().flatten().map(<[u8]>::len).sum::<usize>() <= record.len());
+        }
+        _ => {}
     }
 }
 

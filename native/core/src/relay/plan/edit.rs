@@ -151,7 +151,7 @@ fn check_name(operation: Operation, known: Known, name: &[u8]) -> Result<(), Str
         (Operation::Remove, _) => true,
         _ => !is_framing(known),
     };
-    let is_name = known.is_pseudo() || is_token(name) && (operation == Operation::Remove || !name.contains(&b'*'));
+    let is_name = known.is_pseudo() || is_token(name);
     match (is_editable, is_name) {
         (true, true) => Ok(()),
         (_, false) => Err(format!("{text} is no field name")),

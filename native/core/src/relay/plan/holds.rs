@@ -17,8 +17,8 @@ impl Holds {
     pub fn new(statuses: &[u32], grpc: &[u32]) -> Result<Holds, String> {
         let mut holds = Holds::default();
         for &status in statuses {
-            if !(200..STATUSES as u32).contains(&status) {
-                return Err(format!("{status} is no status of a final response"));
+            if !(100..STATUSES as u32).contains(&status) {
+                return Err(format!("{status} is no status"));
             }
             holds.statuses[status as usize / 64] |= 1 << (status % 64);
         }

@@ -252,8 +252,6 @@ fn edits_that_could_break_a_message_do_not_compile() {
         ("set", "content-length"),
         ("append", "te"),
         ("set", "upgrade"),
-        ("set", "x-*"),
-        ("add", "*"),
         ("set", ""),
         ("set", "a b"),
         ("remove", "a:b"),
@@ -278,7 +276,7 @@ fn statuses_are_held_that_are_listed() {
     assert_eq!(held, [0, 14, 31]);
     assert!(!Plan::default().holds(503) && !Plan::default().holds_grpc(0) && !Plan::default().holds.has_grpc());
     assert!(plan.holds.has_grpc());
-    for status in [0, 100, 199, 1_000, u32::MAX] {
+    for status in [0, 99, 1_000, u32::MAX] {
         assert!(Plan::new(Edits::default(), Edits::default(), &[status], &[]).is_err());
     }
     assert!(Plan::new(Edits::default(), Edits::default(), &[], &[32]).is_err());
