@@ -22,3 +22,8 @@ export const LATENCY_STAMP_F64 = 2;
 export function createBackendTable(count: number): SharedArrayBuffer {
   return new SharedArrayBuffer(Math.max(1, count) * BACKEND_SLOT_BYTES);
 }
+
+/** What was known of the latency of `slot` is old: nothing is known any more, so that balancers try it. */
+export function forgetLatency(table: SharedArrayBuffer, slot: number): void {
+  new Float64Array(table)[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64] = 0;
+}

@@ -3,8 +3,10 @@
  * shards, admin API, and only then readiness. Stopping is the same list read backwards. What a part does stands in its own file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { forgetLatency } from '../base/tables.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { createSharedState } from '../lane/shared.ts';
+import { setHealth } from '../lane/standing/health.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { toBindingListener } from '../native/convert.ts';
 import { createCounters } from '../observe/counters.ts';
@@ -16,6 +18,7 @@ import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
 import { createEvents, type Events } from './events.ts';
+import { createHealth } from './health/health.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
@@ -62,6 +65,15 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     backends: snapshot.backends,
     onPublish: (publication) => shards.publish(publication),
     log: log.target('discovery'),
+  });
+  const health = createHealth({
+    snapshot,
+    addressOf: (slot) => discovery.status(slot).addresses[0],
+    publish(slot, state) {
+      if (state === 'up') forgetLatency(shared.backends, slot);
+      setHealth(shared.standing, slot, state);
+    },
+    onEvent: (event) => events.note(event),
   });
   const shards = createShards(
     { addon, snapshot, shared, counters, log: log.target('shards'), onEvent: (event) => events.note(event) },
@@ -119,6 +131,8 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
 
     undo.push(() => discovery.stop());
     await discovery.start();
+    undo.push(() => health.stop());
+    health.start();
     await shards.start(discovery.publication());
 
     if (admin !== undefined) {
@@ -169,7 +183,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     return createAdmin(
       {
         status,
-        upstreams: async () => viewUpstreams({ snapshot, shared, discovery }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
+        upstreams: async () => viewUpstreams({ snapshot, shared, discovery, health }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
         metrics: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
         connections: async (limit) =>
           viewConnections(

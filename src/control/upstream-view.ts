@@ -10,17 +10,20 @@ import { viewStanding } from '../lane/standing/view.ts';
 import type { BackendView, UpstreamView } from './admin/parts.ts';
 import { backendState } from './backend-state.ts';
 import type { Discovery } from './discovery/discovery.ts';
+import type { HealthStatus } from './health/checker.ts';
+import type { Health } from './health/health.ts';
 import { type BackendRow, type ShardRows, viewSessions } from './shard-view.ts';
 
 export interface UpstreamViewParts {
   readonly snapshot: Snapshot;
   readonly shared: Pick<SharedState, 'backends' | 'standing' | 'weights'>;
   readonly discovery: Pick<Discovery, 'status' | 'publication'>;
+  readonly health: Pick<Health, 'status'>;
 }
 
 /** Reads the tables as they are now. */
 export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardRows<BackendRow>[]): UpstreamView[] {
-  const { snapshot, shared, discovery } = parts;
+  const { snapshot, shared, discovery, health } = parts;
   const words = new Int32Array(shared.backends);
   const floats = new Float64Array(shared.backends);
   const standing = viewStanding(shared.standing, snapshot);
@@ -49,6 +52,7 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
     const weight = weights.backends[slot] ?? 0;
     const found = standing.backends[slot];
     const failed = found?.lastFailure ?? null;
+    const checked = health.status(slot);
     return {
       slot,
       url,
@@ -67,6 +71,7 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
       ejectedUntil: timeOf(found?.openUntilMs ?? 0),
       ejections: found?.ejections ?? 0,
       health: found?.health ?? 'unknown',
+      check: checked === undefined || checked.checkedAtMs === 0 ? null : viewCheck(checked),
       heldOffUntil: timeOf(found?.heldOffUntilMs ?? 0),
       share: found?.share ?? 1,
       consecutiveFailures: found?.consecutiveFailures ?? 0,
@@ -75,6 +80,10 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
       ...viewSessions(answers, slot),
     };
   }
+}
+
+function viewCheck({ checkedAtMs, latencyMs, failure }: HealthStatus): BackendView['check'] {
+  return { at: new Date(checkedAtMs).toISOString(), latencyMs: Math.round(latencyMs * 1_000) / 1_000, failure };
 }
 
 function timeOf(ms: number): string | null {

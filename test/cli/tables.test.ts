@@ -23,6 +23,7 @@ const BACKEND: BackendView = {
   heldOffUntil: null,
   ejections: 0,
   health: 'unknown',
+  check: null,
   share: 1,
   consecutiveFailures: 0,
   window: { outcomes: 0, failures: 0 },

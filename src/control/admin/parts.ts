@@ -85,6 +85,8 @@ export interface BackendView {
   readonly heldOffUntil: string | null;
   readonly ejections: number;
   readonly health: HealthState;
+  /** The last active check, and what was wrong with it (null when nothing was); null where none was made. */
+  readonly check: { readonly at: string; readonly latencyMs: number; readonly failure: string | null } | null;
   /** Share of its weight that it may have: less than 1 while it starts slowly. */
   readonly share: number;
   readonly consecutiveFailures: number;
