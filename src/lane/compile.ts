@@ -3,17 +3,21 @@
  * that began under an older one end under it, so a few of these live side by side.
  */
 
-import type { FixedSnapshot, RouteSnapshot, Snapshot } from '../config/snapshot.ts';
+import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES } from '../record/layout.ts';
 import type { DecisionWriter } from '../record/write.ts';
 import { Admission } from './admit/admission.ts';
+import type { Lives } from './admit/life.ts';
+import { MAX_ANSWER_BYTES } from './answer/answer.ts';
+import { FALLBACK_FIELD, FixedAnswer } from './answer/fixed-answer.ts';
 import { OwnAnswer } from './answer/own-answer.ts';
 import { Backends } from './balance/backends.ts';
 import { compilePools, type Pool } from './balance/pool.ts';
 import { Split } from './balance/split.ts';
 import { Client } from './head/client.ts';
 import { DeadlineReader } from './head/deadline.ts';
-import { PathRewrite } from './head/path-rewrite.ts';
+import { GrpcSign } from './head/grpc.ts';
+import { PathRewrite, REWRITTEN_BYTES } from './head/path-rewrite.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
@@ -52,7 +56,7 @@ export interface RouteTerms {
   readonly split: Split | undefined;
   /** -1 for none. */
   readonly fallbackPool: number;
-  readonly fallbackAnswer: FixedSnapshot | undefined;
+  readonly fallbackAnswer: FixedAnswer | undefined;
   readonly plans: RoutePlans;
   /** Undefined where edits of the plan do it. */
   readonly rewrite: PathRewrite | undefined;
@@ -72,9 +76,10 @@ export interface Compiled {
   readonly standing: Standing;
   readonly admission: Admission;
   readonly client: Client;
+  readonly grpc: GrpcSign;
   readonly random: Random;
   readonly observer: Observer;
-  /** Bytes of the largest answer that could be written. */
+  /** Bytes of the largest record that could answer a head or a failure. */
   readonly maxAnswerBytes: number;
 }
 
@@ -87,6 +92,7 @@ export interface CompileParts {
   readonly kick: () => void;
   /** The shard's memory, in which heads lie. */
   readonly bytes: Uint8Array;
+  readonly lives: Lives;
 }
 
 /** Throws a RangeError when the snapshot has more routes than a tag can name. */
@@ -106,6 +112,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   }));
   const { ofRoute } = compilePlans(snapshot);
   const routes = snapshot.routes.map((route, number) => routeTerms(parts, route, number, pools.ofRoute[number]!, ofRoute[number]!));
+  const admission = new Admission(parts);
   return {
     epoch,
     router: new Router(snapshot.routes, snapshot.tenants, bytes),
@@ -114,11 +121,12 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     upstreams,
     backends,
     standing,
-    admission: new Admission(parts),
+    admission,
     client: new Client(snapshot.listeners, bytes),
+    grpc: new GrpcSign(bytes),
     random,
     observer,
-    maxAnswerBytes: Math.max(0, ...routes.map(({ ownAnswer }) => ownAnswer?.maxBytes ?? 0), ...snapshot.routes.map(fallbackBytes)),
+    maxAnswerBytes: routes.reduce((most, route) => Math.max(most, answerBytes(route)), MAX_ANSWER_BYTES + admission.maxFieldBytes),
   };
 }
 
@@ -140,20 +148,19 @@ function routeTerms(parts: CompileParts, route: RouteSnapshot, number: number, p
     exchangeTimeoutMs: route.exchangeTimeoutMs,
     attemptTimeoutMs: route.attemptTimeoutMs,
     maxBodyBytes: route.maxBodyBytes,
-    ownAnswer: OwnAnswer.of(route, bytes),
+    ownAnswer: OwnAnswer.of(route),
     pools,
     split: route.targets.length < 2 ? undefined : new Split(route, number, pools, shared.weights, bytes),
     fallbackPool: fallback.kind === 'upstream' ? pools[pools.length - 1]! : -1,
-    fallbackAnswer: fallback.kind === 'fixed' ? fallback.answer : undefined,
+    fallbackAnswer: fallback.kind === 'fixed' ? new FixedAnswer(fallback.answer, 'fallback_response', [FALLBACK_FIELD]) : undefined,
     plans,
-    rewrite: PathRewrite.of(route.path, bytes),
+    rewrite: PathRewrite.of(route.path),
     deadline: DeadlineReader.of(route, bytes),
     retry: new RetryTerms(route.retries),
     hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge),
   };
 }
 
-function fallbackBytes({ fallback }: RouteSnapshot): number {
-  if (fallback.kind !== 'fixed') return 0;
-  return fallback.answer.fields.reduce((sum, [name, value]) => sum + name.length + value.length + 4, fallback.answer.body.length) + 256;
+function answerBytes({ ownAnswer, fallbackAnswer, rewrite }: RouteTerms): number {
+  return Math.max(ownAnswer?.maxBytes ?? 0, fallbackAnswer?.maxBytes ?? 0, rewrite === undefined ? 0 : REWRITTEN_BYTES);
 }

@@ -14,7 +14,18 @@ import { NO_MEMBER, TRIED_BITS } from './balance/balancer.ts';
 import type { Pool } from './balance/pool.ts';
 import { type Compiled, planOf, type RouteTerms } from './compile.ts';
 import { NO_DEADLINE } from './head/deadline.ts';
-import { FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, IS_TRUSTED, memoPool, memoTenant, NO_POOL, withPool } from './memo.ts';
+import {
+  FELL_BACK,
+  HEDGE_IS_PROBE,
+  IS_GRPC,
+  IS_PROBE,
+  IS_REPEATABLE,
+  IS_TRUSTED,
+  memoPool,
+  memoTenant,
+  NO_POOL,
+  withPool,
+} from './memo.ts';
 import { EDGE_PLAN } from './plan.ts';
 import type { Rule } from './policy/rule.ts';
 import { NO_ROUTE } from './route/router.ts';
@@ -54,7 +65,7 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
     if (refusal === WAITS) return;
     if (refusal !== PASS) refuse(parts, compiled, head.requestId(), refusal);
     else if (route.ownAnswer !== undefined) {
-      parts.writer.respond(subject, route.ownAnswer.reason, answerPlan(route), route.ownAnswer.answer(head));
+      parts.writer.respond(subject, route.ownAnswer.reason, answerPlan(route), route.ownAnswer.answer(head, isGrpc(subject)));
     } else sendOn(parts, compiled, route, head);
   } catch (error) {
     compiled.observer.laneFailed(error);
@@ -67,7 +78,7 @@ export function match(compiled: Compiled, subject: Subject, head: HeadReader): n
   const { router, client } = compiled;
   const number = router.match(head, client);
   subject.tag = packTag(compiled.epoch, 0, number === NO_ROUTE ? TAG_NO_ROUTE : number);
-  subject.memo0 = client.isPeerTrusted ? NO_POOL | IS_TRUSTED : NO_POOL;
+  subject.memo0 = NO_POOL | (client.isPeerTrusted ? IS_TRUSTED : 0) | (compiled.grpc.isIn(head) ? IS_GRPC : 0);
   subject.memo1 = 0;
   subject.memo2 = router.tenant + 1;
   return number;
@@ -111,7 +122,7 @@ function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head:
   }
   if (route.fallbackAnswer !== undefined) {
     compiled.observer.noted(FALLBACK_USED, compiled.pools[pool]!.upstream, -1, refusal);
-    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer);
+    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer.of(isGrpc(subject)));
   } else refuse(parts, compiled, head.requestId(), refusal);
 }
 
@@ -219,7 +230,14 @@ export function answerPlan(route: RouteTerms): number {
   return route.plans.answerPlan;
 }
 
+/** The answers of the exchange have to be gRPC's. */
+export function isGrpc(subject: Subject): boolean {
+  return (subject.memo0 & IS_GRPC) !== 0;
+}
+
 /** Answers with a reason of the registry. */
 export function refuse(parts: DecideParts, compiled: Compiled, requestId: string, reason: number): void {
-  parts.writer.respond(parts.subject, reason, EDGE_PLAN, answerFor(reason, requestId, compiled.admission.takeAnswerFields()));
+  const { subject, writer } = parts;
+  const fields = compiled.admission.takeAnswerFields(subject);
+  writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, requestId, isGrpc(subject), fields));
 }

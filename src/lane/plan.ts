@@ -2,10 +2,13 @@
  * Head edits compiled from routes: what the reactor does to request heads on their way to a backend and to response heads on their way back.
  * Decisions name a plan by number; routes that say the same share one, so ten thousand routes usually need two or three.
  *
- * `${authority}`, `${scheme}` and the client's address are the client's, whatever the edits before them did.
+ * Edits are applied in order, and what a later one undoes is not done: what the edge writes of itself comes first, so that an operator has the last word on every field but the
+ * sticky cookie, without which nothing would stick. Variables are the client's, whatever the edits before them did; those that are known beforehand are written out here.
  */
 
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
+import type { EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
+import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
+import { slotsOf } from './balance/subset.ts';
 
 /** One edit, as the native border knows it (`BindingEdit`). */
 export interface Edit {
@@ -52,7 +55,17 @@ export class RoutePlans {
 /** Lends its response edits to answers that belong to no route. */
 export const EDGE_PLAN = 0;
 
-const REQUEST_ID: Edit = { op: 'set', name: 'x-request-id', value: '${request_id}', match: '' };
+/** What a route's plan towards one backend depends on. */
+interface Aim {
+  readonly isPeerTrusted: boolean;
+  readonly isFallback: boolean;
+  readonly isCookieSet: boolean;
+  /** `host:port`; the same for all backends where nothing asks for it. */
+  readonly backend: string;
+  readonly upstream: string;
+}
+
+const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
 
 /** What a proxy before us may have written, and a client may pretend. */
 const FORWARDED_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
@@ -68,51 +81,120 @@ export function compilePlans(snapshot: Snapshot): Plans {
     numbers.set(key, plans.length);
     return plans.push(plan) - 1;
   };
-  number({ request: [], response: [REQUEST_ID], holdStatuses: [], holdGrpcStatuses: [] });
+  number(answerPlan([]));
+  // Where no listener trusts anybody no peer is trusted, and the plans for those who are need not be made.
+  const isTrustKnown = snapshot.listeners.some(({ trustedNetworks }) => trustedNetworks.length > 0);
   const ofRoute = snapshot.routes.map((route) => {
-    const targets = [...route.targets, ...(route.fallback.kind === 'upstream' ? [route.fallback.target] : [])];
-    return new RoutePlans(
-      targets.map((target) =>
-        [false, true].map((isPeerTrusted) =>
-          routeAuthorities(snapshot, route, target.upstream).map((authority) => number(routePlan(route, authority, isPeerTrusted))),
-        ),
-      ),
-      EDGE_PLAN,
-    );
+    const plansOf = (target: TargetSnapshot, isFallback: boolean): number[][] => {
+      const untrusted = aimsOf(snapshot, route, target, isFallback).map((aim) => number(routePlan(route, aim)));
+      if (!isTrustKnown) return [untrusted, untrusted];
+      const trusted = aimsOf(snapshot, route, target, isFallback).map((aim) => number(routePlan(route, { ...aim, isPeerTrusted: true })));
+      return [untrusted, trusted];
+    };
+    const ofTargets = route.targets.map((target) => plansOf(target, false));
+    if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
+    return new RoutePlans(ofTargets, number(answerPlan(operatorEdits(route, route.responseEdits, '', ''))));
   });
   return { plans, ofRoute };
 }
 
-/** Authorities to send instead of the client's, one a backend; a single undefined where the client's is kept. */
-function routeAuthorities(snapshot: Snapshot, route: RouteSnapshot, upstream: number): (string | undefined)[] {
-  if (route.hostPolicy === 'keep') return [undefined];
-  if (route.hostPolicy === 'set') return [route.host];
-  const slots = snapshot.upstreams[upstream]?.slots ?? [];
-  return slots.map((slot) => {
-    const { host, port, scheme } = snapshot.backends[slot]!;
-    const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-    return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
-  });
+/** One a backend where the plan tells of it, else a single one. */
+function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot, isFallback: boolean): Aim[] {
+  const upstream = snapshot.upstreams[target.upstream];
+  const common = {
+    isPeerTrusted: false,
+    isFallback,
+    isCookieSet: upstream?.balance.sticky?.kind === 'cookie',
+    upstream: upstream?.name ?? '',
+  };
+  if (!tellsBackend(route)) return [{ ...common, backend: '' }];
+  return slotsOf(snapshot, target).map((slot) => ({ ...common, backend: authorityOf(snapshot, slot) }));
 }
 
-function routePlan(route: RouteSnapshot, authority: string | undefined, isPeerTrusted: boolean): Plan {
-  const request = [...forwardedEdits(route, isPeerTrusted), REQUEST_ID];
-  if (authority !== undefined) request.push({ op: 'set', name: ':authority', value: authority, match: '' });
+function tellsBackend({ hostPolicy, requestEdits, responseEdits }: RouteSnapshot): boolean {
+  if (hostPolicy === 'backend') return true;
+  return [...requestEdits, ...responseEdits].some(({ value }) => value.includes('${backend}'));
+}
+
+/** Name and port of a backend as a client would ask for it, without the port that goes without saying. */
+function authorityOf(snapshot: Snapshot, slot: number): string {
+  const { host, port, scheme } = snapshot.backends[slot]!;
+  const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
+}
+
+function routePlan(route: RouteSnapshot, aim: Aim): Plan {
   const { statuses, grpcStatuses } = route.retries.on;
-  return { request, response: [REQUEST_ID], holdStatuses: [...statuses], holdGrpcStatuses: [...grpcStatuses] };
+  const { upstream, backend } = aim;
+  return {
+    request: [
+      ...forwardedEdits(route, aim.isPeerTrusted),
+      REQUEST_ID,
+      ...deadlineEdits(route),
+      ...authorityEdits(route, backend),
+      ...pathEdits(route),
+      ...operatorEdits(route, route.requestEdits, upstream, backend),
+    ],
+    response: [
+      REQUEST_ID,
+      ...(aim.isFallback ? [edit('set', ...FALLBACK_FIELD)] : []),
+      ...operatorEdits(route, route.responseEdits, upstream, backend),
+      ...(aim.isCookieSet ? [edit('add', 'set-cookie', '${value_1}')] : []),
+    ],
+    holdStatuses: [...statuses],
+    holdGrpcStatuses: [...grpcStatuses],
+  };
 }
 
-/** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; a trusted client's are appended to, any other's are dropped first. */
+function answerPlan(edits: Edit[]): Plan {
+  return { request: [], response: [REQUEST_ID, ...edits], holdStatuses: [], holdGrpcStatuses: [] };
+}
+
+/** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written. */
 function forwardedEdits(route: RouteSnapshot, isPeerTrusted: boolean): Edit[] {
+  if (isPeerTrusted && route.forwardedTrusted === 'keep') return [];
   const op = isPeerTrusted && route.forwardedTrusted === 'append' ? 'append' : 'set';
-  const edits: Edit[] = op === 'append' ? [] : FORWARDED_NAMES.map((name) => ({ op: 'remove', name, value: '', match: '' }));
+  const edits: Edit[] = op === 'append' ? [] : FORWARDED_NAMES.map((name) => edit('remove', name, ''));
   if (route.forwarded === 'x-forwarded' || route.forwarded === 'both') {
-    edits.push({ op, name: 'x-forwarded-for', value: '${client_address}', match: '' });
-    edits.push({ op, name: 'x-forwarded-proto', value: '${scheme}', match: '' });
-    edits.push({ op, name: 'x-forwarded-host', value: '${authority}', match: '' });
+    edits.push(edit(op, 'x-forwarded-for', '${client_address}'), edit(op, 'x-forwarded-proto', '${scheme}'));
+    edits.push(edit(op, 'x-forwarded-host', '${authority}'));
   }
   if (route.forwarded === 'forwarded' || route.forwarded === 'both') {
-    edits.push({ op, name: 'forwarded', value: 'for=${forwarded_node};host="${authority}";proto=${scheme}', match: '' });
+    edits.push(edit(op, 'forwarded', 'for=${forwarded_node};host="${authority}";proto=${scheme}'));
   }
   return edits;
+}
+
+/** What is left of the exchange's time, in the field the client may have told its own in. Without any limit the value is empty and no field is written. */
+function deadlineEdits({ deadlineHeader, isGrpcTimeoutObeyed }: RouteSnapshot): Edit[] {
+  return [
+    ...(deadlineHeader === '' ? [] : [edit('set', deadlineHeader, '${remaining_ms}')]),
+    ...(isGrpcTimeoutObeyed ? [edit('set', 'grpc-timeout', '${remaining_grpc}')] : []),
+  ];
+}
+
+function authorityEdits({ hostPolicy, host }: RouteSnapshot, backend: string): Edit[] {
+  return hostPolicy === 'keep' ? [] : [edit('set', ':authority', hostPolicy === 'set' ? host : backend)];
+}
+
+/** A pattern is replaced by the lane, which brings the path as a value; an empty one leaves the path as it is. */
+function pathEdits({ path }: RouteSnapshot): Edit[] {
+  if (path.kind === 'prefix') return [{ op: 'prefix', name: ':path', value: path.replacement, match: path.prefix }];
+  return path.kind === 'regex' ? [edit('set', ':path', '${value_0}')] : [];
+}
+
+/** Edits of the route's own, with what is known of it beforehand written out. */
+function operatorEdits(route: RouteSnapshot, edits: readonly EditSnapshot[], upstream: string, backend: string): Edit[] {
+  const known: Readonly<Record<string, string>> = { route: route.name, upstream, backend };
+  return edits.map(({ op, name, value }) =>
+    edit(
+      op,
+      name,
+      value.replace(/\$\{(route|upstream|backend)\}/g, (_, key: string) => known[key]!),
+    ),
+  );
+}
+
+function edit(op: Edit['op'], name: string, value: string): Edit {
+  return { op, name, value, match: '' };
 }

@@ -78,7 +78,7 @@ t.test('a body that announces itself as too large is refused before anything is 
 
 t.test('every reason has an answer that says its code and nothing else, and fits the room kept for it', async (t) => {
   for (const { number, code, status } of REASONS) {
-    const answer = answerFor(number, '\u00ff"'.repeat(200));
+    const answer = answerFor(number, '\u00ff"'.repeat(200), false);
     t.equal(answer.status, status === 0 || status === 499 ? 500 : status, code);
     t.strictSame(Object.keys(JSON.parse(answer.body)), ['error', 'status', 'request_id']);
     t.equal(JSON.parse(answer.body).error, code);

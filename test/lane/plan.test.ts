@@ -1,43 +1,58 @@
 import t from 'tap';
-import type { RouteSnapshot } from '../../src/config/snapshot.ts';
-import { compilePlans, EDGE_PLAN } from '../../src/lane/plan.ts';
-import { sampleSnapshot } from '../support/snapshots.ts';
+import type { BackendSnapshot } from '../../src/config/snapshot.ts';
+import { compilePlans, EDGE_PLAN, type Edit } from '../../src/lane/plan.ts';
+import { type RouteWish, type SnapshotWishes, sampleSnapshot } from '../support/snapshots.ts';
 
 const SPOOFABLE = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
 
-function requestEdits(route: Partial<RouteSnapshot>) {
-  const { plans, ofRoute } = compilePlans(sampleSnapshot({ routes: [route] }));
-  return plans[ofRoute[0]![0]!]!.request;
+/** The plan of `route` towards the first backend of its first target. */
+function planOf(route: RouteWish, wishes: SnapshotWishes = {}, isPeerTrusted = false) {
+  const { plans, ofRoute } = compilePlans(sampleSnapshot({ ...wishes, routes: [route] }));
+  return plans[ofRoute[0]!.of(0, 0, isPeerTrusted)]!;
+}
+
+function trustedPlanOf(route: RouteWish) {
+  return planOf(route, { listeners: [{ trustedNetworks: ['10.0.0.0/8'] }] }, true);
+}
+
+function brief(edits: readonly Edit[]): string[] {
+  return edits.map(({ op, name, value, match }) => [op, name, match, value].filter((part) => part !== '').join(' '));
 }
 
 t.test("a client's own forwarded headers are dropped and ours are set", async (t) => {
-  const edits = requestEdits({});
+  const edits = planOf({}).request;
   t.strictSame(
     edits.filter((edit) => edit.op === 'remove').map((edit) => edit.name),
     SPOOFABLE,
   );
-  t.strictSame(
-    edits.filter((edit) => edit.op === 'set').map((edit) => [edit.name, edit.value]),
-    [
-      ['x-forwarded-for', '${client_address}'],
-      ['x-forwarded-proto', '${scheme}'],
-      ['x-forwarded-host', '${authority}'],
-      ['x-request-id', '${request_id}'],
-    ],
-  );
+  t.strictSame(brief(edits.filter((edit) => edit.op === 'set')), [
+    'set x-forwarded-for ${client_address}',
+    'set x-forwarded-proto ${scheme}',
+    'set x-forwarded-host ${authority}',
+    'set x-request-id ${request_id}',
+  ]);
 });
 
-t.test("a trusted client's forwarded headers are appended to", async (t) => {
-  const edits = requestEdits({ forwarded: 'both', forwardedTrusted: 'append' });
-  t.notOk(edits.some((edit) => edit.op === 'remove'));
-  t.strictSame(
-    edits.filter((edit) => edit.op === 'append').map((edit) => edit.name),
-    ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'],
+t.test("a trusted peer's forwarded headers are appended to, kept or overwritten; any other's are dropped", async (t) => {
+  const appended = trustedPlanOf({ forwarded: 'both', forwardedTrusted: 'append' }).request;
+  t.strictSame(brief(appended), [
+    'append x-forwarded-for ${client_address}',
+    'append x-forwarded-proto ${scheme}',
+    'append x-forwarded-host ${authority}',
+    'append forwarded for=${forwarded_node};host="${authority}";proto=${scheme}',
+    'set x-request-id ${request_id}',
+  ]);
+  t.strictSame(brief(trustedPlanOf({ forwardedTrusted: 'keep' }).request), ['set x-request-id ${request_id}']);
+  const untrusted = planOf({ forwardedTrusted: 'keep' }).request;
+  t.strictSame(trustedPlanOf({ forwardedTrusted: 'overwrite' }).request, untrusted);
+  t.match(
+    untrusted,
+    SPOOFABLE.map((name) => ({ op: 'remove', name })),
   );
 });
 
 t.test('Forwarded is written as RFC 7239 says', async (t) => {
-  t.has(requestEdits({ forwarded: 'forwarded' }), [
+  t.has(planOf({ forwarded: 'forwarded' }).request, [
     ...SPOOFABLE.map((name) => ({ op: 'remove', name })),
     { op: 'set', name: 'forwarded', value: 'for=${forwarded_node};host="${authority}";proto=${scheme}' },
   ]);
@@ -45,33 +60,87 @@ t.test('Forwarded is written as RFC 7239 says', async (t) => {
 
 t.test('a route that writes none still drops what an untrusted client pretends', async (t) => {
   t.strictSame(
-    requestEdits({ forwarded: 'off' }).map((edit) => edit.name),
+    planOf({ forwarded: 'off' }).request.map((edit) => edit.name),
     [...SPOOFABLE, 'x-request-id'],
-  );
-  t.strictSame(
-    requestEdits({ forwarded: 'off', forwardedTrusted: 'append' }).map((edit) => edit.name),
-    ['x-request-id'],
   );
 });
 
 t.test('the request id goes to the backend and back to the client, in answers of our own too', async (t) => {
-  const { plans, ofRoute } = compilePlans(sampleSnapshot());
   const echo = { op: 'set', name: 'x-request-id', value: '${request_id}' };
-  t.match(plans[ofRoute[0]![0]!]!.response, [echo]);
+  t.match(planOf({}).response, [echo]);
+  const { plans } = compilePlans(sampleSnapshot());
   t.match(plans[EDGE_PLAN], { request: [], response: [echo] });
 });
 
 t.test("a route that sends the backend's own host has a plan a backend", async (t) => {
-  const backends = [
-    { host: 'a.test', port: 8443, scheme: 'https' as const },
-    { host: 'b.test', port: 443, scheme: 'https' as const },
-    { host: '::1', port: 80, scheme: 'h2c' as const },
+  const backends: Partial<BackendSnapshot>[] = [
+    { host: 'a.test', port: 8443, scheme: 'https' },
+    { host: 'b.test', port: 443, scheme: 'https' },
+    { host: '::1', port: 80, scheme: 'h2c' },
   ];
   const { plans, ofRoute } = compilePlans(sampleSnapshot({ upstreams: [{ backends }], routes: [{ hostPolicy: 'backend' }] }));
   t.strictSame(
-    ofRoute[0]!.map((plan) => plans[plan]!.request.at(-1)),
-    ['a.test:8443', 'b.test', '[::1]'].map((value) => ({ op: 'set', name: ':authority', value })),
+    backends.map((_, position) => plans[ofRoute[0]!.of(0, position, false)]!.request.at(-1)),
+    ['a.test:8443', 'b.test', '[::1]'].map((value) => ({ op: 'set', name: ':authority', value, match: '' })),
   );
+});
+
+t.test('positions are those of the backends with the labels that the target asks for', async (t) => {
+  const snapshot = sampleSnapshot({
+    upstreams: [{ backends: [{ host: 'old.test' }, { host: 'new.test', labels: { version: '2' } }] }],
+    routes: [{ hostPolicy: 'backend', targets: [{ subset: { version: '2' } }] }],
+  });
+  const { plans, ofRoute } = compilePlans(snapshot);
+  t.match(plans[ofRoute[0]!.of(0, 0, false)]!.request.at(-1), { name: ':authority', value: 'new.test:9001' });
+});
+
+t.test("the operator's edits come after ours, with what is known of them written out", async (t) => {
+  const plan = planOf(
+    {
+      name: 'shop',
+      requestEdits: [
+        { op: 'remove', name: 'x-internal-*', value: '' },
+        { op: 'set', name: 'x-route', value: '${route} to ${upstream} at ${backend} for ${client_address}' },
+      ],
+      responseEdits: [{ op: 'add', name: 'x-served-by', value: '${backend}' }],
+    },
+    { upstreams: [{ name: 'web', backends: [{ host: 'a.test' }, { host: 'b.test' }] }] },
+  );
+  t.strictSame(brief(plan.request).slice(-2), ['remove x-internal-*', 'set x-route shop to web at a.test:9000 for ${client_address}']);
+  t.strictSame(brief(plan.response), ['set x-request-id ${request_id}', 'add x-served-by a.test:9000']);
+});
+
+t.test('a prefix is replaced by the plan, a pattern by the value the lane brings', async (t) => {
+  const prefix = planOf({ path: { kind: 'prefix', prefix: '/api', replacement: '/v2' } });
+  t.strictSame(brief(prefix.request.slice(-1)), ['prefix :path /api /v2']);
+  const regex = planOf({ path: { kind: 'regex', pattern: '^/a', replacement: '/b' } });
+  t.strictSame(brief(regex.request.slice(-1)), ['set :path ${value_0}']);
+});
+
+t.test('what is left of the time is told where the client may have told its own', async (t) => {
+  const plan = planOf({ deadlineHeader: 'x-timeout-ms', isGrpcTimeoutObeyed: true });
+  t.strictSame(brief(plan.request).slice(-2), ['set x-timeout-ms ${remaining_ms}', 'set grpc-timeout ${remaining_grpc}']);
+});
+
+t.test('the sticky cookie is set last, where the upstream sticks by cookie', async (t) => {
+  const sticky = { kind: 'cookie', cookie: 'lane', path: '/', maxAgeS: 0, key: new Uint8Array(32) } as const;
+  const responseEdits = [{ op: 'remove', name: 'set-cookie', value: '' }] as const;
+  const plan = planOf({ responseEdits }, { upstreams: [{ balance: { sticky } }] });
+  t.strictSame(brief(plan.response).slice(-2), ['remove set-cookie', 'add set-cookie ${value_1}']);
+});
+
+t.test('responses of the fallback upstream say so', async (t) => {
+  const fallback = { kind: 'upstream', target: { upstream: 1, weight: 100, subset: {} } } as const;
+  const { plans, ofRoute } = compilePlans(sampleSnapshot({ upstreams: [{}, {}], routes: [{ fallback }] }));
+  t.match(plans[ofRoute[0]!.of(1, 0, false)]!.response, [{}, { op: 'set', name: 'x-lychgate-fallback', value: '1' }]);
+  t.equal(plans[ofRoute[0]!.of(0, 0, false)]!.response.length, 1);
+});
+
+t.test("a route's own answers have its response edits", async (t) => {
+  const responseEdits = [{ op: 'set', name: 'x-route', value: '${route}${upstream}${backend}' }] as const;
+  const { plans, ofRoute } = compilePlans(sampleSnapshot({ routes: [{ name: 'r', responseEdits }, {}] }));
+  t.strictSame(brief(plans[ofRoute[0]!.answerPlan]!.response), ['set x-request-id ${request_id}', 'set x-route r']);
+  t.equal(ofRoute[1]!.answerPlan, EDGE_PLAN);
 });
 
 t.test('routes that say the same share a plan', async (t) => {

@@ -1,16 +1,27 @@
 /** Paths rewritten by regular expression: the value `${value_0}` of a plan. */
 
 import type { PathEditSnapshot } from '../../config/snapshot.ts';
+import { FORWARD_BYTES, padded } from '../../record/layout.ts';
 import type { HeadReader } from '../../record/read.ts';
+import { compilePathEdit, MAX_EDITED_BYTES, type PathEdit } from './path-edit.ts';
+
+/** Bytes of the largest Forward that brings a rewritten path, and a cookie beside it. */
+export const REWRITTEN_BYTES = padded(FORWARD_BYTES + MAX_EDITED_BYTES + 4_096);
 
 export class PathRewrite {
+  private readonly edit: PathEdit;
+
   /** Undefined where a plan's own edits do it. */
-  static of(_edit: PathEditSnapshot, _bytes: Uint8Array): PathRewrite | undefined {
-    return undefined;
+  static of(edit: PathEditSnapshot): PathRewrite | undefined {
+    return edit.kind === 'regex' ? new PathRewrite(compilePathEdit(edit)!) : undefined;
   }
 
-  /** The path with query that goes upstream. */
+  private constructor(edit: PathEdit) {
+    this.edit = edit;
+  }
+
+  /** The path with query that goes upstream; empty when it is the client's (an edit without value leaves a path as it is). */
   apply(head: HeadReader): string {
-    return head.path();
+    return this.edit.apply(head.path()) ?? '';
   }
 }

@@ -16,7 +16,7 @@ import { answerFor } from '../answer/answer.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Pool } from '../balance/pool.ts';
 import type { Compiled, RouteTerms } from '../compile.ts';
-import { answerPlan, type DecideParts, fallBack, prepareLater, send } from '../decide.ts';
+import { answerPlan, type DecideParts, fallBack, isGrpc, prepareLater, send } from '../decide.ts';
 import { BACKS_OFF, FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, memoPool, NO_POOL, withPool } from '../memo.ts';
 import { EDGE_PLAN } from '../plan.ts';
 import { tagRoute, tagTried } from '../tag.ts';
@@ -132,7 +132,7 @@ function giveUp(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool:
     return;
   if (route.fallbackAnswer !== undefined && reasonByNumber(failed.reason).side === 'upstream') {
     compiled.observer.noted(FALLBACK_USED, pool.upstream, failed.slot, failed.reason);
-    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer);
+    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer.of(isGrpc(subject)));
   } else if (failed.isHeld) writer.commit(subject, 0);
   else answer(parts, failed, failed.reason);
 }
@@ -191,5 +191,5 @@ function takeSubject(subject: Subject, failed: AttemptFailedReader): void {
 }
 
 function answer({ writer, subject }: DecideParts, failed: AttemptFailedReader, reason: number): void {
-  writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, failed.requestId()));
+  writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, failed.requestId(), isGrpc(subject)));
 }

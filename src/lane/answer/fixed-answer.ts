@@ -1,0 +1,29 @@
+/** A fixed answer of a route, in both forms: as it is configured, and as gRPC clients read it. */
+
+import type { FixedSnapshot } from '../../config/snapshot.ts';
+import { type Answer, respondBytes } from '../../record/write.ts';
+import { grpcAnswer } from './grpc.ts';
+
+/** Statuses that have no body (RFC 9110 §15.3.5, §15.3.6, §15.4.5). */
+const BODILESS: readonly number[] = [204, 205, 304];
+
+/** Tells the client that the fallback of the route answered; a fallback upstream's responses have it too. */
+export const FALLBACK_FIELD = ['x-lychgate-fallback', '1'] as const;
+
+export class FixedAnswer {
+  /** Bytes of the larger form as a record. */
+  readonly maxBytes: number;
+  private readonly plain: Answer;
+  private readonly grpc: Answer;
+
+  /** `message` is what gRPC clients are told: the code of a reason. `more` fields stand behind the configured ones. */
+  constructor({ status, fields, body }: FixedSnapshot, message: string, more: Answer['fields'] = []) {
+    this.plain = { status, fields: [...fields, ...more], body: BODILESS.includes(status) ? '' : body };
+    this.grpc = grpcAnswer(this.plain, message);
+    this.maxBytes = Math.max(respondBytes(this.plain), respondBytes(this.grpc));
+  }
+
+  of(isGrpc: boolean): Answer {
+    return isGrpc ? this.grpc : this.plain;
+  }
+}
