@@ -88,7 +88,7 @@ function validPath(changed: string, query: string, hasQuery: boolean): string | 
 
 /** A segment that is `.` or `..`, also written with escapes or followed by parameters, is a way up for some backend. */
 function hasDots(path: string): boolean {
-  return (path.includes('/.') || path.includes('%')) && /\/(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|$)/i.test(path);
+  return (path.includes('/.') || path.includes('%')) && /(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|$)/i.test(path);
 }
 
 function encode(char: string): string {
