@@ -41,7 +41,7 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     lane?.decide();
   });
   try {
-    lane = createLane({ ring, snapshot, shared, observer, kick: () => addon.reactorKick(shard) });
+    lane = createLane({ ring, snapshot, shared, observer, shard, kick: () => addon.reactorKick(shard) });
     // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
     publish(lane, start.publication);
     const obeyed = obey(lane);

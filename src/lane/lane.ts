@@ -8,6 +8,7 @@ import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../r
 import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';
 import { LaneRing, RecordMemory } from '../record/ring.ts';
 import { DecisionWriter, Forward, Subject } from '../record/write.ts';
+import { Lives } from './admit/life.ts';
 import { MAX_ANSWER_BYTES } from './answer/answer.ts';
 import { type Compiled, compile } from './compile.ts';
 import { complete } from './complete.ts';
@@ -30,6 +31,8 @@ export interface LaneParts {
   /** Has the reactor take what was decided between its turns (`reactorKick`). */
   readonly kick: () => void;
   readonly observer: Observer;
+  /** Which of the shards this is; 0 where there is one. */
+  readonly shard?: number;
 }
 
 /** How it behaves. */
@@ -70,6 +73,7 @@ class RingLane implements Lane {
   private readonly random: Random;
   private readonly nowMs: () => number;
   private readonly kick: () => void;
+  private readonly lives: Lives;
   /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
   private current: Compiled;
@@ -95,6 +99,8 @@ class RingLane implements Lane {
     this.random = new Random(options.seed ?? Math.floor(Math.random() * 2 ** 32));
     this.nowMs = options.nowMs ?? sharedNowMs;
     this.kick = parts.kick;
+    this.lives = new Lives(parts.shard ?? 0);
+    this.decideParts.writer.setWaiting(0);
     this.current = this.adopt(parts, 0);
   }
 
@@ -129,6 +135,7 @@ class RingLane implements Lane {
   }
 
   apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void {
+    this.current.admission.close();
     this.current = this.adopt({ snapshot, shared, observer, kick: this.kick }, (this.current.epoch + 1) % TAG_EPOCHS);
   }
 
@@ -138,11 +145,12 @@ class RingLane implements Lane {
 
   close(): void {
     this.isClosed = true;
+    this.current.admission.close();
   }
 
   private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
-    const { random, bytes } = this;
-    const compiled = compile({ ...parts, random, bytes, writer: this.decideParts.writer }, epoch);
+    const { random, bytes, lives } = this;
+    const compiled = compile({ ...parts, random, bytes, lives, writer: this.decideParts.writer }, epoch);
     this.epochs[epoch] = compiled;
     this.roomBytes = Math.max(this.roomBytes, compiled.maxAnswerBytes);
     return compiled;

@@ -2,7 +2,8 @@
  * The memo: three u32 words that travel with an exchange beside its tag (`docs/design/records.md`). What a lane must know when the exchange comes back, after a failure,
  * a wait or its end, stands here and nowhere else, so that a successor of a dead worker gives back what its predecessor took.
  *
- * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key. Word 2: tenant + 1 in the low 16 bits, the rest is 0.
+ * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key; while it waits, its ticket. Word 2: tenant + 1 in the low 16 bits,
+ * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), the rest is 0.
  */
 
 /** No pool yet. */
@@ -51,4 +52,14 @@ export function withPool(memo0: number, pool: number): number {
 /** Number of the tenant of word 2, -1 when none. */
 export function memoTenant(memo2: number): number {
   return (memo2 & 0xffff) - 1;
+}
+
+/** The worker's life of word 2, 0 when nothing was taken. */
+export function memoLife(memo2: number): number {
+  return (memo2 >>> 16) & 0xff;
+}
+
+/** Word 2 with another life; the tenant stays. */
+export function withLife(memo2: number, life: number): number {
+  return ((memo2 & 0xff00_ffff) | (life << 16)) >>> 0;
 }

@@ -194,6 +194,12 @@ export class DecisionWriter {
     this.memory.words[WAITING_WORD] = count;
   }
 
+  /** The same by difference, for those who each know of their own. */
+  addWaiting(by: number): void {
+    const words = this.memory.words;
+    words[WAITING_WORD] = Math.max(0, words[WAITING_WORD]! + by);
+  }
+
   /** Resets the client's stream with an HTTP/3 error code (RFC 9114 §8.1). */
   reset(exchangeIndex: number, exchangeGeneration: number, errorCode: number, reason: number): void {
     const words = this.memory.words;

@@ -1,20 +1,64 @@
 /**
  * Phase 7, admit: who may come in, how many at once, how many a second. Asked in two steps: before it is known where the request goes (access lists, rate limits, places of
  * tenant and route), and when its upstream is known (its places, its concurrency limit). What was taken stands in the memo and is given back at the end.
+ *
+ * Routes, tenants and upstreams without limits have no gate here, and their requests pay for finding that out and no more.
  */
 
-import type { Snapshot } from '../../config/snapshot.ts';
+import { reasonNumber } from '../../base/errors.ts';
+import { noteNumber } from '../../base/notes.ts';
+import type { RateLimitSnapshot, Snapshot } from '../../config/snapshot.ts';
+import { NONE } from '../../record/layout.ts';
 import type { CompletionReader, HeadReader } from '../../record/read.ts';
 import type { Answer, DecisionWriter, Subject } from '../../record/write.ts';
 import type { Client } from '../head/client.ts';
+import {
+  ASKED_STORE,
+  HOLDS_ROUTE,
+  HOLDS_TENANT,
+  HOLDS_UPSTREAM,
+  IS_LET_IN,
+  memoLife,
+  memoTenant,
+  QUEUES_ROUTE,
+  QUEUES_UPSTREAM,
+  withLife,
+} from '../memo.ts';
 import type { Observer } from '../observer.ts';
 import type { Random } from '../random.ts';
 import type { SharedState } from '../shared.ts';
+import { AccessList } from './access-list.ts';
+import { PRIORITIES } from './concurrency/shedding.ts';
+import type { Lives } from './life.ts';
+import { Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
+import { Bulkhead, type BulkheadParts, ENTERED, FULL, QUEUED } from './queue/bulkhead.ts';
+import { maxFieldBytes, rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
+import { ASKS, PASSES, RateLimits } from './rate-limit/rate-limits.ts';
+import type { SharedStore } from './rate-limit/shared-store.ts';
+import { listLimits } from './rate-limit/table.ts';
+import { UpstreamGate } from './upstream-gate.ts';
+
+const ACCESS_DENIED = reasonNumber('access_denied');
+const RATE_LIMIT_NOT_AVAILABLE = reasonNumber('rate_limit_not_available');
+const ROUTE_FULL = reasonNumber('route_full');
+const UPSTREAM_FULL = reasonNumber('upstream_full');
+const TENANT_FULL = reasonNumber('tenant_full');
+const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
+const QUEUED_NOTE = noteNumber('queued');
 
 /** Nothing against it. */
 export const PASS = 0;
 /** The exchange was told to wait (a Wait record is written): there is nothing more to decide now. */
 export const WAITS = -1;
+
+/** What an exchange may hold, or wait for. */
+const HELD = HOLDS_ROUTE | HOLDS_UPSTREAM | HOLDS_TENANT | QUEUES_ROUTE | QUEUES_UPSTREAM;
+/** What another life of the worker did is not to be counted on. */
+const OF_A_LIFE = HELD | ASKED_STORE;
+
+/** How often it is looked whether limits and shedding have ended. */
+const SWEEP_MS = 1_000;
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 export interface AdmissionParts {
   readonly snapshot: Snapshot;
@@ -26,39 +70,261 @@ export interface AdmissionParts {
   readonly kick: () => void;
   /** The shard's memory, in which heads lie. */
   readonly bytes: Uint8Array;
+  readonly lives: Lives;
+}
+
+/** What stands before a route. */
+interface RouteGate {
+  readonly access: AccessList | undefined;
+  readonly bulkhead: Bulkhead | undefined;
+}
+
+/** What stands before a tenant. */
+interface TenantGate {
+  readonly place: Place | undefined;
+  readonly max: number;
 }
 
 export class Admission {
   /** Milliseconds; set once a turn. */
   nowMs = 0;
-  constructor(_parts: AdmissionParts) {}
+  /** The most bytes that `takeAnswerFields` adds to an answer. */
+  readonly maxFieldBytes: number;
+
+  private readonly routes: readonly (RouteGate | undefined)[];
+  private readonly tenants: readonly (TenantGate | undefined)[];
+  private readonly upstreams: readonly (UpstreamGate | undefined)[];
+  private readonly priorities: Uint8Array;
+  private readonly rates: RateLimits;
+  private readonly isRated: boolean;
+  private readonly store: SharedStore | undefined;
+  private readonly observer: Observer;
+  private readonly random: Random;
+  private readonly writer: DecisionWriter;
+  private readonly life: number;
+  private readonly owed: Bulkhead[] = [];
+  private nextSweepMs = 0;
+
+  /** Whom the fields for an answer are for, and what they say. */
+  private refusedIndex = -1;
+  private refusedGeneration = 0;
+  private retryMs = 0;
+  private refusedBy: RateLimitSnapshot | undefined;
+
+  constructor(parts: AdmissionParts) {
+    const { snapshot, shared, writer, lives, observer } = parts;
+    const table = shared.places;
+    this.life = lives.of(table, snapshot);
+    const place = (number: number): Place => new Place(table, snapshot, lives.shard, number);
+    const bulkheadParts = (number: number): BulkheadParts => ({
+      place: place(number),
+      writer,
+      shards: snapshot.shards.count,
+      owed: this.owed,
+    });
+    this.store = undefined;
+    this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, bytes: parts.bytes, store: this.store });
+    this.isRated = listLimits(snapshot).length > 0;
+    this.routes = snapshot.routes.map((route, number): RouteGate | undefined => {
+      const access = AccessList.of(route.access);
+      const hasPlaces = route.bulkhead.max > 0;
+      if (access === undefined && !hasPlaces && route.rateLimits.length === 0) return undefined;
+      const bulkhead = hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1) : undefined;
+      return { access, bulkhead };
+    });
+    this.tenants = snapshot.tenants.map(({ maxInFlight, rateLimits }, number): TenantGate | undefined => {
+      if (maxInFlight === 0 && rateLimits.length === 0) return undefined;
+      return { place: maxInFlight === 0 ? undefined : place(placeOfTenant(snapshot, number)), max: maxInFlight };
+    });
+    const layout = placeLayout(snapshot);
+    this.upstreams = snapshot.upstreams.map((upstream, number) =>
+      UpstreamGate.of(() => ({ ...bulkheadParts(placeOfUpstream(snapshot, number)), table, layout, observer }), upstream, number),
+    );
+    this.priorities = Uint8Array.from(snapshot.routes, ({ priority }) => PRIORITIES.indexOf(priority));
+    this.maxFieldBytes = maxFieldBytes(listLimits(snapshot).map(({ limit }) => limit));
+    this.observer = observer;
+    this.random = parts.random;
+    this.writer = writer;
+  }
 
   /** A new turn. */
   begin(nowMs: number): void {
     this.nowMs = nowMs;
+    if (this.owed.length > 0) this.grantOwed();
+    if (nowMs >= this.nextSweepMs) this.sweep();
   }
 
-  /** Fields for the answer to the refusal just made (Retry-After, RateLimit), once: the next call gives none. */
-  takeAnswerFields(): Answer['fields'] {
-    return [];
+  /** Fields for the answer to the refusal just made of `subject` (Retry-After, RateLimit), once: the next call gives none. */
+  takeAnswerFields(subject: Subject): Answer['fields'] {
+    if (this.refusedIndex !== subject.exchangeIndex || this.refusedGeneration !== subject.exchangeGeneration) return [];
+    this.refusedIndex = -1;
+    return this.refusedBy === undefined ? retryAfterFields(this.retryMs) : rateLimitFields(this.refusedBy, this.retryMs);
   }
 
   /** Before the upstream is known: PASS, WAITS or the reason of the refusal. Takes places into `subject`'s memo. */
-  admit(_head: HeadReader, _client: Client, _route: number, _tenant: number, _subject: Subject): number {
-    return PASS;
+  admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject): number {
+    const gate = this.routes[route];
+    const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
+    if (gate === undefined && tenantGate === undefined) return PASS;
+    this.ownLife(subject);
+    if ((subject.memo0 & IS_LET_IN) === 0) {
+      const refusal = this.letIn(head, client, gate, route, tenant, subject);
+      if (refusal !== PASS) return refusal;
+    }
+    if (tenantGate?.place !== undefined && (subject.memo0 & HOLDS_TENANT) === 0) {
+      if (!tenantGate.place.take(tenantGate.max)) {
+        tenantGate.place.refused();
+        return this.refuse(subject, TENANT_FULL, tenantGate.place.heldMs / tenantGate.max);
+      }
+      subject.memo0 = (subject.memo0 | HOLDS_TENANT) >>> 0;
+    }
+    return gate?.bulkhead === undefined ? PASS : this.enterRoute(gate.bulkhead, subject);
   }
 
   /**
    * When the upstream is known. `ageUs` is how long the exchange has been here; without `mayWait` (an exchange that comes from a failed attempt) a full upstream
    * refuses at once.
    */
-  admitTo(_upstream: number, _route: number, _subject: Subject, _ageUs: number, _mayWait: boolean): number {
-    return PASS;
+  admitTo(upstream: number, route: number, subject: Subject, _ageUs: number, mayWait: boolean): number {
+    const gate = this.upstreams[upstream];
+    if (gate === undefined) return PASS;
+    this.ownLife(subject);
+    if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
+    const hasQueued = (subject.memo0 & QUEUES_UPSTREAM) !== 0;
+    const refusal = gate.enter(subject, this.priorities[route]!, this.nowMs, mayWait);
+    if (refusal === PASS) {
+      subject.memo0 = ((subject.memo0 & ~QUEUES_UPSTREAM) | HOLDS_UPSTREAM) >>> 0;
+      return PASS;
+    }
+    if (refusal === WAITS) {
+      if (!hasQueued) this.observer.noted(QUEUED_NOTE, upstream, -1, UPSTREAM_FULL);
+      subject.memo0 = (subject.memo0 | QUEUES_UPSTREAM) >>> 0;
+      this.writer.wait(subject, gate.bulkhead.waitMs, QUEUE_TIMEOUT);
+      return WAITS;
+    }
+    subject.memo0 = (subject.memo0 & ~QUEUES_UPSTREAM) >>> 0;
+    return this.refuse(subject, refusal, gate.bulkhead.expectedMs());
   }
 
   /** Gives back what the memo says is held, of an exchange that is answered without having been sent, or that goes to another upstream (`isUpstreamOnly`). */
-  release(_subject: Subject, _route: number, _upstream: number, _isUpstreamOnly: boolean): void {}
+  release(subject: Subject, route: number, upstream: number, isUpstreamOnly: boolean): void {
+    const held = isUpstreamOnly ? HOLDS_UPSTREAM : HELD;
+    if ((subject.memo0 & held) === 0) return;
+    if (memoLife(subject.memo2) === this.life) this.giveBack(subject.memo0 & held, route, upstream, memoTenant(subject.memo2), -1);
+    subject.memo0 = (subject.memo0 & ~held) >>> 0;
+  }
 
   /** The exchange ended: gives back its places, learns its latency, and wakes who waits. */
-  completed(_completion: CompletionReader, _route: number, _upstream: number): void {}
+  completed(completion: CompletionReader, route: number, upstream: number): void {
+    const { memo0, memo2 } = completion;
+    if ((memo0 & HOLDS_UPSTREAM) !== 0) this.upstreams[upstream]?.learn(completion, this.nowMs, this.random.next());
+    if ((memo0 & OF_A_LIFE) === 0 || memoLife(memo2) !== this.life) return;
+    if ((memo0 & (QUEUES_ROUTE | QUEUES_UPSTREAM | ASKED_STORE)) !== 0) this.abandoned(completion, route, upstream);
+    const heldUs = completion.slot === NONE ? -1 : Math.max(0, completion.totalUs - completion.decideUs);
+    this.giveBack(memo0, route, upstream, memoTenant(memo2), heldUs);
+  }
+
+  /** No more questions to a store. */
+  close(): void {
+    this.store?.close();
+  }
+
+  /** Access list and rate limits: once an exchange. */
+  private letIn(head: HeadReader, client: Client, gate: RouteGate | undefined, route: number, tenant: number, subject: Subject): number {
+    const hasAsked = (subject.memo0 & ASKED_STORE) !== 0;
+    if (!hasAsked && gate?.access !== undefined && !gate.access.admits(client)) return ACCESS_DENIED;
+    if (this.isRated && this.rates.isLimited(route, tenant)) {
+      const refusal = this.rates.admit(head, client, route, tenant, subject, this.nowMs);
+      if (refusal === ASKS) {
+        this.writer.wait(subject, this.store!.timeoutMs, RATE_LIMIT_NOT_AVAILABLE);
+        return WAITS;
+      }
+      if (refusal !== PASSES) {
+        this.refuse(subject, refusal, this.rates.waitMs);
+        this.refusedBy = this.rates.refusing;
+        return refusal;
+      }
+    }
+    subject.memo0 = (subject.memo0 | IS_LET_IN) >>> 0;
+    return PASS;
+  }
+
+  private enterRoute(bulkhead: Bulkhead, subject: Subject): number {
+    if ((subject.memo0 & HOLDS_ROUTE) !== 0) return PASS;
+    const hasQueued = (subject.memo0 & QUEUES_ROUTE) !== 0;
+    const entry = hasQueued
+      ? bulkhead.enterAgain(subject, 0, NO_LIMIT, this.nowMs, true)
+      : bulkhead.enter(subject, 0, NO_LIMIT, this.nowMs, true);
+    if (entry === ENTERED) {
+      subject.memo0 = ((subject.memo0 & ~QUEUES_ROUTE) | HOLDS_ROUTE) >>> 0;
+      return PASS;
+    }
+    if (entry === QUEUED) {
+      if (!hasQueued) this.observer.noted(QUEUED_NOTE, -1, -1, ROUTE_FULL);
+      subject.memo0 = (subject.memo0 | QUEUES_ROUTE) >>> 0;
+      this.writer.wait(subject, bulkhead.waitMs, QUEUE_TIMEOUT);
+      return WAITS;
+    }
+    subject.memo0 = (subject.memo0 & ~QUEUES_ROUTE) >>> 0;
+    return this.refuse(subject, entry === FULL ? ROUTE_FULL : QUEUE_TIMEOUT, bulkhead.expectedMs());
+  }
+
+  /** What a worker before this one took was taken off the counts when it died: the exchange has nothing. */
+  private ownLife(subject: Subject): void {
+    if (memoLife(subject.memo2) === this.life) return;
+    subject.memo0 = (subject.memo0 & ~OF_A_LIFE) >>> 0;
+    subject.memo2 = withLife(subject.memo2, this.life);
+  }
+
+  /** It ended before it came back: it is taken out of the line, or what was granted to it goes on to the next. */
+  private abandoned(completion: CompletionReader, route: number, upstream: number): void {
+    const { memo0, memo1, exchangeIndex, exchangeGeneration } = completion;
+    if ((memo0 & QUEUES_ROUTE) !== 0) this.routes[route]?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT);
+    if ((memo0 & QUEUES_UPSTREAM) !== 0) {
+      const gate = this.upstreams[upstream];
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit);
+    }
+    if ((memo0 & ASKED_STORE) !== 0) this.store?.forget(exchangeIndex, exchangeGeneration);
+  }
+
+  /** Gives back the places among the bits of `held`. `heldUs` is how long they were, -1 when that says nothing. */
+  private giveBack(held: number, route: number, upstream: number, tenant: number, heldUs: number): void {
+    if ((held & HOLDS_UPSTREAM) !== 0) {
+      const gate = this.upstreams[upstream];
+      if (heldUs >= 0) gate?.bulkhead.place.held(heldUs);
+      gate?.bulkhead.giveBack(gate.limit);
+    }
+    if ((held & HOLDS_ROUTE) !== 0) {
+      const bulkhead = this.routes[route]?.bulkhead;
+      if (heldUs >= 0) bulkhead?.place.held(heldUs);
+      bulkhead?.giveBack(NO_LIMIT);
+    }
+    if ((held & HOLDS_TENANT) !== 0) {
+      const place = this.tenants[tenant]?.place;
+      if (heldUs >= 0) place?.held(heldUs);
+      place?.giveBack();
+    }
+  }
+
+  /** Remembers what the answer is to say: when another try may pass. */
+  private refuse(subject: Subject, reason: number, retryMs: number): number {
+    this.refusedIndex = subject.exchangeIndex;
+    this.refusedGeneration = subject.exchangeGeneration;
+    this.refusedBy = undefined;
+    this.retryMs = retryMs;
+    return reason;
+  }
+
+  private grantOwed(): void {
+    const { owed } = this;
+    const count = owed.length;
+    for (let i = 0; i < count; i++) owed[i]!.grantOwed();
+    owed.splice(0, count);
+  }
+
+  private sweep(): void {
+    this.nextSweepMs = this.nowMs + SWEEP_MS;
+    if (this.isRated) this.rates.sweep(this.nowMs);
+    for (const gate of this.upstreams) gate?.sweep(this.nowMs);
+  }
 }

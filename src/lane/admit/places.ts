@@ -1,8 +1,164 @@
-/** Places in flight and waiting, in shared memory: one entry of 64 bytes for each route, upstream and tenant. */
+/**
+ * Places: how many exchanges of a route, an upstream or a tenant are in flight and how many wait, for all shards, in shared memory. Changed by atomic
+ * operations only; nothing is locked, so a worker that dies in the middle stops nobody.
+ *
+ * Int32 words: a life of each shard; 16 words a place (routes, then upstreams, then tenants); 16 words an upstream for its concurrency limit; and two words a place for
+ * each shard, its own part of the sums, which only that shard writes (`./life.ts`).
+ */
 
 import type { Snapshot } from '../../config/snapshot.ts';
+import { initialLimit } from './concurrency/cells.ts';
+
+/** Words of a place: in flight and waiting stand first and in this order, as in a shard's own part. */
+export const IN_FLIGHT = 0;
+export const WAITING = 1;
+/** Mean time that an exchange keeps its place, µs. */
+export const HELD_US = 2;
+/** Exchanges turned away because there was no place. */
+export const REFUSED = 3;
+/** 1 while exchanges are shed, and when the last was, ms. */
+export const SHEDDING = 4;
+export const SHED_AT_MS = 5;
+/** Exchanges shed. */
+export const SHED = 6;
+
+/** Words to a cache line. */
+const LINE = 16;
+
+/** Where things lie, in words. */
+export interface PlaceLayout {
+  readonly places: number;
+  readonly words: number;
+  life(shard: number): number;
+  place(number: number): number;
+  concurrency(upstream: number): number;
+  /** First word of a shard's own part: in flight and waiting, place by place. */
+  own(shard: number): number;
+}
+
+export function placeLayout({ routes, upstreams, tenants, shards }: Snapshot): PlaceLayout {
+  const places = routes.length + upstreams.length + tenants.length;
+  const first = lines(shards.count);
+  const concurrency = first + places * LINE;
+  const own = concurrency + upstreams.length * LINE;
+  const ownWords = lines(places * 2);
+  return {
+    places,
+    words: own + ownWords * Math.max(1, shards.count),
+    life: (shard) => shard,
+    place: (number) => first + number * LINE,
+    concurrency: (upstream) => concurrency + upstream * LINE,
+    own: (shard) => own + shard * ownWords,
+  };
+}
+
+/** Numbers of places. */
+export const placeOfRoute = (_snapshot: Snapshot, route: number): number => route;
+export const placeOfUpstream = (snapshot: Snapshot, upstream: number): number => snapshot.routes.length + upstream;
+export const placeOfTenant = (snapshot: Snapshot, tenant: number): number => snapshot.routes.length + snapshot.upstreams.length + tenant;
 
 /** Room for every route, upstream and tenant of `snapshot`. */
 export function createPlaceTable(snapshot: Snapshot): SharedArrayBuffer {
-  return new SharedArrayBuffer(64 * (snapshot.routes.length + snapshot.upstreams.length + snapshot.tenants.length + 1));
+  const layout = placeLayout(snapshot);
+  const table = new SharedArrayBuffer(layout.words * 4);
+  const words = new Int32Array(table);
+  // A life of one table should not pass for one of another.
+  for (let shard = 0; shard < snapshot.shards.count; shard++) words[layout.life(shard)] = Math.floor(Math.random() * 255);
+  for (const [number, { concurrency }] of snapshot.upstreams.entries()) {
+    if (concurrency !== undefined) initialLimit(words, layout.concurrency(number), concurrency);
+  }
+  return table;
+}
+
+/** One place as one shard sees it. */
+export class Place {
+  private readonly words: Int32Array;
+  private readonly at: number;
+  private readonly own: number;
+
+  /** Place `number` of `table`, which was made for `snapshot`. */
+  constructor(table: SharedArrayBuffer, snapshot: Snapshot, shard: number, number: number) {
+    const layout = placeLayout(snapshot);
+    this.words = new Int32Array(table);
+    this.at = layout.place(number);
+    this.own = layout.own(shard) + number * 2;
+  }
+
+  get inFlight(): number {
+    return Atomics.load(this.words, this.at + IN_FLIGHT);
+  }
+
+  get waiting(): number {
+    return Atomics.load(this.words, this.at + WAITING);
+  }
+
+  /** How long exchanges keep a place, ms on average; 0 when not known. */
+  get heldMs(): number {
+    return this.words[this.at + HELD_US]! / 1_000;
+  }
+
+  /** Takes a place if fewer than `max` are taken. */
+  take(max: number): boolean {
+    return this.add(IN_FLIGHT, max);
+  }
+
+  giveBack(): void {
+    this.subtract(IN_FLIGHT);
+  }
+
+  /** Joins those who wait if they are fewer than `max`. */
+  join(max: number): boolean {
+    return this.add(WAITING, max);
+  }
+
+  leave(): void {
+    this.subtract(WAITING);
+  }
+
+  /** An exchange kept its place for `us`. Two shards at once may lose one of two samples. */
+  held(us: number): void {
+    const at = this.at + HELD_US;
+    const mean = this.words[at]!;
+    this.words[at] = mean === 0 ? us : mean + Math.trunc((Math.min(us, 2 ** 30) - mean) / 16);
+  }
+
+  refused(): void {
+    Atomics.add(this.words, this.at + REFUSED, 1);
+  }
+
+  /** An exchange was shed: true for the first of a while. */
+  shed(nowMs: number): boolean {
+    Atomics.add(this.words, this.at + SHED, 1);
+    Atomics.store(this.words, this.at + SHED_AT_MS, nowMs | 0);
+    return this.words[this.at + SHEDDING] === 0 && Atomics.compareExchange(this.words, this.at + SHEDDING, 0, 1) === 0;
+  }
+
+  /** True for the one who finds that nothing was shed for `quietMs`. */
+  shedNoMore(nowMs: number, quietMs: number): boolean {
+    if (this.words[this.at + SHEDDING] === 0 || (((nowMs | 0) - Atomics.load(this.words, this.at + SHED_AT_MS)) | 0) < quietMs)
+      return false;
+    return Atomics.compareExchange(this.words, this.at + SHEDDING, 1, 0) === 1;
+  }
+
+  private add(word: number, max: number): boolean {
+    const { words, at } = this;
+    for (;;) {
+      const known = Atomics.load(words, at + word);
+      if (known >= max) return false;
+      if (Atomics.compareExchange(words, at + word, known, known + 1) === known) break;
+    }
+    words[this.own + word] = words[this.own + word]! + 1;
+    return true;
+  }
+
+  /** What was given back twice is given back once: a count never falls below zero. */
+  private subtract(word: number): void {
+    const { words, at } = this;
+    if (words[this.own + word]! > 0) words[this.own + word] = words[this.own + word]! - 1;
+    if (Atomics.sub(words, at + word, 1) <= 0) Atomics.add(words, at + word, 1);
+  }
+}
+
+function lines(words: number): number {
+  return Math.max(1, Math.ceil(words / LINE)) * LINE;
 }

@@ -1,8 +1,88 @@
-/** Buckets of rate limits in shared memory. */
+/**
+ * Buckets of rate limits in shared memory: a region a limit, in it sets of cells in which a key is looked for. A limit holds as many keys as it was given;
+ * when a set is full the key that was unused longest is forgotten, which can only be to its advantage.
+ *
+ * Int32 words. The table begins with a line of its own: a bit for each shard that cannot reach the store, and the seed of keys. A region begins with a line too: whether the limit
+ * refuses, when it last did, how often, keys held. A cell is four words: 64 bits of the key's hash, the time at which its bucket is full again, when it was last used.
+ */
 
-import type { Snapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot, Snapshot } from '../../../config/snapshot.ts';
+import type { KeySeed } from '../../head/key.ts';
+
+/** Word of the table: a bit for each shard that misses the store. */
+export const STORE_LOST = 0;
+/** Two random words, so that nobody outside can look for keys that share a cell. */
+const SEED = 1;
+
+/** Words of a region's first line. */
+export const REFUSING = 0;
+export const REFUSED_AT_MS = 1;
+export const REFUSED = 2;
+export const HELD = 3;
+
+/** Words of a cell. */
+export const CELL_WORDS = 4;
+export const TAG_LOW = 0;
+export const TAG_HIGH = 1;
+export const FULL_AT = 2;
+export const USED_AT_MS = 3;
+
+/** Cells that a key may lie in: two cache lines. */
+export const WAYS = 8;
+
+const LINE = 16;
+
+/** A limit, and whose it is. */
+export interface OwnedLimit {
+  readonly limit: RateLimitSnapshot;
+  readonly owner: 'route' | 'tenant';
+  /** Place of the owner in its list. */
+  readonly of: number;
+}
+
+/** Every limit of a snapshot; its place here is its number in events. */
+export function listLimits({ routes, tenants }: Snapshot): readonly OwnedLimit[] {
+  const ofTenants = tenants.flatMap(({ rateLimits }, of) => rateLimits.map((limit): OwnedLimit => ({ limit, owner: 'tenant', of })));
+  const ofRoutes = routes.flatMap(({ rateLimits }, of) => rateLimits.map((limit): OwnedLimit => ({ limit, owner: 'route', of })));
+  return [...ofTenants, ...ofRoutes];
+}
+
+/** Where the buckets of a limit lie. */
+export interface Region {
+  /** Word of its first line; cells begin one line later. */
+  readonly at: number;
+  readonly ways: number;
+  readonly sets: number;
+}
+
+export function regionsOf(limits: readonly OwnedLimit[]): { readonly regions: readonly Region[]; readonly words: number } {
+  let at = LINE;
+  const regions = limits.map(({ limit }) => {
+    const keys = limit.keys.length === 0 ? 1 : Math.max(1, limit.maxKeys);
+    const ways = Math.min(WAYS, keys);
+    const region = { at, ways, sets: Math.floor(keys / ways) };
+    at += LINE + Math.ceil((region.sets * ways * CELL_WORDS) / LINE) * LINE;
+    return region;
+  });
+  return { regions, words: at };
+}
+
+/** First cell of a region. */
+export function cellsOf(region: Region): number {
+  return region.at + LINE;
+}
 
 /** Room for the buckets of every limit of `snapshot`. */
-export function createBucketTable(_snapshot: Snapshot): SharedArrayBuffer {
-  return new SharedArrayBuffer(64);
+export function createBucketTable(snapshot: Snapshot): SharedArrayBuffer {
+  const table = new SharedArrayBuffer(regionsOf(listLimits(snapshot)).words * 4);
+  crypto.getRandomValues(new Uint8Array(8)).forEach((byte, i) => {
+    new Uint8Array(table)[SEED * 4 + i] = byte;
+  });
+  return table;
+}
+
+/** The seed of the keys of a table, the same for all shards. */
+export function seedOf(table: SharedArrayBuffer): KeySeed {
+  const words = new Uint32Array(table);
+  return { low: words[SEED]!, high: words[SEED + 1]! };
 }

@@ -1,0 +1,27 @@
+/**
+ * Shedding: an upstream at its limit turns requests away at once, and the less important ones earlier (brownout), so that what is served is served in time and is
+ * what matters most.
+ */
+
+import { reasonNumber } from '../../../base/errors.ts';
+import type { ConcurrencySnapshot, Priority } from '../../../config/snapshot.ts';
+
+const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
+const BROWNOUT = reasonNumber('brownout');
+
+/** Priorities by their number, the least first. */
+export const PRIORITIES: readonly Priority[] = ['low', 'normal', 'high', 'critical'];
+
+export class Shedding {
+  private readonly shares: Float64Array;
+
+  constructor({ brownout }: ConcurrencySnapshot) {
+    this.shares = Float64Array.of(...brownout, 1);
+  }
+
+  /** 0, or the reason why a request of `priority` is turned away with `inFlight` of `limit` taken. Nobody is where nobody else is. */
+  refusal(priority: number, inFlight: number, limit: number): number {
+    if (inFlight >= limit) return CONCURRENCY_LIMITED;
+    return inFlight >= Math.max(1, limit * this.shares[priority]!) ? BROWNOUT : 0;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Lives: which worker of a shard took a place. What an exchange holds is given back by whoever reads its completion, but completions that a worker left unread
+ * when it died are gone, and so would their places be. Therefore each shard keeps count of what it took in the place table beside the sum of all; a
+ * successor takes its predecessor's part off the sum and begins a life of its own, and what exchanges of the earlier life bring back is not counted again.
+ */
+
+import type { Snapshot } from '../../config/snapshot.ts';
+import { placeLayout } from './places.ts';
+
+/** Lives go from 1 to this and round again; 0 in a memo says that nothing was taken. */
+const LIVES = 255;
+
+/** The lives of one worker, a table each: tables are new with each snapshot that needs it, and a life begins once. */
+export class Lives {
+  readonly shard: number;
+  private readonly begun = new Map<SharedArrayBuffer, number>();
+
+  constructor(shard: number) {
+    this.shard = shard;
+  }
+
+  /** This worker's life in `table`, which was made for `snapshot`. */
+  of(table: SharedArrayBuffer, snapshot: Snapshot): number {
+    const known = this.begun.get(table);
+    if (known !== undefined) return known;
+    const life = begin(table, snapshot, this.shard);
+    this.begun.set(table, life);
+    return life;
+  }
+}
+
+function begin(table: SharedArrayBuffer, snapshot: Snapshot, shard: number): number {
+  const words = new Int32Array(table);
+  const layout = placeLayout(snapshot);
+  const own = layout.own(shard);
+  for (let place = 0; place < layout.places; place++) {
+    for (let i = 0; i < 2; i++) {
+      const at = own + place * 2 + i;
+      subtract(words, layout.place(place) + i, words[at]!);
+      words[at] = 0;
+    }
+  }
+  const life = (Atomics.load(words, layout.life(shard)) % LIVES) + 1;
+  Atomics.store(words, layout.life(shard), life);
+  return life;
+}
+
+/** Never below zero. */
+function subtract(words: Int32Array, at: number, count: number): void {
+  for (;;) {
+    const known = Atomics.load(words, at);
+    if (Atomics.compareExchange(words, at, known, Math.max(0, known - count)) === known) return;
+  }
+}

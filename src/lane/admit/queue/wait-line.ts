@@ -1,0 +1,128 @@
+/**
+ * A line of exchanges that wait for a place, in the order in which they came: a ring that grows up to its bound. Who leaves from the middle is marked and
+ * passed over later, because a place in the ring is the exchange's ticket, by which it is found when it comes back.
+ */
+
+/** What a ticket stands for. */
+export const GONE = 0;
+export const WAITS_STILL = 1;
+/** A place was taken on its behalf and it was woken, but it is not back yet. */
+export const GRANTED = 2;
+export type TicketState = typeof GONE | typeof WAITS_STILL | typeof GRANTED;
+
+/** No ticket: nobody waits, or there is no room. */
+export const NO_TICKET = -1;
+
+const FIRST_CAPACITY = 16;
+
+export class WaitLine {
+  /** How many wait still. */
+  count = 0;
+  private indexes = new Uint32Array(FIRST_CAPACITY);
+  private generations = new Uint32Array(FIRST_CAPACITY);
+  private states = new Uint8Array(FIRST_CAPACITY);
+  private sinceMs = new Float64Array(FIRST_CAPACITY);
+  /** Tickets given, and tickets done with, ever; they wrap at 2^30. */
+  private last = 0;
+  private first = 0;
+  /** No ticket before this one waits still. */
+  private next = 0;
+  private readonly maxCapacity: number;
+
+  /** At most `max` wait; twice as many tickets may be out, for those who left are in between. */
+  constructor(max: number) {
+    this.maxCapacity = Math.max(FIRST_CAPACITY, 2 ** Math.ceil(Math.log2(max * 2)));
+  }
+
+  /** The ticket of an exchange that waits from `nowMs` on, NO_TICKET when there is no room. */
+  join(index: number, generation: number, nowMs: number): number {
+    this.skip();
+    if (this.length === this.indexes.length && !this.grow()) return NO_TICKET;
+    const ticket = this.last;
+    this.last = (ticket + 1) & TICKETS;
+    const at = ticket & (this.indexes.length - 1);
+    this.indexes[at] = index;
+    this.generations[at] = generation;
+    this.states[at] = WAITS_STILL;
+    this.sinceMs[at] = nowMs;
+    this.count += 1;
+    return ticket;
+  }
+
+  /** What became of `ticket`; GONE when it is not that exchange's. */
+  state(ticket: number, index: number, generation: number): TicketState {
+    const at = ticket & (this.indexes.length - 1);
+    const isOut = ((ticket - this.first) & TICKETS) < this.length;
+    return isOut && this.indexes[at] === index && this.generations[at] === generation ? (this.states[at] as TicketState) : GONE;
+  }
+
+  /** Since when the exchange waits. */
+  since(ticket: number): number {
+    return this.sinceMs[ticket & (this.indexes.length - 1)]!;
+  }
+
+  /** How many tickets are before this one: at least as many as wait before it. */
+  ahead(ticket: number): number {
+    return (ticket - this.first) & TICKETS;
+  }
+
+  /** Ticket of the one that waits longest, NO_TICKET when nobody waits. */
+  longest(): number {
+    if (this.count === 0) return NO_TICKET;
+    let ticket = this.ahead(this.next) <= this.length ? this.next : this.first;
+    while (this.states[ticket & (this.indexes.length - 1)] !== WAITS_STILL) ticket = (ticket + 1) & TICKETS;
+    this.next = ticket;
+    return ticket;
+  }
+
+  indexOf(ticket: number): number {
+    return this.indexes[ticket & (this.indexes.length - 1)]!;
+  }
+
+  generationOf(ticket: number): number {
+    return this.generations[ticket & (this.indexes.length - 1)]!;
+  }
+
+  grant(ticket: number): void {
+    this.states[ticket & (this.indexes.length - 1)] = GRANTED;
+    this.count -= 1;
+  }
+
+  /** Its exchange went on or away. */
+  end(ticket: number): void {
+    const at = ticket & (this.indexes.length - 1);
+    if (this.states[at] === WAITS_STILL) this.count -= 1;
+    this.states[at] = GONE;
+    this.skip();
+  }
+
+  private get length(): number {
+    return (this.last - this.first) & TICKETS;
+  }
+
+  private skip(): void {
+    while (this.first !== this.last && this.states[this.first & (this.indexes.length - 1)] === GONE)
+      this.first = (this.first + 1) & TICKETS;
+  }
+
+  private grow(): boolean {
+    const capacity = this.indexes.length * 2;
+    if (capacity > this.maxCapacity) return false;
+    const { indexes, generations, states, sinceMs } = this;
+    this.indexes = new Uint32Array(capacity);
+    this.generations = new Uint32Array(capacity);
+    this.states = new Uint8Array(capacity);
+    this.sinceMs = new Float64Array(capacity);
+    for (let ticket = this.first; ticket !== this.last; ticket = (ticket + 1) & TICKETS) {
+      const from = ticket & (indexes.length - 1);
+      const to = ticket & (capacity - 1);
+      this.indexes[to] = indexes[from]!;
+      this.generations[to] = generations[from]!;
+      this.states[to] = states[from]!;
+      this.sinceMs[to] = sinceMs[from]!;
+    }
+    return true;
+  }
+}
+
+const TICKETS = 2 ** 30 - 1;

@@ -1,0 +1,172 @@
+/**
+ * One rate limit: a token bucket a key, kept as the one number it needs, the time at which the bucket is full again (the generic cell rate algorithm, ITU-T I.371 §A).
+ * A request moves that time on by what one token takes to come back, and is refused where it would lie more than a whole bucket ahead. So refilling is exact and
+ * costs nothing, and all shards can use one bucket with a compare-and-swap.
+ *
+ * Times of a bucket are counted in a fraction of the time of one token, modulo 2^32. A bucket that was unused so long that this could be mistaken is full.
+ */
+
+import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
+import {
+  CELL_WORDS,
+  cellsOf,
+  FULL_AT,
+  HELD,
+  REFUSED,
+  REFUSED_AT_MS,
+  REFUSING,
+  type Region,
+  TAG_HIGH,
+  TAG_LOW,
+  USED_AT_MS,
+} from './table.ts';
+
+/** Parts of a token at most; fewer where a bucket would not fit 30 bits. */
+const PARTS = 1_024;
+/** No part is shorter, milliseconds. */
+const MIN_PART_MS = 0.001;
+/** No cell could be had: others are claiming them all at this instant. */
+export const NO_CELL = -1;
+const CLAIM_TRIES = 4;
+/** Clocks of shards differ by less. */
+const CLOCK_SLACK_MS = 60_000;
+
+export class Limit {
+  /** Of the last `peek` or `take` that refused: when the next request would pass. */
+  waitMs = 0;
+  /** Place in `listLimits`. */
+  readonly number: number;
+  readonly snapshot: RateLimitSnapshot;
+
+  private readonly words: Int32Array;
+  private readonly region: Region;
+  private readonly cells: number;
+  /** Of one token, and of a whole bucket. */
+  private readonly parts: number;
+  private readonly bucketParts: number;
+  private readonly partMs: number;
+  private readonly forgottenAfterMs: number;
+  private nowMs = 0;
+  private now = 0;
+
+  constructor(table: SharedArrayBuffer, number: number, region: Region, snapshot: RateLimitSnapshot) {
+    this.number = number;
+    this.snapshot = snapshot;
+    this.words = new Int32Array(table);
+    this.region = region;
+    this.cells = cellsOf(region);
+    const tokenMs = snapshot.periodMs / snapshot.requests;
+    const burst = snapshot.burst === 0 ? snapshot.requests : snapshot.burst;
+    this.parts = Math.max(1, Math.min(PARTS, Math.floor(2 ** 29 / burst), Math.floor(tokenMs / MIN_PART_MS)));
+    this.bucketParts = this.parts * burst;
+    this.partMs = tokenMs / this.parts;
+    this.forgottenAfterMs = Math.min(2 ** 30, 2 ** 30 * this.partMs);
+  }
+
+  /** The cell of a key, claimed if it has none. */
+  cell(low: number, high: number, nowMs: number): number {
+    this.nowMs = nowMs;
+    this.now = Math.floor(nowMs / this.partMs) | 0;
+    const { words, region } = this;
+    const tagLow = low === 0 ? 1 : low | 0;
+    const tagHigh = high | 0;
+    const set = Math.floor(((high >>> 0) / 2 ** 32) * region.sets);
+    const first = this.cells + set * region.ways * CELL_WORDS;
+    const end = first + region.ways * CELL_WORDS;
+    for (let at = first; at < end; at += CELL_WORDS) {
+      if (words[at + TAG_LOW] === tagLow && words[at + TAG_HIGH] === tagHigh) return at;
+    }
+    for (let tries = 0; tries < CLAIM_TRIES; tries++) {
+      const at = this.claim(first, end, tagLow, tagHigh);
+      if (at !== NO_CELL) return at;
+    }
+    return NO_CELL;
+  }
+
+  /** Would a request pass at `cell`? */
+  peek(cell: number): boolean {
+    if (cell === NO_CELL) return true;
+    if (this.fits(this.debt(cell, Atomics.load(this.words, cell + FULL_AT)))) return true;
+    // Whoever keeps asking is not forgotten for having been refused.
+    Atomics.store(this.words, cell + USED_AT_MS, this.nowMs | 0);
+    return false;
+  }
+
+  /** Takes a token; false, and nothing is taken, when there is none. */
+  take(cell: number): boolean {
+    if (cell === NO_CELL) return true;
+    const { words } = this;
+    for (;;) {
+      const known = Atomics.load(words, cell + FULL_AT);
+      const debt = this.debt(cell, known);
+      if (!this.fits(debt)) return false;
+      if (Atomics.compareExchange(words, cell + FULL_AT, known, (this.now + debt + this.parts) | 0) !== known) continue;
+      Atomics.store(words, cell + USED_AT_MS, this.nowMs | 0);
+      return true;
+    }
+  }
+
+  /** Gives a token back that was just taken. */
+  untake(cell: number): void {
+    if (cell !== NO_CELL) Atomics.sub(this.words, cell + FULL_AT, this.parts);
+  }
+
+  /** A request was refused: true when it is the first of a while. */
+  refused(nowMs: number): boolean {
+    const { words, region } = this;
+    Atomics.add(words, region.at + REFUSED, 1);
+    Atomics.store(words, region.at + REFUSED_AT_MS, nowMs | 0);
+    return words[region.at + REFUSING] === 0 && Atomics.compareExchange(words, region.at + REFUSING, 0, 1) === 0;
+  }
+
+  /** True for the one who finds that nothing was refused for `quietMs`. */
+  refusedNoMore(nowMs: number, quietMs: number): boolean {
+    const { words, region } = this;
+    if (words[region.at + REFUSING] === 0) return false;
+    if ((((nowMs | 0) - Atomics.load(words, region.at + REFUSED_AT_MS)) | 0) < quietMs) return false;
+    return Atomics.compareExchange(words, region.at + REFUSING, 1, 0) === 1;
+  }
+
+  /** Parts that are missing from the bucket now. */
+  private debt(cell: number, fullAt: number): number {
+    const debt = (fullAt - this.now) | 0;
+    if (debt <= 0 || debt > this.bucketParts) return 0;
+    const idleMs = ((this.nowMs | 0) - this.words[cell + USED_AT_MS]!) | 0;
+    return idleMs > this.forgottenAfterMs || idleMs < -CLOCK_SLACK_MS ? 0 : debt;
+  }
+
+  private fits(debt: number): boolean {
+    const missing = debt + this.parts - this.bucketParts;
+    if (missing <= 0) return true;
+    this.waitMs = missing * this.partMs;
+    return false;
+  }
+
+  /**
+   * An empty cell of the set, or else the one unused longest. The low half of the tag is what shards compete for; the high half is written last, so that the cell is no one's
+   * until its bucket is full, also when whoever claimed it dies in between.
+   */
+  private claim(first: number, end: number, tagLow: number, tagHigh: number): number {
+    const { words } = this;
+    const stamp = this.nowMs | 0;
+    let oldest = first;
+    let oldestMs = -1;
+    for (let at = first; at < end; at += CELL_WORDS) {
+      const low = Atomics.load(words, at + TAG_LOW);
+      if (low === tagLow && Atomics.load(words, at + TAG_HIGH) === tagHigh) return at;
+      const idleMs = low === 0 ? 2 ** 32 : (stamp - words[at + USED_AT_MS]!) >>> 0;
+      // A clock a little ahead of ours is not one that stood still for weeks.
+      const ageMs = idleMs > 2 ** 32 - CLOCK_SLACK_MS && low !== 0 ? 0 : idleMs;
+      if (ageMs <= oldestMs) continue;
+      oldest = at;
+      oldestMs = ageMs;
+    }
+    const before = Atomics.load(words, oldest + TAG_LOW);
+    if (Atomics.compareExchange(words, oldest + TAG_LOW, before, tagLow) !== before) return NO_CELL;
+    if (before === 0) Atomics.add(words, this.region.at + HELD, 1);
+    Atomics.store(words, oldest + FULL_AT, this.now);
+    Atomics.store(words, oldest + USED_AT_MS, stamp);
+    Atomics.store(words, oldest + TAG_HIGH, tagHigh);
+    return oldest;
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The rate limits that a request is under: its tenant's and its route's. Those kept alone are charged here and now; those kept in a store are asked there first, while the
+ * exchange waits, and when the store cannot say, each limit says what is done instead.
+ */
+
+import { reasonNumber } from '../../../base/errors.ts';
+import { noteNumber } from '../../../base/notes.ts';
+import type { RateLimitSnapshot, Snapshot } from '../../../config/snapshot.ts';
+import type { HeadReader } from '../../../record/read.ts';
+import type { Subject } from '../../../record/write.ts';
+import type { Client } from '../../head/client.ts';
+import { Key } from '../../head/key.ts';
+import { ASKED_STORE } from '../../memo.ts';
+import type { Observer } from '../../observer.ts';
+import { Charge } from './charge.ts';
+import { Limit } from './limit.ts';
+import { ALLOWED, NOT_ASKED, REFUSED, type SharedStore } from './shared-store.ts';
+import { listLimits, regionsOf, seedOf } from './table.ts';
+
+const RATE_LIMITED = reasonNumber('rate_limited');
+const NOT_AVAILABLE = reasonNumber('rate_limit_not_available');
+const LIMIT_BEGAN = noteNumber('limit_began');
+const LIMIT_ENDED = noteNumber('limit_ended');
+
+/** A limit that has refused nothing for so long has ended. */
+const QUIET_MS = 5_000;
+
+/** What `admit` gives beside the number of a reason. */
+export const PASSES = 0;
+/** The store was asked: the exchange is to wait for at most `store.timeoutMs`. */
+export const ASKS = -1;
+
+/** A limit with the key it counts by. */
+export interface KeyedLimit {
+  readonly limit: Limit;
+  readonly key: Key;
+  /** The key under which edges share it; undefined when they do not. */
+  readonly sharedKey: Key | undefined;
+}
+
+export interface RateLimitsParts {
+  readonly snapshot: Snapshot;
+  readonly table: SharedArrayBuffer;
+  readonly observer: Observer;
+  readonly bytes: Uint8Array;
+  /** Undefined when no limit is shared. */
+  readonly store: SharedStore | undefined;
+}
+
+export class RateLimits {
+  /** Of the last refusal: by whom, and when a request would pass again. */
+  refusing: RateLimitSnapshot | undefined;
+  waitMs = 0;
+
+  private readonly ofRoute: readonly (readonly KeyedLimit[])[];
+  private readonly ofTenant: readonly (readonly KeyedLimit[])[];
+  private readonly all: readonly Limit[];
+  private readonly observer: Observer;
+  private readonly store: SharedStore | undefined;
+  private readonly charge = new Charge();
+  private isStoreNeeded = false;
+
+  constructor({ snapshot, table, observer, bytes, store }: RateLimitsParts) {
+    const owned = listLimits(snapshot);
+    const { regions } = regionsOf(owned);
+    const seed = seedOf(table);
+    const keyed = owned.map(({ limit }, number) => ({
+      limit: new Limit(table, number, regions[number]!, limit),
+      key: new Key(limit.keys, 'all', bytes, seed),
+      sharedKey: limit.isShared && store !== undefined ? new Key(limit.keys, 'all', bytes, store.seedOf(limit.name)) : undefined,
+    }));
+    const of = (owner: 'route' | 'tenant', place: number) => keyed.filter((_, i) => owned[i]!.owner === owner && owned[i]!.of === place);
+    this.ofRoute = snapshot.routes.map(({ rateLimits }, place) => (rateLimits.length === 0 ? NONE : of('route', place)));
+    this.ofTenant = snapshot.tenants.map(({ rateLimits }, place) => (rateLimits.length === 0 ? NONE : of('tenant', place)));
+    this.all = keyed.map(({ limit }) => limit);
+    this.observer = observer;
+    this.store = store;
+  }
+
+  isLimited(route: number, tenant: number): boolean {
+    return this.ofRoute[route]!.length > 0 || (tenant !== -1 && this.ofTenant[tenant]!.length > 0);
+  }
+
+  /** PASSES, ASKS or the reason of the refusal. */
+  admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject, nowMs: number): number {
+    const { charge, store } = this;
+    const answer = store === undefined ? NOT_ASKED : this.answerOf(store, subject, nowMs);
+    if (answer === REFUSED) return this.refuse(this.all[store!.refusing]!, store!.waitMs, nowMs);
+
+    charge.begin();
+    this.isStoreNeeded = false;
+    let refusal = tenant === -1 ? PASSES : this.collect(this.ofTenant[tenant]!, answer, head, client, route, tenant, nowMs);
+    if (refusal === PASSES) refusal = this.collect(this.ofRoute[route]!, answer, head, client, route, tenant, nowMs);
+    if (refusal !== PASSES) return refusal;
+
+    if (!this.isStoreNeeded) return charge.settle() ? PASSES : this.refuse(charge.refusing!, charge.waitMs, nowMs);
+    // Who is refused here need not be asked about there.
+    if (!charge.fits()) return this.refuse(charge.refusing!, charge.waitMs, nowMs);
+    subject.memo0 = (subject.memo0 | ASKED_STORE) >>> 0;
+    store!.begin(subject.exchangeIndex, subject.exchangeGeneration);
+    if (tenant !== -1) this.ask(this.ofTenant[tenant]!, head, client, route, tenant);
+    this.ask(this.ofRoute[route]!, head, client, route, tenant);
+    store!.send(nowMs);
+    return ASKS;
+  }
+
+  /** Says which limits have become quiet. */
+  sweep(nowMs: number): void {
+    for (const limit of this.all) {
+      if (limit.refusedNoMore(nowMs, QUIET_MS)) this.observer.noted(LIMIT_ENDED, -1, -1, limit.number);
+    }
+  }
+
+  /** What the store said of an exchange that asked it. */
+  private answerOf(store: SharedStore, subject: Subject, nowMs: number): number {
+    if ((subject.memo0 & ASKED_STORE) === 0) return store.isMissed(nowMs) ? MISSED : NOT_ASKED;
+    const answer = store.take(subject.exchangeIndex, subject.exchangeGeneration, nowMs);
+    return answer === NOT_ASKED ? MISSED : answer;
+  }
+
+  /** Adds what is to be charged here; what is to be asked there only makes `isStoreNeeded`. */
+  private collect(
+    limits: readonly KeyedLimit[],
+    answer: number,
+    head: HeadReader,
+    client: Client,
+    route: number,
+    tenant: number,
+    nowMs: number,
+  ): number {
+    for (let i = 0; i < limits.length; i++) {
+      const { limit, key, sharedKey } = limits[i]!;
+      if (sharedKey !== undefined) {
+        if (answer === ALLOWED) continue;
+        if (answer === NOT_ASKED) {
+          this.isStoreNeeded = true;
+          continue;
+        }
+        const otherwise = limit.snapshot.onStoreFailure;
+        if (otherwise === 'pass') continue;
+        if (otherwise === 'refuse') {
+          this.refusing = undefined;
+          this.waitMs = 0;
+          return NOT_AVAILABLE;
+        }
+      }
+      const low = key.hash(head, client, tenant, route);
+      this.charge.add(limit, limit.cell(low, key.high, nowMs));
+    }
+    return PASSES;
+  }
+
+  private ask(limits: readonly KeyedLimit[], head: HeadReader, client: Client, route: number, tenant: number): void {
+    for (let i = 0; i < limits.length; i++) {
+      const { limit, sharedKey } = limits[i]!;
+      if (sharedKey === undefined) continue;
+      const low = sharedKey.hash(head, client, tenant, route);
+      this.store!.add(limit.number, limit.snapshot, low, sharedKey.high);
+    }
+  }
+
+  private refuse(limit: Limit, waitMs: number, nowMs: number): number {
+    this.refusing = limit.snapshot;
+    this.waitMs = waitMs;
+    if (limit.refused(nowMs)) this.observer.noted(LIMIT_BEGAN, -1, -1, limit.number);
+    return RATE_LIMITED;
+  }
+}
+
+/** The store was asked and did not answer, or is known not to. */
+const MISSED = -1;
+
+const NONE: readonly KeyedLimit[] = [];
