@@ -1,0 +1,50 @@
+/** A head reaches the backend in its canonical form or not at all, and a response without what belonged to the backend's connection. */
+
+import t from 'tap';
+import { connectH3 } from '../support/client/h3.ts';
+import { missingAddon, startEdge } from '../support/edge.ts';
+import { tellsFields } from '../support/origin/behaviours.ts';
+import { startH1Origin, startRawOrigin } from '../support/origin/h1.ts';
+import { startH2Origin } from '../support/origin/h2.ts';
+
+t.test('an HTTP/2 and an HTTP/1.1 backend see the canonical path', { skip: missingAddon }, async (t) => {
+  const http2 = await startH2Origin(t, tellsFields);
+  const http1 = await startH1Origin(t, (request, response) => response.end(JSON.stringify({ ':path': request.url })));
+  for (const { url } of [http2, http1]) {
+    const edge = await startEdge(t, { backends: [url] });
+    const client = await connectH3(t, edge.port);
+    const { text } = await client.exchange({ path: '/a/./b/../%7euser//x|y?q=%2f' });
+    t.equal(JSON.parse(text)[':path'], '/a/~user/x%7Cy?q=%2F');
+  }
+});
+
+t.test('a path without canonical form gets 400 path_not_canonical and reaches no backend', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, tellsFields);
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectH3(t, edge.port);
+  for (const path of ['/../x', '/a/..%2fx', '/x%00', '/x\\y', '/%zz']) {
+    const response = await client.exchange({ path });
+    t.equal(response.status, 400, path);
+    t.match(JSON.parse(response.text), { error: 'path_not_canonical' });
+  }
+  t.equal(origin.requests, 0);
+});
+
+t.test('a listener that does not normalise passes what came', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, tellsFields);
+  const edge = await startEdge(t, { backends: [origin.url], listener: { normalise: { enabled: false } } });
+  const client = await connectH3(t, edge.port);
+  const { text } = await client.exchange({ path: '/a/../%7e//x' });
+  t.equal(JSON.parse(text)[':path'], '/a/../%7e//x');
+});
+
+t.test('fields that an HTTP/1.1 backend calls its connection’s own do not pass', { skip: missingAddon }, async (t) => {
+  const fields = ['Connection: X-Hop, keep-alive', 'X-Hop: 1', 'Keep-Alive: timeout=5', 'Upgrade: h2c', 'X-End: 2', 'Content-Length: 2'];
+  const origin = await startRawOrigin(t, (socket) => socket.write(`HTTP/1.1 200 OK\r\n${fields.join('\r\n')}\r\n\r\nok`));
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectH3(t, edge.port);
+  const response = await client.exchange();
+  t.equal(response.text, 'ok');
+  t.equal(response.headers['x-end'], '2');
+  for (const name of ['connection', 'x-hop', 'keep-alive', 'upgrade']) t.notOk(name in response.headers, name);
+});
