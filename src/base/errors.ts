@@ -127,7 +127,7 @@ export function reasonNumber(code: ReasonCode): number {
 
 /** The one class of error this project throws. `code` names a row of the registry, whose facts it repeats for those who catch it. */
 export class LychgateError extends Error {
-  override readonly name = 'LychgateError';
+  override readonly name: string = 'LychgateError';
   readonly code: ErrorCode;
   readonly side: Side;
   readonly retry: Retry;

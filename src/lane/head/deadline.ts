@@ -6,6 +6,9 @@
 import type { RouteSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 
+/** What of a route says which deadlines it obeys. */
+export type DeadlineTerms = Pick<RouteSnapshot, 'deadlineHeader' | 'isGrpcTimeoutObeyed'>;
+
 /** The client said nothing. */
 export const NO_DEADLINE = -1;
 
@@ -20,17 +23,17 @@ export class DeadlineReader {
   private readonly isGrpcObeyed: boolean;
 
   /** Undefined where the route obeys none. */
-  static of(route: RouteSnapshot, _bytes: Uint8Array): DeadlineReader | undefined {
+  static of(route: DeadlineTerms, _bytes?: Uint8Array): DeadlineReader | undefined {
     return route.deadlineHeader === '' && !route.isGrpcTimeoutObeyed ? undefined : new DeadlineReader(route);
   }
 
-  private constructor(route: RouteSnapshot) {
+  private constructor(route: DeadlineTerms) {
     this.header = route.deadlineHeader;
     this.isGrpcObeyed = route.isGrpcTimeoutObeyed;
   }
 
   /** Milliseconds that the client gives the exchange, rounded up; NO_DEADLINE when it does not say, 0 when there is no time left. */
-  read(head: HeadReader): number {
+  read(head: Pick<HeadReader, 'field'>): number {
     const own = this.header === '' ? NO_DEADLINE : milliseconds(head.field(this.header));
     const grpc = this.isGrpcObeyed ? grpcTimeout(head.field('grpc-timeout')) : NO_DEADLINE;
     if (own === NO_DEADLINE) return grpc;

@@ -2,10 +2,10 @@
  * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a share of the requests of a window, plus a floor a second.
  */
 
-import type { RetryBudgetSnapshot, Snapshot } from '../../config/snapshot.ts';
+import type { RetryBudgetSnapshot } from '../../config/snapshot.ts';
 
 /** Room for the retry and hedge budgets of every upstream. */
-export function createBudgetTable(snapshot: Snapshot): SharedArrayBuffer {
+export function createBudgetTable(snapshot: { readonly upstreams: { readonly length: number } }): SharedArrayBuffer {
   return new SharedArrayBuffer(BUDGET_BYTES * Math.max(1, snapshot.upstreams.length * 2));
 }
 

@@ -3,6 +3,7 @@
 import { REASONS, reasonNumber } from '../../base/errors.ts';
 import type { RetrySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
+import { backoffMs } from './backoff.ts';
 
 /** Reasons by what the operator asks for. Where a body was cut short or the client is at fault there is nothing to ask for. */
 const CONNECT = ['connect_failed', 'connect_timeout', 'tls_failed', 'name_not_resolved', 'sessions_exhausted'] as const;
@@ -51,12 +52,9 @@ export class RetryTerms {
     return head.isIdempotent || (this.methods.length > 0 && this.methods.includes(head.method()));
   }
 
-  /**
-   * Milliseconds to wait before attempt number `attempts` + 1: exponential with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
-   * `random` is of [0, 1). 0 for at once.
-   */
+  /** Milliseconds to wait before attempt number `attempts` + 1; `random` is of [0, 1). 0 for at once. */
   backoffMs(attempts: number, random: number): number {
-    return Math.floor(random * Math.min(this.maxMs, this.baseMs * 2 ** Math.min(20, attempts - 1)));
+    return backoffMs(attempts, random, this.baseMs, this.maxMs);
   }
 }
 

@@ -59,10 +59,10 @@ export class Breakers {
   private readonly words: Int32Array;
   private readonly floats: Float64Array;
   private readonly crowd: Crowd;
-  private readonly observer: Observer;
+  private readonly observer: Pick<Observer, 'noted'>;
   private readonly backends: Pick<Backends, 'forget'> | undefined;
 
-  constructor(table: SharedArrayBuffer, crowd: Crowd, observer: Observer, backends?: Pick<Backends, 'forget'>) {
+  constructor(table: SharedArrayBuffer, crowd: Crowd, observer: Pick<Observer, 'noted'>, backends?: Pick<Backends, 'forget'>) {
     this.words = new Int32Array(table);
     this.floats = new Float64Array(table);
     this.crowd = crowd;

@@ -15,9 +15,9 @@ const PANIC_ENDED = noteNumber('panic_ended');
 export class Crowd {
   private readonly words: Int32Array;
   private readonly backendCount: number;
-  private readonly observer: Observer;
+  private readonly observer: Pick<Observer, 'noted'>;
 
-  constructor(table: SharedArrayBuffer, backendCount: number, observer: Observer) {
+  constructor(table: SharedArrayBuffer, backendCount: number, observer: Pick<Observer, 'noted'>) {
     this.words = new Int32Array(table);
     this.backendCount = backendCount;
     this.observer = observer;

@@ -5,7 +5,6 @@
 
 import { reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
 import { NONE } from '../../record/layout.ts';
 import type { Backends } from '../balance/backends.ts';
 import type { Observer } from '../observer.ts';
@@ -27,7 +26,7 @@ import {
   raise,
   STARTS_SLOWLY,
 } from './table.ts';
-import { compileTerms, type StandingTerms } from './terms.ts';
+import { compileTerms, type StandingSource, type StandingTerms } from './terms.ts';
 
 const RESPONSE_STATUS = reasonNumber('response_status');
 const BACKEND_HELD_OFF = noteNumber('backend_held_off');
@@ -39,10 +38,10 @@ export const SWEEP_MS = 100;
 export const MAX_HOLD_OFF_MS = 300_000;
 
 export interface StandingParts {
-  readonly snapshot: Snapshot;
+  readonly snapshot: StandingSource;
   /** Made by `createStandingTable`, shared by all shards and the main thread. */
   readonly table: SharedArrayBuffer;
-  readonly observer: Observer;
+  readonly observer: Pick<Observer, 'noted'>;
   /** What is remembered of a backend's latency from before its ejection would keep a balancer from sending it probes. */
   readonly backends?: Pick<Backends, 'forget'>;
 }
@@ -59,7 +58,7 @@ export class Standing {
   private readonly crowd: Crowd;
   private readonly breakers: Breakers;
   private readonly outliers: Outliers;
-  private readonly observer: Observer;
+  private readonly observer: Pick<Observer, 'noted'>;
   private sweepAtMs = 0;
 
   constructor({ snapshot, table, observer, backends }: StandingParts) {
@@ -114,6 +113,14 @@ export class Standing {
     if (isFailure) this.breakers.failed(terms, slot, RESPONSE_STATUS, status, isProbe);
     else this.breakers.succeeded(terms, slot, isProbe);
     if (retryAfterS !== NONE && retryAfterS > 0 && (status === 503 || status === 429)) this.holdOff(terms, slot, retryAfterS);
+  }
+
+  /** The attempt at `slot` did well, says someone who has no response head to be judged. */
+  succeeded(slot: number, isProbe: boolean): void {
+    const terms = this.of[slot]!;
+    terms.windows.at(this.nowMs);
+    if (terms.outlier.isOn) this.outliers.count(slot, true);
+    this.breakers.succeeded(terms, slot, isProbe);
   }
 
   /** The attempt at `slot` failed for `reason`, before or after its response head. */

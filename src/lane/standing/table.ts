@@ -5,8 +5,6 @@
  * until when.
  */
 
-import type { Snapshot } from '../../config/snapshot.ts';
-
 /** Int32 words of a backend's block: 256 bytes. */
 export const BACKEND_WORDS = 64;
 /** The same block in Float64 cells. */
@@ -70,9 +68,15 @@ export const PANIC_WORD = 0;
 /** Number of the interval whose backends were compared last. */
 export const COMPARED_WORD = 1;
 
-/** Room for the backends and upstreams of `snapshot`. All zero: closed, health unknown, nothing counted. */
-export function createStandingTable({ backends, upstreams }: Pick<Snapshot, 'backends' | 'upstreams'>): SharedArrayBuffer {
+/** Room for the backends and upstreams of a snapshot. All zero: closed, health unknown, nothing counted. */
+export function createStandingTable({ backends, upstreams }: StandingRoom): SharedArrayBuffer {
   return new SharedArrayBuffer((backends.length * BACKEND_WORDS + Math.max(1, upstreams.length) * UPSTREAM_WORDS) * 4);
+}
+
+/** How many there are of each. */
+export interface StandingRoom {
+  readonly backends: { readonly length: number };
+  readonly upstreams: { readonly length: number };
 }
 
 /** Word at which the block of the upstream at `upstream` begins. */

@@ -1,7 +1,7 @@
 /** How an upstream wants the standing of its backends judged, in the form that judging wants. */
 
 import { type ReasonCode, reasonNumber } from '../../base/errors.ts';
-import type { FailureSnapshot, OutlierSnapshot, Snapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { FailureSnapshot, OutlierSnapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
 import { Windows } from './window.ts';
 
 /** Reasons by what the operator counts. A refused stream and a GOAWAY are in none: the backend works and asks to be asked elsewhere. */
@@ -20,6 +20,14 @@ export const FIRST_SHARE = 0.1;
 
 /** Greatest gRPC status that has a meaning is 16; others read as none that counts. */
 const GRPC_STATUSES = 32;
+
+/** What of a snapshot judging needs: a whole one is more than that. */
+export interface StandingSource {
+  readonly backends: { readonly length: number };
+  readonly upstreams: readonly JudgedUpstream[];
+}
+
+export type JudgedUpstream = Pick<UpstreamSnapshot, 'slots' | 'breaker' | 'outlier' | 'maxEjected' | 'panicBelow' | 'slowStartMs'>;
 
 /** One upstream's terms; its backends share them. */
 export class StandingTerms {
@@ -47,7 +55,7 @@ export class StandingTerms {
   private readonly statuses = new Uint8Array(1_024);
   private readonly grpcStatuses = new Uint8Array(GRPC_STATUSES);
 
-  constructor(snapshot: UpstreamSnapshot, upstream: number, table: SharedArrayBuffer) {
+  constructor(snapshot: JudgedUpstream, upstream: number, table: SharedArrayBuffer) {
     const { breaker, slots } = snapshot;
     this.upstream = upstream;
     this.slots = Int32Array.from(slots);
@@ -98,6 +106,6 @@ export class StandingTerms {
 const SHORTEST_WINDOW_MS = 10;
 
 /** Terms of every upstream of `snapshot`. */
-export function compileTerms(snapshot: Snapshot, table: SharedArrayBuffer): readonly StandingTerms[] {
+export function compileTerms(snapshot: StandingSource, table: SharedArrayBuffer): readonly StandingTerms[] {
   return snapshot.upstreams.map((upstream, number) => new StandingTerms(upstream, number, table));
 }

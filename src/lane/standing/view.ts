@@ -1,7 +1,6 @@
 /** The standing of backends and upstreams as people and metrics see it. Reads the table as it is, changes nothing. */
 
 import { type ReasonCode, reasonByNumber } from '../../base/errors.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
 import { HEALTH_STATES, type HealthState } from './health.ts';
 import {
   AS_OUTLIER,
@@ -29,7 +28,7 @@ import {
   STARTS_SLOWLY,
   upstreamWord,
 } from './table.ts';
-import { compileTerms, type StandingTerms } from './terms.ts';
+import { compileTerms, type StandingSource, type StandingTerms } from './terms.ts';
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
@@ -77,7 +76,7 @@ export interface StandingView {
 /** `nowMs` is on the clock all shards share. */
 export function viewStanding(
   table: SharedArrayBuffer,
-  snapshot: Snapshot,
+  snapshot: StandingSource,
   nowMs: number = performance.timeOrigin + performance.now(),
 ): StandingView {
   const words = new Int32Array(table);
