@@ -2,7 +2,7 @@
  * The adaptive limit of an upstream, one for all shards: answers are gathered in windows, and at the end of each the algorithm says what the limit is next.
  *
  * What the latency is without a queue must be measured without one, or the limit follows its own queue upwards. It is learned whenever the upstream is not busy;
- * when it always is, the limit is halved for two windows now and then, one to let the queue drain and one to measure. At the least limit there is no queue either.
+ * when it always is, the limit is halved (or more) for two windows now and then, one to let the queue drain and one to measure. At the least limit there is no queue either.
  */
 
 import type { ConcurrencySnapshot } from '../../../config/snapshot.ts';
@@ -116,7 +116,8 @@ export class AdaptiveLimit {
     if (isBusy && ((now - words[at + PROBE_AT_MS]!) | 0) >= 0) {
       words[at + AFTER_PROBE] = words[at + LIMIT]!;
       words[at + PROBE_PHASE] = DRAINING;
-      this.set(limit / 2);
+      // The limit settles at a queue as long as the tolerance allows: what is left must be less than that by as much.
+      this.set(limit / Math.max(2, terms.tolerance * 1.3));
       return;
     }
     this.set(gradientLimit(limit, window, words[at + BASE_US]!, terms.tolerance));

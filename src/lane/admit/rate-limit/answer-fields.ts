@@ -20,12 +20,19 @@ export function retryAfterFields(ms: number): Answer['fields'] {
 
 /** After a refusal by `limit`, whose next token comes in `waitMs`. */
 export function rateLimitFields(limit: RateLimitSnapshot, waitMs: number): Answer['fields'] {
-  const seconds = secondsOf(waitMs);
+  return [...retryAfterFields(waitMs), ...quotaFields(limit, 0, waitMs)];
+}
+
+/** `remaining` tokens of `limit` are left, and there are more in `moreMs`. */
+export function quotaFields(
+  limit: Pick<RateLimitSnapshot, 'name' | 'requests' | 'periodMs'>,
+  remaining: number,
+  moreMs: number,
+): Answer['fields'] {
   const name = quoted(limit.name);
   return [
-    ['retry-after', String(seconds)],
     ['ratelimit-policy', `${name};${policyOf(limit)}`],
-    ['ratelimit', `${name};r=0;t=${seconds}`],
+    ['ratelimit', `${name};r=${remaining};t=${secondsOf(moreMs)}`],
   ];
 }
 
@@ -36,7 +43,7 @@ export function maxFieldBytes(limits: readonly RateLimitSnapshot[]): number {
 }
 
 /** Windows are whole seconds; a shorter one is told as what fits a second. */
-function policyOf({ requests, periodMs }: RateLimitSnapshot): string {
+function policyOf({ requests, periodMs }: Pick<RateLimitSnapshot, 'requests' | 'periodMs'>): string {
   const seconds = Math.max(1, Math.round(periodMs / 1_000));
   return `q=${Math.round((requests * seconds * 1_000) / periodMs)};w=${seconds}`;
 }

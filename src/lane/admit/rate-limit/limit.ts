@@ -106,6 +106,16 @@ export class Limit {
     }
   }
 
+  /** Whole tokens that the bucket of `cell` holds now. */
+  remaining(cell: number): number {
+    return Math.max(0, Math.floor((this.bucketParts - this.debtOf(cell)) / this.parts));
+  }
+
+  /** In how many milliseconds the bucket of `cell` is full again. */
+  fullInMs(cell: number): number {
+    return this.debtOf(cell) * this.partMs;
+  }
+
   /** Gives a token back that was just taken. */
   untake(cell: number): void {
     if (cell !== NO_CELL) Atomics.sub(this.words, cell + FULL_AT, this.parts);
@@ -133,6 +143,10 @@ export class Limit {
     if (debt <= 0 || debt > this.bucketParts) return 0;
     const idleMs = ((this.nowMs | 0) - this.words[cell + USED_AT_MS]!) | 0;
     return idleMs > this.forgottenAfterMs || idleMs < -CLOCK_SLACK_MS ? 0 : debt;
+  }
+
+  private debtOf(cell: number): number {
+    return cell === NO_CELL ? 0 : this.debt(cell, Atomics.load(this.words, cell + FULL_AT));
   }
 
   private fits(debt: number): boolean {

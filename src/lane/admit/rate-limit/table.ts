@@ -6,7 +6,7 @@
  * refuses, when it last did, how often, keys held. A cell is four words: 64 bits of the key's hash, the time at which its bucket is full again, when it was last used.
  */
 
-import type { RateLimitSnapshot, Snapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
 import type { KeySeed } from '../../head/key.ts';
 
 /** Word of the table: a bit for each shard that misses the store. */
@@ -40,8 +40,14 @@ export interface OwnedLimit {
   readonly of: number;
 }
 
+/** What of a snapshot has limits. */
+export interface LimitSource {
+  readonly routes: readonly { readonly rateLimits: readonly RateLimitSnapshot[] }[];
+  readonly tenants: readonly { readonly rateLimits: readonly RateLimitSnapshot[] }[];
+}
+
 /** Every limit of a snapshot; its place here is its number in events. */
-export function listLimits({ routes, tenants }: Snapshot): readonly OwnedLimit[] {
+export function listLimits({ routes, tenants }: LimitSource): readonly OwnedLimit[] {
   const ofTenants = tenants.flatMap(({ rateLimits }, of) => rateLimits.map((limit): OwnedLimit => ({ limit, owner: 'tenant', of })));
   const ofRoutes = routes.flatMap(({ rateLimits }, of) => rateLimits.map((limit): OwnedLimit => ({ limit, owner: 'route', of })));
   return [...ofTenants, ...ofRoutes];
@@ -73,7 +79,7 @@ export function cellsOf(region: Region): number {
 }
 
 /** Room for the buckets of every limit of `snapshot`. */
-export function createBucketTable(snapshot: Snapshot): SharedArrayBuffer {
+export function createBucketTable(snapshot: LimitSource): SharedArrayBuffer {
   const table = new SharedArrayBuffer(regionsOf(listLimits(snapshot)).words * 4);
   crypto.getRandomValues(new Uint8Array(8)).forEach((byte, i) => {
     new Uint8Array(table)[SEED * 4 + i] = byte;
