@@ -7,8 +7,8 @@ Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
   data     stream body fin                        frame    stream type hex fin?   raw     stream hex fin?
   uni      hex                    -> stream       bidi     hex fin?    -> stream
   reset    stream code                            stop     stream code
-  pause    (no more flow-control credit)          resume                          rebind (new local port)
-  close
+  pause    (no more flow-control credit)          resume
+  rotate   (another connection ID of the edge's)  close
 Events: interim, headers, trailers, data {bytes, text?}, end, reset {code}, stop {code}, goaway {last}, closed {code, reason}, settings
 """
 
@@ -179,6 +179,11 @@ class Session:
 
     def resume(self, **_):
         self.thrift.paused = False
+
+    def rotate(self, **_):
+        before = self.quic._peer_cid.cid
+        self.quic.change_connection_id()
+        return {"changed": self.quic._peer_cid.cid != before}
 
     def close(self, **_):
         self.client.close()
