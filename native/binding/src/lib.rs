@@ -118,6 +118,12 @@ pub fn reactor_apply(shard: u32, snapshot: BindingSnapshot) -> Result<()> {
     shards::with(shard, |reactor| reactor.apply(snapshot))
 }
 
+/// Takes the decisions that stand in the ring now.
+#[napi]
+pub fn reactor_kick(shard: u32) -> Result<()> {
+    shards::with(shard, |reactor| reactor.kick())
+}
+
 /// Begins the drain.
 #[napi]
 pub fn reactor_drain(shard: u32) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::quic::connection::NumberMap;
 use crate::quic::receive::Receiver;
 use crate::record::inward;
 use crate::relay::plan::Plan;
-use crate::relay::{BackendTable, COMPLETION_TIMER, ListenerLimits, Relay, SWEEP_TIMER};
+use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, ListenerLimits, Relay, SWEEP_TIMER};
 use crate::upstream::{BackendConfig, Upstreams};
 use listener::{Listener, ListenerOptions};
 use std::collections::HashMap;
@@ -199,6 +199,14 @@ impl Reactor {
         self.relay.offer_again();
     }
 
+    /// Takes the decisions that the lane has written since its last call, and flushes what comes of them. What they offer anew is offered in the next turn, at once.
+    pub fn kick(&mut self) {
+        let began = self.relay.begin_turn();
+        self.take_decisions();
+        self.relay.settle(&mut self.upstreams);
+        self.finish_turn(began);
+    }
+
     /// Turns until nothing is ready, a few at most. `lane` reads the ring's records and writes its decisions; it is called when heads wait, or
     /// completions have waited long.
     pub fn turns(&mut self, mut lane: impl FnMut() -> LaneCall) {
@@ -250,10 +258,10 @@ impl Reactor {
             self.counters.add(Id::LaneFailures, 1);
             return false;
         }
-        let had_held = self.relay.has_held();
-        self.relay.write_held();
+        let had_unwritten = self.relay.has_unwritten();
+        self.relay.write_unwritten();
         // Heads the ring or the lane had no room for are offered at once.
-        if had_held || self.relay.ring.has_for_lane() {
+        if had_unwritten || self.relay.ring.has_for_lane() {
             self.is_lane_overdue = self.relay.ring.has_for_lane();
         }
         true
@@ -296,7 +304,7 @@ impl Reactor {
     fn take_timers(&mut self, now: Nanos) {
         while let Some((due, owner)) = self.timers.pop_due(now) {
             match owner {
-                SWEEP_TIMER | COMPLETION_TIMER => {
+                SWEEP_TIMER | COMPLETION_TIMER | ALARM_TIMER => {
                     self.is_lane_overdue |= self.relay.on_timer(&mut self.upstreams, owner, due);
                 }
                 SESSION_TIMER => {

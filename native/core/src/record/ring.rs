@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// Bytes before the first ring; holds the four cursors.
+/// Bytes before the first ring; holds the four cursors and the lane's word.
 pub const CONTROL_BYTES: usize = 4096;
 /// Capacity of the ring towards the lane.
 pub const LANE_BYTES: usize = 1 << 20;
@@ -17,6 +17,7 @@ const LANE_TAIL: usize = 0;
 const LANE_HEAD: usize = 16;
 const REACTOR_TAIL: usize = 32;
 const REACTOR_HEAD: usize = 48;
+const WAITING: usize = 64;
 
 /// Kind of the filler at a ring's end.
 pub const WRAP: u32 = 0;
@@ -61,9 +62,14 @@ impl Ring {
         self.cursor(LANE_TAIL).load(Relaxed) != self.cursor(LANE_HEAD).load(Acquire)
     }
 
+    /// Whether the lane says that exchanges wait for a place which another's end may free.
+    pub fn is_waited_for(&self) -> bool {
+        self.cursor(WAITING).load(Relaxed) != 0
+    }
+
     /// Forgets everything in both rings: a successor's lane starts clean.
     pub fn reset(&mut self) {
-        for word in [LANE_TAIL, LANE_HEAD, REACTOR_TAIL, REACTOR_HEAD] {
+        for word in [LANE_TAIL, LANE_HEAD, REACTOR_TAIL, REACTOR_HEAD, WAITING] {
             self.cursor(word).store(0, Release);
         }
     }

@@ -1,26 +1,168 @@
 //! Attempts: phases 10 to 12, from a decision to a stream at a backend, and what becomes of one that fails.
 
 use super::complete::micros;
-use super::exchange::{Exchange, Offer, Phase};
-use super::{Relay, send};
+use super::exchange::{Exchange, OTHER, Offer, Phase};
+use super::hold::Answer;
+use super::plan::Plan;
+use super::{BackendTable, Relay, send};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::base::timers::{NEVER, Nanos};
 use crate::http::error::{h2, h3};
 use crate::http::fields::Known;
-use crate::record::inward::{ASK_ON_FAILURE, Forward, KEEP_REQUEST_ID, SAME_TIMEOUT};
+use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, HOLD, KEEP_REQUEST_ID, MAX_VALUES, NO_PLAN, SAME_TIMEOUT, Tag};
 use crate::record::outward::{self, FailureFacts, RequestId};
-use crate::upstream::{Fault, Opened, SessionRef, Upstreams};
+use crate::upstream::{self, Fault, Opened, SessionRef, StreamRef, Upstreams};
+use std::rc::Rc;
+
+/// No decision yet.
+const NOT_FORWARDED: Forward = Forward {
+    plan: NO_PLAN,
+    backend: u32::MAX,
+    tag: Tag::NONE,
+    flags: 0,
+    connect_timeout_ms: 0,
+    head_timeout_ms: 0,
+    idle_timeout_ms: 0,
+    exchange_timeout_ms: 0,
+    attempt_timeout_ms: 0,
+    hedge_delay_ms: 0,
+    max_body_bytes: None,
+    replay_bytes: 0,
+};
+
+/// Idle timeouts shorter than this would end exchanges that are merely slow.
+const MIN_IDLE_MS: u32 = 1_000;
+
+/// One try at one backend.
+#[derive(Debug)]
+pub struct Attempt {
+    /// What the lane decided.
+    pub forward: Forward,
+    /// Edits, of the generation it began with.
+    pub plan: Option<Rc<Plan>>,
+    /// What the lane brought for the edits: `${value_0}` and so on.
+    pub values: [Vec<u8>; MAX_VALUES],
+    /// Its stream.
+    pub upstream: Option<StreamRef>,
+    /// Whether it counts in the backend's in-flight number.
+    pub is_in_flight: bool,
+    /// Whether the session had served before.
+    pub was_reused: bool,
+    /// Whether it began beside another.
+    pub is_hedge: bool,
+    /// Decision taken.
+    pub decided: Nanos,
+    /// Stream opened.
+    pub opened: Nanos,
+    /// Request sent.
+    pub sent: Nanos,
+    /// Response head came.
+    pub answered: Nanos,
+}
+
+impl Default for Attempt {
+    fn default() -> Attempt {
+        Attempt {
+            forward: NOT_FORWARDED,
+            plan: None,
+            values: Default::default(),
+            upstream: None,
+            is_in_flight: false,
+            was_reused: false,
+            is_hedge: false,
+            decided: 0,
+            opened: 0,
+            sent: 0,
+            answered: 0,
+        }
+    }
+}
+
+impl Attempt {
+    /// As if nothing had been decided; buffers stay.
+    pub fn forget(&mut self) {
+        self.begin(NOT_FORWARDED, None, 0);
+        self.values.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Begins anew. Values stay until others come.
+    pub fn begin(&mut self, forward: Forward, plan: Option<Rc<Plan>>, now: Nanos) {
+        self.forward = forward;
+        self.plan = plan;
+        self.upstream = None;
+        (self.is_in_flight, self.was_reused, self.is_hedge) = (false, false, false);
+        (self.decided, self.opened, self.sent, self.answered) = (now, 0, 0, 0);
+    }
+
+    /// Keeps the values a `Forward` brought.
+    pub fn take_values(&mut self, given: GivenValues<'_>) {
+        for (kept, value) in self.values.iter_mut().zip(given.iter()) {
+            if let Some(value) = value {
+                kept.clear();
+                kept.extend_from_slice(value);
+            }
+        }
+    }
+
+    /// Counts the attempt in its backend's number.
+    pub(super) fn count_in(&mut self, table: &BackendTable) {
+        self.is_in_flight = true;
+        table.add_in_flight(self.forward.backend, 1);
+    }
+
+    /// Takes it out again, once.
+    pub(super) fn count_out(&mut self, table: &BackendTable) {
+        if self.is_in_flight {
+            self.is_in_flight = false;
+            table.add_in_flight(self.forward.backend, -1);
+        }
+    }
+
+    /// Whether the plan wants a response held, and the lane asked.
+    pub(super) fn holds(&self, answer: &Answer) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            self.is_asking() && (plan.holds(answer.status) || answer.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
+        })
+    }
+
+    /// Whether a gRPC status in the response's head could have it held.
+    pub(super) fn holds_grpc(&self) -> bool {
+        self.is_asking() && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
+    }
+
+    fn is_asking(&self) -> bool {
+        self.forward.flags & (HOLD | ASK_ON_FAILURE) == HOLD | ASK_ON_FAILURE
+    }
+
+    /// Until when a response head must be here, or something on the way to it, while none is.
+    pub(super) fn head_deadline(&self, is_sent: bool) -> (Nanos, Reason) {
+        let after = |since: Nanos, timeout_ms: u32| since + timeout_ms as Nanos * 1_000_000;
+        let step = match self.upstream {
+            None => (after(self.decided, self.forward.connect_timeout_ms), Reason::ConnectTimeout),
+            Some(_) if is_sent => (after(self.sent, self.forward.head_timeout_ms), Reason::HeadTimeout),
+            Some(_) => (NEVER, Reason::None),
+        };
+        let whole = after(self.decided, self.forward.attempt_timeout_ms);
+        if self.forward.attempt_timeout_ms > 0 && whole < step.0 { (whole, Reason::AttemptTimeout) } else { step }
+    }
+
+    /// Nanoseconds without a byte either way that are too many.
+    pub(super) fn idle_timeout(&self) -> Nanos {
+        self.forward.idle_timeout_ms.max(MIN_IDLE_MS) as Nanos * 1_000_000
+    }
+}
 
 impl Relay {
-    pub(super) fn forward(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward) {
+    /// The lane sends an exchange to a backend.
+    pub(super) fn forward(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let whole_timeout_ms = exchange.forward.exchange_timeout_ms;
         exchange.tag = forward.tag;
-        exchange.forward = forward;
-        if forward.exchange_timeout_ms == SAME_TIMEOUT {
-            exchange.forward.exchange_timeout_ms = whole_timeout_ms;
+        if forward.exchange_timeout_ms != SAME_TIMEOUT {
+            exchange.timeout_ms = forward.exchange_timeout_ms;
         }
-        exchange.plan = self.plans.get(forward.plan as usize).cloned();
+        exchange.attempt.begin(forward, self.plans.get(forward.plan as usize).cloned(), self.now);
+        exchange.attempt.take_values(values);
         if forward.flags & KEEP_REQUEST_ID != 0 {
             keep_request_id(exchange);
         }
@@ -29,6 +171,7 @@ impl Relay {
         {
             return self.answer_reason(key, Reason::RequestBodyTooLarge);
         }
+        exchange.incoming.keep(forward.replay_bytes);
         if exchange.attempts > 0 {
             if !exchange.incoming.is_whole() {
                 // A lane that tries all the same gets what the failure was worth.
@@ -36,92 +179,157 @@ impl Relay {
                 return self.answer_reason(key, reason);
             }
             exchange.incoming.rewind();
+            exchange.backend_status = 0;
+            (exchange.grpc_status, exchange.retry_after_s) = (None, None);
         }
         exchange.attempts += 1;
         exchange.phase = Phase::Open;
-        exchange.is_in_flight = true;
-        self.table.add_in_flight(forward.backend, 1);
-        match upstreams.open(forward.backend, key.pack(), self.now) {
-            Opened::Now(session) => self.start(upstreams, key, session),
+        exchange.attempt.count_in(&self.table);
+        let (name, deadline) = (exchange.name(), exchange.attempt.head_deadline(false).0.min(exchange.end_at()));
+        self.expect(deadline);
+        self.expect_late(key);
+        self.open(upstreams, forward.backend, name);
+    }
+
+    /// Asks for a stream.
+    pub(super) fn open(&mut self, upstreams: &mut Upstreams, backend: u32, name: upstream::Key) {
+        match upstreams.open(backend, name, self.now) {
+            Opened::Now(session) => self.start(upstreams, name, session),
             Opened::Waiting => {}
-            Opened::Failed(fault) => self.attempt_failed(key, fault),
+            Opened::Failed(fault) => self.attempt_failed(name, fault),
         }
     }
 
+    /// Whether an attempt still waits for a session.
+    pub(super) fn is_opening(&mut self, name: upstream::Key) -> bool {
+        let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return false };
+        let is_under_way = matches!(exchange.phase, Phase::Open | Phase::Relay);
+        is_under_way && exchange.attempt_named(name).is_some_and(|attempt| attempt.upstream.is_none() && attempt.opened == 0)
+    }
+
     /// Phase 11: a session has a place; the head goes out, and the body as far as it can.
-    pub(super) fn start(&mut self, upstreams: &mut Upstreams, key: Key, session: SessionRef) {
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Open) else {
+    pub(super) fn start(&mut self, upstreams: &mut Upstreams, name: upstream::Key, session: SessionRef) {
+        let key = key_of(name);
+        if !self.is_opening(name) {
             return upstreams.release(session);
-        };
+        }
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let is_first = name == exchange.name();
         let mut head = std::mem::take(&mut self.head);
         head.clear();
-        send::compose_head(exchange, self.now, &mut head, &mut self.text);
+        let attempt = if is_first { Some(&exchange.attempt) } else { exchange.hedge.as_deref() };
+        if let Some(attempt) = attempt {
+            send::compose_head(exchange, attempt, self.now, &mut head, &mut self.text);
+        }
         let has_body = !exchange.incoming.is_done;
-        exchange.was_reused = upstreams.is_reused(session);
-        let started = upstreams.start(session, key.pack(), &head, has_body, self.now);
+        let was_reused = upstreams.is_reused(session);
+        let started = upstreams.start(session, name, &head, has_body, self.now);
         self.head = head;
+        let now = self.now;
+        let Some(attempt) = exchange.attempt_named(name) else { return };
+        attempt.was_reused = was_reused;
         match started {
             Ok(stream) => {
-                exchange.phase = Phase::Relay;
-                exchange.upstream = Some(stream);
-                exchange.times.opened = self.now;
-                exchange.times.sent = self.now;
-                exchange.times.moved = self.now;
+                attempt.upstream = Some(stream);
+                (attempt.opened, attempt.sent) = (now, now);
+                let deadline = attempt.head_deadline(!has_body).0;
+                exchange.times.moved = now;
+                if is_first {
+                    exchange.phase = Phase::Relay;
+                }
+                self.expect(deadline);
                 if has_body {
                     self.send(upstreams, key);
                 }
             }
-            Err(fault) => self.attempt_failed(key, fault),
+            Err(fault) => self.attempt_failed(name, fault),
         }
     }
 
-    /// An attempt is over without a response. The lane is asked whether to try again, if it wants to be and it could matter.
-    pub(super) fn attempt_failed(&mut self, key: Key, fault: Fault) {
+    /// An attempt is over without a response. The lane is asked what to do, if it wants to be, unless another attempt goes on.
+    pub(super) fn attempt_failed(&mut self, name: upstream::Key, fault: Fault) {
+        let key = key_of(name);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.upstream = None;
-        if exchange.is_in_flight {
-            exchange.is_in_flight = false;
-            self.table.add_in_flight(exchange.forward.backend, -1);
-        }
-        exchange.was_reused = fault.was_reused;
+        let Some(attempt) = exchange.attempt_named(name) else { return };
+        attempt.upstream = None;
+        attempt.was_reused = fault.was_reused;
+        attempt.count_out(&self.table);
         if exchange.is_committed {
             let code = crate::http::error::h2_to_h3(fault.h2_code);
             let code = if fault.h2_code == h2::NO_ERROR { h3::INTERNAL_ERROR } else { code };
             return self.reset_client(key, code, fault.reason, outward::ENDED_BY_BACKEND);
         }
-        let is_unsent = fault.is_unsent;
+        let flags = if fault.is_unsent { outward::FAILED_UNSENT } else { 0 };
+        if exchange.hedge.is_some() {
+            return self.failed_beside(name, fault.reason, flags, None);
+        }
         exchange.ended_by = outward::ENDED_BY_BACKEND;
-        if exchange.forward.flags & ASK_ON_FAILURE == 0 {
+        if exchange.attempt.forward.flags & ASK_ON_FAILURE == 0 {
             return self.answer_reason(key, fault.reason);
         }
-        let mut flags = if is_unsent { outward::FAILED_UNSENT } else { 0 };
-        flags |= if exchange.facts.is_idempotent { outward::FAILED_IDEMPOTENT } else { 0 };
-        flags |= if exchange.is_replayable() { outward::FAILED_REPLAYABLE } else { 0 };
-        let connection = self.connections.get(exchange.connection).map_or(0, |connection| connection.number);
-        let facts = FailureFacts {
-            attempts: exchange.attempts,
-            backend: exchange.forward.backend,
-            reason: fault.reason as u32,
-            flags,
-            took_us: micros(exchange.times.decided, self.now),
-            connection,
-            plan: exchange.forward.plan,
-            status: 0,
-            grpc_status: None,
-            retry_after_s: None,
-        };
         exchange.reason = fault.reason;
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let facts = self.failure_facts(exchange, &exchange.attempt, fault.reason, flags);
         self.offer(key, Offer::Failure(facts));
     }
 
-    /// Takes the attempt back from its backend.
+    /// What the lane is told of a failed attempt; `flags` beside those that follow from exchange and attempt.
+    pub(super) fn failure_facts(&self, exchange: &Exchange, attempt: &Attempt, reason: Reason, mut flags: u32) -> FailureFacts {
+        flags |= if exchange.facts.is_idempotent { outward::FAILED_IDEMPOTENT } else { 0 };
+        flags |= if exchange.is_replayable() { outward::FAILED_REPLAYABLE } else { 0 };
+        flags |= if attempt.is_hedge { outward::FAILED_HEDGE } else { 0 };
+        FailureFacts {
+            attempts: exchange.attempts,
+            backend: attempt.forward.backend,
+            reason: reason as u32,
+            flags,
+            took_us: micros(attempt.decided, self.now),
+            connection: self.connections.get(exchange.connection).map_or(0, |connection| connection.number),
+            plan: attempt.forward.plan,
+            status: 0,
+            grpc_status: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// Takes whatever is under way back from the backends, a held response too.
     pub(super) fn cancel_attempt(&mut self, upstreams: &mut Upstreams, key: Key, code: u32) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if let Some(stream) = exchange.upstream.take() {
+        if exchange.hold.take().is_some() {
+            exchange.outgoing.drop_held();
+        }
+        let (name, hedge_name) = (exchange.name(), exchange.hedge_name());
+        if let Some(stream) = exchange.attempt.upstream.take() {
             upstreams.reset(stream, code);
         } else if exchange.phase == Phase::Open {
-            upstreams.cancel_wait(exchange.forward.backend, key.pack());
+            upstreams.cancel_wait(exchange.attempt.forward.backend, name);
         }
+        exchange.attempt.count_out(&self.table);
+        if let Some(mut hedge) = exchange.hedge.take() {
+            exchange.loser = Some((hedge.forward.backend, micros(hedge.decided, self.now)));
+            withdraw(upstreams, &mut hedge, hedge_name, code);
+            hedge.count_out(&self.table);
+        }
+    }
+
+    /// Takes one attempt back, because its time is over; the other, if there is one, goes on.
+    pub(super) fn withdraw(&mut self, upstreams: &mut Upstreams, name: upstream::Key, code: u32) {
+        let exchange = self.exchanges.get_mut(key_of(name));
+        if let Some(attempt) = exchange.and_then(|exchange| exchange.attempt_named(name)) {
+            withdraw(upstreams, attempt, name, code);
+        }
+    }
+}
+
+/// The exchange of an attempt.
+pub(super) fn key_of(name: upstream::Key) -> Key {
+    Key::unpack(name & !OTHER)
+}
+
+fn withdraw(upstreams: &mut Upstreams, attempt: &mut Attempt, name: upstream::Key, code: u32) {
+    match attempt.upstream.take() {
+        Some(stream) => upstreams.reset(stream, code),
+        None => upstreams.cancel_wait(attempt.forward.backend, name),
     }
 }
 

@@ -1,7 +1,7 @@
 //! How exchanges end, and phase 16, complete: whatever happened, one completion record says it.
 
 use super::exchange::{Exchange, Phase};
-use super::{Held, POOL, Relay};
+use super::{POOL, Relay, Unwritten};
 use crate::base::counters::Id;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -57,17 +57,12 @@ impl Relay {
     /// Phase 16, complete: always runs, once an exchange. The attempt must have been taken back.
     pub(super) fn complete(&mut self, key: Key, reason: Reason) {
         let Some(mut exchange) = self.exchanges.remove(key) else { return };
-        debug_assert!(exchange.upstream.is_none());
+        debug_assert!(exchange.attempt.upstream.is_none() && exchange.hedge.is_none() && exchange.hold.is_none());
         if self.stage_owner == Some(key) {
             self.stage_owner = None;
             self.stage.clear();
         }
-        if exchange.is_in_flight {
-            self.table.add_in_flight(exchange.forward.backend, -1);
-        }
-        if exchange.offer.is_some() {
-            self.offers = self.offers.saturating_sub(1);
-        }
+        exchange.attempt.count_out(&self.table);
         let mut facts = self.completion_facts(&exchange, reason);
         if let Some(connection) = self.connections.get_mut(exchange.connection) {
             connection.exchanges.remove(&exchange.stream);
@@ -83,12 +78,12 @@ impl Relay {
         self.counters.add(Id::BodyBytesOut, facts.bytes_out);
         self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
         self.has_completions = true;
-        if !self.held.is_empty() || !outward::write_completion(&mut self.ring, &facts, &exchange.request) {
+        if !self.unwritten.is_empty() || !outward::write_completion(&mut self.ring, &facts, &exchange.request) {
             let request = std::mem::take(&mut exchange.request);
-            self.held.push_back(Held::Completion(Box::new((facts, request))));
+            self.unwritten.push_back(Unwritten::Completion(Box::new((facts, request))));
         }
         if self.pool.len() < POOL {
-            exchange.plan = None;
+            exchange.attempt.plan = None;
             exchange.outgoing.restart();
             self.pool.push(exchange);
         }
@@ -96,17 +91,20 @@ impl Relay {
 
     pub(super) fn completion_facts(&self, exchange: &Exchange, reason: Reason) -> CompletionFacts {
         let reason = if reason == Reason::None { exchange.reason } else { reason };
-        let times = &exchange.times;
-        let opened = if exchange.attempts > 0 && times.opened > 0 { micros(times.decided, times.opened) } else { 0 };
-        let has_stream = times.opened > 0;
+        let (times, attempt) = (&exchange.times, &exchange.attempt);
+        let has_stream = attempt.opened > 0;
         let mut flags = exchange.ended_by;
         flags |= if exchange.is_committed { outward::COMMITTED } else { 0 };
         flags |= if exchange.phase == Phase::Answer { outward::OWN_RESPONSE } else { 0 };
-        flags |= if exchange.was_reused { outward::SESSION_REUSED } else { 0 };
+        flags |= if attempt.was_reused { outward::SESSION_REUSED } else { 0 };
+        flags |= if exchange.is_hedged { outward::HEDGED } else { 0 };
+        flags |= if attempt.is_hedge && exchange.is_committed && exchange.phase != Phase::Answer { outward::HEDGE_WON } else { 0 };
+        flags |= if exchange.was_held { outward::WAS_HELD } else { 0 };
+        flags |= if exchange.ended_waiting || exchange.phase == Phase::Wait { outward::ENDED_WAITING } else { 0 };
         CompletionFacts {
             exchange: exchange.key,
             tag: exchange.tag,
-            backend: if exchange.attempts > 0 { exchange.forward.backend } else { u32::MAX },
+            backend: if exchange.attempts > 0 { attempt.forward.backend } else { u32::MAX },
             attempts: exchange.attempts,
             status: exchange.status as u32,
             reason: reason as u32,
@@ -114,10 +112,10 @@ impl Relay {
             listener: 0,
             peer: exchange.peer,
             phases_us: [
-                if times.decided > 0 { micros(times.head, times.decided) } else { 0 },
-                opened,
-                if has_stream { micros(times.opened, times.sent) } else { 0 },
-                if times.answered > 0 { micros(times.opened, times.answered) } else { 0 },
+                if attempt.decided > 0 { micros(times.head, attempt.decided) } else { 0 },
+                if has_stream { micros(attempt.decided, attempt.opened) } else { 0 },
+                if has_stream { micros(attempt.opened, attempt.sent) } else { 0 },
+                if attempt.answered > 0 { micros(attempt.opened, attempt.answered) } else { 0 },
                 micros(if times.head > 0 { times.head } else { times.began }, self.now),
             ],
             rtt_us: 0,
@@ -128,7 +126,7 @@ impl Relay {
             backend_status: exchange.backend_status as u32,
             grpc_status: exchange.grpc_status,
             retry_after_s: exchange.retry_after_s,
-            loser: None,
+            loser: exchange.loser,
             request_id: exchange.request_id,
         }
     }

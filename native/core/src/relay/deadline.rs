@@ -1,32 +1,39 @@
 //! Deadlines of exchanges, looked at together every so often instead of one timer for each: most exchanges end long before theirs.
 
 use super::exchange::Phase;
-use super::{COMPLETION_DELAY, COMPLETION_TIMER, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
+use super::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
 use crate::http::error::{h2, h3};
-use crate::upstream::{Fault, Upstreams};
+use crate::upstream::{self, Fault, Upstreams};
 
 impl Relay {
+    /// A deadline that may come before the next sweep is made known. Those that move later, or whose exchange ends, need no word: a sweep more does no harm.
+    pub(super) fn expect(&mut self, deadline: Nanos) {
+        self.next_deadline = self.next_deadline.min(deadline);
+    }
+
     /// Enters the relay's own timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
         if !self.exchanges.is_empty() {
-            let interval = SWEEP_INTERVAL * (1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES);
-            timers.arm(&mut self.sweep, self.now + interval, SWEEP_TIMER);
+            let load = 1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES;
+            let (soonest, latest) = (self.now + MIN_SWEEP_INTERVAL * load, self.now + SWEEP_INTERVAL * load);
+            timers.arm(&mut self.sweep, self.next_deadline.max(soonest).min(latest), SWEEP_TIMER);
         }
         if self.has_completions {
             timers.arm(&mut self.completions, self.now + COMPLETION_DELAY, COMPLETION_TIMER);
         }
+        self.arm_alarms(timers);
     }
 
     /// A timer of the relay came due. True when the lane should be called for completions.
     pub fn on_timer(&mut self, upstreams: &mut Upstreams, owner: u64, due: Nanos) -> bool {
-        if owner == COMPLETION_TIMER {
-            return Timers::is_current(&mut self.completions, due) && self.has_completions;
-        }
-        if Timers::is_current(&mut self.sweep, due) {
-            self.sweep(upstreams);
+        match owner {
+            COMPLETION_TIMER => return Timers::is_current(&mut self.completions, due) && self.has_completions,
+            ALARM_TIMER => self.on_alarm_timer(due),
+            _ if Timers::is_current(&mut self.sweep, due) => self.sweep(upstreams),
+            _ => {}
         }
         false
     }
@@ -35,34 +42,40 @@ impl Relay {
     pub(super) fn sweep(&mut self, upstreams: &mut Upstreams) {
         let now = self.now;
         let mut late = Vec::new();
+        let mut next = NEVER;
         for (key, exchange) in self.exchanges.iter() {
             let listener = self.connections.get(exchange.connection).map_or(0, |connection| connection.listener as usize);
             let (deadline, reason) = exchange.deadline(self.limits.get(listener).map_or(NEVER / 2, |limits| limits.decode_timeout));
-            if deadline <= now {
-                late.push((key, reason));
+            let (hedge_deadline, hedge_reason) = exchange.hedge_deadline();
+            for (deadline, name, reason) in [(deadline, exchange.name(), reason), (hedge_deadline, exchange.hedge_name(), hedge_reason)] {
+                if deadline <= now {
+                    late.push((key, name, reason));
+                } else {
+                    next = next.min(deadline);
+                }
             }
         }
-        for (key, reason) in late {
-            self.time_out(upstreams, key, reason);
+        self.next_deadline = next;
+        for (key, name, reason) in late {
+            self.time_out(upstreams, key, name, reason);
         }
     }
 
-    pub(super) fn time_out(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) {
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let (phase, is_committed) = (exchange.phase, exchange.is_committed);
+    /// The time of an exchange is over, or that of one of its attempts.
+    pub(super) fn time_out(&mut self, upstreams: &mut Upstreams, key: Key, name: upstream::Key, reason: Reason) {
+        let is_under_way = self.exchanges.get(key).is_some_and(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay));
+        if is_under_way && matches!(reason, Reason::ConnectTimeout | Reason::HeadTimeout | Reason::AttemptTimeout) {
+            let is_unsent = self.is_opening(name);
+            self.withdraw(upstreams, name, h2::CANCEL);
+            return self.attempt_failed(name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
+        }
         self.cancel_attempt(upstreams, key, h2::CANCEL);
-        if is_committed || phase == Phase::Answer {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if exchange.is_committed || exchange.phase == Phase::Answer {
             let code = if reason == Reason::ClientSlow { h3::REQUEST_CANCELLED } else { h3::INTERNAL_ERROR };
             return self.reset_client(key, code, reason, 0);
         }
-        match reason {
-            Reason::ConnectTimeout | Reason::HeadTimeout => {
-                self.attempt_failed(
-                    key,
-                    Fault { reason, is_unsent: reason == Reason::ConnectTimeout, h2_code: h2::CANCEL, was_reused: false },
-                );
-            }
-            _ => self.answer_reason(key, reason),
-        }
+        exchange.ended_waiting = exchange.phase == Phase::Wait;
+        self.answer_reason(key, reason);
     }
 }

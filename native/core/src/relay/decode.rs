@@ -1,8 +1,8 @@
 //! Phase 5, decode: a request stream becomes a checked, canonical head.
 
 use super::Relay;
-use super::exchange::{Exchange, Expect, Offer, Phase};
-use super::incoming::{Stopped, take_section};
+use super::exchange::{Exchange, Offer, Phase};
+use super::incoming::{Expect, Stopped, take_section};
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;

@@ -1,8 +1,60 @@
 //! Bytes of a request stream: those that came with the head first, then what quiche has.
 
-use super::exchange::{Expect, Incoming};
 use crate::http::h3::FrameHead;
 use crate::quic::connection::Quic;
+
+/// What the next bytes of the request stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The head of a frame.
+    Frame,
+    /// A field section, so many bytes missing.
+    Section(u64),
+    /// Body.
+    Data(u64),
+    /// A frame nobody knows.
+    Skip(u64),
+}
+
+/// The request's side of an exchange.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What comes next.
+    pub expect: Expect,
+    /// Collects a frame's head.
+    pub frame: FrameHead,
+    /// Collects a field section that came in pieces.
+    pub section: Vec<u8>,
+    /// Whether the head section is complete.
+    pub has_head: bool,
+    /// Whether trailers came.
+    pub has_trailers: bool,
+    /// Bytes after the head that are kept, those that came along with it first.
+    pub early: Vec<u8>,
+    /// How many of them were used.
+    pub early_used: usize,
+    /// Bytes were taken that are not kept.
+    pub is_direct: bool,
+    /// The stream's end came together with the early bytes.
+    pub is_early_end: bool,
+    /// Everything was taken and passed on.
+    pub is_done: bool,
+    /// The backend takes no more for now.
+    pub is_blocked: bool,
+    /// Body bytes taken.
+    pub body_bytes: u64,
+    /// Bytes after the head that may be kept for another attempt.
+    replay_bytes: usize,
+}
+
+/// Room for early bytes that an exchange keeps for the next.
+const EARLY_KEPT: usize = 2 * 1024;
+
+/// Bytes of a request body that are kept at most, whatever a lane asks for.
+const MAX_REPLAY_BYTES: u32 = 1 << 20;
+
+/// Bytes read at a time while they are kept.
+const REPLAY_STEP: usize = 4 * 1024;
 
 /// Why reading a request stream stopped.
 pub(super) enum Stopped {
@@ -14,7 +66,52 @@ pub(super) enum Stopped {
     Gone,
 }
 
+impl Default for Incoming {
+    fn default() -> Incoming {
+        Incoming {
+            expect: Expect::Frame,
+            frame: FrameHead::default(),
+            section: Vec::new(),
+            has_head: false,
+            has_trailers: false,
+            early: Vec::new(),
+            early_used: 0,
+            is_direct: false,
+            is_early_end: false,
+            is_done: false,
+            is_blocked: false,
+            body_bytes: 0,
+            replay_bytes: 0,
+        }
+    }
+}
+
 impl Incoming {
+    /// Forgets a request, keeps the buffers.
+    pub(super) fn restart(&mut self) {
+        self.expect = Expect::Frame;
+        self.frame = FrameHead::default();
+        self.section.clear();
+        self.early.clear();
+        self.early.shrink_to(EARLY_KEPT);
+        self.early_used = 0;
+        self.is_direct = false;
+        (self.has_head, self.has_trailers) = (false, false);
+        (self.is_early_end, self.is_done, self.is_blocked) = (false, false, false);
+        self.body_bytes = 0;
+        self.replay_bytes = 0;
+    }
+
+    /// Bytes of the body that are kept for another attempt from now on.
+    pub(super) fn keep(&mut self, bytes: u32) {
+        self.replay_bytes = bytes.min(MAX_REPLAY_BYTES) as usize;
+    }
+
+    /// Whether the request is complete and had nothing after its head.
+    pub(super) fn is_bodiless(&self) -> bool {
+        self.is_done && self.body_bytes == 0 && !self.has_trailers
+    }
+
     /// Whether part of a frame has come and the rest is missing.
     pub(super) fn is_inside_frame(&self) -> bool {
         !matches!(self.expect, Expect::Frame | Expect::Data(0) | Expect::Skip(0)) || !self.frame.is_empty()
@@ -22,7 +119,7 @@ impl Incoming {
 
     /// Bytes that came early, then those of the stream. The flag says that nothing follows.
     ///
-    /// After the head, the first [`REPLAY_BYTES`] go through `early` and stay there, so that a request a backend refused can be sent to another.
+    /// After the head, the first bytes, as many as are to be kept, go through `early` and stay there, so that a request a backend refused can be sent to another.
     pub(super) fn read(&mut self, quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
         loop {
             let early = &self.early[self.early_used..];
@@ -32,26 +129,30 @@ impl Incoming {
                 self.early_used += count;
                 return Ok((count, self.is_early_end && self.early_used == self.early.len()));
             }
-            if !self.has_head || self.is_direct || self.early.len() >= REPLAY_BYTES {
-                let read = receive(quic, stream, out)?;
-                self.is_direct = self.has_head;
-                return Ok(read);
+            if !self.has_head || self.is_direct || self.early.len() >= self.replay_bytes {
+                let (count, is_end) = receive(quic, stream, out)?;
+                self.is_direct |= self.has_head && count > 0;
+                self.is_early_end |= self.has_head && !self.is_direct && is_end;
+                return Ok((count, is_end));
             }
             let start = self.early.len();
-            self.early.resize(start + REPLAY_STEP, 0);
+            self.early.resize(self.replay_bytes.min(start + REPLAY_STEP), 0);
             let read = receive(quic, stream, &mut self.early[start..]);
             self.early.truncate(start + read.as_ref().map_or(0, |(count, _)| *count));
             self.is_early_end = read?.1;
         }
     }
 
-    /// Whether everything that was taken of the body is still here.
+    /// Whether everything that was taken of the body is still here, and was to be kept: some bytes come along with the head whether wanted or not.
     pub(super) fn is_whole(&self) -> bool {
-        !self.is_direct
+        self.is_bodiless() || !self.is_direct && self.early_used <= self.replay_bytes
     }
 
     /// Back to the end of the head, for another attempt. Only while [`Incoming::is_whole`].
     pub(super) fn rewind(&mut self) {
+        if self.is_bodiless() {
+            return;
+        }
         self.expect = Expect::Frame;
         self.frame = FrameHead::default();
         self.section.clear();
@@ -62,12 +163,6 @@ impl Incoming {
         self.is_done = self.is_early_end && self.early.is_empty();
     }
 }
-
-/// Bytes after the head that are kept until the exchange ends.
-const REPLAY_BYTES: usize = 16 * 1024;
-
-/// Bytes read at a time while they are kept.
-const REPLAY_STEP: usize = 4 * 1024;
 
 fn receive(quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
     quic.stream_recv(stream, out).map_err(|error| match error {

@@ -1,10 +1,10 @@
 //! To the lane and back: heads, failures and completions go into its ring, decisions come out of the other.
 
 use super::exchange::{Offer, Phase};
-use super::{Held, Relay};
+use super::{Relay, Unwritten};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::record::inward::{Decision, NO_PLAN};
+use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
 use crate::record::outward::{self, HeadFacts};
 use crate::upstream::Upstreams;
 
@@ -15,8 +15,8 @@ impl Relay {
         exchange.phase = Phase::Decide;
         exchange.offer = Some(offer);
         self.offers += 1;
-        if !self.held.is_empty() || !self.write_offer(key) {
-            self.held.push_back(Held::Offer(key));
+        if !self.unwritten.is_empty() || !self.write_offer(key) {
+            self.unwritten.push_back(Unwritten::Offer(key));
         }
     }
 
@@ -25,7 +25,8 @@ impl Relay {
         let connection = self.connections.get(exchange.connection);
         match exchange.offer {
             None => true,
-            Some(Offer::Failure(facts)) => {
+            Some(Offer::Failure(mut facts)) => {
+                facts.flags |= if exchange.has_waited { outward::FAILED_WAITED } else { 0 };
                 let age_us = exchange.age_us(self.now);
                 outward::write_attempt_failed(&mut self.ring, key, &facts, exchange.tag, age_us, &exchange.request_id)
             }
@@ -36,6 +37,7 @@ impl Relay {
                 flags |= if exchange.facts.content_length.is_some() { outward::HAS_LENGTH } else { 0 };
                 flags |= if exchange.facts.is_idempotent { outward::IDEMPOTENT } else { 0 };
                 flags |= if exchange.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
+                flags |= if exchange.has_waited { outward::HAS_WAITED } else { 0 };
                 let facts = HeadFacts {
                     exchange: key,
                     listener: connection.listener,
@@ -55,28 +57,33 @@ impl Relay {
     }
 
     /// Writes records that had no room before. Called when the lane has read.
-    pub fn write_held(&mut self) {
-        while let Some(held) = self.held.pop_front() {
-            let is_written = match &held {
-                Held::Offer(key) => self.write_offer(*key),
-                Held::Completion(record) => outward::write_completion(&mut self.ring, &record.0, &record.1),
-                Held::Record(record) => self.ring.write(record),
+    pub fn write_unwritten(&mut self) {
+        while let Some(record) = self.unwritten.pop_front() {
+            let is_written = match &record {
+                Unwritten::Offer(key) => self.write_offer(*key),
+                Unwritten::Late(key) => self.write_late(*key),
+                Unwritten::Failure(told) => {
+                    let (key, facts, tag, age_us, request_id) = &**told;
+                    outward::write_attempt_failed(&mut self.ring, *key, facts, *tag, *age_us, request_id)
+                }
+                Unwritten::Completion(record) => outward::write_completion(&mut self.ring, &record.0, &record.1),
+                Unwritten::Record(record) => self.ring.write(record),
             };
             if !is_written {
-                self.held.push_front(held);
+                self.unwritten.push_front(record);
                 return;
             }
         }
     }
 
     /// Whether records wait for room.
-    pub fn has_held(&self) -> bool {
-        !self.held.is_empty()
+    pub fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
     }
 
-    /// Whether the lane should be called: heads wait, or completions have waited long enough.
+    /// Whether the lane should be called: something is to be decided, or an exchange has ended and its end may free a place for one that waits.
     pub fn is_lane_due(&self) -> bool {
-        self.offers > 0
+        self.offers > 0 || self.has_completions && self.ring.is_waited_for()
     }
 
     /// The lane was called.
@@ -85,13 +92,13 @@ impl Relay {
         self.has_completions = false;
     }
 
-    /// A successor's lane knows nothing: offers again what is undecided, and hands on the completions that the dead lane had not read.
+    /// A successor's lane knows nothing: offers again what is undecided, and hands on the completions that the dead lane had not read. What waits goes on waiting.
     pub fn offer_again(&mut self) {
-        self.held.retain(|held| !matches!(held, Held::Offer(_)));
+        self.unwritten.retain(|record| !matches!(record, Unwritten::Offer(_) | Unwritten::Late(_)));
         let unread = std::iter::from_fn(|| self.ring.next_for_lane()).filter(|record| outward::is_told_once(record));
-        let unread: Vec<Held> = unread.map(|record| Held::Record(record.into_boxed_slice())).collect();
-        self.has_completions |= !unread.is_empty() || !self.held.is_empty();
-        unread.into_iter().rev().for_each(|held| self.held.push_front(held));
+        let unread: Vec<Unwritten> = unread.map(|record| Unwritten::Record(record.into_boxed_slice())).collect();
+        self.has_completions |= !unread.is_empty() || !self.unwritten.is_empty();
+        unread.into_iter().rev().for_each(|record| self.unwritten.push_front(record));
         self.ring.reset();
         self.offers = 0;
         for key in self.exchanges.keys() {
@@ -103,37 +110,60 @@ impl Relay {
                 self.offer(key, offer);
             }
         }
-        self.write_held();
+        self.write_unwritten();
     }
 
-    /// Takes one decision of the lane.
+    /// Takes one decision of the lane. One about an exchange that is gone, or is not to be decided, is passed over.
     pub fn decide(&mut self, upstreams: &mut Upstreams, key: Key, decision: Decision<'_>) {
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decide) else { return };
-        exchange.offer = None;
-        exchange.times.decided = self.now;
-        exchange.times.moved = self.now;
         match decision {
-            Decision::Forward(forward, values) => {
-                exchange.take_values(values);
-                self.forward(upstreams, key, forward);
-            }
-            Decision::Respond(respond) => {
-                exchange.tag = respond.tag;
-                if respond.plan != NO_PLAN {
-                    exchange.plan = self.plans.get(respond.plan as usize).cloned();
-                }
-                let reason = Reason::from_number(respond.reason).unwrap_or(Reason::LaneFailed);
-                let mut fields = std::mem::take(&mut self.head);
-                fields.clear();
-                respond.write_fields(&mut fields);
-                self.answer(key, respond.status as u16, reason, &fields, respond.body());
-                self.head = fields;
-            }
+            Decision::Forward(forward, values) if forward.flags & HEDGE != 0 => return self.hedge(upstreams, key, forward, values),
+            Decision::Wake => return self.wake(key),
+            _ => {}
+        }
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decide) else { return };
+        exchange.times.moved = self.now;
+        if let Decision::Wait { tag, wait_ms, reason } = decision {
+            return self.wait(upstreams, key, tag, wait_ms, reason_of(reason));
+        }
+        exchange.offer = None;
+        exchange.has_waited = false;
+        if let Decision::Commit { tag, reason } = decision {
+            return self.commit(key, tag, reason_of(reason));
+        }
+        self.let_go(upstreams, key);
+        match decision {
+            Decision::Forward(forward, values) => self.forward(upstreams, key, forward, values),
+            Decision::Respond(respond) => self.respond(key, respond),
             Decision::Reset { code, reason } => {
-                let reason = Reason::from_number(reason).unwrap_or(Reason::LaneFailed);
-                self.abort(upstreams, key, code as u64, reason, 0);
+                self.note_decided(key);
+                self.abort(upstreams, key, code as u64, reason_of(reason), 0);
             }
-            Decision::Wait { .. } | Decision::Wake | Decision::Commit { .. } => {}
+            _ => {}
         }
     }
+
+    fn respond(&mut self, key: Key, respond: Respond<'_>) {
+        self.note_decided(key);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.tag = respond.tag;
+        if respond.plan != NO_PLAN {
+            exchange.attempt.plan = self.plans.get(respond.plan as usize).cloned();
+        }
+        let mut fields = std::mem::take(&mut self.head);
+        fields.clear();
+        respond.write_fields(&mut fields);
+        self.answer(key, respond.status as u16, reason_of(respond.reason), &fields, respond.body());
+        self.head = fields;
+    }
+
+    fn note_decided(&mut self, key: Key) {
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.attempt.decided = self.now;
+        }
+    }
+}
+
+/// The reason of a number; numbers nobody has are the lane's failure.
+fn reason_of(number: u32) -> Reason {
+    Reason::from_number(number).unwrap_or(Reason::LaneFailed)
 }

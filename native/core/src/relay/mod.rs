@@ -1,7 +1,8 @@
 //! The relay: exchanges between clients' streams and backends' streams, phases 5 and 10 to 16 of a request's life.
 //!
 //! A file a part: [`exchange`] is the state of one; `decode` reads its head, `lane` has it decided, `attempt` opens a stream at a backend, `send` gives it the
-//! request, `response` takes what comes back, `complete` ends it, `deadline` ends what takes too long. Sessions to backends are not in here: the reactor
+//! request, `response` takes what comes back, `hold` keeps it for the lane, `complete` ends it; `wait` asks the lane again later, `hedge` lets two attempts run, `deadline` ends what
+//! takes too long. Sessions to backends are not in here: the reactor
 //! owns them beside the relay and passes them in, because they call the relay while they read. What the relay wants of them during such a call it writes down
 //! as a [`Note`].
 
@@ -10,24 +11,29 @@ mod complete;
 mod deadline;
 mod decode;
 pub mod exchange;
+mod hedge;
+mod hold;
 mod incoming;
 mod lane;
+mod outgoing;
 pub mod plan;
 mod response;
 mod send;
 pub mod streams;
+mod wait;
 
 use crate::base::counters::Counters;
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
-use crate::base::timers::{Armed, Clock, Nanos};
+use crate::base::timers::{Armed, Clock, NEVER, Nanos};
 use crate::http::fields::Fields;
 use crate::http::normal;
 use crate::http::section::FieldLimits;
 use crate::quic::connection::Connection;
-use crate::record::outward::CompletionFacts;
+use crate::record::inward::Tag;
+use crate::record::outward::{CompletionFacts, FailureFacts, RequestId};
 use crate::record::ring::Ring;
-use crate::upstream::{SessionRef, StreamRef, Upstreams};
+use crate::upstream::{self, SessionRef, StreamRef, Upstreams};
 use exchange::Exchange;
 use plan::Plan;
 use std::collections::VecDeque;
@@ -35,6 +41,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
+use wait::Alarms;
 
 /// What is to be done with sessions once they have returned.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +49,9 @@ enum Note {
     /// More of the request can be sent.
     Send(Key),
     /// A session has a place for the attempt.
-    Start(Key, SessionRef),
+    Start(upstream::Key, SessionRef),
+    /// The attempt for a backend's slot wants no place any more.
+    CancelWait(u32, upstream::Key),
     /// A reserved place is not wanted.
     Release(SessionRef),
     /// The stream is not wanted any more.
@@ -52,10 +61,13 @@ enum Note {
 }
 
 /// A record the ring had no room for.
-enum Held {
+enum Unwritten {
     Offer(Key),
+    Late(Key),
+    /// The failure of an attempt beside which another runs.
+    Failure(Box<(Key, FailureFacts, Tag, u32, RequestId)>),
     Completion(Box<(CompletionFacts, Fields)>),
-    /// A completion that a lane had not read when it died, as it stood in the ring.
+    /// What is told once and a lane had not read when it died, as it stood in the ring.
     Record(Box<[u8]>),
 }
 
@@ -93,7 +105,8 @@ impl BackendTable {
         if (slot as usize) < self.slots {
             // SAFETY: inside the table, aligned; shared with other threads, hence atomic.
             let word = unsafe { &*self.base.add(slot as usize * SLOT_BYTES).cast::<AtomicI32>() };
-            word.fetch_add(by, Relaxed);
+            let before = word.fetch_add(by, Relaxed);
+            debug_assert!(before + by >= 0, "an attempt was given back that was not counted");
         }
     }
 }
@@ -102,9 +115,11 @@ impl BackendTable {
 const POOL: usize = 512;
 /// Completions ride with the next heads, or wait this long when all is quiet.
 const COMPLETION_DELAY: Nanos = 50_000_000;
-/// Deadlines of exchanges are looked at no more often than this, and more seldom where there are many exchanges to look at.
+/// Deadlines of exchanges are looked at so often, and when one is known to come before that, though not more often than the smaller interval. More seldom where there are
+/// many exchanges to look at.
 const SWEEP_INTERVAL: Nanos = 20_000_000;
-/// So many exchanges make the interval twice as long.
+const MIN_SWEEP_INTERVAL: Nanos = 1_000_000;
+/// So many exchanges make the intervals twice as long.
 const SWEEP_EXCHANGES: u64 = 4096;
 /// Bytes of the scratch buffer into which a request stream's first bytes are read.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -113,6 +128,8 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 pub const SWEEP_TIMER: u64 = u64::MAX;
 /// See [`SWEEP_TIMER`].
 pub const COMPLETION_TIMER: u64 = u64::MAX - 1;
+/// See [`SWEEP_TIMER`].
+pub const ALARM_TIMER: u64 = u64::MAX - 3;
 
 /// The relay of one shard.
 pub struct Relay {
@@ -148,7 +165,10 @@ pub struct Relay {
     #[expect(clippy::vec_box, reason = "the same boxes live in the slab: an exchange is not copied between them")]
     pool: Vec<Box<Exchange>>,
     notes: Vec<Note>,
-    held: VecDeque<Held>,
+    unwritten: VecDeque<Unwritten>,
+    alarms: Alarms,
+    /// Nothing has to be looked at before, as far as is known.
+    next_deadline: Nanos,
     table: BackendTable,
     rng: Rng,
     stage: Vec<u8>,
@@ -181,7 +201,9 @@ impl Relay {
             has_completions: false,
             pool: Vec::new(),
             notes: Vec::new(),
-            held: VecDeque::new(),
+            unwritten: VecDeque::new(),
+            alarms: Alarms::default(),
+            next_deadline: NEVER,
             table,
             rng: Rng::default(),
             stage: Vec::new(),
@@ -220,7 +242,8 @@ impl Relay {
         while let Some(note) = self.notes.pop() {
             match note {
                 Note::Send(key) => self.send(upstreams, key),
-                Note::Start(key, session) => self.start(upstreams, key, session),
+                Note::Start(name, session) => self.start(upstreams, name, session),
+                Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
                 Note::Release(session) => upstreams.release(session),
                 Note::Reset(stream, code) => upstreams.reset(stream, code),
                 Note::Credit(stream, bytes) => upstreams.credit(stream, bytes),

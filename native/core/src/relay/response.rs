@@ -4,37 +4,25 @@
 //! keeps them as they are, so the proxy copies no byte of it. What the stream does not take is held, at most the upstream stream's window, because only
 //! bytes that the stream took are credited to the backend.
 
-use super::exchange::{Exchange, Outgoing, Phase};
+use super::attempt::key_of;
+use super::exchange::{Exchange, Phase};
+use super::hold::{Answer, grpc_status};
+use super::outgoing::{self, Written};
 use super::plan::{Edits, Values};
 use super::send::values_of;
 use super::{Note, Relay};
-use crate::base::chunk::Chunk;
 use crate::base::reason::Reason;
 use crate::base::slab::{self};
 use crate::http::check::ResponseFacts;
-use crate::http::error::h3;
+use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
-use crate::http::h3::{FRAME_HEAD_BYTES, write_data_head, write_headers};
+use crate::http::h3::{write_data_head, write_headers};
 use crate::http::qpack;
-use crate::quic::connection::Quic;
+use crate::record::outward;
 use crate::upstream::{BodyPart, Fault, Key, SessionRef, Sink};
 
 /// A staged response grows to this; larger parts go as chunks.
 const STAGE_BYTES: usize = 8 * 1024;
-
-/// An end never goes alone: quiche forgets a stream once all its bytes are acknowledged, whether or not an end without bytes has arrived, and then does not send it
-/// again. So it goes with an empty frame of a reserved type, which everybody has to ignore (RFC 9114 §7.2.8).
-const LAST_FRAME: [u8; 2] = [0x21, 0];
-
-/// How writing to a client's stream ended.
-enum Written {
-    /// The stream has everything, and its end if there is one.
-    All,
-    /// It takes no more now.
-    Blocked,
-    /// The client wants no more (STOP_SENDING), or the stream is gone.
-    Refused,
-}
 
 impl Relay {
     // ---- answers of our own
@@ -48,8 +36,8 @@ impl Relay {
         exchange.is_committed = true;
         let mut frames = Vec::with_capacity(256 + body.len());
         let length = body.len().to_string();
-        let values = values_of(exchange, self.now);
-        let edits = exchange.plan.as_ref().map(|plan| &plan.response);
+        let values = values_of(exchange, &exchange.attempt, self.now);
+        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
         write_headers(&mut frames, |out| {
             write_status(status, out);
             write_fields(fields, edits, &values, &mut self.text, out);
@@ -60,7 +48,8 @@ impl Relay {
             frames.extend_from_slice(body);
             exchange.outgoing.body_bytes = body.len() as u64;
         }
-        exchange.outgoing.framed = Chunk::copy_of(&frames);
+        // An interim response may not have left yet.
+        exchange.outgoing.add_framed(&frames);
         exchange.outgoing.is_complete = true;
         self.write_response(key);
     }
@@ -85,7 +74,7 @@ impl Relay {
                 exchange.outgoing.is_done = is_end;
             } else {
                 // Refusals come up again when this is written, and are dealt with there.
-                exchange.outgoing.framed = Chunk::copy_of(&[exchange.outgoing.framed.as_ref(), &stage[sent..]].concat());
+                exchange.outgoing.add_framed(&stage[sent..]);
             }
             self.stage = stage;
             self.stage.clear();
@@ -97,11 +86,11 @@ impl Relay {
 
     /// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
     fn write_response(&mut self, key: slab::Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.hold.is_none()) else { return };
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let connection_key = exchange.connection;
         let held = exchange.outgoing.body_len;
-        let written = write_outgoing(&mut exchange.outgoing, &mut connection.quic, exchange.stream);
+        let written = outgoing::write(&mut exchange.outgoing, &mut connection.quic, exchange.stream);
         let taken = held - exchange.outgoing.body_len;
         let is_blocked = matches!(written, Written::Blocked);
         if is_blocked != exchange.outgoing.is_blocked {
@@ -110,7 +99,7 @@ impl Relay {
         }
         if taken > 0 {
             exchange.times.moved = self.now;
-            if let Some(stream) = exchange.upstream {
+            if let Some(stream) = exchange.attempt.upstream {
                 self.notes.push(Note::Credit(stream, taken));
             }
         }
@@ -118,23 +107,33 @@ impl Relay {
             Written::All if exchange.outgoing.is_done => self.response_is_done(key),
             Written::All | Written::Blocked => {}
             Written::Refused => {
-                let code = crate::http::error::h2::CANCEL;
-                if let Some(stream) = exchange.upstream.take() {
-                    self.notes.push(Note::Reset(stream, code));
-                }
-                exchange.ended_by = crate::record::outward::ENDED_BY_CLIENT;
                 let _ = connection.quic.stream_shutdown(exchange.stream, quiche::Shutdown::Read, h3::REQUEST_CANCELLED);
-                self.complete(key, Reason::ClientReset);
+                self.client_refused(key);
             }
         }
         self.mark(connection_key);
+    }
+
+    /// The client wants no more of the response.
+    fn client_refused(&mut self, key: slab::Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.ended_by = outward::ENDED_BY_CLIENT;
+        if let Some(stream) = exchange.attempt.upstream.take() {
+            self.notes.push(Note::Reset(stream, h2::CANCEL));
+        }
+        let opening = (exchange.phase == Phase::Open).then(|| (exchange.attempt.forward.backend, exchange.name()));
+        self.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
+        // An interim response may be refused while two attempts run.
+        let name = exchange.name();
+        self.win(name);
+        self.complete(key, Reason::ClientReset);
     }
 
     /// The client's stream has the whole response.
     fn response_is_done(&mut self, key: slab::Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if !exchange.incoming.is_done {
-            if exchange.phase == Phase::Relay && exchange.upstream.is_some() {
+            if exchange.phase == Phase::Relay && exchange.attempt.upstream.is_some() {
                 // The backend answered early and still takes the body: let it.
                 return;
             }
@@ -143,7 +142,7 @@ impl Relay {
                 let _ = connection.quic.stream_shutdown(exchange.stream, quiche::Shutdown::Read, h3::NO_ERROR);
             }
         }
-        exchange.upstream = None;
+        exchange.attempt.upstream = None;
         self.complete(key, Reason::None);
     }
 
@@ -158,59 +157,112 @@ impl Relay {
 
     /// Puts a head on the stage, which is the exchange's from now on.
     fn stage_head(&mut self, key: slab::Key, fields: &Fields) {
-        if self.stage_owner != Some(key) {
-            self.flush_stage();
-        }
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let values = values_of(exchange, self.now);
-        let edits = exchange.plan.as_ref().map(|plan| &plan.response);
-        let (stage, text) = (&mut self.stage, &mut self.text);
-        write_headers(stage, |out| {
-            qpack::encode_prefix(out);
-            write_fields(fields, edits, &values, text, out);
-        });
-        self.stage_owner = Some(key);
+        self.take_stage(key);
+        let mut stage = std::mem::take(&mut self.stage);
+        self.write_head(key, fields, &mut stage);
+        self.stage = stage;
     }
 
-    fn relaying(&mut self, key: Key) -> Option<&mut Box<Exchange>> {
-        self.exchanges.get_mut(slab::Key::unpack(key)).filter(|exchange| exchange.phase == Phase::Relay)
+    /// Puts the head of a held response on the stage and writes what there is of it.
+    pub(super) fn stage_held(&mut self, key: slab::Key) {
+        self.take_stage(key);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        self.stage.extend_from_slice(&exchange.outgoing.held_head);
+        exchange.outgoing.held_head.clear();
+        self.flush_stage();
+    }
+
+    fn take_stage(&mut self, key: slab::Key) {
+        if self.stage_owner != Some(key) {
+            self.flush_stage();
+            self.stage_owner = Some(key);
+        }
+    }
+
+    /// Makes frames of a held response's head, to be staged when it goes on.
+    pub(super) fn write_held_head(&mut self, key: slab::Key, fields: &Fields) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let mut frames = std::mem::take(&mut exchange.outgoing.held_head);
+        frames.clear();
+        self.write_head(key, fields, &mut frames);
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.outgoing.held_head = frames;
+        }
+    }
+
+    /// The frame of a backend's head, as the plan edits it.
+    fn write_head(&mut self, key: slab::Key, fields: &Fields, frames: &mut Vec<u8>) {
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let values = values_of(exchange, &exchange.attempt, self.now);
+        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+        write_headers(frames, |out| {
+            qpack::encode_prefix(out);
+            write_fields(fields, edits, &values, &mut self.text, out);
+        });
+    }
+
+    /// The exchange whose response a session brings: under way, or held; none when the attempt has lost or failed.
+    fn answered(&mut self, name: Key) -> Option<&mut Box<Exchange>> {
+        let exchange = self.exchanges.get_mut(key_of(name))?;
+        let is_open = exchange.phase == Phase::Relay || exchange.hold.is_some();
+        (is_open && exchange.name() == name).then_some(exchange)
     }
 }
 
 impl Sink for Relay {
-    fn on_informational(&mut self, key: Key, _status: u16, fields: &Fields) {
-        let Some(exchange) = self.relaying(key) else { return };
-        if exchange.is_committed {
+    fn on_informational(&mut self, name: Key, _status: u16, fields: &Fields) {
+        // The hedge's, should there be one, would be a stranger's beside the attempt's own.
+        let Some(exchange) = self.answered(name) else { return };
+        if exchange.is_committed || exchange.hold.is_some() {
             return;
         }
-        self.stage_head(slab::Key::unpack(key), fields);
+        self.stage_head(key_of(name), fields);
         self.flush_stage();
     }
 
-    fn on_head(&mut self, key: Key, status: u16, fields: &Fields, _facts: ResponseFacts, end: bool) {
+    fn on_head(&mut self, name: Key, status: u16, fields: &Fields, _facts: ResponseFacts, end: bool) {
         let now = self.now;
-        let Some(exchange) = self.relaying(key) else { return };
+        let key = key_of(name);
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay)) else {
+            return;
+        };
+        let is_race = exchange.hedge.is_some();
+        let Some(attempt) = exchange.attempt_named(name) else { return };
+        attempt.answered = now;
+        let answer = Answer::of(status, fields, end || attempt.holds_grpc());
+        let is_held = attempt.holds(&answer);
+        if is_race && is_held {
+            return self.failed_beside(name, Reason::ResponseStatus, 0, Some(answer));
+        }
+        if is_race {
+            self.win(name);
+        }
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.backend_status = status;
+        (exchange.grpc_status, exchange.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
+        if end {
+            end_of_response(exchange);
+        }
+        if is_held {
+            return self.hold(key, answer, fields);
+        }
         exchange.is_committed = true;
         exchange.status = status;
-        exchange.backend_status = status;
-        exchange.times.answered = now;
         exchange.reason = Reason::None;
         exchange.ended_by = 0;
-        if end {
-            end_of_response(exchange);
-        }
-        self.stage_head(slab::Key::unpack(key), fields);
+        exchange.incoming.keep(0);
+        self.stage_head(key, fields);
     }
 
-    fn on_data(&mut self, key: Key, data: BodyPart<'_>, end: bool) -> usize {
-        let packed = slab::Key::unpack(key);
-        let is_staged = self.stage_owner == Some(packed);
+    fn on_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
+        let key = key_of(name);
+        let is_staged = self.stage_owner == Some(key);
         let stage_len = self.stage.len();
-        let Some(exchange) = self.relaying(key) else { return data.len() };
+        let Some(exchange) = self.answered(name) else { return data.len() };
         if end {
             end_of_response(exchange);
         }
-        if is_staged && stage_len + data.len() <= STAGE_BYTES && exchange.outgoing.body_len == 0 && exchange.outgoing.framed.is_empty() {
+        if is_staged && stage_len + data.len() <= STAGE_BYTES && !exchange.outgoing.has_bytes() {
             exchange.outgoing.body_bytes += data.len() as u64;
             if !data.is_empty() {
                 write_data_head(data.len(), &mut self.stage);
@@ -222,70 +274,72 @@ impl Sink for Relay {
         if !data.is_empty() {
             exchange.outgoing.body.push_back(data.into_chunk());
         }
-        if is_staged {
-            self.flush_stage();
-        } else {
-            self.write_response(packed);
-        }
+        self.write_on(key);
         0
     }
 
-    fn on_end(&mut self, key: Key) {
-        let packed = slab::Key::unpack(key);
-        let Some(exchange) = self.relaying(key) else { return };
+    fn on_end(&mut self, name: Key) {
+        let Some(exchange) = self.answered(name) else { return };
         end_of_response(exchange);
-        if self.stage_owner == Some(packed) {
+        self.write_on(key_of(name));
+    }
+
+    fn on_trailers(&mut self, name: Key, fields: &Fields) {
+        let key = key_of(name);
+        if self.stage_owner == Some(key) {
+            self.flush_stage();
+        }
+        let Some(exchange) = self.answered(name) else { return };
+        exchange.grpc_status = grpc_status(fields).or(exchange.grpc_status);
+        write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
+        end_of_response(exchange);
+        self.write_response(key);
+    }
+
+    fn on_failed(&mut self, name: Key, fault: Fault) {
+        self.flush_stage();
+        let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return };
+        if matches!(exchange.phase, Phase::Open | Phase::Relay) {
+            return self.attempt_failed(name, fault);
+        }
+        if let Some(hold) = exchange.hold.as_mut() {
+            hold.fault = Some(fault);
+            exchange.attempt.upstream = None;
+            exchange.attempt.count_out(&self.table);
+        }
+    }
+
+    fn on_window(&mut self, name: Key) {
+        self.note_send(key_of(name));
+    }
+
+    fn on_opened(&mut self, name: Key, session: SessionRef) {
+        let note = if self.is_opening(name) { Note::Start(name, session) } else { Note::Release(session) };
+        self.notes.push(note);
+    }
+
+    fn on_upload_stopped(&mut self, name: Key) {
+        let Some(exchange) = self.answered(name) else { return };
+        exchange.attempt.upstream = None;
+        if let Some(hold) = exchange.hold.as_mut() {
+            hold.is_upload_stopped = true;
+            return;
+        }
+        let is_done = exchange.outgoing.is_done;
+        self.stop_upload(key_of(name));
+        if is_done {
+            self.complete(key_of(name), Reason::None);
+        }
+    }
+}
+
+impl Relay {
+    /// Writes what was added to a response.
+    fn write_on(&mut self, key: slab::Key) {
+        if self.stage_owner == Some(key) {
             self.flush_stage();
         } else {
-            self.write_response(packed);
-        }
-    }
-
-    fn on_trailers(&mut self, key: Key, fields: &Fields) {
-        let packed = slab::Key::unpack(key);
-        if self.stage_owner == Some(packed) {
-            self.flush_stage();
-        }
-        let Some(exchange) = self.relaying(key) else { return };
-        let mut tail = std::mem::take(&mut exchange.outgoing.tail);
-        write_headers(&mut tail, |out| qpack::encode(fields, out));
-        exchange.outgoing.tail = tail;
-        end_of_response(exchange);
-        self.write_response(packed);
-    }
-
-    fn on_failed(&mut self, key: Key, fault: Fault) {
-        self.flush_stage();
-        let packed = slab::Key::unpack(key);
-        let Some(exchange) = self.exchanges.get(packed) else { return };
-        if matches!(exchange.phase, Phase::Open | Phase::Relay) {
-            self.attempt_failed(packed, fault);
-        }
-    }
-
-    fn on_window(&mut self, key: Key) {
-        self.note_send(slab::Key::unpack(key));
-    }
-
-    fn on_opened(&mut self, key: Key, session: SessionRef) {
-        let packed = slab::Key::unpack(key);
-        match self.exchanges.get(packed) {
-            Some(exchange) if exchange.phase == Phase::Open => self.notes.push(Note::Start(packed, session)),
-            _ => self.notes.push(Note::Release(session)),
-        }
-    }
-
-    fn on_upload_stopped(&mut self, key: Key) {
-        let Some(exchange) = self.relaying(key) else { return };
-        exchange.upstream = None;
-        exchange.incoming.is_done = true;
-        let (connection, stream, is_done) = (exchange.connection, exchange.stream, exchange.outgoing.is_done);
-        if let Some(connection) = self.connections.get_mut(connection) {
-            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
-        }
-        self.mark(connection);
-        if is_done {
-            self.complete(slab::Key::unpack(key), Reason::None);
+            self.write_response(key);
         }
     }
 }
@@ -294,7 +348,7 @@ impl Sink for Relay {
 fn end_of_response(exchange: &mut Exchange) {
     exchange.outgoing.is_complete = true;
     if exchange.incoming.is_done {
-        exchange.upstream = None;
+        exchange.attempt.upstream = None;
     }
 }
 
@@ -309,85 +363,4 @@ fn write_fields(fields: &Fields, edits: Option<&Edits>, values: &Values<'_>, tex
         Some(edits) => edits.apply(fields, values, text, |known, name, value| qpack::encode_known(known, name, value, out)),
         None => fields.iter().for_each(|field| qpack::encode_known(field.known, field.name, field.value, out)),
     }
-}
-
-/// Writes frames, then body as DATA frames that fit what the stream takes, then trailers, then the end.
-fn write_outgoing(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
-    loop {
-        if !outgoing.framed.is_empty() {
-            let is_end = outgoing.is_complete && outgoing.body_len == 0 && outgoing.tail.is_empty();
-            // A clone, because quiche keeps what it is given even when it takes nothing.
-            match quic.stream_send_zc(stream, outgoing.framed.clone(), is_end) {
-                Ok((_, None)) => {
-                    outgoing.framed = Chunk::default();
-                    outgoing.is_done = is_end;
-                }
-                Ok((_, Some(rest))) => {
-                    outgoing.framed = rest;
-                    return Written::Blocked;
-                }
-                Err(error) => return refused(error),
-            }
-        } else if outgoing.body_len > 0 {
-            match write_body(outgoing, quic, stream) {
-                Written::All => {}
-                other => return other,
-            }
-        } else if !outgoing.tail.is_empty() {
-            outgoing.framed = Chunk::copy_of(&outgoing.tail);
-            outgoing.tail.clear();
-        } else if outgoing.is_complete && !outgoing.is_done {
-            outgoing.framed = Chunk::copy_of(&LAST_FRAME);
-        } else {
-            return Written::All;
-        }
-    }
-}
-
-/// One DATA frame: as much of the first chunk as fits, so that a frame is never torn.
-fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
-    let room = match quic.stream_capacity(stream) {
-        Ok(room) => room,
-        Err(error) => return refused(error),
-    };
-    if room <= FRAME_HEAD_BYTES {
-        // Asks to be told when a frame fits again.
-        return match quic.stream_writable(stream, FRAME_HEAD_BYTES + 1) {
-            Ok(_) => Written::Blocked,
-            Err(error) => refused(error),
-        };
-    }
-    let Some(mut chunk) = outgoing.body.pop_front() else { return Written::All };
-    let fits = chunk.len().min(room - FRAME_HEAD_BYTES);
-    if fits < chunk.len() {
-        let rest = chunk.split_off(fits);
-        outgoing.body.push_front(rest);
-    }
-    let is_end = outgoing.is_complete && fits == outgoing.body_len && outgoing.tail.is_empty();
-    let mut head = Vec::with_capacity(FRAME_HEAD_BYTES);
-    write_data_head(fits, &mut head);
-    if let Err(error) = quic.stream_send(stream, &head, false) {
-        outgoing.body.push_front(chunk);
-        return refused(error);
-    }
-    match quic.stream_send_zc(stream, chunk, is_end) {
-        Ok((sent, None)) => {
-            outgoing.body_len -= sent;
-            outgoing.body_bytes += sent as u64;
-            outgoing.is_done = is_end;
-            Written::All
-        }
-        // The capacity was asked for above; should quiche take less all the same, the frame's rest goes as it is.
-        Ok((sent, Some(rest))) => {
-            outgoing.body_len -= fits;
-            outgoing.body_bytes += sent as u64;
-            outgoing.framed = rest;
-            Written::Blocked
-        }
-        Err(error) => refused(error),
-    }
-}
-
-fn refused(error: quiche::Error) -> Written {
-    if error == quiche::Error::Done { Written::Blocked } else { Written::Refused }
 }

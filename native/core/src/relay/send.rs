@@ -3,8 +3,9 @@
 //! Body bytes go from quiche's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
 //! stream window fills and stops it.
 
-use super::exchange::{Exchange, Expect, Phase};
-use super::incoming::{Stopped, take_section};
+use super::attempt::Attempt;
+use super::exchange::{Exchange, Phase};
+use super::incoming::{Expect, Stopped, take_section};
 use super::plan::Values;
 use super::{Note, Relay};
 use crate::base::reason::Reason;
@@ -25,7 +26,7 @@ impl Relay {
     pub(super) fn send(&mut self, upstreams: &mut Upstreams, key: Key) {
         loop {
             let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Relay) else { return };
-            let Some(stream) = exchange.upstream.filter(|_| !exchange.incoming.is_done) else { return };
+            let Some(stream) = exchange.attempt.upstream.filter(|_| !exchange.incoming.is_done) else { return };
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { return };
             let limits = self.limits[connection.listener as usize].fields;
@@ -46,11 +47,13 @@ impl Relay {
                 }
                 Step::Done => {
                     exchange.incoming.is_done = true;
-                    exchange.times.sent = self.now;
+                    exchange.attempt.sent = self.now;
                     if exchange.outgoing.is_done {
-                        exchange.upstream = None;
+                        exchange.attempt.upstream = None;
                         return self.complete(key, Reason::None);
                     }
+                    let deadline = exchange.attempt.head_deadline(true).0;
+                    self.expect(deadline);
                     break;
                 }
                 Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
@@ -118,7 +121,7 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
     if upstreams.body_room(stream) == 0 {
         return Step::Blocked;
     }
-    let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.forward.max_body_bytes);
+    let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.attempt.forward.max_body_bytes);
     let incoming = &mut exchange.incoming;
     let mut result = Step::Again;
     upstreams.write_body(stream, |room| {
@@ -233,10 +236,10 @@ fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: St
 }
 
 /// The request head as the backend gets it: edits applied, authority in its pseudo-header field. Host says nothing that `:authority` does not.
-pub(super) fn compose_head(exchange: &Exchange, now: Nanos, head: &mut Fields, text: &mut Vec<u8>) {
+pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, head: &mut Fields, text: &mut Vec<u8>) {
     let request = &exchange.request;
-    let values = values_of(exchange, now);
-    let edits = exchange.plan.as_ref().map(|plan| &plan.request);
+    let values = values_of(exchange, attempt, now);
+    let edits = attempt.plan.as_ref().map(|plan| &plan.request);
     if request.known(Known::Authority).is_none() {
         let host = request.known(Known::Host).unwrap_or_default();
         let is_edited = edits.is_some_and(|edits| edits.pseudo(Known::Authority, host, &values, text));
@@ -253,14 +256,13 @@ pub(super) fn compose_head(exchange: &Exchange, now: Nanos, head: &mut Fields, t
     }
 }
 
-/// What the variables of a plan stand for in an exchange.
-pub(super) fn values_of(exchange: &Exchange, now: Nanos) -> Values<'_> {
-    let timeout_ms = u64::from(exchange.forward.exchange_timeout_ms);
+/// What the variables of an attempt's plan stand for.
+pub(super) fn values_of<'a>(exchange: &'a Exchange, attempt: &'a Attempt, now: Nanos) -> Values<'a> {
     Values {
         peer: exchange.peer,
         request: &exchange.request,
         request_id: exchange.request_id.as_bytes(),
-        remaining_ms: (timeout_ms > 0).then(|| timeout_ms.saturating_sub(now.saturating_sub(exchange.times.head) / 1_000_000)),
-        given: exchange.values.each_ref().map(Vec::as_slice),
+        remaining_ms: exchange.remaining_ms(now),
+        given: attempt.values.each_ref().map(Vec::as_slice),
     }
 }

@@ -1,0 +1,117 @@
+//! Hedging: a second attempt beside one that is late. The first response head that may be passed on wins; the other attempt is taken back at its backend.
+//!
+//! Sessions know both attempts by the exchange's key, told apart by one bit. What a session still says of an attempt that has lost, in the same read perhaps, finds no
+//! attempt of that name and is passed over, so nothing of it can reach the client.
+
+use super::attempt::{Attempt, key_of};
+use super::complete::micros;
+use super::hold::Answer;
+use super::{Note, Relay, Unwritten};
+use crate::base::reason::Reason;
+use crate::base::slab::Key;
+use crate::base::timers::Nanos;
+use crate::http::error::h2;
+use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};
+use crate::record::outward::{self, LateFacts};
+use crate::upstream::{self, Upstreams};
+
+impl Relay {
+    /// The time after which an attempt is late is entered, if the lane wants to know and does not know yet.
+    pub(super) fn expect_late(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let delay_ms = exchange.attempt.forward.hedge_delay_ms;
+        exchange.alarm_at = 0;
+        if delay_ms > 0 && !exchange.is_told_late {
+            exchange.alarm_at = self.now + delay_ms as Nanos * 1_000_000;
+            self.alarms.push(exchange.alarm_at, key);
+        }
+    }
+
+    /// The delay is over: the lane is told, where a hedge could help.
+    pub(super) fn is_late(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.alarm_at = 0;
+        if !exchange.may_hedge() {
+            return;
+        }
+        exchange.is_told_late = true;
+        self.offers += 1;
+        if !self.unwritten.is_empty() || !self.write_late(key) {
+            self.unwritten.push_back(Unwritten::Late(key));
+        }
+    }
+
+    /// False when the ring has no room. One that is not late any more needs none.
+    pub(super) fn write_late(&mut self, key: Key) -> bool {
+        let Some(exchange) = self.exchanges.get(key).filter(|exchange| exchange.may_hedge()) else { return true };
+        let facts = LateFacts {
+            attempts: exchange.attempts,
+            backend: exchange.attempt.forward.backend,
+            tag: exchange.tag,
+            took_us: micros(exchange.attempt.decided, self.now),
+            age_us: exchange.age_us(self.now),
+            plan: exchange.attempt.forward.plan,
+        };
+        outward::write_late(&mut self.ring, key, &facts)
+    }
+
+    /// The lane wants a second attempt. Passed over where it has no use any more.
+    pub(super) fn hedge(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
+        let plan = self.plans.get(forward.plan as usize).cloned();
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.may_hedge()) else { return };
+        exchange.tag = forward.tag;
+        exchange.is_hedged = true;
+        exchange.attempts += 1;
+        let mut attempt = Box::new(Attempt { values: exchange.attempt.values.clone(), ..Attempt::default() });
+        attempt.begin(forward, plan, self.now);
+        attempt.take_values(values);
+        attempt.is_hedge = true;
+        attempt.count_in(&self.table);
+        let deadline = attempt.head_deadline(false).0;
+        exchange.hedge = Some(attempt);
+        let name = exchange.hedge_name();
+        self.expect(deadline);
+        self.open(upstreams, forward.backend, name);
+    }
+
+    /// The response head of one of two attempts may be passed on: it wins.
+    pub(super) fn win(&mut self, name: upstream::Key) {
+        let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return };
+        let loser_name = if name == exchange.name() { exchange.hedge_name() } else { exchange.name() };
+        let loser = if name == exchange.name() { exchange.hedge.take() } else { exchange.promote_hedge() };
+        let Some(mut loser) = loser else { return };
+        exchange.loser = Some((loser.forward.backend, micros(loser.decided, self.now)));
+        self.notes.push(match loser.upstream.take() {
+            Some(stream) => Note::Reset(stream, h2::CANCEL),
+            None => Note::CancelWait(loser.forward.backend, loser_name),
+        });
+        loser.count_out(&self.table);
+    }
+
+    /// One of two attempts failed: the other is the exchange's from now on. The lane learns of it and has nothing to decide.
+    pub(super) fn failed_beside(&mut self, name: upstream::Key, reason: Reason, flags: u32, answer: Option<Answer>) {
+        let key = key_of(name);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let failed = if name == exchange.name() { exchange.promote_hedge() } else { exchange.hedge.take() };
+        let Some(mut failed) = failed else { return };
+        if let Some(stream) = failed.upstream.take() {
+            self.notes.push(Note::Reset(stream, h2::CANCEL));
+        }
+        failed.count_out(&self.table);
+        if failed.forward.flags & ASK_ON_FAILURE == 0 {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let mut facts = self.failure_facts(exchange, &failed, reason, flags | outward::FAILED_OTHER_RUNS);
+        if let Some(answer) = answer {
+            facts.status = answer.status as u32;
+            (facts.grpc_status, facts.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
+        }
+        let told = (key, facts, exchange.tag, exchange.age_us(self.now), exchange.request_id);
+        self.offers += 1;
+        let is_written = self.unwritten.is_empty() && outward::write_attempt_failed(&mut self.ring, key, &told.1, told.2, told.3, &told.4);
+        if !is_written {
+            self.unwritten.push_back(Unwritten::Failure(Box::new(told)));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What goes to a client's stream: frames, body, trailers, in this order, as far as the stream takes them.
+
+use crate::base::chunk::Chunk;
+use crate::http::h3::{FRAME_HEAD_BYTES, write_data_head};
+use crate::quic::connection::Quic;
+use std::collections::VecDeque;
+
+/// The response's side of an exchange.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// Frames of the head while the response is held.
+    pub held_head: Vec<u8>,
+    /// Frames as they go on the wire, before the body.
+    pub framed: Chunk,
+    /// Body bytes without frames.
+    pub body: VecDeque<Chunk>,
+    /// Bytes of `body`.
+    pub body_len: usize,
+    /// Frames after the body: trailers.
+    pub tail: Vec<u8>,
+    /// The stream takes no more for now.
+    pub is_blocked: bool,
+    /// Nothing more will be added.
+    pub is_complete: bool,
+    /// The stream took everything and its end.
+    pub is_done: bool,
+    /// Body bytes the stream took.
+    pub body_bytes: u64,
+}
+
+impl Outgoing {
+    /// Forgets what was held, keeps the buffers.
+    pub fn restart(&mut self) {
+        self.framed = Chunk::default();
+        self.drop_held();
+        (self.is_blocked, self.is_done) = (false, false);
+        self.body_bytes = 0;
+    }
+
+    /// Forgets a response of which nothing was sent.
+    pub(super) fn drop_held(&mut self) {
+        self.held_head.clear();
+        self.body.clear();
+        self.body_len = 0;
+        self.tail.clear();
+        self.is_complete = false;
+    }
+
+    /// Adds frames behind those that wait.
+    pub(super) fn add_framed(&mut self, frames: &[u8]) {
+        self.framed = match self.framed.is_empty() {
+            true => Chunk::copy_of(frames),
+            false => Chunk::copy_of(&[self.framed.as_ref(), frames].concat()),
+        };
+    }
+
+    /// Whether bytes wait for the stream.
+    pub(super) fn has_bytes(&self) -> bool {
+        !self.framed.is_empty() || self.body_len > 0
+    }
+}
+
+/// An end never goes alone: quiche forgets a stream once all its bytes are acknowledged, whether or not an end without bytes has arrived, and then does not send it
+/// again. So it goes with an empty frame of a reserved type, which everybody has to ignore (RFC 9114 §7.2.8).
+const LAST_FRAME: [u8; 2] = [0x21, 0];
+
+/// How writing to a client's stream ended.
+pub(super) enum Written {
+    /// The stream has everything, and its end if there is one.
+    All,
+    /// It takes no more now.
+    Blocked,
+    /// The client wants no more (STOP_SENDING), or the stream is gone.
+    Refused,
+}
+
+/// Writes frames, then body as DATA frames that fit what the stream takes, then trailers, then the end.
+pub(super) fn write(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
+    loop {
+        if !outgoing.framed.is_empty() {
+            let is_end = outgoing.is_complete && outgoing.body_len == 0 && outgoing.tail.is_empty();
+            // A clone, because quiche keeps what it is given even when it takes nothing.
+            match quic.stream_send_zc(stream, outgoing.framed.clone(), is_end) {
+                Ok((_, None)) => {
+                    outgoing.framed = Chunk::default();
+                    outgoing.is_done = is_end;
+                }
+                Ok((_, Some(rest))) => {
+                    outgoing.framed = rest;
+                    return Written::Blocked;
+                }
+                Err(error) => return refused(error),
+            }
+        } else if outgoing.body_len > 0 {
+            match write_body(outgoing, quic, stream) {
+                Written::All => {}
+                other => return other,
+            }
+        } else if !outgoing.tail.is_empty() {
+            outgoing.framed = Chunk::copy_of(&outgoing.tail);
+            outgoing.tail.clear();
+        } else if outgoing.is_complete && !outgoing.is_done {
+            outgoing.framed = Chunk::copy_of(&LAST_FRAME);
+        } else {
+            return Written::All;
+        }
+    }
+}
+
+/// One DATA frame: as much of the first chunk as fits, so that a frame is never torn.
+fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
+    let room = match quic.stream_capacity(stream) {
+        Ok(room) => room,
+        Err(error) => return refused(error),
+    };
+    if room <= FRAME_HEAD_BYTES {
+        // Asks to be told when a frame fits again.
+        return match quic.stream_writable(stream, FRAME_HEAD_BYTES + 1) {
+            Ok(_) => Written::Blocked,
+            Err(error) => refused(error),
+        };
+    }
+    let Some(mut chunk) = outgoing.body.pop_front() else { return Written::All };
+    let fits = chunk.len().min(room - FRAME_HEAD_BYTES);
+    if fits < chunk.len() {
+        let rest = chunk.split_off(fits);
+        outgoing.body.push_front(rest);
+    }
+    let is_end = outgoing.is_complete && fits == outgoing.body_len && outgoing.tail.is_empty();
+    let mut head = Vec::with_capacity(FRAME_HEAD_BYTES);
+    write_data_head(fits, &mut head);
+    if let Err(error) = quic.stream_send(stream, &head, false) {
+        outgoing.body.push_front(chunk);
+        return refused(error);
+    }
+    match quic.stream_send_zc(stream, chunk, is_end) {
+        Ok((sent, None)) => {
+            outgoing.body_len -= sent;
+            outgoing.body_bytes += sent as u64;
+            outgoing.is_done = is_end;
+            Written::All
+        }
+        // The capacity was asked for above; should quiche take less all the same, the frame's rest goes as it is.
+        Ok((sent, Some(rest))) => {
+            outgoing.body_len -= fits;
+            outgoing.body_bytes += sent as u64;
+            outgoing.framed = rest;
+            Written::Blocked
+        }
+        Err(error) => refused(error),
+    }
+}
+
+fn refused(error: quiche::Error) -> Written {
+    if error == quiche::Error::Done { Written::Blocked } else { Written::Refused }
+}
