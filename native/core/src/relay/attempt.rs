@@ -171,7 +171,6 @@ impl Relay {
         {
             return self.answer_reason(key, Reason::RequestBodyTooLarge);
         }
-        exchange.incoming.keep(forward.replay_bytes);
         if exchange.attempts > 0 {
             if !exchange.incoming.is_whole() {
                 // A lane that tries all the same gets what the failure was worth.
@@ -182,6 +181,8 @@ impl Relay {
             exchange.backend_status = 0;
             (exchange.grpc_status, exchange.retry_after_s) = (None, None);
         }
+        // From now on: what an earlier attempt left is judged by what that one was to keep.
+        exchange.incoming.keep(forward.replay_bytes);
         exchange.attempts += 1;
         exchange.phase = Phase::Open;
         exchange.attempt.count_in(&self.table);

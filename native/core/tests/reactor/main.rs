@@ -3,6 +3,8 @@
 mod drain;
 mod edits;
 mod frames;
+mod hedging;
+mod held;
 mod lane_failure;
 mod limits;
 mod malformed_heads;
@@ -15,3 +17,4 @@ mod slow_sides;
 #[path = "../support/mod.rs"]
 mod support;
 mod timeouts;
+mod waiting;

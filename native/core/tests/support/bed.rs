@@ -1,6 +1,6 @@
 //! The bed a test lies in: shards driven by their descriptors in the test's own thread, clients, an origin, and a teardown that notices what was left behind.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ use super::origin::Origin;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Bytes of a backend's slot in the shared table.
 const SLOT_BYTES: usize = 64;
+/// Slots of the shared table.
+const SLOTS: usize = 4;
 
 /// What a test may want otherwise.
 #[derive(Clone, Debug)]
@@ -43,8 +45,10 @@ pub struct Setup {
     pub response_window: u32,
     /// Plans of the snapshot.
     pub plans: Vec<Plan>,
-    /// Whether the table's only backend is where nobody listens.
+    /// Whether backend 0 is where nobody listens.
     pub has_dead_backend: bool,
+    /// Whether there are two backends more: 1 is another origin, 2 takes connections and says nothing.
+    pub has_others: bool,
 }
 
 impl Default for Setup {
@@ -62,6 +66,7 @@ impl Default for Setup {
             response_window: 64 * 1024,
             plans: Vec::new(),
             has_dead_backend: false,
+            has_others: false,
         }
     }
 }
@@ -87,8 +92,11 @@ pub struct Bed {
     pub shards: Vec<Shard>,
     pub clients: Vec<Client>,
     pub origin: Origin,
+    /// Backend 1, where the setup has one.
+    other: Option<Origin>,
+    _silent: TcpListener,
     pub address: SocketAddr,
-    table: Box<[u64; 2 * SLOT_BYTES / 8]>,
+    table: Box<[u64; SLOTS * SLOT_BYTES / 8]>,
 }
 
 impl Bed {
@@ -98,7 +106,9 @@ impl Bed {
 
     pub fn with(setup: Setup) -> Bed {
         let origin = Origin::start();
-        let table = Box::new([0u64; 2 * SLOT_BYTES / 8]);
+        let other = setup.has_others.then(Origin::start);
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let table = Box::new([0u64; SLOTS * SLOT_BYTES / 8]);
         let (ports, inboxes) = switchboard::connect(setup.shards as usize).unwrap();
         let cid_key = CidKey::new(&[0x6b; 32]);
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -118,11 +128,21 @@ impl Bed {
                 inbox,
             };
             let mut reactor = Reactor::new(options).unwrap();
-            reactor.apply(Snapshot { backends: vec![backend(&origin, &setup)], plans: setup.plans.clone() });
+            let first = if setup.has_dead_backend { SocketAddr::from(([127, 0, 0, 1], 1)) } else { origin.address };
+            let mut backends = vec![backend(0, first, &setup)];
+            if let Some(other) = &other {
+                backends.extend([backend(1, other.address, &setup), backend(2, silent.local_addr().unwrap(), &setup)]);
+            }
+            reactor.apply(Snapshot { backends, plans: setup.plans.clone() });
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
         }
-        Bed { shards, clients: Vec::new(), origin, address, table }
+        Bed { shards, clients: Vec::new(), origin, other, _silent: silent, address, table }
+    }
+
+    /// The origin that is backend 1.
+    pub fn other(&self) -> &Origin {
+        self.other.as_ref().expect("a setup with others")
     }
 
     /// The first shard.
@@ -215,15 +235,23 @@ impl Bed {
     /// Attempts in flight according to the shared table.
     pub fn in_flight(&self) -> i32 {
         let slots = self.table.as_ptr().cast::<AtomicI32>();
-        // SAFETY: both words lie inside the table.
-        (0..2).map(|slot| unsafe { (*slots.add(slot * SLOT_BYTES / 4)).load(Relaxed) }).sum()
+        // SAFETY: all words lie inside the table.
+        (0..SLOTS).map(|slot| unsafe { (*slots.add(slot * SLOT_BYTES / 4)).load(Relaxed) }).sum()
+    }
+
+    /// A new worker takes over, as one does after another's death.
+    pub fn take_over(&mut self) {
+        let shard = self.shard();
+        shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
+        shard.reactor.take_over();
     }
 
     /// What is left of exchanges, or nothing.
     fn leftovers(&self) -> Option<String> {
         let open: usize = self.shards.iter().map(|shard| shard.reactor.relay.exchanges.len()).sum();
         let streams: u64 = self.shards.iter().map(|shard| shard.count(Id::StreamsOpen) + shard.count(Id::StreamsWaiting)).sum();
-        let at_origin = self.origin.notes.open.load(Relaxed);
+        let at_origin: usize =
+            [Some(&self.origin), self.other.as_ref()].into_iter().flatten().map(|origin| origin.notes.open.load(Relaxed)).sum();
         let in_flight = self.in_flight();
         let untold = self.shards.iter().any(|shard| {
             let told = |head: &super::lane::Head| shard.lane.completions.iter().filter(|end| end.exchange == head.exchange).count() == 1;
@@ -270,10 +298,9 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup) -> ListenerOptions {
     }
 }
 
-fn backend(origin: &Origin, setup: &Setup) -> BackendConfig {
-    let address = if setup.has_dead_backend { SocketAddr::from(([127, 0, 0, 1], 1)) } else { origin.address };
+fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
     BackendConfig {
-        slot: 0,
+        slot,
         scheme: Scheme::H2c,
         authority: address.to_string(),
         addresses: vec![address],

@@ -6,6 +6,7 @@ use lychgate_core::base::slab::Key;
 use lychgate_core::reactor::LaneCall;
 use lychgate_core::record::compose;
 use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, NO_PLAN, Tag};
+use lychgate_core::record::outward::FAILED_OTHER_RUNS;
 
 const CONTROL_BYTES: usize = 4096;
 const LANE_BYTES: usize = 1 << 20;
@@ -14,12 +15,15 @@ const LANE_TAIL: usize = 0;
 const LANE_HEAD: usize = 16;
 const REACTOR_TAIL: usize = 32;
 const REACTOR_HEAD: usize = 48;
+const WAITING: usize = 64;
 
 /// A request head as it was offered.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub exchange: Key,
     pub flags: u32,
+    pub tag: Tag,
+    pub age_us: u32,
     pub content_length: f64,
     pub method: String,
     pub authority: String,
@@ -31,15 +35,33 @@ pub struct Head {
 #[derive(Clone, Copy, Debug)]
 pub struct Failure {
     pub exchange: Key,
+    pub tag: Tag,
     pub attempts: u32,
+    pub backend: u32,
     pub reason: u32,
     pub flags: u32,
+    pub took_us: u32,
+    pub status: u32,
+    pub grpc_status: u32,
+    pub retry_after_s: u32,
+    pub age_us: u32,
+}
+
+/// An attempt that is late.
+#[derive(Clone, Copy, Debug)]
+pub struct Late {
+    pub exchange: Key,
+    pub tag: Tag,
+    pub attempts: u32,
+    pub backend: u32,
+    pub took_us: u32,
 }
 
 /// How an exchange ended.
 #[derive(Clone, Debug)]
 pub struct Completion {
     pub exchange: Key,
+    pub tag: Tag,
     pub backend: u32,
     pub attempts: u32,
     pub status: u32,
@@ -47,6 +69,11 @@ pub struct Completion {
     pub flags: u32,
     pub bytes_in: f64,
     pub bytes_out: f64,
+    pub backend_status: u32,
+    pub grpc_status: u32,
+    pub retry_after_s: u32,
+    pub loser: u32,
+    pub lost_us: u32,
     pub path: String,
 }
 
@@ -55,10 +82,17 @@ pub enum Verdict {
     Forward(Forward),
     Respond(u32, u32, &'static str),
     Reset(u32, u32),
+    /// Milliseconds, and the reason for the time being up meanwhile.
+    Wait(u32, u32),
+    Commit(u32),
+    /// Nothing, as to a late attempt or to one beside which another runs.
+    Nothing,
 }
 
 /// What tests give with their decisions.
 pub const TAG: Tag = Tag { route: 7, memo: [8, 9, 10] };
+pub const WAIT_TAG: Tag = Tag { route: 11, memo: [12, 13, 14] };
+pub const COMMIT_TAG: Tag = Tag { route: 15, memo: [16, 17, 18] };
 
 /// The forward every test begins with: backend 0, generous times, no limit.
 pub fn forward() -> Forward {
@@ -82,12 +116,17 @@ pub struct Lane {
     base: *mut u8,
     /// Decides about heads.
     pub on_head: Box<dyn FnMut(&Head) -> Verdict>,
-    /// Decides about failed attempts.
+    /// Decides about failed attempts, unless another still runs.
     pub on_failure: Box<dyn FnMut(&Failure) -> Verdict>,
+    /// Decides about late attempts.
+    pub on_late: Box<dyn FnMut(&Late) -> Verdict>,
     /// While set, the lane fails before it reads anything.
     pub is_broken: bool,
     pub heads: Vec<Head>,
     pub failures: Vec<Failure>,
+    pub lates: Vec<Late>,
+    /// Calls so far.
+    pub calls: usize,
     pub completions: Vec<Completion>,
 }
 
@@ -98,9 +137,12 @@ impl Lane {
             base,
             on_head: Box::new(|_| Verdict::Forward(forward())),
             on_failure: Box::new(|failure| Verdict::Respond(502, failure.reason, "failed")),
+            on_late: Box::new(|_| Verdict::Nothing),
             is_broken: false,
             heads: Vec::new(),
             failures: Vec::new(),
+            lates: Vec::new(),
+            calls: 0,
             completions: Vec::new(),
         }
     }
@@ -115,6 +157,7 @@ impl Lane {
         if self.is_broken {
             return LaneCall::Failed;
         }
+        self.calls += 1;
         while let Some(record) = self.next() {
             let record = Record(record);
             match record.word(1) {
@@ -126,9 +169,17 @@ impl Lane {
                 }
                 2 => {
                     let failure = record.failure();
-                    let verdict = (self.on_failure)(&failure);
-                    self.decide(failure.exchange, verdict);
+                    if failure.flags & FAILED_OTHER_RUNS == 0 {
+                        let verdict = (self.on_failure)(&failure);
+                        self.decide(failure.exchange, verdict);
+                    }
                     self.failures.push(failure);
+                }
+                4 => {
+                    let late = record.late();
+                    let verdict = (self.on_late)(&late);
+                    self.decide(late.exchange, verdict);
+                    self.lates.push(late);
                 }
                 3 => self.completions.push(record.completion()),
                 kind => panic!("a record of kind {kind}"),
@@ -156,7 +207,8 @@ impl Lane {
         }
     }
 
-    fn decide(&mut self, exchange: Key, verdict: Verdict) {
+    /// Writes a decision, at whatever time.
+    pub fn decide(&mut self, exchange: Key, verdict: Verdict) {
         match verdict {
             Verdict::Forward(forward) => self.write(&compose::forward(exchange, &forward, &[])),
             Verdict::Respond(status, reason, body) => {
@@ -165,7 +217,20 @@ impl Lane {
             Verdict::Reset(code, reason) => {
                 self.write(&compose::reset(exchange, code, reason));
             }
+            Verdict::Wait(wait_ms, reason) => self.write(&compose::wait(exchange, WAIT_TAG, wait_ms, reason)),
+            Verdict::Commit(reason) => self.write(&compose::commit(exchange, COMMIT_TAG, reason)),
+            Verdict::Nothing => {}
         }
+    }
+
+    /// Wakes an exchange that waits.
+    pub fn wake(&mut self, exchange: Key) {
+        self.write(&compose::wake(exchange));
+    }
+
+    /// Says how many exchanges wait for a place.
+    pub fn set_waiting(&mut self, count: u32) {
+        self.cursor(WAITING).store(count, Release);
     }
 
     fn write(&mut self, record: &[u8]) {
@@ -206,6 +271,10 @@ impl Record {
         Key { index: self.word(2), generation: self.word(3) }
     }
 
+    fn tag(&self, route: usize, memo: usize) -> Tag {
+        Tag { route: self.word(route), memo: [self.word(memo), self.word(memo + 1), self.word(memo + 2)] }
+    }
+
     /// Texts of the given lengths, one after the other from a byte on.
     fn texts(&self, mut at: usize, lengths: impl IntoIterator<Item = usize>) -> Vec<String> {
         let mut next = |length| {
@@ -224,11 +293,38 @@ impl Record {
         let mut text = || texts.next().unwrap();
         let (_id, method, _scheme, authority, path) = (text(), text(), text(), text(), text());
         let fields = (0..count).map(|_| (text(), text())).collect();
-        Head { exchange: self.exchange(), flags: self.word(5), content_length: self.float(14), method, authority, path, fields }
+        Head {
+            exchange: self.exchange(),
+            flags: self.word(5),
+            tag: self.tag(20, 21),
+            age_us: self.word(24),
+            content_length: self.float(14),
+            method,
+            authority,
+            path,
+            fields,
+        }
     }
 
     fn failure(&self) -> Failure {
-        Failure { exchange: self.exchange(), attempts: self.word(4), reason: self.word(7), flags: self.word(8) }
+        Failure {
+            exchange: self.exchange(),
+            tag: self.tag(6, 14),
+            attempts: self.word(4),
+            backend: self.word(5),
+            reason: self.word(7),
+            flags: self.word(8),
+            took_us: self.word(9),
+            status: self.word(17),
+            grpc_status: self.word(18),
+            retry_after_s: self.word(19),
+            age_us: self.word(20),
+        }
+    }
+
+    fn late(&self) -> Late {
+        let (attempts, backend) = (self.word(4), self.word(5));
+        Late { exchange: self.exchange(), tag: self.tag(6, 7), attempts, backend, took_us: self.word(10) }
     }
 
     fn completion(&self) -> Completion {
@@ -236,6 +332,7 @@ impl Record {
         let path = self.texts(42 * 4, [id, method, authority, path]).remove(3);
         Completion {
             exchange: self.exchange(),
+            tag: self.tag(4, 34),
             backend: self.word(5),
             attempts: self.word(6),
             status: self.word(7),
@@ -243,6 +340,11 @@ impl Record {
             flags: self.word(9),
             bytes_in: self.float(22),
             bytes_out: self.float(24),
+            backend_status: self.word(33),
+            grpc_status: self.word(37),
+            retry_after_s: self.word(38),
+            loser: self.word(39),
+            lost_us: self.word(40),
             path,
         }
     }

@@ -17,6 +17,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -45,10 +46,18 @@ pub struct Notes {
     pub resets: Mutex<Vec<u32>>,
     /// Body bytes taken.
     pub taken: AtomicUsize,
-    /// Lets `/late` and `/half` go on.
+    /// Lets `/late`, `/half` and `/paused` go on.
     pub is_released: AtomicBool,
     /// Streams that `/refuse` still refuses.
     pub refusals: AtomicU32,
+    /// Requests that `/flaky` still answers with the status of its path.
+    pub failures: AtomicU32,
+    /// Bytes of such an answer's body.
+    pub failure_bytes: AtomicUsize,
+    /// Ends every session, once.
+    pub is_cutting: AtomicBool,
+    /// Says goodbye to every session, once, as if none of its streams had been seen.
+    pub is_going_away: AtomicBool,
     /// While set, `/sink` gives no credit for uploads.
     pub is_full: AtomicBool,
     is_stopped: AtomicBool,
@@ -94,6 +103,12 @@ fn serve(listener: &TcpListener, notes: &Notes) {
             notes.sessions.fetch_add(1, Relaxed);
             sessions.push(Session::new(socket));
         }
+        if notes.is_cutting.swap(false, Relaxed) {
+            sessions.clear();
+        }
+        if notes.is_going_away.swap(false, Relaxed) {
+            sessions.iter_mut().for_each(Session::say_goodbye);
+        }
         sessions.retain_mut(|session| session.turn(notes));
         notes.open.store(sessions.iter().map(|session| session.streams.len()).sum(), Relaxed);
     }
@@ -108,6 +123,7 @@ struct Stream {
     is_answered: bool,
     upload: Vec<u8>,
     trailer: Option<String>,
+    grpc_trailer: Option<String>,
     body: usize,
     sent: usize,
     window: i64,
@@ -188,6 +204,11 @@ impl Session {
         let mut block = Vec::new();
         self.encoder.encode(&list, &mut block);
         self.frame(HEADERS, END_HEADERS | if is_end { END_STREAM } else { 0 }, stream, &block);
+    }
+
+    fn say_goodbye(&mut self) {
+        self.frame(GOAWAY, 0, 0, &[0; 8]);
+        self.streams.clear();
     }
 
     fn reset(&mut self, stream: u32, code: u32) {
@@ -304,6 +325,29 @@ impl Session {
                     state.body = number;
                     self.begin(stream, &[(":status", "200"), ("content-length", argument)], notes);
                 }
+                // As many failures as are asked for, early where the request has a body.
+                "flaky" if notes.failures.load(Relaxed) > 0 => {
+                    notes.failures.fetch_sub(1, Relaxed);
+                    state.body = notes.failure_bytes.load(Relaxed);
+                    self.begin(stream, &[(":status", argument), ("retry-after", "7")], notes);
+                }
+                "late-flaky" if notes.failures.load(Relaxed) > 0 => {
+                    notes.failures.fetch_sub(1, Relaxed);
+                    state.body = notes.failure_bytes.load(Relaxed);
+                    self.begin(stream, &[(":status", argument), ("retry-after", "7")], notes);
+                }
+                "late-flaky" if !is_released => {}
+                "flaky" if !state.is_ended => {}
+                // gRPC: a message and trailers, or nothing but a head.
+                "grpc" => {
+                    (state.body, state.back, state.has_trailers) = (5, b"hello".to_vec(), true);
+                    state.grpc_trailer = Some(argument.to_owned());
+                    self.begin(stream, &[(":status", "200")], notes);
+                }
+                "grpc-only" => {
+                    self.headers(stream, &[(":status", "200"), ("grpc-status", argument)], true);
+                    self.streams.remove(&stream);
+                }
                 // A head and a body whose end comes by itself, once released.
                 "paused" => {
                     (state.body, state.is_paused) = (5, true);
@@ -350,14 +394,17 @@ impl Session {
                 state.window -= count as i64;
                 self.window -= count as i64;
                 notes.sent.fetch_add(count, Relaxed);
-                let trailer = state.has_trailers.then(|| state.trailer.clone()).flatten();
+                let trailer = match &state.grpc_trailer {
+                    Some(status) => Some(("grpc-status", status.clone())),
+                    None => state.trailer.clone().filter(|_| state.has_trailers).map(|text| ("x-trailer-back", text)),
+                };
                 let is_ended = state.is_ended;
                 self.frame(DATA, if is_last && trailer.is_none() { END_STREAM } else { 0 }, stream, &bytes);
                 if !is_last {
                     continue;
                 }
-                if let Some(trailer) = trailer {
-                    self.headers(stream, &[("x-trailer-back", &trailer)], true);
+                if let Some((name, text)) = trailer {
+                    self.headers(stream, &[(name, &text)], true);
                 }
                 if is_ended {
                     self.streams.remove(&stream);
