@@ -111,6 +111,10 @@ function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
 /** 8 and 9: to the target that the split draws; where it has no place or no backend, to the fallback; else the refusal. */
 function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): void {
   const { subject, writer } = parts;
+  if (!takeDeadline(parts.forward, route, head)) {
+    refuse(parts, compiled, head.requestId(), EXCHANGE_TIMEOUT);
+    return;
+  }
   const chosen = memoPool(subject.memo0);
   const pool = chosen === NO_POOL ? choose(compiled, route, head, subject) : chosen;
   let refusal = place(parts, compiled, route, head, pool);
@@ -124,6 +128,16 @@ function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head:
     compiled.observer.noted(FALLBACK_USED, compiled.pools[pool]!.upstream, -1, refusal);
     writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer.of(isGrpc(subject)));
   } else refuse(parts, compiled, head.requestId(), refusal);
+}
+
+/** The time of the exchange: the route's, or what its client gives it where that is less. False when there is none left. */
+function takeDeadline(forward: Forward, route: RouteTerms, head: HeadReader): boolean {
+  forward.exchangeTimeoutMs = route.exchangeTimeoutMs;
+  if (route.deadline === undefined) return true;
+  const deadlineMs = route.deadline.read(head);
+  if (deadlineMs !== NO_DEADLINE && (route.exchangeTimeoutMs === 0 || deadlineMs < route.exchangeTimeoutMs))
+    forward.exchangeTimeoutMs = deadlineMs;
+  return deadlineMs !== 0;
 }
 
 function choose(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject): number {
@@ -154,13 +168,6 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
   if (position === NO_MEMBER) return notAvailable(compiled, pool);
 
   const forward = parts.forward;
-  forward.exchangeTimeoutMs = route.exchangeTimeoutMs;
-  if (route.deadline !== undefined) {
-    const deadlineMs = route.deadline.read(head);
-    if (deadlineMs === 0) return EXCHANGE_TIMEOUT;
-    if (deadlineMs !== NO_DEADLINE && (route.exchangeTimeoutMs === 0 || deadlineMs < route.exchangeTimeoutMs))
-      forward.exchangeTimeoutMs = deadlineMs;
-  }
   forward.valueCount = 0;
   if (route.rewrite !== undefined || pool.sticky !== undefined) {
     forward.valueCount = 2;

@@ -20,7 +20,7 @@ t.test('another upstream answers while the first cannot be reached, and the resp
   const client = await connectH3(t, edge.port);
   // The first few find out by trying; from then on the breaker is open.
   for (let i = 0; i < 12; i++) {
-    t.match(await client.exchange(), { status: 200, text: 'from the spare', headers: { 'x-lychgate-fallback': 'spare' } });
+    t.match(await client.exchange(), { status: 200, text: 'from the spare', headers: { 'x-lychgate-fallback': '1' } });
   }
   t.equal((await edge.metrics()).sum('lychgate_fallbacks_total', { upstream: 'web' }), 12);
 });
@@ -30,7 +30,7 @@ t.test('a fixed answer stands in when every attempt failed', { skip }, async (t)
   const fallback = { respond: { status: 200, headers: { 'content-type': 'text/plain' }, body: 'we are back soon' } };
   const edge = await startEdge(t, { backends: [broken.url], route: { fallback } });
   const client = await connectH3(t, edge.port);
-  t.match(await client.exchange(), { status: 200, text: 'we are back soon', headers: { 'x-lychgate-fallback': 'fixed' } });
+  t.match(await client.exchange(), { status: 200, text: 'we are back soon', headers: { 'x-lychgate-fallback': '1' } });
 });
 
 t.test('a client\u2019s own mistake is not hidden by a fallback', { skip }, async (t) => {

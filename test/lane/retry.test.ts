@@ -179,7 +179,7 @@ t.test('a Retry-After that the route allows is waited for when there is no other
 
 t.test('retries are a share of the requests, plus a floor a second', async (t) => {
   const wishes = {
-    upstreams: [{ backends: [{}, {}], retryBudget: { ratio: 0.2, minPerSecond: 1, windowMs: 10_000 } }],
+    upstreams: [{ backends: [{}, {}], breaker: { consecutive: 0 }, retryBudget: { ratio: 0.2, minPerSecond: 1, windowMs: 10_000 } }],
     routes: [{ retries: { backoffBaseMs: 0 } }],
   };
   const stand = standLane(sampleSnapshot(wishes));

@@ -5,6 +5,7 @@
 
 import type { RouteSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
+import { FieldWalk } from './fields.ts';
 
 /** What of a route says which deadlines it obeys. */
 export type DeadlineTerms = Pick<RouteSnapshot, 'deadlineHeader' | 'isGrpcTimeoutObeyed'>;
@@ -12,45 +13,93 @@ export type DeadlineTerms = Pick<RouteSnapshot, 'deadlineHeader' | 'isGrpcTimeou
 /** The client said nothing. */
 export const NO_DEADLINE = -1;
 
-/** gRPC's units in milliseconds. */
-const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
-
 /** What a deadline may be at most; anything longer is none. */
 const MAX_MS = 2 ** 31;
+const GRPC_DIGITS = 8;
+const OWN_DIGITS = 10;
 
 export class DeadlineReader {
-  private readonly header: string;
-  private readonly isGrpcObeyed: boolean;
+  private readonly own: FieldWalk | undefined;
+  private readonly grpc: FieldWalk | undefined;
 
   /** Undefined where the route obeys none. */
-  static of(route: DeadlineTerms, _bytes?: Uint8Array): DeadlineReader | undefined {
-    return route.deadlineHeader === '' && !route.isGrpcTimeoutObeyed ? undefined : new DeadlineReader(route);
+  static of(route: DeadlineTerms, bytes: Uint8Array): DeadlineReader | undefined {
+    return route.deadlineHeader === '' && !route.isGrpcTimeoutObeyed ? undefined : new DeadlineReader(route, bytes);
   }
 
-  private constructor(route: DeadlineTerms) {
-    this.header = route.deadlineHeader;
-    this.isGrpcObeyed = route.isGrpcTimeoutObeyed;
+  private constructor(route: DeadlineTerms, bytes: Uint8Array) {
+    this.own = route.deadlineHeader === '' ? undefined : new FieldWalk(route.deadlineHeader, bytes);
+    this.grpc = route.isGrpcTimeoutObeyed ? new FieldWalk('grpc-timeout', bytes) : undefined;
   }
 
   /** Milliseconds that the client gives the exchange, rounded up; NO_DEADLINE when it does not say, 0 when there is no time left. */
-  read(head: Pick<HeadReader, 'field'>): number {
-    const own = this.header === '' ? NO_DEADLINE : milliseconds(head.field(this.header));
-    const grpc = this.isGrpcObeyed ? grpcTimeout(head.field('grpc-timeout')) : NO_DEADLINE;
-    if (own === NO_DEADLINE) return grpc;
-    return grpc === NO_DEADLINE ? own : Math.min(own, grpc);
+  read(head: HeadReader): number {
+    const { own, grpc } = this;
+    const ownMs = own !== undefined && isThere(own, head) ? millisecondsAt(own.bytes, own.start, own.length) : NO_DEADLINE;
+    const grpcMs = grpc !== undefined && isThere(grpc, head) ? grpcTimeoutAt(grpc.bytes, grpc.start, grpc.length) : NO_DEADLINE;
+    return earlier(ownMs, grpcMs);
   }
 }
 
-function milliseconds(text: string | undefined): number {
-  if (text === undefined || !/^\d{1,10}$/.test(text)) return NO_DEADLINE;
-  const ms = Number(text);
-  return ms >= MAX_MS ? NO_DEADLINE : ms;
+/** The shorter of two times, where NO_DEADLINE is none. */
+export function earlier(one: number, other: number): number {
+  if (one === NO_DEADLINE) return other;
+  return other === NO_DEADLINE ? one : Math.min(one, other);
 }
 
-/** At most eight digits and a unit; what is not of this form is passed over. */
+/** Milliseconds in digits; what is not of this form is passed over. */
+export function milliseconds(text: string | undefined): number {
+  return text === undefined ? NO_DEADLINE : millisecondsAt(Buffer.from(text, 'latin1'), 0, text.length);
+}
+
+/** `grpc-timeout`: at most eight digits and a unit, in milliseconds; what is not of this form is passed over. */
 export function grpcTimeout(text: string | undefined): number {
-  const parts = text === undefined ? null : /^(\d{1,8})([HMSmun])$/.exec(text);
-  if (parts === null) return NO_DEADLINE;
-  const ms = Math.ceil(Number(parts[1]) * UNITS[parts[2]!]!);
+  return text === undefined ? NO_DEADLINE : grpcTimeoutAt(Buffer.from(text, 'latin1'), 0, text.length);
+}
+
+function isThere(walk: FieldWalk, head: HeadReader): boolean {
+  walk.begin(head);
+  return walk.next(head);
+}
+
+function millisecondsAt(bytes: Uint8Array, start: number, length: number): number {
+  return length > OWN_DIGITS ? NO_DEADLINE : within(digitsAt(bytes, start, length));
+}
+
+function grpcTimeoutAt(bytes: Uint8Array, start: number, length: number): number {
+  if (length > GRPC_DIGITS + 1) return NO_DEADLINE;
+  const amount = digitsAt(bytes, start, length - 1);
+  if (amount === NO_DEADLINE) return NO_DEADLINE;
+  switch (bytes[start + length - 1]) {
+    case 0x48: // H
+      return within(amount * 3_600_000);
+    case 0x4d: // M
+      return within(amount * 60_000);
+    case 0x53: // S
+      return within(amount * 1_000);
+    case 0x6d: // m
+      return within(amount);
+    case 0x75: // u
+      return Math.ceil(amount / 1e3);
+    case 0x6e: // n
+      return Math.ceil(amount / 1e6);
+    default:
+      return NO_DEADLINE;
+  }
+}
+
+/** The number that all `length` bytes spell, NO_DEADLINE when one of them is no digit or there is none. */
+function digitsAt(bytes: Uint8Array, start: number, length: number): number {
+  if (length <= 0) return NO_DEADLINE;
+  let amount = 0;
+  for (let i = start; i < start + length; i++) {
+    const digit = bytes[i]! - 0x30;
+    if (digit < 0 || digit > 9) return NO_DEADLINE;
+    amount = amount * 10 + digit;
+  }
+  return amount;
+}
+
+function within(ms: number): number {
   return ms >= MAX_MS ? NO_DEADLINE : ms;
 }
