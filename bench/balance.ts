@@ -3,20 +3,25 @@
  *
  *     node bench/balance.ts [--json FILE]
  *
- * Half of the members are busy and have a latency that is known. The least of several rounds is shown: what the work costs when nothing disturbs it.
+ * Half of the members are busy and have a latency that is known. Below it, what is asked before a pick where a route or upstream wants it: keys, splits, cookies.
+ * The least of several rounds is shown: what the work costs when nothing disturbs it.
  */
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import type { BalanceSnapshot } from '../src/config/snapshot.ts';
+import type { BalanceSnapshot, KeySnapshot, Snapshot } from '../src/config/snapshot.ts';
 import { Backends } from '../src/lane/balance/backends.ts';
 import { NO_MEMBER } from '../src/lane/balance/balancer.ts';
 import { compilePools, type Pool } from '../src/lane/balance/pool.ts';
+import { Split } from '../src/lane/balance/split.ts';
+import { Client } from '../src/lane/head/client.ts';
 import { scatter } from '../src/lane/head/hash.ts';
+import { Key } from '../src/lane/head/key.ts';
 import { Random } from '../src/lane/random.ts';
 import { createSharedState } from '../src/lane/shared.ts';
 import { Standing } from '../src/lane/standing/standing.ts';
+import { headDesk } from '../test/support/heads.ts';
 import { noteInto } from '../test/support/lanes.ts';
 import { sampleSnapshot } from '../test/support/snapshots.ts';
 
@@ -52,21 +57,19 @@ process.stdout.write(`${'policy'.padEnd(22)}${MEMBERS.map((count) => String(coun
 for (const { policy, ns } of rows) {
   process.stdout.write(`${policy.padEnd(22)}${ns.map((figure) => figure.toFixed(0).padStart(8)).join('')}\n`);
 }
+
+const parts = measureParts();
+process.stdout.write('\nbefore it, ns\n\n');
+for (const [part, ns] of parts) process.stdout.write(`${part.padEnd(36)}${ns.toFixed(0).padStart(8)}\n`);
 if (values.json !== undefined) {
-  writeFileSync(values.json, `${JSON.stringify({ case: 'balance', members: MEMBERS, rows }, undefined, 2)}\n`);
+  writeFileSync(values.json, `${JSON.stringify({ case: 'balance', members: MEMBERS, rows, parts }, undefined, 2)}\n`);
 }
 
 function measure(balance: Partial<BalanceSnapshot>, weights: (slot: number) => number, count: number): number {
   const snapshot = sampleSnapshot({
     upstreams: [{ balance, backends: Array.from({ length: count }, (_, slot) => ({ weight: weights(slot) })) }],
   });
-  const shared = createSharedState(snapshot);
-  const observer = noteInto({ attempts: [], failures: [], notes: [], errors: [], completions: [], turns: [] });
-  const backends = new Backends(
-    shared.backends,
-    snapshot.backends.map(({ slot }) => ({ slot, decayMs: 10_000 })),
-  );
-  const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
+  const { shared, backends, standing, observer } = stand(snapshot);
   const bytes = new Uint8Array(1);
   const { pools } = compilePools({ snapshot, backends, standing, weights: shared.weights, random: new Random(3), observer, bytes });
   let nowMs = 1_000_000;
@@ -93,4 +96,70 @@ function round(pool: Pool, backends: Backends, turn: () => void): number {
     backends.take(pool.slots[position]!);
   }
   return ((performance.now() - start) * 1e6) / PICKS_A_ROUND;
+}
+
+/** Each asked of the same heads in turn: a browser's, with a session cookie among others. */
+function measureParts(): [part: string, ns: number][] {
+  const desk = headDesk();
+  const sticky = { kind: 'cookie', cookie: 'stay', path: '/', maxAgeS: 3_600, key: new Uint8Array(32) } as const;
+  const snapshot = sampleSnapshot({
+    upstreams: [{ balance: { policy: 'random', sticky }, backends: Array.from({ length: 10 }, () => ({})) }],
+    routes: [{ targets: [{ weight: 95 }, { weight: 5, subset: {} }] }],
+  });
+  const { shared, backends, standing, observer } = stand(snapshot);
+  const parts = { snapshot, backends, standing, weights: shared.weights, random: new Random(3), observer, bytes: desk.bytes };
+  const pool = compilePools(parts).pools[0]!;
+  backends.begin(1_760_000_000_000);
+  const cookie = pool.sticky!.setCookie(4).split(';')[0]!;
+  const head = desk.read({ path: '/api/v1/orders/item-1?page=1', fields: browserFields(`a=1; theme=dark; ${cookie}`) });
+  const client = new Client(snapshot.listeners, desk.bytes);
+  client.read(head);
+  const key = (kind: KeySnapshot['kind'], name = '') => {
+    const found = new Key([{ ...KEYED, kind, name }], 'first', desk.bytes);
+    return () => found.hash(head, client, -1, 0);
+  };
+  const split = (splitKeys: readonly KeySnapshot[]) => {
+    const found = new Split({ ...snapshot.routes[0]!, splitKeys }, 0, [0, 1], shared.weights, desk.bytes);
+    return () => found.choose(head, client, -1);
+  };
+  return [
+    ['key: path', timed(key('path'))],
+    ['key: client', timed(key('client'))],
+    ['key: header, the last of six', timed(key('header', 'cookie'))],
+    ['key: cookie of 66 bytes, the third', timed(key('cookie', 'stay'))],
+    ['split in turn', timed(split([]))],
+    ['split by client', timed(split([{ ...KEYED, kind: 'client' }]))],
+    ['sticky cookie', timed(() => pool.sticky!.read(head))],
+  ];
+}
+
+function browserFields(cookie: string): [string, string][] {
+  return [
+    ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'],
+    ['accept', 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'],
+    ['accept-language', 'en-GB,en;q=0.9'],
+    ['accept-encoding', 'gzip, deflate, br'],
+    ['sec-fetch-mode', 'navigate'],
+    ['cookie', cookie],
+  ];
+}
+
+function timed(ask: () => number): number {
+  const rounds = Array.from({ length: ROUNDS }, () => {
+    const start = performance.now();
+    for (let i = 0; i < PICKS_A_ROUND; i++) ask();
+    return ((performance.now() - start) * 1e6) / PICKS_A_ROUND;
+  });
+  return Math.min(...rounds.slice(1));
+}
+
+/** A lane's tables for `snapshot`, and whoever reads them. */
+function stand(snapshot: Snapshot) {
+  const shared = createSharedState(snapshot);
+  const observer = noteInto({ attempts: [], failures: [], notes: [], errors: [], completions: [], turns: [] });
+  const backends = new Backends(
+    shared.backends,
+    snapshot.backends.map(({ slot }) => ({ slot, decayMs: 10_000 })),
+  );
+  return { shared, observer, backends, standing: new Standing({ snapshot, table: shared.standing, observer, backends }) };
 }

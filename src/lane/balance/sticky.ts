@@ -9,7 +9,7 @@ import { noteNumber } from '../../base/notes.ts';
 import type { StickySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { CookieWalk, latin1 } from '../head/fields.ts';
-import { Hash } from '../head/hash.ts';
+import { scatter } from '../head/hash.ts';
 import type { Observer } from '../observer.ts';
 import type { Backends } from './backends.ts';
 import { type Balancer, NO_MEMBER } from './balancer.ts';
@@ -41,7 +41,7 @@ export interface StickyCookieParts {
 
 const MOVED = noteNumber('sticky_moved');
 
-/** Opened cookies kept: entries of 64 bytes, each cookie in the one its hash names. */
+/** Opened cookies kept: entries of 64 bytes, each cookie in the one its beginning names. */
 const ENTRIES = 1_024;
 
 /** The backend of a genuine cookie is not in this pool. */
@@ -64,7 +64,6 @@ export class StickyCookie implements Sticky {
   private readonly maxAgeS: number;
   /** Cookies are issued on multiples of this. */
   private readonly stepS: number;
-  private readonly digest = new Hash();
   /** Opened cookies: their bytes, whose they are, when they were issued; NEVER in an entry that was not filled yet. */
   private readonly texts = new Uint8Array(ENTRIES * SEALED_LENGTH);
   private readonly positions = new Int32Array(ENTRIES);
@@ -122,10 +121,9 @@ export class StickyCookie implements Sticky {
 
   /** Whose the cookie at `start` is: a position, GONE, or NO_MEMBER when it is forged or too old. */
   private find(start: number): number {
-    const { digest, texts } = this;
+    const { texts } = this;
     const { bytes } = this.parts;
-    digest.of(bytes, start, start + SEALED_LENGTH, 0, 0);
-    const entry = digest.low & (ENTRIES - 1);
+    const entry = entryOf(bytes, start);
     const first = entry * SEALED_LENGTH;
     let i = SEALED_LENGTH - 1;
     while (i >= 0 && bytes[start + i] === texts[first + i]) i -= 1;
@@ -156,4 +154,11 @@ export class StickyCookie implements Sticky {
   private nowS(): number {
     return Math.floor(this.parts.backends.nowMs / 1_000);
   }
+}
+
+/** The beginning is the nonce, which is as good as random; whoever makes one up to share an entry gains nothing, for nothing forged is kept. */
+function entryOf(bytes: Uint8Array, start: number): number {
+  const one = bytes[start]! | (bytes[start + 1]! << 8) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 24);
+  const other = bytes[start + 4]! | (bytes[start + 5]! << 8) | (bytes[start + 6]! << 16) | (bytes[start + 7]! << 24);
+  return scatter(one ^ Math.imul(other, 0x9e37_79b1)) & (ENTRIES - 1);
 }
