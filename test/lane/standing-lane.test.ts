@@ -1,0 +1,105 @@
+import t from 'tap';
+import { reasonNumber } from '../../src/base/errors.ts';
+import { IS_PROBE } from '../../src/lane/memo.ts';
+import { setHealth } from '../../src/lane/standing/health.ts';
+import { viewStanding } from '../../src/lane/standing/view.ts';
+import { type LaneStand, standLane } from '../support/lanes.ts';
+import { sampleAttemptFailed, sampleCompletion } from '../support/records.ts';
+import { sampleSnapshot, type UpstreamWish } from '../support/snapshots.ts';
+
+const BREAKER = { consecutive: 2, ejectMs: 1_000, probes: 1, successes: 1 };
+
+function stand(wish: UpstreamWish = {}) {
+  const snapshot = sampleSnapshot({ upstreams: [{ panicBelow: 0, breaker: BREAKER, ...wish }] });
+  const lane = standLane(snapshot);
+  return { ...lane, view: () => viewStanding(lane.shared.standing, snapshot, lane.clock.nowMs) };
+}
+
+/** Slots to which the next heads go; the last one's decision. */
+function slots(stand: Pick<LaneStand, 'ask'>, count: number): number[] {
+  return stand.ask(...Array.from({ length: count }, () => ({}))).map((decision) => (decision.kind === 'forward' ? decision.slot : -1));
+}
+
+/** Sends one head and has its answer, or its failure, come back from the backend it went to. */
+function exchange(stand: LaneStand, outcome: 'answered' | 'reset' | 'left', status = 200): { slot: number; isProbe: boolean } {
+  const [forward] = stand.ask({});
+  if (forward?.kind !== 'forward') throw new Error('not forwarded');
+  const { tag, slot } = forward;
+  const [memo0, memo1, memo2] = forward.memo;
+  const common = { tag, slot, memo0, memo1, memo2 };
+  if (outcome === 'reset') stand.reactor.offerAttemptFailed(sampleAttemptFailed({ ...common, reason: reasonNumber('backend_reset') }));
+  else stand.reactor.offerCompletion(sampleCompletion({ ...common, backendStatus: outcome === 'left' ? 0 : status }));
+  stand.lane.decide();
+  stand.reactor.decisions();
+  return { slot, isProbe: (memo0 & IS_PROBE) !== 0 };
+}
+
+t.test('a backend whose breaker is open gets nothing, then one probe, then its share', async (t) => {
+  const it = stand();
+  const seen = Array.from({ length: 4 }, () => exchange(it, 'reset'));
+  t.equal(seen.filter(({ slot }) => slot === 0).length, 2);
+  t.strictSame(
+    it.noted.notes.filter(({ note }) => note === 'breaker_opened' || note === 'eject_denied').map(({ note, slot }) => `${note} ${slot}`),
+    ['breaker_opened 0', 'eject_denied 1'],
+  );
+  t.strictSame(slots(it, 6), [1, 1, 1, 1, 1, 1]);
+  it.clock.nowMs += 1_000;
+  const tried = slots(it, 6);
+  t.equal(tried.filter((slot) => slot === 0).length, 1, 'one probe at a time');
+  t.equal(it.view().backends[0]?.probesInFlight, 1);
+});
+
+t.test('the outcome of a probe is known by its memo: success closes, failure opens, a client that leaves says nothing', async (t) => {
+  const it = stand({ maxEjected: 1, backends: [{}] });
+  const until = () => {
+    it.clock.nowMs += 4_000;
+  };
+  exchange(it, 'reset');
+  exchange(it, 'reset');
+  until();
+  t.strictSame(exchange(it, 'left'), { slot: 0, isProbe: true });
+  t.match(it.view().backends[0], { state: 'half-open', probesInFlight: 0 });
+  t.strictSame(exchange(it, 'reset'), { slot: 0, isProbe: true });
+  t.match(it.view().backends[0], { state: 'open', ejectionsInRow: 2 });
+  until();
+  t.strictSame(exchange(it, 'answered', 503), { slot: 0, isProbe: true });
+  t.match(it.view().backends[0], { state: 'open', ejectionsInRow: 3 });
+  until();
+  t.strictSame(exchange(it, 'answered'), { slot: 0, isProbe: true });
+  t.equal(it.view().backends[0]?.state, 'closed');
+  t.strictSame(exchange(it, 'answered'), { slot: 0, isProbe: false });
+});
+
+t.test('an upstream of which every backend is ejected refuses with circuit_open', async (t) => {
+  const it = stand({ backends: [{}] });
+  exchange(it, 'reset');
+  exchange(it, 'reset');
+  t.match(it.ask({}), [{ kind: 'respond', status: 503, reason: reasonNumber('circuit_open') }]);
+});
+
+t.test('a backend found down by active health is passed over, and in panic all are used', async (t) => {
+  const it = stand({ panicBelow: 0.5, backends: [{}, {}, {}] });
+  setHealth(it.shared.standing, 1, 'down', it.clock.nowMs);
+  t.strictSame(slots(it, 6).toSorted(), [0, 0, 0, 2, 2, 2]);
+  setHealth(it.shared.standing, 2, 'down', it.clock.nowMs);
+  it.clock.nowMs += 100;
+  t.strictSame(slots(it, 6).toSorted(), [0, 0, 1, 1, 2, 2]);
+  t.match(it.noted.notes.at(-1), { note: 'panic_began', upstream: 0, slot: -1, detail: 33 });
+});
+
+t.test('a response cut short counts against its backend', async (t) => {
+  const it = stand({ backends: [{}] });
+  for (let i = 0; i < 2; i++) {
+    it.reactor.offerCompletion(sampleCompletion({ tag: 0, memo0: 0, slot: 0, reason: reasonNumber('backend_reset'), flags: 1 | 4 }));
+  }
+  it.lane.decide();
+  t.equal(it.view().backends[0]?.state, 'open');
+});
+
+t.test('Retry-After of an answer holds its backend off', async (t) => {
+  const it = stand();
+  it.reactor.offerCompletion(sampleCompletion({ tag: 0, memo0: 0, slot: 0, status: 429, backendStatus: 429, retryAfterS: 5 }));
+  t.strictSame(slots(it, 2), [1, 1]);
+  it.clock.nowMs += 5_000;
+  t.strictSame(slots(it, 2).toSorted(), [0, 1]);
+});
