@@ -1,12 +1,13 @@
-/** Asks a backend over HTTP/3, by @currentspace/http3, a connection a check. */
+/** Asks a backend over HTTP/3, by @currentspace/http3, a connection a check. The library (40 MB with its threads) is loaded with the first one. */
 
 import { isIP } from 'node:net';
-import { connect, type Http3ClientSession, type IncomingHeaders } from '@currentspace/http3';
+import type { Http3ClientSession, IncomingHeaders } from '@currentspace/http3';
 import { type Ask, type Question, type Reply, USER_AGENT } from './question.ts';
 
 /** An `Ask` for `h3`. */
 export function createH3Ask(question: Question): Ask {
   return async (ip, port, signal) => {
+    const { connect } = await import('@currentspace/http3');
     const session = connect(
       { address: ip, port, servername: isIP(question.serverName) === 0 ? question.serverName : ip },
       {

@@ -92,14 +92,18 @@ export function createHealth(parts: HealthParts): Health {
 /** One check within its time: what was wrong, empty when nothing was. */
 async function check(ask: Ask, ip: string, port: number, health: HealthSnapshot, ending: AbortSignal): Promise<string> {
   const late = new AbortController();
+  const end = (): void => late.abort(ending.reason);
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${health.timeoutMs} ms`)), health.timeoutMs);
   timer.unref();
+  // Not AbortSignal.any: the signal of the end lives as long as the edge and would remember every check.
+  ending.addEventListener('abort', end);
   try {
-    return faultOf(await ask(ip, port, AbortSignal.any([late.signal, ending])), health);
+    return faultOf(await ask(ip, port, late.signal), health);
   } catch (error) {
     return textOf(late.signal.aborted ? late.signal.reason : error);
   } finally {
     clearTimeout(timer);
+    ending.removeEventListener('abort', end);
   }
 }
 
