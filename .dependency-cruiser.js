@@ -10,7 +10,7 @@ const rooms = {
   lane: ['record', 'base', 'config'],
   observe: ['base', 'config', 'record', 'native'],
   control: ['base', 'config', 'native', 'observe', 'record', 'lane'],
-  cli: ['base', 'config', 'control', 'native', 'observe'],
+  cli: ['base', 'config', 'control', 'native', 'observe', 'record', 'lane'],
 };
 
 const rows = Object.entries(rooms).map(([room, allowed]) => ({

@@ -10,6 +10,7 @@ import { CONFIG_VIEWS, printConfigView } from './config.ts';
 import { eventsCommand } from './events.ts';
 import { getCommand } from './get.ts';
 import { describeFailure, EXIT_FAILED, EXIT_USAGE } from './report.ts';
+import { routesCommand } from './routes.ts';
 import { addSettings, readSettings } from './settings.ts';
 import { upstreamsCommand } from './upstreams.ts';
 import { weightsCommand } from './weights.ts';
@@ -24,7 +25,8 @@ Examples:
   lychgate weights route shop 95 5                       shift traffic between the targets of a route
   lychgate events                                        what changes, as it happens
   lychgate config defaults > edge.yaml                   a file with every key
-  lychgate config schema                                 for editors`;
+  lychgate config schema                                 for editors
+  lychgate routes test -c edge.yaml https://host/path    which route takes a request, and why`;
 
 /**
  * Runs the command line (without node and script) and sets the process's exit status: 0, 1 for failures, 2 for a command line that is not
@@ -49,6 +51,8 @@ function program(): Command {
     .description('An HTTP/3 edge: QUIC and TLS for the public, pooled sessions to your backends.')
     .version(packageVersion(), '-V, --version')
     .showSuggestionAfterError()
+    // Options belong to the command they stand behind: `routes` and `routes test` have some of the same name.
+    .enablePositionalOptions()
     .addHelpText('after', EXAMPLES)
     .exitOverride();
   for (const command of [
@@ -56,6 +60,7 @@ function program(): Command {
     checkCommand(),
     configCommand(),
     getCommand(),
+    routesCommand(),
     upstreamsCommand(),
     weightsCommand(),
     eventsCommand(),

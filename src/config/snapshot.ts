@@ -265,7 +265,7 @@ export interface MatchSnapshot {
   readonly cookies: readonly ConditionSnapshot[];
   /** CIDR blocks, any of them; empty for all. Of the client behind trusted proxies. */
   readonly networks: readonly string[];
-  /** Place in `tenants`; -1 for requests of no tenant. */
+  /** Place in `tenants`; -1 for requests of no tenant, and of a tenant none of whose own routes takes them. */
   readonly tenant: number;
 }
 

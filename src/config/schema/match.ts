@@ -53,7 +53,11 @@ export const match = section(
       looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '10.0.0.0/8' }),
       { example: ['10.0.0.0/8', '2001:db8::/32'] },
     ),
-    tenant: text(NAME_RULE, { prose: 'Requests of this tenant only; without it, requests of no tenant.', absent: '', example: 'acme' }),
+    tenant: text(NAME_RULE, {
+      prose: 'Requests of this tenant only; without it, requests of no tenant, and of tenants none of whose routes takes them.',
+      absent: '',
+      example: 'acme',
+    }),
   },
 );
 

@@ -27,6 +27,11 @@ export function compilePredicates(match: MatchSnapshot, bytes: Uint8Array): Pred
   ];
 }
 
+/** The same conditions in words. */
+export function conditionsOf(match: MatchSnapshot): string[] {
+  return compilePredicates(match, new Uint8Array(0)).map(({ text }) => text);
+}
+
 class MethodPredicate implements Predicate {
   readonly text: string;
   private readonly methods: readonly Uint8Array[];
