@@ -34,6 +34,7 @@ import { Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from
 import { Bulkhead, type BulkheadParts, ENTERED, FULL, QUEUED } from './queue/bulkhead.ts';
 import { maxFieldBytes, rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
 import { ASKS, PASSES, RateLimits } from './rate-limit/rate-limits.ts';
+import { RedisStore } from './rate-limit/redis/redis-store.ts';
 import type { SharedStore } from './rate-limit/shared-store.ts';
 import { listLimits } from './rate-limit/table.ts';
 import { UpstreamGate } from './upstream-gate.ts';
@@ -71,6 +72,12 @@ export interface AdmissionParts {
   /** The shard's memory, in which heads lie. */
   readonly bytes: Uint8Array;
   readonly lives: Lives;
+}
+
+/** Nobody is connected to unless a limit is shared. */
+function storeOf({ snapshot, shared, writer, kick, observer, lives }: AdmissionParts): SharedStore | undefined {
+  if (snapshot.store === undefined || !listLimits(snapshot).some(({ limit }) => limit.isShared)) return undefined;
+  return new RedisStore({ snapshot: snapshot.store, writer, kick, observer, table: shared.buckets, shard: lives.shard });
 }
 
 /** What stands before a route. */
@@ -122,7 +129,8 @@ export class Admission {
       shards: snapshot.shards.count,
       owed: this.owed,
     });
-    this.store = undefined;
+    // Old lanes of a snapshot that is replaced ask no more, so each has a connection of its own and ends it.
+    this.store = storeOf(parts);
     this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, bytes: parts.bytes, store: this.store });
     this.isRated = listLimits(snapshot).length > 0;
     this.routes = snapshot.routes.map((route, number): RouteGate | undefined => {
