@@ -10,7 +10,7 @@ import { Metrics } from '../../test/support/metrics.ts';
 import { type LoadOrder, type LoadResult, send } from './load.ts';
 import { quantile } from './measure.ts';
 import type { Overload, Peer } from './peers/peer.ts';
-import { type Stage, withScene } from './play.ts';
+import { type Props, type Stage, withScene } from './play.ts';
 
 /** Without and with limits for each client. */
 export type OverloadKind = 'overload' | 'flood';
@@ -50,8 +50,14 @@ const HONEST_PER_SECOND = 5;
 
 /** Plays it on one proxy. */
 export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<OverloadFigures> {
-  return withScene(peer, kind, stage, kind === 'flood' ? limitedBounds : bounds, async ({ backends, running, folder }) => {
-    for (const backend of backends) backend.limit(capacity.concurrency, capacity.serviceMs);
+  const props: Props = {
+    key: kind,
+    overload: {
+      bounds: kind === 'flood' ? limitedBounds : bounds,
+      limit: (backend) => backend.limit(capacity.concurrency, capacity.serviceMs),
+    },
+  };
+  return withScene(peer, props, stage, async ({ backends, running, folder }) => {
     const perSecond = Math.round((backends.length * capacity.concurrency * 1_000) / capacity.serviceMs);
     const order = { port: running.port, isHttp3: peer.isHttp3, folder, connections: 20, streams: 200, patienceMs: 7_000 };
     const flood = { ...order, fields: { 'x-client': 'flood' } };

@@ -29,20 +29,27 @@ export interface Scene {
   readonly folder: string;
 }
 
+/** What differs between scenes. */
+export interface Props {
+  readonly key: string;
+  /** Bounds for the proxy, and what makes its backends as slow as these suppose before it sees the first answer. */
+  readonly overload?: { readonly bounds: Overload; limit(backend: Backend): void };
+}
+
 /** Sets up fresh backends and a fresh proxy, lets `act` do its part, and clears away. */
 export async function withScene<Result>(
   peer: Peer,
-  key: string,
+  { key, overload }: Props,
   stage: Stage,
-  overload: Overload | null,
   act: (scene: Scene) => Promise<Result>,
 ): Promise<Result> {
   const folder = join(stage.folder, `${key}-${peer.name}`);
   mkdirSync(folder, { recursive: true });
   const backends = await startBackends(stage.backendCount);
   try {
+    for (const backend of backends) overload?.limit(backend);
     const { chainPath, keyPath } = stage;
-    const running = await peer.start({ folder, chainPath, keyPath, backends, ...(overload === null ? {} : { overload }) });
+    const running = await peer.start({ folder, chainPath, keyPath, backends, ...(overload && { overload: overload.bounds }) });
     try {
       return await act({ backends, running, folder });
     } finally {
@@ -55,7 +62,7 @@ export async function withScene<Result>(
 
 /** One row of the table. */
 export function play(scenario: Scenario, peer: Peer, stage: Stage): Promise<Figures> {
-  return withScene(peer, scenario.key, stage, null, async ({ backends, running, folder }) => {
+  return withScene(peer, { key: scenario.key }, stage, async ({ backends, running, folder }) => {
     const { requestsPerSecond, connections, streams } = load;
     const order = { port: running.port, isHttp3: peer.isHttp3, folder, connections, streams };
     // Compilers and pools warm up on requests nobody counts.

@@ -55,6 +55,8 @@ export interface Peer {
   start(setup: Setup): Promise<Running>;
 }
 
+const START_LIMIT_MS = 15_000;
+
 /** First line a program prints about its version, or null. */
 export function versionOf(program: string | undefined, args: readonly string[]): string | null {
   if (program === undefined) return null;
@@ -90,7 +92,8 @@ export function launch(name: string, folder: string, command: readonly string[])
 /** Waits until requests come through, and gives the running proxy. */
 export async function whenAnswering(peer: Peer, child: ChildProcess, port: number, folder: string, admin?: string): Promise<Running> {
   const running: Running = { port, stop: () => end(child), ...(admin === undefined ? {} : { admin }) };
-  for (let turn = 0; turn < 40; turn += 1) {
+  const giveUpMs = Date.now() + START_LIMIT_MS;
+  while (Date.now() < giveUpMs) {
     if (child.exitCode !== null || child.signalCode !== null) break;
     const { samples } = await send({
       ...{ port, isHttp3: peer.isHttp3, folder, requestsPerSecond: 10, seconds: 0.1, connections: 1, streams: 1, patienceMs: 900 },
