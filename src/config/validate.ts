@@ -51,8 +51,10 @@ function complaintsOf(issue: z.core.$ZodIssue, root: unknown): Complaint[] {
   const path = writtenSteps(root, stepsOf(issue));
   const schema = schemaAt(path);
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key, schema));
-  if (issue.code === 'invalid_key')
-    return [{ path, isAboutKey: true, message: 'is not acceptable as a name', expected: ruleOfNames(path) }];
+  if (issue.code === 'invalid_key') {
+    const told = issue.issues.find(({ code }) => code === 'custom');
+    return [{ path, isAboutKey: true, message: told?.message ?? 'is not acceptable as a name', expected: ruleOfNames(path) }];
+  }
   const expected = path.length < issue.path.length ? shortExpectation(schema, schemaAt(stepsOf(issue))) : expectationOf(schema);
   if (!hasValue(root, path)) return [{ path, message: 'is missing', expected }];
   const found = valueAt(root, path);

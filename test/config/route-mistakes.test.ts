@@ -141,7 +141,18 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
   [
     'fields of a connection are not edited',
     '{ upstream: web, response_headers: { set: { Connection: close } } }',
-    'response_headers.set.Connection: is not acceptable as a name; expected the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
+    'response_headers.set.Connection: belongs to one connection; expected the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
+  ],
+  [
+    'what HTTP/1.1 said of a switch to HTTP/2 belongs to a connection too',
+    '{ upstream: web, request_headers: { append: { HTTP2-Settings: AAMAAABk } } }',
+    'request_headers.append.HTTP2-Settings: belongs to one connection; expected the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
+  ],
+  [
+    'a glob is written nowhere',
+    '{ upstream: web, request_headers: { set: { "x-*": a } }, response_headers: { add: { "*": b } } }',
+    'request_headers.set["x-*"]: has a *, which only stands for any text where fields are removed; expected the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
+    'response_headers.add["*"]: has a *, which only stands for any text where fields are removed; expected the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
   ],
   [
     'pseudo-headers are not removed',

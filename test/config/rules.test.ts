@@ -1,5 +1,12 @@
 import t from 'tap';
-import { GRPC_STATUS_RULE, grpcStatusesOf, STATUSES_RULE, statusesOf } from '../../src/config/schema/fields.ts';
+import {
+  EDITED_NAME_RULE,
+  GRPC_STATUS_RULE,
+  grpcStatusesOf,
+  REMOVED_NAME_RULE,
+  STATUSES_RULE,
+  statusesOf,
+} from '../../src/config/schema/fields.ts';
 import { KEY_RULE, keyOf } from '../../src/config/schema/key.ts';
 import { NETWORK_RULE } from '../../src/config/schema/network.ts';
 import { groupsOf, highestGroup, PATTERN_RULE, REPLACEMENT_RULE } from '../../src/config/schema/pattern.ts';
@@ -117,6 +124,14 @@ t.test('paths of routes are spelled as heads are after normalisation', async (t)
     '/./a': undefined,
     '/%2e%2e/a': undefined,
   });
+});
+
+t.test('fields of one connection are not edited, and names are written without globs', async (t) => {
+  const reserved = ['Connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'HTTP2-Settings'];
+  const never = [...reserved, 'content-length', 'host', ':path', '', 'a b'].map((name) => [name, undefined] as const);
+  const globs = ['*', 'x-*', '*-id', 'x-*-id'];
+  check(t, EDITED_NAME_RULE, Object.fromEntries([...never, ...globs.map((name) => [name, undefined]), ['X-User', 'x-user']]));
+  check(t, REMOVED_NAME_RULE, Object.fromEntries([...never, ...globs.map((name) => [name, name]), ['X-User', 'x-user']]));
 });
 
 t.test('an authority has a host and at most a port', async (t) => {

@@ -67,7 +67,7 @@ export const redirect = optional("Send the client elsewhere. What is left out is
 });
 
 export const fallback = optional(
-  'What a request gets when no backend of the route can be had or every attempt failed: exactly one of the two.',
+  'What a request gets when no backend of the route can be had or every attempt failed: exactly one of the two. The response carries `x-lychgate-fallback: 1`.',
   {
     upstream: text(NAME_RULE, { prose: 'Name of an upstream that is tried once.', absent: '', example: 'static' }),
     respond: optional('An answer of the edge.', respondKeys),

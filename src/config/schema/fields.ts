@@ -8,6 +8,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Fields of one connection, which never pass a proxy (RFC 9110 §7.6.1), and those the edge writes by itself. */
 const RESERVED = new Map([
   ['connection', 'belongs to one connection'],
+  ['http2-settings', 'belongs to one connection'],
   ['keep-alive', 'belongs to one connection'],
   ['proxy-connection', 'belongs to one connection'],
   ['te', 'belongs to one connection'],
@@ -32,24 +33,26 @@ export const FIELD_NAME_RULE: TextRule = {
   normalise: (given) => (TOKEN.test(given) && given.length <= 128 ? given.toLowerCase() : undefined),
 };
 
-/** Name of a field that is written. */
+/** Name of a field that is written. A `*` is a character of names like any other, but here it would look like a glob and be none. */
 export const EDITED_NAME_RULE: TextRule = {
   expected: 'the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
   range: 'field name',
-  normalise: (given) => {
-    const name = FIELD_NAME_RULE.normalise(given);
-    return name === undefined || RESERVED.has(name) ? undefined : name;
-  },
-  explain: explainReserved,
+  normalise: (given) => (given.includes('*') ? undefined : editedName(given)),
+  explain: (given) => (given.includes('*') ? 'has a *, which only stands for any text where fields are removed' : explainReserved(given)),
 };
 
 /** Name of a field that is removed, or a glob. */
 export const REMOVED_NAME_RULE: TextRule = {
   expected: 'the name of a header field, in which * stands for any text, such as x-internal-*',
   range: 'field name, glob',
-  normalise: EDITED_NAME_RULE.normalise,
+  normalise: editedName,
   explain: explainReserved,
 };
+
+function editedName(given: string): string | undefined {
+  const name = FIELD_NAME_RULE.normalise(given);
+  return name === undefined || RESERVED.has(name) ? undefined : name;
+}
 
 function explainReserved(given: string): string | undefined {
   if (given.startsWith(':')) return 'is a pseudo-header, which has keys of its own';

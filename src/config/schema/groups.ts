@@ -75,7 +75,7 @@ export function named<V extends z.ZodType>(
   const name = z.string().transform((given, context) => {
     const normal = rule.normalise(given);
     if (normal !== undefined) return normal;
-    context.issues.push({ code: 'custom', input: given, message: 'is not acceptable as a name' });
+    context.issues.push({ code: 'custom', input: given, message: rule.explain?.(given) ?? 'is not acceptable as a name' });
     return z.NEVER;
   });
   const known = z.record(name as unknown as z.ZodString, value).describe(prose);
