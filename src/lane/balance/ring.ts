@@ -50,11 +50,13 @@ export function buildRing(names: readonly string[], weights: readonly number[], 
     for (let i = 0; i < counts[place]!; i++) keyed[at++] = scatter(hash.low + scatter(hash.high + i)) * PLACES + place;
   }
   keyed.sort();
-  const owners = Uint32Array.from(keyed, (both) => both % PLACES);
-  return new Ring(
-    Uint32Array.from(keyed, (both) => Math.floor(both / PLACES)),
-    owners,
-  );
+  const ring = new Ring(new Uint32Array(at), new Uint32Array(at));
+  for (let i = 0; i < at; i++) {
+    const both = keyed[i]!;
+    ring.points[i] = Math.floor(both / PLACES);
+    ring.owners[i] = both % PLACES;
+  }
+  return ring;
 }
 
 /**
