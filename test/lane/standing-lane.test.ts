@@ -103,3 +103,22 @@ t.test('Retry-After of an answer holds its backend off', async (t) => {
   it.clock.nowMs += 5_000;
   t.strictSame(slots(it, 2).toSorted(), [0, 1]);
 });
+
+t.test('a balancer that goes by latency sends the probes of a half-open breaker soon', async (t) => {
+  const it = stand({ balance: { policy: 'peak-ewma', decayMs: 60_000 } });
+  for (let i = 0; i < 20; i++) exchange(it, 'answered');
+  const ill = exchange(it, 'reset').slot;
+  while (it.view().backends[ill]?.state !== 'open') {
+    const [forward] = it.ask({});
+    if (forward?.kind !== 'forward') throw new Error('not forwarded');
+    const { tag, slot } = forward;
+    const [memo0] = forward.memo;
+    if (slot === ill) it.reactor.offerAttemptFailed(sampleAttemptFailed({ tag, slot, memo0, reason: reasonNumber('backend_reset') }));
+    else it.reactor.offerCompletion(sampleCompletion({ tag, slot, memo0, awaitUs: 2_000 }));
+    it.clock.nowMs += 10_000;
+    it.lane.decide();
+    it.reactor.decisions();
+  }
+  it.clock.nowMs += 1_000;
+  t.ok(slots(it, 3).includes(ill));
+});
