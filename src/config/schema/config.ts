@@ -24,7 +24,7 @@ const version = withFacts(z.literal(1).describe('Version of the format.'), {
 });
 
 /** Names of upstreams obey the rule of all names. */
-const upstreamName = z.string().refine((name) => NAME_RULE.normalise(name) !== undefined);
+const upstreamName = z.string().refine((name) => NAME_RULE.normalise(name) !== undefined, 'is not acceptable as a name');
 
 export const configSchema = mapping('The configuration of one edge.', {
   version,
