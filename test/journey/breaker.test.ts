@@ -65,3 +65,22 @@ t.test('an upstream whose only backend is ejected answers 503 without asking it'
   for (let i = 0; i < 5; i++) t.equal((await client.exchange()).status, 503);
   t.equal(ill.requests, asked);
 });
+
+t.test('a backend that asks for a pause by Retry-After gets one', { skip: missingAddon }, async (t) => {
+  const busy = await startH2Origin(t, answers('busy', 503, { 'retry-after': '60' }));
+  const free = await startH2Origin(t, answers('free'));
+  const edge = await startEdge(t, {
+    backends: [busy.url, free.url],
+    upstream: { balance: { policy: 'round-robin' }, breaker: { consecutive: 'none' } },
+    route: { retries: 0 },
+  });
+  const client = await connectH3(t, edge.port);
+  await until('it is held off', async () => {
+    await client.exchange();
+    return eventsOf(edge).includes('backend_held_off');
+  });
+  const asked = busy.requests;
+  for (let i = 0; i < 20; i++) t.equal((await client.exchange()).text, 'free');
+  t.equal(busy.requests, asked);
+  t.match(await backends(edge), [{ state: 'held-off' }, { state: 'up' }]);
+});
