@@ -60,7 +60,7 @@ t.test('whatever happens, at most maxEjected are ejected, with two lanes on one 
         else if (standing.admits(slot)) {
           const isProbe = standing.attempted(slot);
           if (kind === 'fail') standing.failed(slot, 39, isProbe);
-          else standing.responded(slot, kind === 'hold' ? 429 : 200, NONE, kind === 'hold' ? 1 : NONE, isProbe);
+          else standing.responded(slot, kind === 'hold' ? 503 : 200, NONE, kind === 'hold' ? 1 : NONE, isProbe);
         }
         const { ejected } = stand.upstream();
         if (ejected > max) return false;
@@ -157,21 +157,22 @@ t.test('a backend that is down gets nothing, and starts slowly when it is up', a
   t.equal(stand.standing.share(0), 1);
 });
 
-t.test('Retry-After of 503 and 429 holds a backend off, but never the last, nor for hours', async (t) => {
+t.test('Retry-After of 503 holds a backend off, but never the last, nor for hours', async (t) => {
   const stand = standStanding({ breaker: { consecutive: 0 } });
   stand.standing.responded(0, 500, NONE, 30, false);
   stand.standing.responded(0, 503, NONE, NONE, false);
-  t.ok(stand.standing.admits(0));
+  stand.standing.responded(0, 429, NONE, 30, false);
+  t.ok(stand.standing.admits(0), 'neither another status, nor none, nor what is said to one client');
   stand.standing.responded(0, 503, NONE, 30, false);
   t.notOk(stand.standing.admits(0));
-  stand.standing.responded(1, 429, NONE, 30, false);
+  stand.standing.responded(1, 503, NONE, 30, false);
   t.ok(stand.standing.admits(1), 'the last one');
   stand.pass(29_999);
   t.notOk(stand.standing.admits(0));
   t.equal(stand.backend(0).heldOffUntilMs, stand.nowMs + 1);
   stand.pass(1);
   t.ok(stand.standing.admits(0));
-  stand.standing.responded(1, 429, NONE, 1_000_000, false);
+  stand.standing.responded(1, 503, NONE, 1_000_000, false);
   t.equal(stand.backend(1).heldOffUntilMs, stand.nowMs + MAX_HOLD_OFF_MS);
   t.strictSame(stand.told, ['backend_held_off 0', 'backend_held_off 1']);
   t.strictSame(stand.details, [30, 300]);

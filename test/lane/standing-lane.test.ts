@@ -98,7 +98,7 @@ t.test('a response cut short counts against its backend', async (t) => {
 
 t.test('Retry-After of an answer holds its backend off', async (t) => {
   const it = stand();
-  it.reactor.offerCompletion(sampleCompletion({ tag: 0, memo0: 0, slot: 0, status: 429, backendStatus: 429, retryAfterS: 5 }));
+  it.reactor.offerCompletion(sampleCompletion({ tag: 0, memo0: 0, slot: 0, status: 503, backendStatus: 503, retryAfterS: 5 }));
   t.strictSame(slots(it, 2), [1, 1]);
   it.clock.nowMs += 5_000;
   t.strictSame(slots(it, 2).toSorted(), [0, 1]);

@@ -112,7 +112,8 @@ export class Standing {
     if (terms.outlier.isOn) this.outliers.count(slot, !isFailure);
     if (isFailure) this.breakers.failed(terms, slot, RESPONSE_STATUS, status, isProbe);
     else this.breakers.succeeded(terms, slot, isProbe);
-    if (retryAfterS !== NONE && retryAfterS > 0 && (status === 503 || status === 429)) this.holdOff(terms, slot, retryAfterS);
+    // 429 is said to one client: holding the backend off for it would let that client take it from everyone.
+    if (retryAfterS !== NONE && retryAfterS > 0 && status === 503) this.holdOff(terms, slot, retryAfterS);
   }
 
   /** The attempt at `slot` did well, says someone who has no response head to be judged. */
