@@ -13,6 +13,30 @@ const rooms = {
   cli: ['base', 'config', 'control', 'native', 'observe', 'record', 'lane'],
 };
 
+/** The resilience parts are for other people's services: of ours they use what decides, and nothing of ours uses them. */
+const library = [
+  {
+    name: 'resilience-imports',
+    comment: 'src/resilience may import base, types of config, and what decides in the lane.',
+    severity: 'error',
+    from: { path: '^src/resilience/' },
+    to: { path: '^src/', pathNot: ['^src/(resilience|base)/', '^src/lane/(standing|retry|admit|head)/', '^src/config/snapshot\\.ts$'] },
+  },
+  {
+    name: 'resilience-knows-config-by-type',
+    severity: 'error',
+    from: { path: '^src/resilience/' },
+    to: { path: '^src/config/', dependencyTypesNot: ['type-only'] },
+  },
+  {
+    name: 'resilience-is-for-others',
+    comment: 'It is entered by the exports of the package.',
+    severity: 'error',
+    from: { path: '^src/', pathNot: ['^src/resilience/'] },
+    to: { path: '^src/resilience/' },
+  },
+];
+
 const rows = Object.entries(rooms).map(([room, allowed]) => ({
   name: `${room}-imports`,
   comment: `src/${room} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}.`,
@@ -25,6 +49,7 @@ const rows = Object.entries(rooms).map(([room, allowed]) => ({
 export default {
   forbidden: [
     ...rows,
+    ...library,
     {
       name: 'addon-behind-its-door',
       comment: 'The addon is used by the main thread and the shard; observe knows the shape of its counters, as types only.',
@@ -49,7 +74,7 @@ export default {
       name: 'no-orphans',
       comment: 'A file nobody imports is either an entry or forgotten.',
       severity: 'error',
-      from: { path: '^src/', orphan: true, pathNot: ['^src/(main|shard)\\.ts$'] },
+      from: { path: '^src/', orphan: true, pathNot: ['^src/(main|shard)\\.ts$', '^src/resilience/(index|fastify|express)\\.ts$'] },
       to: {},
     },
     { name: 'resolvable', severity: 'error', from: { path: '^src/' }, to: { couldNotResolve: true } },
