@@ -4,7 +4,7 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
-import { answers } from '../support/origin/behaviours.ts';
+import { answers, isSilent } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
@@ -39,6 +39,31 @@ t.test('the breaker of the worked example opens, is probed and closes as resilie
       .map((line) => line.replace('h2c://127.0.0.1:9001', ill.url).replace(/ +/g, ' ')),
   );
 });
+
+t.test(
+  'the route of the second example hides a backend that fails, one that is silent, and the loss of both',
+  { skip: missingAddon },
+  async (t) => {
+    const ill = await startH2Origin(t, answers('ill', 503));
+    const well = await startH2Origin(t, answers('well'));
+    const [, configuration = ''] = blocksOf('yaml');
+    const { upstreams, routes } = parse(configuration.replace('h2c://127.0.0.1:9001', ill.url).replace('h2c://127.0.0.1:9002', well.url));
+    const edge = await startEdge(t, { backends: [], config: { upstreams, routes } });
+    const client = await connectH3(t, edge.port);
+
+    for (let i = 0; i < 4; i++) t.match(await client.exchange(), { status: 200, text: 'well' });
+    t.ok(ill.requests > 0, 'it was asked');
+    ill.behave = isSilent;
+    for (let i = 0; i < 2; i++) t.match(await client.exchange(), { status: 200, text: 'well' });
+    ill.kill();
+    well.kill();
+    t.match(await client.exchange(), {
+      status: 503,
+      text: routes[0].fallback.respond.body,
+      headers: { 'retry-after': '30', 'x-lychgate-fallback': '1' },
+    });
+  },
+);
 
 /** Contents of the page's blocks of a language. */
 function blocksOf(language: string): string[] {
