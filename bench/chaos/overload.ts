@@ -6,7 +6,7 @@
  * by name, and the low-rate client must not feel the flood.
  */
 
-import { Metrics } from '../../test/support/metrics.ts';
+import { type Counters, grown, readCounters } from './counters.ts';
 import { type LoadOrder, type LoadResult, send } from './load.ts';
 import { quantile } from './measure.ts';
 import type { Overload, Peer } from './peers/peer.ts';
@@ -30,8 +30,8 @@ export interface OverloadFigures {
   /** The client of low rate: share of its requests answered well within a second, and its p99. */
   readonly honestShare: number;
   readonly honestP99Ms: number;
-  /** Failures by reason from the metrics, where the proxy is lychgate. */
-  readonly reasons: Readonly<Record<string, number>>;
+  /** What the proxy says it did under the flood, where it is lychgate. */
+  readonly counters: Counters;
 }
 
 /** Each backend works on so many requests at once, so long on each. */
@@ -63,7 +63,7 @@ export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<
     const flood = { ...order, fields: { 'x-client': 'flood' } };
 
     const peak = await timed({ ...flood, requestsPerSecond: perSecond, seconds: PEAK_SECONDS });
-    const before = await reasonsOf(running.admin);
+    const before = await readCounters(running.admin);
     const [burst, honest] = await Promise.all([
       timed({ ...flood, requestsPerSecond: perSecond * FACTOR, seconds: FLOOD_SECONDS }),
       timed({
@@ -71,7 +71,7 @@ export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<
         ...{ connections: 1, requestsPerSecond: HONEST_PER_SECOND, seconds: FLOOD_SECONDS },
       }),
     ]);
-    const after = await reasonsOf(running.admin);
+    const after = await readCounters(running.admin);
 
     const peakPerSecond = goodput(peak, PEAK_SECONDS);
     const goodPerSecond = goodput(burst, FLOOD_SECONDS);
@@ -85,11 +85,7 @@ export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<
       answers: answersOf(burst),
       honestShare: honestGood.length / honest.planned,
       honestP99Ms: p99(honest.samples),
-      reasons: Object.fromEntries(
-        Object.entries(after)
-          .map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const)
-          .filter(([, count]) => count > 0),
-      ),
+      counters: grown(before, after),
     };
   });
 }
@@ -132,15 +128,4 @@ function answersOf({ planned, samples }: LoadResult): Record<string, number> {
   }
   if (planned > samples.length) counts['unanswered'] = planned - samples.length;
   return counts;
-}
-
-async function reasonsOf(admin: string | undefined): Promise<Record<string, number>> {
-  if (admin === undefined) return {};
-  const metrics = new Metrics(await (await fetch(`${admin}/metrics`)).text());
-  const reasons: Record<string, number> = {};
-  for (const [labels, value] of metrics.series('lychgate_request_failures_total')) {
-    const reason = labels['reason'] ?? '';
-    reasons[reason] = (reasons[reason] ?? 0) + value;
-  }
-  return reasons;
 }

@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Backend, startBackends } from './backends.ts';
+import { type Counters, grown, readCounters } from './counters.ts';
 import { send } from './load.ts';
 import { type Figures, measure } from './measure.ts';
 import type { Overload, Peer, Running } from './peers/peer.ts';
@@ -60,8 +61,13 @@ export async function withScene<Result>(
   }
 }
 
+/** The figures of a scenario and what the proxy says it did, where it is lychgate. */
+export interface Played extends Figures {
+  readonly counters: Counters;
+}
+
 /** One row of the table. */
-export function play(scenario: Scenario, peer: Peer, stage: Stage): Promise<Figures> {
+export function play(scenario: Scenario, peer: Peer, stage: Stage): Promise<Played> {
   return withScene(peer, { key: scenario.key }, stage, async ({ backends, running, folder }) => {
     const { requestsPerSecond, connections, streams } = load;
     const order = { port: running.port, isHttp3: peer.isHttp3, folder, connections, streams };
@@ -73,6 +79,7 @@ export function play(scenario: Scenario, peer: Peer, stage: Stage): Promise<Figu
     await sleep(stage.beforeSeconds * 1_000);
     const bad = backends[0];
     if (bad === undefined) throw new Error('no backend');
+    const before = await readCounters(running.admin);
     const badMs = Date.now();
     const heal = await scenario.begin(bad);
     await sleep(stage.faultSeconds * 1_000);
@@ -81,6 +88,7 @@ export function play(scenario: Scenario, peer: Peer, stage: Stage): Promise<Figu
     await sleep(stage.afterSeconds * 1_000);
     const endMs = Date.now();
     const samples = await result;
-    return measure({ badMs, healedMs, endMs, arrivals: backends.map(({ arrivals }) => arrivals), load: samples });
+    const figures = measure({ badMs, healedMs, endMs, arrivals: backends.map(({ arrivals }) => arrivals), load: samples });
+    return { ...figures, counters: grown(before, await readCounters(running.admin)) };
   });
 }

@@ -1,14 +1,16 @@
 /** The tables, for a terminal and for the page. */
 
+import type { Counters } from './counters.ts';
 import { type Figures, LATE_MS } from './measure.ts';
 import type { OverloadFigures, OverloadKind } from './overload.ts';
 import type { Peer } from './peers/peer.ts';
+import type { Played } from './play.ts';
 import type { Scenario } from './scenarios.ts';
 
 /** All that a run came to, by proxy. */
 export type Results = Record<
   string,
-  { version: string; speaks: string; scenarios: Record<string, Figures>; overload: Partial<Record<OverloadKind, OverloadFigures>> }
+  { version: string; speaks: string; scenarios: Record<string, Played>; overload: Partial<Record<OverloadKind, OverloadFigures>> }
 >;
 
 /** A row for each scenario and proxy. */
@@ -56,10 +58,17 @@ function answersOf(answers: OverloadFigures['answers']): string {
 
 /** Sheds and failures of lychgate, by reason; null when there are none. */
 export function reasonLine(kind: OverloadKind, results: Results): string | null {
-  const reasons = Object.entries(results['lychgate']?.overload[kind]?.reasons ?? {});
-  return reasons.length === 0
-    ? null
-    : `${kind}, lychgate by reason: ${reasons.map(([reason, count]) => `${reason} × ${count}`).join(', ')}`;
+  const prefix = 'request_failures:';
+  const reasons = Object.entries(results['lychgate']?.overload[kind]?.counters ?? {}).filter(([name]) => name.startsWith(prefix));
+  if (reasons.length === 0) return null;
+  return `${kind}, lychgate by reason: ${reasons.map(([name, count]) => `${name.slice(prefix.length)} × ${count}`).join(', ')}`;
+}
+
+/** Counters of lychgate in short, for the progress; empty for others. */
+export function countersLine(counters: Counters): string {
+  return Object.entries(counters)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ');
 }
 
 /** Who took part, and who could not. */

@@ -23,7 +23,7 @@ import { lychgate } from './peers/lychgate.ts';
 import { nginx } from './peers/nginx.ts';
 import type { Peer } from './peers/peer.ts';
 import { play, type Stage } from './play.ts';
-import { overloadTable, type Results, reasonLine, roll, scenarioTable, summary } from './report.ts';
+import { countersLine, overloadTable, type Results, reasonLine, roll, scenarioTable, summary } from './report.ts';
 import { scenarios } from './scenarios.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -73,7 +73,7 @@ try {
         const figures = await play(scenario, peer, stage);
         const result = results[peer.name];
         if (result !== undefined) result.scenarios[scenario.key] = figures;
-        return summary(figures);
+        return [summary(figures), countersLine(figures.counters)].filter((line) => line !== '').join('\n    ');
       });
     }
   }

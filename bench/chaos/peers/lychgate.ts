@@ -61,19 +61,21 @@ function upstream(backends: Setup['backends'], overload: Overload | undefined): 
       unhealthy_after: unhealthyAfter,
       healthy_after: healthyAfter,
     },
-    // Failures in a row, and for a backend that fails only now and then their share: the standard deviation of three says nothing.
+    // Failures in a row, and for a backend that fails only now and then their share: the standard deviation of three says nothing. As many
+    // probes must succeed before it is back as failures ejected it, or every second answer would be enough.
     breaker: {
       statuses: terms.badStatuses,
       consecutive: consecutiveFailures,
       rate: 0.3,
-      min_requests: 20,
-      window: '5s',
+      min_requests: 10,
+      window: '2s',
       eject: ms(baseMs),
       max_eject: ms(baseMs * 5),
+      successes: consecutiveFailures,
     },
     max_ejected: maxShare,
     slow_start: '1s',
-    // What may wait is small: a queue longer than clients are patient serves nobody.
+    // No queue in the edge: the limit leaves one at the backends that is as long as the tolerance for latency.
     ...(overload === undefined ? {} : { limits: { adaptive: { algorithm: 'gradient', initial: overload.concurrency * backends.length } } }),
   };
 }
@@ -88,6 +90,7 @@ function route(overload: Overload | undefined): object {
       head: ms(terms.headTimeoutMs),
       exchange: ms(terms.exchangeTimeoutMs),
     },
+    // Another backend is asked, so there is little to wait for.
     retries: { attempts: terms.retries, failures: ['connect', 'refused', 'reset', 'timeout'], statuses: terms.badStatuses },
     hedge: { delay: '100ms' },
     ...(overload === undefined || overload.clientRate === 0 ? {} : { limits: { rate: [limit] } }),
