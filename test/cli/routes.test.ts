@@ -5,7 +5,7 @@ import { PLAIN, plainWith, writeConfiguration } from '../config/support/configur
 import { plainEnvironment } from '../support/process.ts';
 
 const ROUTES = `
-  - { name: everything, match: { path: / }, upstream: web }
+  - { name: everything, match: { path: / }, upstream: web, fallback: { respond: { status: 503 } } }
   - { name: api, match: { host: "*.a.test", path: /api, methods: [GET, POST] }, upstream: web, rewrite: { strip_prefix: /api } }
   - { name: canary, match: { host: "*.a.test", path: /api, headers: { x-canary: { present: true } } }, upstream: web }
 `;
@@ -54,6 +54,7 @@ t.test('a test names the route, what was passed over and what the backend sees',
   t.match(stdout, /^PUT https:\/\/b\.a\.test\/api\/x\?q\n/, 'in canonical form');
   t.match(stdout, /\n {2}passed over api: fails at method is GET or POST\n {2}route {7}canary: /);
   t.match((await lychgate('routes', 'test', '-c', file, 'b.a.test/api/x?q')).stdout, /\n {4}request {3}GET \/x\?q\n/);
+  t.match((await lychgate('routes', 'test', '-c', file, 'other.test')).stdout, /\n {2}or else {5}respond 503\n/);
 });
 
 t.test('as JSON a test says the same', async (t) => {

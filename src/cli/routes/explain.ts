@@ -15,6 +15,7 @@ import { MEMORY_BYTES } from '../../record/layout.ts';
 import { addressText, type HeadReader } from '../../record/read.ts';
 import { RecordMemory } from '../../record/ring.ts';
 import { type AskedRequest, readAsked } from './request.ts';
+import { fallbackText } from './wording.ts';
 
 /** What is told of a request; plain data, printed as text or JSON. */
 export interface RouteTest {
@@ -40,7 +41,11 @@ export type Outcome =
       readonly fields: readonly (readonly [string, string])[];
       readonly body: string;
     }
-  | { readonly kind: 'forwarded'; readonly targets: readonly TargetView[] };
+  | {
+      readonly kind: 'forwarded';
+      readonly targets: readonly TargetView[] /** In words; null for none. */;
+      readonly fallback: string | null;
+    };
 
 /** One upstream the request may go to. */
 export interface TargetView {
@@ -112,7 +117,7 @@ function outcomeOf(
       responseEdits: written(plan.response),
     };
   });
-  return { kind: 'forwarded', targets };
+  return { kind: 'forwarded', targets, fallback: fallbackText(route, snapshot.upstreams) ?? null };
 }
 
 /** Variables whose values follow from the request alone; the others stay as they are. */

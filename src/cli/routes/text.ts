@@ -56,7 +56,10 @@ export function formatTest(test: RouteTest): string {
     lines.push(...outcome.fields.map(([name, value]) => row('', `${name}: ${value}`)));
     if (outcome.body !== '') lines.push(row('', `${Buffer.byteLength(outcome.body, 'latin1')} bytes of body`));
   }
-  if (outcome.kind === 'forwarded') lines.push(...forwardedLines(outcome.targets, request.method));
+  if (outcome.kind === 'forwarded') {
+    lines.push(...forwardedLines(outcome.targets, request.method));
+    if (outcome.fallback !== null) lines.push(row('or else', outcome.fallback));
+  }
   if (route !== null) lines.push(...limitRows(route).map(([name, text]) => row(name, text)));
   return `${lines.join('\n')}\n`;
 }

@@ -38,6 +38,14 @@ export function percent(share: number): string {
   return `${Number(share.toFixed(1))} %`;
 }
 
+/** What the requests of a route get when nothing else can be had; undefined when there is nothing. */
+export function fallbackText({ fallback }: RouteSnapshot, upstreams: Snapshot['upstreams']): string | undefined {
+  if (fallback.kind === 'none') return undefined;
+  if (fallback.kind === 'fixed') return `respond ${fallback.answer.status}`;
+  const { upstream, subset } = fallback.target;
+  return `${upstreams[upstream]?.name ?? ''}${subsetText(subset)}, once`;
+}
+
 /** Limits that hold on a route, each with its name; those that are off are left out. */
 export function limitRows(route: RouteSnapshot): [name: string, text: string][] {
   const { access, bulkhead, retries, hedge, rateLimits } = route;

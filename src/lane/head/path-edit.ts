@@ -46,23 +46,28 @@ class PrefixEdit implements PathEdit {
 }
 
 class PatternEdit implements PathEdit {
-  private readonly engine: RE2JS;
+  private readonly engine: ReturnType<RE2JS['re2']>;
   /** Literal text, and numbers of groups. */
   private readonly pieces: readonly (string | number)[];
 
   constructor(pattern: string, replacement: string) {
-    this.engine = RE2JS.compile(pattern);
+    this.engine = RE2JS.compile(pattern).re2();
     this.pieces = piecesOf(replacement);
   }
 
   apply(target: string): string | undefined {
     const mark = target.indexOf('?');
     const path = mark === -1 ? target : target.slice(0, mark);
-    const matcher = this.engine.matcher(path);
-    if (!matcher.find()) return undefined;
-    let put = '';
-    for (const piece of this.pieces) put += typeof piece === 'string' ? piece : (matcher.group(piece) ?? '');
-    const changed = path.slice(0, matcher.start()) + put + path.slice(matcher.end());
+    // A Matcher would find the groups by a second search.
+    const places = this.engine.findSubmatchIndex(path) as number[] | null;
+    if (places === null) return undefined;
+    let changed = path.slice(0, places[0]);
+    for (const piece of this.pieces) {
+      // A group that takes no part stands at -1.
+      if (typeof piece === 'string') changed += piece;
+      else if ((places[piece * 2] ?? -1) >= 0) changed += path.slice(places[piece * 2], places[piece * 2 + 1]);
+    }
+    changed += path.slice(places[1]);
     return validPath(changed, mark === -1 ? '' : target.slice(mark + 1), mark !== -1);
   }
 }
@@ -77,11 +82,11 @@ function piecesOf(replacement: string): (string | number)[] {
 
 /** The path with the query behind it, undefined when it is none that could be sent. */
 function validPath(changed: string, query: string, hasQuery: boolean): string | undefined {
-  const path = changed.replace(/^\/{2,}/, '/').replace(ENCODED, encode);
+  const path = (changed.startsWith('//') ? changed.replace(/^\/+/, '/') : changed).replace(ENCODED, encode);
   if (!path.startsWith('/') || path.length + query.length > MAX_EDITED_BYTES) return undefined;
   const mark = path.indexOf('?');
   const segments = mark === -1 ? path : path.slice(0, mark);
-  if (/%(?![0-9A-Fa-f]{2})/.test(segments) || hasDots(segments)) return undefined;
+  if ((path.includes('%') && /%(?![0-9A-Fa-f]{2})/.test(segments)) || hasDots(segments)) return undefined;
   if (!hasQuery) return path;
   return `${path}${mark === -1 ? '?' : '&'}${query}`;
 }

@@ -31,6 +31,7 @@ export class HostTable {
   private readonly hasSuffixes: boolean;
   /** Value of any host, by scope; -1 where there is none. */
   private readonly any: Int32Array;
+  private readonly used: Uint8Array;
   /** The host of a request without case. */
   private readonly host = new Uint8Array(MAX_HOST_BYTES);
 
@@ -40,6 +41,7 @@ export class HostTable {
     this.suffixes = new ByteTable(entries.length);
     this.hasSuffixes = entries.some(({ host }) => host.startsWith('*.'));
     this.any = new Int32Array(scopes).fill(-1);
+    this.used = new Uint8Array(scopes);
     for (const entry of entries) this.add(entry);
   }
 
@@ -68,7 +70,13 @@ export class HostTable {
     return count;
   }
 
+  /** Has the scope any host at all? */
+  isUsed(scope: number): boolean {
+    return this.used[scope] === 1;
+  }
+
   private add({ scope, host, value }: HostEntry): void {
+    this.used[scope] = 1;
     if (host === '*') {
       if (this.any[scope] === -1) this.any[scope] = value;
       return;

@@ -93,7 +93,7 @@ export class Router {
   match(head: HeadReader, client: Client): number {
     const tenant = this.tenants === undefined ? NO_TENANT : this.tenants.find(head);
     this.tenant = tenant;
-    if (tenant !== NO_TENANT) {
+    if (tenant !== NO_TENANT && this.hosts.isUsed(tenant + 1)) {
       const route = this.find(tenant + 1, head, client);
       if (route !== NO_ROUTE) return route;
     }
