@@ -44,7 +44,7 @@ const limit = (name: string, keys: readonly KeySnapshot[]): RateLimitSnapshot =>
   requests: 1_000_000,
   periodMs: 1,
   burst: 1_000_000,
-  maxKeys: 10_000,
+  maxKeys: 1_000,
   isShared: false,
   onStoreFailure: 'local',
 });

@@ -14,7 +14,8 @@ function timeoutOf(route: RouteWish, fields: readonly (readonly [string, string]
 t.test('grpc-timeout is digits and a unit, rounded up to milliseconds', async (t) => {
   const cases = { '1H': 3_600_000, '2M': 120_000, '3S': 3_000, '250m': 250, '1500u': 2, '1n': 1, '0m': 0 };
   for (const [text, ms] of Object.entries(cases)) t.equal(grpcTimeout(text), ms, text);
-  for (const text of ['', 'S', '10', '10s', '-1S', '1.5S', '123456789S', ' 1S', undefined]) t.equal(grpcTimeout(text), NO_DEADLINE, String(text));
+  for (const text of ['', 'S', '10', '10s', '-1S', '1.5S', '123456789S', ' 1S', undefined])
+    t.equal(grpcTimeout(text), NO_DEADLINE, String(text));
 });
 
 t.test('whatever a client sends is a time that fits a record, or none', async () => {
