@@ -1,6 +1,7 @@
 /** Breakers by the name of what they guard, made as they are asked for, all on the same terms. */
 
-import { Breaker, type BreakerOptions, type BreakerView } from './breaker.ts';
+import { Breaker, type BreakerView } from './breaker.ts';
+import type { BreakerOptions } from './breaker-options.ts';
 
 /** Names are those of a service's own resources, never of its clients: nothing is forgotten by itself. */
 export interface Breakers {

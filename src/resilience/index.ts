@@ -5,18 +5,8 @@
 
 export { LychgateError } from '../base/errors.ts';
 export { addressKey, CLIENT_PREFIXES } from './address-key.ts';
-export {
-  BREAKER_DEFAULTS,
-  type Breaker,
-  type BreakerAttempt,
-  type BreakerOptions,
-  type BreakerState,
-  type BreakerTerms,
-  type BreakerView,
-  createBreaker,
-  judgeStatus,
-  type Verdict,
-} from './breaker.ts';
+export { type Breaker, type BreakerAttempt, type BreakerState, type BreakerView, createBreaker } from './breaker.ts';
+export { BREAKER_DEFAULTS, type BreakerOptions, type BreakerTerms, judgeStatus, type Verdict } from './breaker-options.ts';
 export { type Breakers, type BreakersOptions, createBreakers } from './breakers.ts';
 export {
   BULKHEAD_DEFAULTS,
