@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
+import { Place, placeOfUpstream } from '../../src/lane/admit/places.ts';
 import { viewPlaces } from '../../src/lane/admit/view.ts';
 import { type Exchange, Play } from '../support/play.ts';
 import { type RouteWish, sampleSnapshot, type UpstreamWish } from '../support/snapshots.ts';
@@ -181,19 +182,19 @@ t.test('who waits behind others looks the more rarely', async (t) => {
   t.ok(looks < 1_000, `${looks} looks of 200 in half a second`);
 });
 
-t.test("a dead worker's places are free again, and what its exchanges bring back is not counted twice", async (t) => {
+t.test('places outlive the worker that took them, and are given back once', async (t) => {
   const play = playOf({ bulkhead: { max: 3, queue: 3, queueTimeoutMs: 1_000 } }, [{}], 2);
   const old = play.askAll(2, {}, 0);
   const other = play.ask({}, 1);
   const waiting = play.ask({}, 0);
   t.match(places(play), { inFlight: 3, waiting: 1 });
   play.replace(0);
-  t.equal(waiting.state, 'forwarded', 'who waited is decided by the successor');
-  t.match(places(play), { inFlight: 2, waiting: 0 });
-  for (const exchange of old) play.finish(exchange);
-  t.match(places(play), { inFlight: 2 });
-  play.finish(other);
-  play.finish(waiting);
+  t.match(places(play), { inFlight: 3, waiting: 0 });
+  play.advance(250);
+  t.equal(waiting.state, 'waiting', 'who waited waits with the successor');
+  play.finish(old[0]!);
+  t.equal(waiting.state, 'forwarded', 'and gets the first place that is free');
+  for (const exchange of [old[1]!, other, waiting]) play.finish(exchange);
   t.match(places(play), { inFlight: 0, waiting: 0 });
 });
 
@@ -207,12 +208,24 @@ t.test('a place that is given back twice is given back once', async (t) => {
   t.strictSame(states(play.askAll(3)), ['forwarded', 'forwarded', 'waiting']);
 });
 
+t.test('a place that a worker took with it into death is free after a while', async (t) => {
+  const play = playOf({ bulkhead: BULKHEAD });
+  play.ask();
+  new Place(play.shared.places, play.snapshot, 0, placeOfUpstream(play.snapshot, 0)).take(2);
+  play.replace(0);
+  t.match(places(play), { inFlight: 2 });
+  t.equal(play.ask().state, 'waiting');
+  play.advance(62_000);
+  t.match(places(play), { inFlight: 0 }, 'also what lasts longer than that: it can be no more than was taken');
+});
+
 t.test('whatever comes, ends, leaves and dies: never more than may, and nothing is left at the end', async () => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('ask' as const), lane: fc.nat(1), path: fc.constantFrom('/low', '/high') }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('finish' as const), which: fc.nat(50) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('leave' as const), which: fc.nat(50) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.nat(60) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('die' as const), lane: fc.nat(1) }) },
   );
   const routes: RouteWish[] = [
     { match: { path: '/low' }, priority: 'low', bulkhead: { max: 3, queue: 2, queueTimeoutMs: 50 } },
@@ -240,6 +253,7 @@ t.test('whatever comes, ends, leaves and dies: never more than may, and nothing 
           const candidates = open('forwarded', 'waiting');
           if (candidates.length > 0) play.leave(candidates[given.which % candidates.length]!);
         }
+        if (given.kind === 'die') play.replace(given.lane);
         if (given.kind === 'advance') play.advance(given.ms);
         check();
       }

@@ -148,15 +148,12 @@ export class Play {
     }
   }
 
-  /** The worker of a shard dies; its successor gets what waits for a decision, and what waits. */
+  /** The worker of a shard dies. Who waits goes on waiting, and is offered to the successor when its time has come. */
   replace(shard: number): void {
     const seat = this.seats[shard]!;
     seat.lane.close();
     const reactor = new ReactorSide();
     this.seats[shard] = { ...seat, reactor, lane: this.laneOf(shard, reactor, seat.noted) };
-    for (const exchange of this.exchanges.values()) {
-      if (exchange.lane === shard && exchange.state === 'waiting') this.offer(exchange);
-    }
     this.turn();
   }
 

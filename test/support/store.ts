@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import type { Test } from 'tap';
+import { certificates } from './certificates.ts';
 import { findProgram, plainCommand } from './process.ts';
 import { until } from './wait.ts';
 
@@ -20,16 +21,17 @@ export interface Store {
   stop(): Promise<void>;
 }
 
-/** Starts redis-server; it ends with the test. */
-export async function startStore(t: Test, password = ''): Promise<Store> {
+/** Starts redis-server; it ends with the test. `over` TLS it has the test's certificate for localhost. */
+export async function startStore(t: Test, password = '', over: 'tcp' | 'tls' = 'tcp'): Promise<Store> {
   for (let tries = 0; ; tries++) {
     const port = await freePort();
-    const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--requirepass', password];
+    const options = [...listenOptions(over, port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--requirepass', password];
     // A runner that times a test out kills it without teardowns; the store must not outlive it.
     const child = spawn(...plainCommand('setpriv', ['--pdeathsig', 'KILL', 'redis-server', ...options]), { stdio: 'ignore', cwd: '/' });
     const ended = once(child, 'exit');
-    const url = `redis://${password === '' ? '' : `:${password}@`}127.0.0.1:${port}`;
-    const client = new Redis(url, { retryStrategy: () => 20 });
+    const secret = password === '' ? '' : `:${password}@`;
+    const url = over === 'tls' ? `rediss://${secret}localhost:${port}` : `redis://${secret}127.0.0.1:${port}`;
+    const client = new Redis(url, { retryStrategy: () => 20, ...(over === 'tls' && { tls: { ca: certificates().ca } }) });
     client.on('error', () => {});
     const stop = async (): Promise<void> => {
       client.disconnect();
@@ -100,6 +102,12 @@ export async function startStoreRoad(t: Test, port: number): Promise<StoreRoad> 
     server.close();
   });
   return road;
+}
+
+function listenOptions(over: 'tcp' | 'tls', port: number): string[] {
+  if (over === 'tcp') return ['--port', String(port)];
+  const { chainPath, keyPath } = certificates();
+  return ['--port', '0', '--tls-port', String(port), '--tls-cert-file', chainPath, '--tls-key-file', keyPath, '--tls-auth-clients', 'no'];
 }
 
 async function freePort(): Promise<number> {

@@ -54,11 +54,15 @@ export const WAITS = -1;
 
 /** What an exchange may hold, or wait for. */
 const HELD = HOLDS_ROUTE | HOLDS_UPSTREAM | HOLDS_TENANT | QUEUES_ROUTE | QUEUES_UPSTREAM;
-/** What another life of the worker did is not to be counted on. */
-const OF_A_LIFE = HELD | ASKED_STORE;
+/** What an exchange does not take along into another life of the worker. */
+const OF_A_LIFE = QUEUES_ROUTE | QUEUES_UPSTREAM | ASKED_STORE;
+const COUNTED = HELD | ASKED_STORE;
+/** What an earlier life took and nobody has brought back for so long is written off. */
+const WRITE_OFF_MS = 60_000;
 
 /** How often it is looked whether limits and shedding have ended. */
 const SWEEP_MS = 1_000;
+const NO_UPSTREAM = -1;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 export interface AdmissionParts {
@@ -111,6 +115,7 @@ export class Admission {
   private readonly life: number;
   private readonly owed: Bulkhead[] = [];
   private nextSweepMs = 0;
+  private writeOffAtMs = 0;
 
   /** Whom the fields for an answer are for, and what they say. */
   private refusedIndex = -1;
@@ -174,16 +179,13 @@ export class Admission {
     const gate = this.routes[route];
     const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
     if (gate === undefined && tenantGate === undefined) return PASS;
-    this.ownLife(subject);
+    if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, NO_UPSTREAM);
     if ((subject.memo0 & IS_LET_IN) === 0) {
       const refusal = this.letIn(head, client, gate, route, tenant, subject);
       if (refusal !== PASS) return refusal;
     }
     if (tenantGate?.place !== undefined && (subject.memo0 & HOLDS_TENANT) === 0) {
-      if (!tenantGate.place.take(tenantGate.max)) {
-        tenantGate.place.refused();
-        return this.refuse(subject, TENANT_FULL, tenantGate.place.heldMs / tenantGate.max);
-      }
+      if (!tenantGate.place.take(tenantGate.max)) return this.refuseTenant(subject, tenantGate);
       subject.memo0 = (subject.memo0 | HOLDS_TENANT) >>> 0;
     }
     return gate?.bulkhead === undefined ? PASS : this.enterRoute(gate.bulkhead, subject);
@@ -196,7 +198,7 @@ export class Admission {
   admitTo(upstream: number, route: number, subject: Subject, _ageUs: number, mayWait: boolean): number {
     const gate = this.upstreams[upstream];
     if (gate === undefined) return PASS;
-    this.ownLife(subject);
+    if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
     if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
     const hasQueued = (subject.memo0 & QUEUES_UPSTREAM) !== 0;
     const refusal = gate.enter(subject, this.priorities[route]!, this.nowMs, mayWait);
@@ -218,7 +220,9 @@ export class Admission {
   release(subject: Subject, route: number, upstream: number, isUpstreamOnly: boolean): void {
     const held = isUpstreamOnly ? HOLDS_UPSTREAM : HELD;
     if ((subject.memo0 & held) === 0) return;
-    if (memoLife(subject.memo2) === this.life) this.giveBack(subject.memo0 & held, route, upstream, memoTenant(subject.memo2), -1);
+    const tenant = memoTenant(subject.memo2);
+    if (memoLife(subject.memo2) === this.life) this.giveBack(subject.memo0 & held, route, upstream, tenant, -1);
+    else this.giveBackEarlier(subject.memo0 & held, route, upstream, tenant);
     subject.memo0 = (subject.memo0 & ~held) >>> 0;
   }
 
@@ -226,7 +230,11 @@ export class Admission {
   completed(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo2 } = completion;
     if ((memo0 & HOLDS_UPSTREAM) !== 0) this.upstreams[upstream]?.learn(completion, this.nowMs, this.random.next());
-    if ((memo0 & OF_A_LIFE) === 0 || memoLife(memo2) !== this.life) return;
+    if ((memo0 & COUNTED) === 0) return;
+    if (memoLife(memo2) !== this.life) {
+      this.giveBackEarlier(memo0, route, upstream, memoTenant(memo2));
+      return;
+    }
     if ((memo0 & (QUEUES_ROUTE | QUEUES_UPSTREAM | ASKED_STORE)) !== 0) this.abandoned(completion, route, upstream);
     const heldUs = completion.slot === NONE ? -1 : Math.max(0, completion.totalUs - completion.decideUs);
     this.giveBack(memo0, route, upstream, memoTenant(memo2), heldUs);
@@ -241,6 +249,13 @@ export class Admission {
   private letIn(head: HeadReader, client: Client, gate: RouteGate | undefined, route: number, tenant: number, subject: Subject): number {
     const hasAsked = (subject.memo0 & ASKED_STORE) !== 0;
     if (!hasAsked && gate?.access !== undefined && !gate.access.admits(client)) return ACCESS_DENIED;
+    // Who will find no place is not charged for it.
+    const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
+    if (tenantGate?.place !== undefined && tenantGate.place.inFlight >= tenantGate.max) return this.refuseTenant(subject, tenantGate);
+    if (gate?.bulkhead?.isFull === true) {
+      gate.bulkhead.place.refused();
+      return this.refuse(subject, ROUTE_FULL, gate.bulkhead.expectedMs());
+    }
     if (this.isRated && this.rates.isLimited(route, tenant)) {
       const refusal = this.rates.admit(head, client, route, tenant, subject, this.nowMs);
       if (refusal === ASKS) {
@@ -255,6 +270,11 @@ export class Admission {
     }
     subject.memo0 = (subject.memo0 | IS_LET_IN) >>> 0;
     return PASS;
+  }
+
+  private refuseTenant(subject: Subject, { place, max }: TenantGate): number {
+    place?.refused();
+    return this.refuse(subject, TENANT_FULL, (place?.heldMs ?? 0) / max);
   }
 
   private enterRoute(bulkhead: Bulkhead, subject: Subject): number {
@@ -277,10 +297,15 @@ export class Admission {
     return this.refuse(subject, entry === FULL ? ROUTE_FULL : QUEUE_TIMEOUT, bulkhead.expectedMs());
   }
 
-  /** What a worker before this one took was taken off the counts when it died: the exchange has nothing. */
-  private ownLife(subject: Subject): void {
-    if (memoLife(subject.memo2) === this.life) return;
-    subject.memo0 = (subject.memo0 & ~OF_A_LIFE) >>> 0;
+  /** An exchange comes to this life: with nothing, or from an earlier one with the places it has, but not in the line that it stood in. */
+  private adopt(subject: Subject, route: number, upstream: number): void {
+    const held = subject.memo0;
+    if (memoLife(subject.memo2) !== 0) {
+      if ((held & HOLDS_ROUTE) !== 0) this.routes[route]?.bulkhead?.place.adopt();
+      if ((held & HOLDS_TENANT) !== 0) this.tenants[memoTenant(subject.memo2)]?.place?.adopt();
+      if ((held & HOLDS_UPSTREAM) !== 0) this.upstreams[upstream]?.bulkhead.place.adopt();
+    }
+    subject.memo0 = (held & ~OF_A_LIFE) >>> 0;
     subject.memo2 = withLife(subject.memo2, this.life);
   }
 
@@ -314,6 +339,20 @@ export class Admission {
     }
   }
 
+  private giveBackEarlier(held: number, route: number, upstream: number, tenant: number): void {
+    const gate = this.upstreams[upstream];
+    if ((held & HOLDS_UPSTREAM) !== 0) gate?.bulkhead.giveBackEarlier(gate.limit);
+    if ((held & HOLDS_ROUTE) !== 0) this.routes[route]?.bulkhead?.giveBackEarlier(NO_LIMIT);
+    if ((held & HOLDS_TENANT) !== 0) this.tenants[tenant]?.place?.giveBackEarlier();
+  }
+
+  private writeOff(): void {
+    this.writeOffAtMs = Number.POSITIVE_INFINITY;
+    for (const gate of this.routes) gate?.bulkhead?.place.writeOff();
+    for (const gate of this.upstreams) gate?.bulkhead.place.writeOff();
+    for (const gate of this.tenants) gate?.place?.writeOff();
+  }
+
   /** Remembers what the answer is to say: when another try may pass. */
   private refuse(subject: Subject, reason: number, retryMs: number): number {
     this.refusedIndex = subject.exchangeIndex;
@@ -332,6 +371,8 @@ export class Admission {
 
   private sweep(): void {
     this.nextSweepMs = this.nowMs + SWEEP_MS;
+    if (this.writeOffAtMs === 0) this.writeOffAtMs = this.nowMs + WRITE_OFF_MS;
+    else if (this.nowMs >= this.writeOffAtMs) this.writeOff();
     if (this.isRated) this.rates.sweep(this.nowMs);
     for (const gate of this.upstreams) gate?.sweep(this.nowMs);
   }

@@ -1,11 +1,12 @@
 /**
- * Lives: which worker of a shard took a place. What an exchange holds is given back by whoever reads its completion, but completions that a worker left unread
- * when it died are gone, and so would their places be. Therefore each shard keeps count of what it took in the place table beside the sum of all; a
- * successor takes its predecessor's part off the sum and begins a life of its own, and what exchanges of the earlier life bring back is not counted again.
+ * Lives: which worker of a shard took a place. What an exchange holds is given back by whoever reads its completion, but a worker can die between taking a place and saying
+ * so, or after it took one for somebody who waits. Therefore each shard keeps count of what it took in the place table, beside the sum of all. A successor begins a life of
+ * its own: who waited is out of the count until it comes again, and the places of earlier lives are given back one by one as their exchanges end; what
+ * nobody has brought back after a while was lost and is written off.
  */
 
 import type { Snapshot } from '../../config/snapshot.ts';
-import { placeLayout } from './places.ts';
+import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, WAITING } from './places.ts';
 
 /** Lives go from 1 to this and round again; 0 in a memo says that nothing was taken. */
 const LIVES = 255;
@@ -34,11 +35,11 @@ function begin(table: SharedArrayBuffer, snapshot: Snapshot, shard: number): num
   const layout = placeLayout(snapshot);
   const own = layout.own(shard);
   for (let place = 0; place < layout.places; place++) {
-    for (let i = 0; i < 2; i++) {
-      const at = own + place * 2 + i;
-      subtract(words, layout.place(place) + i, words[at]!);
-      words[at] = 0;
-    }
+    const at = own + place * OWN_WORDS;
+    words[at + EARLIER] = words[at + EARLIER]! + words[at + IN_FLIGHT]!;
+    words[at + IN_FLIGHT] = 0;
+    subtract(words, layout.place(place) + WAITING, words[at + WAITING]!);
+    words[at + WAITING] = 0;
   }
   const life = (Atomics.load(words, layout.life(shard)) % LIVES) + 1;
   Atomics.store(words, layout.life(shard), life);

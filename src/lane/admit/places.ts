@@ -2,7 +2,7 @@
  * Places: how many exchanges of a route, an upstream or a tenant are in flight and how many wait, for all shards, in shared memory. Changed by atomic
  * operations only; nothing is locked, so a worker that dies in the middle stops nobody.
  *
- * Int32 words: a life of each shard; 16 words a place (routes, then upstreams, then tenants); 16 words an upstream for its concurrency limit; and two words a place for
+ * Int32 words: a life of each shard; 16 words a place (routes, then upstreams, then tenants); 16 words an upstream for its concurrency limit; and four words a place for
  * each shard, its own part of the sums, which only that shard writes (`./life.ts`).
  */
 
@@ -22,6 +22,10 @@ export const SHED_AT_MS = 5;
 /** Exchanges shed. */
 export const SHED = 6;
 
+/** Words of a shard's own part of a place: what its worker took, and what workers before it did. */
+export const OWN_WORDS = 4;
+export const EARLIER = 2;
+
 /** Words to a cache line. */
 const LINE = 16;
 
@@ -32,7 +36,7 @@ export interface PlaceLayout {
   life(shard: number): number;
   place(number: number): number;
   concurrency(upstream: number): number;
-  /** First word of a shard's own part: in flight and waiting, place by place. */
+  /** First word of a shard's own part, place by place. */
   own(shard: number): number;
 }
 
@@ -41,7 +45,7 @@ export function placeLayout({ routes, upstreams, tenants, shards }: Snapshot): P
   const first = lines(shards.count);
   const concurrency = first + places * LINE;
   const own = concurrency + upstreams.length * LINE;
-  const ownWords = lines(places * 2);
+  const ownWords = lines(places * OWN_WORDS);
   return {
     places,
     words: own + ownWords * Math.max(1, shards.count),
@@ -81,7 +85,7 @@ export class Place {
     const layout = placeLayout(snapshot);
     this.words = new Int32Array(table);
     this.at = layout.place(number);
-    this.own = layout.own(shard) + number * 2;
+    this.own = layout.own(shard) + number * OWN_WORDS;
   }
 
   get inFlight(): number {
@@ -104,6 +108,29 @@ export class Place {
 
   giveBack(): void {
     this.subtract(IN_FLIGHT);
+  }
+
+  /** What a worker of an earlier life took is given back. More than it took is not. */
+  giveBackEarlier(): void {
+    const { words, own } = this;
+    if (words[own + EARLIER]! === 0) return;
+    words[own + EARLIER] = words[own + EARLIER]! - 1;
+    this.takeOff(IN_FLIGHT, 1);
+  }
+
+  /** An exchange goes on that a worker of an earlier life gave its place: it is of this life now. */
+  adopt(): void {
+    const { words, own } = this;
+    if (words[own + EARLIER]! > 0) words[own + EARLIER] = words[own + EARLIER]! - 1;
+    else Atomics.add(words, this.at + IN_FLIGHT, 1);
+    words[own + IN_FLIGHT] = words[own + IN_FLIGHT]! + 1;
+  }
+
+  /** Nobody will bring back what is left of an earlier life. */
+  writeOff(): void {
+    const { words, own } = this;
+    this.takeOff(IN_FLIGHT, words[own + EARLIER]!);
+    words[own + EARLIER] = 0;
   }
 
   /** Joins those who wait if they are fewer than `max`. */
@@ -153,9 +180,15 @@ export class Place {
 
   /** What was given back twice is given back once: a count never falls below zero. */
   private subtract(word: number): void {
+    const { words, own } = this;
+    if (words[own + word]! > 0) words[own + word] = words[own + word]! - 1;
+    this.takeOff(word, 1);
+  }
+
+  private takeOff(word: number, count: number): void {
     const { words, at } = this;
-    if (words[this.own + word]! > 0) words[this.own + word] = words[this.own + word]! - 1;
-    if (Atomics.sub(words, at + word, 1) <= 0) Atomics.add(words, at + word, 1);
+    const before = Atomics.sub(words, at + word, count);
+    if (before < count) Atomics.add(words, at + word, count - Math.max(0, before));
   }
 }
 

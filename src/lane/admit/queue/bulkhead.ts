@@ -4,7 +4,7 @@
  *
  * Whoever frees a place takes it again on behalf of the first who waits and wakes it, so that nobody who comes later can be faster. A place that
  * another shard freed wakes nobody here: where there are several shards, waiters look again by themselves, the first every few milliseconds and
- * those behind it the more rarely the farther they are.
+ * those behind it the more rarely the farther they are. All look now and then: a successor of this worker would know nobody to wake.
  */
 
 import type { BulkheadSnapshot } from '../../../config/snapshot.ts';
@@ -18,6 +18,8 @@ const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
 
 /** How often the first of the line looks for places that other shards freed. */
 const LOOK_MS = 5;
+/** How often everybody looks. */
+const LOOK_AT_LEAST_MS = 250;
 
 /** What became of an exchange that asks for a place. */
 export const ENTERED = 0;
@@ -88,7 +90,7 @@ export class Bulkhead {
     if (line === undefined || line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === 0) {
       return this.enter(subject, priority, limit, nowMs, mayWait);
     }
-    if (this.isShared) this.grant(limit);
+    this.grant(limit);
     if (line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === GRANTED) {
       line.end(ticket);
       return ENTERED;
@@ -125,6 +127,12 @@ export class Bulkhead {
     this.grant(limit);
   }
 
+  /** A place that was taken in an earlier life is free. */
+  giveBackEarlier(limit: number): void {
+    this.place.giveBackEarlier();
+    this.grant(limit);
+  }
+
   /** Free places go to those who wait. */
   grant(limit: number): void {
     const cap = this.cap(limit);
@@ -144,9 +152,9 @@ export class Bulkhead {
     }
   }
 
-  /** Does anybody wait in this lane? */
-  get hasWaiters(): boolean {
-    return this.count > 0;
+  /** Neither a place is free nor one to wait in. */
+  get isFull(): boolean {
+    return this.place.inFlight >= this.max && this.place.waiting >= this.queue;
   }
 
   /** When a place can be expected, ms: those who wait take theirs first. */
@@ -169,7 +177,7 @@ export class Bulkhead {
 
   private nextLook(line: WaitLine, ticket: number, nowMs: number): number {
     const leftMs = Math.ceil(line.since(ticket) + this.timeoutMs - nowMs);
-    return this.isShared ? Math.min(leftMs, LOOK_MS * (1 + line.ahead(ticket))) : leftMs;
+    return Math.min(leftMs, LOOK_AT_LEAST_MS, this.isShared ? LOOK_MS * (1 + line.ahead(ticket)) : leftMs);
   }
 
   private firstLine(): WaitLine {

@@ -40,7 +40,8 @@ export class Charge {
 
   /** Charges all of them, or none. */
   settle(): boolean {
-    if (!this.fits()) return false;
+    // One alone is looked at once.
+    if (this.count > 1 && !this.fits()) return false;
     for (let i = 0; i < this.count; i++) {
       const limit = this.limits[i]!;
       if (limit.take(this.cells[i]!)) continue;
