@@ -17,6 +17,7 @@ const HEDGE_TAG: Tag = Tag { route: 21, memo: [22, 23, 24] };
 const FIRST: u32 = 0;
 const OTHER: u32 = 1;
 const SILENT: u32 = 2;
+const DEAF: u32 = 3;
 
 fn to(backend: u32) -> Forward {
     Forward { backend, plan: 0, hedge_delay_ms: DELAY_MS, flags: ASK_ON_FAILURE | HOLD, ..forward() }
@@ -133,21 +134,61 @@ fn a_lane_that_says_nothing_to_a_late_attempt_is_not_told_again() {
 
 #[test]
 fn a_black_hole_loses_against_the_hedge() {
-    let (mut bed, client) = bed_with(SILENT, OTHER);
-    assert_eq!(bed.get(client, "/").field("x-answered"), Some("hedge"));
-    let end = completion(&mut bed);
-    assert_eq!((end.backend, end.loser), (OTHER, SILENT));
+    for hole in [SILENT, DEAF] {
+        let (mut bed, client) = bed_with(hole, OTHER);
+        assert_eq!(bed.get(client, "/").field("x-answered"), Some("hedge"));
+        let end = completion(&mut bed);
+        assert_eq!((end.backend, end.loser), (OTHER, hole));
+    }
 }
 
 #[test]
 fn a_hedge_may_wait_for_its_connection_and_its_wait_is_cancelled_when_it_loses() {
-    let (mut bed, client) = bed_with(FIRST, SILENT);
+    let (mut bed, client) = bed_with(FIRST, DEAF);
     let stream = bed.clients[client].get("/late");
     bed.until("the hedge", |bed| bed.in_flight() == 2);
     bed.origin.notes.is_released.store(true, Relaxed);
     assert_eq!(bed.finish(client, stream).field("x-answered"), Some("first"));
     let end = completion(&mut bed);
-    assert_eq!((end.backend, end.loser), (FIRST, SILENT));
+    assert_eq!((end.backend, end.loser), (FIRST, DEAF));
+}
+
+#[test]
+fn a_hedge_that_finds_no_connection_in_time_fails_beside_the_first() {
+    let (mut bed, client) = bed_with(FIRST, DEAF);
+    bed.shard().lane.on_late = Box::new(|_| {
+        Verdict::Forward(Forward { backend: DEAF, flags: ASK_ON_FAILURE | HEDGE, connect_timeout_ms: 30, hedge_delay_ms: 0, ..forward() })
+    });
+    let stream = bed.clients[client].get("/late");
+    bed.until("the failure", |bed| bed.shard().lane.failures.len() == 1);
+    let failure = bed.shard().lane.failures[0];
+    assert_eq!((failure.backend, failure.reason), (DEAF, Reason::ConnectTimeout.number()));
+    assert_eq!(failure.flags & (FAILED_UNSENT | FAILED_OTHER_RUNS | FAILED_HEDGE), FAILED_UNSENT | FAILED_OTHER_RUNS | FAILED_HEDGE);
+    assert!((30_000..45_000).contains(&failure.took_us), "{} µs", failure.took_us);
+    bed.origin.notes.is_released.store(true, Relaxed);
+    assert_eq!(bed.finish(client, stream).field("x-answered"), Some("first"));
+}
+
+#[test]
+fn values_belong_to_the_attempt_that_brought_them() {
+    for is_hedge_first in [true, false] {
+        let value =
+            |name: &str| Edits::new(vec![Edit::compile("set", "x-values", &format!("{name} ${{value_0}} ${{value_1}}"), "").unwrap()]);
+        let plan = |name: &str| Plan::new(Edits::default(), value(name), &[], &[]).unwrap();
+        let mut bed = Bed::with(Setup { plans: vec![plan("first"), plan("hedge")], has_others: true, ..Setup::default() });
+        bed.shard().lane.on_head = Box::new(|_| Verdict::ForwardWith(to(FIRST), vec![Some("a"), Some("b")]));
+        bed.shard().lane.on_late = Box::new(|late| match hedge_to(OTHER)(late) {
+            Verdict::Forward(forward) => Verdict::ForwardWith(forward, vec![None, Some("c")]),
+            other => other,
+        });
+        let client = bed.connect(Kind::Http3);
+        let stream = bed.clients[client].get("/late");
+        both_are_asked(&mut bed);
+        let first = if is_hedge_first { bed.other() } else { &bed.origin };
+        first.notes.is_released.store(true, Relaxed);
+        let expected = if is_hedge_first { "hedge a c" } else { "first a b" };
+        assert_eq!(bed.finish(client, stream).field("x-values"), Some(expected));
+    }
 }
 
 // ---- failures

@@ -83,3 +83,47 @@ fn a_response_that_falls_silent_is_reset() {
     bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
     assert_eq!(bed.shard().lane.completions[0].reason, Reason::IdleTimeout.number());
 }
+
+/// The milliseconds after which an attempt of a request to `/hold` was given up, and why.
+fn given_up(change: fn(&mut Forward)) -> (u32, u32) {
+    let mut bed = Bed::with(Setup { has_others: true, ..Setup::default() });
+    bed.shard().lane.on_head = Box::new(move |_| {
+        let mut forward = forward();
+        change(&mut forward);
+        Verdict::Forward(forward)
+    });
+    let client = bed.connect(Kind::Http3);
+    bed.get(client, "/hold");
+    let failure = bed.shard().lane.failures[0];
+    (failure.took_us / 1_000, failure.reason)
+}
+
+#[test]
+fn short_timeouts_strike_in_time() {
+    type Case = (fn(&mut Forward), u32, Reason);
+    let cases: [Case; 6] = [
+        (|forward| forward.attempt_timeout_ms = 3, 3, Reason::AttemptTimeout),
+        (|forward| forward.attempt_timeout_ms = 33, 33, Reason::AttemptTimeout),
+        (|forward| forward.head_timeout_ms = 7, 7, Reason::HeadTimeout),
+        (|forward| (forward.head_timeout_ms, forward.attempt_timeout_ms) = (90, 50), 50, Reason::AttemptTimeout),
+        (|forward| (forward.backend, forward.connect_timeout_ms) = (3, 25), 25, Reason::ConnectTimeout),
+        (|forward| (forward.backend, forward.attempt_timeout_ms) = (3, 25), 25, Reason::AttemptTimeout),
+    ];
+    for (change, expected_ms, reason) in cases {
+        // The machine may be busy with something else: the best of a few.
+        let best = (0..5).map(|_| given_up(change)).min_by_key(|given_up| given_up.0).unwrap();
+        assert_eq!(best.1, reason.number());
+        assert!((expected_ms..=expected_ms + 3).contains(&best.0), "{best:?} instead of {expected_ms}");
+    }
+}
+
+#[test]
+fn an_upload_without_an_answer_is_given_up_when_the_attempt_has_taken_too_long() {
+    let mut bed = Bed::new();
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { attempt_timeout_ms: 60, ..forward() }));
+    let client = bed.connect(Kind::Http3);
+    let request = Request { method: "POST", path: "/hold", body: vec![7; 100_000], is_unfinished: true, ..Request::default() };
+    assert_eq!(bed.fetch(client, request).status, 502);
+    let failure = bed.shard().lane.failures[0];
+    assert_eq!((failure.reason, failure.flags), (Reason::AttemptTimeout.number(), 0), "sent, not idempotent, not whole any more");
+}

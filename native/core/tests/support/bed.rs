@@ -1,6 +1,6 @@
 //! The bed a test lies in: shards driven by their descriptors in the test's own thread, clients, an origin, and a teardown that notices what was left behind.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ pub struct Setup {
     pub plans: Vec<Plan>,
     /// Whether backend 0 is where nobody listens.
     pub has_dead_backend: bool,
-    /// Whether there are two backends more: 1 is another origin, 2 takes connections and says nothing.
+    /// Whether there are three backends more: 1 is another origin, 2 takes connections and says nothing, 3 does not even take them.
     pub has_others: bool,
 }
 
@@ -95,6 +95,7 @@ pub struct Bed {
     /// Backend 1, where the setup has one.
     other: Option<Origin>,
     _silent: TcpListener,
+    _deaf: Deaf,
     pub address: SocketAddr,
     table: Box<[u64; SLOTS * SLOT_BYTES / 8]>,
 }
@@ -108,6 +109,7 @@ impl Bed {
         let origin = Origin::start();
         let other = setup.has_others.then(Origin::start);
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let deaf = Deaf::new();
         let table = Box::new([0u64; SLOTS * SLOT_BYTES / 8]);
         let (ports, inboxes) = switchboard::connect(setup.shards as usize).unwrap();
         let cid_key = CidKey::new(&[0x6b; 32]);
@@ -131,13 +133,17 @@ impl Bed {
             let first = if setup.has_dead_backend { SocketAddr::from(([127, 0, 0, 1], 1)) } else { origin.address };
             let mut backends = vec![backend(0, first, &setup)];
             if let Some(other) = &other {
-                backends.extend([backend(1, other.address, &setup), backend(2, silent.local_addr().unwrap(), &setup)]);
+                backends.extend([
+                    backend(1, other.address, &setup),
+                    backend(2, silent.local_addr().unwrap(), &setup),
+                    backend(3, deaf.address, &setup),
+                ]);
             }
             reactor.apply(Snapshot { backends, plans: setup.plans.clone() });
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
         }
-        Bed { shards, clients: Vec::new(), origin, other, _silent: silent, address, table }
+        Bed { shards, clients: Vec::new(), origin, other, _silent: silent, _deaf: deaf, address, table }
     }
 
     /// The origin that is backend 1.
@@ -274,6 +280,24 @@ impl Drop for Bed {
             assert!(began.elapsed() < Duration::from_secs(3), "left behind: {left}");
             self.step();
         }
+    }
+}
+
+/// A listener whose queue of connections is full: the kernel drops whoever asks for one more.
+struct Deaf {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+impl Deaf {
+    fn new() -> Deaf {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // SAFETY: a listening socket; listening again changes the length of its queue.
+        unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        let address = listener.local_addr().unwrap();
+        let queue = vec![TcpStream::connect(address).unwrap()];
+        Deaf { address, _listener: listener, _queue: queue }
     }
 }
 

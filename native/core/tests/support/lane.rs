@@ -80,6 +80,8 @@ pub struct Completion {
 /// What a policy says.
 pub enum Verdict {
     Forward(Forward),
+    /// With values for the plan's edits.
+    ForwardWith(Forward, Vec<Option<&'static str>>),
     Respond(u32, u32, &'static str),
     Reset(u32, u32),
     /// Milliseconds, and the reason for the time being up meanwhile.
@@ -211,6 +213,10 @@ impl Lane {
     pub fn decide(&mut self, exchange: Key, verdict: Verdict) {
         match verdict {
             Verdict::Forward(forward) => self.write(&compose::forward(exchange, &forward, &[])),
+            Verdict::ForwardWith(forward, values) => {
+                let values: Vec<Option<&[u8]>> = values.iter().map(|value| value.map(str::as_bytes)).collect();
+                self.write(&compose::forward(exchange, &forward, &values));
+            }
             Verdict::Respond(status, reason, body) => {
                 self.write(&compose::respond(exchange, status, reason, &[(b"x-own", b"yes")], body.as_bytes()));
             }
