@@ -215,19 +215,27 @@ impl Client {
 
     /// Begins a request by quiche's HTTP/3.
     pub fn request(&mut self, request: Request<'_>) -> u64 {
+        self.try_request(request).expect("room for a request")
+    }
+
+    /// The same; none while windows have no room for it.
+    pub fn try_request(&mut self, request: Request<'_>) -> Option<u64> {
         let method = if request.method.is_empty() { "GET" } else { request.method };
         let list = |fields: &[(&str, &str)]| -> Vec<h3::Header> {
             fields.iter().map(|(name, value)| h3::Header::new(name.as_bytes(), value.as_bytes())).collect()
         };
         let head = list(&wire::head(method, request.path, request.fields));
         let has_more = !request.body.is_empty() || !request.trailers.is_empty() || request.is_unfinished;
-        let stream = self.http.as_mut().unwrap().send_request(&mut self.quic, &head, !has_more).unwrap();
+        let stream = match self.http.as_mut()?.send_request(&mut self.quic, &head, !has_more) {
+            Err(h3::Error::StreamBlocked) => return None,
+            sent => sent.unwrap(),
+        };
         if has_more {
             let (trailers, is_fin) = (list(request.trailers), !request.is_unfinished);
             self.uploads.insert(stream, Upload { bytes: request.body, sent: 0, trailers, is_fin });
         }
         self.streams.insert(stream, Received::default());
-        stream
+        Some(stream)
     }
 
     pub fn get(&mut self, path: &str) -> u64 {
