@@ -8,7 +8,7 @@ import { BulkheadFullError, QueueTimeoutError } from './errors.ts';
 import { type OnEvent, type ResilienceEventCode, tell } from './events.ts';
 import { checkNumbers, withDefaults } from './options.ts';
 
-/** The names are those of the edge's `bulkhead`; so are the defaults, but for `max`, without which there is none. */
+/** As the edge's `limits`; the defaults are the same, but for `max`, without which there would be none. */
 export interface BulkheadTerms {
   /** Calls at once. */
   readonly max: number;

@@ -14,7 +14,7 @@ import { RateLimitedError } from './errors.ts';
 import { type OnEvent, tell } from './events.ts';
 import { checkNumbers, memoryFor, withDefaults } from './options.ts';
 
-/** `requests` in `perMs`, up to `burst` at once; the names and defaults are those of the edge's `rate`. */
+/** `requests` in `perMs`, up to `burst` at once; as the edge's `limits.rate`, with the same defaults. */
 export interface RateLimiterTerms {
   /** In RateLimit fields, errors and events. */
   readonly name: string;
