@@ -19,6 +19,8 @@ import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
 import { createEvents, type Events } from './events.ts';
 import { createHealth } from './health/health.ts';
+import { addLimitMetrics } from './limit-metrics.ts';
+import { viewAllLimits } from './limit-view.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
@@ -85,6 +87,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   );
   addRestartMetric(registry, shards);
   addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
+  addLimitMetrics(registry, { snapshot, shared });
   const admin = adminOf();
 
   let state: EdgeState = 'idle';
@@ -193,6 +196,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
         config: () => options.shownConfig,
         events,
         weights: createWeightControl(snapshot, shared.weights, events),
+        limits: () => viewAllLimits(snapshot, shared),
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },

@@ -6,6 +6,7 @@
 import { reasonByNumber } from '../base/errors.ts';
 import { NOTES, type NoteCode } from '../base/notes.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { listLimits } from '../lane/admit/rate-limit/table.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
 import type { Logger } from '../observe/log.ts';
 
@@ -43,6 +44,9 @@ const WITH_REASON: ReadonlySet<NoteCode> = new Set([
   'shedding_ended',
 ]);
 
+/** Notes whose detail is the number of a rate limit. */
+const WITH_LIMIT: ReadonlySet<NoteCode> = new Set(['limit_began', 'limit_ended']);
+
 export function createEvents(snapshot: Snapshot, log: Logger): Events {
   const listeners = new Set<(event: EdgeEvent) => void>();
   const kept: EdgeEvent[] = [];
@@ -79,7 +83,8 @@ function describe(snapshot: Snapshot, id: number, raw: Parameters<Events['note']
   const upstream = snapshot.upstreams[raw.upstream]?.name ?? snapshot.backends[raw.slot]?.upstream;
   const backend = snapshot.backends[raw.slot]?.url;
   const hasReason = WITH_REASON.has(code) && raw.detail > 0;
-  const detail = raw.text ?? (hasReason || raw.detail === 0 ? undefined : raw.detail);
+  const limit = WITH_LIMIT.has(code) ? listLimits(snapshot)[raw.detail]?.limit.name : undefined;
+  const detail = raw.text ?? limit ?? (hasReason || raw.detail === 0 ? undefined : raw.detail);
   return {
     id,
     at: new Date(raw.atMs ?? Date.now()).toISOString(),

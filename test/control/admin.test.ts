@@ -56,6 +56,7 @@ async function admin(
     config: () => ({ admin: { token: '[redacted]' } }),
     events: createEvents({ upstreams: [], backends: [] } as unknown as Snapshot, log.target('events')),
     weights: { view: () => ({ backends: [], routes: [] }), change: () => 'no such backend' },
+    limits: () => ({ places: [], rateLimits: [], storeLostShards: 0 }),
     log,
     hurt: undefined,
     ...changes,
@@ -193,6 +194,7 @@ t.test('metrics, configuration and upstreams are shown', async (t) => {
   t.equal(metrics.text, 'lychgate_up 1\n');
   t.same(JSON.parse((await ask('/v1/config')).text), { generation: 'abc', config: { admin: { token: '[redacted]' } } });
   t.match(JSON.parse((await ask('/v1/upstreams')).text), { upstreams: [{ name: 'web' }] });
+  t.same(JSON.parse((await ask('/v1/limits')).text), { places: [], rateLimits: [], storeLostShards: 0 });
 });
 
 t.test('the route that hurts workers exists only where it was asked for', async (t) => {

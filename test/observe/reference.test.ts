@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Gauge, type Metric, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { NOTES } from '../../src/base/notes.ts';
+import { addLimitMetrics } from '../../src/control/limit-metrics.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
 import { addStandingMetrics } from '../../src/control/standing-metrics.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
@@ -66,6 +67,7 @@ function mainFamilies(): DescribedFamily[] {
   addRestartMetric(registry, { restarts: () => [] });
   const snapshot = sampleSnapshot();
   addStandingMetrics(registry, { snapshot, shared: createSharedState(snapshot), addresses: () => 1 });
+  addLimitMetrics(registry, { snapshot, shared: createSharedState(snapshot) });
   return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
 }
 

@@ -1,6 +1,8 @@
 /**
  * What the admin API is given to show and to change. Each route group takes the few of these it needs; none of them knows the edge.
  */
+import type { LimitView } from '../../lane/admit/rate-limit/view.ts';
+import type { PlaceView } from '../../lane/admit/view.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
 import type { BreakerState } from '../../lane/standing/view.ts';
 import type { Log } from '../../observe/log.ts';
@@ -113,6 +115,14 @@ export interface UpstreamView {
   readonly backends: readonly BackendView[];
 }
 
+/** Limits as `/v1/limits` shows them. */
+export interface LimitsView {
+  readonly places: readonly PlaceView[];
+  readonly rateLimits: readonly LimitView[];
+  /** Shards that miss the store of shared limits; null where there is none. */
+  readonly storeLostShards: number | null;
+}
+
 export interface AdminParts {
   readonly status: () => EdgeStatus;
   readonly upstreams: () => Promise<readonly UpstreamView[]>;
@@ -124,6 +134,7 @@ export interface AdminParts {
   readonly config: () => unknown;
   readonly events: Pick<Events, 'subscribe'>;
   readonly weights: WeightControl;
+  readonly limits: () => LimitsView;
   readonly log: Log;
   /** Hurts a worker; undefined outside of tests, and then the route does not exist. */
   readonly hurt: ((shard: number, fault: Fault, at: 'now' | 'decide') => boolean) | undefined;

@@ -12,6 +12,7 @@ import { eventRoutes } from './events.ts';
 import { faultRoutes } from './faults.ts';
 import { guard, refuse } from './guard.ts';
 import { healthRoutes } from './health.ts';
+import { limitRoutes } from './limits.ts';
 import { logLevelRoutes } from './log-level.ts';
 import { metricsRoutes } from './metrics.ts';
 import type { AdminParts } from './parts.ts';
@@ -44,6 +45,7 @@ const ROUTES = [
   statusRoutes,
   upstreamRoutes,
   weightRoutes,
+  limitRoutes,
   connectionRoutes,
   eventRoutes,
   configRoutes,
