@@ -1,5 +1,5 @@
 /**
- * The parts as middleware of express, version 4 or 5, or of anything else that speaks `(request, response, next)`. Refusals are answered here, with a status, their fields and a line of
+ * The parts as middleware of express, or of anything else that speaks `(request, response, next)`. Refusals are answered here, with a status, their fields and a line of
  * JSON: as errors they would go to express's log with a stack each, and a flood would fill it.
  */
 
