@@ -25,6 +25,8 @@ pub const WRAP: u32 = 0;
 /// The region. Reactor and lane use it in turns in one thread; atomics only keep the compiler honest.
 pub struct Ring {
     base: NonNull<u8>,
+    /// Where the last record towards the lane begins, counted like the cursors.
+    last: u32,
 }
 
 fn layout() -> Layout {
@@ -35,7 +37,7 @@ impl Default for Ring {
     fn default() -> Self {
         // SAFETY: the layout has a size.
         let base = unsafe { alloc_zeroed(layout()) };
-        Ring { base: NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout())) }
+        Ring { base: NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout())), last: 0 }
     }
 }
 
@@ -98,7 +100,25 @@ impl Ring {
             tail = tail.wrapping_add(wrapped as u32);
             self.cursor(LANE_TAIL).store(tail, Release);
         }
+        self.last = tail;
         Some(self.lane_bytes(tail as usize & (LANE_BYTES - 1), size))
+    }
+
+    /// Where the record that was written last towards the lane begins; for [`Ring::unread`].
+    pub fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// The record that begins at `at`, if the lane has not read so far. Cursors begin anew at times: whether it is the record that was meant, what it says must tell.
+    pub fn unread(&mut self, at: u32) -> Option<&mut [u8]> {
+        let left = self.cursor(LANE_TAIL).load(Relaxed).wrapping_sub(at);
+        let ahead = at.wrapping_sub(self.cursor(LANE_HEAD).load(Acquire));
+        let place = at as usize & (LANE_BYTES - 1);
+        if left == 0 || left as usize > LANE_BYTES || ahead as usize >= LANE_BYTES || !at.is_multiple_of(8) {
+            return None;
+        }
+        let size = u32::from_le_bytes(self.lane_bytes(place, 4).try_into().expect("four bytes")) as usize;
+        (size >= 8 && size <= left as usize && place + size <= LANE_BYTES).then(|| self.lane_bytes(place, size))
     }
 
     /// Writes a whole record towards the lane; false when there is no room now.

@@ -62,6 +62,11 @@ impl Relay {
             self.stage_owner = None;
             self.stage.clear();
         }
+        if exchange.phase == Phase::Decide
+            && let Some(at) = exchange.offer_at
+        {
+            outward::withdraw(&mut self.ring, at, key);
+        }
         exchange.attempt.count_out(&self.table);
         let mut facts = self.completion_facts(&exchange, reason);
         if let Some(connection) = self.connections.get_mut(exchange.connection) {

@@ -116,6 +116,8 @@ pub struct Exchange {
     pub ended_by: u32,
     /// What the lane still has to be told, or told again after waiting.
     pub offer: Option<Offer>,
+    /// Where in the ring that was written; none while it waits for room.
+    pub offer_at: Option<u32>,
     /// Whether an earlier lane heard of it and did not decide.
     pub is_offered_again: bool,
     /// Whether the present offer comes after a wait.
@@ -166,6 +168,7 @@ impl Exchange {
             reason: Reason::None,
             ended_by: 0,
             offer: None,
+            offer_at: None,
             is_offered_again: false,
             has_waited: false,
             alarm_at: 0,
@@ -199,6 +202,7 @@ impl Exchange {
         self.reason = Reason::None;
         self.ended_by = 0;
         self.offer = None;
+        self.offer_at = None;
         (self.is_offered_again, self.has_waited) = (false, false);
         (self.alarm_at, self.is_told_late) = (0, false);
         (self.wait_reason, self.ended_waiting) = (Reason::None, false);

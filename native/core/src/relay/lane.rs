@@ -14,13 +14,23 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.phase = Phase::Decide;
         exchange.offer = Some(offer);
+        exchange.offer_at = None;
         self.offers += 1;
         if !self.unwritten.is_empty() || !self.write_offer(key) {
             self.unwritten.push_back(Unwritten::Offer(key));
         }
     }
 
+    /// False when the ring has no room.
     pub(super) fn write_offer(&mut self, key: Key) -> bool {
+        let is_written = self.write_what_is_offered(key);
+        if is_written && let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.offer_at = Some(self.ring.last());
+        }
+        is_written
+    }
+
+    fn write_what_is_offered(&mut self, key: Key) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return true };
         let connection = self.connections.get(exchange.connection);
         match exchange.offer {

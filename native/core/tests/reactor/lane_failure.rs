@@ -55,6 +55,23 @@ fn a_client_that_leaves_before_the_successor_comes_is_not_offered() {
 }
 
 #[test]
+fn a_client_that_leaves_before_the_successor_has_read_the_offer_is_not_decided_about() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Http3);
+    bed.shard().lane.is_broken = true;
+    let streams = ["/1", "/2", "/3"].map(|path| bed.clients[client].get(path));
+    bed.until("the failure", |bed| bed.shard().count(Id::LaneFailures) > 0);
+    bed.rest(Duration::from_millis(20));
+    bed.clients[client].stop(streams[1], 0x10c);
+    bed.clients[client].drive();
+    bed.take_over();
+    bed.until("the completions", |bed| bed.shard().lane.completions.len() == 3);
+    let mut heads: Vec<_> = bed.shard().lane.heads.iter().map(|head| head.path.clone()).collect();
+    heads.sort();
+    assert_eq!(heads, ["/1", "/3"]);
+}
+
+#[test]
 fn a_lane_that_decides_nonsense_does_no_harm_and_its_exchanges_wait() {
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Http3);

@@ -6,7 +6,9 @@ use crate::support::{Bed, Kind, Request};
 use lychgate_core::base::counters::Id;
 use lychgate_core::base::reason::Reason;
 use lychgate_core::record::inward::{Forward, SAME_TIMEOUT, Tag};
-use lychgate_core::record::outward::{ENDED_BY_CLIENT, ENDED_WAITING, FAILED_REPLAYABLE, FAILED_WAITED, HAS_WAITED, OFFERED_AGAIN};
+use lychgate_core::record::outward::{
+    ENDED_BY_CLIENT, ENDED_WAITING, FAILED_OTHER_RUNS, FAILED_REPLAYABLE, FAILED_WAITED, HAS_WAITED, OFFERED_AGAIN,
+};
 use lychgate_core::relay::exchange::Phase;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -216,6 +218,37 @@ fn a_client_that_leaves_while_it_waits_is_not_offered_again() {
     waiting(&mut bed, client, LONG_MS);
     bed.clients[client].quic.close(true, 0x100, b"").unwrap();
     is_ended_by_client(&mut bed, Reason::ClientGone);
+}
+
+#[test]
+fn an_offer_that_was_not_read_is_taken_back_when_its_exchange_ends_in_the_same_turn() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Http3);
+    let stream = waiting(&mut bed, client, 30);
+    // The reset and the end of the wait are both there when the next turn begins.
+    bed.clients[client].stop(stream, 0x10c);
+    bed.clients[client].drive();
+    std::thread::sleep(Duration::from_millis(40));
+    bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
+    assert_eq!((bed.shard().lane.heads.len(), bed.shard().lane.completions[0].tag), (1, WAIT_TAG));
+    assert_eq!(bed.get(client, "/").status, 200, "the ring is in order");
+}
+
+#[test]
+fn of_a_failure_whose_exchange_ends_in_the_same_turn_the_lane_learns_and_decides_nothing() {
+    let mut bed = Bed::new();
+    bed.origin.notes.refusals.store(1, Relaxed);
+    bed.shard().lane.on_failure = Box::new(|_| Verdict::Wait(30, Reason::BackendRefused.number()));
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/refuse");
+    bed.until("the wait", is_waiting);
+    bed.shard().lane.on_failure = Box::new(|failure| panic!("asked about {failure:?}"));
+    bed.clients[client].stop(stream, 0x10c);
+    bed.clients[client].drive();
+    std::thread::sleep(Duration::from_millis(40));
+    bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
+    let failures = bed.shard().lane.failures.clone();
+    assert_eq!((failures.len(), failures[1].flags & (FAILED_WAITED | FAILED_OTHER_RUNS)), (2, FAILED_WAITED | FAILED_OTHER_RUNS));
 }
 
 #[test]

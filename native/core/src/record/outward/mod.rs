@@ -9,6 +9,9 @@ pub use attempt::*;
 pub use completion::*;
 pub use head::*;
 
+use super::ring::{Ring, WRAP};
+use crate::base::slab::Key;
+
 /// Kind of a `Head`.
 pub const HEAD: u32 = 1;
 /// Kind of an `AttemptFailed`.
@@ -20,6 +23,28 @@ pub const LATE: u32 = 4;
 
 /// Stands for what there is not.
 const NONE: u32 = u32::MAX;
+
+/// Takes back what an exchange was offered with and the lane has not read: the exchange has ended, and an answer would take for it what nobody gives back. A head is passed
+/// over then; of a failure the lane learns and has nothing to decide.
+pub fn withdraw(ring: &mut Ring, at: u32, exchange: Key) {
+    let Some(record) = ring.unread(at) else { return };
+    if word(record, 2) != exchange.index || word(record, 3) != exchange.generation {
+        return;
+    }
+    match word(record, 1) {
+        HEAD => set_word(record, 1, WRAP),
+        ATTEMPT_FAILED => set_word(record, 8, word(record, 8) | FAILED_OTHER_RUNS),
+        _ => {}
+    }
+}
+
+fn word(record: &[u8], place: usize) -> u32 {
+    record.get(place * 4..place * 4 + 4).map_or(0, |bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+fn set_word(record: &mut [u8], place: usize, value: u32) {
+    record[place * 4..place * 4 + 4].copy_from_slice(&value.to_le_bytes());
+}
 
 /// Names an exchange in logs, towards backends and clients.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +73,9 @@ impl RequestId {
 /// Whether a record is told once, however often lanes change: a `Completion`, or the failure of an attempt beside which another runs. Everything else is
 /// about an exchange that is offered anew.
 pub fn is_told_once(record: &[u8]) -> bool {
-    let word = |place: usize| record.get(place * 4..place * 4 + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    match word(1) {
+    match word(record, 1) {
         COMPLETION => true,
-        ATTEMPT_FAILED => word(8) & FAILED_OTHER_RUNS != 0,
+        ATTEMPT_FAILED => word(record, 8) & FAILED_OTHER_RUNS != 0,
         _ => false,
     }
 }
