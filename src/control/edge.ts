@@ -17,6 +17,7 @@ import { type Admin, createAdmin } from './admin/server.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
+import { addEventMetric } from './event-metric.ts';
 import { createEvents, type Events } from './events.ts';
 import { createHealth } from './health/health.ts';
 import { addLimitMetrics } from './limit-metrics.ts';
@@ -86,6 +87,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     },
   );
   addRestartMetric(registry, shards);
+  addEventMetric(registry, events);
   addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
   addLimitMetrics(registry, { snapshot, shared });
   const admin = adminOf();

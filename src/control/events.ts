@@ -30,6 +30,14 @@ export interface Events {
   note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number; readonly text?: string }): void;
   /** Calls `listener` for each event from now on, after those kept with an id above `afterId`; returns how to stop. */
   subscribe(listener: (event: EdgeEvent) => void, afterId?: number): () => void;
+  /** How many there were, by upstream (empty where they concern none) and name. */
+  counts(): readonly EventCount[];
+}
+
+export interface EventCount {
+  readonly upstream: string;
+  readonly event: NoteCode;
+  readonly count: number;
 }
 
 /** Events kept for listeners that come late. */
@@ -50,6 +58,7 @@ const WITH_LIMIT: ReadonlySet<NoteCode> = new Set(['limit_began', 'limit_ended']
 export function createEvents(snapshot: Snapshot, log: Logger): Events {
   const listeners = new Set<(event: EdgeEvent) => void>();
   const kept: EdgeEvent[] = [];
+  const counted = new Map<string, { upstream: string; event: NoteCode; count: number }>();
   let id = 0;
 
   return {
@@ -57,6 +66,7 @@ export function createEvents(snapshot: Snapshot, log: Logger): Events {
       const event = describe(snapshot, ++id, raw);
       kept.push(event);
       if (kept.length > KEPT) kept.shift();
+      count(event);
       const { id: _, at: __, ...facts } = event;
       log.info(facts, NOTES[raw.note]?.title ?? 'event');
       for (const listener of listeners) tell(listener, event);
@@ -66,7 +76,15 @@ export function createEvents(snapshot: Snapshot, log: Logger): Events {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    counts: () => [...counted.values()],
   };
+
+  function count({ upstream = '', event }: EdgeEvent): void {
+    const key = `${upstream} ${event}`;
+    const known = counted.get(key);
+    if (known === undefined) counted.set(key, { upstream, event, count: 1 });
+    else known.count += 1;
+  }
 
   /** Someone else's mistake is no reason to keep an event from the others. */
   function tell(listener: (event: EdgeEvent) => void, event: EdgeEvent): void {
@@ -84,7 +102,9 @@ function describe(snapshot: Snapshot, id: number, raw: Parameters<Events['note']
   const backend = snapshot.backends[raw.slot]?.url;
   const hasReason = WITH_REASON.has(code) && raw.detail > 0;
   const limit = WITH_LIMIT.has(code) ? listLimits(snapshot)[raw.detail]?.limit.name : undefined;
-  const detail = raw.text ?? limit ?? (hasReason || raw.detail === 0 ? undefined : raw.detail);
+  // As a rule 0 says nothing, but as a weight it says most.
+  const number = raw.detail === 0 && code !== 'weight_changed' ? undefined : raw.detail;
+  const detail = raw.text ?? limit ?? (hasReason ? undefined : number);
   return {
     id,
     at: new Date(raw.atMs ?? Date.now()).toISOString(),

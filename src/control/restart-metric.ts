@@ -1,4 +1,4 @@
-/** `lychgate_shard_restarts_total`: the only family that is counted on the main thread, because a dead worker cannot count itself. */
+/** `lychgate_shard_restarts_total`: counted on the main thread, because a dead worker cannot count itself. */
 import { Counter, type Registry } from 'prom-client';
 import type { Family } from '../observe/families.ts';
 import type { Shards } from './shards.ts';

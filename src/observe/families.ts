@@ -65,7 +65,6 @@ export const FAMILIES = {
   queued: family('lychgate_requests_queued_total', 'counter', 'Requests that waited for a place.', ['upstream']),
   fallbacks: family('lychgate_fallbacks_total', 'counter', 'Times the fallback of a route was used instead of the upstream.', ['upstream']),
   stickyMoves: family('lychgate_sticky_moves_total', 'counter', 'Sticky sessions that went to another backend.', ['upstream']),
-  events: family('lychgate_events_total', 'counter', 'Events, as /v1/events tells them.', ['upstream', 'event']),
   inFlight: family('lychgate_attempts_in_flight', 'gauge', 'Attempts open at a backend now.', ['upstream', 'backend']),
   latency: family(
     'lychgate_backend_latency_seconds',

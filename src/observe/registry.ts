@@ -141,7 +141,7 @@ function registerBackends(register: Register, layout: CounterLayout, tables: rea
   );
 }
 
-/** Decisions that are not the plain one, and events: what lanes noted, by upstream. Series appear with their first count. */
+/** Decisions that are not the plain one: what lanes noted, by upstream. Series appear with their first count. */
 function registerNotes(register: Register, layout: CounterLayout, tables: readonly Float64Array[], snapshot: Snapshot): void {
   const upstreams = [...snapshot.upstreams.map(({ name }) => name), NO_UPSTREAM_LABEL].map((upstream, number) => ({
     upstream,
@@ -165,11 +165,6 @@ function registerNotes(register: Register, layout: CounterLayout, tables: readon
   counts(FAMILIES.queued, undefined, [['queued', '']]);
   counts(FAMILIES.fallbacks, undefined, [['fallback_used', '']]);
   counts(FAMILIES.stickyMoves, undefined, [['sticky_moved', '']]);
-  counts(
-    FAMILIES.events,
-    'event',
-    NOTES.filter(({ isEvent }) => isEvent).map(({ code }) => [code, code]),
-  );
 }
 
 function registerShards(register: Register, tables: readonly Float64Array[]): void {

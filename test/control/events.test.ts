@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
+import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
 import { noteNumber } from '../../src/base/notes.ts';
 import type { AdminParts } from '../../src/control/admin/parts.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
+import { addEventMetric } from '../../src/control/event-metric.ts';
 import { createEvents, type EdgeEvent } from '../../src/control/events.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
@@ -48,6 +50,22 @@ async function serve(t: Test) {
   };
   return { admin, events, listen };
 }
+
+t.test('events are counted by upstream and name, whoever noted them', async (t) => {
+  const { events } = stand();
+  const registry = new Registry();
+  addEventMetric(registry, events);
+  for (const event of [OPENED, CLOSED, OPENED]) events.note(event);
+  events.note({ note: noteNumber('health_down'), upstream: 0, slot: 1, detail: 0, text: 'status 500' });
+  events.note({ note: noteNumber('weight_changed'), upstream: -1, slot: -1, detail: 0, text: 'shop: 1, 2' });
+  const counted = (await registry.metrics()).split('\n').filter((line) => line.startsWith('lychgate_events_total'));
+  t.strictSame(counted, [
+    'lychgate_events_total{upstream="web",event="breaker_opened"} 2',
+    'lychgate_events_total{upstream="web",event="breaker_closed"} 1',
+    'lychgate_events_total{upstream="web",event="health_down"} 1',
+    'lychgate_events_total{upstream="(none)",event="weight_changed"} 1',
+  ]);
+});
 
 t.test('an event names what it concerns and why', async (t) => {
   const { events, lines } = stand();

@@ -37,7 +37,7 @@ t.test('a backend is drained and comes back, and each change is an event', async
   t.equal(control.change({ upstream: 'web', backend: 'h2c://127.0.0.1:9001', weight: 50 }), '');
   t.match(control.view().backends[1], { weight: 50 });
   t.match(seen, [
-    { event: 'weight_changed', upstream: 'web', backend: 'h2c://127.0.0.1:9001' },
+    { event: 'weight_changed', upstream: 'web', backend: 'h2c://127.0.0.1:9001', detail: 0 },
     { event: 'weight_changed', detail: 50 },
   ]);
 });

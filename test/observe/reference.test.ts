@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Gauge, type Metric, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { NOTES } from '../../src/base/notes.ts';
+import { addEventMetric } from '../../src/control/event-metric.ts';
 import { addLimitMetrics } from '../../src/control/limit-metrics.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
 import { addStandingMetrics } from '../../src/control/standing-metrics.ts';
@@ -65,6 +66,7 @@ function reactorFamilies(): DescribedFamily[] {
 function mainFamilies(): DescribedFamily[] {
   const registry = new Registry();
   addRestartMetric(registry, { restarts: () => [] });
+  addEventMetric(registry, { counts: () => [] });
   const snapshot = sampleSnapshot();
   addStandingMetrics(registry, { snapshot, shared: createSharedState(snapshot), addresses: () => 1 });
   addLimitMetrics(registry, { snapshot, shared: createSharedState(snapshot) });
