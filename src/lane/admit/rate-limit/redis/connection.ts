@@ -1,6 +1,7 @@
 /**
  * A connection to Redis or Valkey (ioredis): it connects by itself and again, never queues what it cannot send, and gives up on an answer that does not come in
- * time. The library is loaded by whoever has shared limits, and by nobody else.
+ * time. The library is loaded by whoever has shared limits, and by nobody else. It is ioredis rather than iovalkey, its fork: both speak to either server, and ioredis has
+ * the releases.
  */
 
 import { createRequire } from 'node:module';
