@@ -1,9 +1,9 @@
 //! The relay: exchanges between clients' streams and backends' streams, phases 5 and 10 to 16 of a request's life.
 //!
-//! A file a part: [`exchange`] is the state of one; `decode` reads its head, `lane` has it decided, `attempt` opens a stream at a backend, `send` gives it the
-//! request, `response` takes what comes back, `hold` keeps it for the lane, `complete` ends it; `wait` asks the lane again later, `hedge` lets two attempts run, `deadline` ends what
-//! takes too long. Sessions to backends are not in here: the reactor
-//! owns them beside the relay and passes them in, because they call the relay while they read. What the relay wants of them during such a call it writes down
+//! A file a part: [`exchange`] is the state of one, `attempt` that of one try at a backend, `incoming` and `outgoing` what it has of the client's stream. `decode` reads the
+//! head, `lane` has it decided, `open` opens a stream at a backend, `send` gives it the request, `response` takes what comes back and `write` passes it on, `complete` ends
+//! it. `wait` asks the lane again later, `hold` keeps a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long. Sessions to backends are
+//! not in here: the reactor owns them beside the relay and passes them in, because they call the relay while they read. What the relay wants of them during such a call it writes down
 //! as a [`Note`].
 
 mod attempt;
@@ -15,12 +15,14 @@ mod hedge;
 mod hold;
 mod incoming;
 mod lane;
+mod open;
 mod outgoing;
 pub mod plan;
 mod response;
 mod send;
 pub mod streams;
 mod wait;
+mod write;
 
 use crate::base::counters::Counters;
 use crate::base::rng::Rng;

@@ -1,0 +1,217 @@
+//! Phases 13 to 15, the client's half: heads and bodies on their way to a client's stream.
+//!
+//! A small response is staged, head and body together, and written with its end in one call. What the stream does not take is held, at most the upstream
+//! stream's window, because only bytes that the stream took are credited to the backend.
+
+use super::exchange::{Exchange, Phase};
+use super::outgoing::{self, Written};
+use super::plan::{Edits, Values};
+use super::send::values_of;
+use super::{Note, Relay};
+use crate::base::reason::Reason;
+use crate::base::slab::Key;
+use crate::http::error::{h2, h3};
+use crate::http::fields::{Fields, Known};
+use crate::http::h3::{write_data_head, write_headers};
+use crate::http::qpack;
+use crate::record::outward;
+
+impl Relay {
+    // ---- answers of our own
+
+    /// Answers without a backend. Fields must be lower-case; content-length is added here.
+    pub(super) fn answer(&mut self, key: Key, status: u16, reason: Reason, fields: &Fields, body: &[u8]) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.phase = Phase::Answer;
+        exchange.status = status;
+        exchange.reason = reason;
+        exchange.is_committed = true;
+        let mut frames = Vec::with_capacity(256 + body.len());
+        let length = body.len().to_string();
+        let values = values_of(exchange, &exchange.attempt, self.now);
+        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+        write_headers(&mut frames, |out| {
+            write_status(status, out);
+            write_fields(fields, edits, &values, &mut self.text, out);
+            qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
+        });
+        if !exchange.facts.is_head && !body.is_empty() {
+            write_data_head(body.len(), &mut frames);
+            frames.extend_from_slice(body);
+            exchange.outgoing.body_bytes = body.len() as u64;
+        }
+        // An interim response may not have left yet.
+        exchange.outgoing.add_framed(&frames);
+        exchange.outgoing.is_complete = true;
+        self.write_response(key);
+    }
+
+    // ---- writing
+
+    /// Writes what is staged.
+    pub(super) fn flush_stage(&mut self) {
+        let Some(key) = self.stage_owner.take() else { return };
+        let stage = std::mem::take(&mut self.stage);
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.times.moved = self.now;
+            let is_end = exchange.outgoing.is_complete && exchange.outgoing.body_len == 0 && exchange.outgoing.tail.is_empty();
+            let stream = exchange.stream;
+            let connection = self.connections.get_mut(exchange.connection);
+            let sent = match connection {
+                // What is still held goes first.
+                Some(connection) if exchange.outgoing.framed.is_empty() => connection.quic.stream_send(stream, &stage, is_end).unwrap_or(0),
+                _ => 0,
+            };
+            if sent == stage.len() {
+                exchange.outgoing.is_done = is_end;
+            } else {
+                // Refusals come up again when this is written, and are dealt with there.
+                exchange.outgoing.add_framed(&stage[sent..]);
+            }
+            self.stage = stage;
+            self.stage.clear();
+            return self.write_response(key);
+        }
+        self.stage = stage;
+        self.stage.clear();
+    }
+
+    /// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
+    pub(super) fn write_response(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.hold.is_none()) else { return };
+        let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
+        let connection_key = exchange.connection;
+        let held = exchange.outgoing.body_len;
+        let written = outgoing::write(&mut exchange.outgoing, &mut connection.quic, exchange.stream);
+        let taken = held - exchange.outgoing.body_len;
+        let is_blocked = matches!(written, Written::Blocked);
+        if is_blocked != exchange.outgoing.is_blocked {
+            exchange.outgoing.is_blocked = is_blocked;
+            connection.blocked = if is_blocked { connection.blocked + 1 } else { connection.blocked - 1 };
+        }
+        if taken > 0 {
+            exchange.times.moved = self.now;
+            if let Some(stream) = exchange.attempt.upstream {
+                self.notes.push(Note::Credit(stream, taken));
+            }
+        }
+        match written {
+            Written::All if exchange.outgoing.is_done => self.response_is_done(key),
+            Written::All | Written::Blocked => {}
+            Written::Refused => {
+                let _ = connection.quic.stream_shutdown(exchange.stream, quiche::Shutdown::Read, h3::REQUEST_CANCELLED);
+                self.client_refused(key);
+            }
+        }
+        self.mark(connection_key);
+    }
+
+    /// The client wants no more of the response.
+    fn client_refused(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.ended_by = outward::ENDED_BY_CLIENT;
+        if let Some(stream) = exchange.attempt.upstream.take() {
+            self.notes.push(Note::Reset(stream, h2::CANCEL));
+        }
+        let opening = (exchange.phase == Phase::Open).then(|| (exchange.attempt.forward.backend, exchange.name()));
+        self.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
+        // An interim response may be refused while two attempts run.
+        let name = exchange.name();
+        self.win(name);
+        self.complete(key, Reason::ClientReset);
+    }
+
+    /// The client's stream has the whole response.
+    fn response_is_done(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if !exchange.incoming.is_done {
+            if exchange.phase == Phase::Relay && exchange.attempt.upstream.is_some() {
+                // The backend answered early and still takes the body: let it.
+                return;
+            }
+            // RFC 9114 §4.1: the rest of the request is not needed.
+            if let Some(connection) = self.connections.get_mut(exchange.connection) {
+                let _ = connection.quic.stream_shutdown(exchange.stream, quiche::Shutdown::Read, h3::NO_ERROR);
+            }
+        }
+        exchange.attempt.upstream = None;
+        self.complete(key, Reason::None);
+    }
+
+    /// A client's stream takes bytes again.
+    pub fn on_response_writable(&mut self, connection: Key, stream: u64) {
+        let Some(key) = self.connections.get(connection).and_then(|state| state.exchanges.get(&stream)).copied() else { return };
+        let Some(Exchange { outgoing, .. }) = self.exchanges.get(key).map(|exchange| &**exchange) else { return };
+        if !outgoing.is_done && (!outgoing.framed.is_empty() || outgoing.body_len > 0 || outgoing.is_complete) {
+            self.write_response(key);
+        }
+    }
+
+    /// Puts a head on the stage, which is the exchange's from now on.
+    pub(super) fn stage_head(&mut self, key: Key, fields: &Fields) {
+        self.take_stage(key);
+        let mut stage = std::mem::take(&mut self.stage);
+        self.write_head(key, fields, &mut stage);
+        self.stage = stage;
+    }
+
+    /// Puts the head of a held response on the stage and writes what there is of it.
+    pub(super) fn stage_held(&mut self, key: Key) {
+        self.take_stage(key);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        self.stage.extend_from_slice(&exchange.outgoing.held_head);
+        exchange.outgoing.held_head.clear();
+        self.flush_stage();
+    }
+
+    fn take_stage(&mut self, key: Key) {
+        if self.stage_owner != Some(key) {
+            self.flush_stage();
+            self.stage_owner = Some(key);
+        }
+    }
+
+    /// Makes frames of a held response's head, to be staged when it goes on.
+    pub(super) fn write_held_head(&mut self, key: Key, fields: &Fields) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let mut frames = std::mem::take(&mut exchange.outgoing.held_head);
+        frames.clear();
+        self.write_head(key, fields, &mut frames);
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.outgoing.held_head = frames;
+        }
+    }
+
+    /// The frame of a backend's head, as the plan edits it.
+    fn write_head(&mut self, key: Key, fields: &Fields, frames: &mut Vec<u8>) {
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let values = values_of(exchange, &exchange.attempt, self.now);
+        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+        write_headers(frames, |out| {
+            qpack::encode_prefix(out);
+            write_fields(fields, edits, &values, &mut self.text, out);
+        });
+    }
+
+    /// Writes what was added to a response.
+    pub(super) fn write_on(&mut self, key: Key) {
+        if self.stage_owner == Some(key) {
+            self.flush_stage();
+        } else {
+            self.write_response(key);
+        }
+    }
+}
+
+fn write_status(status: u16, out: &mut Vec<u8>) {
+    let digits = [b'0' + (status / 100 % 10) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8];
+    qpack::encode_prefix(out);
+    qpack::encode_known(Known::Status, b":status", &digits, out);
+}
+
+fn write_fields(fields: &Fields, edits: Option<&Edits>, values: &Values<'_>, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+    match edits {
+        Some(edits) => edits.apply(fields, values, text, |known, name, value| qpack::encode_known(known, name, value, out)),
+        None => fields.iter().for_each(|field| qpack::encode_known(field.known, field.name, field.value, out)),
+    }
+}
