@@ -21,3 +21,8 @@ export function backendState(standing: BackendStanding | undefined, weight: numb
   if (standing.heldOffUntilMs > 0) return 'held-off';
   return standing.share < 1 ? 'starting' : 'up';
 }
+
+/** Does it get requests: it can be reached, has a weight, and nothing bars it? Probes of a half-open breaker do not count. */
+export function isInUse(standing: BackendStanding | undefined, weight: number, addresses: number): boolean {
+  return addresses > 0 && weight > 0 && standing?.isAdmitted !== false;
+}

@@ -6,7 +6,7 @@ import { readWeights } from '../lane/balance/weights.ts';
 import type { SharedState } from '../lane/shared.ts';
 import { viewStanding } from '../lane/standing/view.ts';
 import type { Family } from '../observe/families.ts';
-import { BACKEND_STATES, backendState } from './backend-state.ts';
+import { BACKEND_STATES, backendState, isInUse } from './backend-state.ts';
 
 /** The families as the reference page describes them. */
 export const STANDING_FAMILIES = {
@@ -61,7 +61,11 @@ export function addStandingMetrics(registry: Registry, { snapshot, shared, addre
     for (const { slot, labels } of backends) set(labels, standing[slot]?.ejections ?? 0);
   });
   add(STANDING_FAMILIES.admitted, (set) => {
-    for (const [number, { admitted }] of view().upstreams.entries()) set({ upstream: snapshot.upstreams[number]!.name }, admitted);
+    const standing = view().backends;
+    const weights = readWeights(shared.weights).backends;
+    for (const { name, slots } of snapshot.upstreams) {
+      set({ upstream: name }, slots.filter((slot) => isInUse(standing[slot], weights[slot] ?? 0, addresses(slot))).length);
+    }
   });
   add(STANDING_FAMILIES.panic, (set) => {
     for (const [number, { isPanicking }] of view().upstreams.entries())

@@ -8,7 +8,7 @@ import { readWeights } from '../lane/balance/weights.ts';
 import type { SharedState } from '../lane/shared.ts';
 import { viewStanding } from '../lane/standing/view.ts';
 import type { BackendView, UpstreamView } from './admin/parts.ts';
-import { backendState } from './backend-state.ts';
+import { backendState, isInUse } from './backend-state.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import type { HealthStatus } from './health/checker.ts';
 import type { Health } from './health/health.ts';
@@ -36,7 +36,7 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
       name,
       policy: balance.policy,
       inFlight: backends.reduce((sum, { inFlight }) => sum + inFlight, 0),
-      admitted: crowd?.admitted ?? slots.length,
+      admitted: slots.filter((slot) => isInUse(standing.backends[slot], weights.backends[slot] ?? 0, published[slot]?.length ?? 0)).length,
       ejected: crowd?.ejected ?? 0,
       isPanicking: crowd?.isPanicking ?? false,
       backends,
