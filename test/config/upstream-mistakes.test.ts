@@ -102,7 +102,7 @@ const MISTAKES: readonly (readonly [title: string, keys: string, complaint: stri
   [
     'a number of failures is a number',
     'breaker: { consecutive: never }',
-    'breaker.consecutive: "never" is not acceptable; expected none or a whole number from 1 to 10000',
+    'breaker.consecutive: "never" is not acceptable; expected auto, none or a whole number from 1 to 10000',
   ],
 ];
 

@@ -102,6 +102,8 @@ function examplesOf(text: string): { heading: string; name: string; code: string
 
 function numberOf(text: string): number {
   if (text === 'none') return 0;
+  // `breaker.consecutive` where there is more than one backend.
+  if (text === 'auto') return 5;
   const [, number = '', unit = ''] = /^([\d.]+)(ms|s|m|)$/.exec(text) ?? [];
   return Number(number || Number.NaN) * ({ ms: 1, s: 1_000, m: 60_000 }[unit] ?? 1);
 }

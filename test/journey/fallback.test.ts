@@ -13,7 +13,7 @@ t.test('another upstream answers while the first cannot be reached, and the resp
   const spare = await startH2Origin(t, answers('from the spare'));
   gone.kill();
   const config = {
-    upstreams: { web: { backends: [{ url: gone.url }] }, spare: { backends: [{ url: spare.url }] } },
+    upstreams: { web: { backends: [{ url: gone.url }], breaker: { consecutive: 5 } }, spare: { backends: [{ url: spare.url }] } },
     routes: [{ upstream: 'web', fallback: { upstream: 'spare' } }],
   };
   const edge = await startEdge(t, { backends: [], config });

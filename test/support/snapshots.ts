@@ -103,7 +103,7 @@ function defaults(): Snapshot {
   const { config, complaints } = validate({
     version: 1,
     listeners: [{ name: 'public', address: '127.0.0.1:0', certificates: [{ names: ['localhost'], chain: 'a', key: 'b' }] }],
-    upstreams: { web: { backends: [{ url: 'h2c://127.0.0.1:9000' }] } },
+    upstreams: { web: { backends: [{ url: 'h2c://127.0.0.1:9000' }, { url: 'h2c://127.0.0.1:9001' }] } },
     routes: [{ upstream: 'web' }],
   });
   if (config === undefined) throw new Error(JSON.stringify(complaints));

@@ -31,7 +31,7 @@ export function upstreamSnapshot(name: string, upstream: Upstream, files: Upstre
     name,
     balance: balanceSnapshot(upstream.balance, files.stickyKey),
     slots,
-    breaker: breakerSnapshot(upstream.breaker),
+    breaker: breakerSnapshot(upstream.breaker, upstream.backends.length),
     outlier: {
       isOn: outliers.enabled,
       intervalMs: outliers.interval,
@@ -102,7 +102,11 @@ function balanceSnapshot(balance: Upstream['balance'], stickyKey: Uint8Array): B
   };
 }
 
-function breakerSnapshot(breaker: Upstream['breaker']): BreakerSnapshot {
+/** Failures in a row that eject a backend, where there is another. */
+const USUAL_CONSECUTIVE = 5;
+
+function breakerSnapshot(breaker: Upstream['breaker'], backends: number): BreakerSnapshot {
+  const usual = backends > 1 ? USUAL_CONSECUTIVE : 0;
   return {
     failures: {
       isConnectCounted: breaker.failures.includes('connect'),
@@ -111,7 +115,7 @@ function breakerSnapshot(breaker: Upstream['breaker']): BreakerSnapshot {
       statuses: statusesOf(breaker.statuses),
       grpcStatuses: grpcStatusesOf(breaker.grpc_statuses),
     },
-    consecutive: breaker.consecutive,
+    consecutive: breaker.consecutive === 'auto' ? usual : breaker.consecutive,
     rate: breaker.rate,
     minRequests: breaker.min_requests,
     count: breaker.count,

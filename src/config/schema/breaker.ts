@@ -2,7 +2,7 @@
 
 import { section, words } from './groups.ts';
 import { grpcStatuses, statuses } from './retry.ts';
-import { choice, decimal, duration, flag, integer, share } from './values.ts';
+import { choice, decimal, duration, flag, integer, integerOrAuto, share } from './values.ts';
 
 export const breaker = section(
   'A backend that fails is ejected, and asked again after a while; each backend has its own breaker, for all shards.',
@@ -17,7 +17,14 @@ export const breaker = section(
       { fallback: ['502-504'] },
     ),
     grpc_statuses: grpcStatuses('gRPC statuses that count.', { fallback: ['unavailable'] }),
-    consecutive: integer({ min: 1, max: 10_000, fallback: 5, none: 0, prose: 'So many failures in a row eject; `none` for never.' }),
+    consecutive: integerOrAuto({
+      min: 1,
+      max: 10_000,
+      fallback: 'auto',
+      none: 0,
+      prose:
+        'So many failures in a row eject; `none` for never. `auto` is 5, and `none` where the upstream has one backend only: ejecting it would turn five failures, which one client may have caused, into an outage for all.',
+    }),
     rate: share({ fallback: 'none', none: 0, prose: 'So large a share of failures in the window ejects; `none` for never.' }),
     min_requests: integer({
       min: 1,

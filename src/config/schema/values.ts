@@ -115,13 +115,17 @@ export function integer(options: Common & Range & { fallback?: number | 'none'; 
   return finish(orWord(z.int().min(min).max(max), none), options, facts);
 }
 
-/** A whole number or the word `auto`. */
-export function integerOrAuto(options: Common & Range & { fallback: 'auto' }): z.ZodType<number | 'auto'> {
-  const { min, max } = options;
-  const schema = z.union([z.literal('auto'), z.int().min(min).max(max)]);
-  const expected = `auto or a whole number from ${min} to ${max}`;
-  const write = (value: unknown): Written => (value === 'auto' ? 'auto' : Number(value));
-  return finish(schema, options, { kind: 'integer', expected, range: `\`auto\`, ${min} to ${max}`, write });
+/** A whole number or the word `auto`. With `none` that word is accepted as well and stands for this number. */
+export function integerOrAuto(options: Common & Range & { fallback: 'auto'; none?: number }): z.ZodType<number | 'auto'> {
+  const { min, max, none } = options;
+  const schema = z.union([z.literal('auto'), orWord(z.int().min(min).max(max), none)]);
+  const orNone = none === undefined ? '' : ', none';
+  const expected = `auto${orNone} or a whole number from ${min} to ${max}`;
+  const write = (value: unknown): Written => (value === 'auto' ? 'auto' : value === none ? 'none' : Number(value));
+  const range = `\`auto\`, ${none === undefined ? '' : '`none`, '}${min} to ${max}`;
+  const json =
+    none === undefined ? {} : { json: { anyOf: [{ type: 'integer', minimum: min, maximum: max }, { enum: ['auto', 'none', none] }] } };
+  return finish(schema, options, { kind: 'integer', expected, range, write, ...json });
 }
 
 /** A number that need not be whole. */
