@@ -173,6 +173,24 @@ t.test('shards share the places; who waits in one finds what another freed', asy
   t.match(places(play), { inFlight: 0 });
 });
 
+t.test('a shard whose exchanges end all the time does not keep another one waiting', async (t) => {
+  const play = playOf({ bulkhead: { max: 2, queue: 100, queueTimeoutMs: 1_000 } }, [{}], 2);
+  let busy = play.askAll(8, {}, 0);
+  const alone = play.ask({}, 1);
+  let served = 0;
+  for (let ms = 0; ms < 400 && alone.state === 'waiting'; ms++) {
+    const [first] = busy.filter(({ state }) => state === 'forwarded');
+    if (first !== undefined) {
+      play.finish(first);
+      served += 1;
+    }
+    busy = [...busy.filter(({ state }) => state === 'forwarded' || state === 'waiting'), play.ask({}, 0)];
+    play.advance(1);
+  }
+  t.equal(alone.state, 'forwarded');
+  t.ok(served > 0, `${served} of the other shard were served meanwhile`);
+});
+
 t.test('who waits behind others looks the more rarely', async (t) => {
   const play = playOf({ bulkhead: { max: 1, queue: 200, queueTimeoutMs: 1_000 } }, [{}], 2);
   play.ask({}, 0);

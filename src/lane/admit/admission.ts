@@ -312,10 +312,11 @@ export class Admission {
   /** It ended before it came back: it is taken out of the line, or what was granted to it goes on to the next. */
   private abandoned(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo1, exchangeIndex, exchangeGeneration } = completion;
-    if ((memo0 & QUEUES_ROUTE) !== 0) this.routes[route]?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT);
+    if ((memo0 & QUEUES_ROUTE) !== 0)
+      this.routes[route]?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT, this.nowMs);
     if ((memo0 & QUEUES_UPSTREAM) !== 0) {
       const gate = this.upstreams[upstream];
-      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit);
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit, this.nowMs);
     }
     if ((memo0 & ASKED_STORE) !== 0) this.store?.forget(exchangeIndex, exchangeGeneration);
   }
@@ -325,12 +326,12 @@ export class Admission {
     if ((held & HOLDS_UPSTREAM) !== 0) {
       const gate = this.upstreams[upstream];
       if (heldUs >= 0) gate?.bulkhead.place.held(heldUs);
-      gate?.bulkhead.giveBack(gate.limit);
+      gate?.bulkhead.giveBack(gate.limit, this.nowMs);
     }
     if ((held & HOLDS_ROUTE) !== 0) {
       const bulkhead = this.routes[route]?.bulkhead;
       if (heldUs >= 0) bulkhead?.place.held(heldUs);
-      bulkhead?.giveBack(NO_LIMIT);
+      bulkhead?.giveBack(NO_LIMIT, this.nowMs);
     }
     if ((held & HOLDS_TENANT) !== 0) {
       const place = this.tenants[tenant]?.place;
@@ -341,8 +342,8 @@ export class Admission {
 
   private giveBackEarlier(held: number, route: number, upstream: number, tenant: number): void {
     const gate = this.upstreams[upstream];
-    if ((held & HOLDS_UPSTREAM) !== 0) gate?.bulkhead.giveBackEarlier(gate.limit);
-    if ((held & HOLDS_ROUTE) !== 0) this.routes[route]?.bulkhead?.giveBackEarlier(NO_LIMIT);
+    if ((held & HOLDS_UPSTREAM) !== 0) gate?.bulkhead.giveBackEarlier(gate.limit, this.nowMs);
+    if ((held & HOLDS_ROUTE) !== 0) this.routes[route]?.bulkhead?.giveBackEarlier(NO_LIMIT, this.nowMs);
     if ((held & HOLDS_TENANT) !== 0) this.tenants[tenant]?.place?.giveBackEarlier();
   }
 
@@ -365,7 +366,7 @@ export class Admission {
   private grantOwed(): void {
     const { owed } = this;
     const count = owed.length;
-    for (let i = 0; i < count; i++) owed[i]!.grantOwed();
+    for (let i = 0; i < count; i++) owed[i]!.grantOwed(this.nowMs);
     owed.splice(0, count);
   }
 

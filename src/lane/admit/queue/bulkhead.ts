@@ -18,6 +18,9 @@ const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
 
 /** How often the first of the line looks for places that other shards freed. */
 const LOOK_MS = 5;
+/** How often a lane leaves a place to those who wait in others, and for how long: until they must have looked. */
+const LEAVE_EVERY_MS = 50;
+const LEAVE_MS = LOOK_MS + 1;
 /** How often everybody looks. */
 const LOOK_AT_LEAST_MS = 250;
 
@@ -52,6 +55,7 @@ export class Bulkhead {
   private count = 0;
   private readonly owed: Bulkhead[];
   private owedLimit = 0;
+  private leftAtMs = 0;
 
   constructor({ place, writer, shards, owed }: BulkheadParts, terms: BulkheadSnapshot, priorities: number) {
     this.place = place;
@@ -90,7 +94,7 @@ export class Bulkhead {
     if (line === undefined || line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === 0) {
       return this.enter(subject, priority, limit, nowMs, mayWait);
     }
-    this.grant(limit);
+    this.grant(limit, nowMs);
     if (line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === GRANTED) {
       line.end(ticket);
       return ENTERED;
@@ -103,39 +107,42 @@ export class Bulkhead {
   }
 
   /** The exchange ended while it waited. */
-  abandon(exchangeIndex: number, exchangeGeneration: number, ticket: number, priority: number, limit: number): void {
+  abandon(exchangeIndex: number, exchangeGeneration: number, ticket: number, priority: number, limit: number, nowMs: number): void {
     const line = this.lines[priority];
     if (line === undefined) return;
     const state = line.state(ticket, exchangeIndex, exchangeGeneration);
     if (state === WAITS_STILL) this.leave(line, ticket);
     else if (state === GRANTED) {
       line.end(ticket);
-      this.giveBack(limit);
+      this.giveBack(limit, nowMs);
     }
   }
 
-  /** A place is free: it goes to the first who waits. */
-  giveBack(limit: number): void {
+  /** A place is free: it goes to the first who waits, now and then to the first in another lane. */
+  giveBack(limit: number, nowMs: number): void {
     this.place.giveBack();
-    if (this.count > 0) this.grant(limit);
+    if (this.count === 0) return;
+    // A lane whose exchanges end often would otherwise never let those in, in whose lane none ends.
+    if (this.isShared && this.place.waiting > this.count && nowMs >= this.leftAtMs + LEAVE_EVERY_MS) this.leftAtMs = nowMs;
+    this.grant(limit, nowMs);
   }
 
   /** What there was no room to write in the turn before. */
-  grantOwed(): void {
+  grantOwed(nowMs: number): void {
     const limit = this.owedLimit;
     this.owedLimit = 0;
-    this.grant(limit);
+    this.grant(limit, nowMs);
   }
 
   /** A place that was taken in an earlier life is free. */
-  giveBackEarlier(limit: number): void {
+  giveBackEarlier(limit: number, nowMs: number): void {
     this.place.giveBackEarlier();
-    this.grant(limit);
+    this.grant(limit, nowMs);
   }
 
   /** Free places go to those who wait. */
-  grant(limit: number): void {
-    const cap = this.cap(limit);
+  private grant(limit: number, nowMs: number): void {
+    const cap = this.cap(limit) - (nowMs < this.leftAtMs + LEAVE_MS ? 1 : 0);
     while (this.count > 0) {
       if (!this.writer.hasRoom(WAKE_ROOM_BYTES)) {
         if (this.owedLimit === 0) this.owed.push(this);

@@ -69,9 +69,14 @@ export class RateLimits {
       key: new Key(limit.keys, 'all', bytes, seed),
       sharedKey: limit.isShared && store !== undefined ? new Key(limit.keys, 'all', bytes, store.seedOf(limit.name)) : undefined,
     }));
-    const of = (owner: 'route' | 'tenant', place: number) => keyed.filter((_, i) => owned[i]!.owner === owner && owned[i]!.of === place);
-    this.ofRoute = snapshot.routes.map(({ rateLimits }, place) => (rateLimits.length === 0 ? NONE : of('route', place)));
-    this.ofTenant = snapshot.tenants.map(({ rateLimits }, place) => (rateLimits.length === 0 ? NONE : of('tenant', place)));
+    // Owners follow each other as in `listLimits`, tenants first.
+    let next = 0;
+    const takeNext = ({ rateLimits }: { readonly rateLimits: readonly RateLimitSnapshot[] }): readonly KeyedLimit[] => {
+      next += rateLimits.length;
+      return rateLimits.length === 0 ? NONE : keyed.slice(next - rateLimits.length, next);
+    };
+    this.ofTenant = snapshot.tenants.map(takeNext);
+    this.ofRoute = snapshot.routes.map(takeNext);
     this.all = keyed.map(({ limit }) => limit);
     this.observer = observer;
     this.store = store;
