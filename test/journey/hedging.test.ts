@@ -5,6 +5,7 @@ import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { answers, isSilent } from '../support/origin/behaviours.ts';
+import { startH1Origin } from '../support/origin/h1.ts';
 import { type Behaviour, startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
@@ -60,6 +61,16 @@ t.test('a hedge that is slower than the first attempt is wasted and changes noth
   await until('the hedge was taken back', () => second.open === 0);
   const wasted = async () => (await edge.metrics()).sum('lychgate_hedges_total', { outcome: 'wasted' });
   await until('the hedge is counted as wasted', async () => (await wasted()) === 1);
+});
+
+t.test('a loser that speaks HTTP/1.1 has its connection closed, for it knows no cancelling', { skip }, async (t) => {
+  const stuck = await startH1Origin(t, () => {});
+  const quick = await startH1Origin(t, (_, response) => void response.end('from the hedge'));
+  const edge = await startEdge(t, { backends: [stuck.url, quick.url], upstream: UPSTREAM, route: ROUTE });
+  const client = await connectH3(t, edge.port);
+  for (let i = 0; i < 6; i++) t.match(await client.exchange(), { status: 200, text: 'from the hedge' });
+  t.ok(stuck.accepted > 0, 'the slow one was asked');
+  await until('its connections are closed', () => stuck.sockets.size === 0);
 });
 
 t.test('a quick answer needs no hedge', { skip }, async (t) => {

@@ -5,6 +5,7 @@ import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { answers, digests, isSilent } from '../support/origin/behaviours.ts';
+import { startH1Origin } from '../support/origin/h1.ts';
 import { type Behaviour, startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
@@ -66,6 +67,33 @@ t.test('a held answer that may not be tried again goes on as if it had never bee
   t.match(response, { status: 503, headers: { 'x-kept': 'yes' }, trailers: { 'x-sum': 'fin' } });
   t.equal(response.text, body);
   t.equal((await edge.metrics()).sum('lychgate_retries_denied_total', { denial: 'budget' }), 1);
+});
+
+t.test('HTTP/1.1 backends are tried again and their held answers passed on in the same way', { skip }, async (t) => {
+  let asked = 0;
+  const ill = await startH1Origin(t, (request, response) => {
+    asked += 1;
+    request.resume();
+    response.writeHead(503, { 'x-kept': 'yes' }).end('z'.repeat(150_000));
+  });
+  const well = await startH1Origin(t, (request, response) => {
+    request.resume();
+    response.end('well');
+  });
+  const edge = await startEdge(t, { backends: [ill.url, well.url], upstream: UPSTREAM, route: { retries: RETRY_503 } });
+  const client = await connectH3(t, edge.port);
+  for (let i = 0; i < 6; i++) t.match(await client.exchange(), { status: 200, text: 'well' });
+  t.ok(asked > 0, 'the ill one was asked');
+
+  const alone = await startEdge(t, {
+    backends: [ill.url],
+    upstream: { ...UPSTREAM, retry_budget: { ratio: '0%', min_per_second: 0 } },
+    route: { retries: RETRY_503 },
+  });
+  const other = await connectH3(t, alone.port);
+  const held = await other.exchange();
+  t.match(held, { status: 503, headers: { 'x-kept': 'yes' } });
+  t.equal(held.text, 'z'.repeat(150_000));
 });
 
 t.test('a request body is sent again byte for byte, when its method may be repeated', { skip }, async (t) => {
