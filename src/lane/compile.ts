@@ -21,19 +21,13 @@ import { PathRewrite, REWRITTEN_BYTES } from './head/path-rewrite.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
-import { Budget } from './retry/budget.ts';
+import { Budgets } from './retry/budgets.ts';
 import { HedgeDelay } from './retry/hedge-delay.ts';
 import { RetryTerms } from './retry/terms.ts';
 import { Router } from './route/router.ts';
 import type { SharedState } from './shared.ts';
 import { Standing } from './standing/standing.ts';
 import { TAG_NO_ROUTE } from './tag.ts';
-
-/** An upstream as retries and hedges see it. */
-export interface UpstreamTerms {
-  readonly retryBudget: Budget;
-  readonly hedgeBudget: Budget;
-}
 
 /** A route ready to decide with. */
 export interface RouteTerms {
@@ -71,7 +65,7 @@ export interface Compiled {
   readonly router: Router;
   readonly routes: readonly RouteTerms[];
   readonly pools: readonly Pool[];
-  readonly upstreams: readonly UpstreamTerms[];
+  readonly budgets: Budgets;
   readonly backends: Backends;
   readonly standing: Standing;
   readonly admission: Admission;
@@ -106,10 +100,6 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   );
   const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
   const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, bytes });
-  const upstreams = snapshot.upstreams.map((upstream, number) => ({
-    retryBudget: new Budget(shared.budgets, number * 2, upstream.retryBudget),
-    hedgeBudget: new Budget(shared.budgets, number * 2 + 1, upstream.hedgeBudget),
-  }));
   const { ofRoute } = compilePlans(snapshot);
   const routes = snapshot.routes.map((route, number) => routeTerms(parts, route, number, pools.ofRoute[number]!, ofRoute[number]!));
   const admission = new Admission(parts);
@@ -118,7 +108,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     router: new Router(snapshot.routes, snapshot.tenants, bytes),
     routes,
     pools: pools.pools,
-    upstreams,
+    budgets: new Budgets(snapshot.upstreams, shared.budgets, observer),
     backends,
     standing,
     admission,

@@ -180,8 +180,8 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
   forward.flags = isRepeatable && route.retry.isHolding ? route.flags | FORWARD_HOLD : route.flags;
   const mayHedge = route.hedge !== undefined && isRepeatable && !head.hasBody && pool.sticky === undefined && pool.slots.length > 1;
   forward.hedgeDelayMs = mayHedge ? route.hedge.delayMs : 0;
-  if (route.retry.attempts > 0) compiled.upstreams[pool.upstream]!.retryBudget.count(compiled.backends.nowMs);
-  if (mayHedge) compiled.upstreams[pool.upstream]!.hedgeBudget.count(compiled.backends.nowMs);
+  if (route.retry.attempts > 0) compiled.budgets.retries[pool.upstream]!.count(compiled.backends.nowMs);
+  if (mayHedge) compiled.budgets.hedges[pool.upstream]!.count(compiled.backends.nowMs);
   send(parts, compiled, route, pool, position, 0, false);
   return PASS;
 }

@@ -52,7 +52,7 @@ export interface Lane {
   apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
   setAddresses(slot: number, count: number): void;
-  /** Later calls of `decide` take nothing, so that heads stay for a successor. */
+  /** Counts the exchanges that have ended already; later calls of `decide` take nothing. What is not decided the reactor offers to a successor. */
   close(): void;
 }
 
@@ -144,8 +144,22 @@ class RingLane implements Lane {
   }
 
   close(): void {
+    if (!this.isClosed) this.takeCompletions();
     this.isClosed = true;
     this.current.admission.close();
+  }
+
+  /** Completions wait for company, and those of the last moment would wait for ever. */
+  private takeCompletions(): void {
+    const { ring } = this;
+    begin(this.current, this.nowMs());
+    for (let at = ring.peek(); at !== -1; at = ring.peek()) {
+      if (this.words[at + 1]! === KIND_COMPLETION) {
+        this.completion.read(at);
+        complete(this.compiledOf(this.completion.tag), this.completion);
+      }
+      ring.take(at);
+    }
   }
 
   private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
@@ -170,6 +184,7 @@ class RingLane implements Lane {
 function begin(compiled: Compiled, nowMs: number): void {
   compiled.backends.begin(nowMs);
   compiled.standing.begin(nowMs);
+  compiled.budgets.begin(nowMs);
   compiled.admission.begin(nowMs);
 }
 

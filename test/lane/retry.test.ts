@@ -200,6 +200,35 @@ t.test('retries are a share of the requests, plus a floor a second', async (t) =
   );
 });
 
+t.test('that a budget is spent is told once by all shards, and once more when it has denied nothing for a while', async (t) => {
+  const wishes = {
+    upstreams: [{ backends: [{}, {}], breaker: { consecutive: 0 }, retryBudget: { ratio: 0, minPerSecond: 1, windowMs: 1_000 } }],
+    routes: [{ retries: { backoffBaseMs: 0 } }],
+  };
+  const snapshot = sampleSnapshot(wishes);
+  const one = standLane(snapshot);
+  const other = standLane(snapshot);
+  other.lane.apply(snapshot, one.shared, other.observer);
+  const told = () => [...one.noted.notes, ...other.noted.notes].filter(({ note }) => note.startsWith('budget_'));
+  const deny = (stand: LaneStand) => fail(stand, stand.ask({})[0]!, { reason: reasonNumber('backend_reset'), flags: SAFE });
+  const pass = (ms: number) => {
+    for (const stand of [one, other]) {
+      stand.clock.nowMs += ms;
+      stand.lane.decide();
+    }
+  };
+  t.match(deny(one), { kind: 'forward' });
+  t.strictSame(told(), []);
+  for (const stand of [one, other, one]) t.match(deny(stand), { kind: 'respond' });
+  t.strictSame(told(), [{ note: 'budget_spent', upstream: 0, slot: -1, detail: 0 }]);
+  pass(4_000);
+  t.equal(told().length, 1);
+  pass(2_000);
+  t.strictSame(told()[1], { note: 'budget_restored', upstream: 0, slot: -1, detail: 0 });
+  pass(2_000);
+  t.equal(told().length, 2);
+});
+
 t.test('the budget is one for all shards', async (t) => {
   const wishes = {
     upstreams: [{ backends: [{}, {}], retryBudget: { ratio: 0, minPerSecond: 1, windowMs: 1_000 } }],

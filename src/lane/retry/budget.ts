@@ -11,11 +11,13 @@ export function createBudgetTable(snapshot: { readonly upstreams: { readonly len
 
 /** Slices of a window: an old slice is forgotten whole. */
 const SLICES = 8;
-/** Int32 words: the slice numbers, requests and extras of each slice. */
+/** Int32 words: the slice numbers, requests and extras of each slice; 1 while the budget denies, and when it last did, ms. */
 const WORDS = 32;
 const BUDGET_BYTES = WORDS * 4;
 const REQUESTS_WORD = SLICES;
 const EXTRAS_WORD = SLICES * 2;
+const DENYING_WORD = SLICES * 3;
+const DENIED_AT_MS_WORD = DENYING_WORD + 1;
 
 export class Budget {
   private readonly words: Int32Array;
@@ -54,6 +56,21 @@ export class Budget {
     if (extras >= requests * this.ratio + this.floor) return false;
     Atomics.add(words, this.base + EXTRAS_WORD + slice, 1);
     return true;
+  }
+
+  /** An extra attempt was denied: true for the first of a while. */
+  denied(nowMs: number): boolean {
+    const { words, base } = this;
+    Atomics.store(words, base + DENIED_AT_MS_WORD, nowMs | 0);
+    return words[base + DENYING_WORD] === 0 && Atomics.compareExchange(words, base + DENYING_WORD, 0, 1) === 0;
+  }
+
+  /** True for the one who finds that nothing was denied for `quietMs`. */
+  deniedNoMore(nowMs: number, quietMs: number): boolean {
+    const { words, base } = this;
+    if (words[base + DENYING_WORD] === 0) return false;
+    if ((((nowMs | 0) - Atomics.load(words, base + DENIED_AT_MS_WORD)) | 0) < quietMs) return false;
+    return Atomics.compareExchange(words, base + DENYING_WORD, 1, 0) === 1;
   }
 
   /** The slice of now, emptied by whoever comes to it first. */

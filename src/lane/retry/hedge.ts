@@ -28,7 +28,7 @@ export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader):
       compiled.observer.noted(DENIED_BACKEND, pool.upstream, late.slot, 0);
       return;
     }
-    if (!compiled.upstreams[pool.upstream]!.hedgeBudget.take(compiled.backends.nowMs)) {
+    if (!compiled.budgets.hedges[pool.upstream]!.take(compiled.backends.nowMs)) {
       compiled.observer.noted(DENIED_BUDGET, pool.upstream, late.slot, 0);
       return;
     }

@@ -64,7 +64,7 @@ function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, poo
   else if (!maySendAgain(failed)) denial = DENIED_UNSAFE;
   const position = denial === -1 ? pickOther(pool, failed) : NO_MEMBER;
   if (denial === -1 && position === NO_MEMBER) denial = DENIED_BACKEND;
-  if (denial === -1 && !isDecided && !compiled.upstreams[pool.upstream]!.retryBudget.take(compiled.backends.nowMs)) denial = DENIED_BUDGET;
+  if (denial === -1 && !isDecided && !compiled.budgets.takeRetry(pool.upstream, compiled.backends.nowMs)) denial = DENIED_BUDGET;
   if (denial !== -1) {
     observer.noted(denial, pool.upstream, failed.slot, failed.reason);
     return false;
