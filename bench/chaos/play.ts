@@ -1,6 +1,6 @@
 /** Plays one scenario on one proxy: fresh backends, a fresh process, a steady load from before the fault until after the healing. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Backend, startBackends } from './backends.ts';
@@ -44,8 +44,8 @@ export async function withScene<Result>(
   stage: Stage,
   act: (scene: Scene) => Promise<Result>,
 ): Promise<Result> {
-  const folder = join(stage.folder, `${key}-${peer.name}`);
-  mkdirSync(folder, { recursive: true });
+  // A folder a repetition: an old log would tell old ports.
+  const folder = mkdtempSync(join(stage.folder, `${key}-${peer.name}-`));
   const backends = await startBackends(stage.backendCount);
   try {
     for (const backend of backends) overload?.limit(backend);

@@ -7,13 +7,13 @@ import type { Peer } from './peers/peer.ts';
 import type { Played } from './play.ts';
 import type { Scenario } from './scenarios.ts';
 
-/** All that a run came to, by proxy. */
+/** All that a run came to, by proxy: every repetition, the bad ones too. */
 export type Results = Record<
   string,
-  { version: string; speaks: string; scenarios: Record<string, Played>; overload: Partial<Record<OverloadKind, OverloadFigures>> }
+  { version: string; speaks: string; scenarios: Record<string, Played[]>; overload: Partial<Record<OverloadKind, OverloadFigures[]>> }
 >;
 
-/** A row for each scenario and proxy. */
+/** A row for each scenario and proxy; where repetitions differ, from the least to the most. */
 export function scenarioTable(scenarios: readonly Scenario[], results: Results): string {
   const lines = scenarios.flatMap(({ key, title }) =>
     Object.entries(results).flatMap(([name, { scenarios: played }]) => {
@@ -41,27 +41,37 @@ export function overloadTable(kind: OverloadKind, results: Results): string {
   return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...lines].join('\n');
 }
 
-function overloadCells({ peakPerSecond, goodPerSecond, goodShare, p99Ms, honestShare, answers }: OverloadFigures): string[] {
-  const figures = [peakPerSecond.toFixed(0), goodPerSecond.toFixed(0), percent(goodShare), p99Ms.toFixed(0), percent(honestShare)];
-  return [...figures, answersOf(answers)];
+function overloadCells(runs: readonly OverloadFigures[]): string[] {
+  return [
+    range(runs, ({ peakPerSecond }) => peakPerSecond, whole),
+    range(runs, ({ goodPerSecond }) => goodPerSecond, whole),
+    range(runs, ({ goodShare }) => goodShare, percent),
+    range(runs, ({ p99Ms }) => p99Ms, whole),
+    range(runs, ({ honestShare }) => honestShare, percent),
+    tally(runs.map(({ answers }) => answers)),
+  ];
 }
 
-function floodCells({ goodPerSecond, honestShare, honestP99Ms, answers }: OverloadFigures): string[] {
-  return [percent(honestShare), honestP99Ms.toFixed(0), goodPerSecond.toFixed(0), answersOf(answers)];
+function floodCells(runs: readonly OverloadFigures[]): string[] {
+  return [
+    range(runs, ({ honestShare }) => honestShare, percent),
+    range(runs, ({ honestP99Ms }) => honestP99Ms, whole),
+    range(runs, ({ goodPerSecond }) => goodPerSecond, whole),
+    tally(runs.map(({ answers }) => answers)),
+  ];
 }
 
-function answersOf(answers: OverloadFigures['answers']): string {
-  return Object.entries(answers)
-    .map(([answer, count]) => `${answer} × ${count}`)
-    .join(', ');
-}
-
-/** Sheds and failures of lychgate, by reason; null when there are none. */
+/** Sheds and failures of lychgate, by reason, over all repetitions; null when there are none. */
 export function reasonLine(kind: OverloadKind, results: Results): string | null {
   const prefix = 'request_failures:';
-  const reasons = Object.entries(results['lychgate']?.overload[kind]?.counters ?? {}).filter(([name]) => name.startsWith(prefix));
-  if (reasons.length === 0) return null;
-  return `${kind}, lychgate by reason: ${reasons.map(([name, count]) => `${name.slice(prefix.length)} × ${count}`).join(', ')}`;
+  const runs = results['lychgate']?.overload[kind] ?? [];
+  const reasons = runs.map(({ counters }) =>
+    Object.fromEntries(
+      Object.entries(counters).flatMap(([name, count]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), count]] : [])),
+    ),
+  );
+  const text = tally(reasons);
+  return text === '' ? null : `${kind}, lychgate by reason: ${text}`;
 }
 
 /** Counters of lychgate in short, for the progress; empty for others. */
@@ -82,29 +92,53 @@ export function roll(peers: readonly Peer[], results: Results): string {
 
 /** One row in short, for the progress. */
 export function summary(figures: Figures): string {
-  const [kept, calm, errors, , p99, late, , back] = cells(figures);
+  const [kept, calm, errors, , p99, late, , back] = cells([figures]);
   return `keeps ${kept}, under 10 % after ${calm}, errors ${errors}, p99 ${p99} ms, late ${late}, back after ${back}`;
 }
 
-function cells(figures: Figures): string[] {
-  const { requests, errors, errorsBy, keptShare, attemptsPerRequest, p50Ms, p99Ms, late, calmAfterMs, backAfterMs } = figures;
-  const kinds = Object.entries(errorsBy).map(([kind, count]) => `${kind} × ${count}`);
+function cells(runs: readonly Figures[]): string[] {
+  const requests = runs.reduce((sum, run) => sum + run.requests, 0);
+  const errors = runs.reduce((sum, run) => sum + run.errors, 0);
   return [
-    percent(keptShare),
-    seconds(calmAfterMs),
-    errors === 0 ? '0' : `${errors} of ${requests} (${kinds.join(', ')})`,
-    p50Ms.toFixed(0),
-    p99Ms.toFixed(0),
-    String(late),
-    attemptsPerRequest.toFixed(2),
-    seconds(backAfterMs),
+    range(runs, ({ keptShare }) => keptShare, percent),
+    range(runs, ({ calmAfterMs }) => calmAfterMs ?? Number.POSITIVE_INFINITY, seconds),
+    errors === 0 ? '0' : `${errors} of ${requests} (${tally(runs.map(({ errorsBy }) => errorsBy))})`,
+    range(runs, ({ p50Ms }) => p50Ms, whole),
+    range(runs, ({ p99Ms }) => p99Ms, whole),
+    range(runs, ({ late }) => late, whole),
+    range(
+      runs,
+      ({ attemptsPerRequest }) => attemptsPerRequest,
+      (value) => value.toFixed(2),
+    ),
+    range(runs, ({ backAfterMs }) => backAfterMs ?? Number.POSITIVE_INFINITY, seconds),
   ];
+}
+
+/** From the least to the most of all repetitions: a median would hide the one that went wrong. */
+function range<Run>(runs: readonly Run[], pick: (run: Run) => number, format: (value: number) => string): string {
+  const values = runs.map(pick);
+  const [least, most] = [format(Math.min(...values)), format(Math.max(...values))];
+  return least === most ? least : `${least} … ${most}`;
+}
+
+/** Counts by name, added up over the repetitions. */
+function tally(runs: readonly Readonly<Record<string, number>>[]): string {
+  const total: Record<string, number> = {};
+  for (const run of runs) for (const [name, count] of Object.entries(run)) total[name] = (total[name] ?? 0) + count;
+  return Object.entries(total)
+    .map(([name, count]) => `${name} × ${count}`)
+    .join(', ');
+}
+
+function whole(value: number): string {
+  return value.toFixed(0);
 }
 
 function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 
-function seconds(ms: number | null): string {
-  return ms === null ? 'never' : `${(ms / 1_000).toFixed(1)} s`;
+function seconds(ms: number): string {
+  return Number.isFinite(ms) ? `${(ms / 1_000).toFixed(1)} s` : 'never';
 }

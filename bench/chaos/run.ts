@@ -2,7 +2,7 @@
  * `make chaos`: how the edge fares beside nginx, HAProxy, Envoy and Caddy while one of its backends misbehaves, and under overload. What is compared is
  * whom they choose and how they survive, not what they cost; see docs/chaos.md.
  *
- *     node bench/chaos/run.ts [--only slow,resets,overload,flood] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--json FILE] [--page FILE] [--keep]
+ *     node bench/chaos/run.ts [--only slow,resets,overload,flood] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--reps 1] [--json FILE] [--page FILE] [--keep]
  *
  * H2LOAD, NGINX, HAPROXY, ENVOY and CADDY name the programs where PATH has none; a proxy that is not found is said to be missing. Nothing is
  * installed. All ports are free ones of loopback.
@@ -10,7 +10,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeSection } from '../report.ts';
@@ -34,6 +34,7 @@ const { values } = parseArgs({
     peers: { type: 'string', default: '' },
     seconds: { type: 'string', default: '5' },
     backends: { type: 'string', default: '3' },
+    reps: { type: 'string', default: '1' },
     json: { type: 'string', default: join(root, 'bench/results/chaos.json') },
     page: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
@@ -59,6 +60,8 @@ const chosen = isAll(values.only) ? scenarios : scenarios.filter(({ key }) => va
 const overloads = (['overload', 'flood'] as const).filter((kind) => isAll(values.only) || values.only.split(',').includes(kind));
 const peers = isAll(values.peers) ? everyone : everyone.filter(({ name }) => values.peers.split(',').includes(name));
 const results: Results = {};
+const repetitions = Number(values.reps);
+const busyBefore = loadavg()[0] ?? 0;
 for (const peer of peers) {
   const version = peer.version();
   if (version === null) console.error(`  ${peer.name} is missing: ${peer.source}`);
@@ -66,13 +69,22 @@ for (const peer of peers) {
 }
 
 try {
+  for (let turn = 1; turn <= repetitions; turn += 1) await playAll();
+  report();
+} finally {
+  if (values.keep) console.error(`  configurations and logs: ${folder}`);
+  else rmSync(folder, { recursive: true, force: true });
+}
+
+/** One repetition of everything. */
+async function playAll(): Promise<void> {
   // Proxy after proxy within a scenario: neighbours in time are neighbours in the table.
   for (const scenario of chosen) {
     for (const peer of present()) {
       await attempt(`${scenario.title}: ${peer.name}`, async () => {
         const figures = await play(scenario, peer, stage);
         const result = results[peer.name];
-        if (result !== undefined) result.scenarios[scenario.key] = figures;
+        if (result !== undefined) result.scenarios[scenario.key] = [...(result.scenarios[scenario.key] ?? []), figures];
         return [summary(figures), countersLine(figures.counters)].filter((line) => line !== '').join('\n    ');
       });
     }
@@ -82,14 +94,10 @@ try {
     await attempt(`${kind}: ${peer.name}`, async () => {
       const figures = await overload(kind, peer, stage);
       const result = results[peer.name];
-      if (result !== undefined) result.overload[kind] = figures;
-      return `${(figures.goodShare * 100).toFixed(0)} % of the peak of ${figures.peakPerSecond.toFixed(0)}/s, low-rate client ${(figures.honestShare * 100).toFixed(0)} %`;
+      if (result !== undefined) result.overload[kind] = [...(result.overload[kind] ?? []), figures];
+      return `${(figures.goodShare * 100).toFixed(0)} % of capacity at 5 ×, ${figures.peakPerSecond.toFixed(0)}/s at 1 ×, low-rate client ${(figures.honestShare * 100).toFixed(0)} %`;
     });
   }
-  report();
-} finally {
-  if (values.keep) console.error(`  configurations and logs: ${folder}`);
-  else rmSync(folder, { recursive: true, force: true });
 }
 
 function present(): Peer[] {
@@ -112,7 +120,7 @@ function report(): void {
   mkdirSync(dirname(values.json), { recursive: true });
   writeFileSync(values.json, `${JSON.stringify({ when, machine, stage: { ...stage, folder: undefined }, results }, null, 2)}\n`);
   const parts = [
-    `${machine}; ${when.slice(0, 10)}; ${stage.backendCount} backends, ${stage.faultSeconds} s of fault.`,
+    `${machine}; ${when.slice(0, 10)}; ${stage.backendCount} backends, ${stage.faultSeconds} s of fault, ${repetitions} repetition${repetitions === 1 ? '' : 's'}, load average ${busyBefore.toFixed(1)} before and ${(loadavg()[0] ?? 0).toFixed(1)} after.`,
     roll(peers, results),
   ];
   if (chosen.length > 0) parts.push(scenarioTable(chosen, results));

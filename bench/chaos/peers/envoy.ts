@@ -1,5 +1,5 @@
 /**
- * Envoy: active checks, outlier detection by consecutive failures and success rate, retries on another host within a budget. HTTP/3 in, HTTP/2 in
+ * Envoy: active checks, outlier detection by consecutive failures and failure percentage, retries on another host within a budget. HTTP/3 in, HTTP/2 in
  * cleartext out, as for lychgate. JSON is YAML.
  */
 
@@ -93,7 +93,7 @@ function listener({ chainPath, keyPath, overload }: Setup, port: number): object
   };
 }
 
-/** The manual's answer to overload: a limit that follows the latency, as its example sets it, sampling faster because the scenario is short. */
+/** A limit that follows the latency, rather than one that somebody guessed. The values are ours: sampled often, because the scenario is short. */
 const adaptiveConcurrency = {
   name: 'envoy.filters.http.adaptive_concurrency',
   typed_config: {

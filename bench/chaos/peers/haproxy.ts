@@ -31,7 +31,7 @@ export const haproxy: Peer = {
 
 function configuration({ folder, backends, overload }: Setup, port: number): string {
   const { intervalMs, timeoutMs, unhealthyAfter, healthyAfter, path } = terms.health;
-  // maxconn with the queue before it is the manual's answer to overload: what waits longer than "timeout queue" is answered 503.
+  // maxconn with the queue before it is what it has for overload: what waits longer than "timeout queue" is answered 503.
   const bound = overload === undefined ? '' : ` maxconn ${overload.concurrency}`;
   // A counter of what was let pass (the ready-made rate of requests counts refused ones too, and a flood would never be served again). It
   // runs over a sliding second, so burst and rate are one.

@@ -45,7 +45,8 @@ http {
   access_log off; keepalive_requests 1000000000; http2_max_concurrent_streams ${terms.maxStreams};
   ${limitZone}
   upstream web {
-    # The zone lets all workers count failures together; least_conn is the manual's choice where answers take unequal time.
+    # The zone lets all workers count failures together; least_conn, because answers take unequal time. max_fails counts within
+    # fail_timeout, not in a row.
     zone web 128k; least_conn;
     ${servers.join('\n    ')}
     keepalive 256; keepalive_requests 1000000000;
