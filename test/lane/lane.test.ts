@@ -181,6 +181,17 @@ t.test('exchanges end under the snapshot they began with', async (t) => {
   t.match(later.completions, [{ route: 0 }]);
 });
 
+t.test('a lane that is closed counts the exchanges that have ended', async (t) => {
+  const stand = standLane(sampleSnapshot());
+  const [decision] = stand.ask({ path: '/' });
+  if (decision?.kind !== 'forward') throw new Error('not forwarded');
+  stand.reactor.offerCompletion(sampleCompletion({ tag: decision.tag, slot: decision.slot }));
+  stand.lane.close();
+  t.equal(stand.noted.completions.length, 1);
+  stand.lane.close();
+  t.equal(stand.noted.completions.length, 1);
+});
+
 t.test('a closed lane leaves the heads to its successor', async (t) => {
   const stand = standLane(sampleSnapshot());
   stand.lane.close();
