@@ -1,14 +1,16 @@
 /**
  * What deciding costs by itself: heads and completions through a lane with its counters and a 1 % access log, without a reactor. A head and the completion
  * of an earlier exchange, with the tag and memo that the lane gave it, are offered together, as under steady load; so a figure is one whole exchange as the
- * lane sees it.
+ * lane sees it. Rounds in which a call has only heads or only completions say what of it is the decision.
  *
- *     node bench/decide.ts [--json FILE] [--only plain,limits,everything]
+ *     node bench/decide.ts [--json FILE] [--only plain,limits,everything] [--batch 16]
  *
  * Only the lane's own time is counted: records are encoded once and copied into the ring outside of the measured part, and a batch's
- * `decide()` is timed by the process's monotonic clock. The least of several rounds is shown, beside the median.
+ * `decide()` is timed by the process's monotonic clock. The least of several rounds is shown, beside the median. Each case runs in a process of its own: an
+ * edge has one configuration, and code that was compiled for another is slower.
  */
 
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { KeySnapshot, RateLimitSnapshot } from '../src/config/snapshot.ts';
@@ -17,8 +19,9 @@ import { createSharedState } from '../src/lane/shared.ts';
 import { createCounters } from '../src/observe/counters.ts';
 import { createLaneObserver } from '../src/observe/lane-observer.ts';
 import { KIND_COMPLETION, KIND_FORWARD, KIND_HEAD } from '../src/record/layout.ts';
-import { completionBytes, headBytes, ReactorSide, sampleCompletion, sampleHead } from '../test/support/records.ts';
+import { ReactorSide } from '../test/support/records.ts';
 import { type RouteWish, type SnapshotWishes, sampleSnapshot, type UpstreamWish } from '../test/support/snapshots.ts';
+import { completionOf, headOf } from './decide-records.ts';
 
 const BATCHES = [1, 16, 64];
 const ROUTES = [50, 1_000, 10_000];
@@ -34,6 +37,8 @@ interface Feature {
   readonly route?: RouteWish;
   readonly upstream?: UpstreamWish;
   readonly tenants?: SnapshotWishes['tenants'];
+  /** Heads as a browser sends them; otherwise those of a small client. */
+  readonly isBrowser?: boolean;
 }
 
 const key = (kind: KeySnapshot['kind'], name = ''): KeySnapshot => ({ kind, name, prefix4: 32, prefix6: 64 });
@@ -142,40 +147,79 @@ interface Row {
   /** Nanoseconds of lane time an exchange: head, decision, completion, metrics. */
   readonly leastNs: number;
   readonly medianNs: number;
+  /** Least of calls that had only heads, and of calls that had only completions; each with the whole cost of a turn. */
+  readonly decideNs: number;
+  readonly completeNs: number;
 }
 
-const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
-const only = values.only?.split(',');
-const isAsked = (name: string) => only === undefined || only.includes(name);
+/** One line of the table. */
+interface Case {
+  readonly feature: Feature;
+  readonly routes: number;
+  readonly batch: number;
+}
+
 const PLAIN: Feature = { name: 'plain', prose: 'peak EWMA, one retry, consecutive breaker: the defaults' };
 const EVERYTHING: Feature = mergeAll(FEATURES.filter(({ name }) => name !== 'least request'));
+const BROWSER: Feature = {
+  ...EVERYTHING,
+  name: 'browser',
+  prose: 'all of them, heads of 18 fields with a cookie of 300 bytes',
+  isBrowser: true,
+};
 
-const rows: Row[] = [];
-heading(`lane time an exchange, ${BACKENDS} backends, all metrics, access log 1 % (goal: 1,500 ns with everything on)`);
-for (const routes of ROUTES) for (const batch of BATCHES) if (isAsked('plain')) show(measure(PLAIN, routes, batch), PLAIN);
-for (const feature of FEATURES) if (isAsked(feature.name)) show(measure(feature, 1_000, 16), feature);
-for (const batch of BATCHES) if (isAsked('everything')) show(measure(EVERYTHING, 1_000, batch), EVERYTHING);
-if (values.json !== undefined) {
-  writeFileSync(values.json, `${JSON.stringify({ case: 'decide', backends: BACKENDS, rows }, undefined, 2)}\n`);
+const CASES: readonly Case[] = [
+  ...ROUTES.flatMap((routes) => BATCHES.map((batch) => ({ feature: PLAIN, routes, batch }))),
+  ...FEATURES.map((feature) => ({ feature, routes: 1_000, batch: 16 })),
+  ...[EVERYTHING, BROWSER].flatMap((feature) => BATCHES.map((batch) => ({ feature, routes: 1_000, batch }))),
+];
+
+const { values } = parseArgs({
+  options: { json: { type: 'string' }, only: { type: 'string' }, batch: { type: 'string' }, case: { type: 'string' } },
+});
+
+if (values.case !== undefined) process.stdout.write(JSON.stringify(measure(CASES[Number(values.case)]!)));
+else tabulate();
+
+function tabulate(): void {
+  const only = values.only?.split(',');
+  const rows: Row[] = [];
+  process.stdout.write(
+    `\nlane time an exchange, ${BACKENDS} backends, all metrics, access log 1 % (goal: 1,500 ns a decision with everything on)\n\n` +
+      `${'case'.padEnd(14)} routes  batch  least ns  median ns  decide  complete\n`,
+  );
+  for (const [number, { feature, batch }] of CASES.entries()) {
+    if (only?.includes(feature.name) === false || (values.batch !== undefined && batch !== Number(values.batch))) continue;
+    const row = measureApart(number);
+    rows.push(row);
+    show(row, feature);
+  }
+  if (values.json !== undefined) {
+    writeFileSync(values.json, `${JSON.stringify({ case: 'decide', backends: BACKENDS, rows }, undefined, 2)}\n`);
+  }
 }
 
-function heading(text: string): void {
-  process.stdout.write(`\n${text}\n\n${'case'.padEnd(14)} routes  batch  least ns  median ns\n`);
+/** `measure` in a process of its own. */
+function measureApart(number: number): Row {
+  const ran = spawnSync(process.execPath, [import.meta.filename, '--case', String(number)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  if (ran.status !== 0) throw new Error(`${CASES[number]!.feature.name} ended with ${ran.status ?? ran.signal}`);
+  return JSON.parse(ran.stdout.toString()) as Row;
 }
 
 function show(row: Row, { prose }: Feature): void {
-  rows.push(row);
   const cells = [
     row.name.padEnd(14),
     String(row.routes).padStart(6),
     String(row.batch).padStart(5),
     row.leastNs.toFixed(0).padStart(8),
     row.medianNs.toFixed(0).padStart(9),
+    row.decideNs.toFixed(0).padStart(6),
+    row.completeNs.toFixed(0).padStart(8),
   ];
   process.stdout.write(`${cells.join('  ')}  ${prose}\n`);
 }
 
-function measure(feature: Feature, routeCount: number, batch: number): Row {
+function measure({ feature, routes: routeCount, batch }: Case): Row {
   const routes = Array.from({ length: routeCount }, (_, number) => routeOf(number, feature.route));
   const snapshot = sampleSnapshot({
     upstreams: [
@@ -193,7 +237,7 @@ function measure(feature: Feature, routeCount: number, batch: number): Row {
   const sink = { write: () => true, flushSync() {} };
   const observer = createLaneObserver({ shard: 0, snapshot, counters: createCounters(snapshot), sink });
   const lane = createLane({ ring: reactor.buffer, snapshot, shared: createSharedState(snapshot), observer, kick: () => {} });
-  const heads = Array.from({ length: DISTINCT_HEADS }, (_, i) => headOf(i, routes));
+  const heads = Array.from({ length: DISTINCT_HEADS }, (_, i) => headOf(i, routes, feature.isBrowser === true));
   const completions = Array.from({ length: DISTINCT_HEADS }, (_, i) => completionOf(i));
 
   /** Exchanges that were decided and whose completions are offered with the next batch. */
@@ -206,24 +250,57 @@ function measure(feature: Feature, routeCount: number, batch: number): Row {
     for (let i = 0; i < 3; i++) completion.writeUInt32LE(words[at + 16 + i]!, (34 + i) * 4);
   };
   let next = 0;
-  const round = (): number => {
+  const offerHeads = () => {
+    for (let i = 0; i < batch; i++) reactor.write(KIND_HEAD, heads[next++ % DISTINCT_HEADS]!);
+  };
+  const offerCompletions = () => {
+    for (let i = 0; i < decided; i++) reactor.write(KIND_COMPLETION, completions[i]!);
+  };
+  const timed = (): number => {
+    const start = performance.now();
+    lane.decide();
+    return (performance.now() - start) * 1e6;
+  };
+  const takeDecisions = () => {
+    decided = 0;
+    reactor.visitDecisions(note);
+  };
+  const together = (): number => {
     let spentNs = 0;
     for (let done = 0; done < EXCHANGES_A_ROUND; done += batch) {
-      for (let i = 0; i < decided; i++) reactor.write(KIND_COMPLETION, completions[i]!);
-      for (let i = 0; i < batch; i++) reactor.write(KIND_HEAD, heads[next++ % DISTINCT_HEADS]!);
-      const start = performance.now();
-      lane.decide();
-      spentNs += (performance.now() - start) * 1e6;
-      decided = 0;
-      reactor.visitDecisions(note);
+      offerCompletions();
+      offerHeads();
+      spentNs += timed();
+      takeDecisions();
     }
     return spentNs / EXCHANGES_A_ROUND;
   };
-  round();
-  const found = Array.from({ length: ROUNDS }, round).sort((a, b) => a - b);
+  const apart = (): { decideNs: number; completeNs: number } => {
+    let decideNs = 0;
+    let completeNs = 0;
+    for (let done = 0; done < EXCHANGES_A_ROUND; done += batch) {
+      offerCompletions();
+      completeNs += timed();
+      offerHeads();
+      decideNs += timed();
+      takeDecisions();
+    }
+    return { decideNs: decideNs / EXCHANGES_A_ROUND, completeNs: completeNs / EXCHANGES_A_ROUND };
+  };
+  together();
+  const found = Array.from({ length: ROUNDS }, together).sort((a, b) => a - b);
+  const halves = Array.from({ length: ROUNDS }, apart);
   lane.close();
   observer.close();
-  return { name: feature.name, routes: routeCount, batch, leastNs: found[0]!, medianNs: found[ROUNDS >> 1]! };
+  return {
+    name: feature.name,
+    routes: routeCount,
+    batch,
+    leastNs: found[0]!,
+    medianNs: found[ROUNDS >> 1]!,
+    decideNs: Math.min(...halves.map(({ decideNs }) => decideNs)),
+    completeNs: Math.min(...halves.map(({ completeNs }) => completeNs)),
+  };
 }
 
 /** All features at once. */
@@ -248,40 +325,4 @@ function routeOf(number: number, wish: RouteWish = {}): RouteWish {
 
 function networks(count: number): string[] {
   return Array.from({ length: count }, (_, i) => (i === count >> 1 ? '127.0.0.0/8' : `10.${i}.0.0/16`));
-}
-
-function headOf(i: number, routes: readonly RouteWish[]): Buffer {
-  const route = routes[(i * 7_919) % routes.length]!;
-  const { host = '*', path: below = '/' } = route.match ?? {};
-  const path = `${below === '/' ? '' : below}/item-${i}?page=${i % 10}`;
-  return headBytes(
-    sampleHead({
-      index: i,
-      generation: i,
-      authority: host.replace('*', 'eu'),
-      path,
-      address: [127, 0, i >> 4, i & 15],
-      fields: [
-        ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'],
-        ['accept', 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'],
-        ['accept-language', 'en-GB,en;q=0.9'],
-        ['accept-encoding', 'gzip, deflate, br'],
-        ['cookie', `theme=dark; session=${(i * 2_654_435_761).toString(16).padStart(16, '0')}`],
-        ['x-tenant', 'abcd'[i % 4]!],
-        ['grpc-timeout', '30S'],
-      ],
-    }),
-  );
-}
-
-function completionOf(i: number): Buffer {
-  return completionBytes(
-    sampleCompletion({
-      index: i,
-      generation: i,
-      awaitUs: 300 + ((i * 131) % 900),
-      totalUs: 500 + ((i * 137) % 2_000),
-      path: '/api/v1/orders/item-1?page=1',
-    }),
-  );
 }

@@ -17,6 +17,7 @@ import { Split } from './balance/split.ts';
 import { Client } from './head/client.ts';
 import { DeadlineReader } from './head/deadline.ts';
 import { GrpcSign } from './head/grpc.ts';
+import { Lookups } from './head/lookups.ts';
 import { PathRewrite, REWRITTEN_BYTES } from './head/path-rewrite.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type RoutePlans } from './plan.ts';
@@ -91,7 +92,8 @@ export interface CompileParts {
 
 /** Throws a RangeError when the snapshot has more routes than a tag can name. */
 export function compile(parts: CompileParts, epoch: number): Compiled {
-  const { snapshot, shared, observer, random, bytes } = parts;
+  const { snapshot, shared, observer, random } = parts;
+  const lookups = new Lookups(parts.bytes);
   if (snapshot.routes.length >= TAG_NO_ROUTE) throw new RangeError(`${snapshot.routes.length} routes, ${TAG_NO_ROUTE - 1} at most`);
   const decayMs = new Map(snapshot.upstreams.map((upstream) => [upstream.name, upstream.balance.decayMs]));
   const backends = new Backends(
@@ -99,21 +101,23 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     snapshot.backends.map(({ slot, upstream }) => ({ slot, decayMs: decayMs.get(upstream) ?? 10_000 })),
   );
   const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
-  const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, bytes });
+  const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
   const { ofRoute } = compilePlans(snapshot);
-  const routes = snapshot.routes.map((route, number) => routeTerms(parts, route, number, pools.ofRoute[number]!, ofRoute[number]!));
-  const admission = new Admission(parts);
+  const routes = snapshot.routes.map((route, number) =>
+    routeTerms(shared, lookups, route, number, pools.ofRoute[number]!, ofRoute[number]!),
+  );
+  const admission = new Admission({ ...parts, lookups });
   return {
     epoch,
-    router: new Router(snapshot.routes, snapshot.tenants, bytes),
+    router: new Router(snapshot.routes, snapshot.tenants, lookups),
     routes,
     pools: pools.pools,
     budgets: new Budgets(snapshot.upstreams, shared.budgets, observer),
     backends,
     standing,
     admission,
-    client: new Client(snapshot.listeners, bytes),
-    grpc: new GrpcSign(bytes),
+    client: new Client(snapshot.listeners, lookups),
+    grpc: new GrpcSign(lookups),
     random,
     observer,
     maxAnswerBytes: routes.reduce((most, route) => Math.max(most, answerBytes(route)), MAX_ANSWER_BYTES + admission.maxFieldBytes),
@@ -126,9 +130,15 @@ export function planOf(route: RouteTerms, pool: number, position: number, isPeer
   return target === -1 ? EDGE_PLAN : route.plans.of(target, position, isPeerTrusted);
 }
 
-function routeTerms(parts: CompileParts, route: RouteSnapshot, number: number, pools: readonly number[], plans: RoutePlans): RouteTerms {
-  const fallback = route.fallback;
-  const { bytes, shared } = parts;
+function routeTerms(
+  shared: SharedState,
+  lookups: Lookups,
+  route: RouteSnapshot,
+  number: number,
+  pools: readonly number[],
+  plans: RoutePlans,
+): RouteTerms {
+  const { fallback, retries } = route;
   return {
     number,
     flags: FORWARD_TELL_FAILURES | (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0),
@@ -140,13 +150,13 @@ function routeTerms(parts: CompileParts, route: RouteSnapshot, number: number, p
     maxBodyBytes: route.maxBodyBytes,
     ownAnswer: OwnAnswer.of(route),
     pools,
-    split: route.targets.length < 2 ? undefined : new Split(route, number, pools, shared.weights, bytes),
+    split: route.targets.length < 2 ? undefined : new Split(route, number, pools, shared.weights, lookups),
     fallbackPool: fallback.kind === 'upstream' ? pools[pools.length - 1]! : -1,
     fallbackAnswer: fallback.kind === 'fixed' ? new FixedAnswer(fallback.answer, 'fallback_response', [FALLBACK_FIELD]) : undefined,
     plans,
     rewrite: PathRewrite.of(route.path),
-    deadline: DeadlineReader.of(route, bytes),
-    retry: new RetryTerms(route.retries),
+    deadline: DeadlineReader.of(route, lookups),
+    retry: lookups.once('retries', retries, () => new RetryTerms(retries)),
     hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge),
   };
 }

@@ -23,6 +23,8 @@ import type { RecordMemory } from './ring.ts';
 
 /** A request head. Byte places are counted in the shard's memory; all are invalid after the next `read`. */
 export class HeadReader {
+  /** Another one for each head that was read: what was found out about a head is known by it. */
+  serial = 0;
   exchangeIndex = 0;
   exchangeGeneration = 0;
   listener = 0;
@@ -61,6 +63,7 @@ export class HeadReader {
   read(at: number): void {
     const words = this.memory.words;
     this.at = at;
+    this.serial += 1;
     this.exchangeIndex = words[at + 2]!;
     this.exchangeGeneration = words[at + 3]!;
     this.listener = words[at + 4]!;
@@ -112,6 +115,15 @@ export class HeadReader {
   /** Byte place of the first field's name; names and values follow each other. */
   get fieldsByte(): number {
     return this.pathByte + this.pathLength;
+  }
+
+  /** The memory by words, and where in it the lengths of the first field are, for who goes through all. */
+  get words(): Uint32Array {
+    return this.memory.words;
+  }
+
+  get lengthsWord(): number {
+    return this.at + HEAD_LENGTHS_WORD;
   }
 
   /** Lengths of field `number`: of its name in the low 16 bits, of its value in the high 16. */

@@ -11,7 +11,7 @@ import { sampleListener } from '../support/snapshots.ts';
 /** Whom a listener that trusts `networks` takes for the client. */
 function clientOf(networks: readonly string[], given: Partial<SampleHead>) {
   const desk = headDesk();
-  const client = new Client([sampleListener(), sampleListener({ trustedNetworks: networks })], desk.bytes);
+  const client = new Client([sampleListener(), sampleListener({ trustedNetworks: networks })], desk.lookups);
   client.read(desk.read({ listener: 1, ...given }));
   return { address: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
 }

@@ -3,13 +3,13 @@ import t from 'tap';
 import type { KeySnapshot } from '../../src/config/snapshot.ts';
 import { Client } from '../../src/lane/head/client.ts';
 import { Hash } from '../../src/lane/head/hash.ts';
-import { Key } from '../../src/lane/head/key.ts';
+import type { Key } from '../../src/lane/head/key.ts';
 import { headDesk } from '../support/heads.ts';
 import type { SampleHead } from '../support/records.ts';
 import { sampleListener } from '../support/snapshots.ts';
 
 const desk = headDesk();
-const client = new Client([sampleListener()], desk.bytes);
+const client = new Client([sampleListener()], desk.lookups);
 
 /** Hash of a head under `keys`. */
 function hash(key: Key, given: Partial<SampleHead> = {}, tenant = -1, route = 0): number {
@@ -19,8 +19,8 @@ function hash(key: Key, given: Partial<SampleHead> = {}, tenant = -1, route = 0)
 }
 
 const part = (kind: KeySnapshot['kind'], name = '', prefix4 = 32, prefix6 = 128): KeySnapshot => ({ kind, name, prefix4, prefix6 });
-const first = (...keys: KeySnapshot[]) => new Key(keys, 'first', desk.bytes);
-const all = (...keys: KeySnapshot[]) => new Key(keys, 'all', desk.bytes);
+const first = (...keys: KeySnapshot[]) => desk.lookups.key(keys, 'first');
+const all = (...keys: KeySnapshot[]) => desk.lookups.key(keys, 'all');
 
 t.test('each kind of key tells apart what differs in it and nothing else', async (t) => {
   const fields = (...given: [string, string][]) => ({ fields: given });
@@ -90,8 +90,8 @@ t.test('`all` takes every part, absent ones as absent, and no parts as one key f
 
 t.test('a seed makes it another function, and without one every process has the same', async (t) => {
   const keys = [part('path')];
-  const seeded = new Key(keys, 'all', desk.bytes, { low: 1, high: 2 });
-  const other = new Key(keys, 'all', desk.bytes, { low: 1, high: 3 });
+  const seeded = desk.lookups.key(keys, 'all', { low: 1, high: 2 });
+  const other = desk.lookups.key(keys, 'all', { low: 1, high: 3 });
   const found = [hash(all(...keys)), hash(seeded), hash(other)];
   t.equal(new Set(found).size, 3);
   t.equal(hash(first(part('path')), { path: '/stable' }), STABLE, 'a release that changes this moves every key of every ring');

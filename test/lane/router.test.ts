@@ -14,9 +14,9 @@ function ask(matches: readonly Partial<MatchSnapshot>[], tenants: readonly Tenan
   const router = new Router(
     matches.map((match) => sampleRoute({ match })),
     tenants,
-    desk.bytes,
+    desk.lookups,
   );
-  const client = new Client([sampleListener()], desk.bytes);
+  const client = new Client([sampleListener()], desk.lookups);
   const read = (given: Partial<SampleHead>) => {
     const head = desk.read(given);
     client.read(head);
@@ -202,8 +202,8 @@ t.test('query parameters are compared decoded', async (t) => {
 
 t.test('client networks are those of the client behind trusted proxies', async (t) => {
   const desk = headDesk();
-  const router = new Router([sampleRoute({ match: { networks: ['203.0.113.0/24', '2001:db8::/32'] } })], [], desk.bytes);
-  const client = new Client([sampleListener({ trustedNetworks: ['127.0.0.1'] })], desk.bytes);
+  const router = new Router([sampleRoute({ match: { networks: ['203.0.113.0/24', '2001:db8::/32'] } })], [], desk.lookups);
+  const client = new Client([sampleListener({ trustedNetworks: ['127.0.0.1'] })], desk.lookups);
   const from = (address: string) => {
     const head = desk.read({ fields: [['x-forwarded-for', address]] });
     client.read(head);

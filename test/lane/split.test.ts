@@ -8,7 +8,7 @@ import { headDesk } from '../support/heads.ts';
 import { sampleListener, sampleSnapshot } from '../support/snapshots.ts';
 
 const desk = headDesk();
-const client = new Client([sampleListener()], desk.bytes);
+const client = new Client([sampleListener()], desk.lookups);
 const BY_USER: readonly KeySnapshot[] = [{ kind: 'header', name: 'x-user', prefix4: 32, prefix6: 128 }];
 
 function stand(weights: readonly number[], splitKeys: readonly KeySnapshot[] = []) {
@@ -16,7 +16,7 @@ function stand(weights: readonly number[], splitKeys: readonly KeySnapshot[] = [
   const table = createWeightTable(snapshot);
   // The pool behind the targets' is the fallback's.
   const pools = [...weights.keys(), 99];
-  const split = new Split(snapshot.routes[1]!, 1, pools, table, desk.bytes);
+  const split = new Split(snapshot.routes[1]!, 1, pools, table, desk.lookups);
   const choose = (user?: string) => {
     const head = desk.read(user === undefined ? {} : { fields: [['x-user', user]] });
     client.read(head);

@@ -8,6 +8,7 @@ import type { RouteSnapshot, Snapshot } from '../../config/snapshot.ts';
 import { OwnAnswer } from '../../lane/answer/own-answer.ts';
 import { slotsOf } from '../../lane/balance/subset.ts';
 import { Client } from '../../lane/head/client.ts';
+import { Lookups } from '../../lane/head/lookups.ts';
 import { compilePathEdit } from '../../lane/head/path-edit.ts';
 import { compilePlans, type Edit } from '../../lane/plan.ts';
 import { NO_ROUTE, Router } from '../../lane/route/router.ts';
@@ -66,11 +67,12 @@ export interface TargetView {
 export function explainRequest(snapshot: Snapshot, request: AskedRequest, complaint: string): RouteTest {
   const memory = new RecordMemory(new ArrayBuffer(MEMORY_BYTES));
   const head = readAsked(request, memory);
-  const client = new Client(snapshot.listeners, memory.bytes);
+  const lookups = new Lookups(memory.bytes);
+  const client = new Client(snapshot.listeners, lookups);
   client.read(head);
   const told = { request, complaint, client: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
   if (complaint !== '') return { ...told, tenant: '', passedOver: [], route: null, outcome: refused('path_not_canonical', 400) };
-  const router = new Router(snapshot.routes, snapshot.tenants, memory.bytes);
+  const router = new Router(snapshot.routes, snapshot.tenants, lookups);
   const { tenant, passedOver, route: number } = router.explain(head, client);
   const route = number === NO_ROUTE ? null : snapshot.routes[number]!;
   return {

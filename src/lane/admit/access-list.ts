@@ -2,6 +2,7 @@
 
 import type { AccessSnapshot } from '../../config/snapshot.ts';
 import type { Client } from '../head/client.ts';
+import type { Lookups } from '../head/lookups.ts';
 import { Networks } from '../head/networks.ts';
 
 export class AccessList {
@@ -10,8 +11,9 @@ export class AccessList {
   private readonly isOpen: boolean;
 
   /** Undefined where everyone may come. */
-  static of({ allow, deny }: AccessSnapshot): AccessList | undefined {
-    return allow.length === 0 && deny.length === 0 ? undefined : new AccessList(allow, deny);
+  static of({ allow, deny }: AccessSnapshot, lookups: Lookups): AccessList | undefined {
+    if (allow.length === 0 && deny.length === 0) return undefined;
+    return lookups.once('access', [allow, deny], () => new AccessList(allow, deny));
   }
 
   private constructor(allow: readonly string[], deny: readonly string[]) {

@@ -12,6 +12,7 @@ import { NONE } from '../../record/layout.ts';
 import type { CompletionReader, HeadReader } from '../../record/read.ts';
 import type { Answer, DecisionWriter, Subject } from '../../record/write.ts';
 import type { Client } from '../head/client.ts';
+import type { Lookups } from '../head/lookups.ts';
 import {
   ASKED_STORE,
   HOLDS_ROUTE,
@@ -73,8 +74,7 @@ export interface AdmissionParts {
   readonly writer: DecisionWriter;
   /** Has the reactor take what was written between its turns: for answers that came from a store. */
   readonly kick: () => void;
-  /** The shard's memory, in which heads lie. */
-  readonly bytes: Uint8Array;
+  readonly lookups: Lookups;
   readonly lives: Lives;
 }
 
@@ -124,7 +124,7 @@ export class Admission {
   private refusedBy: RateLimitSnapshot | undefined;
 
   constructor(parts: AdmissionParts) {
-    const { snapshot, shared, writer, lives, observer } = parts;
+    const { snapshot, shared, writer, lives, observer, lookups } = parts;
     const table = shared.places;
     this.life = lives.of(table, snapshot);
     const place = (number: number): Place => new Place(table, snapshot, lives.shard, number);
@@ -136,10 +136,10 @@ export class Admission {
     });
     // Old lanes of a snapshot that is replaced ask no more, so each has a connection of its own and ends it.
     this.store = storeOf(parts);
-    this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, bytes: parts.bytes, store: this.store });
+    this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, lookups, store: this.store });
     this.isRated = listLimits(snapshot).length > 0;
     this.routes = snapshot.routes.map((route, number): RouteGate | undefined => {
-      const access = AccessList.of(route.access);
+      const access = AccessList.of(route.access, lookups);
       const hasPlaces = route.bulkhead.max > 0;
       if (access === undefined && !hasPlaces && route.rateLimits.length === 0) return undefined;
       const bulkhead = hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1) : undefined;

@@ -6,6 +6,7 @@
  * each shard, its own part of the sums, which only that shard writes (`./life.ts`).
  */
 
+import { wordsOf } from '../../base/views.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { initialLimit } from './concurrency/cells.ts';
 
@@ -83,7 +84,7 @@ export class Place {
   /** Place `number` of `table`, which was made for `snapshot`. */
   constructor(table: SharedArrayBuffer, snapshot: Snapshot, shard: number, number: number) {
     const layout = placeLayout(snapshot);
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
     this.at = layout.place(number);
     this.own = layout.own(shard) + number * OWN_WORDS;
   }

@@ -3,7 +3,8 @@
  */
 
 import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
-import { Key } from '../head/key.ts';
+import type { Key } from '../head/key.ts';
+import type { Lookups } from '../head/lookups.ts';
 import { NO_POOL } from '../memo.ts';
 import type { Observer } from '../observer.ts';
 import type { Random } from '../random.ts';
@@ -37,7 +38,7 @@ export interface PoolParts {
   readonly weights: SharedArrayBuffer;
   readonly random: Random;
   readonly observer: Observer;
-  readonly bytes: Uint8Array;
+  readonly lookups: Lookups;
 }
 
 export interface Pools {
@@ -72,7 +73,7 @@ function aimsOf({ targets, fallback }: RouteSnapshot): readonly TargetSnapshot[]
 }
 
 function poolOf(parts: PoolParts, weights: Weights, target: TargetSnapshot, number: number): Pool {
-  const { snapshot, backends, bytes } = parts;
+  const { snapshot, backends, lookups } = parts;
   const upstream = snapshot.upstreams[target.upstream]!;
   const { balance, name } = upstream;
   const slots = Int32Array.from(slotsOf(snapshot, target));
@@ -88,7 +89,7 @@ function poolOf(parts: PoolParts, weights: Weights, target: TargetSnapshot, numb
     upstream: target.upstream,
     slots,
     balancer,
-    key: keys.length === 0 ? undefined : new Key(keys, 'first', bytes),
+    key: keys.length === 0 ? undefined : lookups.key(keys, 'first'),
     sticky,
   };
 }

@@ -12,7 +12,8 @@ import type { RouteSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import { scatter } from '../head/hash.ts';
-import { Key } from '../head/key.ts';
+import type { Key } from '../head/key.ts';
+import type { Lookups } from '../head/lookups.ts';
 import { Weights } from './weights.ts';
 
 export class Split {
@@ -26,12 +27,12 @@ export class Split {
   private total = 0;
   private version = -1;
 
-  /** `pools` by target; a fallback's behind them is not drawn. `weights` is made by `createWeightTable`; `bytes` is the shard's memory. */
-  constructor(route: RouteSnapshot, number: number, pools: readonly number[], weights: SharedArrayBuffer, bytes: Uint8Array) {
+  /** `pools` by target; a fallback's behind them is not drawn. `weights` is made by `createWeightTable`. */
+  constructor(route: RouteSnapshot, number: number, pools: readonly number[], weights: SharedArrayBuffer, lookups: Lookups) {
     this.route = number;
     this.pools = pools;
     this.count = route.targets.length;
-    this.key = route.splitKeys.length === 0 ? undefined : new Key(route.splitKeys, 'first', bytes);
+    this.key = route.splitKeys.length === 0 ? undefined : lookups.key(route.splitKeys, 'first');
     this.table = new Weights(weights);
     this.weights = new Float64Array(this.count);
     this.credits = new Float64Array(this.count);

@@ -8,8 +8,9 @@
 import { noteNumber } from '../../base/notes.ts';
 import type { StickySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
-import { CookieWalk, latin1 } from '../head/fields.ts';
+import { type CookieWalk, latin1 } from '../head/fields.ts';
 import { scatter } from '../head/hash.ts';
+import type { Lookups } from '../head/lookups.ts';
 import type { Observer } from '../observer.ts';
 import type { Backends } from './backends.ts';
 import { type Balancer, NO_MEMBER } from './balancer.ts';
@@ -36,7 +37,7 @@ export interface StickyCookieParts {
   readonly backends: Backends;
   readonly observer: Observer;
   /** The shard's memory. */
-  readonly bytes: Uint8Array;
+  readonly lookups: Lookups;
 }
 
 const MOVED = noteNumber('sticky_moved');
@@ -78,7 +79,7 @@ export class StickyCookie implements Sticky {
     const { options, urls } = parts;
     this.parts = parts;
     this.seal = new Seal(options.key, parts.name);
-    this.walk = new CookieWalk(options.cookie, parts.bytes);
+    this.walk = parts.lookups.cookie(options.cookie);
     this.identities = urls.map(identityOf);
     this.maxAgeS = options.maxAgeS;
     this.stepS = options.maxAgeS === 0 ? SESSION_STEP_S : Math.max(1, Math.floor(options.maxAgeS / AGE_PARTS));
@@ -122,7 +123,7 @@ export class StickyCookie implements Sticky {
   /** Whose the cookie at `start` is: a position, GONE, or NO_MEMBER when it is forged or too old. */
   private find(start: number): number {
     const { texts } = this;
-    const { bytes } = this.parts;
+    const { bytes } = this.parts.lookups;
     const entry = entryOf(bytes, start);
     const first = entry * SEALED_LENGTH;
     let i = SEALED_LENGTH - 1;
@@ -134,7 +135,7 @@ export class StickyCookie implements Sticky {
 
   /** Opens the cookie into `entry`; false when it is forged. Only genuine ones are kept, or a flood of forgeries would push them out. */
   private remember(entry: number, start: number): boolean {
-    const { bytes } = this.parts;
+    const { bytes } = this.parts.lookups;
     const sealed = this.seal.open(latin1(bytes, start, SEALED_LENGTH));
     if (sealed === undefined) return false;
     const first = entry * SEALED_LENGTH;

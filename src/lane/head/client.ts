@@ -6,6 +6,7 @@ import type { ListenerSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { unmap } from './address.ts';
 import { ForwardedAddresses } from './forwarded.ts';
+import type { Lookups } from './lookups.ts';
 import { Networks } from './networks.ts';
 
 export class Client {
@@ -21,11 +22,10 @@ export class Client {
   private readonly trusted: readonly (Networks | undefined)[];
   private readonly forwarded: ForwardedAddresses;
 
-  /** `bytes` is the shard's memory. */
-  constructor(listeners: readonly ListenerSnapshot[], bytes: Uint8Array) {
-    this.bytes = bytes;
+  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups) {
+    this.bytes = lookups.bytes;
     this.trusted = listeners.map(({ trustedNetworks }) => (trustedNetworks.length === 0 ? undefined : new Networks(trustedNetworks)));
-    this.forwarded = new ForwardedAddresses(bytes);
+    this.forwarded = new ForwardedAddresses(lookups);
   }
 
   /** Takes the client of `head`. */

@@ -5,7 +5,8 @@
 
 import type { RouteSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
-import { FieldWalk } from './fields.ts';
+import type { FieldWalk } from './fields.ts';
+import type { Lookups } from './lookups.ts';
 
 /** What of a route says which deadlines it obeys. */
 export type DeadlineTerms = Pick<RouteSnapshot, 'deadlineHeader' | 'isGrpcTimeoutObeyed'>;
@@ -23,13 +24,15 @@ export class DeadlineReader {
   private readonly grpc: FieldWalk | undefined;
 
   /** Undefined where the route obeys none. */
-  static of(route: DeadlineTerms, bytes: Uint8Array): DeadlineReader | undefined {
-    return route.deadlineHeader === '' && !route.isGrpcTimeoutObeyed ? undefined : new DeadlineReader(route, bytes);
+  static of({ deadlineHeader, isGrpcTimeoutObeyed }: DeadlineTerms, lookups: Lookups): DeadlineReader | undefined {
+    if (deadlineHeader === '' && !isGrpcTimeoutObeyed) return undefined;
+    const terms = { deadlineHeader, isGrpcTimeoutObeyed };
+    return lookups.once('deadline', terms, () => new DeadlineReader(terms, lookups));
   }
 
-  private constructor(route: DeadlineTerms, bytes: Uint8Array) {
-    this.own = route.deadlineHeader === '' ? undefined : new FieldWalk(route.deadlineHeader, bytes);
-    this.grpc = route.isGrpcTimeoutObeyed ? new FieldWalk('grpc-timeout', bytes) : undefined;
+  private constructor({ deadlineHeader, isGrpcTimeoutObeyed }: DeadlineTerms, lookups: Lookups) {
+    this.own = deadlineHeader === '' ? undefined : lookups.field(deadlineHeader);
+    this.grpc = isGrpcTimeoutObeyed ? lookups.field('grpc-timeout') : undefined;
   }
 
   /** Milliseconds that the client gives the exchange, rounded up; NO_DEADLINE when it does not say, 0 when there is no time left. */

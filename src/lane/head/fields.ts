@@ -1,6 +1,8 @@
 /**
  * Values in a head, found where they lie: of a field, a cookie or a query parameter by its name. A walk goes from one value of the name to the next without making a
  * string; whoever wants one makes it of the place the walk stands at. Only what is percent-encoded is copied, because it must be decoded to be compared.
+ *
+ * Walks are had from `./lookups.ts`, one a name and snapshot, so that what one of them has found in a head the others need not look for.
  */
 
 import type { HeadReader } from '../../record/read.ts';
@@ -26,45 +28,145 @@ const PLUS = 0x2b;
 const SPACE = 0x20;
 const TAB = 0x09;
 
+/** The field is not there. */
+const NO_FIELD = -1;
+/** How many hints there are: names of fields that are looked for are few, and most others are told from them by length and ends. */
+const HINTS = 256;
+
+/** Where the fields that somebody looks for stand in a head: all found in one pass, when the first is asked for. */
+export class FieldIndex {
+  readonly bytes: Uint8Array;
+  /** By name: number of its first and last line, NO_FIELD when there is none, and where the value of the first begins. Of the head looked at last. */
+  readonly firsts: number[] = [];
+  readonly lasts: number[] = [];
+  readonly starts: number[] = [];
+  private readonly names: Uint8Array[] = [];
+  private readonly numbers = new Map<string, number>();
+  /** By hint: the name that it may be + 1, 0 for none; and by name the next of the same hint. */
+  private readonly hinted = new Uint16Array(HINTS);
+  private readonly others: number[] = [];
+  private serial = -1;
+
+  /** `bytes` is the shard's memory. */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** The number of a name, which is looked for from now on. */
+  numberOf(name: string): number {
+    const known = this.numbers.get(name);
+    if (known !== undefined) return known;
+    const text = Buffer.from(name, 'latin1');
+    const number = this.names.push(text) - 1;
+    this.numbers.set(name, number);
+    const hint = hintOf(text, 0, text.length);
+    this.others.push(this.hinted[hint]!);
+    this.hinted[hint] = number + 1;
+    this.firsts.push(NO_FIELD);
+    this.lasts.push(NO_FIELD);
+    this.starts.push(0);
+    this.serial = -1;
+    return number;
+  }
+
+  /** Goes through the fields of `head`, unless it was the last one. */
+  look(head: HeadReader): void {
+    if (this.serial !== head.serial) this.lookAt(head);
+  }
+
+  private lookAt(head: HeadReader): void {
+    const { bytes, firsts, hinted } = this;
+    this.serial = head.serial;
+    for (let name = 0; name < firsts.length; name++) firsts[name] = NO_FIELD;
+    const { words, lengthsWord, fieldCount } = head;
+    let byte = head.fieldsByte;
+    for (let number = 0; number < fieldCount; number++) {
+      const lengths = words[lengthsWord + number]!;
+      const nameLength = lengths & 0xffff;
+      const name = hinted[hintOf(bytes, byte, nameLength)]!;
+      if (name !== 0) this.note(name, number, byte, nameLength);
+      byte += nameLength + (lengths >>> 16);
+    }
+  }
+
+  /** Line `number`, whose name at `byte` has the hint of name `hinted` - 1 and perhaps is that one or another of the hint. */
+  private note(hinted: number, number: number, byte: number, length: number): void {
+    for (let other = hinted; other !== 0; other = this.others[other - 1]!) {
+      const name = other - 1;
+      const text = this.names[name]!;
+      if (text.length !== length || !isAt(this.bytes, byte, text)) continue;
+      if (this.firsts[name] === NO_FIELD) {
+        this.firsts[name] = number;
+        this.starts[name] = byte + length;
+      }
+      this.lasts[name] = number;
+      return;
+    }
+  }
+}
+
+/** What length and ends of a name say about it. No name is empty (RFC 9110 §5.1). */
+function hintOf(bytes: Uint8Array, start: number, length: number): number {
+  return (Math.imul(length, 37) + Math.imul(bytes[start]!, 11) + Math.imul(bytes[start + length - 1]!, 5)) & (HINTS - 1);
+}
+
 /** The lines of a header field. */
 export class FieldWalk implements Walk {
   readonly bytes: Uint8Array;
   start = 0;
   length = 0;
-  private readonly name: Uint8Array;
-  private number = 0;
-  private byte = 0;
+  /** Number of the line it stands at, NO_FIELD before the first. */
+  number = NO_FIELD;
+  private readonly text: Uint8Array;
+  private readonly index: FieldIndex;
+  private readonly name: number;
 
-  /** `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2); `bytes` is the shard's memory. */
-  constructor(name: string, bytes: Uint8Array) {
-    this.name = Buffer.from(name, 'latin1');
-    this.bytes = bytes;
+  /** `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2). */
+  constructor(name: string, index: FieldIndex) {
+    this.text = Buffer.from(name, 'latin1');
+    this.bytes = index.bytes;
+    this.index = index;
+    this.name = index.numberOf(name);
   }
 
   begin(head: HeadReader): void {
-    this.number = 0;
-    this.byte = head.fieldsByte;
+    this.index.look(head);
+    this.number = NO_FIELD;
   }
 
   next(head: HeadReader): boolean {
-    const { bytes, name } = this;
+    const { index, name, number } = this;
+    const first = index.firsts[name]!;
+    if (first === NO_FIELD || number === index.lasts[name]) return false;
+    if (number !== NO_FIELD) return this.nextAfter(head, number);
+    this.number = first;
+    this.start = index.starts[name]!;
+    this.length = head.fieldLengths(first) >>> 16;
+    return true;
+  }
+
+  /** Back to a line where it stood before in the same head. */
+  returnTo(number: number, start: number, length: number): void {
+    this.number = number;
+    this.start = start;
+    this.length = length;
+  }
+
+  private nextAfter(head: HeadReader, before: number): boolean {
+    const { bytes, text } = this;
     const count = head.fieldCount;
-    let byte = this.byte;
-    for (let number = this.number; number < count; number++) {
+    let byte = this.start + this.length;
+    for (let number = before + 1; number < count; number++) {
       const lengths = head.fieldLengths(number);
       const nameLength = lengths & 0xffff;
       const value = byte + nameLength;
       const valueLength = lengths >>> 16;
-      if (nameLength === name.length && isAt(bytes, byte, name)) {
-        this.number = number + 1;
-        this.byte = value + valueLength;
-        this.start = value;
-        this.length = valueLength;
+      if (nameLength === text.length && isAt(bytes, byte, text)) {
+        this.returnTo(number, value, valueLength);
         return true;
       }
       byte = value + valueLength;
     }
-    this.number = count;
     return false;
   }
 }
@@ -78,20 +180,56 @@ export class CookieWalk implements Walk {
   private readonly lines: FieldWalk;
   private at = 0;
   private end = 0;
+  /** What stands first in the head of `serial`, and where its line does. It is what most ask for, and several ask. */
+  private serial = -1;
+  private isThere = false;
+  private isFirst = false;
+  private firstStart = 0;
+  private firstLength = 0;
+  private firstAt = 0;
+  private lineNumber = 0;
+  private lineStart = 0;
+  private lineLength = 0;
 
-  constructor(name: string, bytes: Uint8Array) {
+  constructor(name: string, index: FieldIndex) {
     this.name = Buffer.from(name, 'latin1');
-    this.bytes = bytes;
-    this.lines = new FieldWalk('cookie', bytes);
+    this.bytes = index.bytes;
+    this.lines = new FieldWalk('cookie', index);
   }
 
   begin(head: HeadReader): void {
-    this.lines.begin(head);
-    this.at = 0;
-    this.end = 0;
+    if (this.serial !== head.serial) this.findFirst(head);
+    this.isFirst = true;
   }
 
   next(head: HeadReader): boolean {
+    if (!this.isFirst) return this.isThere && this.find(head);
+    this.isFirst = false;
+    if (!this.isThere) return false;
+    this.start = this.firstStart;
+    this.length = this.firstLength;
+    this.at = this.firstAt;
+    this.end = this.lineStart + this.lineLength;
+    this.lines.returnTo(this.lineNumber, this.lineStart, this.lineLength);
+    return true;
+  }
+
+  private findFirst(head: HeadReader): void {
+    const { lines } = this;
+    this.serial = head.serial;
+    lines.begin(head);
+    this.at = 0;
+    this.end = 0;
+    this.isThere = this.find(head);
+    this.firstStart = this.start;
+    this.firstLength = this.length;
+    this.firstAt = this.at;
+    this.lineNumber = lines.number;
+    this.lineStart = lines.start;
+    this.lineLength = lines.length;
+  }
+
+  private find(head: HeadReader): boolean {
     const { bytes, name, lines } = this;
     for (;;) {
       while (this.at < this.end) {

@@ -5,7 +5,8 @@
 
 import type { HeadReader } from '../../record/read.ts';
 import { parseAddress } from './address.ts';
-import { FieldWalk } from './fields.ts';
+import type { FieldWalk } from './fields.ts';
+import type { Lookups } from './lookups.ts';
 
 /** More lines, longer ones or more entries are no list that proxies of one's own wrote: the whole is then unreadable. */
 const MAX_LINES = 16;
@@ -36,10 +37,10 @@ export class ForwardedAddresses {
   private lines = 0;
   private entries = 0;
 
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.custom = new FieldWalk('x-forwarded-for', bytes);
-    this.standard = new FieldWalk('forwarded', bytes);
+  constructor(lookups: Lookups) {
+    this.bytes = lookups.bytes;
+    this.custom = lookups.field('x-forwarded-for');
+    this.standard = lookups.field('forwarded');
   }
 
   /** Looks for the lines of `head`. */

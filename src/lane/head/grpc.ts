@@ -1,7 +1,8 @@
 /** Whether a request is gRPC (gRPC over HTTP/2, "Requests"): a POST whose content-type begins with `application/grpc`. */
 
 import type { HeadReader } from '../../record/read.ts';
-import { FieldWalk, isAt } from './fields.ts';
+import { type FieldWalk, isAt } from './fields.ts';
+import type { Lookups } from './lookups.ts';
 
 const POST = Buffer.from('POST', 'latin1');
 const CONTENT_TYPE = Buffer.from('application/grpc', 'latin1');
@@ -12,10 +13,9 @@ export class GrpcSign {
   private readonly bytes: Uint8Array;
   private readonly walk: FieldWalk;
 
-  /** `bytes` is the shard's memory. */
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.walk = new FieldWalk('content-type', bytes);
+  constructor(lookups: Lookups) {
+    this.bytes = lookups.bytes;
+    this.walk = lookups.field('content-type');
   }
 
   isIn(head: HeadReader): boolean {

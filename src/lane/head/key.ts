@@ -8,8 +8,9 @@
 import type { KeySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from './client.ts';
-import { CookieWalk, FieldWalk, QueryWalk, type Walk } from './fields.ts';
+import type { Walk } from './fields.ts';
 import { Hash } from './hash.ts';
+import type { Lookups } from './lookups.ts';
 
 /** Two words that are secret, or zeros. */
 export interface KeySeed {
@@ -17,7 +18,10 @@ export interface KeySeed {
   readonly high: number;
 }
 
-const NO_SEED: KeySeed = { low: 0, high: 0 };
+export const NO_SEED: KeySeed = { low: 0, high: 0 };
+
+/** `first` takes the first part that the request has; `all` combines every one, those it has not as absent. */
+export type KeyMode = 'first' | 'all';
 
 /** One part of a key, ready to be looked up. */
 interface Part {
@@ -40,21 +44,23 @@ export class Key {
   private readonly seed: KeySeed;
   private readonly digest = new Hash();
   private readonly network = new Uint8Array(17);
+  /** Nothing but the head and its client is in it, so one head has one hash. */
+  private readonly isOfHead: boolean;
+  private serial = -1;
+  private low = 0;
 
-  /**
-   * `first` takes the first part that the request has; `all` combines every one, those it has not as absent. `bytes` is the shard's memory. The same part under
-   * the same seed gives the same hash wherever it is configured.
-   */
-  constructor(keys: readonly KeySnapshot[], mode: 'first' | 'all', bytes: Uint8Array, seed: KeySeed = NO_SEED) {
+  /** The same part under the same seed gives the same hash wherever it is configured. Keys are had from `lookups.key`, so that who asks for the same has the same. */
+  constructor(keys: readonly KeySnapshot[], mode: KeyMode, lookups: Lookups, seed: KeySeed) {
     this.parts = keys.map((key) => ({
       kind: key.kind,
-      walk: walkOf(key, bytes),
+      walk: walkOf(key, lookups),
       prefix4: key.prefix4,
       prefix6: key.prefix6,
       salt: saltOf(key),
     }));
     this.isCombined = mode === 'all';
-    this.bytes = bytes;
+    this.isOfHead = keys.every(({ kind }) => kind !== 'tenant' && kind !== 'route');
+    this.bytes = lookups.bytes;
     this.seed = seed;
   }
 
@@ -63,6 +69,13 @@ export class Key {
    * and the same key for every request under `all`, and none under `first`.
    */
   hash(head: HeadReader, client: Client, tenant: number, route: number): number {
+    if (this.serial === head.serial) return this.low;
+    this.low = this.hashParts(head, client, tenant, route);
+    if (this.isOfHead) this.serial = head.serial;
+    return this.low;
+  }
+
+  private hashParts(head: HeadReader, client: Client, tenant: number, route: number): number {
     const { parts, digest, isCombined } = this;
     let low = this.seed.low;
     let high = this.seed.high;
@@ -140,10 +153,10 @@ function pathEnd(bytes: Uint8Array, head: HeadReader): number {
 
 const QUESTION = 0x3f;
 
-function walkOf({ kind, name }: KeySnapshot, bytes: Uint8Array): Walk | undefined {
-  if (kind === 'header') return new FieldWalk(name, bytes);
-  if (kind === 'cookie') return new CookieWalk(name, bytes);
-  return kind === 'query' ? new QueryWalk(name, bytes) : undefined;
+function walkOf({ kind, name }: KeySnapshot, lookups: Lookups): Walk | undefined {
+  if (kind === 'header') return lookups.field(name);
+  if (kind === 'cookie') return lookups.cookie(name);
+  return kind === 'query' ? lookups.query(name) : undefined;
 }
 
 /** Of kind and name, not of the place in the list: a key means the same wherever it stands. */

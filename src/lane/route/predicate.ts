@@ -5,7 +5,8 @@
 import type { ConditionSnapshot, MatchSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
-import { CookieWalk, FieldWalk, isAt, QueryWalk, type Walk } from '../head/fields.ts';
+import { isAt, type Walk } from '../head/fields.ts';
+import { Lookups } from '../head/lookups.ts';
 import { Networks } from '../head/networks.ts';
 import { ValueTest } from './value-test.ts';
 
@@ -15,21 +16,20 @@ export interface Predicate {
   takes(head: HeadReader, client: Client): boolean;
 }
 
-/** All conditions of `match`, the cheap ones first. */
-export function compilePredicates(match: MatchSnapshot, bytes: Uint8Array): Predicate[] {
-  const { methods, networks, headers, cookies, query } = match;
-  return [
-    ...(methods.length === 0 ? [] : [new MethodPredicate(methods, bytes)]),
+/** All conditions of `match`, the cheap ones first; the same list for all who have the same. */
+export function compilePredicates({ methods, networks, headers, cookies, query }: MatchSnapshot, lookups: Lookups): readonly Predicate[] {
+  return lookups.once('predicates', [methods, networks, headers, cookies, query], () => [
+    ...(methods.length === 0 ? [] : [new MethodPredicate(methods, lookups.bytes)]),
     ...(networks.length === 0 ? [] : [new NetworkPredicate(networks)]),
-    ...headers.map((condition) => new ValuePredicate('header', condition, new FieldWalk(condition.name, bytes))),
-    ...cookies.map((condition) => new ValuePredicate('cookie', condition, new CookieWalk(condition.name, bytes))),
-    ...query.map((condition) => new ValuePredicate('query', condition, new QueryWalk(condition.name, bytes))),
-  ];
+    ...headers.map((condition) => new ValuePredicate('header', condition, lookups.field(condition.name))),
+    ...cookies.map((condition) => new ValuePredicate('cookie', condition, lookups.cookie(condition.name))),
+    ...query.map((condition) => new ValuePredicate('query', condition, lookups.query(condition.name))),
+  ]);
 }
 
 /** The same conditions in words. */
 export function conditionsOf(match: MatchSnapshot): string[] {
-  return compilePredicates(match, new Uint8Array(0)).map(({ text }) => text);
+  return compilePredicates(match, new Lookups(new Uint8Array(0))).map(({ text }) => text);
 }
 
 class MethodPredicate implements Predicate {

@@ -11,6 +11,7 @@
 import type { RouteSnapshot, TenantSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
+import type { Lookups } from '../head/lookups.ts';
 import { HostTable } from './host-table.ts';
 import { NO_PATH, type PathEntry, PathTable, pathKey } from './path-table.ts';
 import { compareConditions, isUnconditional } from './precedence.ts';
@@ -61,12 +62,12 @@ export class Router {
   /** While a match is explained, what was passed over. */
   private trace: PassedOver[] | undefined;
 
-  /** `bytes` is the shard's memory, in which heads lie. Throws what re2js throws for a pattern that is none. */
-  constructor(routes: readonly RouteSnapshot[], tenants: readonly TenantSnapshot[], bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.tenants = Tenants.of(tenants, bytes);
+  /** Throws what re2js throws for a pattern that is none. */
+  constructor(routes: readonly RouteSnapshot[], tenants: readonly TenantSnapshot[], lookups: Lookups) {
+    this.bytes = lookups.bytes;
+    this.tenants = Tenants.of(tenants, lookups);
     this.count = routes.length;
-    this.predicates = routes.map(({ match }) => compilePredicates(match, bytes));
+    this.predicates = routes.map(({ match }) => compilePredicates(match, lookups));
     const { sites, places } = placesOf(routes);
     this.hosts = new HostTable(
       sites.map(({ tenant, host }, value) => ({ scope: tenant + 1, host, value })),

@@ -5,7 +5,8 @@
 
 import type { TenantSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
-import { FieldWalk } from '../head/fields.ts';
+import type { FieldWalk } from '../head/fields.ts';
+import type { Lookups } from '../head/lookups.ts';
 import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
 import { HostTable } from './host-table.ts';
 import { NO_PATH, PathTable } from './path-table.ts';
@@ -26,12 +27,12 @@ export class Tenants {
   private readonly headers: readonly TellingHeader[];
 
   /** Undefined where there are none. */
-  static of(tenants: readonly TenantSnapshot[], bytes: Uint8Array): Tenants | undefined {
-    return tenants.length === 0 ? undefined : new Tenants(tenants, bytes);
+  static of(tenants: readonly TenantSnapshot[], lookups: Lookups): Tenants | undefined {
+    return tenants.length === 0 ? undefined : new Tenants(tenants, lookups);
   }
 
-  private constructor(tenants: readonly TenantSnapshot[], bytes: Uint8Array) {
-    this.bytes = bytes;
+  private constructor(tenants: readonly TenantSnapshot[], lookups: Lookups) {
+    this.bytes = lookups.bytes;
     const hosts = tenants.flatMap(({ hosts }, value) => hosts.map((host) => ({ scope: 0, host, value })));
     const paths = new Map<string, number>();
     for (const [value, { pathPrefix }] of tenants.entries()) {
@@ -41,7 +42,7 @@ export class Tenants {
     const entries = [...paths].map(([path, value]) => ({ site: 0, kind: 'prefix' as const, path, value }));
     this.hosts = hosts.length === 0 ? undefined : new HostTable(hosts, 1);
     this.paths = entries.length === 0 ? undefined : new PathTable(entries, 1, 0);
-    this.headers = compileHeaders(tenants, bytes);
+    this.headers = compileHeaders(tenants, lookups);
   }
 
   /** Place of the tenant of `head`, or NO_TENANT. Of several that fit the first in order. */
@@ -74,7 +75,7 @@ function earlier(one: number, other: number): number {
   return one === NO_TENANT || other < one ? other : one;
 }
 
-function compileHeaders(tenants: readonly TenantSnapshot[], bytes: Uint8Array): TellingHeader[] {
+function compileHeaders(tenants: readonly TenantSnapshot[], lookups: Lookups): TellingHeader[] {
   const names = [...new Set(tenants.map(({ header }) => header).filter((name) => name !== ''))];
   return names.map((name) => {
     const table = new ByteTable(tenants.length);
@@ -82,6 +83,6 @@ function compileHeaders(tenants: readonly TenantSnapshot[], bytes: Uint8Array): 
       const value = Buffer.from(headerValue, 'latin1');
       if (header === name) table.set(value.reduce(hashByte, HASH_START), 0, value, number);
     }
-    return { walk: new FieldWalk(name, bytes), tenants: table };
+    return { walk: lookups.field(name), tenants: table };
   });
 }

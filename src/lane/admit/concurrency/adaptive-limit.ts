@@ -5,6 +5,7 @@
  * when it always is, the limit is halved (or more) for two windows now and then, one to let the queue drain and one to measure. At the least limit there is no queue either.
  */
 
+import { wordsOf } from '../../../base/views.ts';
 import type { ConcurrencySnapshot } from '../../../config/snapshot.ts';
 import { aimdLimit } from './aimd.ts';
 import {
@@ -49,7 +50,7 @@ export class AdaptiveLimit {
 
   /** `at` is the first word of the upstream's cells (`./cells.ts`) in `table`. */
   constructor(table: SharedArrayBuffer, at: number, terms: ConcurrencySnapshot) {
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
     this.at = at;
     this.terms = terms;
     this.targetUs = terms.targetMs * 1_000;

@@ -6,6 +6,7 @@
  * Times of a bucket are counted in a fraction of the time of one token, modulo 2^32. A bucket that was unused so long that this could be mistaken is full.
  */
 
+import { wordsOf } from '../../../base/views.ts';
 import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
 import {
   CELL_WORDS,
@@ -52,7 +53,7 @@ export class Limit {
   constructor(table: SharedArrayBuffer, number: number, region: Region, snapshot: RateLimitSnapshot) {
     this.number = number;
     this.snapshot = snapshot;
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
     this.region = region;
     this.cells = cellsOf(region);
     const tokenMs = snapshot.periodMs / snapshot.requests;

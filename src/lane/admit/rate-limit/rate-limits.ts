@@ -9,7 +9,8 @@ import type { RateLimitSnapshot, Snapshot } from '../../../config/snapshot.ts';
 import type { HeadReader } from '../../../record/read.ts';
 import type { Subject } from '../../../record/write.ts';
 import type { Client } from '../../head/client.ts';
-import { Key } from '../../head/key.ts';
+import type { Key } from '../../head/key.ts';
+import type { Lookups } from '../../head/lookups.ts';
 import { ASKED_STORE } from '../../memo.ts';
 import type { Observer } from '../../observer.ts';
 import { Charge } from './charge.ts';
@@ -42,7 +43,7 @@ export interface RateLimitsParts {
   readonly snapshot: Snapshot;
   readonly table: SharedArrayBuffer;
   readonly observer: Observer;
-  readonly bytes: Uint8Array;
+  readonly lookups: Lookups;
   /** Undefined when no limit is shared. */
   readonly store: SharedStore | undefined;
 }
@@ -60,14 +61,14 @@ export class RateLimits {
   private readonly charge = new Charge();
   private isStoreNeeded = false;
 
-  constructor({ snapshot, table, observer, bytes, store }: RateLimitsParts) {
+  constructor({ snapshot, table, observer, lookups, store }: RateLimitsParts) {
     const owned = listLimits(snapshot);
     const { regions } = regionsOf(owned);
     const seed = seedOf(table);
     const keyed = owned.map(({ limit }, number) => ({
       limit: new Limit(table, number, regions[number]!, limit),
-      key: new Key(limit.keys, 'all', bytes, seed),
-      sharedKey: limit.isShared && store !== undefined ? new Key(limit.keys, 'all', bytes, store.seedOf(limit.name)) : undefined,
+      key: lookups.key(limit.keys, 'all', seed),
+      sharedKey: limit.isShared && store !== undefined ? lookups.key(limit.keys, 'all', store.seedOf(limit.name)) : undefined,
     }));
     // Owners follow each other as in `listLimits`, tenants first.
     let next = 0;

@@ -1,0 +1,15 @@
+/**
+ * Views of shared tables, one a table for all who look at it. A view is an object of its own, larger than a cache line: a thousand routes with one each for the same
+ * memory would push one another out of the cache.
+ */
+
+const WORDS = new WeakMap<SharedArrayBuffer, Int32Array>();
+
+/** `table` by Int32 words. */
+export function wordsOf(table: SharedArrayBuffer): Int32Array {
+  const known = WORDS.get(table);
+  if (known !== undefined) return known;
+  const words = new Int32Array(table);
+  WORDS.set(table, words);
+  return words;
+}

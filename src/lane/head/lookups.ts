@@ -1,0 +1,49 @@
+/**
+ * What a snapshot looks for in heads, made once for all who ask: a head's fields are gone through once, a cookie is looked for once, a key is hashed once, however many
+ * routes, limits and balancers want it. And what many routes say alike is one thing in memory: with a thousand routes it is their number of cache lines that costs.
+ *
+ * One lives with each compiled snapshot, so names that nobody looks for any more are gone with it.
+ */
+
+import type { KeySnapshot } from '../../config/snapshot.ts';
+import { CookieWalk, FieldIndex, FieldWalk, QueryWalk } from './fields.ts';
+import { Key, type KeyMode, type KeySeed, NO_SEED } from './key.ts';
+
+export class Lookups {
+  /** The shard's memory, in which heads lie. */
+  readonly bytes: Uint8Array;
+  private readonly index: FieldIndex;
+  private readonly made = new Map<string, unknown>();
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.index = new FieldIndex(bytes);
+  }
+
+  /** The lines of a field; `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2). Who asks for a name gets the walk that all others have. */
+  field(name: string): FieldWalk {
+    return this.once('field', name, () => new FieldWalk(name, this.index));
+  }
+
+  /** The values of a cookie. */
+  cookie(name: string): CookieWalk {
+    return this.once('cookie', name, () => new CookieWalk(name, this.index));
+  }
+
+  /** The values of a query parameter. */
+  query(name: string): QueryWalk {
+    return this.once('query', name, () => new QueryWalk(name, this.bytes));
+  }
+
+  /** The key of these parts; `mode` as `Key` has it. */
+  key(keys: readonly KeySnapshot[], mode: KeyMode, seed: KeySeed = NO_SEED): Key {
+    return this.once('key', [keys, mode, seed.low, seed.high], () => new Key(keys, mode, this, seed));
+  }
+
+  /** What `make` makes of `terms` (plain data that says all about it), the same for all who say the same. A `kind` is made by one `make` only. */
+  once<T>(kind: string, terms: unknown, make: () => T): T {
+    const name = `${kind} ${JSON.stringify(terms)}`;
+    if (!this.made.has(name)) this.made.set(name, make());
+    return this.made.get(name) as T;
+  }
+}
