@@ -120,6 +120,25 @@ t.test('when the hedge fails, the first attempt goes on', { skip }, async (t) =>
   t.equal((await edge.metrics()).sum('lychgate_attempt_failures_total', { reason: 'backend_reset' }), 1);
 });
 
+t.test('a hedge that gets a status which is tried again does not win', { skip }, async (t) => {
+  const late: Behaviour = (stream, headers) => {
+    setTimeout(() => !stream.destroyed && answers('the first')(stream, headers), 150);
+  };
+  const first = await startH2Origin(t, late);
+  const full = await startH2Origin(t, answers('not now', 503));
+  const upstream = {
+    ...UPSTREAM,
+    backends: [
+      { url: first.url, weight: 10_000 },
+      { url: full.url, weight: 1 },
+    ],
+  };
+  const edge = await startEdge(t, { backends: [], upstream, route: { ...ROUTE, retries: { attempts: 1, statuses: [503] } } });
+  const client = await connectH3(t, edge.port);
+  for (let i = 0; i < 3; i++) t.match(await client.exchange(), { status: 200, text: 'the first' });
+  t.equal(full.requests, 3);
+});
+
 t.test('a client that leaves takes both attempts back', { skip }, async (t) => {
   const origins = await Promise.all([0, 1].map(() => startH2Origin(t, isSilent)));
   const edge = await startEdge(t, { backends: origins.map(({ url }) => url), upstream: UPSTREAM, route: ROUTE });

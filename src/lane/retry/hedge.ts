@@ -38,7 +38,8 @@ export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader):
     subject.memo0 = (late.memo0 | IS_HEDGED) >>> 0;
     subject.memo1 = late.memo1;
     subject.memo2 = late.memo2;
-    prepareLater(forward, route, false);
+    // A status that the route would not take from one attempt must not win the race for another.
+    prepareLater(forward, route, route.retry.isHolding);
     forward.flags |= FORWARD_HEDGE;
     compiled.observer.noted(HEDGE_SENT, pool.upstream, pool.slots[position]!, 0);
     send(parts, compiled, route, pool, position, tried, true);
