@@ -34,6 +34,16 @@ t.test('the same path in two tenants is two routes', async (t) => {
   t.same(await mistakes(t, more), []);
 });
 
+t.test('rate limits that may come to take much memory are warned of', async (t) => {
+  const route = (path: string): string =>
+    `  - { match: { path: ${path} }, upstream: web, limits: { rate: [{ by: client, requests: 1, max_keys: 10000000 }] } }\n`;
+  const paths = ['/a', '/b', '/c', '/d', '/e', '/f', '/g'];
+  t.same(await mistakes(t, '', PLAIN + paths.slice(0, 6).map(route).join('')), []);
+  t.same(await mistakes(t, '', PLAIN + paths.map(route).join('')), [
+    'warning: routes: have rate limits whose buckets may come to take 1.0 GiB; a smaller max_keys takes less',
+  ]);
+});
+
 t.test('a store is somewhere, and of use', async (t) => {
   t.same(await mistakes(t, 'store: {}'), [
     'warning: store: is not used, as no limit is shared',

@@ -54,7 +54,7 @@ const rate = mapping('A token bucket: so many requests in a time, some of them a
     min: 1,
     max: 10_000_000,
     fallback: 65_536,
-    prose: 'Keys held at most, some 32 bytes each; the one unused longest is forgotten first.',
+    prose: 'Keys held at most, 16 bytes each, for every limit by itself; the one unused longest is forgotten first.',
   }),
   shared: flag({ fallback: false, prose: 'Count together with the other edges, in the store.' }),
   on_store_failure: choice(['local', 'pass', 'refuse'], {
