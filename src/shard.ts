@@ -35,19 +35,24 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
   const plans = compilePlans(snapshot).plans;
   let lane: Lane | undefined;
   let published = -1;
+  let isOver = false;
+  const kick = (): void => {
+    if (!isOver) addon.reactorKick(shard);
+  };
 
   const ring = await attach(addon, shard, () => {
     faults?.strikeInDecide();
     lane?.decide();
   });
   try {
-    lane = createLane({ ring, snapshot, shared, observer, shard, kick: () => addon.reactorKick(shard) });
+    lane = createLane({ ring, snapshot, shared, observer, shard, kick });
     // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
     publish(lane, start.publication);
     const obeyed = obey(lane);
     report({ kind: 'ready', threadId });
     await obeyed;
   } finally {
+    isOver = true;
     lane?.close();
     addon.reactorDetach(shard);
     observer.close();

@@ -1,7 +1,10 @@
 import t, { type Test } from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
 import type { RateLimitSnapshot } from '../../src/config/snapshot.ts';
+import { RedisStore } from '../../src/lane/admit/rate-limit/redis/redis-store.ts';
 import { viewLimits, viewStoreLost } from '../../src/lane/admit/rate-limit/view.ts';
+import type { Observer } from '../../src/lane/observer.ts';
+import type { DecisionWriter } from '../../src/record/write.ts';
 import { type Exchange, Play } from '../support/play.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
 import { missingStore, startStore, startStoreRoad } from '../support/store.ts';
@@ -51,6 +54,32 @@ t.test('limits in a store', { skip: missingStore }, async (t) => {
     t.match(refused, { status: 429, reason: reasonNumber('rate_limited') });
     t.match(refused.fields, { 'retry-after': '360', ratelimit: '"shared";r=0;t=360', 'ratelimit-policy': '"shared";q=10;w=3600' });
     t.match(viewLimits(edges[0]!.snapshot, edges[0]!.shared.buckets), [{ isShared: true, keys: 0 }]);
+  });
+
+  t.test('a question that fails at once does not enter the reactor within the turn that asked it', async (t) => {
+    const { url } = await startStore(t);
+    const { snapshot, shared } = new Play(sampleSnapshot());
+    let kicks = 0;
+    const store = new RedisStore({
+      snapshot: { kind: 'redis', url, prefix: 'edge:', timeoutMs: TIMEOUT_MS },
+      writer: { hasRoom: () => true, wake() {} } as unknown as DecisionWriter,
+      kick: () => {
+        kicks += 1;
+      },
+      observer: { noted() {} } as unknown as Observer,
+      table: shared.buckets,
+      shard: snapshot.shards.count - 1,
+    });
+    t.teardown(() => store.close());
+    await until('the connection stands', () => store['connection'].isReady);
+    store['connection']['redis'].stream.end();
+    store.begin(1, 1);
+    store.add(0, limitOf({}), 1, 1);
+    store.send(0);
+    for (let i = 0; i < 100; i++) await Promise.resolve();
+    t.equal(kicks, 0, 'microtasks run before the turn is over');
+    await new Promise(setImmediate);
+    t.equal(kicks, 1);
   });
 
   t.test('clients, and limits of other names, have buckets of their own', async (t) => {

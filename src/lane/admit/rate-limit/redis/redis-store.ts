@@ -177,8 +177,9 @@ export class RedisStore implements SharedStore {
     this.writer.wake(question.exchangeIndex, question.exchangeGeneration);
     if (this.isKickDue) return;
     this.isKickDue = true;
-    // Answers come many at once: they are taken notice of together.
-    queueMicrotask(() => {
+    // Answers come many at once: they are taken notice of together. And never within the reactor's turn, at whose end microtasks run: a question that fails at once is
+    // failed there, and nobody enters a reactor twice.
+    setImmediate(() => {
       this.isKickDue = false;
       this.kick();
     });
