@@ -114,7 +114,7 @@ export interface BreakerSnapshot {
   /** Failures in the window, whatever the rate; 0 for off. */
   readonly count: number;
   readonly windowMs: number;
-  /** How long a backend is ejected the first time; each time in a row it is multiplied, up to the maximum. */
+  /** How long a backend is ejected the first time; each time in a row it is twice as long, up to the maximum. */
   readonly ejectMs: number;
   readonly maxEjectMs: number;
   /** Probes at once while half-open, and how many must succeed. */

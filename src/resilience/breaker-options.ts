@@ -1,5 +1,6 @@
 /** How a breaker is wanted: when it opens and closes, and what counts as a failure. */
 
+import type { BreakerSnapshot } from '../config/snapshot.ts';
 import type { Clock } from './clock.ts';
 import { DeadlineError, ResilienceError } from './errors.ts';
 import type { OnEvent } from './events.ts';
@@ -8,25 +9,8 @@ import { checkNumbers, withDefaults } from './options.ts';
 /** What an outcome says of the resource; `abandoned` is nothing, as when the caller left. */
 export type Verdict = 'succeeded' | 'failed' | 'abandoned';
 
-/** When it opens and closes; the names and defaults are those of the edge's `upstreams.<name>.breaker`. */
-export interface BreakerTerms {
-  /** Failures in a row that open it; 0 for never. */
-  readonly consecutive: number;
-  /** Share of failures in the window that opens it, 0 to 1; 0 for never. */
-  readonly rate: number;
-  /** Calls there must be in the window before `rate` is looked at. */
-  readonly minRequests: number;
-  /** Failures in the window that open it whatever their share; 0 for never. */
-  readonly count: number;
-  readonly windowMs: number;
-  /** How long it is open the first time; each time in a row it is twice as long. */
-  readonly ejectMs: number;
-  readonly maxEjectMs: number;
-  /** Calls at once that try the resource after that. */
-  readonly probes: number;
-  /** So many of them must succeed before it closes. */
-  readonly successes: number;
-}
+/** When it opens and closes: the terms of the edge's `upstreams.<name>.breaker`, whose defaults these are too. */
+export type BreakerTerms = Omit<BreakerSnapshot, 'failures'>;
 
 export interface BreakerOptions extends Partial<BreakerTerms> {
   /** In errors and events. */

@@ -251,9 +251,8 @@ fn check_regular(field: Field<'_>) -> Result<(), HeadFault> {
         Known::Other | Known::Sensitive if !is_lower_case_name(field.name) => {
             return Err(malformed("field name is not a token in lower case"));
         }
-        Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade | Known::Http2Settings => {
-            return Err(malformed("connection-specific field"));
-        }
+        // `te` is looked at by its value.
+        known if known.is_of_connection() && known != Known::Te => return Err(malformed("connection-specific field")),
         _ => {}
     }
     if is_value(field.value) { Ok(()) } else { Err(malformed("field value holds what a value cannot")) }

@@ -109,6 +109,21 @@ impl Known {
             Known::Method | Known::Scheme | Known::Authority | Known::Path | Known::Status | Known::Protocol | Known::UnknownPseudo
         )
     }
+
+    /// Whether the field is one connection's, whether `connection` names it or not (RFC 9110 §7.6.1). `te` is, but for `trailers` over HTTP/2 and HTTP/3; `trailer` is not: it is
+    /// about the message (RFC 9110 §6.6.2).
+    pub fn is_of_connection(self) -> bool {
+        matches!(
+            self,
+            Known::Connection
+                | Known::KeepAlive
+                | Known::ProxyConnection
+                | Known::TransferEncoding
+                | Known::Upgrade
+                | Known::Http2Settings
+                | Known::Te
+        )
+    }
 }
 
 /// Where a field lies in the text: the value follows the name.

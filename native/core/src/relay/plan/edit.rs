@@ -161,18 +161,7 @@ fn check_name(operation: Operation, known: Known, name: &[u8]) -> Result<(), Str
 }
 
 fn is_framing(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Host
-            | Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Upgrade
-            | Known::Te
-            | Known::ContentLength
-            | Known::Http2Settings
-    )
+    known.is_of_connection() || matches!(known, Known::Host | Known::ContentLength)
 }
 
 /// Whether a name is what a pattern says, in which `*` stands for any text: the first piece at the front, the last at the end, the others in order between.

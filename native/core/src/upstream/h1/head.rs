@@ -138,22 +138,8 @@ fn drop_connection_fields(fields: &mut Fields) {
     let is_named = |field: &Field<'_>| tokens(&named).any(|token| token.eq_ignore_ascii_case(field.name));
     fields.retain(|field| match field.known {
         Known::Status | Known::ContentLength => true,
-        known => !is_of_connection(known) && (named.is_empty() || !is_named(&field)),
+        known => !known.is_of_connection() && (named.is_empty() || !is_named(&field)),
     });
-}
-
-/// Fields of one connection, whether `connection` names them or not. `trailer` is not among them: it is about the message (RFC 9110 §6.6.2), and trailers pass.
-fn is_of_connection(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Upgrade
-            | Known::Http2Settings
-            | Known::Te
-    )
 }
 
 fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {

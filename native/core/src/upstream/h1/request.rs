@@ -58,19 +58,8 @@ pub fn write_trailers(fields: &Fields, out: &mut Vec<u8>) {
 /// Fields that go as they are: neither of the connection, nor written in another place.
 fn is_copied(field: &Field<'_>) -> bool {
     !field.known.is_pseudo()
-        && !matches!(
-            field.known,
-            Known::Host
-                | Known::Connection
-                | Known::KeepAlive
-                | Known::ProxyConnection
-                | Known::TransferEncoding
-                | Known::Upgrade
-                | Known::Http2Settings
-                | Known::Te
-                | Known::ContentLength
-                | Known::Cookie
-        )
+        && !field.known.is_of_connection()
+        && !matches!(field.known, Known::Host | Known::ContentLength | Known::Cookie)
 }
 
 fn write_field(field: Field<'_>, out: &mut Vec<u8>) -> Option<()> {
