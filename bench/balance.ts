@@ -15,6 +15,7 @@ import { Backends } from '../src/lane/balance/backends.ts';
 import { NO_MEMBER } from '../src/lane/balance/balancer.ts';
 import { compilePools, type Pool } from '../src/lane/balance/pool.ts';
 import { Split } from '../src/lane/balance/split.ts';
+import { Weights } from '../src/lane/balance/weights.ts';
 import { Client } from '../src/lane/head/client.ts';
 import { scatter } from '../src/lane/head/hash.ts';
 import { Lookups } from '../src/lane/head/lookups.ts';
@@ -119,7 +120,7 @@ function measureParts(): [part: string, ns: number][] {
     return () => found.hash(head, client, -1, 0);
   };
   const split = (splitKeys: readonly KeySnapshot[]) => {
-    const found = new Split({ ...snapshot.routes[0]!, splitKeys }, 0, [0, 1], shared.weights, desk.lookups);
+    const found = new Split({ ...snapshot.routes[0]!, splitKeys }, 0, [0, 1], new Weights(shared.weights), desk.lookups);
     return () => found.choose(head, client, -1);
   };
   // Each time as if it were another head: nothing that was found in the last is known.

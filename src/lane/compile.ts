@@ -14,6 +14,7 @@ import { OwnAnswer } from './answer/own-answer.ts';
 import { Backends } from './balance/backends.ts';
 import { compilePools, type Pool } from './balance/pool.ts';
 import { Split } from './balance/split.ts';
+import { Weights } from './balance/weights.ts';
 import { Client } from './head/client.ts';
 import { DeadlineReader } from './head/deadline.ts';
 import { GrpcSign } from './head/grpc.ts';
@@ -23,7 +24,7 @@ import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
 import { Budgets } from './retry/budgets.ts';
-import { HedgeDelay } from './retry/hedge-delay.ts';
+import { HEDGE_COUNTS, HedgeDelay } from './retry/hedge-delay.ts';
 import { RetryTerms } from './retry/terms.ts';
 import { Router } from './route/router.ts';
 import type { SharedState } from './shared.ts';
@@ -103,8 +104,10 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
   const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
   const { ofRoute } = compilePlans(snapshot);
+  const weights = new Weights(shared.weights);
+  const hedgeCounts = new Uint16Array(snapshot.routes.some(({ hedge }) => hedge !== undefined) ? snapshot.routes.length * HEDGE_COUNTS : 0);
   const routes = snapshot.routes.map((route, number) =>
-    routeTerms(shared, lookups, route, number, pools.ofRoute[number]!, ofRoute[number]!),
+    routeTerms({ lookups, weights, hedgeCounts }, route, number, pools.ofRoute[number]!, ofRoute[number]!),
   );
   const admission = new Admission({ ...parts, lookups });
   return {
@@ -126,13 +129,15 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
 
 /** Plan of `route` towards the backend at `position` of its pool number `pool`. */
 export function planOf(route: RouteTerms, pool: number, position: number, isPeerTrusted: boolean): number {
-  const target = route.pools.indexOf(pool);
-  return target === -1 ? EDGE_PLAN : route.plans.of(target, position, isPeerTrusted);
+  const { pools, plans } = route;
+  for (let target = 0; target < pools.length; target++) {
+    if (pools[target] === pool) return plans.of(target, position, isPeerTrusted);
+  }
+  return EDGE_PLAN;
 }
 
 function routeTerms(
-  shared: SharedState,
-  lookups: Lookups,
+  { lookups, weights, hedgeCounts }: { lookups: Lookups; weights: Weights; hedgeCounts: Uint16Array },
   route: RouteSnapshot,
   number: number,
   pools: readonly number[],
@@ -150,14 +155,14 @@ function routeTerms(
     maxBodyBytes: route.maxBodyBytes,
     ownAnswer: OwnAnswer.of(route),
     pools,
-    split: route.targets.length < 2 ? undefined : new Split(route, number, pools, shared.weights, lookups),
+    split: route.targets.length < 2 ? undefined : new Split(route, number, pools, weights, lookups),
     fallbackPool: fallback.kind === 'upstream' ? pools[pools.length - 1]! : -1,
     fallbackAnswer: fallback.kind === 'fixed' ? new FixedAnswer(fallback.answer, 'fallback_response', [FALLBACK_FIELD]) : undefined,
     plans,
     rewrite: PathRewrite.of(route.path),
     deadline: DeadlineReader.of(route, lookups),
     retry: lookups.once('retries', retries, () => new RetryTerms(retries)),
-    hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge),
+    hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge, hedgeCounts, number * HEDGE_COUNTS),
   };
 }
 

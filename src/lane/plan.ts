@@ -81,6 +81,13 @@ export function compilePlans(snapshot: Snapshot): Plans {
     numbers.set(key, plans.length);
     return plans.push(plan) - 1;
   };
+  const known = new Map<string, RoutePlans>();
+  const routePlans = (ofTargets: number[][][], answer: number): RoutePlans => {
+    const key = JSON.stringify([ofTargets, answer]);
+    const plans = known.get(key) ?? new RoutePlans(ofTargets, answer);
+    known.set(key, plans);
+    return plans;
+  };
   number(answerPlan([]));
   // Where no listener trusts anybody no peer is trusted, and the plans for those who are need not be made.
   const isTrustKnown = snapshot.listeners.some(({ trustedNetworks }) => trustedNetworks.length > 0);
@@ -93,7 +100,7 @@ export function compilePlans(snapshot: Snapshot): Plans {
     };
     const ofTargets = route.targets.map((target) => plansOf(target, false));
     if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
-    return new RoutePlans(ofTargets, number(answerPlan(operatorEdits(route, route.responseEdits, '', ''))));
+    return routePlans(ofTargets, number(answerPlan(operatorEdits(route, route.responseEdits, '', ''))));
   });
   return { plans, ofRoute };
 }

@@ -40,7 +40,7 @@ t.test('a change is seen by whoever has the table, and moves the version', async
   t.not(weights.version(), version);
   setTargetWeight(table, 1, 1, 50);
   t.equal(weights.ofBackend(2), 7);
-  t.equal(weights.ofTarget(1, 1), 50);
+  t.equal(weights.at(weights.wordOfTargets(1) + 1), 50);
   t.strictSame(readWeights(table), { backends: [1, 2, 7], targets: [[100], [90, 50]] });
 });
 

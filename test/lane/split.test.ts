@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { KeySnapshot } from '../../src/config/snapshot.ts';
 import { Split } from '../../src/lane/balance/split.ts';
-import { createWeightTable, setTargetWeight } from '../../src/lane/balance/weights.ts';
+import { createWeightTable, setTargetWeight, Weights } from '../../src/lane/balance/weights.ts';
 import { Client } from '../../src/lane/head/client.ts';
 import { headDesk } from '../support/heads.ts';
 import { sampleListener, sampleSnapshot } from '../support/snapshots.ts';
@@ -16,7 +16,7 @@ function stand(weights: readonly number[], splitKeys: readonly KeySnapshot[] = [
   const table = createWeightTable(snapshot);
   // The pool behind the targets' is the fallback's.
   const pools = [...weights.keys(), 99];
-  const split = new Split(snapshot.routes[1]!, 1, pools, table, desk.lookups);
+  const split = new Split(snapshot.routes[1]!, 1, pools, new Weights(table), desk.lookups);
   const choose = (user?: string) => {
     const head = desk.read(user === undefined ? {} : { fields: [['x-user', user]] });
     client.read(head);

@@ -89,12 +89,13 @@ export class Place {
     this.own = layout.own(shard) + number * OWN_WORDS;
   }
 
+  /** As it was a moment ago: who takes a place by it finds out by `take`. */
   get inFlight(): number {
-    return Atomics.load(this.words, this.at + IN_FLIGHT);
+    return this.words[this.at + IN_FLIGHT]!;
   }
 
   get waiting(): number {
-    return Atomics.load(this.words, this.at + WAITING);
+    return this.words[this.at + WAITING]!;
   }
 
   /** How long exchanges keep a place, ms on average; 0 when not known. */

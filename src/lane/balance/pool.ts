@@ -52,8 +52,8 @@ export function compilePools(parts: PoolParts): Pools {
   const numbers = new Map<string, number>();
   const pools: Pool[] = [];
   const weights = new Weights(parts.weights);
-  const ofRoute = parts.snapshot.routes.map((route) =>
-    aimsOf(route).map((target) => {
+  const ofRoute = parts.snapshot.routes.map((route) => {
+    const numbersOfRoute = aimsOf(route).map((target) => {
       const key = aimKey(target);
       let number = numbers.get(key);
       if (number === undefined) {
@@ -62,8 +62,9 @@ export function compilePools(parts: PoolParts): Pools {
         pools.push(poolOf(parts, weights, target, number));
       }
       return number;
-    }),
-  );
+    });
+    return parts.lookups.once('pools of a route', numbersOfRoute, () => numbersOfRoute);
+  });
   if (pools.length >= NO_POOL) throw new RangeError(`${pools.length} pools of different backends, ${NO_POOL - 1} at most`);
   return { pools, ofRoute };
 }

@@ -14,7 +14,7 @@ import type { Client } from '../head/client.ts';
 import { scatter } from '../head/hash.ts';
 import type { Key } from '../head/key.ts';
 import type { Lookups } from '../head/lookups.ts';
-import { Weights } from './weights.ts';
+import type { Weights } from './weights.ts';
 
 export class Split {
   private readonly route: number;
@@ -22,37 +22,41 @@ export class Split {
   private readonly count: number;
   private readonly key: Key | undefined;
   private readonly table: Weights;
+  /** Where the weights of the targets stand in the table. */
+  private readonly at: number;
+  /** For the rotation: as they were when the table's version was `version`. */
   private readonly weights: Float64Array;
   private readonly credits: Float64Array;
   private total = 0;
   private version = -1;
 
-  /** `pools` by target; a fallback's behind them is not drawn. `weights` is made by `createWeightTable`. */
-  constructor(route: RouteSnapshot, number: number, pools: readonly number[], weights: SharedArrayBuffer, lookups: Lookups) {
+  /** `pools` by target; a fallback's behind them is not drawn. */
+  constructor(route: RouteSnapshot, number: number, pools: readonly number[], weights: Weights, lookups: Lookups) {
     this.route = number;
     this.pools = pools;
     this.count = route.targets.length;
     this.key = route.splitKeys.length === 0 ? undefined : lookups.key(route.splitKeys, 'first');
-    this.table = new Weights(weights);
+    this.table = weights;
+    this.at = this.table.wordOfTargets(number);
     this.weights = new Float64Array(this.count);
     this.credits = new Float64Array(this.count);
   }
 
   /** The pool of the target that gets the request; the first target's where none has weight. */
   choose(head: HeadReader, client: Client, tenant: number): number {
-    if (this.table.version() !== this.version) this.takeWeights();
     const key = this.key === undefined ? 0 : this.key.hash(head, client, tenant, this.route);
     return this.pools[key === 0 ? this.rotate() : this.race(key)]!;
   }
 
   private race(key: number): number {
-    const { weights } = this;
+    const { table, at } = this;
     let first = 0;
     let earliest = Number.POSITIVE_INFINITY;
     for (let target = 0; target < this.count; target++) {
-      if (weights[target] === 0) continue;
+      const weight = table.at(at + target);
+      if (weight === 0) continue;
       const uniform = (scatter(key ^ scatter(target + 1)) + 0.5) * 2 ** -32;
-      const start = -Math.log(uniform) / weights[target]!;
+      const start = -Math.log(uniform) / weight;
       if (start >= earliest) continue;
       first = target;
       earliest = start;
@@ -61,6 +65,7 @@ export class Split {
   }
 
   private rotate(): number {
+    if (this.table.version() !== this.version) this.takeWeights();
     const { weights, credits } = this;
     let richest = 0;
     for (let target = 0; target < this.count; target++) {
@@ -77,7 +82,7 @@ export class Split {
     this.total = 0;
     let isChanged = false;
     for (let target = 0; target < this.count; target++) {
-      const weight = table.ofTarget(this.route, target);
+      const weight = table.at(this.at + target);
       if (weight !== weights[target]) isChanged = true;
       weights[target] = weight;
       this.total += weight;

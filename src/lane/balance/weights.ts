@@ -6,6 +6,7 @@
  * begin, then the targets' weights. A table describes itself, so whoever has it needs no snapshot.
  */
 
+import { wordsOf } from '../../base/views.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 
 /** What a weight may be at most, as in the configuration. */
@@ -48,20 +49,26 @@ export class Weights {
   private readonly words: Int32Array;
 
   constructor(table: SharedArrayBuffer) {
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
   }
 
-  /** Moves whenever a weight was changed. */
+  /** Moves whenever a weight was changed. Read without a fence, as it is with every pick: the next one may as well see it. */
   version(): number {
-    return Atomics.load(this.words, VERSION_WORD);
+    return this.words[VERSION_WORD]!;
   }
 
   ofBackend(slot: number): number {
     return Atomics.load(this.words, WEIGHTS_WORD + slot);
   }
 
-  ofTarget(route: number, target: number): number {
-    return Atomics.load(this.words, targetsWord(this.words, route) + target);
+  /** Where the weights of the targets of `route` begin, for `at`. */
+  wordOfTargets(route: number): number {
+    return targetsWord(this.words, route);
+  }
+
+  /** The weight at `word`. */
+  at(word: number): number {
+    return this.words[word]!;
   }
 }
 

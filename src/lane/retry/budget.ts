@@ -26,6 +26,11 @@ export class Budget {
   /** Extras that the window allows whatever the share. */
   private readonly floor: number;
   private readonly sliceMs: number;
+  /** The slice of now, and until when it is. */
+  private present = 0;
+  private stamp = 0;
+  private beginsMs = 0;
+  private endsMs = 0;
 
   /** Budget `number` of `table`. */
   constructor(table: SharedArrayBuffer, number: number, terms: RetryBudgetSnapshot) {
@@ -75,15 +80,21 @@ export class Budget {
 
   /** The slice of now, emptied by whoever comes to it first. */
   private slice(nowMs: number): number {
-    const now = Math.floor(nowMs / this.sliceMs);
-    const slice = now % SLICES;
-    const stamp = now % 0x4000_0000;
-    const words = this.words;
-    const known = Atomics.load(words, this.base + slice);
+    if (nowMs >= this.endsMs || nowMs < this.beginsMs) this.goOn(nowMs);
+    const { words, stamp, present: slice } = this;
+    const known = words[this.base + slice]!;
     if (known !== stamp && Atomics.compareExchange(words, this.base + slice, known, stamp) === known) {
       Atomics.store(words, this.base + REQUESTS_WORD + slice, 0);
       Atomics.store(words, this.base + EXTRAS_WORD + slice, 0);
     }
     return slice;
+  }
+
+  private goOn(nowMs: number): void {
+    const now = Math.floor(nowMs / this.sliceMs);
+    this.present = now % SLICES;
+    this.stamp = now % 0x4000_0000;
+    this.beginsMs = now * this.sliceMs;
+    this.endsMs = (now + 1) * this.sliceMs;
   }
 }

@@ -56,7 +56,8 @@ export class Crowd {
 
   /** So few are fit that all are to be used. */
   isPanicking(upstream: number): boolean {
-    return Atomics.load(this.words, upstreamWord(this.backendCount, upstream) + PANIC_WORD) !== 0;
+    // Asked with every pick, so without a fence.
+    return this.words[upstreamWord(this.backendCount, upstream) + PANIC_WORD] !== 0;
   }
 
   /** Looks again whether the upstream panics, and tells when that changes, with the share that is fit in percent. */

@@ -40,13 +40,17 @@ export class Limit {
   readonly snapshot: RateLimitSnapshot;
 
   private readonly words: Int32Array;
-  private readonly region: Region;
+  /** Where its region begins, and its cells; sets of cells, and words of a set. */
+  private readonly at: number;
   private readonly cells: number;
+  private readonly sets: number;
+  private readonly setWords: number;
   /** Of one token, and of a whole bucket. */
   private readonly parts: number;
   private readonly bucketParts: number;
   private readonly partMs: number;
   private readonly forgottenAfterMs: number;
+  /** Now, as words hold it: milliseconds and parts of a token, both modulo 2^32. */
   private nowMs = 0;
   private now = 0;
 
@@ -54,26 +58,27 @@ export class Limit {
     this.number = number;
     this.snapshot = snapshot;
     this.words = wordsOf(table);
-    this.region = region;
+    this.at = region.at;
     this.cells = cellsOf(region);
+    this.sets = region.sets;
+    this.setWords = region.ways * CELL_WORDS;
     const tokenMs = snapshot.periodMs / snapshot.requests;
     const burst = snapshot.burst === 0 ? snapshot.requests : snapshot.burst;
     this.parts = Math.max(1, Math.min(PARTS, Math.floor(2 ** 29 / burst), Math.floor(tokenMs / MIN_PART_MS)));
     this.bucketParts = this.parts * burst;
     this.partMs = tokenMs / this.parts;
-    this.forgottenAfterMs = Math.min(2 ** 30, 2 ** 30 * this.partMs);
+    this.forgottenAfterMs = Math.floor(Math.min(2 ** 30, 2 ** 30 * this.partMs));
   }
 
   /** The cell of a key, claimed if it has none. */
   cell(low: number, high: number, nowMs: number): number {
-    this.nowMs = nowMs;
+    this.nowMs = nowMs | 0;
     this.now = Math.floor(nowMs / this.partMs) | 0;
-    const { words, region } = this;
+    const { words, setWords } = this;
     const tagLow = low === 0 ? 1 : low | 0;
     const tagHigh = high | 0;
-    const set = Math.floor(((high >>> 0) / 2 ** 32) * region.sets);
-    const first = this.cells + set * region.ways * CELL_WORDS;
-    const end = first + region.ways * CELL_WORDS;
+    const first = this.cells + Math.floor((high >>> 0) * 2 ** -32 * this.sets) * setWords;
+    const end = first + setWords;
     for (let at = first; at < end; at += CELL_WORDS) {
       if (words[at + TAG_LOW] === tagLow && words[at + TAG_HIGH] === tagHigh) return at;
     }
@@ -89,7 +94,7 @@ export class Limit {
     if (cell === NO_CELL) return true;
     if (this.fits(this.debt(cell, Atomics.load(this.words, cell + FULL_AT)))) return true;
     // Whoever keeps asking is not forgotten for having been refused.
-    Atomics.store(this.words, cell + USED_AT_MS, this.nowMs | 0);
+    Atomics.store(this.words, cell + USED_AT_MS, this.nowMs);
     return false;
   }
 
@@ -102,7 +107,7 @@ export class Limit {
       const debt = this.debt(cell, known);
       if (!this.fits(debt)) return false;
       if (Atomics.compareExchange(words, cell + FULL_AT, known, (this.now + debt + this.parts) | 0) !== known) continue;
-      Atomics.store(words, cell + USED_AT_MS, this.nowMs | 0);
+      Atomics.store(words, cell + USED_AT_MS, this.nowMs);
       return true;
     }
   }
@@ -124,25 +129,25 @@ export class Limit {
 
   /** A request was refused: true when it is the first of a while. */
   refused(nowMs: number): boolean {
-    const { words, region } = this;
-    Atomics.add(words, region.at + REFUSED, 1);
-    Atomics.store(words, region.at + REFUSED_AT_MS, nowMs | 0);
-    return words[region.at + REFUSING] === 0 && Atomics.compareExchange(words, region.at + REFUSING, 0, 1) === 0;
+    const { words, at } = this;
+    Atomics.add(words, at + REFUSED, 1);
+    Atomics.store(words, at + REFUSED_AT_MS, nowMs | 0);
+    return words[at + REFUSING] === 0 && Atomics.compareExchange(words, at + REFUSING, 0, 1) === 0;
   }
 
   /** True for the one who finds that nothing was refused for `quietMs`. */
   refusedNoMore(nowMs: number, quietMs: number): boolean {
-    const { words, region } = this;
-    if (words[region.at + REFUSING] === 0) return false;
-    if ((((nowMs | 0) - Atomics.load(words, region.at + REFUSED_AT_MS)) | 0) < quietMs) return false;
-    return Atomics.compareExchange(words, region.at + REFUSING, 1, 0) === 1;
+    const { words, at } = this;
+    if (words[at + REFUSING] === 0) return false;
+    if ((((nowMs | 0) - Atomics.load(words, at + REFUSED_AT_MS)) | 0) < quietMs) return false;
+    return Atomics.compareExchange(words, at + REFUSING, 1, 0) === 1;
   }
 
   /** Parts that are missing from the bucket now. */
   private debt(cell: number, fullAt: number): number {
     const debt = (fullAt - this.now) | 0;
     if (debt <= 0 || debt > this.bucketParts) return 0;
-    const idleMs = ((this.nowMs | 0) - this.words[cell + USED_AT_MS]!) | 0;
+    const idleMs = (this.nowMs - this.words[cell + USED_AT_MS]!) | 0;
     return idleMs > this.forgottenAfterMs || idleMs < -CLOCK_SLACK_MS ? 0 : debt;
   }
 
@@ -163,7 +168,7 @@ export class Limit {
    */
   private claim(first: number, end: number, tagLow: number, tagHigh: number): number {
     const { words } = this;
-    const stamp = this.nowMs | 0;
+    const stamp = this.nowMs;
     let oldest = first;
     let oldestMs = -1;
     for (let at = first; at < end; at += CELL_WORDS) {
@@ -178,7 +183,7 @@ export class Limit {
     }
     const before = Atomics.load(words, oldest + TAG_LOW);
     if (Atomics.compareExchange(words, oldest + TAG_LOW, before, tagLow) !== before) return NO_CELL;
-    if (before === 0) Atomics.add(words, this.region.at + HELD, 1);
+    if (before === 0) Atomics.add(words, this.at + HELD, 1);
     Atomics.store(words, oldest + FULL_AT, this.now);
     Atomics.store(words, oldest + USED_AT_MS, stamp);
     Atomics.store(words, oldest + TAG_HIGH, tagHigh);
