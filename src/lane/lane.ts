@@ -188,6 +188,8 @@ function begin(compiled: Compiled, nowMs: number): void {
   compiled.admission.begin(nowMs);
 }
 
+const ORIGIN_MS = performance.timeOrigin;
+
 function sharedNowMs(): number {
-  return performance.timeOrigin + performance.now();
+  return ORIGIN_MS + performance.now();
 }

@@ -107,7 +107,8 @@ export class Limit {
       const debt = this.debt(cell, known);
       if (!this.fits(debt)) return false;
       if (Atomics.compareExchange(words, cell + FULL_AT, known, (this.now + debt + this.parts) | 0) !== known) continue;
-      Atomics.store(words, cell + USED_AT_MS, this.nowMs);
+      // Without a fence: it only says who was unused longest.
+      words[cell + USED_AT_MS] = this.nowMs;
       return true;
     }
   }
