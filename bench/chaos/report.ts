@@ -14,11 +14,11 @@ export type Results = Record<
 >;
 
 /** A row for each scenario and proxy; where repetitions differ, from the least to the most. */
-export function scenarioTable(scenarios: readonly Scenario[], results: Results): string {
+export function scenarioTable(scenarios: readonly Scenario[], results: Results, repetitions: number): string {
   const lines = scenarios.flatMap(({ key, title }) =>
     Object.entries(results).flatMap(([name, { scenarios: played }]) => {
       const figures = played[key];
-      return figures === undefined ? [] : [`| ${title} | ${name} | ${cells(figures).join(' | ')} |`];
+      return figures === undefined ? [] : [`| ${title} | ${name}${gap(figures, repetitions)} | ${cells(figures).join(' | ')} |`];
     }),
   );
   return [
@@ -29,10 +29,12 @@ export function scenarioTable(scenarios: readonly Scenario[], results: Results):
 }
 
 /** A row for each proxy: what is left of the peak when nobody is limited, and who is served when clients are. */
-export function overloadTable(kind: OverloadKind, results: Results): string {
+export function overloadTable(kind: OverloadKind, results: Results, repetitions: number): string {
   const lines = Object.entries(results).flatMap(([name, { overload }]) => {
     const figures = overload[kind];
-    return figures === undefined ? [] : [`| ${name} | ${(kind === 'flood' ? floodCells : overloadCells)(figures).join(' | ')} |`];
+    return figures === undefined
+      ? []
+      : [`| ${name}${gap(figures, repetitions)} | ${(kind === 'flood' ? floodCells : overloadCells)(figures).join(' | ')} |`];
   });
   const head =
     kind === 'flood'
@@ -113,6 +115,11 @@ function cells(runs: readonly Figures[]): string[] {
     ),
     range(runs, ({ backAfterMs }) => backAfterMs ?? Number.POSITIVE_INFINITY, seconds),
   ];
+}
+
+/** Said where a repetition failed and gave no figures. */
+function gap(runs: readonly unknown[], repetitions: number): string {
+  return runs.length === repetitions ? '' : ` (${runs.length} of ${repetitions})`;
 }
 
 /** From the least to the most of all repetitions: a median would hide the one that went wrong. */

@@ -123,9 +123,9 @@ function report(): void {
     `${machine}; ${when.slice(0, 10)}; ${stage.backendCount} backends, ${stage.faultSeconds} s of fault, ${repetitions} repetition${repetitions === 1 ? '' : 's'}, load average ${busyBefore.toFixed(1)} before and ${(loadavg()[0] ?? 0).toFixed(1)} after.`,
     roll(peers, results),
   ];
-  if (chosen.length > 0) parts.push(scenarioTable(chosen, results));
+  if (chosen.length > 0) parts.push(scenarioTable(chosen, results, repetitions));
   for (const kind of overloads) {
-    parts.push(overloadTable(kind, results));
+    parts.push(overloadTable(kind, results, repetitions));
     const reasons = reasonLine(kind, results);
     if (reasons !== null) parts.push(reasons);
   }

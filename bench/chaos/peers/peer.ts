@@ -1,9 +1,10 @@
 /** What a proxy of the table is: found or missing, started before a set of backends, stopped by its own process id. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { plainEnvironment } from '../../../test/support/process.ts';
@@ -66,15 +67,30 @@ export function versionOf(program: string | undefined, args: readonly string[]):
   return /\d+\.\d+\.\d+/.exec(said)?.[0] ?? said.split('\n', 1)[0] ?? null;
 }
 
-/** A port free for TCP just now, for programs that cannot take port 0 and tell which one they got. */
+/** A port free for TCP and UDP just now, for programs that cannot take port 0 and tell which one they got. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return address !== null && typeof address === 'object' ? address.port : 0;
+  for (;;) {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const isFree = await isFreeForUdp(port);
+    server.close();
+    await once(server, 'close');
+    if (isFree) return port;
+  }
+}
+
+async function isFreeForUdp(port: number): Promise<boolean> {
+  const socket = createSocket('udp4');
+  const bound = once(socket, 'listening').then(
+    () => true,
+    () => false,
+  );
+  socket.bind(port, '127.0.0.1');
+  const isFree = await bound;
+  if (isFree) socket.close();
+  return isFree;
 }
 
 /** Starts a program with its output in a log of the folder; it does not outlive the runner. */
