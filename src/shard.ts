@@ -51,6 +51,8 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     const obeyed = obey(lane);
     report({ kind: 'ready', threadId });
     await obeyed;
+    // The lane counts what is cut when it is closed.
+    addon.reactorClose(shard);
   } finally {
     isOver = true;
     lane?.close();

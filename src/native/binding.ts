@@ -183,6 +183,8 @@ export interface BindingAddon {
   reactorApply(shard: number, snapshot: BindingSnapshot): void;
   /** Worker thread, between turns: takes the decisions that stand in the ring now. */
   reactorKick(shard: number): void;
+  /** Worker thread, last of all: ends every exchange that is left, with completions in the ring, and every connection. */
+  reactorClose(shard: number): void;
   /** Worker thread: sends GOAWAY everywhere, refuses new connections and requests. */
   reactorDrain(shard: number): void;
   /** Worker thread: JSON text of connections (at most `limit`), for the admin API. */

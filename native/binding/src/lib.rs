@@ -124,6 +124,12 @@ pub fn reactor_kick(shard: u32) -> Result<()> {
     shards::with(shard, |reactor| reactor.kick())
 }
 
+/// Ends every exchange and connection that is left.
+#[napi]
+pub fn reactor_close(shard: u32) -> Result<()> {
+    shards::with(shard, |reactor| reactor.close())
+}
+
 /// Begins the drain.
 #[napi]
 pub fn reactor_drain(shard: u32) -> Result<()> {

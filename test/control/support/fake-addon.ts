@@ -49,6 +49,7 @@ export function createFakeAddon(): FakeAddon {
       fake.applied?.push(snapshot);
     },
     reactorDrain: (shard) => void calls.push(`drain ${shard}`),
+    reactorClose: (shard) => void calls.push(`close ${shard}`),
     reactorConnections: (_shard, limit) => JSON.stringify([{ limit }]),
     reactorSessions() {
       throw new Error('no sessions here');

@@ -185,8 +185,14 @@ impl Reactor {
         self.timers.set(now);
     }
 
-    /// Closes every connection; what cannot be sent at once is lost.
+    /// Ends what is left: every exchange, with a completion that says so for as long as a lane reads, and every connection. What cannot be sent at once is lost.
     pub fn close(&mut self) {
+        let began = self.relay.begin_turn();
+        for key in self.relay.exchanges.keys() {
+            self.relay.cut(&mut self.upstreams, key);
+        }
+        self.relay.settle(&mut self.upstreams);
+        self.finish_turn(began);
         for key in self.relay.connections.keys() {
             self.relay.close_connection(key, crate::http::error::h3::NO_ERROR);
         }

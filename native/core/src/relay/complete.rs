@@ -6,7 +6,7 @@ use crate::base::counters::Id;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
-use crate::http::error::h2;
+use crate::http::error::{h2, h3};
 use crate::http::fields::Fields;
 use crate::quic::connection::Drain;
 use crate::record::outward::{self, CompletionFacts};
@@ -43,6 +43,14 @@ impl Relay {
         }
         self.mark(connection);
         self.complete(key, reason);
+    }
+
+    /// The process ends before the exchange did. Of one that no backend has seen the client is told that it may be sent again elsewhere (RFC 9114 §4.1.1).
+    pub fn cut(&mut self, upstreams: &mut Upstreams, key: Key) {
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let is_unseen = exchange.attempts == 0 && exchange.phase != Phase::Answer;
+        let code = if is_unseen { h3::REQUEST_REJECTED } else { h3::INTERNAL_ERROR };
+        self.abort(upstreams, key, code, Reason::Shutdown, 0);
     }
 
     /// The client is gone or has reset its stream.

@@ -1,10 +1,12 @@
 //! Drain by GOAWAY (RFC 9114 §5.2): a notice, the final ID, the last response, the end.
 
 use crate::support::client::socket;
+use crate::support::lane::{TAG, Verdict, WAIT_TAG};
 use crate::support::origin::patterned;
 use crate::support::wire::{GET, head, headers};
 use crate::support::{Bed, Kind};
 use lychgate_core::base::counters::{Closed, Dropped, Id};
+use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h3;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -74,4 +76,24 @@ fn bytes_the_client_has_not_acknowledged_are_not_cut_off_by_a_drain() {
     bed.clients[client].is_silent = false;
     assert!(bed.finish(client, stream).body == patterned(9_000));
     assert_eq!(bed.close_code(client), h3::NO_ERROR);
+}
+
+#[test]
+fn what_is_left_at_the_end_is_cut_and_told_of() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Http3);
+    let held = bed.clients[client].get("/hold");
+    bed.until("the origin to have it", |bed| bed.origin.notes.open.load(Relaxed) == 1);
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Wait(60_000, Reason::QueueTimeout.number()));
+    let waits = bed.clients[client].get("/");
+    bed.until("the wait", |bed| bed.shard().lane.heads.len() == 2);
+    let shard = bed.shard();
+    shard.reactor.close();
+    shard.lane.call();
+    let mut ends: Vec<_> = shard.lane.completions.iter().map(|end| (end.reason, end.status, end.tag)).collect();
+    ends.sort_by_key(|end| end.2.route);
+    assert_eq!(ends, [(Reason::Shutdown.number(), 0, TAG), (Reason::Shutdown.number(), 0, WAIT_TAG)]);
+    bed.until("the resets", |bed| [held, waits].iter().all(|stream| bed.clients[client].streams[stream].is_over()));
+    let reset = |bed: &Bed, stream| bed.clients[client].streams[stream].reset;
+    assert_eq!((reset(&bed, &held), reset(&bed, &waits)), (Some(0x102), Some(0x10b)));
 }
