@@ -159,6 +159,8 @@ function linesById(edge: Edge): Map<string, number> {
   const lines = new Map<string, number>();
   for (const { path } of edge.access()) {
     const id = String(path).split('/').at(-1)!;
+    // Of a request that was reset before its head nothing is known.
+    if (id === '') continue;
     lines.set(id, (lines.get(id) ?? 0) + 1);
   }
   return lines;

@@ -14,7 +14,8 @@ const LIVES = 255;
 /** The lives of one worker, a table each: tables are new with each snapshot that needs it, and a life begins once. */
 export class Lives {
   readonly shard: number;
-  private readonly begun = new Map<SharedArrayBuffer, number>();
+  /** Tables of snapshots that are replaced are not held on to. */
+  private readonly begun = new WeakMap<SharedArrayBuffer, number>();
 
   constructor(shard: number) {
     this.shard = shard;
