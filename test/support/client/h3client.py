@@ -78,12 +78,20 @@ class Client(QuicConnectionProtocol):
 
     http = None
     seen = None
+    early = ()
 
     def start(self):
         self.http = Http(self._quic)
         self.seen = {}
+        # What came while the handshake was being reported: without the first bytes of a stream the rest says nothing.
+        early, self.early = self.early, ()
+        for event in early:
+            self.quic_event_received(event)
 
     def quic_event_received(self, event):
+        if self.http is None and not isinstance(event, ConnectionTerminated):
+            self.early = (*self.early, event)
+            return
         if isinstance(event, ConnectionTerminated):
             say("closed", code=event.error_code, reason=event.reason_phrase, frame=event.frame_type)
         elif isinstance(event, StreamReset):
