@@ -61,6 +61,9 @@ const FILE_BATCH_BYTES = 65_536;
 /** Bytes held while standard output does not take them; lines beyond are dropped and counted. */
 const HELD_BYTES = 8 * 1_048_576;
 
+/** As good as never, and still a small integer. */
+const LONGEST_GAP = 2 ** 30;
+
 export function createAccessLog(parts: AccessLogParts): AccessLog {
   if (!parts.snapshot.log.isAccessLogged) return { completed() {}, close() {} };
   return new LineLog(parts, parts.sink ?? standardOutput(parts.table));
@@ -72,6 +75,8 @@ class LineLog implements AccessLog {
   private readonly random: () => number;
   private readonly batchBytes: number;
   private readonly sample: number;
+  /** Exchanges to be passed over before the next that is logged. */
+  private untilNext: number;
   private readonly areFailuresLogged: boolean;
   /** Parts of a line that are the same for each listener, route, tenant and backend, with their keys and commas. */
   private readonly listeners: readonly string[];
@@ -93,6 +98,7 @@ class LineLog implements AccessLog {
     this.random = parts.random ?? Math.random;
     this.sample = snapshot.log.accessSample;
     this.areFailuresLogged = snapshot.log.areFailuresAlwaysLogged;
+    this.untilNext = this.gap();
     this.listeners = snapshot.listeners.map(
       ({ name }) => `"target":"access","msg":"exchange","shard":${parts.shard},"listener":${quoted(name)}`,
     );
@@ -126,7 +132,19 @@ class LineLog implements AccessLog {
 
   private isLogged(completion: CompletionReader): boolean {
     if (this.areFailuresLogged && (completion.reason !== 0 || completion.status >= 500)) return true;
-    return this.sample >= 1 || (this.sample > 0 && this.random() < this.sample);
+    if (this.untilNext > 0) {
+      this.untilNext -= 1;
+      return false;
+    }
+    this.untilNext = this.gap();
+    return true;
+  }
+
+  /** How many exchanges lie between two of the sample: drawn once a line (by the geometric distribution) instead of one draw an exchange. */
+  private gap(): number {
+    if (this.sample >= 1) return 0;
+    if (this.sample <= 0) return Number.POSITIVE_INFINITY;
+    return Math.min(LONGEST_GAP, Math.floor(Math.log1p(-this.random()) / Math.log1p(-this.sample)));
   }
 
   private line(done: CompletionReader, route: number, slot: number, tenant: number): string {
