@@ -127,7 +127,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
         backoffBaseMs: 25,
         backoffMaxMs: 250,
         maxRetryAfterMs: 0,
-        bufferBytes: 65_536,
+        bufferBytes: 16_384,
       },
       hedge: undefined,
       rateLimits: [],

@@ -55,8 +55,9 @@ export const retries = orShort(
       buffer: size({
         min: '0',
         max: '1MiB',
-        fallback: '64KiB',
-        prose: 'Bytes of a request body kept for a repetition, an exchange. A longer body is not repeated once some of it was sent.',
+        fallback: '16KiB',
+        prose:
+          'Bytes of a request body kept for a repetition, an exchange; they are copied once more. A longer body is not repeated once more than this of it was sent.',
       }),
     },
   ),
