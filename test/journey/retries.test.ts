@@ -104,7 +104,11 @@ t.test('a request body is sent again byte for byte, when its method may be repea
   };
   const bad = await startH2Origin(t, refusing);
   const good = await startH2Origin(t, digests);
-  const edge = await startEdge(t, { backends: [bad.url, good.url], upstream: UPSTREAM, route: { retries: RETRY_503 } });
+  const edge = await startEdge(t, {
+    backends: [bad.url, good.url],
+    upstream: UPSTREAM,
+    route: { retries: { ...RETRY_503, buffer: '64KiB' } },
+  });
   const client = await connectH3(t, edge.port);
   const body = Buffer.alloc(40_000, 'lychgate');
   const sha256 = createHash('sha256').update(body).digest('hex');
