@@ -9,6 +9,7 @@ import { FORWARD_HEDGE, FORWARD_HOLD, NONE } from '../record/layout.ts';
 import type { HeadReader } from '../record/read.ts';
 import type { DecisionWriter, Forward, Subject } from '../record/write.ts';
 import { PASS, WAITS } from './admit/admission.ts';
+import type { Rule } from './admit/rule.ts';
 import { answerFor } from './answer/answer.ts';
 import { NO_MEMBER, TRIED_BITS } from './balance/balancer.ts';
 import type { Pool } from './balance/pool.ts';
@@ -27,7 +28,6 @@ import {
   withPool,
 } from './memo.ts';
 import { EDGE_PLAN } from './plan.ts';
-import type { Rule } from './policy/rule.ts';
 import { NO_ROUTE } from './route/router.ts';
 import { packTag, TAG_NO_ROUTE, tagRoute } from './tag.ts';
 

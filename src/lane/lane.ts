@@ -9,12 +9,12 @@ import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '.
 import { LaneRing, RecordMemory } from '../record/ring.ts';
 import { DecisionWriter, Forward, Subject } from '../record/write.ts';
 import { Lives } from './admit/life.ts';
+import type { Rule } from './admit/rule.ts';
 import { MAX_ANSWER_BYTES } from './answer/answer.ts';
 import { type Compiled, compile } from './compile.ts';
 import { complete } from './complete.ts';
 import { type DecideParts, decideHead } from './decide.ts';
 import type { Observer } from './observer.ts';
-import type { Rule } from './policy/rule.ts';
 import { Random } from './random.ts';
 import { hedge } from './retry/hedge.ts';
 import { retryOrAnswer } from './retry/retry.ts';

@@ -1,8 +1,8 @@
 import t from 'tap';
 import { REASONS, reasonNumber } from '../../src/base/errors.ts';
 import { LATENCY_EWMA_F64 } from '../../src/base/tables.ts';
+import type { Rule } from '../../src/lane/admit/rule.ts';
 import { answerFor, MAX_ANSWER_BYTES } from '../../src/lane/answer/answer.ts';
-import type { Rule } from '../../src/lane/policy/rule.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES, NONE, REACTOR_RING_BYTES } from '../../src/record/layout.ts';
 import { respondBytes } from '../../src/record/write.ts';
