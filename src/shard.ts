@@ -6,7 +6,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { createLane, type Lane } from './lane/lane.ts';
-import { compilePlans } from './lane/plan.ts';
 import type { BindingAddon } from './native/binding.ts';
 import { toBindingBackend } from './native/convert.ts';
 import { loadAddon } from './native/load.ts';
@@ -32,7 +31,6 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }),
     onEvent: (event) => report({ kind: 'event', event }),
   });
-  const plans = compilePlans(snapshot).plans;
   let lane: Lane | undefined;
   let published = -1;
   let isOver = false;
@@ -65,7 +63,7 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     if (number <= published) return;
     published = number;
     const backends = snapshot.backends.map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
-    addon.reactorApply(shard, { generation: number, backends, plans });
+    addon.reactorApply(shard, { generation: number, backends, plans: [...to.plans] });
     for (const { slot, addresses: found } of backends) to.setAddresses(slot, found.length);
   }
 

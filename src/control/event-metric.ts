@@ -1,7 +1,8 @@
 /** `lychgate_events_total`: counted on the main thread, where all events come together, those of lanes and its own. */
-import { Counter, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { NO_UPSTREAM_LABEL } from '../observe/counters.ts';
 import type { Family } from '../observe/families.ts';
+import { addFamily } from './add-family.ts';
 import type { Events } from './events.ts';
 
 /** The family as the reference page describes it. */
@@ -14,14 +15,7 @@ export const EVENT_FAMILY: Family = {
 
 /** Adds the family to `registry`. Series appear with their first event. */
 export function addEventMetric(registry: Registry, events: Pick<Events, 'counts'>): void {
-  new Counter({
-    name: EVENT_FAMILY.name,
-    help: EVENT_FAMILY.help,
-    labelNames: [...EVENT_FAMILY.labels],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const { upstream, event, count } of events.counts()) this.inc({ upstream: upstream || NO_UPSTREAM_LABEL, event }, count);
-    },
+  addFamily(registry, EVENT_FAMILY, (put) => {
+    for (const { upstream, event, count } of events.counts()) put({ upstream: upstream || NO_UPSTREAM_LABEL, event }, count);
   });
 }

@@ -1,11 +1,12 @@
 /** Metrics of what lanes share about limits: places and those who wait for one, limits that follow the latency, rate limits. Read at the moment of a scrape. */
 
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { Snapshot } from '../config/snapshot.ts';
 import { viewLimits, viewStoreLost } from '../lane/admit/rate-limit/view.ts';
 import { viewPlaces } from '../lane/admit/view.ts';
 import type { SharedState } from '../lane/shared.ts';
 import type { Family } from '../observe/families.ts';
+import { addFamily, type Put } from './add-family.ts';
 
 const PLACE = ['kind', 'name'];
 const LIMIT = ['kind', 'name', 'limit'];
@@ -30,30 +31,9 @@ export interface LimitMetricParts {
   readonly shared: Pick<SharedState, 'places' | 'buckets'>;
 }
 
-type Set = (labels: Record<string, string>, value: number) => void;
-
 /** Adds the families to `registry`. */
 export function addLimitMetrics(registry: Registry, { snapshot, shared }: LimitMetricParts): void {
-  const add = ({ name, help, labels, kind }: Family, collect: (set: Set) => void) => {
-    const options = { name, help, labelNames: [...labels], registers: [registry] };
-    if (kind === 'counter') {
-      new Counter({
-        ...options,
-        collect() {
-          this.reset();
-          collect((values, value) => this.inc(values, value));
-        },
-      });
-    } else {
-      new Gauge({
-        ...options,
-        collect() {
-          this.reset();
-          collect((values, value) => this.set(values, value));
-        },
-      });
-    }
-  };
+  const add = (of: Family, collect: (put: Put) => void) => addFamily(registry, of, collect);
   const places = () => viewPlaces(snapshot, shared.places);
   const limits = () => viewLimits(snapshot, shared.buckets);
 

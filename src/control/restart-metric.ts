@@ -1,6 +1,7 @@
 /** `lychgate_shard_restarts_total`: counted on the main thread, because a dead worker cannot count itself. */
-import { Counter, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { Family } from '../observe/families.ts';
+import { addFamily } from './add-family.ts';
 import type { Shards } from './shards.ts';
 
 /** The family as the reference page describes it. */
@@ -13,14 +14,7 @@ export const RESTART_FAMILY: Family = {
 
 /** Adds the family to `registry`; every shard and cause has a series from the start, so that a first death is an increase. */
 export function addRestartMetric(registry: Registry, shards: Pick<Shards, 'restarts'>): void {
-  new Counter({
-    name: RESTART_FAMILY.name,
-    help: RESTART_FAMILY.help,
-    labelNames: [...RESTART_FAMILY.labels],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const { shard, cause, count } of shards.restarts()) this.inc({ shard, cause }, count);
-    },
+  addFamily(registry, RESTART_FAMILY, (put) => {
+    for (const { shard, cause, count } of shards.restarts()) put({ shard: String(shard), cause }, count);
   });
 }

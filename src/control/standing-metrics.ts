@@ -1,11 +1,12 @@
 /** Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be used. Read at the moment of a scrape. */
 
-import { Gauge, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { Snapshot } from '../config/snapshot.ts';
 import { readWeights } from '../lane/balance/weights.ts';
 import type { SharedState } from '../lane/shared.ts';
 import { viewStanding } from '../lane/standing/view.ts';
 import type { Family } from '../observe/families.ts';
+import { addFamily, type Put } from './add-family.ts';
 import { BACKEND_STATES, backendState, isInUse } from './backend-state.ts';
 
 /** The families as the reference page describes them. */
@@ -31,17 +32,7 @@ export interface StandingMetricParts {
 /** Adds the families to `registry`. */
 export function addStandingMetrics(registry: Registry, { snapshot, shared, addresses }: StandingMetricParts): void {
   const backends = snapshot.backends.map(({ upstream, url, slot }) => ({ slot, labels: { upstream, backend: url } }));
-  const add = (family: Family, collect: (set: (labels: Record<string, string>, value: number) => void) => void) =>
-    new Gauge({
-      name: family.name,
-      help: family.help,
-      labelNames: [...family.labels],
-      registers: [registry],
-      collect() {
-        this.reset();
-        collect((labels, value) => this.set(labels, value));
-      },
-    });
+  const add = (of: Family, collect: (put: Put) => void) => addFamily(registry, of, collect);
   const view = () => viewStanding(shared.standing, snapshot);
 
   add(STANDING_FAMILIES.state, (set) => {

@@ -21,7 +21,7 @@ import { GrpcSign } from './head/grpc.ts';
 import { Lookups } from './head/lookups.ts';
 import { PathRewrite, REWRITTEN_BYTES } from './head/path-rewrite.ts';
 import type { Observer } from './observer.ts';
-import { compilePlans, EDGE_PLAN, type RoutePlans } from './plan.ts';
+import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
 import { Budgets } from './retry/budgets.ts';
 import { HEDGE_COUNTS, HedgeDelay } from './retry/hedge-delay.ts';
@@ -64,6 +64,8 @@ export interface RouteTerms {
 export interface Compiled {
   /** Which of the snapshots that are alive this is, for tags. */
   readonly epoch: number;
+  /** What decisions name by number; the reactor must have them before the first. */
+  readonly plans: readonly Plan[];
   readonly router: Router;
   readonly routes: readonly RouteTerms[];
   readonly pools: readonly Pool[];
@@ -103,7 +105,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   );
   const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
   const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
-  const { ofRoute } = compilePlans(snapshot);
+  const { plans, ofRoute } = compilePlans(snapshot);
   const weights = new Weights(shared.weights);
   const hedgeCounts = new Uint16Array(snapshot.routes.some(({ hedge }) => hedge !== undefined) ? snapshot.routes.length * HEDGE_COUNTS : 0);
   const routes = snapshot.routes.map((route, number) =>
@@ -112,6 +114,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   const admission = new Admission({ ...parts, lookups });
   return {
     epoch,
+    plans,
     router: new Router(snapshot.routes, snapshot.tenants, lookups),
     routes,
     pools: pools.pools,

@@ -15,6 +15,7 @@ import { type Compiled, compile } from './compile.ts';
 import { complete } from './complete.ts';
 import { type DecideParts, decideHead } from './decide.ts';
 import type { Observer } from './observer.ts';
+import type { Plan } from './plan.ts';
 import { Random } from './random.ts';
 import { hedge } from './retry/hedge.ts';
 import { retryOrAnswer } from './retry/retry.ts';
@@ -46,6 +47,8 @@ export interface LaneOptions {
 }
 
 export interface Lane {
+  /** Plans of the snapshot that decides, which the reactor must know before it does. */
+  readonly plans: readonly Plan[];
   /** Takes every record there is room to answer. Called by the reactor, once a turn and again while the lane left heads for want of room. */
   decide(): void;
   /** Heads from now on are decided by `snapshot`; exchanges that began before end by theirs. */
@@ -102,6 +105,10 @@ class RingLane implements Lane {
     this.lives = new Lives(parts.shard ?? 0);
     this.decideParts.writer.setWaiting(0);
     this.current = this.adopt(parts, 0);
+  }
+
+  get plans(): readonly Plan[] {
+    return this.current.plans;
   }
 
   decide(): void {

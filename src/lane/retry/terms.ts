@@ -3,13 +3,8 @@
 import { REASONS, reasonNumber } from '../../base/errors.ts';
 import type { RetrySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
+import { CONNECT, REFUSED, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { backoffMs } from './backoff.ts';
-
-/** Reasons by what the operator asks for. Where a body was cut short or the client is at fault there is nothing to ask for. */
-const CONNECT = ['connect_failed', 'connect_timeout', 'tls_failed', 'name_not_resolved', 'sessions_exhausted'] as const;
-const REFUSED = ['backend_refused', 'backend_goaway'] as const;
-const RESET = ['backend_reset', 'backend_closed', 'backend_protocol_error', 'backend_head_too_large'] as const;
-const TIMEOUT = ['head_timeout', 'attempt_timeout'] as const;
 
 export class RetryTerms {
   readonly attempts: number;

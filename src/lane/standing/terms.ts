@@ -2,18 +2,12 @@
 
 import { type ReasonCode, reasonNumber } from '../../base/errors.ts';
 import type { FailureSnapshot, OutlierSnapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
+import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 
-/** Reasons by what the operator counts. A refused stream and a GOAWAY are in none: the backend works and asks to be asked elsewhere. */
-const CONNECT: readonly ReasonCode[] = ['connect_failed', 'connect_timeout', 'tls_failed', 'name_not_resolved', 'sessions_exhausted'];
-const RESET: readonly ReasonCode[] = [
-  'backend_reset',
-  'backend_closed',
-  'backend_protocol_error',
-  'backend_head_too_large',
-  'response_length_mismatch',
-];
-const TIMEOUT: readonly ReasonCode[] = ['connect_timeout', 'head_timeout', 'idle_timeout', 'attempt_timeout'];
+/** What counts for a breaker beyond what can be tried again. A refused stream and a GOAWAY are in none: the backend works and asks to be asked elsewhere. */
+const COUNTED_RESET: readonly ReasonCode[] = [...RESET, 'response_length_mismatch'];
+const COUNTED_TIMEOUT: readonly ReasonCode[] = [...TIMEOUT, 'connect_timeout', 'idle_timeout'];
 
 /** Share with which a slow start begins. */
 export const FIRST_SHARE = 0.1;
@@ -95,7 +89,11 @@ export class StandingTerms {
   }
 
   private learnFailures({ isConnectCounted, isResetCounted, isTimeoutCounted, statuses, grpcStatuses }: FailureSnapshot): void {
-    const counted = [...(isConnectCounted ? CONNECT : []), ...(isResetCounted ? RESET : []), ...(isTimeoutCounted ? TIMEOUT : [])];
+    const counted = [
+      ...(isConnectCounted ? CONNECT : []),
+      ...(isResetCounted ? COUNTED_RESET : []),
+      ...(isTimeoutCounted ? COUNTED_TIMEOUT : []),
+    ];
     for (const code of counted) this.reasons[reasonNumber(code)] = 1;
     for (const status of statuses) this.statuses[status] = 1;
     for (const status of grpcStatuses) this.grpcStatuses[status] = 1;

@@ -1,0 +1,22 @@
+/**
+ * Reasons by the words an operator has for failures of an attempt (`connect`, `refused`, `reset`, `timeout`), as retries ask for them. Breakers count the same, and
+ * what comes after the response head besides (`standing/terms.ts`). Where the client is at fault there is nothing to ask for.
+ */
+
+import type { ReasonCode } from '../base/errors.ts';
+
+export const CONNECT = [
+  'connect_failed',
+  'connect_timeout',
+  'tls_failed',
+  'name_not_resolved',
+  'sessions_exhausted',
+] as const satisfies readonly ReasonCode[];
+export const REFUSED = ['backend_refused', 'backend_goaway'] as const satisfies readonly ReasonCode[];
+export const RESET = [
+  'backend_reset',
+  'backend_closed',
+  'backend_protocol_error',
+  'backend_head_too_large',
+] as const satisfies readonly ReasonCode[];
+export const TIMEOUT = ['head_timeout', 'attempt_timeout'] as const satisfies readonly ReasonCode[];
