@@ -4,6 +4,7 @@ import t from 'tap';
 import { type AioquicClient, connectAioquic, getHead, missingAioquic, type RawHeaders } from '../support/client/aioquic.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { answers } from '../support/origin/behaviours.ts';
+import { startH1Origin } from '../support/origin/h1.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 
 const H3_MESSAGE_ERROR = 0x10e;
@@ -87,6 +88,22 @@ t.test('a body that is not as long as announced is refused', { skip: missingAddo
     });
   }
 });
+
+t.test(
+  'a body longer than announced is refused before an HTTP/1.1 backend, and leaves nothing behind',
+  {
+    skip: missingAddon || missingAioquic,
+  },
+  async (t) => {
+    const origin = await startH1Origin(t, (request, response) => {
+      request.resume().on('end', () => response.end('taken for whole'));
+    });
+    const edge = await startEdge(t, { backends: [origin.url] });
+    const client = await connectAioquic(t, edge.port);
+    const outcome = await client.outcome(await post(client, '3', 'four'));
+    t.ok(isRefused(outcome), JSON.stringify(outcome));
+  },
+);
 
 t.test('CONNECT is answered with 501', { skip: missingAddon || missingAioquic }, async (t) => {
   const origin = await startH2Origin(t, answers('must not be asked'));

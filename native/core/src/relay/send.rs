@@ -118,11 +118,15 @@ fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
 
 /// Body bytes straight from the client's stream into the session's output.
 fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
+    let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.attempt.forward.max_body_bytes);
+    let incoming = &mut exchange.incoming;
+    // By what the frame announces: an HTTP/1.1 session has no room beyond the content-length, and would be waited for.
+    if expected.is_some_and(|expected| incoming.body_bytes.saturating_add(left) > expected) {
+        return Step::Fault(Reason::RequestLengthMismatch);
+    }
     if upstreams.body_room(stream) == 0 {
         return Step::Blocked;
     }
-    let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.attempt.forward.max_body_bytes);
-    let incoming = &mut exchange.incoming;
     let mut result = Step::Again;
     upstreams.write_body(stream, |room| {
         let want = room.len().min(left.min(usize::MAX as u64) as usize);
@@ -134,7 +138,7 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
                     result = Step::Fault(Reason::RequestBodyTooLarge);
                     return (0, false);
                 }
-                if expected.is_some_and(|expected| total > expected || is_end && total != expected) {
+                if is_end && expected.is_some_and(|expected| total != expected) {
                     result = Step::Fault(Reason::RequestLengthMismatch);
                     return (0, false);
                 }
