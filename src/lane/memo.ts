@@ -3,7 +3,7 @@
  * a wait or its end, stands here and nowhere else, so that a successor of a dead worker gives back what its predecessor took.
  *
  * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key; while it waits, its ticket. Word 2: tenant + 1 in the low 16 bits,
- * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), the rest is 0.
+ * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed; the rest is 0.
  */
 
 /** No pool yet. */
@@ -62,4 +62,14 @@ export function memoLife(memo2: number): number {
 /** Word 2 with another life; the tenant stays. */
 export function withLife(memo2: number, life: number): number {
   return ((memo2 & 0xff00_ffff) | (life << 16)) >>> 0;
+}
+
+/** Attempts of word 2 that no backend processed and that were made again for nothing. */
+export function memoFreed(memo2: number): number {
+  return (memo2 >>> 24) & 0xf;
+}
+
+/** Word 2 with one such attempt more; the caller bounds them below 16. */
+export function withFreed(memo2: number): number {
+  return (memo2 + (1 << 24)) >>> 0;
 }

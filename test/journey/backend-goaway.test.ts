@@ -62,3 +62,25 @@ t.test('a stream above the id in GOAWAY was not processed and is tried again, bo
   t.equal(response.text, 'second try');
   t.equal(origin.accepted, 2);
 });
+
+t.test('a backend that says GOAWAY every ten requests loses none of them', { skip: missingAddon, timeout: 60_000 }, async (t) => {
+  const requests = new Map<number, number>();
+  const origin = await startScriptedOrigin(t, (peer, stream, connection) => {
+    const place = (requests.get(connection) ?? 0) + 1;
+    requests.set(connection, place);
+    if (place > 10) return;
+    peer.head(stream, true);
+    if (place === 10) {
+      peer.goaway(stream);
+      peer.socket.end();
+    }
+  });
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectH3(t, edge.port);
+  const statuses: number[] = [];
+  const workers = Array.from({ length: 16 }, async () => {
+    for (let place = 0; place < 25; place += 1) statuses.push((await client.exchange()).status);
+  });
+  await Promise.all(workers);
+  t.equal(statuses.filter((status) => status === 200).length, 400, statuses.filter((status) => status !== 200).join(' '));
+});

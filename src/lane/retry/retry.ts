@@ -10,14 +10,25 @@ import { reasonByNumber, reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
 import { NONE } from '../../record/layout.ts';
 import type { AttemptFailedReader } from '../../record/read.ts';
-import type { Subject } from '../../record/write.ts';
+import type { Answer, Subject } from '../../record/write.ts';
 import { PASS } from '../admit/admission.ts';
 import { answerFor } from '../answer/answer.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Pool } from '../balance/pool.ts';
 import type { Compiled, RouteTerms } from '../compile.ts';
 import { answerPlan, type DecideParts, fallBack, isGrpc, prepareLater, send } from '../decide.ts';
-import { BACKS_OFF, FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, memoPool, NO_POOL, withPool } from '../memo.ts';
+import {
+  BACKS_OFF,
+  FELL_BACK,
+  HEDGE_IS_PROBE,
+  IS_PROBE,
+  IS_REPEATABLE,
+  memoFreed,
+  memoPool,
+  NO_POOL,
+  withFreed,
+  withPool,
+} from '../memo.ts';
 import { EDGE_PLAN } from '../plan.ts';
 import { tagRoute, tagTried } from '../tag.ts';
 
@@ -27,6 +38,7 @@ const BACKEND_GOAWAY = reasonNumber('backend_goaway');
 const BACKEND_REFUSED = reasonNumber('backend_refused');
 const BACKEND_CLOSED = reasonNumber('backend_closed');
 const FALLBACK_RESPONSE = reasonNumber('fallback_response');
+const SESSIONS_EXHAUSTED = reasonNumber('sessions_exhausted');
 
 const RETRIED = noteNumber('retried');
 const DENIED_ATTEMPTS = noteNumber('retry_denied_attempts');
@@ -34,6 +46,16 @@ const DENIED_UNSAFE = noteNumber('retry_denied_unsafe');
 const DENIED_BUDGET = noteNumber('retry_denied_budget');
 const DENIED_BACKEND = noteNumber('retry_denied_backend');
 const FALLBACK_USED = noteNumber('fallback_used');
+
+/**
+ * Attempts an exchange that no backend processed and that cost neither attempts nor budget: a backend that renews its sessions often would otherwise use up both. The
+ * bound ends an exchange that is refused wherever it goes.
+ */
+const MAX_FREED = 8;
+
+/** Who waited for a place in vain may come back soon: places come free with any exchange that ends. */
+const COME_BACK_SOON: Answer['fields'] = [['retry-after', '1']];
+const NO_FIELDS: Answer['fields'] = [];
 
 /** Answers an AttemptFailed record. `compiled` is the snapshot of its tag. */
 export function retryOrAnswer(parts: DecideParts, compiled: Compiled, failed: AttemptFailedReader): void {
@@ -59,17 +81,20 @@ function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, poo
   const { observer, random } = compiled;
   if (!retry.takes(failed.reason)) return false;
   const isDecided = (subject.memo0 & BACKS_OFF) !== 0;
+  const freed = memoFreed(subject.memo2);
+  const isFree = !isDecided && retry.attempts > 0 && freed < MAX_FREED && isUnprocessed(failed);
   let denial = -1;
-  if (failed.attempts > retry.attempts) denial = DENIED_ATTEMPTS;
+  if (!isFree && failed.attempts - freed > retry.attempts) denial = DENIED_ATTEMPTS;
   else if (!maySendAgain(failed)) denial = DENIED_UNSAFE;
   const position = denial === -1 ? pickOther(pool, failed) : NO_MEMBER;
   if (denial === -1 && position === NO_MEMBER) denial = DENIED_BACKEND;
-  if (denial === -1 && !isDecided && !compiled.budgets.takeRetry(pool.upstream, compiled.backends.nowMs)) denial = DENIED_BUDGET;
+  if (denial === -1 && !isDecided && !isFree && !compiled.budgets.takeRetry(pool.upstream, compiled.backends.nowMs)) denial = DENIED_BUDGET;
   if (denial !== -1) {
     observer.noted(denial, pool.upstream, failed.slot, failed.reason);
     return false;
   }
 
+  if (isFree) subject.memo2 = withFreed(subject.memo2);
   if (!isDecided) {
     const waitMs = waitOf(route, pool, position, failed, random.next());
     if (waitMs > 0) {
@@ -80,10 +105,15 @@ function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, poo
   }
   subject.memo0 = (subject.memo0 & ~BACKS_OFF) >>> 0;
   observer.noted(RETRIED, pool.upstream, failed.slot, failed.reason);
-  prepareLater(parts.forward, route, retry.isHolding && failed.attempts < retry.attempts);
+  prepareLater(parts.forward, route, retry.isHolding && failed.attempts - memoFreed(subject.memo2) < retry.attempts);
   withCookie(parts, pool, position);
   send(parts, compiled, route, pool, position, tagTried(failed.tag), true);
   return true;
+}
+
+/** The backend says that it never looked at the request (RFC 9113 §6.8, §8.7). */
+function isUnprocessed(failed: AttemptFailedReader): boolean {
+  return failed.isUnsent && (failed.reason === BACKEND_GOAWAY || failed.reason === BACKEND_REFUSED);
 }
 
 /** Nothing was sent, or it may be repeated; and all that was taken of it is still here. */
@@ -103,6 +133,8 @@ function waitOf(route: RouteTerms, pool: Pool, position: number, failed: Attempt
     const asked = failed.retryAfterS * 1_000;
     if (asked <= retry.maxRetryAfterMs) return asked;
   }
+  // A GOAWAY asks for a new session, and that is there at once.
+  if (failed.isUnsent && failed.reason === BACKEND_GOAWAY) return 0;
   const isElsewhere = pool.slots[position] !== failed.slot;
   if (failed.isUnsent && failed.attempts === 1 && (isElsewhere || failed.reason !== BACKEND_REFUSED)) return 0;
   return retry.backoffMs(failed.attempts, random);
@@ -159,7 +191,10 @@ function withCookie({ forward }: DecideParts, pool: Pool, position: number): voi
   forward.values[1] = pool.sticky.setCookie(position);
 }
 
-/** What the failure says about its backend. A GOAWAY says nothing bad: it is how a backend asks for a new session. */
+/**
+ * What the failure says about its backend. A GOAWAY says nothing bad: it is how a backend asks for a new session. Neither does a pool of ours that is full: who
+ * waited for a place in it never asked the backend anything.
+ */
 function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject): void {
   const { backends, standing, observer } = compiled;
   const reason = reasonByNumber(failed.reason);
@@ -172,7 +207,7 @@ function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject
     standing.responded(failed.slot, failed.status, failed.grpcStatus, failed.retryAfterS, isProbe);
     return;
   }
-  if (reason.side !== 'upstream' || failed.reason === BACKEND_GOAWAY) {
+  if (reason.side !== 'upstream' || failed.reason === BACKEND_GOAWAY || failed.reason === SESSIONS_EXHAUSTED) {
     standing.abandoned(failed.slot, isProbe);
     return;
   }
@@ -191,5 +226,6 @@ function takeSubject(subject: Subject, failed: AttemptFailedReader): void {
 }
 
 function answer({ writer, subject }: DecideParts, failed: AttemptFailedReader, reason: number): void {
-  writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, failed.requestId(), isGrpc(subject)));
+  const fields = reason === SESSIONS_EXHAUSTED ? COME_BACK_SOON : NO_FIELDS;
+  writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, failed.requestId(), isGrpc(subject), fields));
 }
