@@ -91,7 +91,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     serverName: '127.0.0.1',
     isVerified: true,
     caPem: '',
-    maxSessions: 8,
+    maxSessions: 64,
     maxStreamsPerSession: 128,
     sessionIdleTimeoutMs: 60_000,
     sessionMaxAgeMs: 3_600_000,

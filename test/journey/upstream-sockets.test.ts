@@ -1,9 +1,10 @@
-/** HTTP/2 is there to share sockets: 128 requests in flight need two at most. */
+/** Sockets to a backend: HTTP/2 shares them, HTTP/1.1 has one for each exchange, and who finds all of them taken waits for a place. */
 
 import type { ServerHttp2Stream } from 'node:http2';
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
+import { startH1Origin } from '../support/origin/h1.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { tcpConnectionsTo } from '../support/process.ts';
 import { until } from '../support/wait.ts';
@@ -52,4 +53,57 @@ t.test('a backend that allows few streams gets more sessions, up to the cap, and
   const statuses = (await Promise.all(exchanges)).map((response) => response.status);
   t.same(new Set(statuses), new Set([204]), statuses.join(' '));
   t.equal(origin.peak, 15);
+});
+
+t.test('slow exchanges with an HTTP/1.1 backend do not keep it from others', { skip: missingAddon }, async (t) => {
+  const origin = await startH1Origin(t, (request, response) => {
+    if (request.url === '/events') response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 0\n\n');
+    else response.end('at once');
+  });
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectH3(t, edge.port);
+  const streams = await Promise.all(Array.from({ length: 20 }, () => client.open({ path: '/events' })));
+  for (const { head } of streams) t.equal(Number((await head)[':status']), 200);
+
+  t.equal((await client.exchange({ path: '/' })).text, 'at once');
+  t.equal(origin.accepted, 21);
+  await client.close();
+});
+
+t.test('a backend that allows ten streams a session serves 100 exchanges at once', { skip: missingAddon }, async (t) => {
+  const waiting: ServerHttp2Stream[] = [];
+  const origin = await startH2Origin(t, (stream) => waiting.push(stream), { settings: { maxConcurrentStreams: 10 } });
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const clients = await Promise.all(Array.from({ length: 2 }, () => connectH3(t, edge.port)));
+  const exchanges = clients.flatMap((client) => Array.from({ length: 50 }, () => client.exchange()));
+  await until('all are open at the backend', () => waiting.length === 100);
+  for (const stream of waiting) {
+    stream.respond({ ':status': 204 });
+    stream.end();
+  }
+  t.ok((await Promise.all(exchanges)).every((response) => response.status === 204));
+});
+
+t.test('waiting in vain for a place in a full pool is no failure of the backend', { skip: missingAddon }, async (t) => {
+  const waiting: ServerHttp2Stream[] = [];
+  const origin = await startH2Origin(t, (stream) => waiting.push(stream));
+  const edge = await startEdge(t, {
+    backends: [origin.url],
+    upstream: { pool: { max_sessions: 1, max_streams: 2 }, breaker: { consecutive: 1 } },
+    route: { timeouts: { connect: '200ms' }, retries: 0 },
+  });
+  const client = await connectH3(t, edge.port);
+  const held = [client.exchange(), client.exchange()];
+  await until('the pool is full', () => waiting.length === 2);
+
+  for (let place = 0; place < 3; place += 1) {
+    const response = await client.exchange();
+    t.match(response, { status: 503, headers: { 'retry-after': '1' } });
+    t.match(response.text, 'sessions_exhausted');
+  }
+  for (const stream of waiting) {
+    stream.respond({ ':status': 204 });
+    stream.end();
+  }
+  t.ok((await Promise.all(held)).every((response) => response.status === 204));
 });

@@ -67,7 +67,7 @@ function backendSnapshot(slot: number, upstream: string, backend: Backend, group
     serverName: backend.server_name === '' ? parts.host : backend.server_name,
     isVerified: tls.verify,
     caPem,
-    maxSessions: pool.max_sessions,
+    maxSessions: parts.scheme === 'http' ? pool.max_connections : pool.max_sessions,
     maxStreamsPerSession: pool.max_streams,
     sessionIdleTimeoutMs: pool.idle_timeout,
     sessionMaxAgeMs: pool.max_age,

@@ -37,7 +37,7 @@ const timeouts = section('How long each phase may last.', {
     min: '1ms',
     max: '5m',
     fallback: '3s',
-    prose: 'Until a stream to the backend is open, waiting for a session included.',
+    prose: 'Until a stream to the backend is open. Waiting for a place in a full pool has the same time, and is no failure of the backend.',
   }),
   head: duration({ min: '1ms', max: '1h', fallback: '30s', prose: 'From the request sent to the response head.' }),
   idle: duration({ min: '1ms', max: '24h', fallback: '60s', prose: 'Without a byte in either direction while bodies last.' }),

@@ -52,8 +52,15 @@ const pool = section('Sessions to each backend, kept by every shard.', {
   max_sessions: integer({
     min: 1,
     max: 10_000,
-    fallback: 8,
-    prose: 'Sessions to one backend, a shard. A new one is opened only when the open ones are full.',
+    fallback: 64,
+    prose:
+      'Sessions to one `h2c://` or `https://` backend, a shard. A new one is opened only when the open ones are full; with all of them full, requests wait for a place.',
+  }),
+  max_connections: integer({
+    min: 1,
+    max: 100_000,
+    fallback: 1024,
+    prose: 'The same for an `http://` backend, where a connection carries one exchange at a time.',
   }),
   max_streams: integer({
     min: 1,

@@ -5,7 +5,11 @@ import type { FailureSnapshot, OutlierSnapshot, UpstreamSnapshot } from '../../c
 import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 
-/** What counts for a breaker beyond what can be tried again. A refused stream and a GOAWAY are in none: the backend works and asks to be asked elsewhere. */
+/**
+ * What counts for a breaker beyond what can be tried again. A refused stream and a GOAWAY are in none: the backend works and asks to be asked elsewhere. Nor is a wait
+ * for a place in a full pool: it says how many sessions we may have.
+ */
+const COUNTED_CONNECT: readonly ReasonCode[] = CONNECT.filter((code) => code !== 'sessions_exhausted');
 const COUNTED_RESET: readonly ReasonCode[] = [...RESET, 'response_length_mismatch'];
 const COUNTED_TIMEOUT: readonly ReasonCode[] = [...TIMEOUT, 'connect_timeout', 'idle_timeout'];
 
@@ -90,7 +94,7 @@ export class StandingTerms {
 
   private learnFailures({ isConnectCounted, isResetCounted, isTimeoutCounted, statuses, grpcStatuses }: FailureSnapshot): void {
     const counted = [
-      ...(isConnectCounted ? CONNECT : []),
+      ...(isConnectCounted ? COUNTED_CONNECT : []),
       ...(isResetCounted ? COUNTED_RESET : []),
       ...(isTimeoutCounted ? COUNTED_TIMEOUT : []),
     ];

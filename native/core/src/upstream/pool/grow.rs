@@ -29,6 +29,15 @@ impl Upstreams {
         backend.sessions.iter().any(|name| self.sessions.get(name.0).is_some_and(|session| session.is_lasting()))
     }
 
+    /// Whether whoever waits for a backend waits for a place: all sessions that there may be are open.
+    pub fn is_full(&self, slot: u32) -> bool {
+        let key = self.by_slot.get(slot as usize).copied().flatten();
+        let Some(backend) = key.and_then(|key| self.backends.get(key)) else { return false };
+        let sessions = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0)).filter(|session| session.is_lasting());
+        let (count, is_connected) = sessions.fold((0, true), |(count, all), session| (count + 1, all && !session.is_connecting()));
+        is_connected && count >= backend.config.max_sessions.max(1)
+    }
+
     /// Opens as many sessions as those who wait can be expected to need, within the backend's limit.
     pub(super) fn grow(&mut self, key: slab::Key, now: Nanos) {
         loop {
