@@ -24,7 +24,7 @@ arch := $(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
 addon := native/lychgate.linux-$(arch)-gnu.node
 installed := node_modules/.lychgate-installed
 rust := $(shell find native/core native/binding -name '*.rs' 2>/dev/null) $(wildcard native/*/Cargo.toml) native/Cargo.toml native/Cargo.lock
-cargo := cd native && cargo
+cargo := node native/patch.mjs && cd native && cargo
 say = @printf '\033[1m== %s\033[0m\n'
 
 help:
@@ -37,7 +37,7 @@ $(installed): package.json package-lock.json
 	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
-$(addon): $(rust) native/build.mjs native/require.sh | $(installed)
+$(addon): $(rust) native/build.mjs native/patch.mjs native/quiche.patch native/require.sh | $(installed)
 	$(say) 'addon: $(PROFILE) build (BoringSSL too, the first time)'
 	@native/require.sh
 	@node native/build.mjs --profile $(PROFILE)
@@ -94,4 +94,4 @@ docs: $(installed)
 	@npm run --silent docs
 
 clean:
-	rm -rf dist .tap coverage native/target native/*.node node_modules certs/*.pem certs/*.key
+	rm -rf dist .tap coverage native/target native/.patched native/*.node node_modules certs/*.pem certs/*.key

@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, renameSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { patchQuiche } from './patch.mjs';
 
 const { values } = parseArgs({
   options: { profile: { type: 'string', default: process.env['PROFILE'] ?? 'release' }, 'if-missing': { type: 'boolean', default: false } },
@@ -26,6 +27,7 @@ if (!(values['if-missing'] && existsSync(addon))) build();
 function build() {
   const target = process.env['CARGO_TARGET_DIR'] ?? join(folder, 'target');
   const began = performance.now();
+  patchQuiche();
   console.error(`native: cargo build, profile ${values.profile}`);
   const cargo = spawnSync('cargo', ['build', '--workspace', '--locked', '--profile', values.profile, '--target-dir', target], {
     cwd: folder,

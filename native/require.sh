@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sees to it that the machine can build the addon: a C++ compiler and CMake for BoringSSL, libclang for its bindings, a recent Rust.
+# Sees to it that the machine can build the addon: a C++ compiler and CMake for BoringSSL, libclang for its bindings, patch for
+# quiche, a recent Rust.
 # As root on Debian it installs what is missing; otherwise it says exactly what to install and stops.
 set -eu
 
@@ -11,6 +12,7 @@ need cmake cmake
 need c++ g++
 need make make
 need git git
+need patch patch
 need openssl openssl
 ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing="$missing libclang-dev"
 command -v cargo >/dev/null 2>&1 || [ -x "$HOME/.cargo/bin/cargo" ] || missing="$missing rustup"

@@ -46,7 +46,6 @@ fn a_client_without_a_connection_id_is_followed_too() {
 }
 
 #[test]
-#[ignore = "quiche 0.30 never declares lost what was in flight on a path the client has left (cloudflare/quiche issue 2452)"]
 fn what_was_under_way_to_the_old_port_is_sent_again() {
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Http3);

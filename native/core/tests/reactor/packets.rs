@@ -86,6 +86,24 @@ fn a_connection_beyond_the_limit_is_dropped_and_counted() {
     assert_eq!(bed.shard().reactor.relay.connections.len(), 1);
 }
 
+/// RFC 9000 §8.1: who the client is has not been shown, so a victim must not get more than three times what somebody sent in its name.
+#[test]
+fn an_address_that_is_not_validated_gets_at_most_three_times_what_it_sent() {
+    let mut bed = Bed::with(Setup { handshake_timeout_ms: 4_000, ..Setup::default() });
+    let (bytes, _, _) = first_datagram(&bed);
+    let peer = socket();
+    peer.send_to(&bytes, bed.address).unwrap();
+    let mut received = 0;
+    bed.until("the connection to be forgotten", |bed| {
+        let mut datagram = [0; 1_500];
+        while let Ok(length) = peer.recv(&mut datagram) {
+            received += length;
+        }
+        bed.shard().count(Id::ConnectionsOpened) == 1 && bed.shard().reactor.relay.connections.is_empty()
+    });
+    assert!(received > 0 && received <= 3 * bytes.len(), "{received} bytes for {}", bytes.len());
+}
+
 /// Sockets that the kernel hashes to one shard or the other: noise from them is counted where it arrives.
 fn socket_towards(bed: &mut Bed, shard: usize) -> UdpSocket {
     for _ in 0..64 {
