@@ -20,6 +20,7 @@ import { DeadlineReader } from './head/deadline.ts';
 import { GrpcSign } from './head/grpc.ts';
 import { Lookups } from './head/lookups.ts';
 import { PathRewrite, REWRITTEN_BYTES } from './head/path-rewrite.ts';
+import { MAX_TENANTS } from './memo.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
@@ -93,11 +94,12 @@ export interface CompileParts {
   readonly lives: Lives;
 }
 
-/** Throws a RangeError when the snapshot has more routes than a tag can name. */
+/** Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants or pools than a memo. */
 export function compile(parts: CompileParts, epoch: number): Compiled {
   const { snapshot, shared, observer, random } = parts;
   const lookups = new Lookups(parts.bytes);
   if (snapshot.routes.length >= TAG_NO_ROUTE) throw new RangeError(`${snapshot.routes.length} routes, ${TAG_NO_ROUTE - 1} at most`);
+  if (snapshot.tenants.length > MAX_TENANTS) throw new RangeError(`${snapshot.tenants.length} tenants, ${MAX_TENANTS} at most`);
   const decayMs = new Map(snapshot.upstreams.map((upstream) => [upstream.name, upstream.balance.decayMs]));
   const backends = new Backends(
     shared.backends,

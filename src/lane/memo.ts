@@ -6,8 +6,10 @@
  * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed; the rest is 0.
  */
 
-/** No pool yet. */
+/** No pool yet. A word of 0 is no such thing: it is pool 0 without a flag. */
 export const NO_POOL = 0xffff;
+/** What the low 16 bits of word 2 can tell apart, beside none. */
+export const MAX_TENANTS = 0xffff;
 
 /** A place in the route's bulkhead is taken. */
 export const HOLDS_ROUTE = 1 << 16;

@@ -34,6 +34,17 @@ t.test(
   },
 );
 
+t.test('a POST of the only route is tried at every backend that cannot be reached until it comes to one that can', { skip }, async (t) => {
+  const good = await startH2Origin(t, digests);
+  const backends = ['h2c://127.0.0.1:1', 'h2c://127.0.0.1:2', 'h2c://127.0.0.1:3', good.url];
+  const retries = { attempts: 3, backoff: 'none' };
+  const edge = await startEdge(t, { backends, upstream: UPSTREAM, route: { retries } });
+  const client = await connectH3(t, edge.port);
+
+  for (let i = 0; i < 10; i++) t.match(await client.exchange({ method: 'POST', body: Buffer.from('once') }), { status: 200 }, `POST ${i}`);
+  t.equal(good.requests, 10);
+});
+
 t.test('when every backend answers with it, the last answer is passed on whole', { skip }, async (t) => {
   const body = 'x'.repeat(200_000);
   const origins = await Promise.all([0, 1].map((place) => startH2Origin(t, answers(`${place}${body}`, 503, { 'x-place': `${place}` }))));

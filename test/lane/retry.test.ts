@@ -286,6 +286,25 @@ t.test('attempts end with the number the route allows', async (t) => {
   t.match(failOnce({ reason: 32 }, { routes: [{ retries: { attempts: 0 } }] }).next, { kind: 'respond', status: 502 });
 });
 
+t.test('a POST of the first route, whose memo is 0, has as many attempts as one of the second, and the fallback', async (t) => {
+  const unreached = { reason: reasonNumber('connect_failed'), flags: FAILED_UNSENT | FAILED_REPLAYABLE };
+  const fallback = { kind: 'upstream', target: { upstream: 1, weight: 100, subset: {} } } as const;
+  const route: RouteWish = { retries: { attempts: 2, backoffBaseMs: 0 }, fallback };
+  const upstreams = [{ backends: [{}, {}, {}, {}], breaker: { consecutive: 0 } }, { backends: [{}] }];
+  const routes = [
+    { ...route, match: { path: '/first' } },
+    { ...route, match: { path: '/second' } },
+  ];
+  for (const path of ['/first', '/second']) {
+    const { stand, first, next } = failOnce(unreached, { upstreams, routes }, { ...POST, path });
+    if (path === '/first') t.match(first, { kind: 'forward', memo: [0, 0, 0] });
+    const third = fail(stand, next, { ...unreached, attempts: 2 });
+    t.match(third, { kind: 'forward' }, `${path}: the third attempt`);
+    const last = fail(stand, third, { ...unreached, attempts: 3 });
+    t.match(last, { kind: 'forward', slot: 4 }, `${path}: the fallback`);
+  }
+});
+
 t.test('an upstream with one backend gets the retry when only a session ended', async (t) => {
   const wishes = { upstreams: [{ backends: [{}] }] };
   for (const code of ['backend_goaway', 'backend_closed'] as const) {

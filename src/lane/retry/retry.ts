@@ -17,18 +17,7 @@ import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Pool } from '../balance/pool.ts';
 import type { Compiled, RouteTerms } from '../compile.ts';
 import { answerPlan, type DecideParts, fallBack, isGrpc, prepareLater, send } from '../decide.ts';
-import {
-  BACKS_OFF,
-  FELL_BACK,
-  HEDGE_IS_PROBE,
-  IS_PROBE,
-  IS_REPEATABLE,
-  memoFreed,
-  memoPool,
-  NO_POOL,
-  withFreed,
-  withPool,
-} from '../memo.ts';
+import { BACKS_OFF, FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, memoFreed, memoPool, withFreed, withPool } from '../memo.ts';
 import { EDGE_PLAN } from '../plan.ts';
 import { tagRoute, tagTried } from '../tag.ts';
 
@@ -220,7 +209,7 @@ function takeSubject(subject: Subject, failed: AttemptFailedReader): void {
   subject.exchangeIndex = failed.exchangeIndex;
   subject.exchangeGeneration = failed.exchangeGeneration;
   subject.tag = failed.tag;
-  subject.memo0 = failed.memo0 === 0 ? NO_POOL : failed.memo0;
+  subject.memo0 = failed.memo0;
   subject.memo1 = failed.memo1;
   subject.memo2 = failed.memo2;
 }
