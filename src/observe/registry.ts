@@ -200,7 +200,11 @@ function registerReactors(register: Register, addon: RegistryParts['addon'], sha
 }
 
 function reactorValues(family: BindingFamily, labels: Labels, copy: Float64Array, at: number): Value[] {
-  if (family.kind === 'histogram') return histogram(family.name, labels, family, [copy], at);
+  if (family.kind === 'histogram') {
+    // The addon gives bounds in base units already, unlike counts and sums.
+    const { name, scale } = family;
+    return histogram(name, labels, { bounds: family.bounds.map((bound) => bound / scale), scale }, [copy], at);
+  }
   return [{ labels, value: copy[at]! * family.scale }];
 }
 

@@ -21,7 +21,16 @@ const REACTOR_FAMILIES: BindingFamily[] = [
     bounds: [],
     scale: 1,
   },
-  { name: 'lychgate_turn_seconds', help: 'Turns.', kind: 'histogram', labels: [{}], offset: 2, stride: 4, bounds: [10, 100], scale: 1e-6 },
+  {
+    name: 'lychgate_turn_seconds',
+    help: 'Turns.',
+    kind: 'histogram',
+    labels: [{}],
+    offset: 2,
+    stride: 4,
+    bounds: [1e-5, 1e-4],
+    scale: 1e-6,
+  },
 ];
 
 /** A registry over two shards' tables; each shard has a lane that counts into its own. */
