@@ -1,9 +1,11 @@
 //! One client's connection: quiche's state and HTTP/3's beside it. Requests of its streams are exchanges of the relay.
 
 use super::cid::Cid;
+use super::requests::Requests;
 use crate::base::chunk::ChunkFactory;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, NEVER, Nanos};
+use crate::http::error::h3 as h3_error;
 use crate::http::h3::{self, PeerStreams};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -98,8 +100,10 @@ pub struct Connection {
     pub exchanges: NumberMap<Key>,
     /// Responses of which the client's streams take no more for now.
     pub blocked: usize,
-    /// Request streams below this have been seen.
-    pub next_request: u64,
+    /// Request streams: which have begun, which are still to come.
+    pub requests: Requests,
+    /// Whether it stands in the list of connections whose missing streams are waited for.
+    pub is_gapped: bool,
     /// Our connection IDs it may use.
     pub cids: Vec<Cid>,
     /// Connection ID its first packet chose for us.
@@ -140,7 +144,8 @@ impl Connection {
             peer_streams: PeerStreams::default(),
             exchanges: NumberMap::default(),
             blocked: 0,
-            next_request: 0,
+            requests: Requests::default(),
+            is_gapped: false,
             cids: vec![cid],
             initial_dcid,
             accepted_at: now,
@@ -199,6 +204,23 @@ impl Connection {
         let _ = self.quic.close(true, code, b"");
     }
 
+    /// Ends both directions of a request stream. quiche forgets a stream, and lets the client open another for it, only when both have ended.
+    pub fn refuse(&mut self, stream: u64, code: u64) {
+        end_stream(&mut self.quic, stream, code);
+    }
+
+    /// Refuses request streams whose first byte has not come since `before`, though later streams have begun.
+    pub fn give_up_gaps(&mut self, before: Nanos) {
+        let Connection { requests, quic, .. } = self;
+        requests.give_up(before, |stream| {
+            let is_known = is_known(quic, stream);
+            if is_known {
+                end_stream(quic, stream, h3_error::REQUEST_REJECTED);
+            }
+            is_known
+        });
+    }
+
     /// Tells the client that the end is near; requests under way are accepted for about a round trip more.
     pub fn notify_drain(&mut self, now: Nanos) {
         if self.drain != Drain::No || !self.is_open {
@@ -232,17 +254,18 @@ impl Connection {
     }
 
     fn finish_drain(&mut self, now: Nanos) {
-        self.drain = Drain::Final { stream: self.next_request, until: now + self.drain_grace() };
+        self.drain = Drain::Final { stream: self.requests.next(), until: now + self.drain_grace() };
         // Exchanges that ended before the drain began: their last bytes may be on their way too.
-        let oldest = self.next_request.saturating_sub(4 * RECENT_REQUESTS);
-        self.finishing = (oldest..self.next_request).step_by(4).filter(|stream| is_known(&mut self.quic, *stream)).collect();
-        h3::write_goaway(self.next_request, &mut self.control);
+        let oldest = self.requests.next().saturating_sub(4 * RECENT_REQUESTS);
+        self.finishing = (oldest..self.requests.next()).step_by(4).filter(|stream| is_known(&mut self.quic, *stream)).collect();
+        h3::write_goaway(self.requests.next(), &mut self.control);
         self.write_control();
     }
 
     /// Whether a draining connection has nothing left to carry.
     pub fn is_drained(&mut self) -> bool {
-        if !matches!(self.drain, Drain::Final { until: NEVER, .. }) || !self.exchanges.is_empty() {
+        // A stream below the GOAWAY whose beginning was lost is still to be served.
+        if !matches!(self.drain, Drain::Final { until: NEVER, .. }) || !self.exchanges.is_empty() || self.requests.has_gaps() {
             return false;
         }
         let quic = &mut self.quic;
@@ -256,7 +279,13 @@ impl Connection {
     }
 }
 
+fn end_stream(quic: &mut Quic, stream: u64, code: u64) {
+    // One that has ended already, or is gone, needs no end.
+    let _ = quic.stream_shutdown(stream, quiche::Shutdown::Read, code);
+    let _ = quic.stream_shutdown(stream, quiche::Shutdown::Write, code);
+}
+
 /// quiche forgets a stream when its last byte is acknowledged.
-fn is_known(quic: &mut Quic, stream: u64) -> bool {
+pub fn is_known(quic: &mut Quic, stream: u64) -> bool {
     !matches!(quic.stream_capacity(stream), Err(quiche::Error::InvalidStreamState(_)))
 }

@@ -3,8 +3,8 @@
 pub mod address;
 pub mod cid;
 pub mod connection;
-
 pub mod receive;
+pub mod requests;
 pub mod send;
 pub mod socket;
 pub mod steer;

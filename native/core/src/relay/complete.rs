@@ -37,9 +37,7 @@ impl Relay {
         exchange.ended_by = ended_by;
         let (connection, stream) = (exchange.connection, exchange.stream);
         if let Some(connection) = self.connections.get_mut(connection) {
-            // A stream that is gone already needs no reset.
-            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, code);
-            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Write, code);
+            connection.refuse(stream, code);
         }
         self.mark(connection);
         self.complete(key, reason);
@@ -56,6 +54,10 @@ impl Relay {
     /// The client is gone or has reset its stream.
     pub fn client_left(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason, code: u64) {
         self.cancel_attempt(upstreams, key, crate::http::error::h3_to_h2(code));
+        if reason == Reason::ClientReset {
+            // It may have reset its own direction alone (RFC 9114 §4.1.1): ours ends too.
+            return self.reset_client(key, h3::REQUEST_CANCELLED, reason, outward::ENDED_BY_CLIENT);
+        }
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.ended_by = outward::ENDED_BY_CLIENT;
         }

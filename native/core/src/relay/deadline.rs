@@ -17,7 +17,7 @@ impl Relay {
 
     /// Enters the relay's own timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
-        if !self.exchanges.is_empty() {
+        if !self.exchanges.is_empty() || !self.gapped.is_empty() {
             let load = 1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES;
             let (soonest, latest) = (self.now + MIN_SWEEP_INTERVAL * load, self.now + SWEEP_INTERVAL * load);
             timers.arm(&mut self.sweep, self.next_deadline.max(soonest).min(latest), SWEEP_TIMER);
@@ -57,6 +57,7 @@ impl Relay {
             }
         }
         self.next_deadline = next;
+        self.give_up_gaps();
         for (key, name, reason) in late {
             self.time_out(upstreams, key, name, reason);
         }
@@ -67,6 +68,17 @@ impl Relay {
         let attempt = self.exchanges.get_mut(key_of(name)).and_then(|exchange| exchange.attempt_named(name));
         let is_full = attempt.is_some_and(|attempt| upstreams.is_full(attempt.forward.backend));
         if is_full { Reason::SessionsExhausted } else { Reason::ConnectTimeout }
+    }
+
+    /// A stream that was passed over has as long to begin as a head has to arrive.
+    fn give_up_gaps(&mut self) {
+        let Relay { gapped, connections, limits, now, .. } = self;
+        gapped.retain(|key| {
+            let Some(connection) = connections.get_mut(*key) else { return false };
+            connection.give_up_gaps(now.saturating_sub(limits[connection.listener as usize].decode_timeout));
+            connection.is_gapped = connection.requests.has_gaps();
+            connection.is_gapped
+        });
     }
 
     /// The time of an exchange is over, or that of one of its attempts.

@@ -35,7 +35,7 @@ impl Relay {
         let key = match state.exchanges.get(&stream) {
             Some(key) => *key,
             // Bytes of a stream whose exchange has ended: quiche drops them, its reading side was shut down.
-            None if stream < state.next_request => {
+            None if !state.requests.begin(stream, self.now) => {
                 let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
                 return;
             }
@@ -60,16 +60,21 @@ impl Relay {
     /// A new request stream begins an exchange, unless there is no place for it.
     pub(super) fn begin(&mut self, connection: Key, stream: u64) -> Option<Key> {
         let state = self.connections.get_mut(connection)?;
-        // Streams may begin out of order; those below that were never seen still count as new.
-        state.next_request = state.next_request.max(stream + 4);
+        if state.stops > 0 {
+            // The stop of this stream may have come before its first byte: have them looked through again.
+            state.stops = u64::MAX;
+        }
+        if state.requests.has_gaps() && !state.is_gapped {
+            state.is_gapped = true;
+            self.gapped.push(connection);
+        }
         let is_rejected = match state.drain {
             Drain::Final { stream: first, .. } => stream >= first,
             _ => false,
         };
         if is_rejected || self.exchanges.len() >= self.max_exchanges {
             // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
-            let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::REQUEST_REJECTED);
-            let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Write, h3::REQUEST_REJECTED);
+            state.refuse(stream, h3::REQUEST_REJECTED);
             let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
             self.counters.add_to(Id::RequestsRejected, why as usize, 1);
             self.mark(connection);

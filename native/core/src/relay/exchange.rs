@@ -55,6 +55,9 @@ pub struct Times {
 /// Two attempts of an exchange may run at a time. Sessions know each by the exchange's key and this bit, set or not, which no key has by itself.
 pub(super) const OTHER: u64 = 1 << 31;
 
+/// How long a client may take nothing of an answer of the edge's own, which is small and needs a round trip or two.
+const ANSWER_IDLE: Nanos = 30_000_000_000;
+
 /// An exchange.
 #[derive(Debug)]
 pub struct Exchange {
@@ -268,7 +271,7 @@ impl Exchange {
             Phase::Wait => return (self.end_at(), self.wait_reason),
             Phase::Open => self.attempt.head_deadline(false),
             Phase::Relay | Phase::Answer => {
-                let idle = (self.times.moved + self.attempt.idle_timeout(), self.who_is_idle());
+                let idle = (self.times.moved + self.idle_timeout(), self.who_is_idle());
                 let is_waiting = self.phase == Phase::Relay && !self.is_committed;
                 let head = if is_waiting { self.attempt.head_deadline(self.incoming.is_done) } else { (NEVER, Reason::None) };
                 if head.0 <= idle.0 { head } else { idle }
@@ -281,6 +284,11 @@ impl Exchange {
     /// The same for the attempt that runs beside.
     pub fn hedge_deadline(&self) -> (Nanos, Reason) {
         self.hedge.as_ref().map_or((NEVER, Reason::None), |hedge| hedge.head_deadline(true))
+    }
+
+    /// An answer of the edge's own has a time of its own: the route's, if there is one, is about the backend.
+    fn idle_timeout(&self) -> Nanos {
+        if self.phase == Phase::Answer { ANSWER_IDLE } else { self.attempt.idle_timeout() }
     }
 
     /// Whose silence it is: the client's while its buffer waits or its body is missing, else the backend's.

@@ -169,6 +169,8 @@ pub struct Relay {
     notes: Vec<Note>,
     unwritten: VecDeque<Unwritten>,
     alarms: Alarms,
+    /// Connections with request streams that were passed over.
+    gapped: Vec<Key>,
     /// Nothing has to be looked at before, as far as is known.
     next_deadline: Nanos,
     table: BackendTable,
@@ -205,6 +207,7 @@ impl Relay {
             notes: Vec::new(),
             unwritten: VecDeque::new(),
             alarms: Alarms::default(),
+            gapped: Vec::new(),
             next_deadline: NEVER,
             table,
             rng: Rng::default(),

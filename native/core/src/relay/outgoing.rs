@@ -2,7 +2,7 @@
 
 use crate::base::chunk::Chunk;
 use crate::http::h3::{FRAME_HEAD_BYTES, write_data_head};
-use crate::quic::connection::Quic;
+use crate::quic::connection::{Quic, is_known};
 use std::collections::VecDeque;
 
 /// The response's side of an exchange.
@@ -89,6 +89,8 @@ pub(super) fn write(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Wr
                     outgoing.framed = rest;
                     return Written::Blocked;
                 }
+                // quiche says the same of a stream that it has forgotten.
+                Err(quiche::Error::Done) if !is_known(quic, stream) => return Written::Refused,
                 Err(error) => return refused(error),
             }
         } else if outgoing.body_len > 0 {

@@ -45,15 +45,14 @@ fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     connection.stops = stops;
     let mut stopped = Vec::new();
     for (stream, exchange) in &connection.exchanges {
-        if let Err(quiche::Error::StreamStopped(code)) = connection.quic.stream_capacity(*stream) {
-            stopped.push((*stream, *exchange, code));
+        match connection.quic.stream_capacity(*stream) {
+            Err(quiche::Error::StreamStopped(code)) => stopped.push((*exchange, code)),
+            // Stopped, and its request has been read to the end: quiche has forgotten it with the last byte.
+            Err(quiche::Error::InvalidStreamState(_)) => stopped.push((*exchange, h3::REQUEST_CANCELLED)),
+            _ => {}
         }
     }
-    for (stream, exchange, code) in stopped {
-        if let Some(connection) = relay.connections.get_mut(key) {
-            // The request has no use without its response.
-            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::REQUEST_CANCELLED);
-        }
+    for (exchange, code) in stopped {
         relay.client_left(upstreams, exchange, Reason::ClientReset, code);
     }
     relay.mark(key);

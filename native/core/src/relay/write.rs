@@ -81,7 +81,7 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.hold.is_none()) else { return };
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let connection_key = exchange.connection;
-        let held = exchange.outgoing.body_len;
+        let (held, framed) = (exchange.outgoing.body_len, exchange.outgoing.framed.len());
         let written = outgoing::write(&mut exchange.outgoing, &mut connection.quic, exchange.stream);
         let taken = held - exchange.outgoing.body_len;
         let is_blocked = matches!(written, Written::Blocked);
@@ -89,17 +89,17 @@ impl Relay {
             exchange.outgoing.is_blocked = is_blocked;
             connection.blocked = if is_blocked { connection.blocked + 1 } else { connection.blocked - 1 };
         }
-        if taken > 0 {
+        if taken > 0 || exchange.outgoing.framed.len() < framed {
             exchange.times.moved = self.now;
-            if let Some(stream) = exchange.attempt.upstream {
-                self.notes.push(Note::Credit(stream, taken));
-            }
+        }
+        if let (1.., Some(stream)) = (taken, exchange.attempt.upstream) {
+            self.notes.push(Note::Credit(stream, taken));
         }
         match written {
             Written::All if exchange.outgoing.is_done => self.response_is_done(key),
             Written::All | Written::Blocked => {}
             Written::Refused => {
-                let _ = connection.quic.stream_shutdown(exchange.stream, quiche::Shutdown::Read, h3::REQUEST_CANCELLED);
+                connection.refuse(exchange.stream, h3::REQUEST_CANCELLED);
                 self.client_refused(key);
             }
         }

@@ -15,6 +15,7 @@ mod packets;
 mod resets;
 mod round_trip;
 mod slow_sides;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod timeouts;

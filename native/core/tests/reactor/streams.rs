@@ -1,0 +1,172 @@
+//! Request streams: they begin in any order, end in any way, and each is answered and makes room for another.
+
+use crate::support::client::socket;
+use crate::support::lane::Verdict;
+use crate::support::wire::{self, GET};
+use crate::support::{Bed, Kind, Setup};
+use lychgate_core::base::reason::Reason;
+use lychgate_core::http::error::h3;
+use std::time::Duration;
+
+/// Streams that the bed's listener lets a client have open.
+const OPEN: u64 = 100;
+
+#[test]
+fn a_stream_whose_beginning_comes_after_its_successors_is_answered() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    for stream in [396, 0, 200, 4, 392] {
+        bed.clients[client].write(stream, &wire::headers(&GET), true);
+        bed.until("the answer", |bed| bed.clients[client].streams.get(&stream).is_some_and(|received| received.is_finished));
+        assert_eq!(bed.clients[client].streams[&stream].status, 200, "stream {stream}");
+    }
+    bed.until("the completions", |bed| bed.shard().lane.completions.len() == 5);
+}
+
+#[test]
+fn requests_of_which_datagrams_are_lost_are_all_answered() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    let mut chance = 7u64;
+    for _ in 0..100 {
+        // Each request in a datagram of its own, about every third of which is lost on its way.
+        let streams: Vec<u64> = (0..10)
+            .map(|_| {
+                let stream = bed.clients[client].open(&wire::headers(&GET), true);
+                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                if chance >> 33 & 3 == 0 {
+                    bed.clients[client].send_into_the_void();
+                } else {
+                    bed.clients[client].drive();
+                }
+                stream
+            })
+            .collect();
+        for stream in streams {
+            assert_eq!(bed.finish(client, stream).status, 200);
+        }
+    }
+    bed.until("the completions", |bed| bed.shard().lane.completions.len() == 1_000);
+}
+
+#[test]
+fn a_drain_waits_for_a_request_below_its_goaway_whose_beginning_was_lost() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    bed.clients[client].write(4, &wire::headers(&GET), true);
+    bed.until("the later answer", |bed| bed.clients[client].streams.get(&4).is_some_and(|received| received.is_finished));
+    bed.shard().reactor.drain();
+    bed.until("both GOAWAYs", |bed| bed.clients[client].goaways().len() == 2);
+    bed.rest(Duration::from_millis(100));
+    bed.clients[client].write(0, &wire::headers(&GET), true);
+    bed.until("the earlier answer", |bed| bed.clients[client].streams.get(&0).is_some_and(|received| received.is_finished));
+    assert_eq!(bed.clients[client].streams[&0].status, 200);
+}
+
+#[test]
+fn a_stream_of_which_only_later_bytes_come_is_refused_when_a_head_would_be() {
+    let mut bed = Bed::with(Setup { handshake_timeout_ms: 300, ..Setup::default() });
+    let client = bed.connect(Kind::Raw);
+    // The first datagram of stream 0 is lost; what follows arrives, and then the client says nothing for a while.
+    bed.clients[client].write(0, &wire::headers(&GET), false);
+    bed.clients[client].send_into_the_void();
+    bed.clients[client].write(0, &wire::data(b"body"), false);
+    bed.clients[client].write(4, &wire::headers(&GET), true);
+    bed.clients[client].drive();
+    bed.clients[client].is_silent = true;
+    bed.rest(Duration::from_millis(600));
+    bed.clients[client].is_silent = false;
+    bed.until("the later answer", |bed| bed.clients[client].streams.get(&4).is_some_and(|received| received.is_finished));
+    bed.until("the refusal", |bed| bed.clients[client].streams.get(&0).is_some_and(|received| received.reset.is_some()));
+    assert_eq!(bed.clients[client].streams[&0].reset, Some(h3::REQUEST_REJECTED));
+}
+
+/// How a request ends.
+const ENDS: usize = 8;
+
+fn end(bed: &mut Bed, client: usize, way: usize) -> u64 {
+    let head = |path| wire::headers(&wire::head("POST", path, &[]));
+    let client = &mut bed.clients[client];
+    match way {
+        0 => client.open(&wire::headers(&GET), true),
+        // The client takes back its own direction alone, before the head is there, with the body, or after an answer.
+        1 => {
+            let stream = client.open(&head("/hold")[..3], false);
+            client.drive();
+            client.reset(stream, h3::REQUEST_CANCELLED);
+            stream
+        }
+        2 => {
+            let stream = client.open(&head("/hold"), false);
+            client.drive();
+            client.reset(stream, h3::REQUEST_CANCELLED);
+            stream
+        }
+        // STOP_SENDING, and what the client sends goes on, ends, or is reset.
+        3..=5 => {
+            let stream = client.open(&head("/hold"), false);
+            client.drive();
+            client.stop(stream, h3::REQUEST_CANCELLED);
+            client.drive();
+            match way {
+                3 => client.write(stream, &wire::data(b"more"), true),
+                4 => client.reset(stream, h3::REQUEST_CANCELLED),
+                _ => {}
+            }
+            stream
+        }
+        // The edge answers, or resets, before the request has ended; the client sees STOP_SENDING.
+        6 => client.open(&head("/own"), false),
+        _ => client.open(&head("/reset"), false),
+    }
+}
+
+#[test]
+fn every_way_to_end_frees_its_stream() {
+    const STREAMS: u64 = 10_000;
+    let mut bed = Bed::new();
+    bed.shard().lane.on_head = Box::new(|head| match &head.path[..] {
+        "/own" => Verdict::Respond(403, Reason::AccessDenied.number(), "no"),
+        "/reset" => Verdict::Reset(h3::EXCESSIVE_LOAD as u32, Reason::Overloaded.number()),
+        _ => Verdict::Forward(crate::support::lane::forward()),
+    });
+    let client = bed.connect_from(Kind::Raw, socket(), 1 << 20);
+    let mut chance = 1u64;
+    for begun in 0..STREAMS {
+        bed.until("room for another stream", |bed| bed.clients[client].quic.peer_streams_left_bidi() > OPEN / 4);
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(begun);
+        end(&mut bed, client, (chance >> 33) as usize % ENDS);
+    }
+    bed.until("all exchanges to end", |bed| bed.shard().reactor.relay.exchanges.is_empty());
+    bed.until("room for as many as at first", |bed| bed.clients[client].quic.peer_streams_left_bidi() >= OPEN / 2);
+    bed.until("the completions", |bed| bed.shard().lane.completions.len() as u64 == STREAMS);
+    assert_eq!(bed.in_flight(), 0);
+}
+
+#[test]
+fn a_client_that_takes_back_its_direction_alone_gets_streams_for_ever() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    for begun in 0..10 * OPEN {
+        bed.until("room for another stream", |bed| bed.clients[client].quic.peer_streams_left_bidi() > 0);
+        end(&mut bed, client, 1 + begun as usize % 2);
+    }
+    bed.until("all exchanges to end", |bed| bed.shard().reactor.relay.exchanges.is_empty());
+    bed.until("the completions", |bed| bed.shard().lane.completions.len() as u64 == 10 * OPEN);
+    assert_eq!(bed.in_flight(), 0);
+}
+
+#[test]
+fn an_answer_of_the_edges_own_has_the_time_that_a_small_window_takes() {
+    let mut bed = Bed::new();
+    let body = "a".repeat(16 * 1024);
+    bed.shard().lane.on_head =
+        Box::new(move |_| Verdict::Respond(200, Reason::FixedResponse.number(), Box::leak(body.clone().into_boxed_str())));
+    let client = bed.connect_from(Kind::Http3, socket(), 4 * 1024);
+    bed.clients[client].is_reading = false;
+    let stream = bed.clients[client].get("/");
+    bed.rest(Duration::from_millis(1_500));
+    bed.clients[client].is_reading = true;
+    let answer = bed.finish(client, stream);
+    assert_eq!((answer.status, answer.body.len(), answer.reset), (200, 16 * 1024, None));
+}
