@@ -3,6 +3,7 @@
  * JSON, and the lines with `msg` `ready` tell where it listens.
  */
 
+import { constants } from 'node:os';
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
 import { redact } from '../config/redact.ts';
@@ -28,10 +29,14 @@ export async function run(file: string, outside: Outside): Promise<number> {
       process.exit(status);
     },
     onHangup: () => log.target('edge').warn('SIGHUP is ignored: a running edge does not read its configuration again; restart it'),
+    onUserSignal: (signal) => log.target('edge').warn(`${signal} is ignored: nothing is asked of a running edge by it`),
   });
   try {
+    const addon = loadAddon();
+    // Node leaves it blocked where its debugger is off; one that came before this is heard now.
+    addon.unblockSignal(constants.signals.SIGUSR1);
     const edge = createEdge(
-      { addon: loadAddon(), snapshot, log },
+      { addon, snapshot, log },
       { shownConfig: redact(config), areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1' },
     );
     await edge.start();

@@ -1,7 +1,7 @@
 /**
  * Signals: the first SIGTERM or SIGINT asks for a drain, the second ends the process at once with the status a shell expects of a killed
  * process (128 + number). SIGHUP by default would kill; many send it to daemons to have the configuration read again, so it kills only where it
- * means that the terminal has gone.
+ * means that the terminal has gone. SIGUSR1 and SIGUSR2 are heard and do nothing yet.
  */
 import { constants } from 'node:os';
 
@@ -14,12 +14,14 @@ export interface SignalsOptions {
   readonly exit: (status: number) => void;
   /** Hears of a SIGHUP that asks for nothing. */
   readonly onHangup: () => void;
+  /** Hears of a SIGUSR1 or SIGUSR2. */
+  readonly onUserSignal: (signal: NodeJS.Signals) => void;
 }
 
 export interface Signals {
   /** Resolves with the first signal. */
   readonly asked: Promise<AskingSignal>;
-  /** Gives the signals back to Node's defaults. */
+  /** Hears no more; what nobody else hears does what it does by default. */
   stop(): void;
 }
 
@@ -35,10 +37,13 @@ export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'off'>, opt
   };
   const heard = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
   for (const signal of heard) target.on(signal, onSignal);
+  const ours = ['SIGUSR1', 'SIGUSR2'] as const;
+  for (const signal of ours) target.on(signal, options.onUserSignal);
   return {
     asked,
     stop() {
       for (const signal of heard) target.off(signal, onSignal);
+      for (const signal of ours) target.off(signal, options.onUserSignal);
     },
   };
 }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
 import { PLAIN, plainWith, writeConfiguration } from '../config/support/configuration.ts';
-import { plainEnvironment } from '../support/process.ts';
+import { plainCommand, plainEnvironment } from '../support/process.ts';
 
 const ROUTES = `
   - { name: everything, match: { path: / }, upstream: web, fallback: { respond: { status: 503 } } }
@@ -20,7 +20,7 @@ interface Outcome {
 function lychgate(...words: readonly string[]): Promise<Outcome> {
   const program = join(import.meta.dirname, '../../bin/lychgate');
   return new Promise((resolve) => {
-    execFile(program, words, { env: plainEnvironment() }, (error, stdout, stderr) => {
+    execFile(...plainCommand(program, words), { env: plainEnvironment() }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { configuration, type EdgeOptions, missingAddon, startEdge } from '../support/edge.ts';
-import { plainEnvironment } from '../support/process.ts';
+import { plainCommand, plainEnvironment } from '../support/process.ts';
 import { until } from '../support/wait.ts';
 
 const skip = missingAddon;
@@ -19,7 +19,9 @@ async function runToEnd(t: Test, options: EdgeOptions) {
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, 'edge.yaml');
   writeFileSync(path, stringify(configuration(options)));
-  const child = spawn(join(import.meta.dirname, '../../bin/lychgate'), ['run', '--config', path], { env: plainEnvironment() });
+  const child = spawn(...plainCommand(join(import.meta.dirname, '../../bin/lychgate'), ['run', '--config', path]), {
+    env: plainEnvironment(),
+  });
   const text = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk) => {
     text.stdout += chunk;

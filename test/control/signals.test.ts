@@ -5,13 +5,14 @@ import { listenForSignals } from '../../src/control/signals.ts';
 function listen(isTerminal: boolean) {
   const target = new EventEmitter();
   const exits: number[] = [];
-  const heard = { hangups: 0 };
+  const heard = { hangups: 0, userSignals: [] as string[] };
   const signals = listenForSignals(target as unknown as NodeJS.Process, {
     isTerminal,
     exit: (status) => exits.push(status),
     onHangup: () => {
       heard.hangups += 1;
     },
+    onUserSignal: (signal) => heard.userSignals.push(signal),
   });
   return { target, exits, heard, signals, send: (signal: string) => target.emit(signal, signal) };
 }
@@ -41,6 +42,16 @@ t.test('SIGHUP asks where it means that the terminal has gone', async (t) => {
   send('SIGHUP');
   t.equal(await signals.asked, 'SIGHUP');
   t.equal(heard.hangups, 0);
+});
+
+t.test('SIGUSR1 and SIGUSR2 are heard and ask for nothing', async (t) => {
+  const { exits, heard, signals, send } = listen(false);
+  send('SIGUSR1');
+  send('SIGUSR2');
+  send('SIGTERM');
+  t.equal(await signals.asked, 'SIGTERM');
+  t.same(heard.userSignals, ['SIGUSR1', 'SIGUSR2']);
+  t.same(exits, []);
 });
 
 t.test('after stop the signals are Node’s again', async (t) => {

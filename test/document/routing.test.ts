@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { writeConfiguration } from '../config/support/configuration.ts';
-import { plainEnvironment } from '../support/process.ts';
+import { plainCommand, plainEnvironment } from '../support/process.ts';
 
 const PAGE = readFileSync(join(import.meta.dirname, '../../docs/routing.md'), 'utf8');
 
@@ -28,6 +28,6 @@ function run(folder: string, command: string): Promise<string> {
   const program = join(import.meta.dirname, '../../bin');
   const env = plainEnvironment({ PATH: `${program}:${process.env['PATH']}` });
   return new Promise((resolve) => {
-    execFile('sh', ['-c', command], { cwd: folder, env }, (_, stdout, stderr) => resolve(stdout + stderr));
+    execFile(...plainCommand('sh', ['-c', command]), { cwd: folder, env }, (_, stdout, stderr) => resolve(stdout + stderr));
   });
 }

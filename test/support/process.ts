@@ -1,6 +1,6 @@
 /** What the kernel says about a process: memory, descriptors, whether it is alive. Linux's /proc. */
 
-import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Resident memory in bytes. */
@@ -27,6 +27,30 @@ export function tcpConnectionsTo(port: number): number {
     if (fields[2]?.endsWith(`:${wanted}`) === true && fields[3] === '01') count += 1;
   }
   return count;
+}
+
+/** TCP ports on which a process listens. */
+export function listeningPorts(pid: number): number[] {
+  const sockets = new Set<string>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      sockets.add(/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? '');
+    } catch {
+      // Closed since it was listed.
+    }
+  }
+  const ports: number[] = [];
+  for (const line of ['tcp', 'tcp6'].flatMap((family) => readFileSync(`/proc/net/${family}`, 'utf8').split('\n').slice(1))) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[3] === '0A' && sockets.has(fields[9] ?? '')) ports.push(Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
+  }
+  return ports;
+}
+
+/** Whether a process has a handler of its own for a signal. */
+export function isSignalCaught(pid: number, signal: number): boolean {
+  const mask = /^SigCgt:\s+([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }
 
 /** First executable of a name on PATH, or undefined. */

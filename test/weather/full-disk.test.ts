@@ -12,7 +12,7 @@ import { connectH3 } from '../support/client/h3.ts';
 import { configuration, missingAddon } from '../support/edge.ts';
 import { answers } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
-import { plainEnvironment } from '../support/process.ts';
+import { plainCommand, plainEnvironment } from '../support/process.ts';
 import { until, within } from '../support/wait.ts';
 
 t.test('an edge whose log has no room serves, drains and exits 0', { skip: missingAddon, timeout: 40_000 }, async (t) => {
@@ -29,7 +29,7 @@ t.test('an edge whose log has no room serves, drains and exits 0', { skip: missi
   writeFileSync(path, stringify(config));
 
   const full = openSync('/dev/full', 'w');
-  const child = spawn(join(import.meta.dirname, '../../bin/lychgate'), ['run', '--config', path], {
+  const child = spawn(...plainCommand(join(import.meta.dirname, '../../bin/lychgate'), ['run', '--config', path]), {
     stdio: ['ignore', full, 'inherit'],
     env: plainEnvironment(),
   });

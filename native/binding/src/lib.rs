@@ -44,6 +44,18 @@ pub fn steer_udp(fd: i32, shards: u32, cid_key: Uint8Array) -> Result<bool> {
     Ok(steer::attach(fd, shards, &CidKey::new(&key(&cid_key)?)).is_ok())
 }
 
+/// Lets this thread take a signal that was blocked when the process began.
+#[napi]
+pub fn unblock_signal(number: i32) -> Result<()> {
+    // SAFETY: the set is the thread's own, and is initialised before it is used.
+    let failed = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, number) != 0 || libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut()) != 0
+    };
+    if failed { Err(failure(format!("{number} is no signal"))) } else { Ok(()) }
+}
+
 /// Closes a descriptor that no reactor owns.
 #[napi]
 pub fn close_fd(fd: i32) {
