@@ -35,6 +35,8 @@ export interface ListenerSnapshot {
   readonly certificates: readonly CertificateSnapshot[];
   readonly congestion: 'cubic' | 'bbr';
   readonly idleTimeoutMs: number;
+  /** 0 for none. */
+  readonly keepAliveMs: number;
   readonly handshakeTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxStreams: number;

@@ -21,6 +21,8 @@ export interface BindingListener {
   /** `cubic` or `bbr`. */
   congestion: string;
   idleTimeoutMs: number;
+  /** 0 for none. */
+  keepAliveMs: number;
   handshakeTimeoutMs: number;
   maxConnections: number;
   maxStreams: number;

@@ -12,6 +12,7 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     certificates: listener.certificates.map(({ names, chainPem, keyPem }) => ({ names: [...names], chainPem, keyPem })),
     congestion: listener.congestion,
     idleTimeoutMs: listener.idleTimeoutMs,
+    keepAliveMs: listener.keepAliveMs,
     handshakeTimeoutMs: listener.handshakeTimeoutMs,
     maxConnections: listener.maxConnections,
     maxStreams: listener.maxStreams,

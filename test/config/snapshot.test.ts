@@ -22,6 +22,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     address: '127.0.0.1:8443',
     congestion: 'cubic',
     idleTimeoutMs: 30_000,
+    keepAliveMs: 10_000,
     handshakeTimeoutMs: 10_000,
     maxConnections: 100_000,
     maxStreams: 128,

@@ -30,6 +30,7 @@ pub fn listener(listener: BindingListener) -> Result<ListenerOptions> {
         certificates,
         congestion: listener.congestion,
         idle_timeout_ms: listener.idle_timeout_ms as u64,
+        keep_alive_ms: listener.keep_alive_ms as u64,
         handshake_timeout_ms: listener.handshake_timeout_ms as u64,
         max_connections: listener.max_connections as usize,
         max_streams: listener.max_streams as u64,

@@ -24,6 +24,7 @@ record!(
         certificates: Vec<BindingCertificate>,
         congestion: String,
         idle_timeout_ms: f64,
+        keep_alive_ms: f64,
         handshake_timeout_ms: f64,
         max_connections: f64,
         max_streams: f64,

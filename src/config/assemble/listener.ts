@@ -12,6 +12,7 @@ export function listenerSnapshot(listener: Listener, certificates: readonly Cert
     certificates,
     congestion: quic.congestion,
     idleTimeoutMs: quic.idle_timeout,
+    keepAliveMs: quic.keep_alive,
     handshakeTimeoutMs: quic.handshake_timeout,
     maxConnections: listener.max_connections,
     maxStreams: quic.max_streams,

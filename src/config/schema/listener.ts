@@ -22,6 +22,14 @@ const quic = section('QUIC transport of one connection (RFC 9000).', {
     fallback: '30s',
     prose: 'A connection on which nothing was heard for so long is dropped.',
   }),
+  keep_alive: duration({
+    min: '1s',
+    max: '1h',
+    fallback: '10s',
+    none: 0,
+    prose:
+      'While a request is open the client is asked so often whether it is still there (PING), so that an answer that is long in coming, or a quiet event stream, outlives the idle timeout. Never later than half the idle timeout of either side.',
+  }),
   handshake_timeout: duration({ min: '1s', max: '5m', fallback: '10s', prose: 'A connection whose handshake takes longer is dropped.' }),
   congestion: choice(['cubic', 'bbr'], { fallback: 'cubic', prose: 'Congestion control of what is sent to clients.' }),
   max_streams: integer({ min: 1, max: 100_000, fallback: 128, prose: 'Requests a client may have open at once on one connection.' }),

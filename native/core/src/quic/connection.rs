@@ -23,6 +23,9 @@ const GOAWAY_NOTICE: u64 = (1 << 62) - 4;
 /// How long an acknowledgement may wait for a response to carry it; well below the max_ack_delay of 25 ms that quiche announces.
 const ACKNOWLEDGE_DELAY: Nanos = 5_000_000;
 
+/// A client's own idle timeout makes us ask no more often than this whether it is still there.
+const MIN_KEEP_ALIVE: Nanos = 500_000_000;
+
 /// Ended request streams that a drain asks quiche about: more are never unacknowledged at once.
 const RECENT_REQUESTS: u64 = 1024;
 
@@ -112,6 +115,9 @@ pub struct Connection {
     pub accepted_at: Nanos,
     /// No packet leaves before this (pacing).
     pub release_at: Nanos,
+    /// When a client that has requests open is asked again whether it is still there.
+    pub keep_alive_at: Nanos,
+    keep_alive: Nanos,
     /// Drain.
     pub drain: Drain,
     /// Finished request streams whose last bytes may be on their way; kept only while draining.
@@ -150,6 +156,8 @@ impl Connection {
             initial_dcid,
             accepted_at: now,
             release_at: 0,
+            keep_alive_at: 0,
+            keep_alive: 0,
             drain: Drain::No,
             finishing: Vec::new(),
             stops: 0,
@@ -160,12 +168,35 @@ impl Connection {
     }
 
     /// Begins HTTP/3 once the handshake is done: TLS facts are noted, SETTINGS sent.
-    pub fn open(&mut self, max_head_bytes: usize) {
+    pub fn open(&mut self, max_head_bytes: usize, keep_alive: Nanos) {
         self.is_open = true;
+        // The shorter idle timeout holds (RFC 9000 §10.1), and the client's may be that.
+        let theirs = self.quic.peer_transport_params().map_or(0, |params| params.max_idle_timeout).saturating_mul(1_000_000);
+        self.keep_alive = if theirs > 0 { keep_alive.min((theirs / 2).max(MIN_KEEP_ALIVE)) } else { keep_alive };
         let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
+    }
+
+    /// The first request in a while begins: the client is kept from now on.
+    pub fn begin_keep_alive(&mut self, now: Nanos) {
+        self.keep_alive_at = now + self.keep_alive;
+    }
+
+    /// When [`Connection::advance_keep_alive`] is to be called.
+    pub fn keep_alive_deadline(&self) -> Nanos {
+        if self.keep_alive == 0 || self.exchanges.is_empty() { NEVER } else { self.keep_alive_at }
+    }
+
+    /// Asks the client for an acknowledgement when it is time: a PING, unless something that has to be acknowledged is sent anyway. One that is gone is not kept by
+    /// it: only the first such packet since it was last heard renews the idle timer (RFC 9000 §10.1).
+    pub fn advance_keep_alive(&mut self, now: Nanos) {
+        if self.keep_alive_deadline() <= now {
+            self.keep_alive_at = now + self.keep_alive;
+            // It fails only where no path is left, and then nothing can be asked.
+            let _ = self.quic.send_ack_eliciting();
+        }
     }
 
     /// Whether anything waits for a stream to take more.

@@ -19,6 +19,8 @@ pub struct ListenerOptions {
     pub congestion: String,
     /// Connection is closed after so long without a packet.
     pub idle_timeout_ms: u64,
+    /// So often a client with an open request is asked whether it is still there; 0 for never.
+    pub keep_alive_ms: u64,
     /// Handshake and request heads must be complete in this time.
     pub handshake_timeout_ms: u64,
     /// Connections of this shard at once.
@@ -66,6 +68,8 @@ pub struct Listener {
     pub is_paced: bool,
     /// Told in SETTINGS.
     pub max_head_bytes: usize,
+    /// Clients with open requests are asked so often whether they are still there; 0 for never.
+    pub keep_alive_ms: u64,
     /// Handshakes that take longer are given up.
     pub handshake_timeout_ms: u64,
 }
@@ -105,6 +109,8 @@ impl Listener {
             max_udp_payload: options.max_udp_payload,
             is_paced: options.is_paced,
             max_head_bytes: options.max_head_bytes,
+            // Half, so that a PING which is lost is sent again in time.
+            keep_alive_ms: options.keep_alive_ms.min(options.idle_timeout_ms / 2),
             handshake_timeout_ms: options.handshake_timeout_ms,
         })
     }

@@ -30,8 +30,8 @@ impl Reactor {
             let Some(connection) = self.relay.connections.get_mut(key).filter(|connection| connection.has_arrivals) else { continue };
             connection.has_arrivals = false;
             if !connection.is_open && connection.quic.is_established() {
-                let listener = connection.listener as usize;
-                connection.open(self.listeners[listener].max_head_bytes);
+                let listener = &self.listeners[connection.listener as usize];
+                connection.open(listener.max_head_bytes, listener.keep_alive_ms * 1_000_000);
                 let outcome = if connection.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
                 self.counters.add_to(Id::Handshakes, outcome as usize, 1);
                 if self.relay.is_draining {
@@ -174,6 +174,7 @@ impl Reactor {
             let _ = connection.quic.close(false, 0, b"");
         }
         connection.advance_drain(now);
+        connection.advance_keep_alive(now);
         self.relay.mark(key);
     }
 
@@ -239,7 +240,7 @@ fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handsha
     if !connection.is_open {
         deadline = deadline.min(connection.accepted_at + handshake_timeout_ms * 1_000_000);
     }
-    deadline.min(connection.drain_deadline())
+    deadline.min(connection.drain_deadline()).min(connection.keep_alive_deadline())
 }
 
 enum Flush {

@@ -80,6 +80,9 @@ impl Relay {
             self.mark(connection);
             return None;
         }
+        if state.exchanges.is_empty() {
+            state.begin_keep_alive(self.now);
+        }
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
         let now = self.now;
         exchange.peer = state.peer;

@@ -6,6 +6,7 @@ use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::counters::{Closed, Handshake, Id};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::record::inward::Forward;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 #[test]
@@ -126,4 +127,55 @@ fn an_upload_without_an_answer_is_given_up_when_the_attempt_has_taken_too_long()
     assert_eq!(bed.fetch(client, request).status, 502);
     let failure = bed.shard().lane.failures[0];
     assert_eq!((failure.reason, failure.flags), (Reason::AttemptTimeout.number(), 0), "sent, not idempotent, not whole any more");
+}
+
+#[test]
+fn a_client_that_only_listens_is_kept_while_its_request_is_open_and_no_longer() {
+    let mut bed = Bed::with(Setup { idle_timeout_ms: 1_500, keep_alive_ms: 200, ..Setup::default() });
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/late");
+    bed.rest(Duration::from_millis(3_500));
+    bed.origin.notes.is_released.store(true, Relaxed);
+    assert_eq!(bed.finish(client, stream).status, 200);
+    bed.until("the connection's end", |bed| bed.shard().reactor.relay.connections.is_empty());
+    assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Idle as usize), 1);
+}
+
+#[test]
+fn a_client_that_only_listens_is_lost_where_nothing_keeps_it() {
+    let mut bed = Bed::with(Setup { idle_timeout_ms: 400, keep_alive_ms: 0, ..Setup::default() });
+    let client = bed.connect(Kind::Http3);
+    bed.clients[client].get("/hold");
+    bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
+    assert_eq!(bed.shard().lane.completions[0].reason, Reason::ClientGone.number());
+    assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Idle as usize), 1);
+}
+
+#[test]
+fn the_keep_alive_fits_the_idle_timeout_of_either_side() {
+    let mut bed = Bed::with(Setup { idle_timeout_ms: 2_000, keep_alive_ms: 10_000, ..Setup::default() });
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/late");
+    bed.rest(Duration::from_millis(4_000));
+    bed.origin.notes.is_released.store(true, Relaxed);
+    assert_eq!(bed.finish(client, stream).status, 200);
+
+    let mut bed = Bed::new();
+    let client = Client::with_idle_timeout(Kind::Http3, bed.address, socket(), 2_000);
+    let client = bed.adopt(client);
+    let stream = bed.clients[client].get("/late");
+    bed.rest(Duration::from_millis(3_500));
+    bed.origin.notes.is_released.store(true, Relaxed);
+    assert_eq!(bed.finish(client, stream).status, 200);
+}
+
+#[test]
+fn a_client_that_is_gone_is_given_up_though_it_is_asked_for_a_sign_of_life() {
+    let mut bed = Bed::with(Setup { idle_timeout_ms: 400, keep_alive_ms: 100, ..Setup::default() });
+    let client = bed.connect(Kind::Http3);
+    bed.clients[client].get("/hold");
+    bed.until("the request", |bed| bed.origin.notes.requests.load(Relaxed) == 1);
+    bed.clients[client].is_silent = true;
+    bed.until("the connection's end", |bed| bed.shard().reactor.relay.connections.is_empty());
+    assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Idle as usize), 1);
 }

@@ -32,6 +32,7 @@ const SLOTS: usize = 4;
 pub struct Setup {
     pub shards: u8,
     pub idle_timeout_ms: u64,
+    pub keep_alive_ms: u64,
     pub handshake_timeout_ms: u64,
     pub max_connections: usize,
     pub max_exchanges: usize,
@@ -56,6 +57,7 @@ impl Default for Setup {
         Setup {
             shards: 1,
             idle_timeout_ms: 30_000,
+            keep_alive_ms: 10_000,
             handshake_timeout_ms: 10_000,
             max_connections: 100,
             max_exchanges: 1_000,
@@ -307,6 +309,7 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup) -> ListenerOptions {
         certificates: vec![certificate::localhost()],
         congestion: "cubic".to_owned(),
         idle_timeout_ms: setup.idle_timeout_ms,
+        keep_alive_ms: setup.keep_alive_ms,
         handshake_timeout_ms: setup.handshake_timeout_ms,
         max_connections: setup.max_connections,
         max_streams: 100,

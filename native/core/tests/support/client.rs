@@ -134,8 +134,20 @@ impl Client {
 
     /// A client with a connection ID of the test's choice; browsers have one of no bytes.
     pub fn with_id(kind: Kind, server: SocketAddr, socket: UdpSocket, stream_window: u64, id: &[u8]) -> Client {
+        Client::with_config(kind, server, socket, config(stream_window), id)
+    }
+
+    /// A client with an idle timeout of its own.
+    pub fn with_idle_timeout(kind: Kind, server: SocketAddr, socket: UdpSocket, idle_timeout_ms: u64) -> Client {
+        let mut config = config(1 << 20);
+        config.set_max_idle_timeout(idle_timeout_ms);
+        let id = id_of(&socket, 0);
+        Client::with_config(kind, server, socket, config, &id)
+    }
+
+    fn with_config(kind: Kind, server: SocketAddr, socket: UdpSocket, mut config: quiche::Config, id: &[u8]) -> Client {
         let local = socket.local_addr().unwrap();
-        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(id), local, server, &mut config(stream_window)).unwrap();
+        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(id), local, server, &mut config).unwrap();
         Client {
             quic,
             http: None,
