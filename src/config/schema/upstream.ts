@@ -95,7 +95,12 @@ const pool = section('Sessions to each backend, kept by every shard.', {
     fallback: '64KiB',
     prose: 'Bytes of a response body a backend may send ahead of the client, an exchange.',
   }),
-  session_window: size({ min: '64KiB', max: '1GiB', fallback: '1MiB', prose: 'The same for all exchanges of a session together.' }),
+  session_window: size({
+    min: '64KiB',
+    max: '1GiB',
+    fallback: '1MiB',
+    prose: 'Bytes of all response bodies of a session that may be on their way; what has arrived counts against its exchange alone.',
+  }),
   max_head: size({
     min: '1KiB',
     max: '60KiB',

@@ -53,7 +53,8 @@ impl Relay {
 
     /// Asks for a stream.
     pub(super) fn open(&mut self, upstreams: &mut Upstreams, backend: u32, name: upstream::Key) {
-        match upstreams.open(backend, name, self.now) {
+        let has_body = self.exchanges.get(key_of(name)).is_some_and(|exchange| !exchange.incoming.is_done);
+        match upstreams.open(backend, name, has_body, self.now) {
             Opened::Now(session) => self.start(upstreams, name, session),
             Opened::Waiting => {}
             Opened::Failed(fault) => self.attempt_failed(name, fault),

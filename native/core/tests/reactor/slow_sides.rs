@@ -38,6 +38,27 @@ fn a_slow_reader_does_not_hold_up_others_of_the_same_session() {
 }
 
 #[test]
+fn as_many_slow_downloads_as_the_session_has_windows_for_leave_it_to_others() {
+    let mut bed = Bed::new();
+    // Sixteen clients take nothing: each has a stream window of the backend's waiting, together as much as the session's window.
+    let slow: Vec<(usize, u64)> = (0..16)
+        .map(|_| {
+            let client = bed.connect_from(Kind::Http3, socket(), 20_000);
+            bed.clients[client].is_reading = false;
+            (client, bed.clients[client].get("/bytes/1000000"))
+        })
+        .collect();
+    bed.until("the windows to fill", |bed| bed.origin.notes.sent.load(Relaxed) > 16 * 65_000);
+    let quick = bed.connect(Kind::Http3);
+    assert_eq!(bed.get(quick, "/bytes/1000000").body.len(), 1_000_000);
+    assert_eq!(bed.origin.notes.sessions.load(Relaxed), 1, "and on the same session");
+    for (client, stream) in slow {
+        bed.clients[client].is_reading = true;
+        assert!(bed.finish(client, stream).body == patterned(1_000_000));
+    }
+}
+
+#[test]
 fn a_backend_that_does_not_read_stops_the_client_within_the_windows() {
     let mut bed = Bed::with(Setup { request_window: 64 * 1024, ..Setup::default() });
     let client = bed.connect(Kind::Http3);

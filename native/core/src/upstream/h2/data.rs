@@ -115,7 +115,7 @@ impl H2 {
         } else {
             self.update_stream(io.out, slot);
         }
-        self.credit_session(io.out, taken as u32);
+        self.credit_session(io.out, count as u32);
         count
     }
 }

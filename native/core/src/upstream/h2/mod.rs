@@ -138,6 +138,11 @@ impl H2 {
         self.peer_max_streams.min(self.max_streams)
     }
 
+    /// Whether a request's body can be written. The peer's window for the session is one for all streams: when it is used up and uploads wait, another would wait behind them.
+    pub fn has_credit(&self) -> bool {
+        self.send_window > 0 || !self.streams.has_blocked()
+    }
+
     /// Streams that are open.
     pub fn open_streams(&self) -> u32 {
         self.streams.len() as u32
@@ -185,15 +190,15 @@ impl H2 {
         }
     }
 
-    /// Takes a stream off the books. What the sink holds of it goes back to the session's window now: the relay's own limit covers it.
+    /// Takes a stream off the books.
     fn finish(&mut self, io: &mut Io<'_>, slot: u32) -> Stream {
         let stream = self.streams.remove(slot);
         io.stats.streams_open -= 1;
-        self.credit_session(io.out, stream.held);
         stream
     }
 
-    /// Adds to what may be given back to the peer for the whole session, and gives it back in portions of half a window.
+    /// Gives the session's window back for bytes that have arrived, in portions of half a window. Whether a client has taken them is a matter of their stream's window
+    /// alone: were they held against the session, a few slow clients would stop the backend for everybody.
     fn credit_session(&mut self, out: &mut Outbox, bytes: u32) {
         self.uncredited += bytes;
         if self.uncredited >= self.session_window / 2 {

@@ -98,7 +98,6 @@ impl H2 {
         stream.held -= bytes;
         stream.uncredited += bytes;
         self.update_stream(io.out, slot);
-        self.credit_session(io.out, bytes);
     }
 
     /// Gives a stream's window back in portions of half a window, as long as anything can still come.

@@ -38,6 +38,27 @@ impl Upstreams {
         is_connected && count >= backend.config.max_sessions.max(1)
     }
 
+    /// The first session with room. A body wants one on which it can be sent too, as long as another session could be opened instead.
+    pub(super) fn find_room(&self, key: slab::Key, has_body: bool, now: Nanos) -> Option<SessionRef> {
+        let sessions = self.backends.get(key)?.sessions.iter().filter_map(|name| self.sessions.get(name.0));
+        let mut with_room = sessions.filter(|session| session.has_room());
+        let first = with_room.next()?;
+        if !has_body || first.has_credit() {
+            return Some(first.key);
+        }
+        match with_room.find(|session| session.has_credit()) {
+            Some(session) => Some(session.key),
+            None => (!self.may_grow(key, now)).then_some(first.key),
+        }
+    }
+
+    /// Whether another session could be opened now.
+    fn may_grow(&self, key: slab::Key, now: Nanos) -> bool {
+        let Some(backend) = self.backends.get(key) else { return false };
+        let lasting = backend.sessions.iter().filter(|name| self.sessions.get(name.0).is_some_and(|session| session.is_lasting())).count();
+        lasting < backend.config.max_sessions.max(1) as usize && (lasting == 0 || now >= backend.connect_not_before)
+    }
+
     /// Opens as many sessions as those who wait can be expected to need, within the backend's limit.
     pub(super) fn grow(&mut self, key: slab::Key, now: Nanos) {
         loop {
@@ -103,13 +124,14 @@ impl Upstreams {
 
     /// Gives free places to those who wait, in their order, and opens sessions for the rest.
     fn promote<S: Sink + ?Sized>(&mut self, key: slab::Key, now: Nanos, sink: &mut S) {
-        let Some(backend) = self.backends.get_mut(key) else { return };
-        if backend.waiting.is_empty() {
+        if self.backends.get(key).is_none_or(|backend| backend.waiting.is_empty()) {
             return;
         }
+        let may_grow = self.may_grow(key, now);
+        let Some(backend) = self.backends.get_mut(key) else { return };
         for name in &backend.sessions {
             let Some(session) = self.sessions.get_mut(name.0) else { continue };
-            while session.has_room() {
+            while session.has_room() && (session.has_credit() || !may_grow) {
                 let Some(waiting) = backend.waiting.pop_front() else { return };
                 self.stats.waiting -= 1;
                 session.reserved += 1;

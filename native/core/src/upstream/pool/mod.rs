@@ -106,23 +106,20 @@ impl Upstreams {
         self.next_deadline = 0;
     }
 
-    /// Asks for a stream to a backend.
-    pub fn open(&mut self, slot: u32, key: Key, now: Nanos) -> Opened {
+    /// Asks for a stream to a backend, for a request with a body or without.
+    pub fn open(&mut self, slot: u32, key: Key, has_body: bool, now: Nanos) -> Opened {
         let Some(backend_key) = self.by_slot.get(slot as usize).copied().flatten() else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
-        let Some(backend) = self.backends.get_mut(backend_key) else {
+        let Some(backend) = self.backends.get(backend_key) else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
-        if backend.waiting.is_empty() {
-            for name in &backend.sessions {
-                if let Some(session) = self.sessions.get_mut(name.0)
-                    && session.has_room()
-                {
-                    session.reserved += 1;
-                    return Opened::Now(*name);
-                }
-            }
+        if backend.waiting.is_empty()
+            && let Some(name) = self.find_room(backend_key, has_body, now)
+            && let Some(session) = self.sessions.get_mut(name.0)
+        {
+            session.reserved += 1;
+            return Opened::Now(name);
         }
         if let Some(reason) = self.hopeless(backend_key) {
             return Opened::Failed(Fault::unsent(reason));

@@ -123,6 +123,14 @@ impl Session {
         self.phase == Phase::Open && self.is_lasting() && self.open_streams() + self.reserved < self.capacity()
     }
 
+    /// Whether a body could be sent on it now, as far as the session as a whole is concerned.
+    pub fn has_credit(&self) -> bool {
+        match &self.protocol {
+            Protocol::H2(h2) => h2.has_credit(),
+            Protocol::H1(_) => true,
+        }
+    }
+
     /// Whether it counts among the sessions a backend may have: it will go on taking streams.
     pub fn is_lasting(&self) -> bool {
         !self.is_draining

@@ -183,8 +183,9 @@ impl Driver {
         self.next_key += 1;
         let key = self.next_key;
         self.sink.told.insert(key, Told::default());
+        let has_body = body.is_some();
         self.wanted.insert(key, Wanted { head, body });
-        match self.upstreams.open(slot, key, self.now()) {
+        match self.upstreams.open(slot, key, has_body, self.now()) {
             Opened::Now(session) => self.start(key, session),
             Opened::Waiting => {}
             Opened::Failed(fault) => self.sink.on_failed(key, fault),

@@ -128,7 +128,7 @@ fn a_place_that_is_not_used_goes_to_the_next_in_the_queue() {
     (backend.max_sessions, backend.max_streams_per_session) = (1, 1);
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
-    let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, driver.now()) else { panic!("no place") };
+    let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, false, driver.now()) else { panic!("no place") };
     let key = driver.get(0, "/");
     assert_eq!(driver.upstreams.stats.waiting, 1);
     driver.upstreams.release(session);
@@ -215,6 +215,58 @@ fn a_backend_that_dies_fails_what_it_had_and_the_next_request_connects_anew() {
     let fault = driver.fetch(0, "/").fault.unwrap();
     assert_eq!((fault.reason, fault.is_unsent), (Reason::BackendClosed, false));
     assert_eq!(driver.fetch(0, "/").body, b"ok");
+    drop(driver);
+    peer.join();
+}
+
+#[test]
+fn a_body_goes_where_the_session_has_credit_and_what_has_none_where_there_is_room() {
+    let peer = Peer::serve(2, |number, stream| {
+        std::thread::spawn(move || {
+            let mut wire = Wire::new(stream);
+            wire.greet(&[]);
+            // Of the first upload nobody gives credit; whatever is complete is answered.
+            while let Some(frame) = wire.read() {
+                if matches!(frame.kind, HEADERS | DATA) && frame.flags & END_STREAM != 0 {
+                    wire.answer(frame.stream, number.to_string().as_bytes());
+                }
+            }
+        });
+    });
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
+    let stuck = driver.request(0, "POST", "/", &[], Some(vec![7; 100_000]));
+    driver.until("the session's window to be used up", |driver| {
+        driver.streams.get(&stuck).is_some_and(|s| driver.upstreams.body_room(*s) == 0)
+    });
+    assert_eq!(driver.fetch(0, "/").body, b"0", "a request without a body needs no credit");
+    let second = driver.request(0, "POST", "/", &[], Some(vec![7; 10]));
+    assert_eq!(driver.finish(second).body, b"1");
+    let third = driver.request(0, "POST", "/", &[], Some(vec![7; 10]));
+    assert_eq!(driver.finish(third).body, b"1");
+    drop(driver);
+    peer.join();
+}
+
+#[test]
+fn a_body_takes_what_room_there_is_where_no_session_can_be_added() {
+    let peer = Peer::serve_h2(1, |_, wire| {
+        let (first, _) = wire.request();
+        let (second, _) = wire.request();
+        wire.write(WINDOW_UPDATE, 0, 0, &100_000u32.to_be_bytes());
+        wire.answer(second, b"second");
+        wire.answer(first, b"first");
+        wire.drain();
+    });
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    backend.max_sessions = 1;
+    let mut driver = Driver::new(vec![backend]);
+    let stuck = driver.request(0, "POST", "/", &[], Some(vec![7; 100_000]));
+    driver.until("the session's window to be used up", |driver| {
+        driver.streams.get(&stuck).is_some_and(|s| driver.upstreams.body_room(*s) == 0)
+    });
+    let second = driver.request(0, "POST", "/", &[], Some(vec![7; 10]));
+    assert_eq!((driver.finish(second).body, driver.finish(stuck).body), (b"second".to_vec(), b"first".to_vec()));
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
     drop(driver);
     peer.join();
 }
