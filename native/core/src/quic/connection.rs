@@ -85,6 +85,10 @@ pub struct Connection {
     pub armed: Armed,
     /// Whether it stands in the list of connections to flush.
     pub is_dirty: bool,
+    /// Whether it stands in the list of connections that wait for their socket's room.
+    pub is_held_up: bool,
+    /// Whether its end was counted.
+    pub is_counted: bool,
     /// Whether packets came since its streams were last looked at.
     pub has_arrivals: bool,
     /// Whether there is more to send than an acknowledgement.
@@ -141,6 +145,8 @@ impl Connection {
             peer,
             armed: Armed::default(),
             is_dirty: false,
+            is_held_up: false,
+            is_counted: false,
             has_arrivals: false,
             has_output: false,
             unanswered: 0,
@@ -199,6 +205,11 @@ impl Connection {
         }
     }
 
+    /// Whether one side has closed it.
+    pub fn is_ending(&self) -> bool {
+        self.quic.is_draining() || self.quic.local_error().is_some()
+    }
+
     /// Whether anything waits for a stream to take more.
     pub fn is_blocked(&self) -> bool {
         self.blocked > 0 || !self.control.is_empty()
@@ -210,7 +221,7 @@ impl Connection {
     /// congestion window cannot have held anything back.
     pub fn may_wait(&mut self, now: Nanos) -> bool {
         let is_alone = self.is_open && !self.has_output && self.unanswered <= 2 && self.flushed <= 4 && !self.exchanges.is_empty();
-        if !is_alone || self.acknowledge_at != 0 && self.acknowledge_at <= now {
+        if !is_alone || self.quic.is_draining() || self.acknowledge_at != 0 && self.acknowledge_at <= now {
             return false;
         }
         if self.acknowledge_at == 0 {

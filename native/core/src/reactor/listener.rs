@@ -1,7 +1,9 @@
 //! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
 
+use crate::base::slab::Key;
 use crate::http::normal;
 use crate::quic::cid::CidKey;
+use crate::quic::connection::Connection;
 use crate::quic::send::Sender;
 use crate::quic::socket;
 use crate::tls::server::{self, Certificate};
@@ -58,6 +60,8 @@ pub struct Listener {
     pub sender: Sender,
     /// Whether the kernel took no more at the last flush.
     pub is_blocked: bool,
+    /// Connections that wait for its room.
+    pub held_up: Vec<Key>,
     /// Connections of this listener that are open.
     pub connections: usize,
     /// Limit of them.
@@ -104,6 +108,7 @@ impl Listener {
             config,
             sender,
             is_blocked: false,
+            held_up: Vec::new(),
             connections: 0,
             max_connections: options.max_connections,
             max_udp_payload: options.max_udp_payload,
@@ -113,6 +118,15 @@ impl Listener {
             keep_alive_ms: options.keep_alive_ms.min(options.idle_timeout_ms / 2),
             handshake_timeout_ms: options.handshake_timeout_ms,
         })
+    }
+
+    /// A connection waits until the socket has room. It waits for no time meanwhile: one that has come already would come again at once.
+    pub fn hold_up(&mut self, key: Key, connection: &mut Connection) {
+        (connection.release_at, connection.acknowledge_at) = (0, 0);
+        if !connection.is_held_up {
+            connection.is_held_up = true;
+            self.held_up.push(key);
+        }
     }
 
     /// Its descriptor.

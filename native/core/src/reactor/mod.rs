@@ -104,6 +104,8 @@ pub struct Reactor {
     receiver: Option<Receiver>,
     counters: Arc<Counters>,
     later: Vec<Key>,
+    /// Empty between two flushes; lends its room to the list of what is to be flushed.
+    flushing: Vec<Key>,
     next_number: u64,
     turn_datagrams: u64,
     is_lane_overdue: bool,
@@ -147,6 +149,7 @@ impl Reactor {
             receiver: Some(Receiver::default()),
             counters,
             later: Vec::new(),
+            flushing: Vec::new(),
             next_number: options.shard as u64 + 1,
             turn_datagrams: 0,
             is_lane_overdue: false,
@@ -182,6 +185,7 @@ impl Reactor {
             self.arm(key);
         }
         self.transmit();
+        self.ask_for_turn();
         self.timers.set(now);
     }
 
@@ -337,13 +341,17 @@ impl Reactor {
         self.relay.arm_timers(&mut self.timers);
         let sessions = self.upstreams.next_timer();
         self.timers.arm(&mut self.session_timer, sessions, SESSION_TIMER);
-        if !self.relay.dirty.is_empty() || self.is_lane_overdue || self.relay.is_lane_due() || self.upstreams.is_dirty() {
-            // Work is left over: come back at once, after the others had their turn.
-            self.inbox.wake.wake();
-        }
+        self.ask_for_turn();
         let now = self.relay.clock.now();
         self.timers.set(now);
         self.count_turn(now - began);
+    }
+
+    /// Work that is left over: come back at once, after the others had their turn.
+    fn ask_for_turn(&self) {
+        if !self.relay.dirty.is_empty() || self.is_lane_overdue || self.relay.is_lane_due() || self.upstreams.is_dirty() {
+            self.inbox.wake.wake();
+        }
     }
 
     fn count_turn(&mut self, took: Nanos) {

@@ -76,11 +76,12 @@ impl Reactor {
         }
     }
 
-    /// Phase 15: flushes what was touched.
+    /// Phase 15: flushes what was touched. What is touched meanwhile is flushed in the next turn.
     pub(super) fn transmit(&mut self) {
         let mut later = std::mem::take(&mut self.later);
-        let mut dirty = std::mem::take(&mut self.relay.dirty);
-        for key in dirty.drain(..) {
+        let mut flushing = std::mem::take(&mut self.flushing);
+        std::mem::swap(&mut self.relay.dirty, &mut flushing);
+        for key in flushing.drain(..) {
             let Some(connection) = self.relay.connections.get_mut(key) else { continue };
             connection.is_dirty = false;
             if connection.is_drained() {
@@ -90,7 +91,8 @@ impl Reactor {
                 self.arm(key);
                 continue;
             }
-            let listener = &mut self.listeners[connection.listener as usize];
+            let place = connection.listener as usize;
+            let listener = &mut self.listeners[place];
             let flushed = match listener.is_blocked {
                 true => Flush::Blocked,
                 false => flush(
@@ -105,36 +107,55 @@ impl Reactor {
                 Flush::Done => {}
                 Flush::More => later.push(key),
                 Flush::Blocked => {
-                    listener.is_blocked = true;
-                    later.push(key);
+                    listener.hold_up(key, connection);
+                    self.set_blocked(place, true);
                 }
             }
-            connection.measure();
+            if let Some(connection) = self.relay.connections.get_mut(key) {
+                connection.measure();
+            }
             self.after_flush(key);
         }
-        self.relay.dirty = dirty;
+        self.flushing = flushing;
         for key in later.drain(..) {
             self.relay.mark(key);
         }
         self.later = later;
         for place in 0..self.listeners.len() {
-            self.flush_socket(place);
+            // A full socket says when it has room.
+            if !self.listeners[place].is_blocked {
+                self.flush_socket(place);
+            }
         }
     }
 
     /// Hands a listener's batch to the kernel; waits for room when it has none.
     pub(super) fn flush_socket(&mut self, place: usize) {
+        let sender = &mut self.listeners[place].sender;
+        let is_blocked = !sender.is_empty() && sender.flush() == Flushed::Blocked;
+        self.set_blocked(place, is_blocked);
+    }
+
+    /// A listener's socket is full, or has room again: then whoever was held up by it goes on.
+    fn set_blocked(&mut self, place: usize, is_blocked: bool) {
         let listener = &mut self.listeners[place];
-        let was_blocked = listener.is_blocked;
-        if !listener.sender.is_empty() {
-            listener.is_blocked = listener.sender.flush() == Flushed::Blocked;
-        } else if was_blocked {
-            listener.is_blocked = false;
+        if listener.is_blocked == is_blocked {
+            return;
         }
-        if listener.is_blocked != was_blocked {
-            // A failure here would mean a closed descriptor, which cannot be: the listener owns it.
-            let _ = self.poll.modify(listener.fd(), place as u64, listener.is_blocked);
+        listener.is_blocked = is_blocked;
+        // A failure here would mean a closed descriptor, which cannot be: the listener owns it.
+        let _ = self.poll.modify(listener.fd(), place as u64, is_blocked);
+        if is_blocked {
+            return;
         }
+        let mut held_up = std::mem::take(&mut listener.held_up);
+        for key in held_up.drain(..) {
+            if let Some(connection) = self.relay.connections.get_mut(key) {
+                connection.is_held_up = false;
+            }
+            self.relay.mark(key);
+        }
+        self.listeners[place].held_up = held_up;
     }
 
     /// After a flush: ends what has ended, enters the timer.
@@ -143,8 +164,8 @@ impl Reactor {
         if connection.quic.is_closed() {
             return self.remove(key);
         }
-        let is_ending = connection.quic.is_draining() || connection.quic.local_error().is_some();
-        if is_ending && !connection.exchanges.is_empty() {
+        if connection.is_ending() {
+            self.count_end(key);
             self.end_exchanges(key);
         }
         self.arm(key);
@@ -180,7 +201,7 @@ impl Reactor {
 
     /// The client is gone: its exchanges end.
     fn end_exchanges(&mut self, key: Key) {
-        let Some(connection) = self.relay.connections.get(key) else { return };
+        let Some(connection) = self.relay.connections.get(key).filter(|connection| !connection.exchanges.is_empty()) else { return };
         let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
         for exchange in exchanges {
             self.relay.client_left(&mut self.upstreams, exchange, Reason::ClientGone, h3::REQUEST_CANCELLED);
@@ -189,6 +210,7 @@ impl Reactor {
 
     /// Forgets a connection.
     fn remove(&mut self, key: Key) {
+        self.count_end(key);
         self.end_exchanges(key);
         let Some(connection) = self.relay.connections.remove(key) else { return };
         for id in &connection.cids {
@@ -196,12 +218,14 @@ impl Reactor {
         }
         self.by_initial.remove(&connection.initial_dcid);
         self.listeners[connection.listener as usize].connections -= 1;
-        self.count_end(&connection);
+        self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
     }
 
-    fn count_end(&self, connection: &Connection) {
+    /// Counts how a connection ended, once, when it does: it is kept a little longer for what is on its way (RFC 9000 §10.2).
+    fn count_end(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key).filter(|connection| !connection.is_counted) else { return };
+        connection.is_counted = true;
         let counters = &self.counters;
-        counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
         if !connection.is_open {
             let age = self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000;
             let is_late = connection.quic.is_timed_out() || age >= self.listeners[connection.listener as usize].handshake_timeout_ms;
@@ -237,7 +261,7 @@ fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handsha
             deadline = deadline.min(at);
         }
     }
-    if !connection.is_open {
+    if !connection.is_open && !connection.is_ending() {
         deadline = deadline.min(connection.accepted_at + handshake_timeout_ms * 1_000_000);
     }
     deadline.min(connection.drain_deadline()).min(connection.keep_alive_deadline())
@@ -304,10 +328,11 @@ fn flush(
                 // In less than a full packet's room quiche may find nothing that fits: ask again with more.
                 Err(quiche::Error::Done) if packets > 0 && segment < max_payload => break None,
                 Err(quiche::Error::Done) => break Some(Flush::Done),
-                Err(_) => {
-                    let _ = connection.quic.close(false, 0x1, b"");
-                    break Some(Flush::Done);
-                }
+                // Told to the client in the next turn, once.
+                Err(_) => match connection.quic.close(false, 0x1, b"") {
+                    Ok(()) => break Some(Flush::More),
+                    Err(_) => break Some(Flush::Done),
+                },
             }
         };
         connection.flushed += packets;

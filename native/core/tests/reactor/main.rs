@@ -3,7 +3,9 @@
 mod chance;
 mod drain;
 mod edits;
+mod ends;
 mod frames;
+mod full_sockets;
 mod hedging;
 mod held;
 mod lane_failure;

@@ -44,6 +44,8 @@ pub struct Setup {
     pub request_window: u64,
     /// Response bytes that wait for a client, a stream.
     pub response_window: u32,
+    /// What the kernel keeps of packets on their way out.
+    pub send_buffer: usize,
     /// Plans of the snapshot.
     pub plans: Vec<Plan>,
     /// Whether backend 0 is where nobody listens.
@@ -66,6 +68,7 @@ impl Default for Setup {
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
+            send_buffer: 1 << 20,
             plans: Vec::new(),
             has_dead_backend: false,
             has_others: false,
@@ -118,7 +121,7 @@ impl Bed {
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut shards = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
-            let socket = udp::open(address, 1 << 20, 1 << 20).unwrap();
+            let socket = udp::open(address, 1 << 20, setup.send_buffer).unwrap();
             address = udp::local_address(socket.as_raw_fd()).unwrap();
             let options = ReactorOptions {
                 shard: shard as u8,

@@ -168,6 +168,11 @@ impl Client {
         self.paths.iter().map(|path| path.1.as_raw_fd())
     }
 
+    /// Address of its first path.
+    pub fn local(&self) -> SocketAddr {
+        self.paths[0].0
+    }
+
     /// Whether requests can be made.
     pub fn is_ready(&self) -> bool {
         self.is_greeted

@@ -4,6 +4,7 @@ pub mod bed;
 pub mod certificate;
 pub mod client;
 pub mod lane;
+pub mod network;
 pub mod origin;
 pub mod wire;
 
