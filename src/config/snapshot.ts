@@ -388,6 +388,7 @@ export interface RouteSnapshot {
   /** When no backend can be had, or every attempt failed. */
   readonly fallback: FallbackSnapshot;
   readonly connectTimeoutMs: number;
+  readonly placeTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly idleTimeoutMs: number;
   /** 0 for none. */

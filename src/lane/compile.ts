@@ -37,6 +37,7 @@ export interface RouteTerms {
   readonly number: number;
   readonly flags: number;
   readonly connectTimeoutMs: number;
+  readonly placeTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly idleTimeoutMs: number;
   /** 0 for none. */
@@ -153,6 +154,7 @@ function routeTerms(
     number,
     flags: FORWARD_TELL_FAILURES | (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0),
     connectTimeoutMs: route.connectTimeoutMs,
+    placeTimeoutMs: route.placeTimeoutMs,
     headTimeoutMs: route.headTimeoutMs,
     idleTimeoutMs: route.idleTimeoutMs,
     exchangeTimeoutMs: route.exchangeTimeoutMs,

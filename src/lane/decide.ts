@@ -218,6 +218,7 @@ export function send(
   forward.slot = slot;
   forward.plan = planOf(route, pool.number, position, (subject.memo0 & IS_TRUSTED) !== 0);
   forward.connectTimeoutMs = route.connectTimeoutMs;
+  forward.placeTimeoutMs = route.placeTimeoutMs;
   forward.headTimeoutMs = route.headTimeoutMs;
   forward.idleTimeoutMs = route.idleTimeoutMs;
   forward.attemptTimeoutMs = route.attemptTimeoutMs;

@@ -39,8 +39,10 @@ export class Forward {
   slot = 0;
   /** FORWARD_… bits. */
   flags = 0;
-  /** From the decision to the stream opened. */
+  /** While a session is on its way. */
   connectTimeoutMs = 0;
+  /** While the backend's pool is full. */
+  placeTimeoutMs = 0;
   /** From the request sent to the response head. */
   headTimeoutMs = 0;
   idleTimeoutMs = 0;
@@ -118,7 +120,7 @@ export class DecisionWriter {
     words[at + 18] = subject.memo2;
     words[at + 19] = count;
     words[at + 20] = forward.replayBytes;
-    words[at + 21] = 0;
+    words[at + 21] = forward.placeTimeoutMs;
     if (count > 0) {
       let byte = (at + FORWARD_LENGTHS_WORD + count) << 2;
       for (let i = 0; i < count; i++) {

@@ -114,6 +114,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
       splitKeys: [],
       fallback: { kind: 'none' },
       connectTimeoutMs: 3000,
+      placeTimeoutMs: 3000,
       headTimeoutMs: 30_000,
       idleTimeoutMs: 60_000,
       exchangeTimeoutMs: 0,

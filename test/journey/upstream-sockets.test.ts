@@ -1,6 +1,7 @@
 /** Sockets to a backend: HTTP/2 shares them, HTTP/1.1 has one for each exchange, and who finds all of them taken waits for a place. */
 
 import type { ServerHttp2Stream } from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
@@ -90,7 +91,7 @@ t.test('waiting in vain for a place in a full pool is no failure of the backend'
   const edge = await startEdge(t, {
     backends: [origin.url],
     upstream: { pool: { max_sessions: 1, max_streams: 2 }, breaker: { consecutive: 1 } },
-    route: { timeouts: { connect: '200ms' }, retries: 0 },
+    route: { timeouts: { place: '200ms' }, retries: 0 },
   });
   const client = await connectH3(t, edge.port);
   const held = [client.exchange(), client.exchange()];
@@ -106,4 +107,25 @@ t.test('waiting in vain for a place in a full pool is no failure of the backend'
     stream.end();
   }
   t.ok((await Promise.all(held)).every((response) => response.status === 204));
+});
+
+t.test('a place is waited for as long as `timeouts.place` says, however short the time to connect', { skip: missingAddon }, async (t) => {
+  const waiting: ServerHttp2Stream[] = [];
+  const origin = await startH2Origin(t, (stream) => waiting.push(stream));
+  const edge = await startEdge(t, {
+    backends: [origin.url],
+    upstream: { pool: { max_sessions: 1, max_streams: 1 } },
+    route: { timeouts: { connect: '50ms', place: '10s' }, retries: 0 },
+  });
+  const client = await connectH3(t, edge.port);
+  const first = client.exchange();
+  await until('the place is taken', () => waiting.length === 1);
+  const second = client.exchange();
+  await sleep(300);
+  for (let place = 0; place < 2; place += 1) {
+    await until('the request', () => waiting.length === place + 1);
+    waiting[place]!.respond({ ':status': 204 });
+    waiting[place]!.end();
+  }
+  t.strictSame([(await first).status, (await second).status], [204, 204]);
 });

@@ -207,6 +207,7 @@ t.test('decisions read back in order, across the end of the ring and of the curs
       slot: u32,
       flags: u32,
       connectTimeoutMs: u32,
+      placeTimeoutMs: u32,
       headTimeoutMs: u32,
       idleTimeoutMs: u32,
       exchangeTimeoutMs: u32,

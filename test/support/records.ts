@@ -248,6 +248,7 @@ export type Decision =
       tag: number;
       flags: number;
       connectTimeoutMs: number;
+      placeTimeoutMs: number;
       headTimeoutMs: number;
       idleTimeoutMs: number;
       exchangeTimeoutMs: number;
@@ -484,6 +485,7 @@ function decodeDecision(bytes: Buffer, at: number): Decision {
       tag: word(6),
       flags: word(7),
       connectTimeoutMs: word(8),
+      placeTimeoutMs: word(21),
       headTimeoutMs: word(9),
       idleTimeoutMs: word(10),
       exchangeTimeoutMs: word(11),

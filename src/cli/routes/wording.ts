@@ -72,6 +72,7 @@ export function limitRows(route: RouteSnapshot): [name: string, text: string][] 
 function timeText(route: RouteSnapshot): string {
   const parts: [string, number][] = [
     ['connect', route.connectTimeoutMs],
+    ['place', route.placeTimeoutMs],
     ['head', route.headTimeoutMs],
     ['idle', route.idleTimeoutMs],
     ['attempt', route.attemptTimeoutMs],

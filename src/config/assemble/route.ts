@@ -29,6 +29,7 @@ export function routeSnapshot(name: string, route: Route, places: Places): Route
     splitKeys: route.split_by.map(keyOf),
     fallback: fallbackSnapshot(route, places),
     connectTimeoutMs: timeouts.connect,
+    placeTimeoutMs: timeouts.place,
     headTimeoutMs: timeouts.head,
     idleTimeoutMs: timeouts.idle,
     exchangeTimeoutMs: timeouts.exchange,

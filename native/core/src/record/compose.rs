@@ -21,7 +21,7 @@ pub fn forward(exchange: Key, forward: &Forward, values: &[Option<&[u8]>]) -> Ve
         forward.hedge_delay_ms,
     ];
     words.extend(forward.tag.memo);
-    words.extend([values.len() as u32, forward.replay_bytes, 0]);
+    words.extend([values.len() as u32, forward.replay_bytes, forward.place_timeout_ms]);
     debug_assert_eq!(words.len() + 4, FORWARD_WORDS);
     words.extend(values.iter().map(|value| value.map_or(u32::MAX, |value| value.len() as u32)));
     record(FORWARD, exchange, &words, values.iter().flatten().copied())
@@ -111,13 +111,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_forward_reads_back_as_written(
-            backend: u32, attempt_timeout_ms: u32, hedge_delay_ms: u32, replay_bytes: u32, memo: [u32; 3],
+            backend: u32, place_timeout_ms: u32, attempt_timeout_ms: u32, hedge_delay_ms: u32, replay_bytes: u32, memo: [u32; 3],
             max_body_bytes in proptest::option::of(0u64..1 << 50),
             values in proptest::collection::vec(proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)), 0..=MAX_VALUES),
         ) {
             let given = Forward {
-                plan: 1, backend, tag: Tag { route: 2, memo }, flags: 3, connect_timeout_ms: 4, head_timeout_ms: 5, idle_timeout_ms: 6,
-                exchange_timeout_ms: 7, attempt_timeout_ms, hedge_delay_ms, max_body_bytes, replay_bytes,
+                plan: 1, backend, tag: Tag { route: 2, memo }, flags: 3, connect_timeout_ms: 4, place_timeout_ms, head_timeout_ms: 5,
+                idle_timeout_ms: 6, exchange_timeout_ms: 7, attempt_timeout_ms, hedge_delay_ms, max_body_bytes, replay_bytes,
             };
             let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
             let record = forward(KEY, &given, &values);

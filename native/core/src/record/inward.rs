@@ -63,8 +63,10 @@ pub struct Forward {
     pub tag: Tag,
     /// Flags above.
     pub flags: u32,
-    /// Milliseconds until a session must stand.
+    /// Milliseconds that a session may be on its way.
     pub connect_timeout_ms: u32,
+    /// Milliseconds that the attempt may wait for a place in a pool that is full.
+    pub place_timeout_ms: u32,
     /// Milliseconds from request sent to response head.
     pub head_timeout_ms: u32,
     /// Milliseconds without a byte either way.
@@ -228,6 +230,7 @@ fn read_forward(words: Words<'_>) -> Option<Decision<'_>> {
         tag: words.tag(6, 16)?,
         flags: words.word(7)?,
         connect_timeout_ms: words.word(8)?,
+        place_timeout_ms: words.word(21)?,
         head_timeout_ms: words.word(9)?,
         idle_timeout_ms: words.word(10)?,
         exchange_timeout_ms: words.word(11)?,

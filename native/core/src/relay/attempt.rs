@@ -8,7 +8,7 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
 use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, Tag};
-use crate::upstream::{self, StreamRef};
+use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
 
 /// No decision yet.
@@ -18,6 +18,7 @@ const NOT_FORWARDED: Forward = Forward {
     tag: Tag::NONE,
     flags: 0,
     connect_timeout_ms: 0,
+    place_timeout_ms: 0,
     head_timeout_ms: 0,
     idle_timeout_ms: 0,
     exchange_timeout_ms: 0,
@@ -47,6 +48,8 @@ pub struct Attempt {
     pub was_reused: bool,
     /// Whether it began beside another.
     pub is_hedge: bool,
+    /// How long the backend's pool had been full when it began to wait for a stream.
+    pub full_before: Nanos,
     /// Decision taken.
     pub decided: Nanos,
     /// Stream opened.
@@ -67,6 +70,7 @@ impl Default for Attempt {
             is_in_flight: false,
             was_reused: false,
             is_hedge: false,
+            full_before: 0,
             decided: 0,
             opened: 0,
             sent: 0,
@@ -88,6 +92,7 @@ impl Attempt {
         self.plan = plan;
         self.upstream = None;
         (self.is_in_flight, self.was_reused, self.is_hedge) = (false, false, false);
+        self.full_before = 0;
         (self.decided, self.opened, self.sent, self.answered) = (now, 0, 0, 0);
     }
 
@@ -131,16 +136,40 @@ impl Attempt {
         self.forward.flags & (HOLD | ASK_ON_FAILURE) == HOLD | ASK_ON_FAILURE
     }
 
-    /// Until when a response head must be here, or something on the way to it, while none is.
-    pub(super) fn head_deadline(&self, is_sent: bool) -> (Nanos, Reason) {
-        let after = |since: Nanos, timeout_ms: u32| since + timeout_ms as Nanos * 1_000_000;
-        let step = match self.upstream {
-            None => (after(self.decided, self.forward.connect_timeout_ms), Reason::ConnectTimeout),
-            Some(_) if is_sent => (after(self.sent, self.forward.head_timeout_ms), Reason::HeadTimeout),
-            Some(_) => (NEVER, Reason::None),
+    /// Until when a response head must be here, or something on the way to it, while none is. `full` says how long the backend's pool has been full.
+    pub(super) fn head_deadline(&self, is_sent: bool, full: impl FnOnce(u32) -> FullTime, now: Nanos) -> (Nanos, Reason) {
+        if self.upstream.is_some() {
+            return self.sent_deadline(is_sent);
+        }
+        let full = full(self.forward.backend);
+        // Two times, each running only while the other does not: whoever waits for others' exchanges to end does not wait for a connection.
+        let waited = now.saturating_sub(self.decided);
+        let waited_full = full.total.saturating_sub(self.full_before).min(waited);
+        let (timeout_ms, spent, reason) = match full.is_full {
+            true => (self.forward.place_timeout_ms, waited_full, Reason::SessionsExhausted),
+            false => (self.forward.connect_timeout_ms, waited - waited_full, Reason::ConnectTimeout),
         };
+        let step = now + after(0, timeout_ms).saturating_sub(spent);
+        // No failure of the backend either way.
+        let late = if full.is_full { Reason::SessionsExhausted } else { Reason::AttemptTimeout };
+        self.within_attempt((step, reason), late)
+    }
+
+    /// The same once it has a stream.
+    pub(super) fn sent_deadline(&self, is_sent: bool) -> (Nanos, Reason) {
+        let head = if is_sent { (after(self.sent, self.forward.head_timeout_ms), Reason::HeadTimeout) } else { (NEVER, Reason::None) };
+        self.within_attempt(head, Reason::AttemptTimeout)
+    }
+
+    /// No deadline of an attempt that waits for a stream comes earlier.
+    pub(super) fn first_deadline(&self) -> Nanos {
+        let timeout_ms = self.forward.connect_timeout_ms.min(self.forward.place_timeout_ms);
+        self.within_attempt((after(self.decided, timeout_ms), Reason::None), Reason::None).0
+    }
+
+    fn within_attempt(&self, step: (Nanos, Reason), late: Reason) -> (Nanos, Reason) {
         let whole = after(self.decided, self.forward.attempt_timeout_ms);
-        if self.forward.attempt_timeout_ms > 0 && whole < step.0 { (whole, Reason::AttemptTimeout) } else { step }
+        if self.forward.attempt_timeout_ms > 0 && whole < step.0 { (whole, late) } else { step }
     }
 
     /// Nanoseconds without a byte either way that are too many.
@@ -149,7 +178,37 @@ impl Attempt {
     }
 }
 
+fn after(since: Nanos, timeout_ms: u32) -> Nanos {
+    since + timeout_ms as Nanos * 1_000_000
+}
+
 /// The exchange of an attempt.
 pub(super) fn key_of(name: upstream::Key) -> Key {
     Key::unpack(name & !OTHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    #[test]
+    fn connecting_and_waiting_for_a_place_have_a_time_each_that_stands_still_while_the_other_runs() {
+        let forward = Forward { connect_timeout_ms: 100, place_timeout_ms: 1_000, ..NOT_FORWARDED };
+        let attempt = Attempt { forward, decided: 5_000 * MS, full_before: 70 * MS, ..Attempt::default() };
+        let at = |after_ms: Nanos, full_ms: Nanos, is_full| {
+            let full = FullTime { is_full, total: (70 + full_ms) * MS };
+            let (deadline, reason) = attempt.head_deadline(false, |_| full, (5_000 + after_ms) * MS);
+            (deadline / MS - 5_000, reason)
+        };
+        assert_eq!(at(0, 0, false), (100, Reason::ConnectTimeout));
+        assert_eq!(at(0, 0, true), (1_000, Reason::SessionsExhausted));
+        assert_eq!(at(60, 0, true), (1_060, Reason::SessionsExhausted), "60 ms of connecting are not taken from the wait");
+        assert_eq!(at(500, 440, true), (1_060, Reason::SessionsExhausted));
+        assert_eq!(at(500, 440, false), (540, Reason::ConnectTimeout), "40 ms are left to connect");
+        assert_eq!(at(600, 440, false), (600, Reason::ConnectTimeout), "over");
+        // The clock of a backend that took the slot over, and knows nothing of it.
+        assert_eq!(attempt.head_deadline(false, |_| FullTime::default(), 5_050 * MS).0 / MS, 5_100);
+    }
 }

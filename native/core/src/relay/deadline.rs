@@ -1,6 +1,5 @@
 //! Deadlines of exchanges, looked at together every so often instead of one timer for each: most exchanges end long before theirs.
 
-use super::attempt::key_of;
 use super::exchange::Phase;
 use super::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use crate::base::reason::Reason;
@@ -46,8 +45,9 @@ impl Relay {
         let mut next = NEVER;
         for (key, exchange) in self.exchanges.iter() {
             let listener = self.connections.get(exchange.connection).map_or(0, |connection| connection.listener as usize);
-            let (deadline, reason) = exchange.deadline(self.limits.get(listener).map_or(NEVER / 2, |limits| limits.decode_timeout));
-            let (hedge_deadline, hedge_reason) = exchange.hedge_deadline();
+            let decode_timeout = self.limits.get(listener).map_or(NEVER / 2, |limits| limits.decode_timeout);
+            let (deadline, reason) = exchange.deadline(decode_timeout, upstreams, now);
+            let (hedge_deadline, hedge_reason) = exchange.hedge_deadline(upstreams, now);
             for (deadline, name, reason) in [(deadline, exchange.name(), reason), (hedge_deadline, exchange.hedge_name(), hedge_reason)] {
                 if deadline <= now {
                     late.push((key, name, reason));
@@ -61,13 +61,6 @@ impl Relay {
         for (key, name, reason) in late {
             self.time_out(upstreams, key, name, reason);
         }
-    }
-
-    /// What an attempt without a session waited for: a place in a pool that is full, or a connection.
-    fn wait_reason(&mut self, upstreams: &Upstreams, name: upstream::Key) -> Reason {
-        let attempt = self.exchanges.get_mut(key_of(name)).and_then(|exchange| exchange.attempt_named(name));
-        let is_full = attempt.is_some_and(|attempt| upstreams.is_full(attempt.forward.backend));
-        if is_full { Reason::SessionsExhausted } else { Reason::ConnectTimeout }
     }
 
     /// A stream that was passed over has as long to begin as a head has to arrive.
@@ -84,9 +77,10 @@ impl Relay {
     /// The time of an exchange is over, or that of one of its attempts.
     pub(super) fn time_out(&mut self, upstreams: &mut Upstreams, key: Key, name: upstream::Key, reason: Reason) {
         let is_under_way = self.exchanges.get(key).is_some_and(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay));
-        if is_under_way && matches!(reason, Reason::ConnectTimeout | Reason::HeadTimeout | Reason::AttemptTimeout) {
+        let is_attempts =
+            matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
+        if is_under_way && is_attempts {
             let is_unsent = self.is_opening(name);
-            let reason = if reason == Reason::ConnectTimeout { self.wait_reason(upstreams, name) } else { reason };
             self.withdraw(upstreams, name, h2::CANCEL);
             return self.attempt_failed(name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
         }

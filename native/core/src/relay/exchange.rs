@@ -12,7 +12,7 @@ use crate::http::check::RequestFacts;
 use crate::http::fields::Fields;
 use crate::record::inward::Tag;
 use crate::record::outward::{FailureFacts, RequestId};
-use crate::upstream;
+use crate::upstream::{self, Upstreams};
 use std::net::SocketAddr;
 
 /// Where an exchange stands.
@@ -264,16 +264,17 @@ impl Exchange {
     }
 
     /// When something has to happen, and what it means if it did not.
-    pub fn deadline(&self, decode_timeout: Nanos) -> (Nanos, Reason) {
+    pub fn deadline(&self, decode_timeout: Nanos, upstreams: &Upstreams, now: Nanos) -> (Nanos, Reason) {
+        let full = |slot| upstreams.full_time(slot, now);
         let own = match self.phase {
             Phase::Decode => return (self.times.began + decode_timeout, Reason::ClientSlow),
             Phase::Decide => (NEVER, Reason::None),
             Phase::Wait => return (self.end_at(), self.wait_reason),
-            Phase::Open => self.attempt.head_deadline(false),
+            Phase::Open => self.attempt.head_deadline(false, full, now),
             Phase::Relay | Phase::Answer => {
                 let idle = (self.times.moved + self.idle_timeout(), self.who_is_idle());
                 let is_waiting = self.phase == Phase::Relay && !self.is_committed;
-                let head = if is_waiting { self.attempt.head_deadline(self.incoming.is_done) } else { (NEVER, Reason::None) };
+                let head = if is_waiting { self.attempt.head_deadline(self.incoming.is_done, full, now) } else { (NEVER, Reason::None) };
                 if head.0 <= idle.0 { head } else { idle }
             }
         };
@@ -282,8 +283,9 @@ impl Exchange {
     }
 
     /// The same for the attempt that runs beside.
-    pub fn hedge_deadline(&self) -> (Nanos, Reason) {
-        self.hedge.as_ref().map_or((NEVER, Reason::None), |hedge| hedge.head_deadline(true))
+    pub fn hedge_deadline(&self, upstreams: &Upstreams, now: Nanos) -> (Nanos, Reason) {
+        let full = |slot| upstreams.full_time(slot, now);
+        self.hedge.as_ref().map_or((NEVER, Reason::None), |hedge| hedge.head_deadline(true, full, now))
     }
 
     /// An answer of the edge's own has a time of its own: the route's, if there is one, is about the backend.

@@ -67,7 +67,7 @@ impl Relay {
         attempt.take_values(values);
         attempt.is_hedge = true;
         attempt.count_in(&self.table);
-        let deadline = attempt.head_deadline(false).0;
+        let deadline = attempt.first_deadline();
         exchange.hedge = Some(attempt);
         let name = exchange.hedge_name();
         self.expect(deadline);

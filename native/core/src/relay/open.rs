@@ -45,7 +45,7 @@ impl Relay {
         exchange.attempts += 1;
         exchange.phase = Phase::Open;
         exchange.attempt.count_in(&self.table);
-        let (name, deadline) = (exchange.name(), exchange.attempt.head_deadline(false).0.min(exchange.end_at()));
+        let (name, deadline) = (exchange.name(), exchange.attempt.first_deadline().min(exchange.end_at()));
         self.expect(deadline);
         self.expect_late(key);
         self.open(upstreams, forward.backend, name);
@@ -56,7 +56,12 @@ impl Relay {
         let has_body = self.exchanges.get(key_of(name)).is_some_and(|exchange| !exchange.incoming.is_done);
         match upstreams.open(backend, name, has_body, self.now) {
             Opened::Now(session) => self.start(upstreams, name, session),
-            Opened::Waiting => {}
+            Opened::Waiting => {
+                let full = upstreams.full_time(backend, self.now);
+                if let Some(attempt) = self.exchanges.get_mut(key_of(name)).and_then(|exchange| exchange.attempt_named(name)) {
+                    attempt.full_before = full.total;
+                }
+            }
             Opened::Failed(fault) => self.attempt_failed(name, fault),
         }
     }
@@ -93,7 +98,7 @@ impl Relay {
             Ok(stream) => {
                 attempt.upstream = Some(stream);
                 (attempt.opened, attempt.sent) = (now, now);
-                let deadline = attempt.head_deadline(!has_body).0;
+                let deadline = attempt.sent_deadline(!has_body).0;
                 exchange.times.moved = now;
                 if is_first {
                     exchange.phase = Phase::Relay;

@@ -52,7 +52,7 @@ impl Relay {
                         exchange.attempt.upstream = None;
                         return self.complete(key, Reason::None);
                     }
-                    let deadline = exchange.attempt.head_deadline(true).0;
+                    let deadline = exchange.attempt.sent_deadline(true).0;
                     self.expect(deadline);
                     break;
                 }

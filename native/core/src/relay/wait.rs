@@ -38,7 +38,7 @@ impl Relay {
         exchange.phase = Phase::Wait;
         exchange.wait_reason = reason;
         exchange.alarm_at = self.now + wait_ms as Nanos * 1_000_000;
-        let (alarm_at, end_at) = (exchange.alarm_at, exchange.deadline(0).0);
+        let (alarm_at, end_at) = (exchange.alarm_at, exchange.end_at());
         self.alarms.push(alarm_at, key);
         self.expect(end_at);
     }

@@ -6,6 +6,7 @@ use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::counters::{Closed, Handshake, Id};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::record::inward::Forward;
+use lychgate_core::record::outward::FAILED_UNSENT;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -116,6 +117,42 @@ fn short_timeouts_strike_in_time() {
         assert_eq!(best.1, reason.number());
         assert!((expected_ms..=expected_ms + 3).contains(&best.0), "{best:?} instead of {expected_ms}");
     }
+}
+
+/// A bed whose only place is taken by a request to `/hold`.
+fn full() -> (Bed, usize, u64) {
+    let mut bed = Bed::with(Setup { max_sessions: 1, max_streams: 1, ..Setup::default() });
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/hold");
+    bed.until("the origin to have it", |bed| bed.origin.notes.open.load(Relaxed) == 1);
+    (bed, client, stream)
+}
+
+#[test]
+fn an_attempt_waits_for_a_place_as_long_as_places_are_waited_for_however_short_the_connect_timeout() {
+    for (attempt_timeout_ms, place_timeout_ms) in [(0, 80), (80, 10_000)] {
+        let (mut bed, client, held) = full();
+        bed.shard().lane.on_head =
+            Box::new(move |_| Verdict::Forward(Forward { connect_timeout_ms: 5, place_timeout_ms, attempt_timeout_ms, ..forward() }));
+        assert_eq!(bed.get(client, "/").status, 502);
+        let failure = bed.shard().lane.failures[0];
+        assert_eq!((failure.reason, failure.flags & FAILED_UNSENT), (Reason::SessionsExhausted.number(), FAILED_UNSENT));
+        assert!(failure.took_us >= 80_000, "{}", failure.took_us);
+        bed.clients[client].stop(held, 0x10c);
+    }
+    let (mut bed, client, held) = full();
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { connect_timeout_ms: 5, place_timeout_ms: 10_000, ..forward() }));
+    let stream = bed.clients[client].get("/");
+    bed.rest(Duration::from_millis(100));
+    bed.clients[client].stop(held, 0x10c);
+    assert_eq!(bed.finish(client, stream).body, b"hello");
+}
+
+#[test]
+fn while_a_session_is_on_its_way_the_place_timeout_does_not_run() {
+    let (took_ms, reason) = given_up(|forward| (forward.backend, forward.place_timeout_ms, forward.connect_timeout_ms) = (3, 5, 80));
+    assert_eq!(reason, Reason::ConnectTimeout.number());
+    assert!(took_ms >= 80, "{took_ms}");
 }
 
 #[test]

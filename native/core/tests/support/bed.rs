@@ -48,6 +48,10 @@ pub struct Setup {
     pub send_buffer: usize,
     /// Plans of the snapshot.
     pub plans: Vec<Plan>,
+    /// Sessions that a shard may have to a backend.
+    pub max_sessions: u32,
+    /// Streams that may be open on one.
+    pub max_streams: u32,
     /// Whether backend 0 is where nobody listens.
     pub has_dead_backend: bool,
     /// Whether there are three backends more: 1 is another origin, 2 takes connections and says nothing, 3 does not even take them.
@@ -70,6 +74,8 @@ impl Default for Setup {
             response_window: 64 * 1024,
             send_buffer: 1 << 20,
             plans: Vec::new(),
+            max_sessions: 4,
+            max_streams: 100,
             has_dead_backend: false,
             has_others: false,
         }
@@ -337,8 +343,8 @@ fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
         server_name: String::new(),
         is_verified: true,
         ca_pem: String::new(),
-        max_sessions: 4,
-        max_streams_per_session: 100,
+        max_sessions: setup.max_sessions,
+        max_streams_per_session: setup.max_streams,
         session_idle_timeout_ms: 60_000,
         session_max_age_ms: 0,
         ping_interval_ms: 0,

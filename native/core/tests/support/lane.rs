@@ -104,6 +104,7 @@ pub fn forward() -> Forward {
         tag: TAG,
         flags: ASK_ON_FAILURE,
         connect_timeout_ms: 5_000,
+        place_timeout_ms: 5_000,
         head_timeout_ms: 10_000,
         idle_timeout_ms: 10_000,
         exchange_timeout_ms: 0,

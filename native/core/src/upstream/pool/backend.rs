@@ -8,7 +8,60 @@ use crate::base::timers::Nanos;
 use crate::tls::client::{ClientTls, ClientTlsOptions};
 use crate::upstream::config::{BackendConfig, Scheme};
 use crate::upstream::h2::ASSUMED_STREAMS;
+use crate::upstream::session::Session;
 use crate::upstream::sink::{Key, SessionRef};
+
+/// How long a pool has been full, so that whoever waits knows what it waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FullTime {
+    /// Whether it is full now: every session that there may be is open, so that only the end of an exchange makes room.
+    pub is_full: bool,
+    /// How long it has been so, in all.
+    pub total: Nanos,
+}
+
+/// Counts that time.
+#[derive(Default)]
+pub struct FullClock {
+    total: Nanos,
+    since: Option<Nanos>,
+}
+
+impl FullClock {
+    /// Notes how it is now.
+    pub fn note(&mut self, is_full: bool, now: Nanos) {
+        match (is_full, self.since) {
+            (true, None) => self.since = Some(now),
+            (false, Some(since)) => {
+                self.total += now.saturating_sub(since);
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// The time until now.
+    pub fn read(&self, now: Nanos) -> FullTime {
+        FullTime { is_full: self.since.is_some(), total: self.total + self.since.map_or(0, |since| now.saturating_sub(since)) }
+    }
+}
+
+/// A session as its backend has counted it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// It goes on taking streams.
+    pub is_lasting: bool,
+    /// It does, and is on its way.
+    pub is_connecting: bool,
+}
+
+impl Counted {
+    /// As a session is now.
+    pub fn of(session: &Session) -> Counted {
+        let is_lasting = session.is_lasting();
+        Counted { is_lasting, is_connecting: is_lasting && session.is_connecting() }
+    }
+}
 
 /// The books.
 pub struct Backend {
@@ -20,6 +73,12 @@ pub struct Backend {
     pub sessions: Vec<SessionRef>,
     /// Attempts that wait for a session or a stream, first come first served.
     pub waiting: VecDeque<Key>,
+    /// Sessions that go on taking streams, as of when each was last seen to.
+    pub lasting: u32,
+    /// Those of them that are on their way.
+    pub connecting: u32,
+    /// How long all of those that there may be were open.
+    pub full: FullClock,
     /// Streams that its latest session could have open: what the next session counts on until it has heard.
     pub told_streams: Rc<Cell<u32>>,
     /// No snapshot names it any more: it ends with its last exchange.
@@ -38,11 +97,30 @@ impl Backend {
             config: Rc::new(config),
             sessions: Vec::new(),
             waiting: VecDeque::new(),
+            lasting: 0,
+            connecting: 0,
+            full: FullClock::default(),
             told_streams: Rc::new(Cell::new(ASSUMED_STREAMS)),
             is_retired: false,
             connect_not_before: 0,
             last_fault: "",
         }
+    }
+
+    /// Takes a session into the counts as it is now, in place of what it was.
+    pub fn count(&mut self, before: Counted, after: Counted) {
+        self.lasting = self.lasting + u32::from(after.is_lasting) - u32::from(before.is_lasting);
+        self.connecting = self.connecting + u32::from(after.is_connecting) - u32::from(before.is_connecting);
+    }
+
+    /// Sessions it may have.
+    pub fn limit(&self) -> u32 {
+        self.config.max_sessions.max(1)
+    }
+
+    /// Notes whether whoever waits, waits for a place: all sessions that there may be are open.
+    pub fn note_full(&mut self, now: Nanos) {
+        self.full.note(self.connecting == 0 && self.lasting >= self.limit(), now);
     }
 
     /// Whether TLS is asked for and cannot be had.

@@ -1,5 +1,6 @@
 //! How sessions come and go: when another is opened, who gets the room that becomes free, and what follows from an end.
 
+use super::backend::{Counted, FullTime};
 use super::{Upstreams, mark_dirty};
 use crate::base::reason::Reason;
 use crate::base::slab;
@@ -29,13 +30,19 @@ impl Upstreams {
         backend.sessions.iter().any(|name| self.sessions.get(name.0).is_some_and(|session| session.is_lasting()))
     }
 
-    /// Whether whoever waits for a backend waits for a place: all sessions that there may be are open.
-    pub fn is_full(&self, slot: u32) -> bool {
+    /// How long a backend's pool has been full.
+    pub fn full_time(&self, slot: u32, now: Nanos) -> FullTime {
         let key = self.by_slot.get(slot as usize).copied().flatten();
-        let Some(backend) = key.and_then(|key| self.backends.get(key)) else { return false };
-        let sessions = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0)).filter(|session| session.is_lasting());
-        let (count, is_connected) = sessions.fold((0, true), |(count, all), session| (count + 1, all && !session.is_connecting()));
-        is_connected && count >= backend.config.max_sessions.max(1)
+        key.and_then(|key| self.backends.get(key)).map_or_else(FullTime::default, |backend| backend.full.read(now))
+    }
+
+    /// Takes a session into its backend's counts as it has become.
+    fn count(&mut self, name: SessionRef, now: Nanos) {
+        let Some(session) = self.sessions.get_mut(name.0) else { return };
+        let Some(backend) = self.backends.get_mut(session.backend) else { return };
+        let after = Counted::of(session);
+        backend.count(std::mem::replace(&mut session.counted, after), after);
+        backend.note_full(now);
     }
 
     /// The first session with room. A body wants one on which it can be sent too, as long as another session could be opened instead.
@@ -100,6 +107,7 @@ impl Upstreams {
         if let Some(backend) = self.backends.get_mut(key) {
             backend.sessions.push(SessionRef(name));
         }
+        self.count(SessionRef(name), now);
         true
     }
 
@@ -111,6 +119,8 @@ impl Upstreams {
             session.say_goodbye(&mut turn, sink, Reason::BackendClosed, 0);
         }
         let backend = session.backend;
+        self.count(name, now);
+        let Some(session) = self.sessions.get_mut(name.0) else { return };
         match session.phase() {
             Phase::Closed(reason) => self.remove(name, reason, now, sink),
             _ => {

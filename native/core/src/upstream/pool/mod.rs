@@ -3,13 +3,14 @@
 //! The reactor drives it: it passes on what epoll says (`on_ready`), calls `flush` when it has written something and `on_timer` when `next_timer` is due. Nothing here
 //! waits, and what is to be told goes to the [`Sink`] during these calls.
 
-mod backend;
+pub(super) mod backend;
 mod describe;
 mod grow;
 
 use std::os::fd::RawFd;
 
 use backend::Backend;
+pub use backend::FullTime;
 
 use super::config::BackendConfig;
 use super::io::Work;
@@ -125,6 +126,7 @@ impl Upstreams {
             return Opened::Failed(Fault::unsent(reason));
         }
         if let Some(backend) = self.backends.get_mut(backend_key) {
+            backend.note_full(now);
             backend.waiting.push_back(key);
             self.stats.waiting += 1;
         }
@@ -282,6 +284,9 @@ impl Upstreams {
             }
         }
         for key in self.backends.keys() {
+            if let Some(backend) = self.backends.get_mut(key) {
+                backend.note_full(now);
+            }
             self.grow(key, now);
             self.close_books(key);
         }

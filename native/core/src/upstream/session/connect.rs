@@ -12,6 +12,7 @@ use crate::base::timers::{NEVER, Nanos};
 use crate::tls::client::ClientTls;
 use crate::upstream::config::{BackendConfig, Scheme};
 use crate::upstream::outbox::Outbox;
+use crate::upstream::pool::backend::Counted;
 use crate::upstream::sink::{SessionRef, Sink};
 use crate::upstream::socket::{Interest, Socket};
 use crate::upstream::transport::{Handshake, Transport};
@@ -51,6 +52,7 @@ impl Session {
             key: origin.key,
             backend: origin.backend,
             reserved: 0,
+            counted: Counted::default(),
             is_dirty: false,
             is_draining: false,
             started: 0,

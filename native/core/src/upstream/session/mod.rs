@@ -18,6 +18,7 @@ use super::h1::H1;
 use super::h2::H2;
 use super::io::{Io, Work};
 use super::outbox::Outbox;
+use super::pool::backend::Counted;
 use super::sink::{Fault, Key, SessionRef, Sink};
 use super::socket::Interest;
 use super::stats::Stats;
@@ -69,6 +70,8 @@ pub struct Session {
     pub config: Rc<BackendConfig>,
     /// Places promised to attempts that have not started yet.
     pub reserved: u32,
+    /// As its backend's books have counted it.
+    pub counted: Counted,
     /// Stands in the pool's list of sessions to flush.
     pub is_dirty: bool,
     /// Takes no more streams: too old, or its backend has changed.

@@ -45,6 +45,31 @@ fn a_second_session_is_opened_only_when_the_first_is_full_and_the_rest_waits_in_
 }
 
 #[test]
+fn how_long_a_pool_was_full_is_known() {
+    let peer = echo(2);
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    (backend.max_sessions, backend.max_streams_per_session) = (2, 1);
+    let mut driver = Driver::new(vec![backend]);
+    let full = |driver: &Driver| {
+        let full = driver.upstreams.full_time(0, driver.now());
+        (full.is_full, full.total / SECOND)
+    };
+    assert_eq!(driver.fetch(0, "/").body, b"ok");
+    driver.skew += 5 * SECOND;
+    assert_eq!(full(&driver), (false, 0), "there may be another session");
+    let crate::upstream::Opened::Now(held) = driver.upstreams.open(0, 99, false, driver.now()) else { panic!("no place") };
+    assert_eq!(driver.fetch(0, "/").body, b"ok");
+    driver.skew += 7 * SECOND;
+    assert_eq!(full(&driver), (true, 7));
+    driver.upstreams.release(held);
+    driver.skew += 61 * SECOND;
+    driver.until("the idle sessions to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.skew += 3 * SECOND;
+    assert_eq!((full(&driver), driver.upstreams.full_time(9, 0).total), ((false, 68), 0));
+    peer.join();
+}
+
+#[test]
 fn a_lower_limit_of_the_peer_is_obeyed() {
     let peer = Peer::serve(1, |_, stream| {
         let mut wire = Wire::new(stream);
