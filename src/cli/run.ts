@@ -13,6 +13,9 @@ import { loadAddon } from '../native/load.ts';
 import { createLog, isLogLevel, type Log } from '../observe/log.ts';
 import { reportProblems } from './report.ts';
 
+/** How long a second signal may take to close what is open. */
+const CUT_TIMEOUT_MS = 3_000;
+
 /** Runs until a signal has drained the edge; resolves to the exit status. Rejects with a `LychgateError` when it cannot start. */
 export async function run(file: string, outside: Outside): Promise<number> {
   const { config, snapshot, problems } = await loadSnapshot(file, outside);
@@ -22,12 +25,15 @@ export async function run(file: string, outside: Outside): Promise<number> {
   const isTerminal = process.stdout.isTTY === true;
   const log = createLog({ level: isLogLevel(snapshot.log.level) ? snapshot.log.level : 'info', isText: isTerminal });
   // From here on a signal finds someone: one that comes during the start stops the edge right after it.
+  const exit = (status: number): never => {
+    log.flush();
+    process.exit(status);
+  };
+  const isCut = Promise.withResolvers<number>();
   const signals = listenForSignals(process, {
     isTerminal,
-    exit: (status) => {
-      log.flush();
-      process.exit(status);
-    },
+    cut: isCut.resolve,
+    exit,
     onHangup: () => log.target('edge').warn('SIGHUP is ignored: a running edge does not read its configuration again; restart it'),
     onUserSignal: (signal) => log.target('edge').warn(`${signal} is ignored: nothing is asked of a running edge by it`),
   });
@@ -39,10 +45,20 @@ export async function run(file: string, outside: Outside): Promise<number> {
       { addon, snapshot, log },
       { shownConfig: redact(config), areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1' },
     );
-    await edge.start();
-    tellReady(edge, log, isTerminal);
-    await edge.drain(await signals.asked);
-    await edge.stop();
+    const serve = async (): Promise<undefined> => {
+      await edge.start();
+      tellReady(edge, log, isTerminal);
+      await edge.drain(await signals.asked);
+      await edge.stop();
+    };
+    const status = await Promise.race([serve(), isCut.promise]);
+    if (status !== undefined) {
+      log.target('edge').warn('a second signal cuts what is open');
+      // Whatever else is under way, in this process or in the drain it leaves behind, is not waited for.
+      setTimeout(exit, CUT_TIMEOUT_MS, status);
+      await edge.cut();
+      exit(status);
+    }
     log.target('edge').info('stopped');
     return 0;
   } finally {
@@ -56,7 +72,7 @@ function tellReady(edge: Edge, log: Log, isTerminal: boolean): void {
   if (isTerminal) {
     for (const { name, address } of listeners) process.stdout.write(`${name}: https://${address} (HTTP/3)\n`);
     if (adminAddress !== '') process.stdout.write(`admin: http://${adminAddress} (/metrics, /readyz, /v1/status)\n`);
-    process.stdout.write('Ctrl-C drains and stops; twice stops at once.\n');
+    process.stdout.write('Ctrl-C drains and stops; twice cuts what is open.\n');
   } else {
     for (const { name, address } of listeners) log.announce({ listener: name, address }, 'ready');
     if (adminAddress !== '') log.announce({ admin: true, address: adminAddress }, 'ready');

@@ -57,7 +57,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
       areFailuresAlwaysLogged: config.log.access.failures,
     },
     drain: { timeoutMs: config.drain.timeout, delayMs: config.drain.delay },
-    limits: { maxExchanges: config.limits.max_exchanges },
+    limits: { maxExchanges: config.limits.max_exchanges, statelessReplies: config.limits.stateless_replies },
   });
 }
 

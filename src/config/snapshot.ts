@@ -38,6 +38,7 @@ export interface ListenerSnapshot {
   /** 0 for none. */
   readonly keepAliveMs: number;
   readonly handshakeTimeoutMs: number;
+  /** Of all shards. */
   readonly maxConnections: number;
   readonly maxStreams: number;
   readonly streamWindowBytes: number;
@@ -476,4 +477,6 @@ export interface DrainSnapshot {
 export interface LimitsSnapshot {
   /** Exchanges open at once, a shard. */
   readonly maxExchanges: number;
+  /** CONNECTION_REFUSED and Version Negotiation packets a second, a shard. */
+  readonly statelessReplies: number;
 }

@@ -54,7 +54,12 @@ export interface Edge {
   drain(reason: string): Promise<DrainResult>;
   /** Ends everything that lives, cutting what is open. Safe to call twice. */
   stop(): Promise<void>;
+  /** Closes every connection and waits for nothing else, also in the middle of a start, a drain or a stop; the process is to end right after. */
+  cut(): Promise<void>;
 }
+
+/** How long a worker may take to obey when everything is cut. */
+const CUT_PATIENCE_MS = 500;
 
 export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOptions): Edge {
   const startedMs = performance.now();
@@ -128,6 +133,18 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
         snapshot.drain,
       ),
     stop: takeDown,
+    async cut() {
+      state = 'stopping';
+      await shards.stop(CUT_PATIENCE_MS);
+      // A worker that did not obey was ended; its reactor closes its connections here.
+      for (const shard of shardNumbers) {
+        try {
+          addon.reactorDestroy(shard);
+        } catch {
+          // Not made yet, or gone already.
+        }
+      }
+    },
   };
 
   async function bringUp(): Promise<void> {
@@ -159,6 +176,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           cidKey,
           listeners: snapshot.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
           maxExchanges: snapshot.limits.maxExchanges,
+          statelessReplies: snapshot.limits.statelessReplies,
           backendTable: new Uint8Array(shared.backends),
         });
       } catch (error) {

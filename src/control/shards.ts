@@ -65,7 +65,8 @@ export interface Shards {
   /** Deaths so far, a row for each shard and cause. */
   restarts(): { shard: number; cause: string; count: number }[];
   status(): ShardStatus[];
-  stop(): Promise<void>;
+  /** Workers get so long to end what is open, a stall timeout unless told otherwise; then they are ended. */
+  stop(patienceMs?: number): Promise<void>;
 }
 
 export function createShards(parts: ShardsParts, options: ShardsOptions): Shards {
@@ -141,12 +142,12 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         exchanges: addon.reactorExchanges(shard),
         connections: connectionsOf(shard),
       })),
-    async stop() {
+    async stop(patienceMs = options.stallTimeoutMs) {
       clearInterval(watch);
-      // A worker that does not obey within its stall timeout is ended by the pool.
+      // A worker that does not obey in time is ended by the pool.
       const stopped = Promise.all(supervisors.map((supervisor) => supervisor.stop()));
       const deadline = Promise.withResolvers<void>();
-      const timer = setTimeout(deadline.resolve, options.stallTimeoutMs);
+      const timer = setTimeout(deadline.resolve, patienceMs);
       await Promise.race([stopped, deadline.promise]);
       clearTimeout(timer);
       await pool?.destroy();

@@ -1,6 +1,6 @@
 /**
- * Signals: the first SIGTERM or SIGINT asks for a drain, the second ends the process at once with the status a shell expects of a killed
- * process (128 + number). SIGHUP by default would kill; many send it to daemons to have the configuration read again, so it kills only where it
+ * Signals: the first SIGTERM or SIGINT asks for a drain, the second cuts it short, the third ends the process where it stands; both with the
+ * status a shell expects of a killed process (128 + number). SIGHUP by default would kill; many send it to daemons to have the configuration read again, so it kills only where it
  * means that the terminal has gone. SIGUSR1 and SIGUSR2 are heard and do nothing yet.
  */
 import { constants } from 'node:os';
@@ -10,7 +10,9 @@ export type AskingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 export interface SignalsOptions {
   /** Whether a person's terminal is behind the process; then SIGHUP asks like SIGTERM. */
   readonly isTerminal: boolean;
-  /** The way out of a drain that hangs: must not return control to the event loop for long. */
+  /** The way out of a drain that lasts too long: what is open is closed, nothing is waited for. */
+  readonly cut: (status: number) => void;
+  /** The way out of that: must not return control to the event loop. */
   readonly exit: (status: number) => void;
   /** Hears of a SIGHUP that asks for nothing. */
   readonly onHangup: () => void;
@@ -28,12 +30,14 @@ export interface Signals {
 /** Listens on `target` (the process). */
 export function listenForSignals(target: Pick<NodeJS.Process, 'on' | 'off'>, options: SignalsOptions): Signals {
   const { promise: asked, resolve } = Promise.withResolvers<AskingSignal>();
-  let hasAsked = false;
+  let count = 0;
   const onSignal = (signal: NodeJS.Signals) => {
     if (signal === 'SIGHUP' && !options.isTerminal) return options.onHangup();
-    if (hasAsked) return options.exit(128 + constants.signals[signal]);
-    hasAsked = true;
-    resolve(signal as AskingSignal);
+    count += 1;
+    if (count === 1) return resolve(signal as AskingSignal);
+    const status = 128 + constants.signals[signal];
+    if (count === 2) options.cut(status);
+    else options.exit(status);
   };
   const heard = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
   for (const signal of heard) target.on(signal, onSignal);

@@ -24,6 +24,7 @@ export interface BindingListener {
   /** 0 for none. */
   keepAliveMs: number;
   handshakeTimeoutMs: number;
+  /** Connections at once in all shards. */
   maxConnections: number;
   maxStreams: number;
   /** Bytes of a request body a stream may hold before its backend takes them. */
@@ -55,6 +56,8 @@ export interface BindingReactorOptions {
   listeners: BindingListener[];
   /** Exchanges open at once in this shard. */
   maxExchanges: number;
+  /** Answers a second to first datagrams that make no connection. */
+  statelessReplies: number;
   /** Shared table of backend slots (`src/base/tables.ts`); must outlive the reactor. */
   backendTable: Uint8Array;
 }

@@ -153,7 +153,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.same(rest.admin, { address: '127.0.0.1:9901', token: '' });
   t.same(rest.log, { level: 'info', isAccessLogged: true, accessSample: 1, areFailuresAlwaysLogged: true });
   t.same(rest.drain, { timeoutMs: 30_000, delayMs: 0 });
-  t.same(rest.limits, { maxExchanges: 65_536 });
+  t.same(rest.limits, { maxExchanges: 65_536, statelessReplies: 1000 });
 });
 
 t.test('a snapshot is frozen all the way down and can be posted', async (t) => {

@@ -4,27 +4,32 @@ import { listenForSignals } from '../../src/control/signals.ts';
 
 function listen(isTerminal: boolean) {
   const target = new EventEmitter();
+  const cuts: number[] = [];
   const exits: number[] = [];
   const heard = { hangups: 0, userSignals: [] as string[] };
   const signals = listenForSignals(target as unknown as NodeJS.Process, {
     isTerminal,
+    cut: (status) => cuts.push(status),
     exit: (status) => exits.push(status),
     onHangup: () => {
       heard.hangups += 1;
     },
     onUserSignal: (signal) => heard.userSignals.push(signal),
   });
-  return { target, exits, heard, signals, send: (signal: string) => target.emit(signal, signal) };
+  return { target, cuts, exits, heard, signals, send: (signal: string) => target.emit(signal, signal) };
 }
 
-t.test('the first signal asks and the second ends the process with 128 and its number', async (t) => {
-  const { exits, signals, send } = listen(false);
+t.test('the first signal asks, the second cuts and the third ends the process, with 128 and its number', async (t) => {
+  const { cuts, exits, signals, send } = listen(false);
   send('SIGTERM');
   t.equal(await signals.asked, 'SIGTERM');
-  t.same(exits, []);
+  t.same(cuts, []);
   send('SIGINT');
+  t.same(cuts, [130]);
+  t.same(exits, []);
   send('SIGTERM');
-  t.same(exits, [130, 143]);
+  t.same(cuts, [130]);
+  t.same(exits, [143]);
 });
 
 t.test('SIGHUP is only heard where no terminal is, also during a drain', async (t) => {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 import t from 'tap';
-import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
+import { connectAioquic, getHead, missingAioquic, refusedAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { answers, isSilent, pourDigest, pours } from '../support/origin/behaviours.ts';
@@ -114,17 +114,68 @@ t.test('a drain whose deadline passes cuts what is left and still exits 0', { sk
   t.match(edge.access(), [{ status: 0, reason: 'shutdown', attempts: 1 }], 'and tells of it');
 });
 
-t.test('a second signal ends it at once', { skip: missingAddon }, async (t) => {
+t.test('a second signal closes every connection and ends it at once', { skip: missingAddon || missingAioquic }, async (t) => {
   const origin = await startH2Origin(t, isSilent);
-  const edge = await startEdge(t, { backends: [origin.url], isLeakChecked: false });
-  const client = await connectH3(t, edge.port);
-  client.exchange().catch(() => {});
-  await until('it is open', () => origin.open === 1);
+  const edge = await startEdge(t, { backends: [origin.url], shards: 2, isLeakChecked: false });
+  const clients = await Promise.all(Array.from({ length: 6 }, () => connectAioquic(t, edge.port)));
+  await Promise.all(clients.map((client) => client.request(getHead(edge.port))));
+  await until('all are open', () => origin.open === clients.length);
   const ended = once(edge.child, 'exit');
   edge.child.kill('SIGTERM');
   await until('it drains', async () => (await fetch(`${edge.admin}/readyz`)).status === 503);
   edge.child.kill('SIGTERM');
   t.same((await ended)[0], 143);
+  // H3_NO_ERROR, from the application (no frame type): not the silence of a process that is gone.
+  for (const client of clients) t.match(await client.wait('closed'), { code: 0x100, frame: null });
+  await until('the log is read', () => edge.child.stdout?.closed);
+  t.match(
+    edge.access(),
+    clients.map(() => ({ status: 0, reason: 'shutdown' })),
+  );
+});
+
+t.test('a second signal closes the connections of a shard whose worker hangs', { skip: missingAddon || missingAioquic }, async (t) => {
+  const origin = await startH2Origin(t, isSilent);
+  const env = { LYCHGATE_TEST_FAULTS: '1' };
+  const config = { shards: { stall_timeout: '1m' } };
+  const edge = await startEdge(t, { backends: [origin.url], shards: 1, isLeakChecked: false, env, config });
+  const client = await connectAioquic(t, edge.port);
+  await client.request(getHead(edge.port));
+  await until('it is open', () => origin.open === 1);
+  const body = JSON.stringify({ shard: 0, fault: 'loop', at: 'now' });
+  await fetch(`${edge.admin}/v1/test/fault`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  const ended = once(edge.child, 'exit');
+  edge.child.kill('SIGTERM');
+  await until('it drains', async () => (await fetch(`${edge.admin}/readyz`)).status === 503);
+  edge.child.kill('SIGTERM');
+  t.same((await ended)[0], 143);
+  t.match(await client.wait('closed'), { code: 0x100, frame: null });
+});
+
+t.test('who comes new while it drains is refused at once', { skip: missingAddon || missingAioquic }, async (t) => {
+  const waiting: ServerHttp2Stream[] = [];
+  const origin = await startH2Origin(t, (stream) => waiting.push(stream));
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectAioquic(t, edge.port);
+  const stream = await client.request(getHead(edge.port));
+  await until('it is open', () => origin.open === 1);
+  const exit = edge.stop();
+  await client.wait('goaway');
+  t.match(await refusedAioquic(t, edge.port), { code: 0x2, frame: 0 });
+  t.ok((await edge.metrics()).sum('lychgate_connections_refused_total', { reason: 'draining' }) > 0);
+  waiting[0]?.respond({ ':status': 204 });
+  waiting[0]?.end();
+  t.equal(await client.status(stream), 204);
+  t.equal(await exit, 0);
+});
+
+t.test('who comes beyond max_connections of all shards is refused at once', { skip: missingAddon || missingAioquic }, async (t) => {
+  const origin = await startH2Origin(t, answers('ok'));
+  const edge = await startEdge(t, { backends: [origin.url], shards: 2, listener: { max_connections: 2 } });
+  const clients = [await connectAioquic(t, edge.port), await connectAioquic(t, edge.port)];
+  for (let place = 0; place < 4; place += 1) t.match(await refusedAioquic(t, edge.port), { code: 0x2, frame: 0 });
+  for (const client of clients) t.equal(await client.status(await client.request(getHead(edge.port))), 200);
+  t.ok((await edge.metrics()).sum('lychgate_connections_refused_total', { reason: 'connection_limit' }) >= 4);
 });
 
 t.test('GOAWAY names a stream that was not taken', { skip: missingAddon || missingAioquic }, async (t) => {

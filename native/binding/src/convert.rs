@@ -3,6 +3,7 @@
 use crate::failure;
 use crate::types::{BindingBackend, BindingEdit, BindingListener, BindingPlan, BindingSnapshot};
 use lychgate_core::http::normal;
+use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::relay::plan::{Edit, Edits, Plan};
@@ -11,8 +12,8 @@ use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// A listener; owns its socket from here on.
-pub fn listener(listener: BindingListener) -> Result<ListenerOptions> {
+/// A listener; owns its socket from here on. `connections` counts those of all shards.
+pub fn listener(listener: BindingListener, connections: ConnectionCount) -> Result<ListenerOptions> {
     // SAFETY: the main thread hands the descriptor over and forgets it.
     let socket = unsafe { OwnedFd::from_raw_fd(listener.fd) };
     let mut certificates = Vec::new();
@@ -33,6 +34,7 @@ pub fn listener(listener: BindingListener) -> Result<ListenerOptions> {
         keep_alive_ms: listener.keep_alive_ms as u64,
         handshake_timeout_ms: listener.handshake_timeout_ms as u64,
         max_connections: listener.max_connections as usize,
+        connections,
         max_streams: listener.max_streams as u64,
         stream_window: listener.stream_window_bytes as u64,
         connection_window: listener.connection_window_bytes as u64,

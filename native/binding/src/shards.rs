@@ -4,6 +4,7 @@ use crate::types::BindingReactorOptions;
 use crate::{convert, failure, key};
 use lychgate_core::base::counters::Counters;
 use lychgate_core::quic::cid::CidKey;
+use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::switchboard::{self, Inbox, Port};
 use lychgate_core::reactor::{Reactor, ReactorOptions};
 use lychgate_core::relay::BackendTable;
@@ -29,14 +30,19 @@ pub struct Shard {
 unsafe impl Send for Shard {}
 unsafe impl Sync for Shard {}
 
-#[derive(Default)]
 struct Registry {
     shards: Vec<Option<Arc<Shard>>>,
     ports: Vec<Port>,
     inboxes: Vec<Option<Inbox>>,
+    /// By listener: connections of all shards.
+    connections: Vec<ConnectionCount>,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { shards: Vec::new(), ports: Vec::new(), inboxes: Vec::new() });
+impl Registry {
+    const EMPTY: Registry = Registry { shards: Vec::new(), ports: Vec::new(), inboxes: Vec::new(), connections: Vec::new() };
+}
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry::EMPTY);
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 fn now_ms() -> u64 {
@@ -73,7 +79,6 @@ impl Shard {
 pub fn create(options: BindingReactorOptions) -> Result<()> {
     let shard = options.shard as usize;
     let cid_key = CidKey::new(&key(&options.cid_key)?);
-    let listeners = options.listeners.into_iter().map(convert::listener).collect::<Result<Vec<_>>>()?;
     let table: &[u8] = &options.backend_table;
     // SAFETY: the main thread keeps the table as long as reactors live (`src/control`).
     let table = unsafe { BackendTable::new(table.as_ptr(), table.len()) };
@@ -81,8 +86,12 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
     if registry.shards.iter().all(Option::is_none) {
         let (ports, inboxes) = switchboard::connect(options.shards.max(1) as usize).map_err(|error| failure(error.to_string()))?;
         let inboxes = inboxes.into_iter().map(Some).collect();
-        *registry = Registry { shards: (0..options.shards).map(|_| None).collect(), ports, inboxes };
+        let connections = options.listeners.iter().map(|_| ConnectionCount::default()).collect();
+        *registry = Registry { shards: (0..options.shards).map(|_| None).collect(), ports, inboxes, connections };
     }
+    let counts = registry.connections.iter().cloned();
+    let listeners = options.listeners.into_iter().zip(counts).map(|(listener, count)| convert::listener(listener, count));
+    let listeners = listeners.collect::<Result<Vec<_>>>()?;
     if registry.shards.get(shard).is_none_or(Option::is_some) {
         return Err(failure(format!("shard {shard} exists already or is none of {}", registry.shards.len())));
     }
@@ -93,6 +102,7 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         cid_key,
         listeners,
         max_exchanges: options.max_exchanges as usize,
+        stateless_replies: options.stateless_replies as u32,
         table,
         ports: registry.ports.clone(),
         inbox,

@@ -50,6 +50,7 @@ record!(
         cid_key: Uint8Array,
         listeners: Vec<BindingListener>,
         max_exchanges: f64,
+        stateless_replies: f64,
         backend_table: Uint8Array,
     }
 );

@@ -91,7 +91,7 @@ export const listener = mapping('An address on which HTTP/3 is served.', {
     min: 1,
     max: 10_000_000,
     fallback: 100_000,
-    prose: 'Connections open at once, a shard. Further ones are refused.',
+    prose: 'Connections open at once, of all shards. Further ones are refused with CONNECTION_REFUSED.',
   }),
   quic,
   http,

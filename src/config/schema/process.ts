@@ -21,6 +21,13 @@ export const limits = section('Caps on what the process holds.', {
     prose:
       'Exchanges open at once, a shard. Further ones are rejected unread with H3_REQUEST_REJECTED, which says that they may be sent again.',
   }),
+  stateless_replies: integer({
+    min: 0,
+    max: 1_000_000,
+    fallback: 1000,
+    prose:
+      'Answers a second, a shard, to first datagrams that make no connection: CONNECTION_REFUSED and Version Negotiation. Beyond it such datagrams are dropped.',
+  }),
 });
 
 export const drain = section('The end of a process after SIGTERM or SIGINT.', {

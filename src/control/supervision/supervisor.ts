@@ -78,6 +78,10 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     },
     async stop() {
       if (state.name === 'waiting') clearTimeout(state.timer);
+      if (state.name === 'stopping') {
+        await state.worker.ended;
+        return;
+      }
       if (state.name !== 'ready' && state.name !== 'starting') {
         enter({ name: 'stopped' });
         return;

@@ -29,6 +29,8 @@ export interface AioquicEvent {
   readonly sha256?: string;
   readonly code?: number;
   readonly reason?: string;
+  /** Of a close by the transport: the type of the frame at fault, 0 for none. An application's close has no such. */
+  readonly frame?: number | null;
   readonly last?: number;
 }
 
@@ -71,6 +73,28 @@ export function getHead(port: number, path = '/'): [string, string][] {
 
 /** Connects to an edge on 127.0.0.1; ended with the test. `options` go to the `connect` order. */
 export async function connectAioquic(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}): Promise<AioquicClient> {
+  const client = startAioquic(t);
+  await connect(client, port, options);
+  return client;
+}
+
+/** What a client is told that asks an edge on 127.0.0.1 for a connection and gets none. */
+export async function refusedAioquic(t: Test, port: number): Promise<AioquicEvent> {
+  const client = startAioquic(t);
+  const isConnected = await connect(client, port).then(
+    () => true,
+    () => false,
+  );
+  if (isConnected) throw new Error('aioquic got a connection');
+  return client.wait('closed');
+}
+
+function connect(client: AioquicClient, port: number, options: Readonly<Record<string, unknown>> = {}) {
+  return client.order('connect', { host: '127.0.0.1', port, servername: 'localhost', ca: certificates().caPath, ...options });
+}
+
+/** A client that waits for its first order. */
+function startAioquic(t: Test): AioquicClient {
   const child = spawn(python, [join(import.meta.dirname, 'h3client.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   const events: AioquicEvent[] = [];
   const answers = new Map<number, (answer: Record<string, unknown>) => void>();
@@ -113,7 +137,6 @@ export async function connectAioquic(t: Test, port: number, options: Readonly<Re
 
   const status = async (stream: number): Promise<number> => statusOf(await wait('headers', stream));
 
-  await order('connect', { host: '127.0.0.1', port, servername: 'localhost', ca: certificates().caPath, ...options });
   return {
     events,
     order,

@@ -75,6 +75,16 @@ pub enum Dropped {
     Refused,
     Undecryptable,
     HandOverFull,
+    VersionLimit,
+}
+
+/// Why a connection was refused; the place is the series of [`Id::ConnectionsRefused`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Refused {
+    ConnectionLimit,
+    Draining,
 }
 
 /// How a handshake ended; the place is the series of [`Id::Handshakes`].
@@ -127,10 +137,12 @@ families! {
     GsoFallbacks = Counter "lychgate_gso_fallbacks_total", "Times segmentation offload was given up on a socket.", "" NONE, NO_BOUNDS, 1.0;
     Drops = Counter "lychgate_datagrams_dropped_total", "Datagrams dropped, by reason.", "reason"
         ["short", "malformed", "unknown_connection", "not_initial", "small_initial", "connection_limit", "draining", "refused", "undecryptable",
-         "hand_over_full"], NO_BOUNDS, 1.0;
+         "hand_over_full", "version_limit"], NO_BOUNDS, 1.0;
     HandedOver = Counter "lychgate_datagrams_handed_over_total", "Datagrams that reached the wrong shard, by direction.", "direction"
         ["out", "in"], NO_BOUNDS, 1.0;
     VersionNegotiations = Counter "lychgate_version_negotiations_total", "Version Negotiation packets sent.", "" NONE, NO_BOUNDS, 1.0;
+    ConnectionsRefused = Counter "lychgate_connections_refused_total", "First datagrams answered with CONNECTION_REFUSED, by reason. Those beyond `limits.stateless_replies` are dropped for the same reason.", "reason"
+        ["connection_limit", "draining"], NO_BOUNDS, 1.0;
     Handshakes = Counter "lychgate_handshakes_total", "QUIC handshakes, by outcome.", "outcome"
         ["completed", "resumed", "failed", "timed_out"], NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;

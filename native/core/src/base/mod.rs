@@ -3,6 +3,7 @@
 pub mod chunk;
 pub mod counters;
 pub mod poll;
+pub mod rate;
 pub mod reason;
 pub mod rng;
 pub mod slab;

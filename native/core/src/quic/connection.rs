@@ -1,6 +1,7 @@
 //! One client's connection: quiche's state and HTTP/3's beside it. Requests of its streams are exchanges of the relay.
 
 use super::cid::Cid;
+use super::count::ConnectionPlace;
 use super::requests::Requests;
 use crate::base::chunk::ChunkFactory;
 use crate::base::slab::Key;
@@ -71,6 +72,22 @@ impl Hasher for NumberHasher {
 /// Maps numbers.
 pub type NumberMap<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
 
+/// What is known of a connection when it is accepted.
+pub struct Accepted {
+    /// Unique in the process.
+    pub number: u64,
+    /// Listener it came to.
+    pub listener: u32,
+    /// Client's address.
+    pub peer: SocketAddr,
+    /// Our first connection ID.
+    pub cid: Cid,
+    /// Connection ID its first packet chose for us.
+    pub initial_dcid: Vec<u8>,
+    /// Its place among the listener's connections.
+    pub place: ConnectionPlace,
+}
+
 /// A client's connection.
 pub struct Connection {
     /// QUIC.
@@ -133,11 +150,13 @@ pub struct Connection {
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
+    _place: ConnectionPlace,
 }
 
 impl Connection {
     /// Wraps an accepted connection.
-    pub fn new(quic: Quic, number: u64, listener: u32, peer: SocketAddr, cid: Cid, initial_dcid: Vec<u8>, now: Nanos) -> Connection {
+    pub fn new(quic: Quic, accepted: Accepted, now: Nanos) -> Connection {
+        let Accepted { number, listener, peer, cid, initial_dcid, place } = accepted;
         Connection {
             quic,
             number,
@@ -170,6 +189,7 @@ impl Connection {
             rtt_us: 0,
             tls: (0, 0),
             control: Vec::new(),
+            _place: place,
         }
     }
 

@@ -3,8 +3,10 @@
 pub mod address;
 pub mod cid;
 pub mod connection;
+pub mod count;
 pub mod receive;
 pub mod requests;
 pub mod send;
 pub mod socket;
+pub mod stateless;
 pub mod steer;

@@ -2,15 +2,20 @@
 
 use super::switchboard::Handed;
 use super::{Reactor, TURN_BATCHES};
-use crate::base::counters::{Dropped, Id};
+use crate::base::counters::{Dropped, Id, Refused};
 use crate::base::slab::Key;
 use crate::quic::cid::{self, CID_BYTES};
-use crate::quic::connection::Connection;
+use crate::quic::connection::{Accepted, Connection};
+use crate::quic::count::ConnectionPlace;
+use crate::quic::stateless::{self, LongHeader};
 use quiche::{ConnectionId, Header, RecvInfo, Type};
 use std::net::SocketAddr;
 
 /// A client's first datagram is at least so long (RFC 9000 §14.1).
 const MIN_INITIAL_BYTES: usize = 1200;
+
+/// The connection ID that a client chooses for us is at least so long (RFC 9000 §7.2).
+const MIN_INITIAL_CID_BYTES: usize = 8;
 
 /// Shorter than any packet: header, connection ID, packet number, authentication tag.
 const MIN_PACKET_BYTES: usize = 1 + CID_BYTES + 1 + 16;
@@ -61,9 +66,12 @@ impl Reactor {
 
     /// Phase 2, steer.
     fn steer(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, may_hand_over: bool) {
-        match self.route(datagram, listener) {
+        match self.route(datagram) {
             Route::Connection(key) => self.decrypt(key, datagram, from, to),
-            Route::New => self.accept(listener, datagram, from, to),
+            Route::New => match self.admit(listener) {
+                Ok(place) => self.accept(listener, datagram, from, to, place),
+                Err(refused) => self.refuse(listener, datagram, from, to, refused),
+            },
             Route::Shard(shard) if may_hand_over => {
                 let packet = Handed { listener: listener as u32, from, to, bytes: (&*datagram).into() };
                 if self.ports[shard as usize].hand_over(packet) {
@@ -78,7 +86,7 @@ impl Reactor {
         }
     }
 
-    fn route(&self, datagram: &mut [u8], listener: usize) -> Route {
+    fn route(&self, datagram: &mut [u8]) -> Route {
         if datagram.len() < MIN_PACKET_BYTES {
             return Route::Drop(Dropped::Short);
         }
@@ -90,6 +98,11 @@ impl Reactor {
             };
         }
         let length = datagram.len();
+        let Some(long) = LongHeader::read(datagram) else { return Route::Drop(Dropped::Malformed) };
+        if !quiche::version_is_supported(long.version) {
+            // Version Negotiation answers what could be a first datagram, whatever another version puts behind the IDs (RFC 9000 §6.1, RFC 8999 §6).
+            return if long.version == 0 || length < MIN_INITIAL_BYTES { Route::Drop(Dropped::Malformed) } else { Route::Negotiate };
+        }
         let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return Route::Drop(Dropped::Malformed) };
         if header.dcid.len() == CID_BYTES {
             let id = cid::read(&header.dcid).unwrap_or(0);
@@ -107,25 +120,14 @@ impl Reactor {
         if let Some(key) = self.by_initial.get(&header.dcid[..]) {
             return Route::Connection(*key);
         }
-        if !quiche::version_is_supported(header.version) {
-            // Version Negotiation answers only what could be a first datagram (RFC 9000 §6.1).
-            return if header.ty == Type::VersionNegotiation || length < MIN_INITIAL_BYTES {
-                Route::Drop(Dropped::Malformed)
-            } else {
-                Route::Negotiate
-            };
-        }
         if header.ty != Type::Initial {
             return Route::Drop(Dropped::NotInitial);
         }
         if length < MIN_INITIAL_BYTES {
             return Route::Drop(Dropped::SmallInitial);
         }
-        if self.relay.is_draining {
-            return Route::Drop(Dropped::Draining);
-        }
-        if self.listeners[listener].connections >= self.listeners[listener].max_connections {
-            return Route::Drop(Dropped::ConnectionLimit);
+        if header.dcid.len() < MIN_INITIAL_CID_BYTES {
+            return Route::Drop(Dropped::Malformed);
         }
         Route::New
     }
@@ -137,21 +139,53 @@ impl Reactor {
         is_ours.then_some(Route::Shard(shard))
     }
 
-    /// Answers a version we do not speak with those we do.
-    fn negotiate(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
-        let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return };
-        let sender = &mut self.listeners[listener].sender;
-        if !sender.has_room() {
-            return;
+    /// A place for a new connection, or why there is none.
+    fn admit(&self, listener: usize) -> Result<ConnectionPlace, Refused> {
+        if self.relay.is_draining {
+            return Err(Refused::Draining);
         }
-        if let Ok(length) = quiche::negotiate_version(&header.scid, &header.dcid, sender.spare()) {
-            sender.push(length, length, to, from);
-            self.counters.add(Id::VersionNegotiations, 1);
+        let listener = &self.listeners[listener];
+        listener.connections.take(listener.max_connections).ok_or(Refused::ConnectionLimit)
+    }
+
+    /// Answers a version we do not speak with those we do.
+    fn negotiate(&mut self, listener: usize, datagram: &[u8], from: SocketAddr, to: SocketAddr) {
+        let Some(client) = LongHeader::read(datagram) else { return };
+        let (source, destination) = (ConnectionId::from_ref(client.source), ConnectionId::from_ref(client.destination));
+        let write = |out: &mut [u8]| quiche::negotiate_version(&source, &destination, out).ok();
+        match self.reply(listener, from, to, write) {
+            true => self.counters.add(Id::VersionNegotiations, 1),
+            false => self.counters.dropped(Dropped::VersionLimit),
         }
     }
 
+    /// Tells a client at once that it gets no connection, so that it need not find out by waiting.
+    fn refuse(&mut self, listener: usize, datagram: &[u8], from: SocketAddr, to: SocketAddr, refused: Refused) {
+        let Some(client) = LongHeader::read(datagram) else { return };
+        if self.reply(listener, from, to, |out| stateless::refuse(client, out)) {
+            return self.counters.add_to(Id::ConnectionsRefused, refused as usize, 1);
+        }
+        self.counters.dropped(match refused {
+            Refused::ConnectionLimit => Dropped::ConnectionLimit,
+            Refused::Draining => Dropped::Draining,
+        });
+    }
+
+    /// Sends an answer that nothing is remembered of, at the rate that is allowed: the address it goes to may be somebody else's than the sender's.
+    fn reply(&mut self, listener: usize, from: SocketAddr, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let sender = &mut self.listeners[listener].sender;
+        if !sender.has_room() || !self.stateless_replies.take(self.relay.now) {
+            return false;
+        }
+        let length = write(sender.spare());
+        if let Some(length) = length {
+            sender.push(length, length, to, from);
+        }
+        length.is_some()
+    }
+
     /// Phase 3, accept.
-    fn accept(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
+    fn accept(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, place: ConnectionPlace) {
         let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return self.counters.dropped(Dropped::Malformed) };
         let initial_dcid = header.dcid.to_vec();
         let id = self.cid_key.mint_free(self.shard, self.generation, |id| self.by_cid.contains_key(&id));
@@ -161,14 +195,11 @@ impl Reactor {
         let Ok(quic) = quiche::accept_with_buf_factory(&ConnectionId::from_ref(&bytes), None, to, from, &mut state.config) else {
             return self.counters.dropped(Dropped::Refused);
         };
-        state.connections += 1;
         let number = self.next_number;
         self.next_number += self.ports.len().max(1) as u64;
         let now = self.relay.now;
-        let key = self
-            .relay
-            .connections
-            .insert_with(|_| Box::new(Connection::new(quic, number, listener as u32, from, id, initial_dcid.clone(), now)));
+        let accepted = Accepted { number, listener: listener as u32, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };
+        let key = self.relay.connections.insert_with(|_| Box::new(Connection::new(quic, accepted, now)));
         self.by_cid.insert(id, key);
         self.by_initial.insert(initial_dcid, key);
         self.counters.add(Id::ConnectionsOpened, 1);

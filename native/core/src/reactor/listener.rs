@@ -4,6 +4,7 @@ use crate::base::slab::Key;
 use crate::http::normal;
 use crate::quic::cid::CidKey;
 use crate::quic::connection::Connection;
+use crate::quic::count::ConnectionCount;
 use crate::quic::send::Sender;
 use crate::quic::socket;
 use crate::tls::server::{self, Certificate};
@@ -25,8 +26,10 @@ pub struct ListenerOptions {
     pub keep_alive_ms: u64,
     /// Handshake and request heads must be complete in this time.
     pub handshake_timeout_ms: u64,
-    /// Connections of this shard at once.
+    /// Connections at once, in all shards.
     pub max_connections: usize,
+    /// Those that are open, in all shards.
+    pub connections: ConnectionCount,
     /// Request streams open at once, a connection.
     pub max_streams: u64,
     /// Body bytes of a request that wait for a backend, a stream.
@@ -62,8 +65,8 @@ pub struct Listener {
     pub is_blocked: bool,
     /// Connections that wait for its room.
     pub held_up: Vec<Key>,
-    /// Connections of this listener that are open.
-    pub connections: usize,
+    /// Connections of this listener that are open, in all shards.
+    pub connections: ConnectionCount,
     /// Limit of them.
     pub max_connections: usize,
     /// Size of a full datagram.
@@ -109,7 +112,7 @@ impl Listener {
             sender,
             is_blocked: false,
             held_up: Vec::new(),
-            connections: 0,
+            connections: options.connections,
             max_connections: options.max_connections,
             max_udp_payload: options.max_udp_payload,
             is_paced: options.is_paced,

@@ -10,6 +10,7 @@ mod transmit;
 
 use crate::base::counters::{Counters, Id};
 use crate::base::poll::Poll;
+use crate::base::rate::Rate;
 use crate::base::slab::Key;
 use crate::base::timers::{Clock, Nanos, Timers};
 use crate::http::section::FieldLimits;
@@ -60,6 +61,8 @@ pub struct ReactorOptions {
     pub listeners: Vec<ListenerOptions>,
     /// Exchanges open at once.
     pub max_exchanges: usize,
+    /// Answers a second to first datagrams that make no connection.
+    pub stateless_replies: u32,
     /// Backends' shared slots.
     pub table: BackendTable,
     /// Ways to all shards, by number.
@@ -106,6 +109,7 @@ pub struct Reactor {
     later: Vec<Key>,
     /// Empty between two flushes; lends its room to the list of what is to be flushed.
     flushing: Vec<Key>,
+    stateless_replies: Rate,
     next_number: u64,
     turn_datagrams: u64,
     is_lane_overdue: bool,
@@ -150,6 +154,7 @@ impl Reactor {
             counters,
             later: Vec::new(),
             flushing: Vec::new(),
+            stateless_replies: Rate::new(options.stateless_replies),
             next_number: options.shard as u64 + 1,
             turn_datagrams: 0,
             is_lane_overdue: false,

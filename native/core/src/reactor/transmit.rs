@@ -217,7 +217,6 @@ impl Reactor {
             self.by_cid.remove(id);
         }
         self.by_initial.remove(&connection.initial_dcid);
-        self.listeners[connection.listener as usize].connections -= 1;
         self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
     }
 

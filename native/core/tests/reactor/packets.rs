@@ -2,7 +2,7 @@
 
 use crate::support::client::{Client, socket};
 use crate::support::{Bed, Kind, Setup};
-use lychgate_core::base::counters::{Dropped, Id};
+use lychgate_core::base::counters::{Dropped, Id, Refused};
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -77,13 +77,95 @@ fn noise_is_dropped_by_its_kind() {
 }
 
 #[test]
-fn a_connection_beyond_the_limit_is_dropped_and_counted() {
-    let mut bed = Bed::with(Setup { max_connections: 1, ..Setup::default() });
-    bed.connect(Kind::Http3);
-    let (bytes, _, _) = first_datagram(&bed);
+fn a_first_datagram_whose_connection_id_is_too_short_is_dropped_and_counted() {
+    let mut bed = Bed::new();
+    let mut bytes = [0; 1_200];
+    // Version 1, IDs of seven and of no bytes, no token.
+    bytes[..6].copy_from_slice(&[0xc0, 0, 0, 0, 1, 7]);
     socket().send_to(&bytes, bed.address).unwrap();
-    bed.until("the drop", |bed| bed.shard().count_of(Id::Drops, Dropped::ConnectionLimit as usize) == 1);
+    bed.until("the drop", |bed| bed.shard().count_of(Id::Drops, Dropped::Malformed as usize) == 1);
+    assert_eq!(bed.shard().count(Id::ConnectionsOpened), 0);
+}
+
+/// RFC 8999 §5.1: what another version puts behind the connection IDs is its own affair. These bytes are no token of version 1.
+#[test]
+fn version_negotiation_answers_whatever_stands_behind_the_connection_ids() {
+    let mut bed = Bed::new();
+    for kind in [0x80, 0x90, 0xa0, 0xb0, 0xc0, 0xd0, 0xe0, 0xff] {
+        let mut bytes = [0xff; 1_200];
+        bytes[..7].copy_from_slice(&[kind, 0x1a, 0x2a, 0x3a, 0x4a, 1, 7]);
+        bytes[7] = 0;
+        socket().send_to(&bytes, bed.address).unwrap();
+    }
+    bed.until("eight answers", |bed| bed.shard().count(Id::VersionNegotiations) == 8);
+    // IDs that would reach beyond the datagram, and an answer that must not be answered.
+    let mut bytes = [0xff; 1_200];
+    bytes[1..5].copy_from_slice(&[0; 4]);
+    socket().send_to(&bytes, bed.address).unwrap();
+    bytes[1] = 1;
+    bytes[6 + 255] = 255;
+    socket().send_to(&bytes[..300], bed.address).unwrap();
+    bed.until("two drops", |bed| bed.shard().count_of(Id::Drops, Dropped::Malformed as usize) == 2);
+    assert_eq!(bed.shard().count(Id::VersionNegotiations), 8);
+}
+
+#[test]
+fn a_connection_beyond_the_limit_is_refused_at_once_and_counted() {
+    let mut bed = Bed::with(Setup { max_connections: 1, ..Setup::default() });
+    let first = bed.connect(Kind::Http3);
+    let stranger = bed.approach(socket());
+    assert_eq!(bed.refusal(stranger), 0x2);
+    assert!(bed.shard().count_of(Id::ConnectionsRefused, Refused::ConnectionLimit as usize) > 0);
     assert_eq!(bed.shard().reactor.relay.connections.len(), 1);
+    assert_eq!(bed.get(first, "/").body, b"hello");
+    bed.clients[first].quic.close(true, 0x100, b"").unwrap();
+    bed.until("the place to be free", |bed| bed.shard().reactor.relay.connections.is_empty());
+    bed.connect(Kind::Http3);
+}
+
+#[test]
+fn the_limit_of_connections_is_that_of_all_shards_together() {
+    let mut bed = Bed::with(Setup { shards: 2, max_connections: 1, ..Setup::default() });
+    let (here, there) = (socket_towards(&mut bed, 0), socket_towards(&mut bed, 1));
+    bed.connect_from(Kind::Http3, here, 1 << 20);
+    let stranger = bed.approach(there);
+    assert_eq!(bed.refusal(stranger), 0x2);
+    assert_eq!((bed.shards[0].count(Id::ConnectionsOpened), bed.shards[1].count(Id::ConnectionsOpened)), (1, 0));
+    assert!(bed.shards[1].count_of(Id::ConnectionsRefused, Refused::ConnectionLimit as usize) > 0);
+}
+
+/// Who asks may have put a victim's address on the datagram: it gets one datagram, smaller than what was sent, and not at any rate.
+#[test]
+fn a_refusal_is_one_small_datagram_and_beyond_the_rate_there_is_silence() {
+    let mut bed = Bed::with(Setup { stateless_replies: 10, ..Setup::default() });
+    bed.shard().reactor.drain();
+    let (bytes, _, _) = first_datagram(&bed);
+    let peer = socket();
+    for _ in 0..40 {
+        peer.send_to(&bytes, bed.address).unwrap();
+    }
+    let counts = |bed: &mut Bed| {
+        let shard = bed.shard();
+        (shard.count_of(Id::ConnectionsRefused, Refused::Draining as usize), shard.count_of(Id::Drops, Dropped::Draining as usize))
+    };
+    bed.until("all to be seen to", |bed| {
+        let (refused, dropped) = counts(bed);
+        refused + dropped == 40
+    });
+    let (refused, dropped) = counts(&mut bed);
+    assert!(refused >= 2 && dropped >= 20, "{refused} refused, {dropped} dropped");
+    let (mut answers, mut answer) = (0, [0; 1_500]);
+    bed.until("the answers", |_| {
+        while let Ok(length) = peer.recv(&mut answer) {
+            assert!(length < 100, "{length} bytes");
+            answers += 1;
+        }
+        answers == refused
+    });
+    // Too small for a first datagram: no answer at all.
+    peer.send_to(&bytes[..1_199], bed.address).unwrap();
+    bed.until("the drop", |bed| bed.shard().count_of(Id::Drops, Dropped::SmallInitial as usize) == 1);
+    assert_eq!(counts(&mut bed).0, refused);
 }
 
 /// RFC 9000 §8.1: who the client is has not been shown, so a victim must not get more than three times what somebody sent in its name.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lychgate_core::base::counters::{Id, offset};
 use lychgate_core::http::normal;
 use lychgate_core::quic::cid::CidKey;
+use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::quic::socket as udp;
 use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
@@ -36,6 +37,7 @@ pub struct Setup {
     pub handshake_timeout_ms: u64,
     pub max_connections: usize,
     pub max_exchanges: usize,
+    pub stateless_replies: u32,
     pub max_head_bytes: usize,
     pub max_fields: usize,
     /// How heads are made canonical.
@@ -67,6 +69,7 @@ impl Default for Setup {
             handshake_timeout_ms: 10_000,
             max_connections: 100,
             max_exchanges: 1_000,
+            stateless_replies: 1_000,
             max_head_bytes: 16_384,
             max_fields: 64,
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
@@ -125,6 +128,7 @@ impl Bed {
         let (ports, inboxes) = switchboard::connect(setup.shards as usize).unwrap();
         let cid_key = CidKey::new(&[0x6b; 32]);
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let connections = ConnectionCount::default();
         let mut shards = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
             let socket = udp::open(address, 1 << 20, setup.send_buffer).unwrap();
@@ -133,8 +137,9 @@ impl Bed {
                 shard: shard as u8,
                 generation: 0,
                 cid_key,
-                listeners: vec![listener(socket, &setup)],
+                listeners: vec![listener(socket, &setup, &connections)],
                 max_exchanges: setup.max_exchanges,
+                stateless_replies: setup.stateless_replies,
                 // SAFETY: the bed drops its shards before its table.
                 table: unsafe { BackendTable::new(table.as_ptr().cast(), size_of_val(&*table)) },
                 ports: ports.clone(),
@@ -185,6 +190,22 @@ impl Bed {
         let place = self.clients.len() - 1;
         self.until("a handshake", |bed| bed.clients[place].is_ready());
         place
+    }
+
+    /// A client of which only the first flight has been sent; its place among the clients.
+    pub fn approach(&mut self, socket: UdpSocket) -> usize {
+        let mut client = Client::new(Kind::Bare, self.address, socket, 1 << 20);
+        client.drive();
+        self.clients.push(client);
+        self.clients.len() - 1
+    }
+
+    /// Waits for the code with which a client is refused by the transport.
+    pub fn refusal(&mut self, client: usize) -> u64 {
+        self.until("the refusal", |bed| bed.clients[client].quic.peer_error().is_some());
+        let error = self.clients[client].quic.peer_error().unwrap();
+        assert!(!error.is_app && error.reason.is_empty());
+        error.error_code
     }
 
     /// Waits for a stream's end or reset.
@@ -312,7 +333,7 @@ impl Deaf {
     }
 }
 
-fn listener(socket: std::os::fd::OwnedFd, setup: &Setup) -> ListenerOptions {
+fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &ConnectionCount) -> ListenerOptions {
     ListenerOptions {
         socket,
         certificates: vec![certificate::localhost()],
@@ -321,6 +342,7 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup) -> ListenerOptions {
         keep_alive_ms: setup.keep_alive_ms,
         handshake_timeout_ms: setup.handshake_timeout_ms,
         max_connections: setup.max_connections,
+        connections: connections.clone(),
         max_streams: 100,
         stream_window: setup.request_window,
         connection_window: 16 * setup.request_window,
