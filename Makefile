@@ -30,11 +30,14 @@ say = @printf '\033[1m== %s\033[0m\n'
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
+# The whole machine is asked before anything is downloaded: one answer names everything that is missing.
 $(installed): package.json package-lock.json
+	@native/require.sh
 	$(say) 'npm install: what package-lock.json names'
-	@command -v npm >/dev/null || { echo 'make: needs npm: sudo apt-get install -y npm' >&2; exit 1; }
 	@# Not `npm ci`: it refuses a lockfile without the optional packages of platforms that the registry at hand does not carry.
 	@npm install --no-save --no-fund --no-audit --loglevel=error
+	@node -e 'process.exit(parseInt(process.versions.node) < 24 ? 1 : 0)' || { echo "make: this is Node $$(node --version), and npm did not bring Node 24:" \
+	  'its package `node` needs install scripts (npm config get ignore-scripts)' >&2; exit 1; }
 	@touch $@
 
 $(addon): $(rust) native/build.mjs native/patch.mjs native/quiche.patch native/require.sh | $(installed)
@@ -61,6 +64,8 @@ check-ts: $(installed)
 check-rust: $(installed)
 	$(say) 'rustfmt, clippy'
 	@native/require.sh
+	@{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || { echo 'make: the checks of Rust need rustfmt and clippy beside it' \
+	  '(rustup component add rustfmt clippy)' >&2; exit 1; }
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --workspace --all-targets --locked --profile $(TEST_PROFILE) -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(cargo) deny --log-level error check licenses bans sources; \

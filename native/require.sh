@@ -1,23 +1,46 @@
 #!/bin/sh
-# Sees to it that the machine can build the addon. Each need is asked for as the build will use it, never by the name of a file: a C++ program is
-# compiled and linked, libclang is loaded and parses a header, Rust says its version.
+# Sees to it that the machine can build, test and run what is here. Each need is asked for as its user will use it, never by the name of a file: a C++
+# program is compiled and linked, libclang is loaded and parses a header, certificates are made, Rust says its version.
 #
 #   native/require.sh           as root on Debian and its like: installs what is missing; elsewhere: says what to install, and stops
 #   native/require.sh --check   only says what is missing, one Debian package a line; status 1 when anything is
+#
+# Rust comes from the distribution where that has one which is new enough (Debian 12 and 13: rustc-web, cargo-web). A toolchain from outside
+# the distribution is named with its command, never fetched unasked.
 set -eu
 
 rust_minor=88
+# The one that carries npm; npm then brings the Node that everything here runs on (package.json, devDependencies).
+node_major=18
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-PATH=$PATH:$HOME/.cargo/bin
+PATH=$PATH:${HOME:-/root}/.cargo/bin
 
 can_run() { "$@" >/dev/null 2>&1; }
 
 can_build_cpp() {
-  printf '#include <string>\n#include <cstdio>\nint main() { return std::puts(std::string("yes").c_str()) < 0; }\n' >"$scratch/question.cc"
-  c++ -o "$scratch/answer" "$scratch/question.cc" 2>/dev/null && can_run "$scratch/answer"
+  printf '#include <string_view>\n#include <cstdio>\nint main() { return std::puts(std::string_view("yes").data()) < 0; }\n' >"$scratch/question.cc"
+  c++ -std=c++17 -o "$scratch/answer" "$scratch/question.cc" 2>/dev/null && can_run "$scratch/answer"
 }
+
+# BoringSSL's own first line.
+can_configure() {
+  echo 'cmake_minimum_required(VERSION 3.22)' >"$scratch/question.cmake"
+  can_run cmake -P "$scratch/question.cmake"
+}
+
+can_make() {
+  printf 'yes:\n\t@echo $@\n' >"$scratch/question.mk"
+  can_run make -f "$scratch/question.mk"
+}
+
+can_patch() {
+  echo no >"$scratch/question"
+  printf -- '--- question\n+++ question\n@@ -1 +1 @@\n-no\n+yes\n' | (cd "$scratch" && can_run patch -p0 --fuzz=0 --batch)
+}
+
+has_npm() { can_run node -e "process.exit(parseInt(process.versions.node) < $node_major ? 1 : 0)" && can_run npm --version; }
 
 # Where bindgen looks (crate clang-sys): LIBCLANG_PATH alone if it is set, else llvm-config's folder and the usual ones.
 libclangs() {
@@ -39,35 +62,75 @@ has_libclang() {
   return 1
 }
 
-# Packages of Debian that are missing, one a line. What needs a compiler to be asked is asked once there is one.
+# Packages of Debian that are missing, one a line. What needs a compiler to be asked is missing while there is none.
 missing() {
-  can_run cmake --version || echo cmake
+  can_configure || echo cmake
   can_build_cpp || echo g++
-  can_run make --version || echo make
-  can_run git --version || echo git
-  can_run patch --version || echo patch
-  can_run openssl version || echo openssl
-  if can_run cc --version; then has_libclang || echo libclang-dev; else echo libclang-dev; fi
+  can_run git init -q "$scratch/question.git" || echo git
+  has_libclang || echo libclang-dev
+  can_make || echo make
+  has_npm || echo npm
+  can_run "$here/../certs/make.sh" "$scratch/certs" || echo openssl
+  can_patch || echo patch
 }
 
-has_rust() {
-  minor=$(rustc --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\)\..*/\1/p')
-  [ -n "$minor" ] && [ "$minor" -ge "$rust_minor" ] && can_run cargo --version
+is_new_enough() {
+  minor=$(sed -n 's/^\(rustc \)\{0,1\}1\.\([0-9]*\)\..*/\2/p')
+  [ -n "$minor" ] && [ "$minor" -ge "$rust_minor" ]
 }
 
-# A toolchain from outside the distribution is named, never fetched unasked; rustup that is there already is told what to bring.
-explain_rust() {
-  echo "native: Rust 1.$rust_minor or newer is needed, and $(rustc --version 2>/dev/null || echo 'there is none')." >&2
-  if can_run rustup --version; then
-    echo "    rustup update stable && rustup default stable" >&2
-    return
+has_rust() { rustc --version 2>/dev/null | is_new_enough && can_run cargo --version; }
+
+# What the system says it is: `debian 12`, `ubuntu 24.04`; and the families it counts itself to.
+distribution() { (. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}") || true; }
+family() { (. /etc/os-release 2>/dev/null && echo " ${ID:-} ${ID_LIKE:-} ") || true; }
+is_debian() { case "$(family)" in *' debian '*) can_run apt-get --version ;; *) false ;; esac; }
+is_fedora() { case "$(family)" in *' fedora '*) true ;; *) false ;; esac; }
+
+# The version of a package that apt would install.
+offered() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([0-9].*\)/\1/p'; }
+
+# The packages of the distribution that hold a Rust which is new enough; nothing where there are none, or where rustup already has the word.
+packaged_rust() {
+  if can_run rustup --version; then return; fi
+  if is_fedora; then echo 'rust cargo' && return; fi
+  is_debian || return 0
+  for pair in 'rustc cargo' 'rustc-web cargo-web'; do
+    if offered "${pair% *}" | is_new_enough; then echo "$pair" && return; fi
+  done
+  # Lists that were never fetched offer nothing; what these have is known.
+  if [ -z "$(offered make)" ]; then
+    case "$(distribution)" in 'debian 12' | 'debian 13') echo 'rustc-web cargo-web' ;; esac
   fi
-  case "$(. /etc/os-release 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}")" in
-    'debian 12'*) echo '    Debian 12 has neither rustup nor a Rust that is new enough: take the installer of https://rustup.rs' >&2 ;;
-    debian* | ubuntu*) echo '    sudo apt-get install -y rustup && rustup default stable' >&2 ;;
-    fedora*) echo '    sudo dnf install -y rustup && rustup-init -y' >&2 ;;
-    *) echo '    the installer of https://rustup.rs, then run make again' >&2 ;;
-  esac
+}
+
+if [ "$(id -u)" = 0 ]; then sudo=''; else sudo='sudo '; fi
+
+# The command that brings a Rust from outside the distribution.
+rust_command() {
+  if can_run rustup --version; then
+    if rustup run stable rustc --version 2>/dev/null | is_new_enough; then
+      # It is there, and another one comes before it, or none was chosen.
+      echo "rustup default stable && export PATH=\"$(dirname "$(command -v rustup)"):\$PATH\""
+    else
+      echo 'rustup update stable && rustup default stable'
+    fi
+  elif is_debian && [ -n "$(offered rustup)" ]; then
+    echo "${sudo}apt-get install -y rustup && rustup default stable"
+  else
+    echo "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh    (https://rustup.rs; then open a new shell)"
+  fi
+}
+
+# One command that installs packages which are named as Debian names them.
+package_command() {
+  if is_debian; then
+    echo "${sudo}apt-get update && ${sudo}apt-get install -y $*"
+  elif is_fedora; then
+    echo "${sudo}dnf install -y $(echo "$*" | sed -e 's/g++/gcc-c++/' -e 's/libclang-dev/clang-devel/')"
+  else
+    echo "what Debian calls $*"
+  fi
 }
 
 packages=$(missing)
@@ -77,31 +140,31 @@ if [ "${1:-}" = --check ]; then
   [ -z "$packages" ] && has_rust
   exit
 fi
+if [ -z "$packages" ] && has_rust; then exit 0; fi
 
-if [ -n "$packages" ]; then
-  if [ "$(id -u)" = 0 ] && can_run apt-get --version; then
-    # shellcheck disable=SC2086 -- a list of package names
-    echo "native: installing" $packages
-    apt-get update -qq
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
-    packages=$(missing)
-    # shellcheck disable=SC2086
-    [ -z "$packages" ] || { echo "native: installed, and still of no use:" $packages >&2; exit 1; }
-  else
-    echo "native: please install, then run make again:" >&2
-    # shellcheck disable=SC2086
-    echo "    sudo apt-get install -y" $packages "    (Fedora: sudo dnf install -y cmake gcc-c++ make git patch openssl clang-devel)" >&2
-    exit 1
-  fi
+install() {
+  echo "require: installing $*"
+  DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get install -y -qq --no-install-recommends --no-remove "$@" >/dev/null || true
+}
+
+if [ "$(id -u)" = 0 ] && is_debian; then
+  apt-get update -qq || true
+  # shellcheck disable=SC2086 -- lists of package names
+  [ -z "$packages" ] || install $packages
+  rust=$(has_rust || packaged_rust)
+  # Never in the place of an older Rust that somebody installed: --no-remove.
+  # shellcheck disable=SC2086
+  [ -z "$rust" ] || install $rust
+  packages=$(missing)
+  if [ -z "$packages" ] && has_rust; then exit 0; fi
 fi
 
-if ! has_rust && can_run apt-get --version && [ "$(id -u)" = 0 ] && ! can_run rustup --version && apt-cache show rustup 2>/dev/null | grep -q '^Package: rustup$'; then
-  echo 'native: installing rustup'
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rustup >/dev/null
-  rustup default stable
-fi
+rust=$(has_rust || packaged_rust)
+echo 'require: please install, then run make again:' >&2
+# shellcheck disable=SC2046,SC2086
+[ -z "$packages$rust" ] || echo "    $(package_command $(echo $packages $rust))" >&2
 if ! has_rust; then
-  explain_rust
-  exit 1
+  [ -n "$rust" ] || echo "    $(rust_command)" >&2
+  echo "require: Rust 1.$rust_minor or newer is needed, and $(rustc --version 2>/dev/null || echo 'there is none')" >&2
 fi
+exit 1

@@ -37,6 +37,22 @@ t.test('libclang-cpp beside no libclang is no libclang', async (t) => {
   t.same(missing({ LIBCLANG_PATH: path }), ['libclang-dev']);
 });
 
+for (const [name, wanted] of [
+  ['cmake', 'cmake'],
+  ['git', 'git'],
+  ['make', 'make'],
+  ['node', 'npm'],
+  ['openssl', 'openssl'],
+  ['patch', 'patch'],
+] as const) {
+  t.test(`${name} that is there and does not work is missing`, async (t) => {
+    const path = folder(t);
+    writeFileSync(join(path, name), '#!/bin/sh\n[ "$1" = --version ]\n');
+    chmodSync(join(path, name), 0o755);
+    t.same(missing({ PATH: `${path}:${process.env['PATH']}` }), [wanted]);
+  });
+}
+
 t.test('a compiler that cannot link, and a Rust that is too old, are named', async (t) => {
   const path = folder(t);
   const program = (name: string, text: string) => {
