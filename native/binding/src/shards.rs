@@ -2,6 +2,7 @@
 
 use crate::types::BindingReactorOptions;
 use crate::{convert, failure, key};
+use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::Counters;
 use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::count::ConnectionCount;
@@ -30,19 +31,17 @@ pub struct Shard {
 unsafe impl Send for Shard {}
 unsafe impl Sync for Shard {}
 
+#[derive(Default)]
 struct Registry {
     shards: Vec<Option<Arc<Shard>>>,
     ports: Vec<Port>,
     inboxes: Vec<Option<Inbox>>,
     /// By listener: connections of all shards.
     connections: Vec<ConnectionCount>,
+    budget: Arc<Budget>,
 }
 
-impl Registry {
-    const EMPTY: Registry = Registry { shards: Vec::new(), ports: Vec::new(), inboxes: Vec::new(), connections: Vec::new() };
-}
-
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry::EMPTY);
+static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 fn now_ms() -> u64 {
@@ -87,7 +86,8 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         let (ports, inboxes) = switchboard::connect(options.shards.max(1) as usize).map_err(|error| failure(error.to_string()))?;
         let inboxes = inboxes.into_iter().map(Some).collect();
         let connections = options.listeners.iter().map(|_| ConnectionCount::default()).collect();
-        *registry = Registry { shards: (0..options.shards).map(|_| None).collect(), ports, inboxes, connections };
+        let shards = (0..options.shards).map(|_| None).collect();
+        *registry = Registry { shards, ports, inboxes, connections, budget: Arc::default() };
     }
     let counts = registry.connections.iter().cloned();
     let listeners = options.listeners.into_iter().zip(counts).map(|(listener, count)| convert::listener(listener, count));
@@ -106,6 +106,7 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         table,
         ports: registry.ports.clone(),
         inbox,
+        budget: registry.budget.clone(),
     })
     .map_err(|error| failure(format!("shard {shard}: {error}")))?;
     registry.shards[shard] = Some(Arc::new(Shard {

@@ -157,6 +157,8 @@ families! {
     ExchangesStarted = Counter "lychgate_exchanges_started_total", "Request streams that began.", "" NONE, NO_BOUNDS, 1.0;
     RequestsRejected = Counter "lychgate_requests_rejected_total", "Requests rejected unread with H3_REQUEST_REJECTED, by reason.", "reason"
         ["overloaded", "draining"], NO_BOUNDS, 1.0;
+    HeldBytes = Gauge "lychgate_held_bytes", "Bytes held for peers, what was granted to them included, by side: downstream (request bodies that came or may come, response bytes not yet acknowledged by clients), upstream (response bytes that backends sent or may send).", "side"
+        ["downstream", "upstream"], NO_BOUNDS, 1.0;
     BodyBytesIn = Counter "lychgate_request_body_bytes_total", "Body bytes taken from clients.", "" NONE, NO_BOUNDS, 1.0;
     BodyBytesOut = Counter "lychgate_response_body_bytes_total", "Body bytes given to clients' streams.", "" NONE, NO_BOUNDS, 1.0;
     Turns = Counter "lychgate_turns_total", "Turns of the reactor.", "" NONE, NO_BOUNDS, 1.0;

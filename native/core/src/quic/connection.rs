@@ -3,6 +3,7 @@
 use super::cid::Cid;
 use super::count::ConnectionPlace;
 use super::requests::Requests;
+use crate::base::budget::{Account, Entry, Side};
 use crate::base::chunk::ChunkFactory;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, NEVER, Nanos};
@@ -122,6 +123,16 @@ pub struct Connection {
     pub peer_streams: PeerStreams,
     /// Exchanges by request stream.
     pub exchanges: NumberMap<Key>,
+    /// Bytes that the windows of requests under way let come.
+    pub promised: u64,
+    /// Bytes of requests that are kept beside quiche.
+    pub kept: u64,
+    /// The window over all request streams.
+    pub window: u64,
+    /// Bytes held of requests, as counted.
+    pub held_in: Entry,
+    /// Bytes held of responses, as counted.
+    pub held_out: Entry,
     /// Responses of which the client's streams take no more for now.
     pub blocked: usize,
     /// Request streams: which have begun, which are still to come.
@@ -174,6 +185,11 @@ impl Connection {
             is_open: false,
             peer_streams: PeerStreams::default(),
             exchanges: NumberMap::default(),
+            promised: 0,
+            kept: 0,
+            window: u64::MAX,
+            held_in: Entry::default(),
+            held_out: Entry::default(),
             blocked: 0,
             requests: Requests::default(),
             is_gapped: false,
@@ -333,6 +349,19 @@ impl Connection {
         let quic = &mut self.quic;
         self.finishing.retain(|stream| is_known(quic, *stream));
         self.finishing.is_empty()
+    }
+
+    /// Counts anew what is held for the client: of requests what came and what may come, whichever is more; of responses what it has not acknowledged.
+    pub fn recount(&mut self, account: &mut Account) {
+        let (received, sending) = self.quic.held_bytes();
+        account.enter(Side::Downstream, &mut self.held_in, received.max(self.promised.min(self.window)) + self.kept);
+        account.enter(Side::Downstream, &mut self.held_out, sending);
+    }
+
+    /// The connection is forgotten, and with it what is held for its client.
+    pub fn forget(&mut self, account: &mut Account) {
+        account.enter(Side::Downstream, &mut self.held_in, 0);
+        account.enter(Side::Downstream, &mut self.held_out, 0);
     }
 
     /// Asks quiche for the smoothed round-trip time of the active path: once a flush, because the answer is a copy of all it knows of the path.

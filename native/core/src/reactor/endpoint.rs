@@ -199,7 +199,9 @@ impl Reactor {
         self.next_number += self.ports.len().max(1) as u64;
         let now = self.relay.now;
         let accepted = Accepted { number, listener: listener as u32, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };
-        let key = self.relay.connections.insert_with(|_| Box::new(Connection::new(quic, accepted, now)));
+        let mut connection = Box::new(Connection::new(quic, accepted, now));
+        connection.window = state.connection_window;
+        let key = self.relay.connections.insert_with(|_| connection);
         self.by_cid.insert(id, key);
         self.by_initial.insert(initial_dcid, key);
         self.counters.add(Id::ConnectionsOpened, 1);

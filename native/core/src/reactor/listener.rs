@@ -71,6 +71,8 @@ pub struct Listener {
     pub max_connections: usize,
     /// Size of a full datagram.
     pub max_udp_payload: usize,
+    /// Request bytes that may wait on all streams of a connection.
+    pub connection_window: u64,
     /// Whether packets wait for their release time.
     pub is_paced: bool,
     /// Told in SETTINGS.
@@ -115,6 +117,7 @@ impl Listener {
             connections: options.connections,
             max_connections: options.max_connections,
             max_udp_payload: options.max_udp_payload,
+            connection_window: options.connection_window,
             is_paced: options.is_paced,
             max_head_bytes: options.max_head_bytes,
             // Half, so that a PING which is lost is sent again in time.

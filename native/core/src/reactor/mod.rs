@@ -8,6 +8,7 @@ pub mod listener;
 pub mod switchboard;
 mod transmit;
 
+use crate::base::budget::{Account, Budget};
 use crate::base::counters::{Counters, Id};
 use crate::base::poll::Poll;
 use crate::base::rate::Rate;
@@ -69,6 +70,8 @@ pub struct ReactorOptions {
     pub ports: Vec<Port>,
     /// What others hand to this one.
     pub inbox: Inbox,
+    /// Bytes held for peers, by all shards.
+    pub budget: Arc<Budget>,
 }
 
 /// What a reactor obeys until the next one.
@@ -141,7 +144,14 @@ impl Reactor {
             generation: options.generation,
             cid_key: options.cid_key,
             listeners,
-            relay: Relay::new(options.table, limits, options.max_exchanges, counters.clone(), Clock::default()),
+            relay: Relay::new(
+                options.table,
+                limits,
+                options.max_exchanges,
+                Account::new(options.budget),
+                counters.clone(),
+                Clock::default(),
+            ),
             upstreams,
             poll,
             timers,
@@ -343,6 +353,7 @@ impl Reactor {
             }
         }
         self.transmit();
+        self.relay.settle_account(&self.upstreams.stats);
         self.relay.arm_timers(&mut self.timers);
         let sessions = self.upstreams.next_timer();
         self.timers.arm(&mut self.session_timer, sessions, SESSION_TIMER);

@@ -113,6 +113,7 @@ impl Reactor {
             }
             if let Some(connection) = self.relay.connections.get_mut(key) {
                 connection.measure();
+                connection.recount(&mut self.relay.account);
             }
             self.after_flush(key);
         }
@@ -212,7 +213,8 @@ impl Reactor {
     fn remove(&mut self, key: Key) {
         self.count_end(key);
         self.end_exchanges(key);
-        let Some(connection) = self.relay.connections.remove(key) else { return };
+        let Some(mut connection) = self.relay.connections.remove(key) else { return };
+        connection.forget(&mut self.relay.account);
         for id in &connection.cids {
             self.by_cid.remove(id);
         }

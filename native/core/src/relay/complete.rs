@@ -2,6 +2,7 @@
 
 use super::exchange::{Exchange, Phase};
 use super::{POOL, Relay, Unwritten};
+use crate::base::budget::Side;
 use crate::base::counters::Id;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -78,9 +79,11 @@ impl Relay {
             outward::withdraw(&mut self.ring, at, key);
         }
         exchange.attempt.count_out(&self.table);
+        self.account.enter(Side::Upstream, &mut exchange.outgoing.held, 0);
         let mut facts = self.completion_facts(&exchange, reason);
         if let Some(connection) = self.connections.get_mut(exchange.connection) {
             connection.exchanges.remove(&exchange.stream);
+            exchange.forget_request(connection);
             connection.blocked -= usize::from(exchange.outgoing.is_blocked);
             if connection.drain != Drain::No {
                 connection.finishing.push(exchange.stream);

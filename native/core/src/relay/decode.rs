@@ -130,6 +130,7 @@ impl Relay {
                     exchange.incoming.is_early_end = is_end;
                     exchange.incoming.is_done = is_end && input.is_empty();
                     self.head_is_complete(key);
+                    self.recount_request(key);
                 }
                 Decoded::Refuse(reason) => {
                     self.note_head(key);
@@ -157,6 +158,14 @@ impl Relay {
         match judge_head(exchange, rules, &mut self.text) {
             Ok(()) => self.offer(key, Offer::Head),
             Err(reason) => self.answer_reason(key, reason),
+        }
+    }
+
+    /// Counts anew what of a request with a body may come and is kept.
+    pub(super) fn recount_request(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| !exchange.incoming.is_bodiless()) else { return };
+        if let Some(connection) = self.connections.get_mut(exchange.connection) {
+            exchange.recount_request(connection);
         }
     }
 

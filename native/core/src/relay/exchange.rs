@@ -10,6 +10,7 @@ use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::check::RequestFacts;
 use crate::http::fields::Fields;
+use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
 use crate::record::outward::{FailureFacts, RequestId};
 use crate::upstream::{self, Upstreams};
@@ -233,6 +234,24 @@ impl Exchange {
         self.side ^= OTHER;
         self.phase = if self.attempt.upstream.is_some() { Phase::Relay } else { Phase::Open };
         Some(other)
+    }
+
+    /// Counts anew what of the request may still come, as far as window and content-length let it, and what is kept of it.
+    pub(super) fn recount_request(&mut self, connection: &mut Connection) {
+        let (stream, incoming) = (self.stream, &mut self.incoming);
+        let left = self.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
+        let is_over = incoming.is_done || incoming.is_early_end;
+        let promised = if is_over { 0 } else { connection.quic.stream_recv_window(stream).unwrap_or(0).min(left) };
+        let kept = incoming.early.len() as u64;
+        connection.promised = connection.promised + promised - incoming.promised;
+        connection.kept = connection.kept + kept - incoming.kept;
+        (incoming.promised, incoming.kept) = (promised, kept);
+    }
+
+    /// Nothing more comes, and nothing is kept.
+    pub(super) fn forget_request(&mut self, connection: &mut Connection) {
+        connection.promised -= std::mem::take(&mut self.incoming.promised);
+        connection.kept -= std::mem::take(&mut self.incoming.kept);
     }
 
     /// Whether the request can be sent to another backend: all that was taken of its body is still here.

@@ -107,6 +107,7 @@ impl Relay {
         if let Some(Offer::Failure(facts)) = &mut exchange.offer {
             facts.flags &= !outward::FAILED_HELD;
         }
+        self.recount_response(key);
     }
 
     /// The response is complete and the backend wants no more of the request: nor do we.
@@ -118,6 +119,7 @@ impl Relay {
         if let Some(connection) = self.connections.get_mut(connection) {
             // A stream that is gone already needs no stop.
             let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
+            exchange.recount_request(connection);
         }
         self.mark(connection);
     }

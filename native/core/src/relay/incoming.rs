@@ -43,6 +43,10 @@ pub struct Incoming {
     pub is_blocked: bool,
     /// Body bytes taken.
     pub body_bytes: u64,
+    /// Bytes that may still come, as counted with the connection.
+    pub(super) promised: u64,
+    /// Bytes of `early`, as counted with the connection.
+    pub(super) kept: u64,
     /// Bytes after the head that may be kept for another attempt.
     replay_bytes: usize,
 }
@@ -81,6 +85,8 @@ impl Default for Incoming {
             is_done: false,
             is_blocked: false,
             body_bytes: 0,
+            promised: 0,
+            kept: 0,
             replay_bytes: 0,
         }
     }
@@ -99,6 +105,7 @@ impl Incoming {
         (self.has_head, self.has_trailers) = (false, false);
         (self.is_early_end, self.is_done, self.is_blocked) = (false, false, false);
         self.body_bytes = 0;
+        (self.promised, self.kept) = (0, 0);
         self.replay_bytes = 0;
     }
 

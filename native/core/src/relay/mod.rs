@@ -24,7 +24,8 @@ pub mod streams;
 mod wait;
 mod write;
 
-use crate::base::counters::Counters;
+use crate::base::budget::{Account, Entry, Side};
+use crate::base::counters::{Counters, Id};
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::timers::{Armed, Clock, NEVER, Nanos};
@@ -143,6 +144,8 @@ pub struct Relay {
     pub ring: Ring,
     /// Counters.
     pub counters: Arc<Counters>,
+    /// Bytes held for peers.
+    pub account: Account,
     /// The clock, read a few times a turn.
     pub clock: Clock,
     /// Time of the turn.
@@ -161,6 +164,10 @@ pub struct Relay {
     pub max_exchanges: usize,
     /// Heads and failures the lane has not seen.
     pub offers: usize,
+    /// What backends may still send.
+    granted: Entry,
+    /// What waits for backends to read it.
+    queued: Entry,
     sweep: Armed,
     completions: Armed,
     has_completions: bool,
@@ -185,12 +192,22 @@ pub struct Relay {
 
 impl Relay {
     /// A relay without exchanges.
-    pub fn new(table: BackendTable, limits: Vec<ListenerLimits>, max_exchanges: usize, counters: Arc<Counters>, clock: Clock) -> Relay {
+    pub fn new(
+        table: BackendTable,
+        limits: Vec<ListenerLimits>,
+        max_exchanges: usize,
+        account: Account,
+        counters: Arc<Counters>,
+        clock: Clock,
+    ) -> Relay {
         Relay {
             connections: Slab::default(),
             exchanges: Slab::default(),
             ring: Ring::default(),
             counters,
+            account,
+            granted: Entry::default(),
+            queued: Entry::default(),
             clock,
             now: clock.now(),
             now_ms: 0.0,
@@ -254,6 +271,24 @@ impl Relay {
                 Note::Credit(stream, bytes) => upstreams.credit(stream, bytes),
             }
         }
+    }
+
+    /// A turn ends: the process learns what is held here.
+    pub fn settle_account(&mut self, stats: &upstream::Stats) {
+        let Relay { account, granted, queued, counters, .. } = self;
+        account.enter(Side::Upstream, granted, stats.granted_bytes);
+        account.enter(Side::Downstream, queued, stats.queued_bytes);
+        account.settle();
+        for side in [Side::Downstream, Side::Upstream] {
+            counters.set(Id::HeldBytes, side as usize, account.of(side));
+        }
+    }
+
+    /// Counts anew what is held of an exchange's response.
+    pub(super) fn recount_response(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let bytes = exchange.outgoing.bytes();
+        self.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
     }
 
     /// A turn begins.

@@ -1,5 +1,6 @@
 //! What goes to a client's stream: frames, body, trailers, in this order, as far as the stream takes them.
 
+use crate::base::budget::Entry;
 use crate::base::chunk::Chunk;
 use crate::http::h3::{FRAME_HEAD_BYTES, write_data_head};
 use crate::quic::connection::{Quic, is_known};
@@ -26,6 +27,8 @@ pub struct Outgoing {
     pub is_done: bool,
     /// Body bytes the stream took.
     pub body_bytes: u64,
+    /// Bytes held, as counted.
+    pub held: Entry,
 }
 
 impl Outgoing {
@@ -52,6 +55,11 @@ impl Outgoing {
             true => Chunk::copy_of(frames),
             false => Chunk::copy_of(&[self.framed.as_ref(), frames].concat()),
         };
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.held_head.len() + self.framed.len() + self.body_len + self.tail.len()) as u64
     }
 
     /// Whether bytes wait for the stream.

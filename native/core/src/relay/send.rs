@@ -63,6 +63,7 @@ impl Relay {
                 Step::Stopped(Stopped::Gone) => return self.client_left(upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED),
             }
         }
+        self.recount_request(key);
         // Reading may have made room for the client (MAX_STREAM_DATA).
         if let Some(exchange) = self.exchanges.get(key) {
             self.mark(exchange.connection);

@@ -8,6 +8,7 @@ use super::outgoing::{self, Written};
 use super::plan::{Edits, Values};
 use super::send::values_of;
 use super::{Note, Relay};
+use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::error::{h2, h3};
@@ -78,7 +79,10 @@ impl Relay {
 
     /// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
     pub(super) fn write_response(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.hold.is_none()) else { return };
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if exchange.hold.is_some() {
+            return self.recount_response(key);
+        }
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let connection_key = exchange.connection;
         let (held, framed) = (exchange.outgoing.body_len, exchange.outgoing.framed.len());
@@ -92,6 +96,8 @@ impl Relay {
         if taken > 0 || exchange.outgoing.framed.len() < framed {
             exchange.times.moved = self.now;
         }
+        let bytes = exchange.outgoing.bytes();
+        self.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
         if let (1.., Some(stream)) = (taken, exchange.attempt.upstream) {
             self.notes.push(Note::Credit(stream, taken));
         }

@@ -9,6 +9,10 @@ pub struct Stats {
     pub sessions_connecting: u64,
     /// Gauge: streams open on all sessions.
     pub streams_open: u64,
+    /// Gauge: bytes that backends may still send on open streams.
+    pub granted_bytes: u64,
+    /// Gauge: bytes that wait for backends to read them.
+    pub queued_bytes: u64,
     /// Gauge: attempts in queues.
     pub waiting: u64,
     /// Sessions that became usable.

@@ -1,5 +1,6 @@
 //! A reactor from the outside, without Node: real sockets, clients by quiche, an HTTP/2 origin, a lane in Rust. A file a behaviour.
 
+mod budget;
 mod chance;
 mod drain;
 mod edits;

@@ -2,9 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::{Id, offset};
 use lychgate_core::http::normal;
 use lychgate_core::quic::cid::CidKey;
@@ -112,6 +114,8 @@ pub struct Bed {
     _deaf: Deaf,
     pub address: SocketAddr,
     table: Box<[u64; SLOTS * SLOT_BYTES / 8]>,
+    /// Bytes that the shards hold.
+    pub budget: Arc<Budget>,
 }
 
 impl Bed {
@@ -127,6 +131,7 @@ impl Bed {
         let table = Box::new([0u64; SLOTS * SLOT_BYTES / 8]);
         let (ports, inboxes) = switchboard::connect(setup.shards as usize).unwrap();
         let cid_key = CidKey::new(&[0x6b; 32]);
+        let budget = Arc::new(Budget::default());
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
         let connections = ConnectionCount::default();
         let mut shards = Vec::new();
@@ -144,6 +149,7 @@ impl Bed {
                 table: unsafe { BackendTable::new(table.as_ptr().cast(), size_of_val(&*table)) },
                 ports: ports.clone(),
                 inbox,
+                budget: budget.clone(),
             };
             let mut reactor = Reactor::new(options).unwrap();
             let first = if setup.has_dead_backend { SocketAddr::from(([127, 0, 0, 1], 1)) } else { origin.address };
@@ -159,7 +165,7 @@ impl Bed {
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
         }
-        Bed { shards, clients: Vec::new(), origin, other, _silent: silent, _deaf: deaf, address, table }
+        Bed { shards, clients: Vec::new(), origin, other, _silent: silent, _deaf: deaf, address, table, budget }
     }
 
     /// The origin that is backend 1.
@@ -295,9 +301,12 @@ impl Bed {
             let told = |head: &super::lane::Head| shard.lane.completions.iter().filter(|end| end.exchange == head.exchange).count() == 1;
             !shard.lane.heads.iter().all(told)
         });
-        let is_clean = open == 0 && streams == 0 && at_origin == 0 && in_flight == 0 && !untold;
+        let held = self.budget.held();
+        let is_clean = open == 0 && streams == 0 && at_origin == 0 && in_flight == 0 && held == 0 && !untold;
         (!is_clean).then(|| {
-            format!("{open} exchanges, {streams} upstream streams, {at_origin} at the origin, {in_flight} in flight, untold: {untold}")
+            format!(
+                "{open} exchanges, {streams} upstream streams, {at_origin} at the origin, {in_flight} in flight, {held} bytes held, untold: {untold}"
+            )
         })
     }
 }

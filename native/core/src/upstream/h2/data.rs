@@ -40,7 +40,9 @@ impl H2 {
         // Padding is consumed the moment it is seen.
         self.credit_session(io.out, (head.len - data) as u32);
         let Some(slot) = self.streams.find(head.stream) else { return self.on_stray_data(io, head, data, pad) };
-        match self.judge_data(slot, head, data, is_end) {
+        let verdict = self.judge_data(slot, head, data, is_end);
+        self.streams.at(slot).recount(io.stats);
+        match verdict {
             Verdict::Deliver => self.parse = Parse::Data { slot, id: head.stream, left: data, pad, is_end },
             Verdict::Ignore => self.skip_data(io, data, pad),
             Verdict::Refuse { code, reason } => {
@@ -113,7 +115,7 @@ impl H2 {
         if is_last && stream.is_send_ended {
             self.finish(io, slot);
         } else {
-            self.update_stream(io.out, slot);
+            self.update_stream(io, slot);
         }
         self.credit_session(io.out, count as u32);
         count

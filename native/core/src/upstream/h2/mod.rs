@@ -194,6 +194,7 @@ impl H2 {
     fn finish(&mut self, io: &mut Io<'_>, slot: u32) -> Stream {
         let stream = self.streams.remove(slot);
         io.stats.streams_open -= 1;
+        io.stats.granted_bytes -= stream.granted;
         stream
     }
 

@@ -35,6 +35,7 @@ impl H2 {
             was_reused: id != 1,
             ..Stream::default()
         });
+        self.streams.at(slot).recount(io.stats);
         Ok((slot, id))
     }
 
@@ -97,18 +98,19 @@ impl H2 {
         let bytes = stream.held.min(bytes.min(u32::MAX as usize) as u32);
         stream.held -= bytes;
         stream.uncredited += bytes;
-        self.update_stream(io.out, slot);
+        self.update_stream(io, slot);
     }
 
     /// Gives a stream's window back in portions of half a window, as long as anything can still come.
-    pub(super) fn update_stream(&mut self, out: &mut Outbox, slot: u32) {
+    pub(super) fn update_stream(&mut self, io: &mut Io<'_>, slot: u32) {
         let portion = self.stream_window.div_ceil(2);
         let stream = self.streams.at(slot);
         if stream.uncredited >= portion && !stream.is_recv_ended {
-            frame::write_window(out, stream.id, stream.uncredited);
+            frame::write_window(io.out, stream.id, stream.uncredited);
             stream.recv_window += i64::from(stream.uncredited);
             stream.uncredited = 0;
         }
+        stream.recount(io.stats);
     }
 
     /// The relay gives the stream up.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::upstream::sink::Key;
+use crate::upstream::stats::Stats;
 
 /// A stream's state. Half-closed states are the two `is_…_ended` flags (RFC 9113 §5.1); a closed stream has no entry.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Stream {
     pub send_window: i64,
     /// Bytes the peer may still send.
     pub recv_window: i64,
+    /// Bytes that are counted as granted.
+    pub granted: u64,
     /// Bytes handed to the sink that it has not passed on.
     pub held: u32,
     /// Bytes passed on for which no WINDOW_UPDATE was sent yet.
@@ -38,6 +41,24 @@ pub struct Stream {
     pub is_blocked: bool,
     /// The session had carried others before.
     pub was_reused: bool,
+}
+
+impl Stream {
+    /// Bytes that may still come: what the window lets through, and no more than the content-length says.
+    fn promise(&self) -> u64 {
+        if self.is_recv_ended || self.is_bodiless {
+            return 0;
+        }
+        let left = if self.has_head && self.remaining >= 0 { self.remaining } else { i64::MAX };
+        self.recv_window.min(left).max(0) as u64
+    }
+
+    /// Counts anew what the peer may still send.
+    pub fn recount(&mut self, stats: &mut Stats) {
+        let granted = if self.id == 0 { 0 } else { self.promise() };
+        stats.granted_bytes = stats.granted_bytes + granted - self.granted;
+        self.granted = granted;
+    }
 }
 
 /// Multiplies by an odd constant: identifiers are small, odd and rising, which this spreads well and cheaply.

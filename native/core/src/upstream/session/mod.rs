@@ -96,6 +96,8 @@ pub struct Session {
     connect_until: Nanos,
     retire_at: Nanos,
     is_write_broken: bool,
+    /// Of the out buffer, as counted.
+    queued: u64,
     because: &'static str,
     told_streams: Rc<Cell<u32>>,
 }
@@ -284,6 +286,14 @@ impl Session {
         if let Some(block) = self.block.take() {
             turn.work.blocks.give_back(block);
         }
+        self.recount(turn.stats);
+    }
+
+    /// Counts anew what waits for the backend.
+    fn recount(&mut self, stats: &mut Stats) {
+        let queued = if self.is_closed() { 0 } else { self.out.len() as u64 };
+        stats.queued_bytes = stats.queued_bytes + queued - self.queued;
+        self.queued = queued;
     }
 
     /// Ends a session in order: GOAWAY and close_notify as far as the kernel takes them at once.

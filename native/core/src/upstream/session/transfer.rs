@@ -52,6 +52,7 @@ impl Session {
             Protocol::H2(h2) => h2.on_drained(io.out, sink),
             Protocol::H1(h1) => h1.on_drained(&mut io, sink),
         }
+        self.recount(turn.stats);
         self.note_idle(turn.now);
     }
 

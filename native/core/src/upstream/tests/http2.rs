@@ -135,6 +135,40 @@ fn a_slow_client_stops_the_backend_at_the_stream_window() {
 }
 
 #[test]
+fn what_the_backend_may_still_send_is_counted_by_window_and_content_length() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let peer = Peer::serve_h2(1, move |_, wire| {
+        let (stream, _) = wire.request();
+        wait.recv().unwrap();
+        wire.headers(stream, &[(":status", "200"), ("content-length", "1000")], false);
+        wire.data(stream, &[7; 400], false);
+        wait.recv().unwrap();
+        wire.data(stream, &[7; 600], true);
+        let (stream, _) = wire.request();
+        wire.headers(stream, &[(":status", "200")], false);
+        wire.data(stream, &[7; 400], false);
+        wire.drain();
+    });
+    let mut driver = driver(&peer);
+    let key = driver.get(0, "/");
+    driver.until("a session", |driver| driver.upstreams.stats.streams_open == 1);
+    assert_eq!(driver.upstreams.stats.granted_bytes, 65_535);
+    go.send(()).unwrap();
+    driver.until("a part of the body", |driver| driver.sink.told[&key].body.len() == 400);
+    assert_eq!(driver.upstreams.stats.granted_bytes, 600);
+    go.send(()).unwrap();
+    assert_eq!(driver.finish(key).body.len(), 1_000);
+    assert_eq!(driver.upstreams.stats.granted_bytes, 0);
+    let key = driver.get(0, "/");
+    driver.until("a part of the body", |driver| driver.sink.told[&key].body.len() == 400);
+    assert_eq!(driver.upstreams.stats.granted_bytes, 65_135);
+    driver.upstreams.reset(driver.streams[&key], 8);
+    assert_eq!(driver.upstreams.stats.granted_bytes, 0);
+    drop(driver);
+    peer.join();
+}
+
+#[test]
 fn padding_and_continuation_are_taken_apart() {
     let peer = Peer::serve_h2(1, |_, wire| {
         let (stream, _) = wire.request();
