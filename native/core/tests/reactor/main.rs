@@ -17,6 +17,7 @@ mod normal;
 mod packets;
 mod resets;
 mod round_trip;
+mod sent_again;
 mod slow_sides;
 mod streams;
 #[path = "../support/mod.rs"]
