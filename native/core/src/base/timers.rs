@@ -47,13 +47,16 @@ impl Clock {
     }
 }
 
-/// An owner's place in the heap: when its earliest entry comes due.
+/// Entries an owner knows of itself.
+const KNOWN: usize = 3;
+
+/// An owner's place in the heap: when its entries come due, earliest first. Of more than it can know it forgets the latest.
 #[derive(Clone, Copy, Debug)]
-pub struct Armed(Nanos);
+pub struct Armed([Nanos; KNOWN]);
 
 impl Default for Armed {
     fn default() -> Self {
-        Armed(NEVER)
+        Armed([NEVER; KNOWN])
     }
 }
 
@@ -91,10 +94,11 @@ impl Timers {
             return;
         }
         let deadline = deadline.next_multiple_of(GRAIN);
-        if deadline >= armed.0 {
+        if deadline >= armed.0[0] {
             return;
         }
-        armed.0 = deadline;
+        armed.0.copy_within(..KNOWN - 1, 1);
+        armed.0[0] = deadline;
         self.heap.push(Reverse((deadline, owner)));
     }
 
@@ -106,11 +110,13 @@ impl Timers {
         }
     }
 
-    /// Whether an entry that came due is the owner's current one (earlier entries supersede later ones); if so it is taken off.
+    /// Whether an entry that came due is the owner's earliest; if so it is taken off, and a later one that is still in the heap stands for the owner again: a deadline that
+    /// moves to and fro makes no entry each time.
     pub fn is_current(armed: &mut Armed, due: Nanos) -> bool {
-        let is_current = armed.0 == due;
+        let is_current = armed.0[0] == due;
         if is_current {
-            armed.0 = NEVER;
+            armed.0.copy_within(1.., 0);
+            armed.0[KNOWN - 1] = NEVER;
         }
         is_current
     }
@@ -158,17 +164,52 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_deadline_supersedes_the_later_entry() {
+    fn an_earlier_deadline_is_asked_for_first_and_the_later_entry_is_used_again() {
         let mut timers = Timers::new().unwrap();
         let mut armed = Armed::default();
         timers.arm(&mut armed, 20_000_000, 7);
         timers.arm(&mut armed, 10_000_000, 7);
-        let (due, _) = timers.pop_due(30_000_000).unwrap();
+        let (due, _) = timers.pop_due(10_000_000).unwrap();
         assert!(Timers::is_current(&mut armed, due));
         timers.arm(&mut armed, 40_000_000, 7);
-        let (stale, _) = timers.pop_due(30_000_000).unwrap();
-        assert_eq!(stale, 20_000_000);
-        assert!(!Timers::is_current(&mut armed, stale));
+        assert_eq!(timers.heap.len(), 1);
+        let (due, _) = timers.pop_due(30_000_000).unwrap();
+        assert_eq!(due, 20_000_000);
+        assert!(Timers::is_current(&mut armed, due));
+        timers.arm(&mut armed, 40_000_000, 7);
         assert_eq!(timers.pop_due(50_000_000), Some((40_000_000, 7)));
+    }
+
+    #[test]
+    fn deadlines_that_move_to_and_fro_leave_few_entries() {
+        let mut timers = Timers::new().unwrap();
+        let mut armed = Armed::default();
+        // An idle timeout of thirty seconds that moves with every packet, a keep-alive, and a loss timer beside them that strikes a thousand times before that.
+        for round in 0..1_000 {
+            let now = round * 30_000_000;
+            for deadline in [now + 30_000_000_000, now + 5_000_000_000, now + 25_000_000] {
+                timers.arm(&mut armed, deadline, 7);
+            }
+            while let Some((due, _)) = timers.pop_due(now + 30_000_000) {
+                Timers::is_current(&mut armed, due);
+            }
+        }
+        assert!(timers.heap.len() <= KNOWN, "{} entries", timers.heap.len());
+    }
+
+    #[test]
+    fn an_entry_that_its_owner_has_forgotten_is_passed_over() {
+        let mut timers = Timers::new().unwrap();
+        let mut armed = Armed::default();
+        for deadline in [50_000_000, 40_000_000, 30_000_000, 20_000_000] {
+            timers.arm(&mut armed, deadline, 7);
+        }
+        let mut current = Vec::new();
+        while let Some((due, _)) = timers.pop_due(60_000_000) {
+            if Timers::is_current(&mut armed, due) {
+                current.push(due);
+            }
+        }
+        assert_eq!(current, [20_000_000, 30_000_000, 40_000_000]);
     }
 }
