@@ -180,7 +180,8 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           backendTable: new Uint8Array(shared.backends),
         });
       } catch (error) {
-        endpoint.closeFrom(listeners, shard);
+        // Those of this shard were its reactor's already.
+        endpoint.closeFrom(listeners, shard + 1);
         throw error;
       }
       // A reactor must outlive its worker, so this comes to pass after the shards have stopped.

@@ -176,7 +176,10 @@ export interface BindingAddon {
   normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
   checkCertificate(certificate: BindingCertificate): string[];
-  /** Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. Main thread. */
+  /**
+   * Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. The listeners' descriptors are the reactor's from this call on, and are closed
+   * when it throws. Main thread.
+   */
   reactorCreate(options: BindingReactorOptions): void;
   reactorDestroy(shard: number): void;
   /**

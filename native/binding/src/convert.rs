@@ -10,12 +10,10 @@ use lychgate_core::relay::plan::{Edit, Edits, Plan};
 use lychgate_core::tls::server::Certificate;
 use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-/// A listener; owns its socket from here on. `connections` counts those of all shards.
-pub fn listener(listener: BindingListener, connections: ConnectionCount) -> Result<ListenerOptions> {
-    // SAFETY: the main thread hands the descriptor over and forgets it.
-    let socket = unsafe { OwnedFd::from_raw_fd(listener.fd) };
+/// A listener with its socket. `connections` counts those of all shards.
+pub fn listener(socket: OwnedFd, listener: BindingListener, connections: ConnectionCount) -> Result<ListenerOptions> {
     let mut certificates = Vec::new();
     for certificate in listener.certificates {
         let names = certificate.names.join(", ");

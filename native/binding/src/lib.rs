@@ -15,7 +15,7 @@ use lychgate_core::tls::server::Certificate;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use std::collections::HashMap;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use types::*;
 
 #[global_allocator]
@@ -33,9 +33,8 @@ pub fn open_udp(address: String, receive_buffer_bytes: f64, send_buffer_bytes: f
     let parsed = address.parse().map_err(|_| failure(format!("{address} is no address of the form ip:port")))?;
     let socket = socket::open(parsed, receive_buffer_bytes as usize, send_buffer_bytes as usize)
         .map_err(|error| failure(format!("cannot listen on {address}: {error}")))?;
-    let fd = socket.into_raw_fd();
-    let port = socket::local_address(fd).map_err(|error| failure(error.to_string()))?.port();
-    Ok(BindingSocket { fd, port: port as u32 })
+    let port = socket::local_address(socket.as_raw_fd()).map_err(|error| failure(error.to_string()))?.port();
+    Ok(BindingSocket { fd: socket.into_raw_fd(), port: port as u32 })
 }
 
 /// Attaches steering by connection ID; false when the kernel refuses.

@@ -1,6 +1,6 @@
 //! The process's reactors. They belong to no worker: a worker attaches to one, and when it dies its successor does.
 
-use crate::types::BindingReactorOptions;
+use crate::types::{BindingListener, BindingReactorOptions};
 use crate::{convert, failure, key};
 use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::Counters;
@@ -11,6 +11,7 @@ use lychgate_core::reactor::{Reactor, ReactorOptions};
 use lychgate_core::relay::BackendTable;
 use napi::Result;
 use std::cell::UnsafeCell;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
@@ -74,8 +75,12 @@ impl Shard {
     }
 }
 
-/// Makes a shard's reactor.
+/// Makes a shard's reactor. Its sockets are closed when that fails.
 pub fn create(options: BindingReactorOptions) -> Result<()> {
+    // Owned before anything can fail.
+    // SAFETY: the main thread hands the descriptors over and forgets them.
+    let owned = |listener: BindingListener| (unsafe { OwnedFd::from_raw_fd(listener.fd) }, listener);
+    let listeners: Vec<_> = options.listeners.into_iter().map(owned).collect();
     let shard = options.shard as usize;
     let cid_key = CidKey::new(&key(&options.cid_key)?);
     let table: &[u8] = &options.backend_table;
@@ -85,12 +90,12 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
     if registry.shards.iter().all(Option::is_none) {
         let (ports, inboxes) = switchboard::connect(options.shards.max(1) as usize).map_err(|error| failure(error.to_string()))?;
         let inboxes = inboxes.into_iter().map(Some).collect();
-        let connections = options.listeners.iter().map(|_| ConnectionCount::default()).collect();
+        let connections = listeners.iter().map(|_| ConnectionCount::default()).collect();
         let shards = (0..options.shards).map(|_| None).collect();
         *registry = Registry { shards, ports, inboxes, connections, budget: Arc::default() };
     }
     let counts = registry.connections.iter().cloned();
-    let listeners = options.listeners.into_iter().zip(counts).map(|(listener, count)| convert::listener(listener, count));
+    let listeners = listeners.into_iter().zip(counts).map(|((socket, listener), count)| convert::listener(socket, listener, count));
     let listeners = listeners.collect::<Result<Vec<_>>>()?;
     if registry.shards.get(shard).is_none_or(Option::is_some) {
         return Err(failure(format!("shard {shard} exists already or is none of {}", registry.shards.len())));

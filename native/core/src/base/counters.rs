@@ -135,6 +135,8 @@ families! {
     SendCalls = Counter "lychgate_send_calls_total", "sendmmsg and sendto system calls.", "" NONE, NO_BOUNDS, 1.0;
     SendErrors = Counter "lychgate_send_errors_total", "Messages the kernel refused to send.", "" NONE, NO_BOUNDS, 1.0;
     GsoFallbacks = Counter "lychgate_gso_fallbacks_total", "Times segmentation offload was given up on a socket.", "" NONE, NO_BOUNDS, 1.0;
+    ReceiveOverflows = Counter "lychgate_receive_buffer_overflows_total", "Datagrams the kernel dropped because the receive buffer of a listener's socket was full.", "" NONE, NO_BOUNDS, 1.0;
+    SendBufferFull = Counter "lychgate_send_buffer_full_total", "Times the send buffer of a listener's socket was full and connections had to wait for it.", "" NONE, NO_BOUNDS, 1.0;
     Drops = Counter "lychgate_datagrams_dropped_total", "Datagrams dropped, by reason.", "reason"
         ["short", "malformed", "unknown_connection", "not_initial", "small_initial", "connection_limit", "draining", "refused", "undecryptable",
          "hand_over_full", "version_limit"], NO_BOUNDS, 1.0;
@@ -171,8 +173,8 @@ families! {
     SessionsConnecting = Gauge "lychgate_upstream_sessions_connecting", "Sessions being connected.", "" NONE, NO_BOUNDS, 1.0;
     StreamsOpen = Gauge "lychgate_upstream_streams", "Streams open to backends.", "" NONE, NO_BOUNDS, 1.0;
     StreamsWaiting = Gauge "lychgate_upstream_waiting", "Attempts that wait for a session.", "" NONE, NO_BOUNDS, 1.0;
-    Connects = Counter "lychgate_upstream_connects_total", "Connection attempts to backends, by outcome.", "outcome"
-        ["succeeded", "failed", "timed_out", "tls_failed"], NO_BOUNDS, 1.0;
+    Connects = Counter "lychgate_upstream_connects_total", "Connection attempts to backends, by outcome; no_descriptor: the process has as many files open as it may.", "outcome"
+        ["succeeded", "failed", "timed_out", "tls_failed", "no_descriptor"], NO_BOUNDS, 1.0;
     StreamsStarted = Counter "lychgate_upstream_streams_started_total", "Attempts started on a session.", "" NONE, NO_BOUNDS, 1.0;
     SessionsReused = Counter "lychgate_upstream_sessions_reused_total", "Attempts started on a session that had carried one before.", "" NONE, NO_BOUNDS, 1.0;
     UpstreamBytesIn = Counter "lychgate_upstream_received_bytes_total", "Bytes read from backends.", "" NONE, NO_BOUNDS, 1.0;

@@ -9,8 +9,8 @@ use std::os::fd::RawFd;
 /// Buffers a call fills. With GRO each holds up to 64 KiB of datagrams of one flow.
 const BUFFERS: usize = 16;
 const BUFFER_BYTES: usize = 65_536;
-/// Room for the control messages we ask for: GRO's segment size and the packet's destination.
-const CONTROL_WORDS: usize = 16;
+/// Room for the control messages we ask for: GRO's segment size, the packet's destination, and how many were dropped.
+const CONTROL_WORDS: usize = 24;
 
 /// One filled buffer: datagrams of `segment` bytes (the last may be shorter) from one peer.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct Arrival {
     pub from: SocketAddr,
     /// Address it was sent to.
     pub to: SocketAddr,
+    /// Datagrams the socket has dropped in its life because its buffer was full, modulo 2^32; 0 where the kernel does not say.
+    pub overflows: u32,
 }
 
 /// Buffers and headers for recvmmsg, allocated once.
@@ -79,7 +81,7 @@ impl Receiver {
     pub fn arrival(&self, buffer: usize, local: SocketAddr) -> Option<Arrival> {
         let header = &self.headers[buffer];
         let length = header.msg_len as usize;
-        let mut arrival = Arrival { buffer, length, segment: length, from: address::read(&self.names[buffer])?, to: local };
+        let mut arrival = Arrival { buffer, length, segment: length, from: address::read(&self.names[buffer])?, to: local, overflows: 0 };
         // SAFETY: the kernel wrote `msg_controllen` bytes of control messages; the macros stay inside them.
         unsafe {
             let mut message = libc::CMSG_FIRSTHDR(&header.msg_hdr);
@@ -87,6 +89,7 @@ impl Receiver {
                 let data = libc::CMSG_DATA(message);
                 match ((*message).cmsg_level, (*message).cmsg_type) {
                     (libc::SOL_UDP, UDP_GRO) => arrival.segment = (data.cast::<u16>().read_unaligned() as usize).max(1),
+                    (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => arrival.overflows = data.cast::<u32>().read_unaligned(),
                     (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                         let info = data.cast::<libc::in_pktinfo>().read_unaligned();
                         arrival.to.set_ip(IpAddr::V4(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())));

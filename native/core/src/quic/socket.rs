@@ -37,6 +37,8 @@ pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::
             set(fd, libc::SOL_SOCKET, plain, bytes)?;
         }
     }
+    // Datagrams that found the receive buffer full are counted by the kernel, and told with those that did not.
+    set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
     // QUIC sets its own packet size: never let the network fragment (RFC 9000 §14).
     if listen.is_ipv4() {
         set(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;

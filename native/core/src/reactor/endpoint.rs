@@ -41,6 +41,10 @@ impl Reactor {
             for buffer in 0..buffers {
                 let Some(arrival) = receiver.arrival(buffer, local) else { continue };
                 self.counters.add(Id::ReceivedBytes, arrival.length as u64);
+                if arrival.overflows != 0 {
+                    let known = std::mem::replace(&mut self.listeners[listener].overflows, arrival.overflows);
+                    self.counters.add(Id::ReceiveOverflows, arrival.overflows.wrapping_sub(known) as u64);
+                }
                 for datagram in receiver.datagrams(&arrival) {
                     datagrams += 1;
                     self.steer(listener, datagram, arrival.from, arrival.to, true);

@@ -65,6 +65,8 @@ pub struct Listener {
     pub is_blocked: bool,
     /// Connections that wait for its room.
     pub held_up: Vec<Key>,
+    /// Datagrams that its socket is known to have dropped because its receive buffer was full, modulo 2^32.
+    pub overflows: u32,
     /// Connections of this listener that are open, in all shards.
     pub connections: ConnectionCount,
     /// Limit of them.
@@ -114,6 +116,7 @@ impl Listener {
             sender,
             is_blocked: false,
             held_up: Vec::new(),
+            overflows: 0,
             connections: options.connections,
             max_connections: options.max_connections,
             max_udp_payload: options.max_udp_payload,

@@ -393,6 +393,7 @@ impl Reactor {
             (Id::Connects, 1, stats.connects_failed),
             (Id::Connects, 2, stats.connects_timed_out),
             (Id::Connects, 3, stats.connects_tls_failed),
+            (Id::Connects, 4, stats.connects_without_descriptor),
             (Id::StreamsStarted, 0, stats.streams_started),
             (Id::SessionsReused, 0, stats.sessions_reused),
             (Id::UpstreamBytesIn, 0, stats.bytes_in),

@@ -147,7 +147,7 @@ impl Reactor {
         // A failure here would mean a closed descriptor, which cannot be: the listener owns it.
         let _ = self.poll.modify(listener.fd(), place as u64, is_blocked);
         if is_blocked {
-            return;
+            return self.counters.add(Id::SendBufferFull, 1);
         }
         let mut held_up = std::mem::take(&mut listener.held_up);
         for key in held_up.drain(..) {

@@ -23,6 +23,8 @@ pub struct Stats {
     pub connects_timed_out: u64,
     /// TLS handshakes that failed.
     pub connects_tls_failed: u64,
+    /// Connects for which the process had no descriptor left.
+    pub connects_without_descriptor: u64,
     /// Attempts started on a session that had carried one before.
     pub sessions_reused: u64,
     /// Attempts started.

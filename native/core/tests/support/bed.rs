@@ -48,6 +48,8 @@ pub struct Setup {
     pub request_window: u64,
     /// Response bytes that wait for a client, a stream.
     pub response_window: u32,
+    /// What the kernel keeps of packets that nobody has taken yet.
+    pub receive_buffer: usize,
     /// What the kernel keeps of packets on their way out.
     pub send_buffer: usize,
     /// Plans of the snapshot.
@@ -77,6 +79,7 @@ impl Default for Setup {
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
+            receive_buffer: 1 << 20,
             send_buffer: 1 << 20,
             plans: Vec::new(),
             max_sessions: 4,
@@ -136,7 +139,7 @@ impl Bed {
         let connections = ConnectionCount::default();
         let mut shards = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
-            let socket = udp::open(address, 1 << 20, setup.send_buffer).unwrap();
+            let socket = udp::open(address, setup.receive_buffer, setup.send_buffer).unwrap();
             address = udp::local_address(socket.as_raw_fd()).unwrap();
             let options = ReactorOptions {
                 shard: shard as u8,

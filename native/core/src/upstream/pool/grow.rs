@@ -5,7 +5,7 @@ use super::{Upstreams, mark_dirty};
 use crate::base::reason::Reason;
 use crate::base::slab;
 use crate::base::timers::Nanos;
-use crate::upstream::session::{Origin, Phase, Session, Turn};
+use crate::upstream::session::{Origin, Phase, Session, Turn, is_out_of_descriptors};
 use crate::upstream::sink::{Fault, SessionRef, Sink};
 
 /// Pause before another session is tried after one could not be opened, while others serve.
@@ -97,9 +97,13 @@ impl Upstreams {
         let told_streams = backend.told_streams.clone();
         let origin =
             Origin { key: SessionRef(name), backend: key, config, told_streams, epoll: self.epoll, token: self.token_of(name), chance };
-        let Some(session) = Session::connect(origin, now) else {
-            self.stats.connects_failed += 1;
-            return false;
+        let session = match Session::connect(origin, now) {
+            Ok(session) => session,
+            Err(error) => {
+                let is_ours = is_out_of_descriptors(&error);
+                *(if is_ours { &mut self.stats.connects_without_descriptor } else { &mut self.stats.connects_failed }) += 1;
+                return false;
+            }
         };
         self.next_deadline = self.next_deadline.min(session.deadline(now));
         self.sessions.insert_with(|_| Box::new(session));

@@ -1,6 +1,7 @@
 //! From nothing to an open session: addresses are tried in order of preference, then TLS shakes hands where it is asked for.
 
 use std::cell::Cell;
+use std::io;
 use std::mem;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -40,15 +41,15 @@ pub struct Origin {
 }
 
 impl Session {
-    /// Begins to connect; none when no address can even be tried.
-    pub fn connect(origin: Origin, now: Nanos) -> Option<Session> {
+    /// Begins to connect; an error when no address can even be tried.
+    pub fn connect(origin: Origin, now: Nanos) -> io::Result<Session> {
         let config = origin.config;
         let (address, socket) = first_socket(&config, 0)?;
         let transport = Transport::Plain(socket);
         let interest = Interest { read: true, write: true };
-        transport.watch(origin.epoll, origin.token, Interest::NONE, interest).ok()?;
+        transport.watch(origin.epoll, origin.token, Interest::NONE, interest)?;
         let age_ms = (config.session_max_age_ms as f64 * (1.0 - 0.1 * origin.chance)) as u64;
-        Some(Session {
+        Ok(Session {
             key: origin.key,
             backend: origin.backend,
             reserved: 0,
@@ -110,8 +111,14 @@ impl Session {
     }
 
     fn try_next_address<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {
-        let next = first_socket(&self.config, self.address + 1);
-        let Some((address, socket)) = next else { return self.fail(turn, sink, reason) };
+        let (address, socket) = match first_socket(&self.config, self.address + 1) {
+            Ok(next) => next,
+            Err(error) if is_out_of_descriptors(&error) => {
+                turn.stats.connects_without_descriptor += 1;
+                return self.give_up(turn, sink, Reason::ConnectFailed);
+            }
+            Err(_) => return self.fail(turn, sink, reason),
+        };
         self.transport = Transport::Plain(socket);
         self.phase = Phase::Connecting;
         self.address = address;
@@ -128,6 +135,10 @@ impl Session {
             Reason::TlsFailed => turn.stats.connects_tls_failed += 1,
             _ => turn.stats.connects_failed += 1,
         }
+        self.give_up(turn, sink, reason);
+    }
+
+    fn give_up<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {
         self.because = reason.code();
         self.close(turn, sink, reason, 0);
     }
@@ -161,9 +172,20 @@ impl Session {
 }
 
 /// The first address from a place on that the kernel is willing to try.
-fn first_socket(config: &BackendConfig, from: usize) -> Option<(usize, Socket)> {
-    let addresses = config.addresses.iter().enumerate().skip(from);
-    addresses.filter_map(|(place, address)| Some((place, Socket::connect(address).ok()?))).next()
+fn first_socket(config: &BackendConfig, from: usize) -> io::Result<(usize, Socket)> {
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for (place, address) in config.addresses.iter().enumerate().skip(from) {
+        result = Socket::connect(address).map(|socket| (place, socket));
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+/// Whether the process, or the system, has as many files open as it may.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 fn patience(config: &BackendConfig, address: usize) -> u64 {

@@ -7,7 +7,7 @@ mod connect;
 mod timing;
 mod transfer;
 
-pub use connect::Origin;
+pub use connect::{Origin, is_out_of_descriptors};
 
 use std::cell::Cell;
 use std::os::fd::RawFd;
