@@ -167,7 +167,11 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
   if (!isStuck) position = pool.balancer.pick(key, 0, NO_MEMBER);
   if (position === NO_MEMBER) return notAvailable(compiled, pool);
 
-  const forward = parts.forward;
+  const { forward } = parts;
+  const { client } = compiled;
+  // The reactor knows the peer; of whom the peer speaks for it has to be told.
+  forward.clientLow = client.isPeerTrusted ? client.networkLow() : 0;
+  forward.clientHigh = client.isPeerTrusted ? client.networkHigh() : 0;
   forward.valueCount = 0;
   if (route.rewrite !== undefined || pool.sticky !== undefined) {
     forward.valueCount = 2;
@@ -199,6 +203,8 @@ export function notAvailable(compiled: Compiled, pool: Pool): number {
 export function prepareLater(forward: Forward, route: RouteTerms, isHolding: boolean): void {
   forward.flags = isHolding ? route.flags | FORWARD_HOLD : route.flags;
   forward.exchangeTimeoutMs = NONE;
+  forward.clientLow = 0;
+  forward.clientHigh = 0;
   forward.hedgeDelayMs = 0;
   forward.valueCount = 0;
 }

@@ -45,10 +45,10 @@ export const HEAD_LENGTHS_WORD = 26;
 export const ATTEMPT_FAILED_TEXT_WORD = 22;
 export const COMPLETION_TEXT_WORD = 42;
 export const RESPOND_LENGTHS_WORD = 14;
-export const FORWARD_LENGTHS_WORD = 22;
+export const FORWARD_LENGTHS_WORD = 24;
 
 /** Without values. */
-export const FORWARD_BYTES = 88;
+export const FORWARD_BYTES = 96;
 export const RESET_BYTES = 24;
 export const WAIT_BYTES = 40;
 export const WAKE_BYTES = 16;

@@ -56,6 +56,9 @@ export class Forward {
   maxBodyBytes = -1;
   /** Bytes of the request body kept for another attempt. */
   replayBytes = 0;
+  /** Network of the client that a trusted proxy named, two words as `Client` writes them; zeros leave the exchange's as it is, at first the peer's. */
+  clientLow = 0;
+  clientHigh = 0;
   /** How many of `values` the edits of the plan may use; 0 keeps those of an earlier attempt. */
   valueCount = 0;
   /** Latin-1 text for `${value_0}` and so on; undefined keeps that of an earlier attempt. */
@@ -121,6 +124,8 @@ export class DecisionWriter {
     words[at + 19] = count;
     words[at + 20] = forward.replayBytes;
     words[at + 21] = forward.placeTimeoutMs;
+    words[at + 22] = forward.clientLow;
+    words[at + 23] = forward.clientHigh;
     if (count > 0) {
       let byte = (at + FORWARD_LENGTHS_WORD + count) << 2;
       for (let i = 0; i < count; i++) {

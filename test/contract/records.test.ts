@@ -45,6 +45,8 @@ t.test('what the lane writes is what the reactor reads', { skip }, async (t) => 
     flags: 3,
     connectTimeoutMs: 1_004,
     placeTimeoutMs: 1_012,
+    clientLow: 0xc000_0201,
+    clientHigh: 0xffff,
     headTimeoutMs: 1_005,
     idleTimeoutMs: 1_006,
     exchangeTimeoutMs: 1_007,
@@ -66,7 +68,7 @@ t.test('what the lane writes is what the reactor reads', { skip }, async (t) => 
   const named = (index: number) => ({ index, generation: index + 1 });
   const carried = (route: number) => ({ route, memo: [route + 10, route + 20, route + 30] });
   const terms = { plan: 1_002, backend: 1_003, flags: 3, connect: 1_004, head: 1_005, idle: 1_006, exchange: 1_007, attempt: 1_009 };
-  const more = { hedge: 1_010, max_body: 2 ** 33 + 1, replay: 1_011, place: 1_012 };
+  const more = { hedge: 1_010, max_body: 2 ** 33 + 1, replay: 1_011, place: 1_012, client: '0000ffffc0000201' };
   t.strictSame(JSON.parse(text), [
     { kind: 'forward', ...named(1_000), ...carried(1_008), ...terms, ...more, values: ['value zero', null, 'value two'] },
     { kind: 'forward', ...named(1_100), ...carried(1_108), ...terms, ...more, values: [] },

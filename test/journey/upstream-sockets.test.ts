@@ -129,3 +129,35 @@ t.test('a place is waited for as long as `timeouts.place` says, however short th
   }
   t.strictSame([(await first).status, (await second).status], [204, 204]);
 });
+
+t.test('one connection that keeps a backend full does not keep another client out', { skip: missingAddon }, async (t) => {
+  const asked: { path: string; stream: ServerHttp2Stream }[] = [];
+  const origin = await startH2Origin(t, (stream, headers) => asked.push({ path: String(headers[':path']), stream }));
+  const edge = await startEdge(t, {
+    backends: [origin.url],
+    shards: 1,
+    upstream: { pool: { max_sessions: 1, max_streams: 4 } },
+    route: { timeouts: { place: '30s' } },
+  });
+  const waiting = async () => (await edge.metrics()).sum('lychgate_upstream_waiting');
+  const greedy = await connectH3(t, edge.port);
+  const all = Array.from({ length: 24 }, () => greedy.exchange({ path: '/greedy' }));
+  await until('the pool is full and the rest waits', async () => asked.length === 4 && (await waiting()) === 20);
+  const modest = await connectH3(t, edge.port);
+  const other = modest.exchange({ path: '/modest' });
+  await until('the other waits too', async () => (await waiting()) === 21);
+
+  const answer = (place: number): void => {
+    asked[place]!.stream.respond({ ':status': 204 });
+    asked[place]!.stream.end();
+  };
+  answer(0);
+  await until('the next request', () => asked.length === 5);
+  t.equal(asked[4]!.path, '/modest', 'who has less than his share is next');
+  for (let place = 1; place < 25; place += 1) {
+    await until('the request', () => asked.length > place);
+    answer(place);
+  }
+  t.equal((await other).status, 204);
+  t.ok((await Promise.all(all)).every(({ status }) => status === 204));
+});

@@ -155,3 +155,16 @@ t.test('a set of networks agrees with a look at every block', async (t) => {
   t.ok(new Networks([]).isEmpty);
   for (const bad of ['10.0.0.0/33', '10.0.0/8', 'x', '10.0.0.0/', '::/129']) t.throws(() => new Networks([bad]), bad);
 });
+
+t.test('the network of a client is its IPv4 address or the first half of its IPv6 address', async (t) => {
+  const networkOf = (address: string) => {
+    const desk = headDesk();
+    const client = new Client([sampleListener({ trustedNetworks: OURS })], desk.lookups);
+    client.read(desk.read({ listener: 0, fields: forwardedFor(address) }));
+    return [client.networkHigh().toString(16), client.networkLow().toString(16)];
+  };
+  t.strictSame(networkOf('192.0.2.1'), ['ffff', 'c0000201']);
+  t.strictSame(networkOf('::ffff:192.0.2.1'), ['ffff', 'c0000201']);
+  t.strictSame(networkOf('2001:db8:8000:1:2::3'), ['20010db8', '80000001']);
+  t.strictSame(networkOf('::1'), ['0', '1'], 'not the number that stands for none');
+});

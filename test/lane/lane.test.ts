@@ -47,6 +47,16 @@ t.test('a head is forwarded on the terms of its route', async (t) => {
   ]);
 });
 
+t.test('of a client that a trusted proxy names the reactor is told, of others it knows', async (t) => {
+  const snapshot = sampleSnapshot({ listeners: [{ trustedNetworks: ['127.0.0.1'] }] });
+  const named = { fields: [['x-forwarded-for', '192.0.2.1']] as [string, string][] };
+  const decisions = standLane(snapshot).ask(named, { ...named, address: [192, 0, 2, 9] });
+  t.match(decisions, [
+    { kind: 'forward', clientLow: 0xc000_0201, clientHigh: 0xffff },
+    { kind: 'forward', clientLow: 0, clientHigh: 0 },
+  ]);
+});
+
 t.test('a request no route matches is answered 404 with code and request id', async (t) => {
   const [decision] = standLane(sampleSnapshot({ routes: [{ match: { path: '/a' } }] })).ask({ path: '/b', requestId: 'r1' });
   t.match(decision, {

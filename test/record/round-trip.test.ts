@@ -208,6 +208,8 @@ t.test('decisions read back in order, across the end of the ring and of the curs
       flags: u32,
       connectTimeoutMs: u32,
       placeTimeoutMs: u32,
+      clientLow: u32,
+      clientHigh: u32,
       headTimeoutMs: u32,
       idleTimeoutMs: u32,
       exchangeTimeoutMs: u32,

@@ -249,6 +249,8 @@ export type Decision =
       flags: number;
       connectTimeoutMs: number;
       placeTimeoutMs: number;
+      clientLow: number;
+      clientHigh: number;
       headTimeoutMs: number;
       idleTimeoutMs: number;
       exchangeTimeoutMs: number;
@@ -470,9 +472,9 @@ function decodeDecision(bytes: Buffer, at: number): Decision {
   if (kind === KIND_COMMIT) return { kind: 'commit', index, generation, tag: word(4), memo: triple(5), reason: word(8) };
   if (kind === KIND_FORWARD) {
     const values: (string | undefined)[] = [];
-    let text = at + (22 + word(19)) * 4;
+    let text = at + (24 + word(19)) * 4;
     for (let i = 0; i < word(19); i++) {
-      const length = word(22 + i);
+      const length = word(24 + i);
       values.push(length === NONE ? undefined : bytes.toString('latin1', text, text + length));
       text += length === NONE ? 0 : length;
     }
@@ -486,6 +488,8 @@ function decodeDecision(bytes: Buffer, at: number): Decision {
       flags: word(7),
       connectTimeoutMs: word(8),
       placeTimeoutMs: word(21),
+      clientLow: word(22),
+      clientHigh: word(23),
       headTimeoutMs: word(9),
       idleTimeoutMs: word(10),
       exchangeTimeoutMs: word(11),

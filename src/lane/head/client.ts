@@ -36,6 +36,20 @@ export class Client {
     if (this.isPeerTrusted) this.readForwarded(head, trusted!);
   }
 
+  /**
+   * The client's network as the reactor's `Client::network` has it, as two words: an IPv4 address and 0xffff, or the first 64 bits of an IPv6 address, of which 0
+   * counts as 1.
+   */
+  networkLow(): number {
+    const { address, family } = this;
+    const low = family === 4 ? word(address, 0) : word(address, 4);
+    return low === 0 && family === 6 && word(address, 0) === 0 ? 1 : low;
+  }
+
+  networkHigh(): number {
+    return this.family === 4 ? 0xffff : word(this.address, 0);
+  }
+
   private readPeer(head: HeadReader): void {
     const { address, bytes } = this;
     const start = head.peerByte;
@@ -62,4 +76,9 @@ export class Client {
       if (!trusted.has(forwarded.family, forwarded.address)) return;
     }
   }
+}
+
+/** Four bytes in network order. */
+function word(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }

@@ -1,7 +1,7 @@
 //! A slab whose keys notice reuse: an index names a place, a generation names who lives there.
 
 /// Names one inhabitant of a [`Slab`]; a key of somebody who left finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Place in the slab.
     pub index: u32,

@@ -21,7 +21,13 @@ pub fn forward(exchange: Key, forward: &Forward, values: &[Option<&[u8]>]) -> Ve
         forward.hedge_delay_ms,
     ];
     words.extend(forward.tag.memo);
-    words.extend([values.len() as u32, forward.replay_bytes, forward.place_timeout_ms]);
+    words.extend([
+        values.len() as u32,
+        forward.replay_bytes,
+        forward.place_timeout_ms,
+        forward.client as u32,
+        (forward.client >> 32) as u32,
+    ]);
     debug_assert_eq!(words.len() + 4, FORWARD_WORDS);
     words.extend(values.iter().map(|value| value.map_or(u32::MAX, |value| value.len() as u32)));
     record(FORWARD, exchange, &words, values.iter().flatten().copied())
@@ -111,17 +117,17 @@ mod tests {
     proptest! {
         #[test]
         fn a_forward_reads_back_as_written(
-            backend: u32, place_timeout_ms: u32, attempt_timeout_ms: u32, hedge_delay_ms: u32, replay_bytes: u32, memo: [u32; 3],
+            backend: u32, place_timeout_ms: u32, attempt_timeout_ms: u32, hedge_delay_ms: u32, replay_bytes: u32, client: u64, memo: [u32; 3],
             max_body_bytes in proptest::option::of(0u64..1 << 50),
             values in proptest::collection::vec(proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)), 0..=MAX_VALUES),
         ) {
             let given = Forward {
                 plan: 1, backend, tag: Tag { route: 2, memo }, flags: 3, connect_timeout_ms: 4, place_timeout_ms, head_timeout_ms: 5,
-                idle_timeout_ms: 6, exchange_timeout_ms: 7, attempt_timeout_ms, hedge_delay_ms, max_body_bytes, replay_bytes,
+                idle_timeout_ms: 6, exchange_timeout_ms: 7, attempt_timeout_ms, hedge_delay_ms, max_body_bytes, replay_bytes, client,
             };
             let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
             let record = forward(KEY, &given, &values);
-            prop_assert!(!values.is_empty() || record.len() == 88);
+            prop_assert!(!values.is_empty() || record.len() == 96);
             let Some((exchange, Decision::Forward(read, brought))) = inward::read(&record) else { panic!("no forward") };
             prop_assert_eq!(exchange, KEY);
             prop_assert_eq!(read, given);

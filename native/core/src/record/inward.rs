@@ -29,13 +29,15 @@ pub const HEDGE: u32 = 8;
 pub const NO_PLAN: u32 = u32::MAX;
 /// Exchange timeout of a `Forward` that leaves the exchange's as it is.
 pub const SAME_TIMEOUT: u32 = u32::MAX;
+/// Client of a `Forward` that leaves the exchange's as it is: at first the connection's peer.
+pub const SAME_CLIENT: u64 = 0;
 /// Values that a `Forward` may bring.
 pub const MAX_VALUES: usize = 4;
 /// Length of a value that stays as it is.
 const SAME_VALUE: u32 = u32::MAX;
 
 /// Words of the fixed parts.
-pub(super) const FORWARD_WORDS: usize = 22;
+pub(super) const FORWARD_WORDS: usize = 24;
 pub(super) const RESPOND_WORDS: usize = 14;
 
 /// What the lane must remember of an exchange. It comes with every decision and goes back, unread, with every record, so that a lane keeps nothing.
@@ -81,6 +83,8 @@ pub struct Forward {
     pub max_body_bytes: Option<u64>,
     /// Bytes of the request body kept for another attempt.
     pub replay_bytes: u32,
+    /// Network of the client that a trusted proxy named, as `Client::network` writes it, or [`SAME_CLIENT`].
+    pub client: u64,
 }
 
 /// Text that the edits of a plan may use.
@@ -238,6 +242,7 @@ fn read_forward(words: Words<'_>) -> Option<Decision<'_>> {
         hedge_delay_ms: words.word(15)?,
         max_body_bytes: (max_body >= 0.0).then_some(max_body as u64),
         replay_bytes: words.word(20)?,
+        client: u64::from(words.word(22)?) | u64::from(words.word(23)?) << 32,
     };
     let count = words.word(19)? as usize;
     let (lengths, text) = words.table(FORWARD_WORDS, count).filter(|_| count <= MAX_VALUES)?;

@@ -123,7 +123,7 @@ fn write_row(row: &mut String, decision: Decision<'_>) -> std::fmt::Result {
             write!(
                 row,
                 "\"kind\":\"forward\",\"plan\":{},\"backend\":{},{},\"flags\":{},\"connect\":{},\"head\":{},\"idle\":{},\"exchange\":{},\
-                 \"attempt\":{},\"hedge\":{},\"max_body\":{},\"replay\":{},\"place\":{},\"values\":[{}]}}",
+                 \"attempt\":{},\"hedge\":{},\"max_body\":{},\"replay\":{},\"place\":{},\"client\":\"{:016x}\",\"values\":[{}]}}",
                 f.plan,
                 f.backend,
                 tag(f.tag),
@@ -137,6 +137,7 @@ fn write_row(row: &mut String, decision: Decision<'_>) -> std::fmt::Result {
                 f.max_body_bytes.map_or("null".to_owned(), |bytes| bytes.to_string()),
                 f.replay_bytes,
                 f.place_timeout_ms,
+                f.client,
                 values.join(","),
             )
         }

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
-use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, Tag};
+use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, SAME_CLIENT, Tag};
 use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
 
@@ -26,6 +26,7 @@ const NOT_FORWARDED: Forward = Forward {
     hedge_delay_ms: 0,
     max_body_bytes: None,
     replay_bytes: 0,
+    client: SAME_CLIENT,
 };
 
 /// Idle timeouts shorter than this would end exchanges that are merely slow.

@@ -13,7 +13,7 @@ use crate::http::fields::Fields;
 use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
 use crate::record::outward::{FailureFacts, RequestId};
-use crate::upstream::{self, Upstreams};
+use crate::upstream::{self, Client, Upstreams};
 use std::net::SocketAddr;
 
 /// Where an exchange stands.
@@ -82,6 +82,8 @@ pub struct Exchange {
     pub times: Times,
     /// Client's address at the head.
     pub peer: SocketAddr,
+    /// Network of the client that the lane named in the peer's place; 0 for none.
+    pub network: u64,
     /// Request id.
     pub request_id: RequestId,
     /// What the lane gave with its last decision.
@@ -153,6 +155,7 @@ impl Exchange {
             outgoing: Outgoing::default(),
             times: Times::default(),
             peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+            network: 0,
             request_id: RequestId::new(b"-").expect("a fit id"),
             tag: Tag::NONE,
             timeout_ms: 0,
@@ -193,6 +196,7 @@ impl Exchange {
         self.incoming.restart();
         self.outgoing.restart();
         self.times = Times { began: now, head: 0, moved: now };
+        self.network = 0;
         self.tag = Tag::NONE;
         self.timeout_ms = 0;
         self.attempt.forget();
@@ -262,6 +266,12 @@ impl Exchange {
     /// Whether an attempt is under way, no response head is here, and the request has no body, so that a second attempt may run beside it.
     pub fn may_hedge(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Relay) && !self.is_committed && self.hedge.is_none() && self.incoming.is_bodiless()
+    }
+
+    /// On whose behalf it asks for a place at a backend.
+    pub(super) fn client(&self) -> Client {
+        let network = if self.network == 0 { Client::network(self.peer) } else { self.network };
+        Client { network, connection: self.connection.pack() }
     }
 
     /// Microseconds since the head was decoded.

@@ -56,7 +56,7 @@ enum Note {
     /// The attempt for a backend's slot wants no place any more.
     CancelWait(u32, upstream::Key),
     /// A reserved place is not wanted.
-    Release(SessionRef),
+    Release(upstream::Key, SessionRef),
     /// The stream is not wanted any more.
     Reset(StreamRef, u32),
     /// The client's stream took bytes that were held.
@@ -266,7 +266,7 @@ impl Relay {
                 Note::Send(key) => self.send(upstreams, key),
                 Note::Start(name, session) => self.start(upstreams, name, session),
                 Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
-                Note::Release(session) => upstreams.release(session),
+                Note::Release(name, session) => upstreams.release(session, name),
                 Note::Reset(stream, code) => upstreams.reset(stream, code),
                 Note::Credit(stream, bytes) => upstreams.credit(stream, bytes),
             }

@@ -8,7 +8,7 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::error::{h2, h3};
 use crate::http::fields::Known;
-use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, KEEP_REQUEST_ID, SAME_TIMEOUT};
+use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, KEEP_REQUEST_ID, SAME_CLIENT, SAME_TIMEOUT};
 use crate::record::outward::{self, FailureFacts, RequestId};
 use crate::upstream::{self, Fault, Opened, SessionRef, Upstreams};
 
@@ -17,6 +17,9 @@ impl Relay {
     pub(super) fn forward(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.tag = forward.tag;
+        if forward.client != SAME_CLIENT {
+            exchange.network = forward.client;
+        }
         if forward.exchange_timeout_ms != SAME_TIMEOUT {
             exchange.timeout_ms = forward.exchange_timeout_ms;
         }
@@ -53,8 +56,8 @@ impl Relay {
 
     /// Asks for a stream.
     pub(super) fn open(&mut self, upstreams: &mut Upstreams, backend: u32, name: upstream::Key) {
-        let has_body = self.exchanges.get(key_of(name)).is_some_and(|exchange| !exchange.incoming.is_done);
-        match upstreams.open(backend, name, has_body, self.now) {
+        let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
+        match upstreams.open(backend, name, exchange.client(), !exchange.incoming.is_done, self.now) {
             Opened::Now(session) => self.start(upstreams, name, session),
             Opened::Waiting => {
                 let full = upstreams.full_time(backend, self.now);
@@ -77,7 +80,7 @@ impl Relay {
     pub(super) fn start(&mut self, upstreams: &mut Upstreams, name: upstream::Key, session: SessionRef) {
         let key = key_of(name);
         if !self.is_opening(name) {
-            return upstreams.release(session);
+            return upstreams.release(session, name);
         }
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let is_first = name == exchange.name();

@@ -121,7 +121,7 @@ impl Sink for Relay {
     }
 
     fn on_opened(&mut self, name: Key, session: SessionRef) {
-        let note = if self.is_opening(name) { Note::Start(name, session) } else { Note::Release(session) };
+        let note = if self.is_opening(name) { Note::Start(name, session) } else { Note::Release(name, session) };
         self.notes.push(note);
     }
 

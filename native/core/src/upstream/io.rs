@@ -2,6 +2,7 @@
 
 use super::blocks::BlockPool;
 use super::outbox::Outbox;
+use super::pool::places::Holder;
 use super::stats::Stats;
 use crate::base::timers::Nanos;
 use crate::http::fields::Fields;
@@ -27,6 +28,8 @@ pub struct Io<'a> {
     pub work: &'a mut Work,
     /// Counters.
     pub stats: &'a mut Stats,
+    /// Places of streams that have ended.
+    pub freed: &'a mut Vec<Holder>,
     /// Now.
     pub now: Nanos,
 }

@@ -21,6 +21,6 @@ mod transport;
 mod tests;
 
 pub use config::{BackendConfig, Scheme};
-pub use pool::{FullTime, TOKEN_BITS, Upstreams};
+pub use pool::{Client, FullTime, TOKEN_BITS, Upstreams};
 pub use sink::{BodyPart, Fault, Key, Opened, SessionRef, Sink, StreamRef};
 pub use stats::Stats;

@@ -15,6 +15,7 @@ mod malformed_heads;
 mod moving;
 mod normal;
 mod packets;
+mod places;
 mod resets;
 mod round_trip;
 mod sent_again;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 use lychgate_core::base::slab::Key;
 use lychgate_core::reactor::LaneCall;
 use lychgate_core::record::compose;
-use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, NO_PLAN, Tag};
+use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, NO_PLAN, SAME_CLIENT, Tag};
 use lychgate_core::record::outward::FAILED_OTHER_RUNS;
 
 const CONTROL_BYTES: usize = 4096;
@@ -112,6 +112,7 @@ pub fn forward() -> Forward {
         hedge_delay_ms: 0,
         max_body_bytes: None,
         replay_bytes: 16 * 1024,
+        client: SAME_CLIENT,
     }
 }
 

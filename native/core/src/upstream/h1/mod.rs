@@ -14,6 +14,7 @@ use request::Framing;
 use super::config::BackendConfig;
 use super::io::Io;
 use super::outbox::Outbox;
+use super::pool::places::Holder;
 use super::sink::{Fault, Key, Sink};
 use crate::base::reason::Reason;
 use crate::http::fields::Fields;
@@ -60,6 +61,7 @@ enum Download {
 struct Exchange {
     id: u32,
     key: Key,
+    holder: Holder,
     head_offset: u64,
     upload: Upload,
     download: Download,
@@ -114,8 +116,8 @@ impl H1 {
         self.exchange.as_ref().map_or(usize::MAX, |exchange| self.window.saturating_sub(exchange.held).max(1))
     }
 
-    /// Writes a request head; returns the place and the name of the exchange.
-    pub fn start(&mut self, io: &mut Io<'_>, key: Key, head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    /// Writes a request head, for an attempt and on whose place; returns slot and name of the exchange.
+    pub fn start(&mut self, io: &mut Io<'_>, (key, holder): (Key, Holder), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
         if self.is_closing || self.exchange.is_some() {
             return Err(Fault::unsent(Reason::BackendClosed));
         }
@@ -129,6 +131,7 @@ impl H1 {
         self.exchange = Some(Exchange {
             id: self.last_id,
             key,
+            holder,
             head_offset,
             upload: match line.framing {
                 Framing::None => Upload::Done,
@@ -254,6 +257,7 @@ impl H1 {
     fn finish(&mut self, io: &mut Io<'_>) -> Option<Exchange> {
         let exchange = self.exchange.take()?;
         io.stats.streams_open -= 1;
+        io.freed.push(exchange.holder);
         Some(exchange)
     }
 

@@ -195,6 +195,7 @@ impl H2 {
         let stream = self.streams.remove(slot);
         io.stats.streams_open -= 1;
         io.stats.granted_bytes -= stream.granted;
+        io.freed.push(stream.holder);
         stream
     }
 

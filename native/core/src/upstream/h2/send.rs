@@ -7,11 +7,12 @@ use crate::http::error::h2 as code;
 use crate::http::fields::{Fields, Known};
 use crate::upstream::io::Io;
 use crate::upstream::outbox::Outbox;
+use crate::upstream::pool::places::Holder;
 use crate::upstream::sink::{Fault, Key};
 
 impl H2 {
-    /// Opens a stream with a request head; returns its place and identifier.
-    pub fn start(&mut self, io: &mut Io<'_>, key: Key, head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    /// Opens a stream with a request head, for an attempt and on whose place; returns its slot and identifier.
+    pub fn start(&mut self, io: &mut Io<'_>, (key, holder): (Key, Holder), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
         if self.is_going_away() {
             return Err(Fault::unsent(Reason::BackendGoaway));
         }
@@ -26,6 +27,7 @@ impl H2 {
         let slot = self.streams.insert(Stream {
             id,
             key,
+            holder,
             send_window: self.peer_initial_window,
             recv_window: i64::from(self.stream_window),
             remaining: -1,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::upstream::pool::places::Holder;
 use crate::upstream::sink::Key;
 use crate::upstream::stats::Stats;
 
@@ -13,6 +14,8 @@ pub struct Stream {
     pub id: u32,
     /// The attempt it carries.
     pub key: Key,
+    /// Whose place it has.
+    pub holder: Holder,
     /// Bytes we may still send; negative after the peer shrank its initial window (RFC 9113 §6.9.2).
     pub send_window: i64,
     /// Bytes the peer may still send.

@@ -1,15 +1,15 @@
 //! One backend in the pool's books: its configuration, its sessions in order of age, and the attempts that wait.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::places::Places;
 use crate::base::timers::Nanos;
 use crate::tls::client::{ClientTls, ClientTlsOptions};
 use crate::upstream::config::{BackendConfig, Scheme};
 use crate::upstream::h2::ASSUMED_STREAMS;
 use crate::upstream::session::Session;
-use crate::upstream::sink::{Key, SessionRef};
+use crate::upstream::sink::SessionRef;
 
 /// How long a pool has been full, so that whoever waits knows what it waited for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,8 +71,8 @@ pub struct Backend {
     pub tls: Option<ClientTls>,
     /// Sessions, oldest first: the first with room takes the next stream, so that younger ones can become idle and end.
     pub sessions: Vec<SessionRef>,
-    /// Attempts that wait for a session or a stream, first come first served.
-    pub waiting: VecDeque<Key>,
+    /// Who holds its places, and the attempts that wait for one.
+    pub places: Places,
     /// Sessions that go on taking streams, as of when each was last seen to.
     pub lasting: u32,
     /// Those of them that are on their way.
@@ -96,7 +96,7 @@ impl Backend {
             tls: make_tls(&config),
             config: Rc::new(config),
             sessions: Vec::new(),
-            waiting: VecDeque::new(),
+            places: Places::default(),
             lasting: 0,
             connecting: 0,
             full: FullClock::default(),

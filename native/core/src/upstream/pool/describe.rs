@@ -15,7 +15,7 @@ impl Upstreams {
             let config = &backend.config;
             let _ = write!(text, "{comma}{{\"slot\":{},\"scheme\":\"{}\",\"authority\":\"", config.slot, config.scheme.name());
             escape(&mut text, &config.authority);
-            let _ = write!(text, "\",\"is_retired\":{},\"waiting\":{}", backend.is_retired, backend.waiting.len());
+            let _ = write!(text, "\",\"is_retired\":{},\"waiting\":{}", backend.is_retired, backend.places.waiting());
             let _ = write!(text, ",\"last_fault\":\"{}\",\"sessions\":[", backend.last_fault);
             let sessions = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0));
             for (place, session) in sessions.enumerate() {

@@ -36,12 +36,13 @@ impl Upstreams {
         key.and_then(|key| self.backends.get(key)).map_or_else(FullTime::default, |backend| backend.full.read(now))
     }
 
-    /// Takes a session into its backend's counts as it has become.
+    /// Takes a session into its backend's books as it has become.
     fn count(&mut self, name: SessionRef, now: Nanos) {
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         let Some(backend) = self.backends.get_mut(session.backend) else { return };
         let after = Counted::of(session);
         backend.count(std::mem::replace(&mut session.counted, after), after);
+        session.freed.drain(..).for_each(|holder| backend.places.free(holder));
         backend.note_full(now);
     }
 
@@ -77,7 +78,7 @@ impl Upstreams {
                 expected += if session.is_connecting() { session.expected_room() as usize } else { 0 };
             }
             let is_pausing = lasting > 0 && now < backend.connect_not_before;
-            if backend.waiting.len() <= expected || lasting >= backend.config.max_sessions.max(1) || is_pausing {
+            if backend.places.waiting() <= expected || lasting >= backend.config.max_sessions.max(1) || is_pausing {
                 return;
             }
             if !self.connect(key, now) {
@@ -136,23 +137,24 @@ impl Upstreams {
         self.promote(backend, now, sink);
     }
 
-    /// Gives free places to those who wait, in their order, and opens sessions for the rest.
+    /// Gives free places to those who wait, whoever is next, and opens sessions for the rest.
     fn promote<S: Sink + ?Sized>(&mut self, key: slab::Key, now: Nanos, sink: &mut S) {
-        if self.backends.get(key).is_none_or(|backend| backend.waiting.is_empty()) {
+        if self.backends.get(key).is_none_or(|backend| backend.places.is_quiet()) {
             return;
         }
         let may_grow = self.may_grow(key, now);
         let Some(backend) = self.backends.get_mut(key) else { return };
+        let limit = backend.limit();
         for name in &backend.sessions {
             let Some(session) = self.sessions.get_mut(name.0) else { continue };
             while session.has_room() && (session.has_credit() || !may_grow) {
-                let Some(waiting) = backend.waiting.pop_front() else { return };
+                let Some((waiting, holder)) = backend.places.next(limit.saturating_mul(session.capacity())) else { return };
                 self.stats.waiting -= 1;
-                session.reserved += 1;
+                session.reserved.push((waiting, holder));
                 sink.on_opened(waiting, *name);
             }
         }
-        if !backend.waiting.is_empty() {
+        if !backend.places.is_quiet() {
             self.grow(key, now);
         }
         self.give_up(key, Reason::ConnectFailed, sink);
@@ -163,6 +165,8 @@ impl Upstreams {
         let Some(session) = self.sessions.remove(name.0) else { return };
         let key = session.backend;
         let Some(backend) = self.backends.get_mut(key) else { return };
+        let reserved = session.reserved.iter().map(|(_, holder)| holder);
+        session.freed.iter().chain(reserved).for_each(|holder| backend.places.free(*holder));
         backend.sessions.retain(|other| *other != name);
         if !session.because().is_empty() {
             backend.last_fault = session.because();
@@ -181,7 +185,7 @@ impl Upstreams {
             return;
         }
         let Some(backend) = self.backends.get_mut(key) else { return };
-        for waiting in backend.waiting.drain(..) {
+        while let Some(waiting) = backend.places.dismiss() {
             self.stats.waiting -= 1;
             sink.on_failed(waiting, Fault::unsent(reason));
         }
@@ -189,7 +193,7 @@ impl Upstreams {
 
     /// Forgets a backend that no snapshot names and nobody uses.
     pub(super) fn close_books(&mut self, key: slab::Key) {
-        if self.backends.get(key).is_some_and(|backend| backend.is_retired && backend.sessions.is_empty() && backend.waiting.is_empty()) {
+        if self.backends.get(key).is_some_and(|backend| backend.is_retired && backend.sessions.is_empty() && backend.places.is_quiet()) {
             self.backends.remove(key);
         }
     }

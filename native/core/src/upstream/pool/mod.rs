@@ -6,11 +6,13 @@
 pub(super) mod backend;
 mod describe;
 mod grow;
+pub(super) mod places;
 
 use std::os::fd::RawFd;
 
 use backend::Backend;
 pub use backend::FullTime;
+pub use places::Client;
 
 use super::config::BackendConfig;
 use super::io::Work;
@@ -107,19 +109,20 @@ impl Upstreams {
         self.next_deadline = 0;
     }
 
-    /// Asks for a stream to a backend, for a request with a body or without.
-    pub fn open(&mut self, slot: u32, key: Key, has_body: bool, now: Nanos) -> Opened {
+    /// Asks for a stream to a backend on a client's behalf, for a request with a body or without.
+    pub fn open(&mut self, slot: u32, key: Key, client: Client, has_body: bool, now: Nanos) -> Opened {
         let Some(backend_key) = self.by_slot.get(slot as usize).copied().flatten() else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
         let Some(backend) = self.backends.get(backend_key) else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
-        if backend.waiting.is_empty()
+        if backend.places.is_quiet()
             && let Some(name) = self.find_room(backend_key, has_body, now)
             && let Some(session) = self.sessions.get_mut(name.0)
+            && let Some(backend) = self.backends.get_mut(backend_key)
         {
-            session.reserved += 1;
+            session.reserved.push((key, backend.places.hold(client)));
             return Opened::Now(name);
         }
         if let Some(reason) = self.hopeless(backend_key) {
@@ -127,7 +130,7 @@ impl Upstreams {
         }
         if let Some(backend) = self.backends.get_mut(backend_key) {
             backend.note_full(now);
-            backend.waiting.push_back(key);
+            backend.places.wait(key, client);
             self.stats.waiting += 1;
         }
         self.grow(backend_key, now);
@@ -154,10 +157,9 @@ impl Upstreams {
 
     fn forget(&mut self, backend: slab::Key, key: Key) -> bool {
         let Some(backend) = self.backends.get_mut(backend) else { return false };
-        let Some(place) = backend.waiting.iter().position(|waiting| *waiting == key) else { return false };
-        backend.waiting.remove(place);
-        self.stats.waiting -= 1;
-        true
+        let is_known = backend.places.forget(key);
+        self.stats.waiting -= u64::from(is_known);
+        is_known
     }
 
     /// Sends a request head on a reserved place. `head` holds the pseudo-header fields first. Without a body the request is complete.
@@ -174,10 +176,10 @@ impl Upstreams {
         self.sessions.get(session.0).is_some_and(|session| session.is_reused())
     }
 
-    /// Gives a reserved place back that was not used.
-    pub fn release(&mut self, session: SessionRef) {
+    /// Gives the place back that was reserved for an attempt and not used.
+    pub fn release(&mut self, session: SessionRef, key: Key) {
         if let Some(session) = self.sessions.get_mut(session.0) {
-            session.reserved = session.reserved.saturating_sub(1);
+            session.release_place(key);
             mark_dirty(&mut self.dirty, session);
         }
     }
@@ -290,6 +292,14 @@ impl Upstreams {
             self.grow(key, now);
             self.close_books(key);
         }
+    }
+
+    /// Places held in the books, and streams that are open or promised.
+    #[cfg(test)]
+    pub fn held(&self) -> (u64, u64) {
+        let held = self.backends.iter().map(|(_, backend)| backend.places.held()).sum();
+        let taken = self.sessions.iter().map(|(_, session)| u64::from(session.open_streams()) + session.reserved.len() as u64).sum();
+        (held, taken)
     }
 
     fn session_of(&self, token: u64) -> Option<SessionRef> {

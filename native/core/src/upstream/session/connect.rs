@@ -52,7 +52,8 @@ impl Session {
         Ok(Session {
             key: origin.key,
             backend: origin.backend,
-            reserved: 0,
+            reserved: Vec::new(),
+            freed: Vec::new(),
             counted: Counted::default(),
             is_dirty: false,
             is_draining: false,

@@ -19,6 +19,7 @@ use super::h2::H2;
 use super::io::{Io, Work};
 use super::outbox::Outbox;
 use super::pool::backend::Counted;
+use super::pool::places::Holder;
 use super::sink::{Fault, Key, SessionRef, Sink};
 use super::socket::Interest;
 use super::stats::Stats;
@@ -69,7 +70,9 @@ pub struct Session {
     /// What it was made for; a later snapshot does not change it.
     pub config: Rc<BackendConfig>,
     /// Places promised to attempts that have not started yet.
-    pub reserved: u32,
+    pub reserved: Vec<(Key, Holder)>,
+    /// Places of streams that have ended, until the backend's books have them back.
+    pub freed: Vec<Holder>,
     /// As its backend's books have counted it.
     pub counted: Counted,
     /// Stands in the pool's list of sessions to flush.
@@ -125,7 +128,7 @@ impl Session {
 
     /// Whether another attempt may start on it.
     pub fn has_room(&self) -> bool {
-        self.phase == Phase::Open && self.is_lasting() && self.open_streams() + self.reserved < self.capacity()
+        self.phase == Phase::Open && self.is_lasting() && self.open_streams() + self.promised() < self.capacity()
     }
 
     /// Whether a body could be sent on it now, as far as the session as a whole is concerned.
@@ -148,12 +151,12 @@ impl Session {
 
     /// Attempts it can be expected to take once it is open.
     pub fn expected_room(&self) -> u32 {
-        self.capacity().saturating_sub(self.reserved)
+        self.capacity().saturating_sub(self.promised())
     }
 
     /// Whether it has carried its last stream.
     pub fn is_spent(&self) -> bool {
-        self.phase == Phase::Open && !self.is_lasting() && self.open_streams() == 0 && self.reserved == 0
+        self.phase == Phase::Open && !self.is_lasting() && self.open_streams() == 0 && self.reserved.is_empty()
     }
 
     /// Streams open.
@@ -164,7 +167,12 @@ impl Session {
         }
     }
 
-    fn capacity(&self) -> u32 {
+    fn promised(&self) -> u32 {
+        self.reserved.len() as u32
+    }
+
+    /// Streams it may have open.
+    pub fn capacity(&self) -> u32 {
         match &self.protocol {
             Protocol::H2(h2) => h2.capacity(),
             Protocol::H1(_) => 1,
@@ -196,25 +204,46 @@ impl Session {
 
     /// Starts an attempt on a reserved place.
     pub fn start(&mut self, turn: &mut Turn<'_>, key: Key, head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
-        self.reserved = self.reserved.saturating_sub(1);
         let reason = match self.phase {
             Phase::Open => None,
             Phase::Closed(reason) => Some(reason),
             _ => Some(Reason::ConnectFailed),
         };
         if let Some(reason) = reason {
+            self.release_place(key);
             return Err(Fault::unsent(reason));
         }
+        let Some(holder) = self.take_place(key) else { return Err(Fault::unsent(Reason::BackendClosed)) };
         let (protocol, mut io) = self.split(turn);
         let named = match protocol {
-            Protocol::H2(h2) => h2.start(&mut io, key, head, has_body),
-            Protocol::H1(h1) => h1.start(&mut io, key, head, has_body),
-        }?;
+            Protocol::H2(h2) => h2.start(&mut io, (key, holder), head, has_body),
+            Protocol::H1(h1) => h1.start(&mut io, (key, holder), head, has_body),
+        };
+        let named = match named {
+            Ok(named) => named,
+            Err(fault) => {
+                self.freed.push(holder);
+                return Err(fault);
+            }
+        };
         turn.stats.streams_started += 1;
         turn.stats.sessions_reused += u64::from(self.started > 0);
         self.started += 1;
         self.was_busy = true;
         Ok(named)
+    }
+
+    /// Gives the place back that was reserved for an attempt.
+    pub fn release_place(&mut self, key: Key) {
+        if let Some(holder) = self.take_place(key) {
+            self.freed.push(holder);
+        }
+    }
+
+    /// Those who start soon after they were promised a place stand at the end.
+    fn take_place(&mut self, key: Key) -> Option<Holder> {
+        let place = self.reserved.iter().rposition(|(reserved, _)| *reserved == key)?;
+        Some(self.reserved.swap_remove(place).1)
     }
 
     /// Body bytes a stream may write now.
@@ -324,7 +353,7 @@ impl Session {
     }
 
     fn split<'a>(&'a mut self, turn: &'a mut Turn<'_>) -> (&'a mut Protocol, Io<'a>) {
-        let io = Io { out: &mut self.out, work: turn.work, stats: turn.stats, now: turn.now };
+        let io = Io { out: &mut self.out, work: turn.work, stats: turn.stats, freed: &mut self.freed, now: turn.now };
         (&mut self.protocol, io)
     }
 }

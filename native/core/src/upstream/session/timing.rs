@@ -32,7 +32,7 @@ impl Session {
         if now >= self.retire_at {
             self.is_draining = true;
         }
-        let is_unused = self.open_streams() == 0 && self.reserved == 0;
+        let is_unused = self.open_streams() == 0 && self.reserved.is_empty();
         if self.is_spent() || is_unused && now >= self.idle_at(now) {
             return self.say_goodbye(turn, sink, Reason::BackendClosed, code::NO_ERROR);
         }
@@ -46,7 +46,7 @@ impl Session {
 
     /// A session that is busy now can at the earliest become idle now.
     fn idle_at(&self, now: Nanos) -> Nanos {
-        let since = if self.open_streams() == 0 && self.reserved == 0 { self.idle_since } else { now };
+        let since = if self.open_streams() == 0 && self.reserved.is_empty() { self.idle_since } else { now };
         after(since, self.config.session_idle_timeout_ms)
     }
 

@@ -8,7 +8,7 @@ use crate::base::poll::Poll;
 use crate::base::timers::{Clock, NEVER, Nanos};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
-use crate::upstream::{BackendConfig, BodyPart, Fault, Key, Opened, Scheme, SessionRef, Sink, StreamRef, Upstreams};
+use crate::upstream::{BackendConfig, BodyPart, Client, Fault, Key, Opened, Scheme, SessionRef, Sink, StreamRef, Upstreams};
 
 /// What became of an exchange so far.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +124,8 @@ pub struct Driver {
     wanted: HashMap<Key, Wanted>,
     uploads: HashMap<Key, (Vec<u8>, usize)>,
     next_key: Key,
+    /// On whose behalf requests are made.
+    pub client: Client,
     /// Added to the clock, so that tests need not wait.
     pub skew: Nanos,
 }
@@ -164,6 +166,7 @@ impl Driver {
             wanted: HashMap::new(),
             uploads: HashMap::new(),
             next_key: 0,
+            client: Client::default(),
             skew: 0,
         }
     }
@@ -185,7 +188,7 @@ impl Driver {
         self.sink.told.insert(key, Told::default());
         let has_body = body.is_some();
         self.wanted.insert(key, Wanted { head, body });
-        match self.upstreams.open(slot, key, has_body, self.now()) {
+        match self.upstreams.open(slot, key, self.client, has_body, self.now()) {
             Opened::Now(session) => self.start(key, session),
             Opened::Waiting => {}
             Opened::Failed(fault) => self.sink.on_failed(key, fault),
@@ -258,7 +261,7 @@ impl Driver {
                 if self.wanted.contains_key(&key) {
                     self.start(key, session);
                 } else {
-                    self.upstreams.release(session);
+                    self.upstreams.release(session, key);
                 }
             }
             let ready: Vec<Key> = self.uploads.keys().copied().filter(|key| self.sink.told[key].windows > 0).collect();
@@ -267,6 +270,8 @@ impl Driver {
                 self.upload(key);
             }
             if !self.upstreams.is_dirty() && self.sink.opened.is_empty() {
+                let (held, taken) = self.upstreams.held();
+                assert_eq!(held, taken, "the books of places are in order");
                 return;
             }
             let now = self.now();

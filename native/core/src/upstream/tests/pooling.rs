@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use super::driver::{Driver, config};
 use super::peer::*;
 use crate::base::reason::Reason;
-use crate::upstream::Scheme;
+use crate::upstream::{Client, Scheme};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -57,11 +57,11 @@ fn how_long_a_pool_was_full_is_known() {
     assert_eq!(driver.fetch(0, "/").body, b"ok");
     driver.skew += 5 * SECOND;
     assert_eq!(full(&driver), (false, 0), "there may be another session");
-    let crate::upstream::Opened::Now(held) = driver.upstreams.open(0, 99, false, driver.now()) else { panic!("no place") };
+    let crate::upstream::Opened::Now(held) = driver.upstreams.open(0, 99, driver.client, false, driver.now()) else { panic!("no place") };
     assert_eq!(driver.fetch(0, "/").body, b"ok");
     driver.skew += 7 * SECOND;
     assert_eq!(full(&driver), (true, 7));
-    driver.upstreams.release(held);
+    driver.upstreams.release(held, 99);
     driver.skew += 61 * SECOND;
     driver.until("the idle sessions to end", |driver| driver.upstreams.stats.sessions_open == 0);
     driver.skew += 3 * SECOND;
@@ -153,11 +153,48 @@ fn a_place_that_is_not_used_goes_to_the_next_in_the_queue() {
     (backend.max_sessions, backend.max_streams_per_session) = (1, 1);
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
-    let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, false, driver.now()) else { panic!("no place") };
+    let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, driver.client, false, driver.now()) else {
+        panic!("no place")
+    };
     let key = driver.get(0, "/");
     assert_eq!(driver.upstreams.stats.waiting, 1);
-    driver.upstreams.release(session);
+    driver.upstreams.release(session, 99);
     assert_eq!(driver.finish(key).body, b"ok");
+    peer.join();
+}
+
+#[test]
+fn a_place_goes_to_those_with_less_than_their_share_first_and_to_anybody_when_nobody_else_waits() {
+    let peer = Peer::serve_h2(1, |_, wire| {
+        let mut open: std::collections::VecDeque<u32> = (0..4).map(|_| wire.request().0).collect();
+        for _ in 0..6 {
+            let first = open.pop_front().unwrap();
+            wire.answer(first, b"ok");
+            open.push_back(wire.request().0);
+        }
+        open.into_iter().for_each(|stream| wire.answer(stream, b"ok"));
+        wire.drain();
+    });
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    (backend.max_sessions, backend.max_streams_per_session) = (1, 4);
+    let mut driver = Driver::new(vec![backend]);
+    let ask = |driver: &mut Driver, network, connection| {
+        driver.client = Client { network, connection };
+        driver.get(0, "/")
+    };
+    // With nobody waiting one connection takes all; then its own wait, and others behind them.
+    let all: Vec<_> = (0..4).map(|_| ask(&mut driver, 1, 1)).collect();
+    driver.until("the streams", |driver| driver.streams.len() == 4);
+    let own: Vec<_> = (0..3).map(|_| ask(&mut driver, 1, 1)).collect();
+    let neighbour = ask(&mut driver, 1, 2);
+    let others = [ask(&mut driver, 2, 3), ask(&mut driver, 2, 3)];
+    for key in all.iter().chain(&own).chain([&neighbour]).chain(&others) {
+        driver.finish(*key);
+    }
+    let mut order: Vec<_> = own.iter().chain([&neighbour]).chain(&others).copied().collect();
+    order.sort_by_key(|key| driver.streams[key].id);
+    assert_eq!(order, [others[0], neighbour, others[1], own[0], own[1], own[2]]);
+    drop(driver);
     peer.join();
 }
 

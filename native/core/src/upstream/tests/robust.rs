@@ -11,12 +11,14 @@ use crate::upstream::h1::H1;
 use crate::upstream::h2::H2;
 use crate::upstream::io::{Io, Work};
 use crate::upstream::outbox::Outbox;
+use crate::upstream::pool::places::Holder;
 use crate::upstream::{Scheme, Stats};
 
 struct Bench {
     out: Outbox,
     work: Work,
     stats: Stats,
+    freed: Vec<Holder>,
     sink: Recorder,
 }
 
@@ -24,11 +26,12 @@ impl Bench {
     fn new() -> Bench {
         let mut sink = Recorder::default();
         (1..=3).for_each(|key| drop(sink.told.insert(key, Default::default())));
-        Bench { out: Outbox::default(), work: Work::default(), stats: Stats::default(), sink }
+        Bench { out: Outbox::default(), work: Work::default(), stats: Stats::default(), freed: Vec::new(), sink }
     }
 
     fn io(&mut self) -> (Io<'_>, &mut Recorder) {
-        (Io { out: &mut self.out, work: &mut self.work, stats: &mut self.stats, now: 1 }, &mut self.sink)
+        let io = Io { out: &mut self.out, work: &mut self.work, stats: &mut self.stats, freed: &mut self.freed, now: 1 };
+        (io, &mut self.sink)
     }
 }
 
@@ -64,7 +67,7 @@ fn feed_h2(bytes: &[u8], piece: usize) {
     h2.begin(&mut bench.out);
     for key in 1..=3 {
         let (mut io, _) = bench.io();
-        h2.start(&mut io, key, &request(if key == 2 { b"HEAD" } else { b"POST" }), key == 3).unwrap();
+        h2.start(&mut io, (key, Holder::default()), &request(if key == 2 { b"HEAD" } else { b"POST" }), key == 3).unwrap();
     }
     let begun = [&frame(4, 0, 0, &[])[..], bytes].concat();
     feed(&begun, piece, |block, at| {
@@ -73,7 +76,7 @@ fn feed_h2(bytes: &[u8], piece: usize) {
     });
     let (mut io, sink) = bench.io();
     h2.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
-    assert_eq!((h2.open_streams(), bench.stats.streams_open), (0, 0));
+    assert_eq!((h2.open_streams(), bench.stats.streams_open, bench.freed.len()), (0, 0, 3));
     let is_told = |key: u64| {
         let told = &bench.sink.told[&key];
         told.is_over()
@@ -86,7 +89,7 @@ fn feed_h1(bytes: &[u8], piece: usize, method: &[u8]) {
     let mut h1 = H1::new(&config(0, Scheme::Http, address));
     let mut bench = Bench::new();
     let (mut io, _) = bench.io();
-    h1.start(&mut io, 1, &request(method), false).unwrap();
+    h1.start(&mut io, (1, Holder::default()), &request(method), false).unwrap();
     feed(bytes, piece, |block, at| {
         let (mut io, sink) = bench.io();
         h1.receive(&mut io, sink, block, at).ok()
@@ -94,7 +97,7 @@ fn feed_h1(bytes: &[u8], piece: usize, method: &[u8]) {
     let (mut io, sink) = bench.io();
     h1.on_end(&mut io, sink, true);
     h1.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
-    assert_eq!((h1.open_streams(), bench.stats.streams_open), (0, 0));
+    assert_eq!((h1.open_streams(), bench.stats.streams_open, bench.freed.len()), (0, 0, 1));
     assert!(bench.sink.told[&1].is_over());
 }
 
