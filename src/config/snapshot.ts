@@ -51,6 +51,9 @@ export interface ListenerSnapshot {
   readonly sendBufferBytes: number;
   readonly maxHeadBytes: number;
   readonly maxFields: number;
+  /** Bytes a second; 0 for none. */
+  readonly minRate: number;
+  readonly minRatePeriodMs: number;
   /** Heads are made canonical before anyone sees them. */
   readonly isNormalised: boolean;
   readonly areSlashesMerged: boolean;

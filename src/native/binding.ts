@@ -37,6 +37,9 @@ export interface BindingListener {
   /** Bytes of a field section, each field counted as name + value + 32 (RFC 9114 §4.2.2). */
   maxHeadBytes: number;
   maxFields: number;
+  /** Bytes a second that a client has to take and send while it owes some; 0 for none. */
+  minRate: number;
+  minRatePeriodMs: number;
   /** Heads are made canonical before anyone sees them (docs/design/normalisation.md); without it they pass as they came. */
   isNormalised: boolean;
   /** `//` in a path becomes `/`. Only with `isNormalised`. */

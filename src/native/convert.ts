@@ -24,6 +24,8 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     isPaced: listener.isPaced,
     maxHeadBytes: listener.maxHeadBytes,
     maxFields: listener.maxFields,
+    minRate: listener.minRate,
+    minRatePeriodMs: listener.minRatePeriodMs,
     isNormalised: listener.isNormalised,
     areSlashesMerged: listener.areSlashesMerged,
     escapedSlashes: listener.escapedSlashes,

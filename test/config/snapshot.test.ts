@@ -36,6 +36,8 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     sendBufferBytes: 4_194_304,
     maxHeadBytes: 16_384,
     maxFields: 100,
+    minRate: 100,
+    minRatePeriodMs: 60_000,
     isNormalised: true,
     areSlashesMerged: true,
     escapedSlashes: 'keep',

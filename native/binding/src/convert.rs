@@ -42,6 +42,8 @@ pub fn listener(socket: OwnedFd, listener: BindingListener, connections: Connect
         is_paced: listener.is_paced,
         max_head_bytes: listener.max_head_bytes as usize,
         max_fields: listener.max_fields as usize,
+        min_rate: listener.min_rate as u64,
+        min_rate_period_ms: listener.min_rate_period_ms as u64,
         normal,
     })
 }

@@ -36,6 +36,8 @@ record!(
         is_paced: bool,
         max_head_bytes: f64,
         max_fields: f64,
+        min_rate: f64,
+        min_rate_period_ms: f64,
         is_normalised: bool,
         are_slashes_merged: bool,
         escaped_slashes: String,

@@ -26,6 +26,8 @@ export function listenerSnapshot(listener: Listener, certificates: readonly Cert
     sendBufferBytes: quic.send_buffer,
     maxHeadBytes: http.max_head,
     maxFields: http.max_fields,
+    minRate: http.min_rate,
+    minRatePeriodMs: http.min_rate_period,
     isNormalised: normalise.enabled,
     areSlashesMerged: normalise.merge_slashes,
     escapedSlashes: normalise.escaped_slashes,

@@ -56,6 +56,8 @@ pub enum Reason {
     ClientProtocolError = 10,
     /// The path or authority has no canonical form.
     PathNotCanonical = 11,
+    /// The client took or sent fewer bytes a second than it has to.
+    ClientBelowRate = 12,
     /// No route matches the request.
     RouteNotFound = 16,
     /// The upstream has no backend that could be tried.
@@ -163,6 +165,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::ExpectationFailed, "expectation_failed", Side::Downstream, 417, Retry::Never),
     entry(Reason::ClientProtocolError, "client_protocol_error", Side::Downstream, 400, Retry::Never),
     entry(Reason::PathNotCanonical, "path_not_canonical", Side::Downstream, 400, Retry::Never),
+    entry(Reason::ClientBelowRate, "client_below_rate", Side::Downstream, 408, Retry::Never),
     entry(Reason::RouteNotFound, "route_not_found", Side::Config, 404, Retry::Never),
     entry(Reason::BackendNotAvailable, "backend_not_available", Side::Upstream, 503, Retry::Never),
     entry(Reason::FixedResponse, "fixed_response", Side::Config, 0, Retry::Never),
@@ -250,7 +253,7 @@ mod tests {
             assert_eq!(Reason::from_number(entry.reason.number()), Some(entry.reason));
             assert_eq!(entry.reason.entry(), entry);
         }
-        assert_eq!(Reason::from_number(12), None);
+        assert_eq!(Reason::from_number(15), None);
         assert_eq!(Reason::from_number(4_000_000_000), None);
     }
 

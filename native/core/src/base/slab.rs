@@ -110,6 +110,14 @@ impl<T> Slab<T> {
             place.value.as_ref().map(|value| (Key { index: index as u32, generation: place.generation }, value))
         })
     }
+
+    /// As [`Slab::iter`], to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        self.places.iter_mut().enumerate().filter_map(|(index, place)| {
+            let key = Key { index: index as u32, generation: place.generation };
+            place.value.as_mut().map(|value| (key, value))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,10 @@ pub struct ListenerOptions {
     pub max_head_bytes: usize,
     /// Number of fields.
     pub max_fields: usize,
+    /// Bytes a second that a client has to take and send while it owes some; 0 for no such limit.
+    pub min_rate: u64,
+    /// Time over which that is measured.
+    pub min_rate_period_ms: u64,
     /// How heads are made canonical before anybody sees them; none where they pass as they came.
     pub normal: Option<normal::Rules>,
 }

@@ -20,7 +20,7 @@ use crate::quic::connection::NumberMap;
 use crate::quic::receive::Receiver;
 use crate::record::inward;
 use crate::relay::plan::Plan;
-use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, ListenerLimits, Relay, SWEEP_TIMER};
+use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Floor, ListenerLimits, Relay, SWEEP_TIMER};
 use crate::upstream::{BackendConfig, Upstreams};
 use listener::{Listener, ListenerOptions};
 use std::collections::HashMap;
@@ -132,6 +132,7 @@ impl Reactor {
                 fields: FieldLimits { max_size: listener.max_head_bytes, max_count: listener.max_fields },
                 normal: listener.normal,
                 decode_timeout: listener.handshake_timeout_ms * 1_000_000,
+                floor: Floor::new(listener.min_rate, listener.min_rate_period_ms),
             });
             let listener = Listener::new(listener, &options.cid_key)?;
             poll.add(listener.fd(), place as u64, false)?;

@@ -43,10 +43,25 @@ impl Relay {
         let now = self.now;
         let mut late = Vec::new();
         let mut next = NEVER;
-        for (key, exchange) in self.exchanges.iter() {
-            let listener = self.connections.get(exchange.connection).map_or(0, |connection| connection.listener as usize);
-            let decode_timeout = self.limits.get(listener).map_or(NEVER / 2, |limits| limits.decode_timeout);
-            let (deadline, reason) = exchange.deadline(decode_timeout, upstreams, now);
+        for (key, exchange) in self.exchanges.iter_mut() {
+            let Some(connection) = self.connections.get(exchange.connection) else { continue };
+            let limits = &self.limits[connection.listener as usize];
+            let (mut deadline, mut reason) = exchange.deadline(limits.decode_timeout, upstreams, now);
+            if let Some(floor) = limits.floor {
+                // A client that looks idle on this stream may be busy with others.
+                if deadline <= now && reason == Reason::ClientSlow {
+                    match exchange.is_held_up(floor, connection, now) {
+                        Some(true) => exchange.times.moved = now,
+                        Some(false) => {}
+                        None => continue,
+                    }
+                    (deadline, reason) = exchange.deadline(limits.decode_timeout, upstreams, now);
+                }
+                if deadline > now && exchange.is_below(floor, connection, now) {
+                    late.push((key, exchange.name(), Reason::ClientBelowRate));
+                    continue;
+                }
+            }
             let (hedge_deadline, hedge_reason) = exchange.hedge_deadline(upstreams, now);
             for (deadline, name, reason) in [(deadline, exchange.name(), reason), (hedge_deadline, exchange.hedge_name(), hedge_reason)] {
                 if deadline <= now {
@@ -87,7 +102,8 @@ impl Relay {
         self.cancel_attempt(upstreams, key, h2::CANCEL);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if exchange.is_committed || exchange.phase == Phase::Answer {
-            let code = if reason == Reason::ClientSlow { h3::REQUEST_CANCELLED } else { h3::INTERNAL_ERROR };
+            let is_clients = matches!(reason, Reason::ClientSlow | Reason::ClientBelowRate);
+            let code = if is_clients { h3::REQUEST_CANCELLED } else { h3::INTERNAL_ERROR };
             return self.reset_client(key, code, reason, 0);
         }
         exchange.ended_waiting = exchange.phase == Phase::Wait;

@@ -2,6 +2,7 @@
 
 use super::attempt::Attempt;
 use super::complete::micros;
+use super::floor::Owed;
 use super::hold::Hold;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
@@ -106,6 +107,10 @@ pub struct Exchange {
     pub hold: Option<Hold>,
     /// Whether the response was held and passed on.
     pub was_held: bool,
+    /// What its client owes, as the sweep last saw it.
+    pub(super) owed: Option<Owed>,
+    /// Whether the response is one of events, which come when they come.
+    pub(super) is_event_stream: bool,
     /// Response head was given to the client.
     pub is_committed: bool,
     /// Status for the client.
@@ -167,6 +172,8 @@ impl Exchange {
             attempts: 0,
             hold: None,
             was_held: false,
+            owed: None,
+            is_event_stream: false,
             is_committed: false,
             status: 0,
             backend_status: 0,
@@ -204,6 +211,7 @@ impl Exchange {
         (self.hedge, self.is_hedged, self.loser) = (None, false, None);
         self.attempts = 0;
         (self.hold, self.was_held) = (None, false);
+        (self.owed, self.is_event_stream) = (None, false);
         self.is_committed = false;
         (self.status, self.backend_status) = (0, 0);
         (self.grpc_status, self.retry_after_s) = (None, None);

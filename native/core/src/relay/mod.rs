@@ -2,7 +2,7 @@
 //!
 //! A file a part: [`exchange`] is the state of one, `attempt` that of one try at a backend, `incoming` and `outgoing` what it has of the client's stream. `decode` reads the
 //! head, `lane` has it decided, `open` opens a stream at a backend, `send` gives it the request, `response` takes what comes back and `write` passes it on, `complete` ends
-//! it. `wait` asks the lane again later, `hold` keeps a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long. Sessions to backends are
+//! it. `wait` asks the lane again later, `hold` keeps a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long, `floor` what moves too little. Sessions to backends are
 //! not in here: the reactor owns them beside the relay and passes them in, because they call the relay while they read. What the relay wants of them during such a call it writes down
 //! as a [`Note`].
 
@@ -11,6 +11,7 @@ mod complete;
 mod deadline;
 mod decode;
 pub mod exchange;
+mod floor;
 mod hedge;
 mod hold;
 mod incoming;
@@ -38,6 +39,7 @@ use crate::record::outward::{CompletionFacts, FailureFacts, RequestId};
 use crate::record::ring::Ring;
 use crate::upstream::{self, SessionRef, StreamRef, Upstreams};
 use exchange::Exchange;
+pub use floor::Floor;
 use plan::Plan;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -83,6 +85,8 @@ pub struct ListenerLimits {
     pub normal: Option<normal::Rules>,
     /// Time for a request head to arrive.
     pub decode_timeout: Nanos,
+    /// What clients have to take and send; none for no such limit.
+    pub floor: Option<Floor>,
 }
 
 /// Backends' shared slots; the relay writes the in-flight word.

@@ -40,7 +40,7 @@ impl Relay {
                 return self.answer_reason(key, reason);
             }
             exchange.incoming.rewind();
-            exchange.backend_status = 0;
+            (exchange.owed, exchange.backend_status) = (None, 0);
             (exchange.grpc_status, exchange.retry_after_s) = (None, None);
         }
         // From now on: what an earlier attempt left is judged by what that one was to keep.

@@ -27,6 +27,8 @@ pub struct Outgoing {
     pub is_done: bool,
     /// Body bytes the stream took.
     pub body_bytes: u64,
+    /// Bytes the stream took, frames and all.
+    pub taken: u64,
     /// Bytes held, as counted.
     pub held: Entry,
 }
@@ -37,7 +39,7 @@ impl Outgoing {
         self.framed = Chunk::default();
         self.drop_held();
         (self.is_blocked, self.is_done) = (false, false);
-        self.body_bytes = 0;
+        (self.body_bytes, self.taken) = (0, 0);
     }
 
     /// Forgets a response of which nothing was sent.
@@ -89,11 +91,13 @@ pub(super) fn write(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Wr
             let is_end = outgoing.is_complete && outgoing.body_len == 0 && outgoing.tail.is_empty();
             // A clone, because quiche keeps what it is given even when it takes nothing.
             match quic.stream_send_zc(stream, outgoing.framed.clone(), is_end) {
-                Ok((_, None)) => {
+                Ok((sent, None)) => {
+                    outgoing.taken += sent as u64;
                     outgoing.framed = Chunk::default();
                     outgoing.is_done = is_end;
                 }
-                Ok((_, Some(rest))) => {
+                Ok((sent, Some(rest))) => {
+                    outgoing.taken += sent as u64;
                     outgoing.framed = rest;
                     return Written::Blocked;
                 }
@@ -147,6 +151,7 @@ fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written 
         Ok((sent, None)) => {
             outgoing.body_len -= sent;
             outgoing.body_bytes += sent as u64;
+            outgoing.taken += (head.len() + sent) as u64;
             outgoing.is_done = is_end;
             Written::All
         }
@@ -154,6 +159,7 @@ fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written 
         Ok((sent, Some(rest))) => {
             outgoing.body_len -= fits;
             outgoing.body_bytes += sent as u64;
+            outgoing.taken += (head.len() + sent) as u64;
             outgoing.framed = rest;
             Written::Blocked
         }

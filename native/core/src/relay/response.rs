@@ -4,6 +4,7 @@
 
 use super::attempt::key_of;
 use super::exchange::{Exchange, Phase};
+use super::floor::has_type;
 use super::hold::{Answer, grpc_status};
 use super::{Note, Relay};
 use crate::base::reason::Reason;
@@ -46,6 +47,7 @@ impl Sink for Relay {
         }
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.backend_status = status;
+        exchange.is_event_stream = !end && has_type(fields, b"text/event-stream");
         (exchange.grpc_status, exchange.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
         if end {
             end_of_response(exchange);

@@ -63,6 +63,7 @@ impl Relay {
                 Some(connection) if exchange.outgoing.framed.is_empty() => connection.quic.stream_send(stream, &stage, is_end).unwrap_or(0),
                 _ => 0,
             };
+            exchange.outgoing.taken += sent as u64;
             if sent == stage.len() {
                 exchange.outgoing.is_done = is_end;
             } else {

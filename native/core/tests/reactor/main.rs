@@ -16,6 +16,7 @@ mod moving;
 mod normal;
 mod packets;
 mod places;
+mod progress;
 mod resets;
 mod round_trip;
 mod sent_again;

@@ -42,6 +42,9 @@ pub struct Setup {
     pub stateless_replies: u32,
     pub max_head_bytes: usize,
     pub max_fields: usize,
+    /// Bytes a second that a client has to move, and the time over which that is measured.
+    pub min_rate: u64,
+    pub min_rate_period_ms: u64,
     /// How heads are made canonical.
     pub normal: Option<normal::Rules>,
     /// Request bytes that wait for a backend, a stream.
@@ -76,6 +79,8 @@ impl Default for Setup {
             stateless_replies: 1_000,
             max_head_bytes: 16_384,
             max_fields: 64,
+            min_rate: 100,
+            min_rate_period_ms: 60_000,
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
@@ -364,6 +369,8 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &Connectio
         is_paced: false,
         max_head_bytes: setup.max_head_bytes,
         max_fields: setup.max_fields,
+        min_rate: setup.min_rate,
+        min_rate_period_ms: setup.min_rate_period_ms,
         normal: setup.normal,
     }
 }

@@ -145,6 +145,15 @@ impl Client {
         Client::with_config(kind, server, socket, config, &id)
     }
 
+    /// A client that lets all responses together send less ahead than each of them.
+    pub fn with_connection_window(kind: Kind, server: SocketAddr, socket: UdpSocket, stream_window: u64, connection_window: u64) -> Client {
+        let mut config = config(stream_window);
+        config.set_initial_max_data(connection_window);
+        config.set_max_connection_window(connection_window);
+        let id = id_of(&socket, 0);
+        Client::with_config(kind, server, socket, config, &id)
+    }
+
     fn with_config(kind: Kind, server: SocketAddr, socket: UdpSocket, mut config: quiche::Config, id: &[u8]) -> Client {
         let local = socket.local_addr().unwrap();
         let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(id), local, server, &mut config).unwrap();

@@ -325,6 +325,11 @@ impl Session {
                     state.body = number;
                     self.begin(stream, &[(":status", "200"), ("content-length", argument)], notes);
                 }
+                // Events without an end, as many bytes of them as the path says.
+                "events" => {
+                    (state.body, state.is_unending) = (number, true);
+                    self.begin(stream, &[(":status", "200"), ("content-type", "text/event-stream; charset=utf-8")], notes);
+                }
                 // As many failures as are asked for, early where the request has a body.
                 "flaky" if notes.failures.load(Relaxed) > 0 => {
                     notes.failures.fetch_sub(1, Relaxed);
