@@ -12,7 +12,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs fresh-short clean
 
 PROFILE ?= release
 TEST_PROFILE ?= ci
@@ -93,6 +93,13 @@ bench: $(installed) $(addon) certs
 chaos: $(installed) $(addon)
 	$(say) 'chaos: whom the edge and its peers choose while a backend misbehaves'
 	@node bench/chaos/run.ts $(CHAOS)
+
+# What require.sh and install.sh decide on bare and on partial systems; a part of CI, for it needs root and downloads.
+fresh-short: $(installed)
+	$(say) 'fresh, the short form'
+	@mkdir -p .tap
+	@{ tap run --reporter=tap --timeout=1500 test/fresh/decisions.test.ts 2>&1; echo "exit $$?"; } | tee .tap/last.fresh | node test/support/tally.mjs --follow
+	@node test/support/tally.mjs .tap/last.fresh
 
 docs: $(installed)
 	$(say) 'generated pages'

@@ -13,7 +13,9 @@ rust_minor=88
 # The one that carries npm; npm then brings the Node that everything here runs on (package.json, devDependencies).
 node_major=18
 here=$(cd "$(dirname "$0")" && pwd)
-scratch=$(mktemp -d)
+# Where cargo will run what it builds: /tmp may be mounted noexec.
+built=${CARGO_TARGET_DIR:-$here/target}
+scratch=$(mkdir -p "$built" 2>/dev/null && mktemp -d "$built/require.XXXXXX" 2>/dev/null || mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 PATH=$PATH:${HOME:-/root}/.cargo/bin
 
@@ -149,7 +151,7 @@ install() {
 
 if [ "$(id -u)" = 0 ] && is_debian; then
   apt-get update -qq || true
-  # shellcheck disable=SC2086 -- lists of package names
+  # shellcheck disable=SC2086 # lists of package names
   [ -z "$packages" ] || install $packages
   rust=$(has_rust || packaged_rust)
   # Never in the place of an older Rust that somebody installed: --no-remove.
@@ -161,8 +163,8 @@ fi
 
 rust=$(has_rust || packaged_rust)
 echo 'require: please install, then run make again:' >&2
-# shellcheck disable=SC2046,SC2086
-[ -z "$packages$rust" ] || echo "    $(package_command $(echo $packages $rust))" >&2
+# shellcheck disable=SC2086
+[ -z "$packages$rust" ] || echo "    $(package_command $packages $rust)" >&2
 if ! has_rust; then
   [ -n "$rust" ] || echo "    $(rust_command)" >&2
   echo "require: Rust 1.$rust_minor or newer is needed, and $(rustc --version 2>/dev/null || echo 'there is none')" >&2

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Foreign clients and servers that the tests use when they are there: nghttpd, promtool, redis-server, headless Chromium, aioquic. Each is asked
+# Programs that the tests use when they are there: nghttpd, promtool, redis-server, headless Chromium, aioquic, debootstrap. Each is asked
 # for by running it. Tests that miss one are skipped and counted; nothing here fails, and what cannot be had is named.
 #
 #   test/support/install.sh           as root on Debian and its like: installs what is missing; elsewhere: says what to install
@@ -13,6 +13,7 @@ can_run() { "$@" >/dev/null 2>&1; }
 
 missing() {
   { can_run chromium --version || can_run chromium-browser --version || can_run google-chrome --version; } || echo chromium
+  can_run debootstrap --version || echo debootstrap
   can_run nghttpd --version || echo nghttp2-server
   can_run promtool --version || echo prometheus
   can_run python3 -c 'import ensurepip, venv' || echo python3-venv
@@ -30,7 +31,7 @@ if [ "${1:-}" = --check ]; then
 fi
 
 if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && can_run apt-get --version; then
-  # shellcheck disable=SC2086 -- a list of package names
+  # shellcheck disable=SC2086 # a list of package names
   echo "peers: installing" $packages
   apt-get update -qq >/dev/null 2>&1
   # One by one: a machine without one of them may still have the others. Prometheus brings promtool and must not be started,
