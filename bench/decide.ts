@@ -234,7 +234,7 @@ function measure({ feature, routes: routeCount, batch }: Case): Row {
     log: { accessSample: 0.01 },
   });
   const reactor = new ReactorSide();
-  const sink = { write: () => true, flushSync() {} };
+  const sink = { batchBytes: 65_536, write() {}, drain: async () => {} };
   const observer = createLaneObserver({ shard: 0, snapshot, counters: createCounters(snapshot), sink });
   const lane = createLane({ ring: reactor.buffer, snapshot, shared: createSharedState(snapshot), observer, kick: () => {} });
   const heads = Array.from({ length: DISTINCT_HEADS }, (_, i) => headOf(i, routes, feature.isBrowser === true));
@@ -291,7 +291,7 @@ function measure({ feature, routes: routeCount, batch }: Case): Row {
   const found = Array.from({ length: ROUNDS }, together).sort((a, b) => a - b);
   const halves = Array.from({ length: ROUNDS }, apart);
   lane.close();
-  observer.close();
+  void observer.close();
   return {
     name: feature.name,
     routes: routeCount,

@@ -55,7 +55,7 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     isOver = true;
     lane?.close();
     addon.reactorDetach(shard);
-    observer.close();
+    await observer.close();
     port.close();
   }
 

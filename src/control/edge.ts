@@ -25,6 +25,7 @@ import { viewAllLimits } from './limit-view.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
+import { createShortages } from './shortages.ts';
 import { addStandingMetrics } from './standing-metrics.ts';
 import { viewUpstreams } from './upstream-view.ts';
 import { createWeightControl } from './weights.ts';
@@ -95,6 +96,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   addEventMetric(registry, events);
   addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
   addLimitMetrics(registry, { snapshot, shared });
+  const shortages = createShortages({ addon, counters, log, nowMs: () => performance.now() }, registry);
   const admin = adminOf();
 
   let state: EdgeState = 'idle';
@@ -148,6 +150,9 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   };
 
   async function bringUp(): Promise<void> {
+    // Last of all: shards lose lines until they end.
+    undo.push(() => shortages.stop());
+    shortages.start();
     undo.push(() => shards.stop());
     await openReactors();
 

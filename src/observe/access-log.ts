@@ -1,12 +1,10 @@
 /**
  * The access log: one line of JSON an exchange, written to standard output by each shard for itself.
  *
- * Lines have the shape of the base log's (level, time, target, msg) and go through pino's destination in batches; they are put together by hand, because all their keys
+ * Lines have the shape of the base log's (level, time, target, msg) and go out in batches (`./output.ts`); they are put together by hand, because all their keys
  * are known and most values are numbers: 0.55 µs a line where the logger takes 2.5. What a client wrote is escaped so that a line stays one line of JSON and a terminal stays a terminal.
  */
 
-import { fstatSync } from 'node:fs';
-import { pino } from 'pino';
 import { reasonByNumber } from '../base/errors.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import {
@@ -19,21 +17,16 @@ import {
   NONE,
 } from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
-import { SHARD_LINES, SHARD_LINES_DROPPED } from './counters.ts';
-import { outliveErrors } from './outlive-errors.ts';
+import { SHARD_LINES, SHARD_LINES_LOST } from './counters.ts';
+import { LOSSES, Output } from './output.ts';
 
-/** Where batches of lines go; pino's destination is one. */
-export interface LineSink {
-  /** Bytes a batch may have; see `PIPE_BATCH_BYTES`, which is the default. */
-  readonly batchBytes?: number;
-  write(lines: string): boolean;
-  flushSync(): void;
-}
+/** Where batches of lines go; `Output` is one. */
+export type LineSink = Pick<Output, 'batchBytes' | 'write' | 'drain'>;
 
 export interface AccessLogParts {
   readonly shard: number;
   readonly snapshot: Snapshot;
-  /** The shard's counters: lines written and dropped are counted. */
+  /** The shard's counters: lines written and lost are counted. */
   readonly table: Float64Array;
   /** Default: standard output. */
   readonly sink?: LineSink;
@@ -44,36 +37,26 @@ export interface AccessLogParts {
 export interface AccessLog {
   /** Writes a line for the exchange, if it is in the sample or a failure. */
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
-  /** Writes what waits; later lines are lost. */
-  close(): void;
+  /** Writes what waits; resolves when it is written or lost. */
+  close(): Promise<void>;
 }
 
 /** Lines wait this long for company. */
 const FLUSH_MS = 100;
-/**
- * Bytes of a write to anything but a file. Shards and the main thread share standard output, and what a pipe takes whole is PIPE_BUF bytes
- * (pipe(7)); larger writes could cut each other's lines. One write is under way at a time and ends between two turns of the reactor, which
- * bounds what a pipe is given: at 4,000 turns a second about 30,000 lines.
- */
-const PIPE_BATCH_BYTES = 4_096;
-/** Bytes of a write to a regular file, where the kernel lets writes of any size follow one another whole. */
-const FILE_BATCH_BYTES = 65_536;
-/** Bytes held while standard output does not take them; lines beyond are dropped and counted. */
-const HELD_BYTES = 8 * 1_048_576;
+/** What standard output does not take within so long of a shard's end is lost. */
+const LAST_LINES_MS = 1_000;
 
 /** As good as never, and still a small integer. */
 const LONGEST_GAP = 2 ** 30;
 
 export function createAccessLog(parts: AccessLogParts): AccessLog {
-  if (!parts.snapshot.log.isAccessLogged) return { completed() {}, close() {} };
+  if (!parts.snapshot.log.isAccessLogged) return { completed() {}, close: async () => {} };
   return new LineLog(parts, parts.sink ?? standardOutput(parts.table));
 }
 
 class LineLog implements AccessLog {
-  private readonly table: Float64Array;
   private readonly sink: LineSink;
   private readonly random: () => number;
-  private readonly batchBytes: number;
   private readonly sample: number;
   /** Exchanges to be passed over before the next that is logged. */
   private untilNext: number;
@@ -85,6 +68,7 @@ class LineLog implements AccessLog {
   private readonly backends: readonly string[];
   /** Lines that wait for company; ASCII, so its length is its bytes. */
   private batch = '';
+  private lines = 0;
   private timer: NodeJS.Timeout | undefined;
   /** Many exchanges begin in the same millisecond, and a date is the dearest part of a line. */
   private lastMs = Number.NaN;
@@ -92,9 +76,7 @@ class LineLog implements AccessLog {
 
   constructor(parts: AccessLogParts, sink: LineSink) {
     const { snapshot } = parts;
-    this.table = parts.table;
     this.sink = sink;
-    this.batchBytes = sink.batchBytes ?? PIPE_BATCH_BYTES;
     this.random = parts.random ?? Math.random;
     this.sample = snapshot.log.accessSample;
     this.areFailuresLogged = snapshot.log.areFailuresAlwaysLogged;
@@ -110,24 +92,25 @@ class LineLog implements AccessLog {
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void {
     if (!this.isLogged(completion)) return;
     const line = this.line(completion, route, slot, tenant);
-    if (this.batch.length + line.length > this.batchBytes) this.flush();
+    if (this.batch.length + line.length > this.sink.batchBytes) this.flush();
     this.batch += line;
-    this.table[SHARD_LINES] = this.table[SHARD_LINES]! + 1;
+    this.lines += 1;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       this.flush();
     }, FLUSH_MS).unref();
   }
 
-  close(): void {
+  close(): Promise<void> {
     clearTimeout(this.timer);
     this.flush();
-    this.sink.flushSync();
+    return this.sink.drain(LAST_LINES_MS);
   }
 
   private flush(): void {
-    if (this.batch !== '') this.sink.write(this.batch);
+    if (this.lines > 0) this.sink.write(this.batch, this.lines);
     this.batch = '';
+    this.lines = 0;
   }
 
   private isLogged(completion: CompletionReader): boolean {
@@ -204,23 +187,13 @@ function quoted(text: string): string {
   return JSON.stringify(text).replace(NOT_ASCII, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Standard output, written without waiting for it. */
-function standardOutput(table: Float64Array): LineSink {
-  const batchBytes = isFile(1) ? FILE_BATCH_BYTES : PIPE_BATCH_BYTES;
-  const out = pino.destination({ dest: 1, sync: false, maxWrite: batchBytes, maxLength: HELD_BYTES });
-  const lose = (lines: number) => {
-    table[SHARD_LINES_DROPPED] = table[SHARD_LINES_DROPPED]! + lines;
+/** Standard output, with the shard's counts of lines. */
+function standardOutput(table: Float64Array): Output {
+  const add = (place: number, lines: number) => {
+    table[place] = table[place]! + lines;
   };
-  out.on('drop', (lines: string) => lose(lines.split('\n').length - 1));
-  outliveErrors(out);
-  return { batchBytes, write: (lines) => out.write(lines), flushSync: () => out.flushSync() };
-}
-
-/** Whether a descriptor is a regular file; one that is closed is not. */
-function isFile(fd: number): boolean {
-  try {
-    return fstatSync(fd).isFile();
-  } catch {
-    return false;
-  }
+  return new Output({
+    onWritten: (lines) => add(SHARD_LINES, lines),
+    onLost: (lines, loss) => add(SHARD_LINES_LOST + LOSSES.indexOf(loss), lines),
+  });
 }

@@ -10,6 +10,7 @@ import { REASONS } from '../base/errors.ts';
 import { NOTES } from '../base/notes.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
+import { LOSSES } from './output.ts';
 
 /** Routes that have series of their own. */
 export const ROUTE_SERIES = 512;
@@ -50,10 +51,11 @@ const LISTENER_STRIDE = PHASES.length * DURATION_BUCKETS.stride;
 /** Places of what is the shard's own, at the beginning of the table. */
 export const SHARD_FAILURES = 0;
 export const SHARD_LINES = 1;
-export const SHARD_LINES_DROPPED = 2;
-export const SHARD_LOOP_UTILIZATION = 3;
-export const SHARD_HEAP_BYTES = 4;
-export const SHARD_DECIDE = 5;
+/** One for each of `LOSSES`. */
+export const SHARD_LINES_LOST = 2;
+export const SHARD_LOOP_UTILIZATION = SHARD_LINES_LOST + LOSSES.length;
+export const SHARD_HEAP_BYTES = SHARD_LOOP_UTILIZATION + 1;
+export const SHARD_DECIDE = SHARD_HEAP_BYTES + 1;
 export const SHARD_BATCH = SHARD_DECIDE + DECIDE_BUCKETS.stride;
 export const SHARD_LATENESS = SHARD_BATCH + BATCH_BUCKETS.stride;
 const SHARD_STRIDE = SHARD_LATENESS + LATENESS_BUCKETS.stride;

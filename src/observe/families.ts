@@ -93,9 +93,12 @@ export const FAMILIES = {
   ),
   heap: family('lychgate_lane_heap_bytes', 'gauge', 'JavaScript heap in use in the worker of the shard, four times a second.', ['shard']),
   lines: family('lychgate_access_lines_total', 'counter', 'Access lines written.', ['shard']),
-  linesDropped: family('lychgate_access_lines_dropped_total', 'counter', 'Access lines lost because standard output did not take them.', [
-    'shard',
-  ]),
+  linesDropped: family(
+    'lychgate_access_lines_dropped_total',
+    'counter',
+    'Access lines that standard output did not take: its reader is slow, the disk is full, the reader has gone (closed), or another error.',
+    ['shard', 'reason'],
+  ),
 } as const satisfies Record<string, Family>;
 
 function family(name: string, kind: Family['kind'], help: string, labels: readonly string[]): Family {

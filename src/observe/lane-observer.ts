@@ -57,8 +57,8 @@ export interface LaneObserver {
   laneFailed(error: unknown): void;
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   turned(records: number, durationMs: number): void;
-  /** Writes the access lines that wait and stops the timers. */
-  close(): void;
+  /** Stops the timers; resolves when the access lines that wait are written or lost. */
+  close(): Promise<void>;
 }
 
 /** Starts observing: opens the access log and watches the event loop of the calling thread. */
@@ -133,9 +133,9 @@ class TableObserver implements LaneObserver {
     DECIDE_BUCKETS.observe(this.table, SHARD_DECIDE, Math.max(0, Math.round(durationMs * 1e6)));
   }
 
-  close(): void {
+  close(): Promise<void> {
     this.eventLoop.close();
-    this.accessLog.close();
+    return this.accessLog.close();
   }
 
   /** A phase that an exchange did not come to has no time and is not counted as a short one. */

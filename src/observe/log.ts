@@ -4,7 +4,7 @@
  */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { createTextStream } from './log-text.ts';
-import { outliveErrors } from './outlive-errors.ts';
+import { LOSSES, type Loss, Output } from './output.ts';
 
 export type { Logger } from 'pino';
 
@@ -24,6 +24,8 @@ export interface Log {
   level(): LogLevel;
   /** Changes the level of every target, present and future. */
   setLevel(level: LogLevel): void;
+  /** Lines that standard output did not take. */
+  readonly lost: Readonly<Record<Loss, number>>;
   /** Writes out what is buffered; for the last moment of a process. */
   flush(): void;
 }
@@ -43,8 +45,11 @@ export function isLogLevel(value: unknown): value is LogLevel {
 
 /** Makes the log. Without a stream it writes to standard output, asynchronously, so that a slow reader does not hold the main thread. */
 export function createLog(options: LogOptions): Log {
-  const out = options.stream === undefined ? pino.destination({ fd: 1, sync: false }) : undefined;
-  if (out !== undefined) outliveErrors(out);
+  const lost = Object.fromEntries(LOSSES.map((loss) => [loss, 0])) as Record<Loss, number>;
+  const onLost = (count: number, loss: Loss) => {
+    lost[loss] += count;
+  };
+  const out = options.stream === undefined ? new Output({ onLost }) : undefined;
   const lines = options.stream ?? (out as DestinationStream);
   const root = pino(
     {
@@ -80,12 +85,7 @@ export function createLog(options: LogOptions): Log {
       // A pino child with a level of its own does not follow its parent.
       for (const child of targets.values()) child.level = next;
     },
-    flush() {
-      try {
-        out?.flushSync();
-      } catch {
-        // Standard output is gone (a closed pipe) or was never opened; nothing can be said about it there.
-      }
-    },
+    lost,
+    flush: () => out?.flushSync(),
   };
 }

@@ -31,11 +31,12 @@ import {
   SHARD_HEAP_BYTES,
   SHARD_LATENESS,
   SHARD_LINES,
-  SHARD_LINES_DROPPED,
+  SHARD_LINES_LOST,
   SHARD_LOOP_UTILIZATION,
   STATUS_CLASSES,
 } from './counters.ts';
 import { FAMILIES, type Family } from './families.ts';
+import { LOSSES } from './output.ts';
 
 export interface RegistryParts {
   readonly addon: Pick<BindingAddon, 'families' | 'reactorCounters'>;
@@ -179,7 +180,11 @@ function registerShards(register: Register, tables: readonly Float64Array[]): vo
   number(FAMILIES.loopUtilization, SHARD_LOOP_UTILIZATION);
   number(FAMILIES.heap, SHARD_HEAP_BYTES);
   number(FAMILIES.lines, SHARD_LINES);
-  number(FAMILIES.linesDropped, SHARD_LINES_DROPPED);
+  register(FAMILIES.linesDropped, () =>
+    tables.flatMap((table, shard) =>
+      LOSSES.map((reason, place) => ({ labels: { shard: String(shard), reason }, value: table[SHARD_LINES_LOST + place]! })),
+    ),
+  );
 }
 
 /** What the addon describes, with the shard as a further label. */

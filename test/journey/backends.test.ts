@@ -3,13 +3,13 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { certificates } from '../support/certificates.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
+import { freePort } from '../support/free-port.ts';
 import { answers, tellsFields } from '../support/origin/behaviours.ts';
 import { startH1Origin, startRawOrigin } from '../support/origin/h1.ts';
 import { startH2Origin, startH2TlsOrigin } from '../support/origin/h2.ts';
@@ -119,13 +119,3 @@ t.test('two backends share the requests by their weights', { skip: missingAddon 
   t.equal(heavy.requests, 30);
   t.equal(light.requests, 10);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}

@@ -5,9 +5,11 @@ import { NOTES } from '../../src/base/notes.ts';
 import { addEventMetric } from '../../src/control/event-metric.ts';
 import { addLimitMetrics } from '../../src/control/limit-metrics.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
+import { createShortages } from '../../src/control/shortages.ts';
 import { addStandingMetrics } from '../../src/control/standing-metrics.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
 import { FAMILIES } from '../../src/observe/families.ts';
+import { createLog } from '../../src/observe/log.ts';
 import { type DescribedFamily, errorsPage, eventsPage, metricsPage } from '../../src/observe/reference.ts';
 import { addon, skip } from '../support/addon.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
@@ -69,6 +71,10 @@ function mainFamilies(): DescribedFamily[] {
   addEventMetric(registry, { counts: () => [] });
   const snapshot = sampleSnapshot();
   addStandingMetrics(registry, { snapshot, shared: createSharedState(snapshot), addresses: () => 1 });
+  createShortages(
+    { addon: addon!, counters: [], log: createLog({ level: 'silent', isText: false, stream: { write() {} } }), nowMs: () => 0 },
+    registry,
+  );
   addLimitMetrics(registry, { snapshot, shared: createSharedState(snapshot) });
   return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
 }

@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import type { Test } from 'tap';
 import { certificates } from './certificates.ts';
+import { freePort } from './free-port.ts';
 import { findProgram, plainCommand } from './process.ts';
 import { until } from './wait.ts';
 
@@ -108,13 +109,4 @@ function listenOptions(over: 'tcp' | 'tls', port: number): string[] {
   if (over === 'tcp') return ['--port', String(port)];
   const { chainPath, keyPath } = certificates();
   return ['--port', '0', '--tls-port', String(port), '--tls-cert-file', chainPath, '--tls-key-file', keyPath, '--tls-auth-clients', 'no'];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -3,13 +3,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { stringify } from 'yaml';
 import { connectH3 } from '../support/client/h3.ts';
 import { configuration, missingAddon } from '../support/edge.ts';
+import { freePort } from '../support/free-port.ts';
 import { answers } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { plainCommand, plainEnvironment } from '../support/process.ts';
@@ -43,12 +43,3 @@ t.test('an edge whose log has no room serves, drains and exits 0', { skip: missi
   child.kill('SIGTERM');
   t.same(await within(10_000, 'the edge ends', ended), [0, null]);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
