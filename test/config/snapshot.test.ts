@@ -20,7 +20,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.same(listener, {
     name: 'public',
     address: '127.0.0.1:8443',
-    congestion: 'cubic',
+    congestion: 'bbr',
     idleTimeoutMs: 30_000,
     keepAliveMs: 10_000,
     handshakeTimeoutMs: 10_000,
@@ -28,7 +28,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     maxStreams: 128,
     streamWindowBytes: 65_536,
     connectionWindowBytes: 1_048_576,
-    maxUdpPayloadBytes: 1350,
+    maxUdpPayloadBytes: 1452,
     isGsoAllowed: true,
     isGroAllowed: true,
     isPaced: true,

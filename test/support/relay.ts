@@ -13,7 +13,7 @@ export interface Relay {
   readonly port: number;
   /** Replaced at will while datagrams flow. */
   weather: Weather;
-  /** The edge sees every client at a new port from the next datagram on, as after a NAT rebinding. */
+  /** The edge sees every client at a new port from the next datagram on, as after a NAT rebinding; what is on its way to the old ones is lost. */
   rebind(): void;
 }
 
@@ -32,6 +32,7 @@ export async function startRelay(t: Test, edgePort: number, weather: Weather = c
   const backs = new Map<number, Socket>();
   let [up, down] = [0, 0];
   let isClosed = false;
+  let binding = 0;
 
   const relay: Relay & { port: number } = {
     port: 0,
@@ -39,6 +40,7 @@ export async function startRelay(t: Test, edgePort: number, weather: Weather = c
     rebind: () => {
       for (const back of backs.values()) back.close();
       backs.clear();
+      binding += 1;
     },
   };
 
@@ -56,7 +58,10 @@ export async function startRelay(t: Test, edgePort: number, weather: Weather = c
     const known = backs.get(clientPort);
     if (known !== undefined) return known;
     const back = createSocket('udp4');
-    back.on('message', (bytes) => pass(relay.weather('down', down++, bytes), () => front.send(bytes, clientPort, '127.0.0.1')));
+    const bound = binding;
+    back.on('message', (bytes) => {
+      pass(relay.weather('down', down++, bytes), () => bound === binding && front.send(bytes, clientPort, '127.0.0.1'));
+    });
     backs.set(clientPort, back);
     return back;
   };

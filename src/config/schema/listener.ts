@@ -31,7 +31,11 @@ const quic = section('QUIC transport of one connection (RFC 9000).', {
       'While a request is open the client is asked so often whether it is still there (PING), so that an answer that is long in coming, or a quiet event stream, outlives the idle timeout. Never later than half the idle timeout of either side.',
   }),
   handshake_timeout: duration({ min: '1s', max: '5m', fallback: '10s', prose: 'A connection whose handshake takes longer is dropped.' }),
-  congestion: choice(['cubic', 'bbr'], { fallback: 'cubic', prose: 'Congestion control of what is sent to clients.' }),
+  congestion: choice(['cubic', 'bbr'], {
+    fallback: 'bbr',
+    prose:
+      'Congestion control of what is sent to clients: `bbr` (version 2) stays fast over long and lossy paths, `cubic` halves its rate at a loss.',
+  }),
   max_streams: integer({ min: 1, max: 100_000, fallback: 128, prose: 'Requests a client may have open at once on one connection.' }),
   stream_window: size({
     min: '1KiB',
@@ -48,8 +52,9 @@ const quic = section('QUIC transport of one connection (RFC 9000).', {
   max_udp_payload: integer({
     min: 1200,
     max: 65_527,
-    fallback: 1350,
-    prose: 'Bytes of the largest datagram sent. 1,350 passes nearly every network; more needs a path known to carry it.',
+    fallback: 1452,
+    prose:
+      'Bytes of the largest datagram sent. What a path carries is found out; nothing above this is tried. 1,452 fills an Ethernet frame with IPv6.',
   }),
   gso: flag({ fallback: true, prose: 'Hand many datagrams to the kernel at once (UDP_SEGMENT) where it can.' }),
   gro: flag({ fallback: true, prose: 'Take many datagrams from the kernel at once (UDP_GRO) where it can.' }),

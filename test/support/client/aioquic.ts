@@ -71,9 +71,14 @@ export function getHead(port: number, path = '/'): [string, string][] {
   ];
 }
 
-/** Connects to an edge on 127.0.0.1; ended with the test. `options` go to the `connect` order. */
-export async function connectAioquic(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}): Promise<AioquicClient> {
-  const client = startAioquic(t);
+/** Connects to an edge on 127.0.0.1; ended with the test. `options` go to the `connect` order; `place` is put before the command. */
+export async function connectAioquic(
+  t: Test,
+  port: number,
+  options: Readonly<Record<string, unknown>> = {},
+  place: readonly string[] = [],
+): Promise<AioquicClient> {
+  const client = startAioquic(t, place);
   await connect(client, port, options);
   return client;
 }
@@ -94,8 +99,9 @@ function connect(client: AioquicClient, port: number, options: Readonly<Record<s
 }
 
 /** A client that waits for its first order. */
-function startAioquic(t: Test): AioquicClient {
-  const child = spawn(python, [join(import.meta.dirname, 'h3client.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
+function startAioquic(t: Test, place: readonly string[] = []): AioquicClient {
+  const [program = python, ...parameters] = [...place, python, join(import.meta.dirname, 'h3client.py')];
+  const child = spawn(program, parameters, { stdio: ['pipe', 'pipe', 'inherit'] });
   const events: AioquicEvent[] = [];
   const answers = new Map<number, (answer: Record<string, unknown>) => void>();
   child.once('exit', () => {

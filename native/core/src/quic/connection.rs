@@ -28,6 +28,9 @@ const ACKNOWLEDGE_DELAY: Nanos = 5_000_000;
 /// A client's own idle timeout makes us ask no more often than this whether it is still there.
 const MIN_KEEP_ALIVE: Nanos = 500_000_000;
 
+/// After so many timeouts without an acknowledgement the size of packets is questioned.
+const SILENT_TIMEOUTS: u32 = 3;
+
 /// Ended request streams that a drain asks quiche about: more are never unacknowledged at once.
 const RECENT_REQUESTS: u64 = 1024;
 
@@ -113,6 +116,9 @@ pub struct Connection {
     pub has_output: bool,
     /// Datagrams that came since the last flush.
     pub unanswered: u32,
+    /// Timeouts of quiche's in a row without an acknowledgement between them, and bytes acknowledged before.
+    silent_timeouts: u32,
+    acknowledged: u64,
     /// Packets the last flush made.
     pub flushed: usize,
     /// When a held acknowledgement has to leave; 0 when none is held.
@@ -180,6 +186,8 @@ impl Connection {
             has_arrivals: false,
             has_output: false,
             unanswered: 0,
+            silent_timeouts: 0,
+            acknowledged: 0,
             flushed: 0,
             acknowledge_at: 0,
             is_open: false,
@@ -362,6 +370,18 @@ impl Connection {
     pub fn forget(&mut self, account: &mut Account) {
         account.enter(Side::Downstream, &mut self.held_in, 0);
         account.enter(Side::Downstream, &mut self.held_out, 0);
+    }
+
+    /// A timer of quiche's came due.
+    pub fn time_out(&mut self) {
+        self.quic.on_timeout();
+        let acknowledged = self.quic.stats().acked_bytes;
+        self.silent_timeouts = if self.acknowledged == acknowledged { self.silent_timeouts + 1 } else { 1 };
+        self.acknowledged = acknowledged;
+        // The path may carry less than it did: what is too long vanishes without a word (RFC 8899 §4.3). What the client sends is no sign, it asks again too.
+        if self.silent_timeouts == SILENT_TIMEOUTS {
+            self.quic.revalidate_pmtu();
+        }
     }
 
     /// Asks quiche for the smoothed round-trip time of the active path: once a flush, because the answer is a copy of all it knows of the path.

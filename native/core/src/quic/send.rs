@@ -136,11 +136,13 @@ impl Sender {
                     result = Flushed::Blocked;
                     break;
                 }
-                // The path or the card cannot segment: send the pieces one by one, now and from now on.
-                libc::EIO | libc::EINVAL if self.messages[done].length > self.messages[done].segment => {
-                    self.stats.gso_fallbacks += 1;
-                    self.is_gso = false;
-                    self.send_segments(done);
+                // The path or the card cannot segment, or the first piece is larger than the link takes, as a probe may be: the kernel says the same to
+                // both. The pieces go one by one; when the first one leaves, it was the segmenting, and all go so from now on.
+                libc::EIO | libc::EINVAL | libc::EMSGSIZE if self.messages[done].length > self.messages[done].segment => {
+                    if self.send_segments(done) {
+                        self.stats.gso_fallbacks += 1;
+                        self.is_gso = false;
+                    }
                     done += 1;
                 }
                 _ => {
@@ -172,16 +174,25 @@ impl Sender {
         }
     }
 
-    fn send_segments(&mut self, place: usize) {
+    /// Sends a message piece by piece; whether the link takes pieces of that size.
+    fn send_segments(&mut self, place: usize) -> bool {
         let message = self.messages[place];
-        let name = (&raw const self.names[place]).cast();
-        let length = self.headers[place].msg_hdr.msg_namelen;
-        for packet in self.bytes[message.start..message.start + message.length].chunks(message.segment) {
-            // SAFETY: packet and name are valid for their lengths.
-            let sent = unsafe { libc::sendto(self.fd, packet.as_ptr().cast(), packet.len(), 0, name, length) };
+        let source = self.is_wildcard.then_some(message.from.ip());
+        let mut is_taken = true;
+        for (piece, packet) in self.bytes[message.start..message.start + message.length].chunks_mut(message.segment).enumerate() {
+            let mut vector = libc::iovec { iov_base: packet.as_mut_ptr().cast(), iov_len: packet.len() };
+            let mut header = self.headers[place].msg_hdr;
+            header.msg_iov = &raw mut vector;
+            write_control(&mut header, &mut self.controls[place], None, source);
+            // SAFETY: the header points to a name and a control message of `self`, and to the packet.
+            let sent = unsafe { libc::sendmsg(self.fd, &raw const header, 0) };
             self.stats.calls += 1;
             self.stats.errors += u64::from(sent < 0);
+            if piece == 0 && sent < 0 {
+                is_taken = std::io::Error::last_os_error().raw_os_error() != Some(libc::EMSGSIZE);
+            }
         }
+        is_taken
     }
 }
 

@@ -36,7 +36,7 @@ pub struct ListenerOptions {
     pub stream_window: u64,
     /// The same for all streams of a connection.
     pub connection_window: u64,
-    /// Largest datagram sent.
+    /// Largest datagram sent, where the path carries it: what it carries is found out.
     pub max_udp_payload: usize,
     /// Segmentation offload, if the kernel has it.
     pub is_gso_allowed: bool,
@@ -153,8 +153,10 @@ fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder,
     config.set_application_protos(&[b"h3"])?;
     config.set_ticket_key(&server::ticket_key(key))?;
     config.set_max_idle_timeout(options.idle_timeout_ms);
-    config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD);
+    // quiche probes for no more than it would receive.
+    config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(options.max_udp_payload));
     config.set_max_send_udp_payload_size(options.max_udp_payload);
+    config.discover_pmtu(true);
     config.set_initial_max_data(options.connection_window);
     config.set_max_connection_window(options.connection_window);
     config.set_initial_max_stream_data_bidi_remote(options.stream_window);

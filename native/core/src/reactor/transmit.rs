@@ -162,7 +162,10 @@ impl Reactor {
     /// After a flush: ends what has ended, enters the timer.
     fn after_flush(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
-        if connection.quic.is_closed() {
+        let handshake_timeout_ms = self.listeners[connection.listener as usize].handshake_timeout_ms;
+        // A handshake that was given up leaves at once: its close may never be sent, where the address was not validated and has got all it may.
+        let is_given_up = !connection.is_open && self.relay.now >= connection.accepted_at + handshake_timeout_ms * 1_000_000;
+        if connection.quic.is_closed() || is_given_up {
             return self.remove(key);
         }
         if connection.is_ending() {
@@ -190,7 +193,7 @@ impl Reactor {
             return self.arm(key);
         }
         if connection.quic.timeout_instant().is_some_and(|at| self.relay.clock.nanos(at) <= now) {
-            connection.quic.on_timeout();
+            connection.time_out();
         }
         if !connection.is_open && now >= connection.accepted_at + handshake_timeout_ms * 1_000_000 {
             let _ = connection.quic.close(false, 0, b"");

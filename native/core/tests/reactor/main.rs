@@ -15,6 +15,7 @@ mod malformed_heads;
 mod moving;
 mod normal;
 mod packets;
+mod paths;
 mod places;
 mod progress;
 mod resets;

@@ -45,6 +45,12 @@ pub struct Setup {
     /// Bytes a second that a client has to move, and the time over which that is measured.
     pub min_rate: u64,
     pub min_rate_period_ms: u64,
+    /// Names of the certificate beside `localhost`.
+    pub certificate_names: usize,
+    /// `bbr` or `cubic`.
+    pub congestion: &'static str,
+    /// Whether packets wait for their release time.
+    pub is_paced: bool,
     /// How heads are made canonical.
     pub normal: Option<normal::Rules>,
     /// Request bytes that wait for a backend, a stream.
@@ -81,6 +87,9 @@ impl Default for Setup {
             max_fields: 64,
             min_rate: 100,
             min_rate_period_ms: 60_000,
+            certificate_names: 0,
+            congestion: "bbr",
+            is_paced: true,
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
@@ -353,8 +362,8 @@ impl Deaf {
 fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &ConnectionCount) -> ListenerOptions {
     ListenerOptions {
         socket,
-        certificates: vec![certificate::localhost()],
-        congestion: "cubic".to_owned(),
+        certificates: vec![certificate::localhost(setup.certificate_names)],
+        congestion: setup.congestion.to_owned(),
         idle_timeout_ms: setup.idle_timeout_ms,
         keep_alive_ms: setup.keep_alive_ms,
         handshake_timeout_ms: setup.handshake_timeout_ms,
@@ -363,10 +372,10 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &Connectio
         max_streams: 100,
         stream_window: setup.request_window,
         connection_window: 16 * setup.request_window,
-        max_udp_payload: 1_350,
+        max_udp_payload: 1_452,
         is_gso_allowed: true,
         is_gro_allowed: true,
-        is_paced: false,
+        is_paced: setup.is_paced,
         max_head_bytes: setup.max_head_bytes,
         max_fields: setup.max_fields,
         min_rate: setup.min_rate,

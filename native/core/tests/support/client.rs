@@ -91,6 +91,10 @@ pub struct Client {
     pub is_reading: bool,
     /// While true, nothing is sent and nothing received.
     pub is_silent: bool,
+    /// Longest datagram the path to it carries: longer ones vanish.
+    pub carried: usize,
+    /// Longest datagram that came.
+    pub longest: usize,
     is_greeted: bool,
     next_stream: u64,
 }
@@ -109,7 +113,7 @@ fn id_of(socket: &UdpSocket, number: u8) -> [u8; 16] {
 }
 
 /// Settings of a client; `stream_window` is what it lets a response send ahead of its reading.
-fn config(stream_window: u64) -> quiche::Config {
+pub fn config(stream_window: u64) -> quiche::Config {
     let mut config = quiche::Config::new(quiche::PROTOCOL_VERSION).unwrap();
     config.set_application_protos(&[b"h3"]).unwrap();
     config.verify_peer(false);
@@ -134,7 +138,7 @@ impl Client {
 
     /// A client with a connection ID of the test's choice; browsers have one of no bytes.
     pub fn with_id(kind: Kind, server: SocketAddr, socket: UdpSocket, stream_window: u64, id: &[u8]) -> Client {
-        Client::with_config(kind, server, socket, config(stream_window), id)
+        Client::with_config(kind, server, socket, &mut config(stream_window), id)
     }
 
     /// A client with an idle timeout of its own.
@@ -142,7 +146,7 @@ impl Client {
         let mut config = config(1 << 20);
         config.set_max_idle_timeout(idle_timeout_ms);
         let id = id_of(&socket, 0);
-        Client::with_config(kind, server, socket, config, &id)
+        Client::with_config(kind, server, socket, &mut config, &id)
     }
 
     /// A client that lets all responses together send less ahead than each of them.
@@ -151,12 +155,13 @@ impl Client {
         config.set_initial_max_data(connection_window);
         config.set_max_connection_window(connection_window);
         let id = id_of(&socket, 0);
-        Client::with_config(kind, server, socket, config, &id)
+        Client::with_config(kind, server, socket, &mut config, &id)
     }
 
-    fn with_config(kind: Kind, server: SocketAddr, socket: UdpSocket, mut config: quiche::Config, id: &[u8]) -> Client {
+    /// A client with settings of the test's own, see [`config`].
+    pub fn with_config(kind: Kind, server: SocketAddr, socket: UdpSocket, config: &mut quiche::Config, id: &[u8]) -> Client {
         let local = socket.local_addr().unwrap();
-        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(id), local, server, &mut config).unwrap();
+        let quic = quiche::connect(Some("localhost"), &ConnectionId::from_ref(id), local, server, config).unwrap();
         Client {
             quic,
             http: None,
@@ -168,6 +173,8 @@ impl Client {
             raw: BTreeMap::new(),
             is_reading: true,
             is_silent: false,
+            carried: usize::MAX,
+            longest: 0,
             is_greeted: false,
             next_stream: 0,
         }
@@ -210,6 +217,10 @@ impl Client {
         let mut bytes = [0; 2048];
         for (local, socket) in &self.paths {
             while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+                if length > self.carried {
+                    continue;
+                }
+                self.longest = self.longest.max(length);
                 let _ = self.quic.recv(&mut bytes[..length], RecvInfo { from, to: *local });
             }
         }
