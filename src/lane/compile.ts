@@ -5,7 +5,7 @@
 
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES } from '../record/layout.ts';
-import type { DecisionWriter } from '../record/write.ts';
+import { type DecisionWriter, maxForwardBytes } from '../record/write.ts';
 import { Admission } from './admit/admission.ts';
 import type { Lives } from './admit/life.ts';
 import { MAX_ANSWER_BYTES } from './answer/answer.ts';
@@ -19,7 +19,8 @@ import { Client } from './head/client.ts';
 import { DeadlineReader } from './head/deadline.ts';
 import { GrpcSign } from './head/grpc.ts';
 import { Lookups } from './head/lookups.ts';
-import { PathRewrite, REWRITTEN_BYTES } from './head/path-rewrite.ts';
+import { MAX_EDITED_BYTES } from './head/path-edit.ts';
+import { PathRewrite } from './head/path-rewrite.ts';
 import { MAX_TENANTS } from './memo.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
@@ -79,8 +80,8 @@ export interface Compiled {
   readonly grpc: GrpcSign;
   readonly random: Random;
   readonly observer: Observer;
-  /** Bytes of the largest record that could answer a head or a failure. */
-  readonly maxAnswerBytes: number;
+  /** Bytes of the largest record that could decide about a head or a failure. */
+  readonly maxDecisionBytes: number;
 }
 
 export interface CompileParts {
@@ -129,7 +130,10 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     grpc: new GrpcSign(lookups),
     random,
     observer,
-    maxAnswerBytes: routes.reduce((most, route) => Math.max(most, answerBytes(route)), MAX_ANSWER_BYTES + admission.maxFieldBytes),
+    maxDecisionBytes: routes.reduce(
+      (most, route) => Math.max(most, answerBytes(route), forwardBytes(route, pools.pools)),
+      MAX_ANSWER_BYTES + admission.maxFieldBytes,
+    ),
   };
 }
 
@@ -173,6 +177,12 @@ function routeTerms(
   };
 }
 
-function answerBytes({ ownAnswer, fallbackAnswer, rewrite }: RouteTerms): number {
-  return Math.max(ownAnswer?.maxBytes ?? 0, fallbackAnswer?.maxBytes ?? 0, rewrite === undefined ? 0 : REWRITTEN_BYTES);
+function answerBytes({ ownAnswer, fallbackAnswer }: RouteTerms): number {
+  return Math.max(ownAnswer?.maxBytes ?? 0, fallbackAnswer?.maxBytes ?? 0);
+}
+
+/** With a rewritten path and a cookie, where there are any. */
+function forwardBytes({ rewrite, pools: ofRoute }: RouteTerms, pools: readonly Pool[]): number {
+  const cookie = Math.max(0, ...ofRoute.map((pool) => pools[pool]?.sticky?.maxBytes ?? 0));
+  return maxForwardBytes((rewrite === undefined ? 0 : MAX_EDITED_BYTES) + cookie);
 }

@@ -80,7 +80,7 @@ class RingLane implements Lane {
   /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
   private current: Compiled;
-  /** Room there must be for an answer before a record is taken. */
+  /** Room there must be for a decision before a record is taken. */
   private roomBytes = MAX_ANSWER_BYTES;
   private isClosed = false;
 
@@ -173,7 +173,7 @@ class RingLane implements Lane {
     const { random, bytes, lives } = this;
     const compiled = compile({ ...parts, random, bytes, lives, writer: this.decideParts.writer }, epoch);
     this.epochs[epoch] = compiled;
-    this.roomBytes = Math.max(this.roomBytes, compiled.maxAnswerBytes);
+    this.roomBytes = Math.max(this.roomBytes, compiled.maxDecisionBytes);
     return compiled;
   }
 

@@ -33,6 +33,9 @@ export class Subject {
   memo2 = 0;
 }
 
+/** Values that a Forward may bring. */
+const MAX_VALUES = 4;
+
 /** What is asked of one attempt. One object lives as long as the lane and is filled anew; times are milliseconds. */
 export class Forward {
   plan = 0;
@@ -62,7 +65,7 @@ export class Forward {
   /** How many of `values` the edits of the plan may use; 0 keeps those of an earlier attempt. */
   valueCount = 0;
   /** Latin-1 text for `${value_0}` and so on; undefined keeps that of an earlier attempt. */
-  readonly values: (string | undefined)[] = ['', '', '', ''];
+  readonly values: (string | undefined)[] = new Array<string>(MAX_VALUES).fill('');
 }
 
 /** Status, fields and body of an answer that the edge gives itself. Text is Latin-1. */
@@ -77,6 +80,11 @@ export function respondBytes(answer: Answer): number {
   let text = answer.body.length;
   for (const [name, value] of answer.fields) text += name.length + value.length;
   return padded((RESPOND_LENGTHS_WORD + answer.fields.length) * 4 + text);
+}
+
+/** Bytes that a Forward takes as a record whose values have so many bytes together. */
+export function maxForwardBytes(valueBytes: number): number {
+  return padded((FORWARD_LENGTHS_WORD + MAX_VALUES) * 4 + valueBytes);
 }
 
 /** Bytes that a Forward with values takes as a record. */

@@ -134,6 +134,16 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
   ],
   ['204 has no body', '{ respond: { status: 204, body: a } }', 'respond.body: has no meaning with 204, which has none'],
   [
+    'fields of an answer have room in a head',
+    `{ respond: { headers: { ${Array.from({ length: 70 }, (_, i) => `x-${i}: ${'v'.repeat(4_096)}`).join(', ')} } } }`,
+    'respond.headers: 70 fields take 289230 bytes; expected up to 16384, names, values and 32 bytes for each field counted',
+  ],
+  [
+    'fields of a fallback have room in a head',
+    `{ upstream: web, fallback: { respond: { headers: { ${Array.from({ length: 5 }, (_, i) => `x-${i}: ${'v'.repeat(4_000)}`).join(', ')} } } } }`,
+    'fallback.respond.headers: 5 fields take 20175 bytes; expected up to 16384, names, values and 32 bytes for each field counted',
+  ],
+  [
     'variables are known',
     '{ upstream: web, request_headers: { set: { x-a: "${client_addres}" } } }',
     'request_headers.set.x-a: "${client_addres}" has ${client_addres}, which is no variable; expected printable ASCII, in which these may stand: ${client_address}, ${client_port}, ${scheme}, ${authority}, ${path}, ${method}, ${request_id}, ${forwarded_node}, ${remaining_ms}, ${remaining_grpc}, ${route}, ${upstream}, ${backend}, ${header:NAME}',

@@ -32,6 +32,11 @@ const MISTAKES: readonly (readonly [title: string, keys: string, complaint: stri
     '["a", "b", "c", "d"]'.replace(/"(.)"/g, '{ url: "h2c://$1.test" }'),
   ],
   [
+    'a path for cookies is short',
+    `balance: { sticky: { path: /${'p'.repeat(1_024)} } }`,
+    `balance.sticky.path: "/${'p'.repeat(55)}... is not acceptable; expected a path that begins with / and has no query, fragment, dot segment or unescaped character, of up to 1,024 bytes`,
+  ],
+  [
     'a secret for cookies is long',
     'balance: { sticky: { key: short } }',
     'balance.sticky.key: is not acceptable; expected at least 32 characters without spaces',

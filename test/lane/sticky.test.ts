@@ -151,3 +151,20 @@ t.test('by connection, every request of a connection goes to one backend, and co
   }
   t.equal(slots.size, 4);
 });
+
+t.test('decisions with the longest cookies leave the others of a full ring as they are', async (t) => {
+  const sticky: StickySnapshot = { ...COOKIE, cookie: 'c'.repeat(128), path: `/${'p'.repeat(1_023)}` };
+  const snapshot = sampleSnapshot({ upstreams: [{ name: 'web', backends: [{}], balance: { policy: 'random', sticky } }] });
+  const asked = Array.from({ length: 230 }, (_, index) => ({ index }));
+  for (let cursor = 0; cursor < 1_400; cursor += 40) {
+    const lane = standLane(snapshot, {}, cursor);
+    const decided = lane.ask(...asked);
+    t.ok(decided.length < asked.length, 'the ring is too small for all at once');
+    decided.push(...lane.ask());
+    t.strictSame(
+      decided.map((decision) => [decision.kind, decision.index]),
+      asked.map(({ index }) => ['forward', index]),
+      `from byte ${cursor}`,
+    );
+  }
+});

@@ -9,8 +9,24 @@ import { meaningless } from './seen.ts';
 /** Statuses without a body (RFC 9110 §15.3.5, §15.4.5). */
 const BODILESS: readonly number[] = [204, 205, 304];
 
-export function checkRespond(path: KeyPath, { status, body }: Respond): Complaint[] {
-  return body !== '' && BODILESS.includes(status) ? [meaningless([...path, 'body'], `with ${status}, which has none`)] : [];
+/** Bytes of an answer's fields, which many clients take no more of in a head and a record of the lane has room for. */
+const MAX_FIELD_BYTES = 16_384;
+
+export function checkRespond(path: KeyPath, { status, headers, body }: Respond): Complaint[] {
+  const complaints: Complaint[] = [];
+  if (body !== '' && BODILESS.includes(status)) complaints.push(meaningless([...path, 'body'], `with ${status}, which has none`));
+  // Counted as RFC 9114 §4.2.2 does.
+  const bytes = Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+  if (bytes > MAX_FIELD_BYTES) {
+    complaints.push({
+      path: [...path, 'headers'],
+      isAboutKey: true,
+      value: `${Object.keys(headers).length} fields`,
+      message: `take ${bytes} bytes`,
+      expected: `up to ${MAX_FIELD_BYTES}, names, values and 32 bytes for each field counted`,
+    });
+  }
+  return complaints;
 }
 
 export function checkRedirect(path: KeyPath, redirect: Redirect, match: Match): Complaint[] {

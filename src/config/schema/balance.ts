@@ -3,7 +3,7 @@
 import { COOKIE_NAME_RULE } from './fields.ts';
 import { optional, section } from './groups.ts';
 import { keys } from './limit.ts';
-import { FILE_RULE, MATCH_PATH_RULE, NAME_RULE, SECRET_RULE } from './rules.ts';
+import { COOKIE_PATH_RULE, FILE_RULE, NAME_RULE, SECRET_RULE } from './rules.ts';
 import { choice, decimal, duration, integer, share, text } from './values.ts';
 
 const sticky = optional('Clients that stay with their backend while it can be picked.', {
@@ -12,7 +12,7 @@ const sticky = optional('Clients that stay with their backend while it can be pi
     prose: '`cookie` sets a sealed cookie, `connection` binds a QUIC connection for as long as it lives and needs nothing of the client.',
   }),
   cookie: text(COOKIE_NAME_RULE, { prose: 'Name of the cookie.', fallback: 'lychgate' }),
-  path: text(MATCH_PATH_RULE, { prose: 'Path of the cookie.', fallback: '/' }),
+  path: text(COOKIE_PATH_RULE, { prose: 'Path of the cookie.', fallback: '/' }),
   max_age: duration({
     min: '1s',
     max: '8760h',

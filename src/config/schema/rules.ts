@@ -80,6 +80,13 @@ export const MATCH_PATH_RULE: TextRule = {
   normalise: normalisePath,
 };
 
+/** Path of a cookie; browsers pass over a longer one (RFC 6265bis §5.6). */
+export const COOKIE_PATH_RULE: TextRule = {
+  ...MATCH_PATH_RULE,
+  expected: `${MATCH_PATH_RULE.expected}, of up to 1,024 bytes`,
+  normalise: (given) => (given.length <= 1_024 ? normalisePath(given) : undefined),
+};
+
 /** Name of a label of backends. */
 export const LABEL_NAME_RULE: TextRule = { ...NAME_RULE, range: 'label' };
 

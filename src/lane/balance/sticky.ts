@@ -23,6 +23,8 @@ export interface Sticky {
   setCookie(position: number): string;
   /** Set-Cookie that makes the session just read, of the member at `position`, last longer; empty while it is young. */
   renewal(position: number): string;
+  /** Bytes of the longest Set-Cookie. */
+  readonly maxBytes: number;
 }
 
 export interface StickyCookieParts {
@@ -57,6 +59,7 @@ const SESSION_STEP_S = 3_600;
 const MAX_SKEW_S = 300;
 
 export class StickyCookie implements Sticky {
+  readonly maxBytes: number;
   private readonly parts: StickyCookieParts;
   private readonly seal: Seal;
   private readonly walk: CookieWalk;
@@ -85,6 +88,7 @@ export class StickyCookie implements Sticky {
     this.stepS = options.maxAgeS === 0 ? SESSION_STEP_S : Math.max(1, Math.floor(options.maxAgeS / AGE_PARTS));
     const age = options.maxAgeS === 0 ? '' : `; Max-Age=${options.maxAgeS}`;
     this.attributes = `; Path=${options.path}${age}; Secure; HttpOnly; SameSite=Lax`;
+    this.maxBytes = options.cookie.length + 1 + SEALED_LENGTH + this.attributes.length;
     this.lines = urls.map(() => '');
     this.linesS = new Float64Array(urls.length).fill(NEVER);
   }

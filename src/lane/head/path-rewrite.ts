@@ -1,12 +1,8 @@
 /** Paths rewritten by regular expression: the value `${value_0}` of a plan. */
 
 import type { PathEditSnapshot } from '../../config/snapshot.ts';
-import { FORWARD_BYTES, padded } from '../../record/layout.ts';
 import type { HeadReader } from '../../record/read.ts';
-import { compilePathEdit, MAX_EDITED_BYTES, type PathEdit } from './path-edit.ts';
-
-/** Bytes of the largest Forward that brings a rewritten path, and a cookie beside it. */
-export const REWRITTEN_BYTES = padded(FORWARD_BYTES + MAX_EDITED_BYTES + 4_096);
+import { compilePathEdit, type PathEdit } from './path-edit.ts';
 
 export class PathRewrite {
   private readonly edit: PathEdit;
