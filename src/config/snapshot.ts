@@ -54,6 +54,7 @@ export interface ListenerSnapshot {
   /** Bytes a second; 0 for none. */
   readonly minRate: number;
   readonly minRatePeriodMs: number;
+  readonly maxCookieCrumbs: number;
   /** Heads are made canonical before anyone sees them. */
   readonly isNormalised: boolean;
   readonly areSlashesMerged: boolean;

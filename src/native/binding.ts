@@ -40,6 +40,7 @@ export interface BindingListener {
   /** Bytes a second that a client has to take and send while it owes some; 0 for none. */
   minRate: number;
   minRatePeriodMs: number;
+  maxCookieCrumbs: number;
   /** Heads are made canonical before anyone sees them (docs/design/normalisation.md); without it they pass as they came. */
   isNormalised: boolean;
   /** `//` in a path becomes `/`. Only with `isNormalised`. */

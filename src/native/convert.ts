@@ -26,6 +26,7 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     maxFields: listener.maxFields,
     minRate: listener.minRate,
     minRatePeriodMs: listener.minRatePeriodMs,
+    maxCookieCrumbs: listener.maxCookieCrumbs,
     isNormalised: listener.isNormalised,
     areSlashesMerged: listener.areSlashesMerged,
     escapedSlashes: listener.escapedSlashes,

@@ -38,6 +38,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     maxFields: 100,
     minRate: 100,
     minRatePeriodMs: 60_000,
+    maxCookieCrumbs: 512,
     isNormalised: true,
     areSlashesMerged: true,
     escapedSlashes: 'keep',

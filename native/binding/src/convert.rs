@@ -44,6 +44,7 @@ pub fn listener(socket: OwnedFd, listener: BindingListener, connections: Connect
         max_fields: listener.max_fields as usize,
         min_rate: listener.min_rate as u64,
         min_rate_period_ms: listener.min_rate_period_ms as u64,
+        max_cookie_crumbs: listener.max_cookie_crumbs as usize,
         normal,
     })
 }

@@ -38,6 +38,7 @@ record!(
         max_fields: f64,
         min_rate: f64,
         min_rate_period_ms: f64,
+        max_cookie_crumbs: f64,
         is_normalised: bool,
         are_slashes_merged: bool,
         escaped_slashes: String,

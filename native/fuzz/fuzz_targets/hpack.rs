@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use lychgate_core::http::fields::Fields;
 use lychgate_core::http::hpack::{DecodeError, Decoder, Encoder, FieldLimits};
 
-const LIMITS: FieldLimits = FieldLimits { max_size: 4096, max_count: 32 };
+const LIMITS: FieldLimits = FieldLimits { max_size: 4096, max_count: 32, max_crumbs: 32 };
 
 fuzz_target!(|input: &[u8]| {
     let mut theirs = Decoder::new(512);

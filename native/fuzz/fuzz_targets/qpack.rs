@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use lychgate_core::http::fields::Fields;
 use lychgate_core::http::qpack::{self, FieldLimits};
 
-const LIMITS: FieldLimits = FieldLimits { max_size: 4096, max_count: 32 };
+const LIMITS: FieldLimits = FieldLimits { max_size: 4096, max_count: 32, max_crumbs: 32 };
 
 fuzz_target!(|section: &[u8]| {
     let mut fields = Fields::new();

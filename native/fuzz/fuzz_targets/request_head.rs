@@ -6,7 +6,7 @@ use lychgate_core::http::check::{check_request, check_response, check_trailers};
 use lychgate_core::http::fields::{Fields, Known};
 use lychgate_core::http::qpack::{self, FieldLimits};
 
-const LIMITS: FieldLimits = FieldLimits { max_size: 16_384, max_count: 64 };
+const LIMITS: FieldLimits = FieldLimits { max_size: 16_384, max_count: 64, max_crumbs: 64 };
 
 fuzz_target!(|section: &[u8]| {
     let mut fields = Fields::new();

@@ -28,6 +28,7 @@ export function listenerSnapshot(listener: Listener, certificates: readonly Cert
     maxFields: http.max_fields,
     minRate: http.min_rate,
     minRatePeriodMs: http.min_rate_period,
+    maxCookieCrumbs: http.max_cookie_crumbs,
     isNormalised: normalise.enabled,
     areSlashesMerged: normalise.merge_slashes,
     escapedSlashes: normalise.escaped_slashes,

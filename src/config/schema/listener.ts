@@ -70,7 +70,6 @@ const http = section('HTTP/3 of one exchange (RFC 9114).', {
     fallback: '16KiB',
     prose: 'Size of a request head, each field counted as name, value and 32 bytes (RFC 9114 §4.2.2). Larger heads get 431.',
   }),
-  max_fields: integer({ min: 1, max: 1000, fallback: 100, prose: 'Fields of a request head. More get 431.' }),
   min_rate: integer({
     min: 1,
     max: 1_000_000_000,
@@ -80,6 +79,14 @@ const http = section('HTTP/3 of one exchange (RFC 9114).', {
       'Bytes a second that a client has to take of a response that waits for it, and to send of a body that has no response yet. Slower ones get 408, or their stream is reset. Not for gRPC and event streams.',
   }),
   min_rate_period: duration({ min: '1s', max: '1h', fallback: '60s', prose: 'Time over which `min_rate` is measured.' }),
+  max_fields: integer({ min: 1, max: 1000, fallback: 100, prose: 'Fields of a request head, its cookies counted as one. More get 431.' }),
+  max_cookie_crumbs: integer({
+    min: 1,
+    max: 2000,
+    fallback: 512,
+    prose:
+      'Cookie fields of a request head: browsers send one for each cookie, without its 32 bytes in `max_head`. More get 431. Backends get one field.',
+  }),
 });
 
 const normalise = section(

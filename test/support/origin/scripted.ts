@@ -12,6 +12,8 @@ export interface ScriptedPeer {
   readonly socket: Socket;
   /** `:status: 200` and nothing else. */
   head(stream: number, isEnd?: boolean): void;
+  /** A head of these fields, unchecked, in this order. Names and values have at most 126 bytes. */
+  fields(stream: number, fields: readonly (readonly [string, string])[], isEnd?: boolean): void;
   data(stream: number, bytes: Buffer, isEnd?: boolean): void;
   reset(stream: number, code: number): void;
   goaway(lastStream: number, code?: number): void;
@@ -51,6 +53,11 @@ function createPeer(socket: Socket): ScriptedPeer {
     socket,
     // 0x88 is the whole of `:status: 200` (RFC 7541 appendix A); 4 says that the field block ends here.
     head: (stream, isEnd = false) => socket.write(frame(HEADERS, 4 | Number(isEnd), stream, Buffer.from([0x88]))),
+    // Literals that are not indexed, with literal names (RFC 7541 §6.2.2).
+    fields: (stream, fields, isEnd = false) => {
+      const text = fields.flatMap(([name, value]) => [0, name.length, ...Buffer.from(name), value.length, ...Buffer.from(value)]);
+      socket.write(frame(HEADERS, 4 | Number(isEnd), stream, Buffer.from(text)));
+    },
     data: (stream, bytes, isEnd = false) => socket.write(frame(DATA, Number(isEnd), stream, bytes)),
     reset: (stream, code) => socket.write(frame(RST_STREAM, 0, stream, word(code))),
     goaway: (lastStream, code = 0) => socket.write(frame(GOAWAY, 0, 0, Buffer.concat([word(lastStream), word(code)]))),

@@ -41,6 +41,8 @@ pub struct RequestFacts {
     pub is_extended_connect: bool,
     /// Length of the body as announced.
     pub content_length: Option<u64>,
+    /// content-length stands there more than once; [`leave_one_length`] mends it.
+    pub has_spare_length: bool,
     /// `expect: 100-continue`.
     pub expects_continue: bool,
     /// An expectation that is not 100-continue; may be answered with 417 (RFC 9110 §10.1.1).
@@ -58,6 +60,8 @@ pub struct ResponseFacts {
     pub is_interim: bool,
     /// Length of the body as announced; of no body at all after HEAD and with 304.
     pub content_length: Option<u64>,
+    /// content-length stands there more than once, or where none may stand; [`leave_one_length`] mends it.
+    pub has_spare_length: bool,
 }
 
 /// Checks a request head that came over HTTP/3 or HTTP/2.
@@ -78,7 +82,10 @@ pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<Reques
         check_regular(field)?;
         match field.known {
             Known::Host if host.replace(field.value).is_some() => return Err(malformed("more than one host")),
-            Known::ContentLength => facts.content_length = Some(one_length(field.value, facts.content_length)?),
+            Known::ContentLength => {
+                facts.has_spare_length |= facts.content_length.is_some();
+                facts.content_length = Some(one_length(field.value, facts.content_length)?);
+            }
             Known::Te if !field.value.eq_ignore_ascii_case(b"trailers") => return Err(malformed("te other than trailers")),
             Known::Te => facts.accepts_trailers = true,
             Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
@@ -186,6 +193,7 @@ impl<'a> Pseudo<'a> {
 pub fn check_response(fields: &Fields) -> Result<ResponseFacts, HeadFault> {
     let mut status = None;
     let mut content_length = None;
+    let mut has_spare_length = false;
     let mut is_after_regular = false;
     for field in fields.iter() {
         if field.known.is_pseudo() {
@@ -203,13 +211,30 @@ pub fn check_response(fields: &Fields) -> Result<ResponseFacts, HeadFault> {
         is_after_regular = true;
         check_regular(field)?;
         match field.known {
-            Known::ContentLength => content_length = Some(one_length(field.value, content_length)?),
+            Known::ContentLength => {
+                has_spare_length |= content_length.is_some();
+                content_length = Some(one_length(field.value, content_length)?);
+            }
             Known::Te => return Err(malformed("te in a response")),
             _ => {}
         }
     }
     let status = status.ok_or(malformed("no :status"))?;
-    Ok(ResponseFacts { status, is_interim: status < 200, content_length })
+    if has_no_length(status) && content_length.take().is_some() {
+        has_spare_length = true;
+    }
+    Ok(ResponseFacts { status, is_interim: status < 200, content_length, has_spare_length })
+}
+
+/// Responses that have no content-length (RFC 9110 §8.6).
+pub fn has_no_length(status: u16) -> bool {
+    status < 200 || status == 204
+}
+
+/// Leaves the first content-length, or none where the message cannot have one: others would end the connection of a strict recipient (RFC 9110 §8.6).
+pub fn leave_one_length(fields: &mut Fields, is_allowed: bool) {
+    let mut is_left = is_allowed;
+    fields.retain(|field| field.known != Known::ContentLength || std::mem::take(&mut is_left));
 }
 
 /// Three digits from 100 (RFC 9110 §15), but not 101, which only HTTP/1.1 has (RFC 9114 §4.5).

@@ -151,6 +151,7 @@ pub struct Field<'a> {
 pub struct Fields {
     text: Vec<u8>,
     list: Vec<Entry>,
+    crumbs: usize,
 }
 
 impl Fields {
@@ -163,6 +164,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
+        self.crumbs = 0;
     }
 
     /// Number of fields, pseudo-header fields counted.
@@ -178,6 +180,11 @@ impl Fields {
     /// Size as RFC 9114 §4.2.2 counts it: name + value + 32 a field.
     pub fn section_size(&self) -> usize {
         self.text.len() + 32 * self.list.len()
+    }
+
+    /// Number of cookie fields.
+    pub fn crumbs(&self) -> usize {
+        self.crumbs
     }
 
     /// Bytes of names and values.
@@ -196,6 +203,7 @@ impl Fields {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(name);
         self.text.extend_from_slice(value);
+        self.crumbs += usize::from(known == Known::Cookie);
         self.list.push(Entry { start, name_len: name.len() as u16, value_len: value.len() as u16, known });
     }
 
@@ -252,6 +260,7 @@ impl Fields {
     pub fn finish_known(&mut self, known: Known, start: usize, name_len: usize) {
         let value_len = self.text.len() - start - name_len;
         debug_assert!(name_len <= u16::MAX as usize && value_len <= u16::MAX as usize);
+        self.crumbs += usize::from(known == Known::Cookie);
         self.list.push(Entry { start: start as u32, name_len: name_len as u16, value_len: value_len as u16, known });
     }
 
@@ -278,5 +287,39 @@ impl Fields {
             let middle = e.start as usize + e.name_len as usize;
             keep(Field { known: e.known, name: &text[e.start as usize..middle], value: &text[middle..middle + e.value_len as usize] })
         });
+        self.crumbs = self.list.iter().filter(|e| e.known == Known::Cookie).count();
+    }
+
+    /// Makes one field of the crumbs of a cookie, at the place of the first (RFC 9114 §4.2.1). Together they must have at most 65,535 bytes.
+    pub fn join_crumbs(&mut self) {
+        if self.crumbs < 2 {
+            return;
+        }
+        let start = self.text.len();
+        self.text.extend_from_slice(b"cookie");
+        let middle = self.text.len();
+        for place in 0..self.list.len() {
+            let e = self.list[place];
+            if e.known != Known::Cookie || e.value_len == 0 {
+                continue;
+            }
+            if self.text.len() > middle {
+                self.text.extend_from_slice(b"; ");
+            }
+            let value = e.start as usize + e.name_len as usize;
+            self.text.extend_from_within(value..value + e.value_len as usize);
+        }
+        let value_len = self.text.len() - middle;
+        debug_assert!(value_len <= u16::MAX as usize);
+        let joined = Entry { start: start as u32, name_len: 6, value_len: value_len as u16, known: Known::Cookie };
+        let mut is_first = true;
+        self.list.retain_mut(|e| {
+            if e.known == Known::Cookie && std::mem::take(&mut is_first) {
+                *e = joined;
+                return true;
+            }
+            e.known != Known::Cookie
+        });
+        self.crumbs = 1;
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod characters;
 pub mod check;
+pub mod date;
 pub mod error;
 pub mod fields;
 pub mod h3;

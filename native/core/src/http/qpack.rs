@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WIDE: FieldLimits = FieldLimits { max_size: 1 << 20, max_count: 1 << 10 };
+    const WIDE: FieldLimits = FieldLimits { max_size: 1 << 20, max_count: 1 << 10, max_crumbs: 1 << 10 };
 
     fn list(fields: &Fields) -> Vec<(Vec<u8>, Vec<u8>)> {
         fields.iter().map(|f| (f.name.to_vec(), f.value.to_vec())).collect()
@@ -212,7 +212,7 @@ mod tests {
         let fields = of(&[(":method", "GET"), ("x-name", "value")]);
         let mut wire = Vec::new();
         encode(&fields, &mut wire);
-        let exact = FieldLimits { max_size: fields.section_size(), max_count: 2 };
+        let exact = FieldLimits { max_size: fields.section_size(), max_count: 2, max_crumbs: 2 };
         assert!(decoded(&wire, exact).is_ok());
         for limits in [FieldLimits { max_count: 1, ..exact }, FieldLimits { max_size: exact.max_size - 1, ..exact }] {
             let mut into = Fields::new();
@@ -220,6 +220,32 @@ mod tests {
             assert_eq!(list(&into), [(b":method".to_vec(), b"GET".to_vec())]);
             assert_eq!(into.text_len(), 10);
         }
+    }
+
+    #[test]
+    fn the_crumbs_of_a_cookie_count_as_one_field_up_to_a_number_of_their_own() {
+        let section = |crumbs: usize| {
+            let mut wire = Vec::new();
+            encode(&of(&[(":method", "GET")]), &mut wire);
+            (0..crumbs).for_each(|_| encode_field(b"cookie", b"a=b", &mut wire));
+            encode_field(b"x-last", b"1", &mut wire);
+            wire
+        };
+        let limits = FieldLimits { max_size: 0, max_count: 3, max_crumbs: 30 };
+        assert!(decoded(&section(30), FieldLimits { max_size: 10 + 3 * 32 + 30 * 9 + 7, ..limits }).is_ok());
+        assert_eq!(decoded(&section(31), FieldLimits { max_size: 1 << 20, ..limits }).unwrap_err(), DecodeError::TooLarge);
+        assert_eq!(decoded(&section(30), FieldLimits { max_size: 10 + 3 * 32 + 30 * 9 + 6, ..limits }).unwrap_err(), DecodeError::TooLarge);
+        assert_eq!(decoded(&section(30), FieldLimits { max_size: 1 << 20, max_count: 2, ..limits }).unwrap_err(), DecodeError::TooLarge);
+    }
+
+    #[test]
+    fn crumbs_are_joined_at_the_place_of_the_first() {
+        let mut fields = of(&[("cookie", ""), ("a", "1"), ("cookie", "b=c"), ("cookie", ""), ("b", "2"), ("cookie", "d=e")]);
+        fields.join_crumbs();
+        let joined = [(b"cookie".to_vec(), b"b=c; d=e".to_vec()), (b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())];
+        assert_eq!(list(&fields), joined);
+        fields.join_crumbs();
+        assert_eq!((list(&fields), fields.crumbs()), (joined.to_vec(), 1));
     }
 
     #[test]
@@ -248,8 +274,9 @@ mod tests {
         ) {
             let section = [&[0, 0][..], &tail].concat();
             let mut fields = Fields::new();
-            let result = decode(&section, &mut fields, FieldLimits { max_size, max_count });
-            prop_assert!(fields.section_size() <= max_size && fields.len() <= max_count);
+            let result = decode(&section, &mut fields, FieldLimits { max_size, max_count, max_crumbs: max_count });
+            let spare = fields.crumbs().saturating_sub(1);
+            prop_assert!(fields.section_size() - 32 * spare <= max_size && fields.len() - spare <= max_count);
             let text: usize = fields.iter().map(|f| f.name.len() + f.value.len()).sum();
             prop_assert_eq!(text, fields.text_len(), "{:?}", result);
         }

@@ -13,20 +13,23 @@ const HUFFMAN_FROM: usize = 64;
 /// How much a decoder takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldLimits {
-    /// Greatest size of a section in bytes: name + value + 32 a field (RFC 9114 §4.2.2).
+    /// Greatest size of a section in bytes: name + value + 32 a field (RFC 9114 §4.2.2). Of the crumbs of a cookie only the first counts 32.
     pub max_size: usize,
-    /// Greatest number of fields, pseudo-header fields counted.
+    /// Greatest number of fields, pseudo-header fields counted, the crumbs of a cookie as one.
     pub max_count: usize,
+    /// Greatest number of crumbs: cookie fields, which browsers send for each cookie (RFC 9114 §4.2.1).
+    pub max_crumbs: usize,
 }
 
 impl FieldLimits {
     /// Bytes of name and value that the next field may have.
     #[inline]
     pub(super) fn room(&self, fields: &Fields) -> Result<usize, DecodeError> {
-        if fields.len() >= self.max_count {
+        let spare_crumbs = fields.crumbs().saturating_sub(1);
+        if fields.len() - spare_crumbs >= self.max_count || fields.crumbs() > self.max_crumbs {
             return Err(DecodeError::TooLarge);
         }
-        self.max_size.checked_sub(fields.section_size() + 32).ok_or(DecodeError::TooLarge)
+        self.max_size.checked_sub(fields.section_size() - 32 * spare_crumbs + 32).ok_or(DecodeError::TooLarge)
     }
 }
 

@@ -52,6 +52,8 @@ pub struct ListenerOptions {
     pub min_rate: u64,
     /// Time over which that is measured.
     pub min_rate_period_ms: u64,
+    /// Cookie fields of a request head, which count as one of its fields.
+    pub max_cookie_crumbs: usize,
     /// How heads are made canonical before anybody sees them; none where they pass as they came.
     pub normal: Option<normal::Rules>,
 }

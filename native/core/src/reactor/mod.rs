@@ -129,7 +129,11 @@ impl Reactor {
         let mut listeners = Vec::new();
         for (place, listener) in options.listeners.into_iter().enumerate() {
             limits.push(ListenerLimits {
-                fields: FieldLimits { max_size: listener.max_head_bytes, max_count: listener.max_fields },
+                fields: FieldLimits {
+                    max_size: listener.max_head_bytes,
+                    max_count: listener.max_fields,
+                    max_crumbs: listener.max_cookie_crumbs,
+                },
                 normal: listener.normal,
                 decode_timeout: listener.handshake_timeout_ms * 1_000_000,
                 floor: Floor::new(listener.min_rate, listener.min_rate_period_ms),

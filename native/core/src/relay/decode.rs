@@ -190,6 +190,9 @@ fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut 
         FaultKind::ConnectNotSupported => Reason::ConnectNotSupported,
     })?;
     exchange.facts = facts;
+    if facts.has_spare_length {
+        check::leave_one_length(&mut exchange.request, true);
+    }
     if !is_canonical {
         return Err(Reason::PathNotCanonical);
     }
@@ -233,7 +236,10 @@ fn decode_head(exchange: &mut Exchange, input: &mut &[u8], limits: FieldLimits) 
                 let result = qpack::decode(section, request, limits);
                 incoming.section.clear();
                 return match result {
-                    Ok(()) => Decoded::Head,
+                    Ok(()) => {
+                        request.join_crumbs();
+                        Decoded::Head
+                    }
                     Err(DecodeError::TooLarge) => Decoded::Refuse(Reason::RequestHeadTooLarge),
                     Err(DecodeError::Malformed) => Decoded::Close(h3::QPACK_DECOMPRESSION_FAILED),
                 };

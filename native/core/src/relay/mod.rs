@@ -30,6 +30,7 @@ use crate::base::counters::{Counters, Id};
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 use crate::base::timers::{Armed, Clock, NEVER, Nanos};
+use crate::http::date::Date;
 use crate::http::fields::Fields;
 use crate::http::normal;
 use crate::http::section::FieldLimits;
@@ -156,6 +157,7 @@ pub struct Relay {
     pub now: Nanos,
     /// Wall clock of the turn, milliseconds since the epoch.
     pub now_ms: f64,
+    date: Date,
     /// Connections with something to send.
     pub dirty: Vec<Key>,
     /// Limits by listener.
@@ -215,6 +217,7 @@ impl Relay {
             clock,
             now: clock.now(),
             now_ms: 0.0,
+            date: Date::default(),
             dirty: Vec::new(),
             limits,
             plans: Vec::new(),

@@ -11,6 +11,7 @@ use super::{Note, Relay};
 use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::http::check::has_no_length;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
 use crate::http::h3::{write_data_head, write_headers};
@@ -31,12 +32,17 @@ impl Relay {
         let length = body.len().to_string();
         let values = values_of(exchange, &exchange.attempt, self.now);
         let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+        let date = self.date.at(self.now_ms);
+        // Of a 304 it would be the length of the response that is not sent.
+        let has_length = !has_no_length(status) && status != 304;
         write_headers(&mut frames, |out| {
             write_status(status, out);
-            write_fields(fields, edits, &values, &mut self.text, out);
-            qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
+            write_fields(fields, edits, &values, &mut self.text, Some(date), out);
+            if has_length {
+                qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
+            }
         });
-        if !exchange.facts.is_head && !body.is_empty() {
+        if has_length && !exchange.facts.is_head && !body.is_empty() {
             write_data_head(body.len(), &mut frames);
             frames.extend_from_slice(body);
             exchange.outgoing.body_bytes = body.len() as u64;
@@ -194,9 +200,11 @@ impl Relay {
         let Some(exchange) = self.exchanges.get(key) else { return };
         let values = values_of(exchange, &exchange.attempt, self.now);
         let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+        let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));
+        let date = if is_interim { None } else { Some(self.date.at(self.now_ms)) };
         write_headers(frames, |out| {
             qpack::encode_prefix(out);
-            write_fields(fields, edits, &values, &mut self.text, out);
+            write_fields(fields, edits, &values, &mut self.text, date, out);
         });
     }
 
@@ -216,9 +224,18 @@ fn write_status(status: u16, out: &mut Vec<u8>) {
     qpack::encode_known(Known::Status, b":status", &digits, out);
 }
 
-fn write_fields(fields: &Fields, edits: Option<&Edits>, values: &Values<'_>, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+/// Field lines as the plan edits them, and a date where one belongs and none stands (RFC 9110 §6.6.1).
+fn write_fields(fields: &Fields, edits: Option<&Edits>, values: &Values<'_>, text: &mut Vec<u8>, date: Option<&[u8]>, out: &mut Vec<u8>) {
+    let mut has_date = false;
+    let mut write = |known: Known, name: &[u8], value: &[u8]| {
+        has_date |= known == Known::Date;
+        qpack::encode_known(known, name, value, out);
+    };
     match edits {
-        Some(edits) => edits.apply(fields, values, text, |known, name, value| qpack::encode_known(known, name, value, out)),
-        None => fields.iter().for_each(|field| qpack::encode_known(field.known, field.name, field.value, out)),
+        Some(edits) => edits.apply(fields, values, text, write),
+        None => fields.iter().for_each(|field| write(field.known, field.name, field.value)),
+    }
+    if let Some(date) = date.filter(|_| !has_date) {
+        qpack::encode_known(Known::Date, b"date", date, out);
     }
 }

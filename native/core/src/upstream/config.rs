@@ -95,7 +95,7 @@ impl BackendConfig {
     }
 
     pub(crate) fn limits(&self) -> FieldLimits {
-        FieldLimits { max_size: self.max_head_bytes, max_count: self.max_fields }
+        FieldLimits { max_size: self.max_head_bytes, max_count: self.max_fields, max_crumbs: self.max_fields }
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Setup {
     pub congestion: &'static str,
     /// Whether packets wait for their release time.
     pub is_paced: bool,
+    pub max_cookie_crumbs: usize,
     /// How heads are made canonical.
     pub normal: Option<normal::Rules>,
     /// Request bytes that wait for a backend, a stream.
@@ -90,6 +91,7 @@ impl Default for Setup {
             certificate_names: 0,
             congestion: "bbr",
             is_paced: true,
+            max_cookie_crumbs: 512,
             normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
             request_window: 64 * 1024,
             response_window: 64 * 1024,
@@ -380,6 +382,7 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &Connectio
         max_fields: setup.max_fields,
         min_rate: setup.min_rate,
         min_rate_period_ms: setup.min_rate_period_ms,
+        max_cookie_crumbs: setup.max_cookie_crumbs,
         normal: setup.normal,
     }
 }

@@ -265,7 +265,7 @@ impl Session {
 
     fn take_headers(&mut self, notes: &Notes, stream: u32, block: &[u8], is_end: bool) {
         let mut fields = Fields::new();
-        self.decoder.decode(block, &mut fields, FieldLimits { max_size: 65_536, max_count: 200 }).unwrap();
+        self.decoder.decode(block, &mut fields, FieldLimits { max_size: 65_536, max_count: 200, max_crumbs: 200 }).unwrap();
         let text = |name: &[u8]| fields.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
         if let Some(state) = self.streams.get_mut(&stream) {
             (state.trailer, state.is_ended) = (text(b"x-trailer"), true);

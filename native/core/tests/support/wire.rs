@@ -71,7 +71,7 @@ pub fn frames(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
 /// Fields of a section.
 pub fn fields(section: &[u8]) -> Vec<(String, String)> {
     let mut list = Fields::new();
-    qpack::decode(section, &mut list, FieldLimits { max_size: 1 << 20, max_count: 1_000 }).unwrap();
+    qpack::decode(section, &mut list, FieldLimits { max_size: 1 << 20, max_count: 1_000, max_crumbs: 1_000 }).unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     list.iter().map(|field| (text(field.name), text(field.value))).collect()
 }

@@ -166,6 +166,30 @@ fn content_lengths_are_one_number() {
 }
 
 #[test]
+fn one_length_is_left_and_none_where_none_may_stand() {
+    let left = |status, lengths: &[&str]| {
+        let pairs: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
+        let mut head = fields(&[&[(":status", status)], &pairs[..], &[("server", "x")]].concat());
+        let facts = check_response(&head).unwrap();
+        if facts.has_spare_length {
+            leave_one_length(&mut head, !has_no_length(facts.status));
+        }
+        assert_eq!(head.get(b"server"), Some(&b"x"[..]));
+        (facts.has_spare_length, head.len() - 2)
+    };
+    assert_eq!(left("200", &["5"]), (false, 1));
+    assert_eq!(left("200", &["5", "5", "5"]), (true, 1));
+    assert_eq!(left("304", &["5"]), (false, 1));
+    for status in ["103", "204"] {
+        assert_eq!(left(status, &["0"]), (true, 0));
+        assert_eq!(left(status, &["5", "5"]), (true, 0));
+        assert_eq!(left(status, &[]), (false, 0));
+    }
+    assert!(get_with(&[("content-length", "5"), ("content-length", "5")]).unwrap().has_spare_length);
+    assert!(!get_with(&[("content-length", "5")]).unwrap().has_spare_length);
+}
+
+#[test]
 fn connect_is_told_from_malformed_requests() {
     let tunnel = fields(&[(":method", "CONNECT"), (":authority", "example.com:443")]);
     assert_eq!(check_request(&tunnel, false).unwrap_err().kind, FaultKind::ConnectNotSupported);
@@ -187,7 +211,7 @@ fn connect_is_told_from_malformed_requests() {
 #[test]
 fn responses_have_one_status_of_three_digits() {
     let facts = response(&[(":status", "204"), ("server", "x")]).unwrap();
-    assert_eq!(facts, ResponseFacts { status: 204, is_interim: false, content_length: None });
+    assert_eq!(facts, ResponseFacts { status: 204, is_interim: false, content_length: None, has_spare_length: false });
     assert!(response(&[(":status", "103")]).unwrap().is_interim);
     assert_eq!(response(&[(":status", "999")]).unwrap().status, 999);
     assert_eq!(response(&[(":status", "101")]), Err(":status 101"));

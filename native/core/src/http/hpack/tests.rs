@@ -2,7 +2,7 @@ use super::super::fields::{Fields, Known};
 use super::*;
 use proptest::prelude::*;
 
-const WIDE: FieldLimits = FieldLimits { max_size: 1 << 20, max_count: 1 << 10 };
+const WIDE: FieldLimits = FieldLimits { max_size: 1 << 20, max_count: 1 << 10, max_crumbs: 1 << 10 };
 
 type Pairs<'a> = [(&'a str, &'a str)];
 
@@ -220,11 +220,11 @@ fn a_block_beyond_the_limits_keeps_both_tables_in_step() {
     let first: &Pairs = &[(":method", "GET"), (":authority", "one.example"), ("user-agent", "client"), ("te", "trailers")];
     let block = encode(&mut encoder, first);
     let mut into = Fields::new();
-    let narrow = FieldLimits { max_size: 1 << 10, max_count: 1 };
+    let narrow = FieldLimits { max_size: 1 << 10, max_count: 1, max_crumbs: 1 };
     assert_eq!(decoder.decode(&block, &mut into, narrow), Err(DecodeError::TooLarge));
     assert_eq!(list(&into), [(b":method".to_vec(), b"GET".to_vec())]);
     into.clear();
-    let small = FieldLimits { max_size: 100, max_count: 100 };
+    let small = FieldLimits { max_size: 100, max_count: 100, max_crumbs: 100 };
     assert_eq!(
         decoder.decode(&encode(&mut encoder, &[("host", &"h".repeat(500)), ("host", "x")]), &mut into, small),
         Err(DecodeError::TooLarge)
@@ -277,7 +277,7 @@ proptest! {
             let mut block = Vec::new();
             encoder.encode(&head, &mut block);
             let mut back = Fields::new();
-            let result = decoder.decode(&block, &mut back, FieldLimits { max_size: 1 << 20, max_count });
+            let result = decoder.decode(&block, &mut back, FieldLimits { max_size: 1 << 20, max_count, max_crumbs: max_count });
             prop_assert_eq!(result.is_ok(), head.len() <= max_count);
             prop_assert_eq!(&list(&back)[..], &list(&head)[..head.len().min(max_count)]);
             prop_assert!(back.iter().zip(head.iter()).all(|(one, other)| one.known == other.known));
@@ -292,7 +292,7 @@ proptest! {
         let mut decoder = Decoder::new(max_table);
         for block in blocks {
             let mut into = Fields::new();
-            let _ = decoder.decode(&block, &mut into, FieldLimits { max_size, max_count: 8 });
+            let _ = decoder.decode(&block, &mut into, FieldLimits { max_size, max_count: 8, max_crumbs: 8 });
             prop_assert!(into.section_size() <= max_size && into.len() <= 8);
             prop_assert!(decoder.table().size() <= max_table);
         }

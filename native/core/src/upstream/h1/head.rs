@@ -167,7 +167,7 @@ fn is_text(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    const LIMITS: FieldLimits = FieldLimits { max_size: 1000, max_count: 10 };
+    const LIMITS: FieldLimits = FieldLimits { max_size: 1000, max_count: 10, max_crumbs: 10 };
 
     fn parsed(text: &str) -> Result<(ResponseLine, Vec<String>), HeadError> {
         parsed_within(text, LIMITS.max_count)

@@ -5,7 +5,7 @@ use super::head::{self, HeadError};
 use super::{Download, Exchange, H1, Upload};
 use crate::base::chunk::Block;
 use crate::base::reason::Reason;
-use crate::http::check::{check_response, check_trailers};
+use crate::http::check::{check_response, check_trailers, has_no_length, leave_one_length};
 use crate::upstream::io::{Broken, Io, broken};
 use crate::upstream::sink::{BodyPart, Sink};
 
@@ -73,6 +73,9 @@ impl H1 {
             Err(HeadError::TooLarge) => return Ok(self.refuse(io, sink, bytes)),
         };
         let Ok(facts) = check_response(&io.work.fields) else { return broken(0, "a malformed response head") };
+        if facts.has_spare_length {
+            leave_one_length(&mut io.work.fields, !has_no_length(facts.status));
+        }
         let Some(exchange) = &mut self.exchange else { return Ok(len) };
         if facts.is_interim {
             exchange.informational += 1;

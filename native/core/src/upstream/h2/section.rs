@@ -4,7 +4,7 @@ use super::frame::{FrameHead, flag};
 use super::guard::EMPTY_WEIGHT;
 use super::{H2, MALFORMED};
 use crate::base::reason::Reason;
-use crate::http::check::{ResponseFacts, check_response, check_trailers};
+use crate::http::check::{ResponseFacts, check_response, check_trailers, has_no_length, leave_one_length};
 use crate::http::error::h2 as code;
 use crate::http::section::DecodeError;
 use crate::upstream::io::{Broken, Io, broken};
@@ -119,8 +119,8 @@ impl H2 {
         Ok(())
     }
 
-    fn understand(&mut self, io: &Io<'_>, slot: u32, is_end: bool) -> Meaning {
-        let fields = &io.work.fields;
+    fn understand(&mut self, io: &mut Io<'_>, slot: u32, is_end: bool) -> Meaning {
+        let fields = &mut io.work.fields;
         let stream = self.streams.at(slot);
         if stream.has_head {
             if !is_end || check_trailers(fields).is_err() {
@@ -130,6 +130,9 @@ impl H2 {
             return if is_short { Meaning::Refused(Reason::ResponseLengthMismatch) } else { Meaning::Trailers };
         }
         let Ok(facts) = check_response(fields) else { return Meaning::Refused(Reason::BackendProtocolError) };
+        if facts.has_spare_length {
+            leave_one_length(fields, !has_no_length(facts.status));
+        }
         if facts.is_interim {
             stream.informational += 1;
             let is_wrong = is_end || stream.informational > MAX_INFORMATIONAL;

@@ -126,7 +126,7 @@ impl Wire {
     pub fn request(&mut self) -> (u32, Vec<(String, String)>) {
         let frame = self.next(HEADERS).expect("a request");
         let mut fields = Fields::new();
-        self.decoder.decode(&frame.payload, &mut fields, FieldLimits { max_size: 65_536, max_count: 100 }).unwrap();
+        self.decoder.decode(&frame.payload, &mut fields, FieldLimits { max_size: 65_536, max_count: 100, max_crumbs: 100 }).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (frame.stream, fields.iter().map(|f| (text(f.name), text(f.value))).collect())
     }
