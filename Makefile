@@ -14,9 +14,9 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs fresh-short clean
 
-PROFILE ?= release
-TEST_PROFILE ?= ci
-LYCHGATE_CACHE ?= $(HOME)/.cache/lychgate
+PROFILE := $(or $(PROFILE),release)
+TEST_PROFILE := $(or $(TEST_PROFILE),ci)
+LYCHGATE_CACHE := $(or $(LYCHGATE_CACHE),$(HOME)/.cache/lychgate)
 export LYCHGATE_CACHE
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(HOME)/.cargo/bin
 

@@ -31,9 +31,9 @@ const root = join(import.meta.dirname, '..');
 
 /** h2load with HTTP/3 and nghttpx: from the environment, else PATH; undefined where there is none. */
 export const programs: Readonly<Record<'h2load' | 'nghttpx' | 'nghttpd', string | undefined>> = {
-  h2load: process.env['H2LOAD'] ?? findProgram('h2load'),
-  nghttpx: process.env['NGHTTPX'] ?? findProgram('nghttpx'),
-  nghttpd: process.env['NGHTTPD'] ?? findProgram('nghttpd'),
+  h2load: process.env['H2LOAD'] || findProgram('h2load'),
+  nghttpx: process.env['NGHTTPX'] || findProgram('nghttpx'),
+  nghttpd: process.env['NGHTTPD'] || findProgram('nghttpd'),
 };
 
 /** The edge with one shard, all metrics on, the access log sampled at 1 %. */

@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { patchQuiche } from './patch.mjs';
 
 const { values } = parseArgs({
-  options: { profile: { type: 'string', default: process.env['PROFILE'] ?? 'release' }, 'if-missing': { type: 'boolean', default: false } },
+  options: { profile: { type: 'string', default: process.env['PROFILE'] || 'release' }, 'if-missing': { type: 'boolean', default: false } },
 });
 
 const folder = import.meta.dirname;
@@ -25,14 +25,14 @@ const addon = join(folder, `lychgate.${platform}.node`);
 if (!(values['if-missing'] && existsSync(addon))) build();
 
 function build() {
-  const target = process.env['CARGO_TARGET_DIR'] ?? join(folder, 'target');
+  const target = process.env['CARGO_TARGET_DIR'] || join(folder, 'target');
   const began = performance.now();
   patchQuiche();
   console.error(`native: cargo build, profile ${values.profile}`);
   const cargo = spawnSync('cargo', ['build', '--workspace', '--locked', '--profile', values.profile, '--target-dir', target], {
     cwd: folder,
     stdio: 'inherit',
-    env: { ...process.env, PATH: `${process.env['PATH']}${delimiter}${process.env['HOME']}/.cargo/bin` },
+    env: { ...process.env, CARGO_TARGET_DIR: target, PATH: `${process.env['PATH']}${delimiter}${process.env['HOME']}/.cargo/bin` },
   });
   if (cargo.error) throw cargo.error;
   if (cargo.status !== 0) process.exit(cargo.status ?? 1);

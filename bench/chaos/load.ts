@@ -9,7 +9,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '../../test/support/process.ts';
 
-const program = process.env['H2LOAD'] ?? findProgram('h2load');
+const program = process.env['H2LOAD'] || findProgram('h2load');
 
 /** Why there can be no load; false when there can. */
 export const missingH2load: string | false = hasAllWeNeed() ? false : 'h2load with HTTP/3 and --log-file is not installed (H2LOAD, PATH)';

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { createError } from '../base/errors.ts';
 import { flagName, settableKeys } from '../config/keys.ts';
-import type { Outside } from '../config/override.ts';
+import { givenIn, type Outside } from '../config/override.ts';
 
 /** Environment variable that names the file where `--config` does not. */
 export const CONFIG_VARIABLE = 'LYCHGATE_CONFIG';
@@ -19,7 +19,7 @@ export function addSettings(command: Command): Command {
 /** What the command line and the environment say. Throws `usage_not_valid` when no file is named. */
 export function readSettings(command: Command, env: NodeJS.ProcessEnv): { file: string; outside: Outside } {
   const options = command.opts<Record<string, string | undefined>>();
-  const file = options['config'] ?? env[CONFIG_VARIABLE];
+  const file = options['config'] ?? givenIn(env, CONFIG_VARIABLE);
   if (file === undefined || file === '') {
     throw createError('usage_not_valid', `no configuration is named: use --config FILE or ${CONFIG_VARIABLE}`);
   }

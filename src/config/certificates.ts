@@ -6,7 +6,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { Files } from './files.ts';
+import { checkPrivacy, type Files } from './files.ts';
 import type { Complaint, KeyPath } from './problem.ts';
 import type { Certificate } from './schema/listener.ts';
 import type { CertificateSnapshot } from './snapshot.ts';
@@ -34,6 +34,7 @@ export async function readCertificate(configured: Certificate, path: KeyPath, fi
   const key = 'text' in keyFile ? parseKey(keyFile.text) : undefined;
   if (typeof chain === 'string')
     complaints.push({ path: [...path, 'chain'], message: chain, expected: 'PEM certificates, the leaf first' });
+  if (typeof key === 'object') complaints.push(...checkPrivacy(keyFile, [...path, 'key']));
   if (typeof key === 'string')
     complaints.push({ path: [...path, 'key'], message: key, expected: 'a PEM private key (RSA, ECDSA or Ed25519), not encrypted' });
   if (typeof chain === 'object') {

@@ -3,13 +3,22 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { Complaint, KeyPath } from './problem.ts';
 import { explainReading } from './source.ts';
 
 /** Certificates, keys and tokens are small; anything larger is the wrong file. */
 const MAX_BYTES = 1 << 20;
+/** S_IROTH. */
+const READ_BY_OTHERS = 0o004;
 
-/** A file's text, or why it cannot be had. */
-export type Reading = { readonly text: string } | { readonly fault: string };
+/** A file's text and whether every user of the machine may read it, or why it cannot be had. */
+export type Reading = { readonly text: string; readonly isOpenToAll: boolean } | { readonly fault: string };
+
+/** Of a file that holds a secret: what is wrong with its permissions, if anything. */
+export function checkPrivacy(reading: Reading, path: KeyPath): Complaint[] {
+  if (!('text' in reading) || !reading.isOpenToAll) return [];
+  return [{ severity: 'warning', path, message: 'the file can be read by every user of the machine', expected: 'chmod o-r' }];
+}
 
 /** Reads files for one preparation. */
 export class Files {
@@ -43,7 +52,7 @@ export class Files {
       if (facts.size > MAX_BYTES) return { fault: `${absolute} has ${facts.size} bytes, too many to be the right file` };
       const text = await readFile(absolute, 'utf8');
       this.#digests.set(absolute, createHash('sha256').update(text).digest('hex'));
-      return { text };
+      return { text, isOpenToAll: (facts.mode & READ_BY_OTHERS) !== 0 };
     } catch (error) {
       return { fault: `${absolute}: ${explainReading(error)}` };
     }

@@ -39,15 +39,33 @@ export function applyOverrides(fileValue: Readonly<Record<string, unknown>>, out
     }
   }
   const locate = (path: KeyPath, isAboutKey: boolean): Place => places.get(formatPath(path)) ?? locateInFile(path, isAboutKey);
-  return { value, locate, complaints: misspelledVariables(outside.env ?? {}) };
+  return { value, locate, complaints: [...misspelledVariables(outside.env ?? {}), ...secretFlags(outside)] };
 }
 
 function overrideOf(key: Key, { env = {}, flags = {} }: Outside): { text: string; source: string } | undefined {
   const fromFlag = flags[key.name];
   if (fromFlag !== undefined) return { text: fromFlag, source: `flag ${flagName(key)}` };
   const variable = environmentName(key);
-  const fromEnvironment = env[variable];
+  const fromEnvironment = givenIn(env, variable);
   return fromEnvironment === undefined ? undefined : { text: fromEnvironment, source: `environment ${variable}` };
+}
+
+/** The value of a variable. One that is empty is not set: where variables can be listed but not taken away, empty is how they are taken away. */
+export function givenIn(env: Readonly<Record<string, string | undefined>>, variable: string): string | undefined {
+  return env[variable] || undefined;
+}
+
+/** Command lines can be read by everyone on a machine. */
+function secretFlags({ flags = {} }: Outside): Complaint[] {
+  return settableKeys()
+    .filter(({ name, facts }) => facts.isSecret && (flags[name] ?? '') !== '')
+    .map((key) => ({
+      severity: 'warning',
+      source: `flag ${flagName(key)}`,
+      path: key.path,
+      message: 'is a secret, and everyone on the machine can read command lines (ps)',
+      expected: `${flagName(key)}-file, or ${environmentName(key)}`,
+    }));
 }
 
 /** Text from outside as the value YAML would have made of it. What does not fit stays text, for the schema to complain about. */
@@ -75,7 +93,7 @@ function misspelledVariables(env: Readonly<Record<string, string | undefined>>):
   const known = new Set(settableKeys().map(environmentName));
   const complaints: Complaint[] = [];
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('LYCHGATE_') || known.has(name) || OTHER_VARIABLES.has(name)) continue;
+    if (!name.startsWith('LYCHGATE_') || env[name] === '' || known.has(name) || OTHER_VARIABLES.has(name)) continue;
     const near = suggest(name, known);
     if (near === undefined) continue;
     complaints.push({ severity: 'warning', source: `environment ${name}`, path: [], message: `sets nothing; did you mean ${near}?` });

@@ -115,7 +115,7 @@ function fallbackText({ path, facts: { fallback, isRequired: isNeeded }, listFal
 function overrideText(): string {
   return `## Environment and flags
 
-A flag wins over the environment, the environment over the file, the file over the default. The names follow one rule: the dots and underscores of the
+A flag wins over the environment, the environment over the file, the file over the default. An empty variable is one that is not set. The names follow one rule: the dots and underscores of the
 key become underscores of \`LYCHGATE_…\` or dashes of \`--…\`. Keys inside lists and named groups belong to the file. The file itself is
 \`--config FILE\` or \`LYCHGATE_CONFIG\`.
 

@@ -1,7 +1,7 @@
 /** Secrets of a configuration: given in a key of their own or in a file, never shown. */
 
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import type { Files } from './files.ts';
+import { checkPrivacy, type Files } from './files.ts';
 import type { Complaint, KeyPath } from './problem.ts';
 import type { Config } from './schema/config.ts';
 import { SECRET_RULE, TOKEN_RULE } from './schema/rules.ts';
@@ -55,7 +55,10 @@ async function readSecret(
   if (file === '' || inline !== '') return inline;
   const read = await files.read(file);
   const given = 'text' in read ? rule.normalise(read.text.trim()) : undefined;
-  if (given !== undefined) return given;
+  if (given !== undefined) {
+    complaints.push(...checkPrivacy(read, path));
+    return given;
+  }
   const message = 'fault' in read ? read.fault : `holds no usable ${what}`;
   complaints.push({ path, message, expected: rule.expected });
   return '';

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { readCertificate } from '../../src/config/certificates.ts';
@@ -43,6 +43,18 @@ t.test("chain and key in each other's place are recognised", async (t) => {
   const lines = await problemsOf(t, text);
   t.match(lines[0], /chain: holds a key, not a certificate/);
   t.match(lines[1], /key: holds a certificate, not a key/);
+});
+
+t.test('a key that every user may read is a warning', async (t) => {
+  const file = writeConfiguration(t, PLAIN);
+  const problemsWith = async (mode: number) => {
+    chmodSync(join(dirname(file), 'certs/dev.key'), mode);
+    return (await loadSnapshot(file)).problems.map((problem) => formatProblem(problem).replaceAll(`${t.testdirName}/`, ''));
+  };
+  t.same(await problemsWith(0o640), []);
+  t.same(await problemsWith(0o644), [
+    'edge.yaml:5:69: warning: listeners[0].certificates[0].key: the file can be read by every user of the machine; expected chmod o-r',
+  ]);
 });
 
 t.test('a key of another certificate is refused', async (t) => {

@@ -43,6 +43,22 @@ t.test('a mistake from outside names the variable or flag', async (t) => {
   t.match(lines.join('\n'), /^flag --drain-timeout: error: drain\.timeout: "5" is a duration without a unit/m);
 });
 
+t.test('an empty variable is one that is not set, nearly a key or not', async (t) => {
+  const keys = settableKeys().map(environmentName);
+  const env = Object.fromEntries([...keys, 'LYCHGATE_ADMIN_ADRESS'].map((name) => [name, '']));
+  const { snapshot, problems } = await load(t, FILE, { env });
+  t.same(problems, []);
+  t.same(snapshot, (await load(t, FILE)).snapshot);
+});
+
+t.test('a secret in a flag is warned of, one in the environment or in a file is not', async (t) => {
+  const secret = '0123456789abcdef';
+  t.same(await problemsOf(t, FILE, { flags: { 'admin.token': secret } }), [
+    'flag --admin-token: warning: admin.token: is a secret, and everyone on the machine can read command lines (ps); expected --admin-token-file, or LYCHGATE_ADMIN_TOKEN',
+  ]);
+  t.same(await problemsOf(t, FILE, { env: { LYCHGATE_ADMIN_TOKEN: secret } }), []);
+});
+
 t.test('a variable that is nearly a key is warned of', async (t) => {
   const lines = await problemsOf(t, FILE, { env: { LYCHGATE_ADMIN_ADRESS: 'x', LYCHGATE_CONFIG: 'y', LYCHGATE_SOMETHING_ELSE: 'z' } });
   t.same(lines, ['environment LYCHGATE_ADMIN_ADRESS: warning: sets nothing; did you mean LYCHGATE_ADMIN_ADDRESS?']);

@@ -1,4 +1,4 @@
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { loadConfig, loadSnapshot } from '../../src/config/load.ts';
@@ -245,7 +245,11 @@ t.test('no limit is written as none', async (t) => {
 t.test('the token can come from a file', async (t) => {
   const file = writeConfiguration(t, plainWith('{ address: 127.0.0.1:9901 }', '{ address: 0.0.0.0:9901, token_file: token }'));
   writeFileSync(join(dirname(file), 'token'), '0123456789abcdef\n');
-  t.equal((await loadSnapshot(file)).snapshot?.admin.token, '0123456789abcdef');
+  const { snapshot, problems } = await loadSnapshot(file);
+  t.equal(snapshot?.admin.token, '0123456789abcdef');
+  t.match(problems, [{ severity: 'warning', path: ['admin', 'token_file'], message: 'the file can be read by every user of the machine' }]);
+  chmodSync(join(dirname(file), 'token'), 0o600);
+  t.same((await loadSnapshot(file)).problems, []);
   writeFileSync(join(dirname(file), 'token'), 'short');
   t.match((await loadSnapshot(file)).problems[0]?.message, /holds no usable token/);
 });

@@ -57,7 +57,7 @@ t.test('a store is somewhere, and of use', async (t) => {
 t.test('the address of the store can come from a file and is never repeated', async (t) => {
   const text = plainWith('upstream: web }', 'upstream: web, limits: { rate: [{ requests: 1, shared: true }] } }');
   const file = writeConfiguration(t, `${text}store: { url_file: store.url }\n`);
-  writeFileSync(join(dirname(file), 'store.url'), 'rediss://:hunter2@a.test\n');
+  writeFileSync(join(dirname(file), 'store.url'), 'rediss://:hunter2@a.test\n', { mode: 0o600 });
   const { snapshot, problems } = await loadSnapshot(file);
   t.same(problems, []);
   t.equal(snapshot?.store?.url, 'rediss://:hunter2@a.test');

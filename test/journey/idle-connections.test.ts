@@ -15,7 +15,7 @@ const COUNT = 10_000;
 /** Goal of the project, with room for what an allocator keeps: a leak of one buffer a connection would be seen. */
 const MOST_KIB_EACH = 64;
 
-const target = process.env['CARGO_TARGET_DIR'] ?? join(import.meta.dirname, '../../native/target');
+const target = process.env['CARGO_TARGET_DIR'] || join(import.meta.dirname, '../../native/target');
 const crowd = ['ci', 'release', 'debug']
   .map((profile) => join(target, profile, 'examples/idle_connections'))
   .find((file) => existsSync(file));

@@ -15,7 +15,7 @@ import { createTally, runCrowd, type Tally } from '../support/soak/clients.ts';
 import { BACKENDS, SEASONS, soakConfiguration, WISHES } from '../support/soak/configuration.ts';
 import { until } from '../support/wait.ts';
 
-const times = Number(process.env['SOAK'] ?? 1);
+const times = Number(process.env['SOAK'] || 1);
 
 t.setTimeout(120_000 * times);
 

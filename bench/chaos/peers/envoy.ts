@@ -9,7 +9,7 @@ import { findProgram } from '../../../test/support/process.ts';
 import { terms } from '../terms.ts';
 import { freePort, launch, type Overload, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
 
-const program = process.env['ENVOY'] ?? findProgram('envoy');
+const program = process.env['ENVOY'] || findProgram('envoy');
 
 export const envoy: Peer = {
   name: 'envoy',

@@ -9,7 +9,7 @@ import { findProgram } from '../../../test/support/process.ts';
 import { terms } from '../terms.ts';
 import { freePort, launch, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
 
-const program = process.env['HAPROXY'] ?? findProgram('haproxy');
+const program = process.env['HAPROXY'] || findProgram('haproxy');
 
 export const haproxy: Peer = {
   name: 'haproxy',

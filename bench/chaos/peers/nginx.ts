@@ -9,7 +9,7 @@ import { findProgram } from '../../../test/support/process.ts';
 import { terms } from '../terms.ts';
 import { freePort, launch, type Peer, type Setup, versionOf, whenAnswering } from './peer.ts';
 
-const program = process.env['NGINX'] ?? findProgram('nginx');
+const program = process.env['NGINX'] || findProgram('nginx');
 
 export const nginx: Peer = {
   name: 'nginx',

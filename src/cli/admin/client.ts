@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { request } from 'undici';
 import { createError } from '../../base/errors.ts';
+import { givenIn } from '../../config/override.ts';
 
 /** Where the admin API is, and what it asks for. */
 export interface AdminTarget {
@@ -27,7 +28,7 @@ export function addAdminTarget(command: Command): Command {
 
 /** Reads the flags and the environment. Throws `usage_not_valid`. */
 export function readAdminTarget(options: { readonly admin?: string }, env: NodeJS.ProcessEnv): AdminTarget {
-  const given = options.admin ?? env[ADMIN_VARIABLE] ?? DEFAULT_URL;
+  const given = options.admin ?? givenIn(env, ADMIN_VARIABLE) ?? DEFAULT_URL;
   const url = given.includes('://') ? given : `http://${given}`;
   if (!URL.canParse(url)) throw createError('usage_not_valid', `${given} is no address of an admin API: expected http://host:port`);
   return { url: url.replace(/\/$/, ''), token: env[TOKEN_VARIABLE] ?? '' };

@@ -13,7 +13,7 @@ import type { Test } from 'tap';
 import { certificates } from '../certificates.ts';
 import { until } from '../wait.ts';
 
-const cache = process.env['LYCHGATE_CACHE'] ?? join(homedir(), '.cache/lychgate');
+const cache = process.env['LYCHGATE_CACHE'] || join(homedir(), '.cache/lychgate');
 const python = join(cache, 'aioquic/bin/python');
 
 /** Why aioquic cannot be used here; false when it can. For a test's `skip`. */

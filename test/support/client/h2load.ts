@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { findProgram } from '../process.ts';
 
-const program = process.env['H2LOAD'] ?? findProgram('h2load');
+const program = process.env['H2LOAD'] || findProgram('h2load');
 
 /** Why h2load cannot be used here; false when it can. For a test's `skip`. */
 export const missingH2load: string | false = hasHttp3() ? false : 'h2load with HTTP/3 is not installed (H2LOAD, PATH)';
