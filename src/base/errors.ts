@@ -96,15 +96,44 @@ export const PROCESS_ERRORS = [
   entry(134, 'admin_failed', 'internal', 0, 'never', 'The admin API cannot be started'),
 ] as const satisfies readonly ErrorEntry[];
 
+/** Refusals of the admin API: `error` in the body of its answers. They never stand in a record. */
+export const ADMIN_ERRORS = [
+  entry(160, 'request_not_readable', 'downstream', 400, 'never', 'The request is no valid HTTP/1.1 or its URL cannot be read'),
+  entry(
+    161,
+    'value_not_valid',
+    'downstream',
+    400,
+    'never',
+    'A value of the body or the query is not acceptable; `detail` names it and what is expected',
+  ),
+  entry(162, 'body_not_json', 'downstream', 400, 'never', 'The body is empty or no JSON'),
+  entry(163, 'token_required', 'downstream', 401, 'never', 'The token is missing or wrong'),
+  entry(164, 'not_found', 'downstream', 404, 'never', 'There is no such path, or not for this method'),
+  entry(165, 'backend_not_found', 'downstream', 404, 'never', 'No upstream of that name has a backend of that URL'),
+  entry(166, 'split_not_found', 'downstream', 404, 'never', 'No route of that name has more than one target'),
+  entry(167, 'request_timeout', 'downstream', 408, 'never', 'The request was not complete in time'),
+  entry(168, 'shard_not_ready', 'internal', 409, 'never', 'The shard has no worker now'),
+  entry(169, 'body_too_large', 'downstream', 413, 'never', 'The body is larger than any that is expected'),
+  entry(170, 'media_type_not_supported', 'downstream', 415, 'never', 'A POST must say that it carries application/json'),
+  entry(171, 'host_not_allowed', 'downstream', 421, 'never', 'Host does not name loopback, where the API listens'),
+  entry(172, 'head_too_large', 'downstream', 431, 'never', 'The head of the request is too large'),
+  entry(173, 'internal', 'internal', 500, 'never', 'The API failed; the log says how'),
+  entry(174, 'too_many_listeners', 'internal', 503, 'never', 'As many listen to events as may'),
+] as const satisfies readonly ErrorEntry[];
+
+/** Codes of the admin API's refusals. */
+export type AdminErrorCode = (typeof ADMIN_ERRORS)[number]['code'];
+
 /** Codes that stand in records. */
 export type ReasonCode = (typeof REASONS)[number]['code'];
 /** Every code of the registry. */
-export type ErrorCode = ReasonCode | (typeof PROCESS_ERRORS)[number]['code'];
+export type ErrorCode = ReasonCode | (typeof PROCESS_ERRORS)[number]['code'] | AdminErrorCode;
 
 /** Facts that belong to a failure: addresses, paths, counts. Never secrets, never bodies. */
 export type ErrorContext = Readonly<Record<string, string | number | boolean>>;
 
-const BY_CODE: ReadonlyMap<string, ErrorEntry> = new Map([...REASONS, ...PROCESS_ERRORS].map((row) => [row.code, row]));
+const BY_CODE: ReadonlyMap<string, ErrorEntry> = new Map([...REASONS, ...PROCESS_ERRORS, ...ADMIN_ERRORS].map((row) => [row.code, row]));
 
 /** Dense, so that the lane looks a number up without a branch on holes. */
 const BY_NUMBER: readonly ErrorEntry[] = denseByNumber();

@@ -10,7 +10,10 @@ export const CONFIG_VIEWS = {
   docs: { title: 'The reference page, Markdown', print: referencePage },
 } as const;
 
-/** Prints one of the forms to stdout. */
-export function printConfigView(view: keyof typeof CONFIG_VIEWS): void {
-  process.stdout.write(CONFIG_VIEWS[view].print());
+/** Where `make certs` puts them, for a file in the folder above. */
+export const DEFAULT_CERTIFICATES = 'certs';
+
+/** Prints one of the forms to stdout; `certificates` is the folder that an example names. */
+export function printConfigView(view: keyof typeof CONFIG_VIEWS, certificates: string = DEFAULT_CERTIFICATES): void {
+  process.stdout.write(CONFIG_VIEWS[view].print(certificates));
 }

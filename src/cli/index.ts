@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { LychgateError } from '../base/errors.ts';
-import { CONFIG_VIEWS, printConfigView } from './config.ts';
+import { CONFIG_VIEWS, DEFAULT_CERTIFICATES, printConfigView } from './config.ts';
 import { eventsCommand } from './events.ts';
 import { getCommand } from './get.ts';
 import { describeFailure, EXIT_FAILED, EXIT_USAGE } from './report.ts';
@@ -69,30 +69,39 @@ function program(): Command {
   return lychgate;
 }
 
+/** What a file without `--config` is. */
+const FILE_ARGUMENT = 'configuration, as --config names it';
+
 function runCommand(): Command {
-  return addSettings(new Command('run').description('Start the edge and stay until SIGTERM or SIGINT')).action(
-    async (_, command: Command) => {
-      const { file, outside } = readSettings(command, process.env);
+  return addSettings(new Command('run').description('Start the edge and stay until SIGTERM or SIGINT'))
+    .argument('[file]', FILE_ARGUMENT)
+    .action(async (given: string | undefined, _, command: Command) => {
+      const { file, outside } = readSettings(command, process.env, given);
       const { run } = await import('./run.ts');
       process.exitCode = await run(file, outside);
-    },
-  );
+    });
 }
 
 function checkCommand(): Command {
   const description = 'Check a configuration and the files it points at, and list every mistake';
-  return addSettings(new Command('check').description(description)).action(async (_, command: Command) => {
-    const { file, outside } = readSettings(command, process.env);
-    const { check } = await import('./check.ts');
-    process.exitCode = await check(file, outside);
-  });
+  return addSettings(new Command('check').description(description))
+    .argument('[file]', FILE_ARGUMENT)
+    .action(async (given: string | undefined, _, command: Command) => {
+      const { file, outside } = readSettings(command, process.env, given);
+      const { check } = await import('./check.ts');
+      process.exitCode = await check(file, outside);
+    });
 }
 
 function configCommand(): Command {
   const config = new Command('config').description('What can be configured');
   for (const [view, { title }] of Object.entries(CONFIG_VIEWS)) {
-    const print = (): void => printConfigView(view as keyof typeof CONFIG_VIEWS);
-    config.addCommand(inherit(new Command(view).description(title).action(print)));
+    const command = new Command(view).description(title);
+    if (view === 'defaults') {
+      command.option('--certificates <folder>', 'where its certificates are, from the folder of the file', DEFAULT_CERTIFICATES);
+    }
+    const print = (options: { certificates?: string }): void => printConfigView(view as keyof typeof CONFIG_VIEWS, options.certificates);
+    config.addCommand(inherit(command.action(print)));
   }
   return config;
 }

@@ -16,10 +16,13 @@ export function addSettings(command: Command): Command {
   return command;
 }
 
-/** What the command line and the environment say. Throws `usage_not_valid` when no file is named. */
-export function readSettings(command: Command, env: NodeJS.ProcessEnv): { file: string; outside: Outside } {
+/** What the command line and the environment say; `given` is a file named without `--config`. Throws `usage_not_valid` when none is named, or two. */
+export function readSettings(command: Command, env: NodeJS.ProcessEnv, given?: string): { file: string; outside: Outside } {
   const options = command.opts<Record<string, string | undefined>>();
-  const file = options['config'] ?? givenIn(env, CONFIG_VARIABLE);
+  if (given !== undefined && options['config'] !== undefined && given !== options['config']) {
+    throw createError('usage_not_valid', `two configurations are named: ${given} and --config ${options['config']}`);
+  }
+  const file = given ?? options['config'] ?? givenIn(env, CONFIG_VARIABLE);
   if (file === undefined || file === '') {
     throw createError('usage_not_valid', `no configuration is named: use --config FILE or ${CONFIG_VARIABLE}`);
   }

@@ -13,6 +13,8 @@ export interface Key {
   readonly facts: KeyFacts;
   /** Of an item of a list: the whole list where it is left out; undefined when it must be given. */
   readonly listFallback?: readonly Written[];
+  /** Of an item of a list: the list stands with entries or not at all. */
+  readonly isNeverEmpty?: boolean;
   readonly prose: string;
 }
 
@@ -51,9 +53,9 @@ function* walk(schema: z.core.$ZodType, path: readonly string[]): Generator<Key>
 function* items(list: z.core.$ZodType, item: z.core.$ZodType, path: readonly string[]): Generator<Key> {
   const facts = factsOf(item);
   if (facts === undefined) return yield* walk(item, path);
-  const fallback = listFactsOf(list)?.fallback;
+  const { fallback, insteadOfNone } = listFactsOf(list) ?? {};
   const key = { path, name: nameOf(path), facts, prose: proseOf(fallback === undefined ? item : list) };
-  yield fallback === undefined ? key : { ...key, listFallback: fallback };
+  yield fallback === undefined ? key : { ...key, listFallback: fallback, isNeverEmpty: insteadOfNone !== undefined };
 }
 
 function nameOf(path: readonly string[]): string {

@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import { type Config, configSchema } from './schema/config.ts';
-import { childOf, factsOf, isRequired } from './schema/facts.ts';
+import { childOf, factsOf, isRequired, listFactsOf } from './schema/facts.ts';
 
 /** What stands in the place of a secret. */
 export const REDACTED = '(redacted)';
@@ -27,7 +27,8 @@ function show(schema: z.core.$ZodType, value: unknown): unknown {
     // An absent text is empty inside; it has no spelling unless its default is `off`.
     const isAbsent =
       item === undefined || (item === '' && child !== undefined && factsOf(child)?.fallback === undefined && isOmittable(child));
-    if (child !== undefined && !isAbsent) shown[step] = item === '' ? 'off' : show(child, item);
+    const isAll = Array.isArray(item) && item.length === 0 && child !== undefined && listFactsOf(child)?.insteadOfNone !== undefined;
+    if (child !== undefined && !isAbsent && !isAll) shown[step] = item === '' ? 'off' : show(child, item);
   }
   return shown;
 }

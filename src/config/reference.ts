@@ -124,12 +124,17 @@ ${overrideTable()}
 }
 
 /** The example with every key: defaults where there are any, else an example; keys that need not be given are commented out. */
-export function exampleFile(): string {
-  return `${EXAMPLE_HEAD}${mappingText(configSchema, 0).join('\n').trim()}\n`;
+export function exampleFile(certificates = 'certs'): string {
+  const text = `${EXAMPLE_HEAD}${mappingText(configSchema, 0).join('\n').trim()}\n`;
+  return text.replaceAll(/(?<![\w/.])certs\//g, `${certificates}/`);
 }
 
+// The second command makes what the first one names, so that `lychgate check` finds no mistake.
 const EXAMPLE_HEAD = `# Every key, with its default where it has one. Generated from the schema by \`lychgate config defaults\`.
 # Keys that are commented out have no default and may be left out. Relative paths start from the folder of this file.
+# The certificate it names is one for development; \`make certs\` makes it in a checkout, and elsewhere, from the folder of this file:
+#   mkdir -p certs && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=localhost \\
+#     -addext subjectAltName=DNS:localhost -keyout certs/dev.key -out certs/dev.pem
 
 `;
 
@@ -178,10 +183,18 @@ function suchEntry(schema: z.core.$ZodType): string {
   return facts === undefined ? '' : `such as { ${namesFactsOf(schema)?.example ?? ''}: ${writtenText(facts.example ?? '')} }`;
 }
 
-function listOfScalarsText(name: string, schema: z.core.$ZodType, { fallback, example = [] }: ListFacts, pad: string): string[] {
+function listOfScalarsText(
+  name: string,
+  schema: z.core.$ZodType,
+  { fallback, example = [], insteadOfNone }: ListFacts,
+  pad: string,
+): string[] {
   const item = itemOf(schema);
   const facts = item === undefined ? undefined : factsOf(item);
   const range = facts === undefined ? '' : rangeText(facts);
+  if (insteadOfNone !== undefined && fallback.length === 0) {
+    return [...comment(proseOf(schema), pad, range), `${pad}${OFF}${name}: ${flowText(example)}`];
+  }
   const such = fallback.length === 0 && example.length > 0 ? `${range === '' ? '' : `${range}; `}such as ${flowText(example)}` : range;
   return [...comment(proseOf(schema), pad, such), `${pad}${name}: ${flowText(fallback)}`];
 }

@@ -8,7 +8,7 @@ import type { z } from 'zod';
 import { movedTo } from './moved.ts';
 import { type Complaint, formatPath, type KeyPath, showValue } from './problem.ts';
 import { type Config, configSchema } from './schema/config.ts';
-import { childOf, entryOf, factsOf, isRequired, itemOf, namesFactsOf, shapeOf, shortFactsOf } from './schema/facts.ts';
+import { childOf, entryOf, factsOf, isRequired, itemOf, listFactsOf, namesFactsOf, shapeOf, shortFactsOf } from './schema/facts.ts';
 import { NAME_RULE } from './schema/rules.ts';
 import { suggest } from './suggest.ts';
 
@@ -86,6 +86,8 @@ function expectationOf(schema: z.core.$ZodType | undefined): string {
   if (schema === undefined) return 'something else';
   const facts = factsOf(schema);
   if (facts !== undefined) return facts.expected;
+  const instead = listFactsOf(schema)?.insteadOfNone;
+  if (instead !== undefined) return `a list with at least one entry; ${instead}`;
   if (itemOf(schema) !== undefined) return isRequired(schema) ? 'a list with at least one entry' : 'a list';
   if (entryOf(schema) !== undefined) return `a mapping of names${isRequired(schema) ? ' with at least one entry' : ''}`;
   const short = shortFactsOf(schema);

@@ -26,6 +26,8 @@ export interface EdgeEvent {
 }
 
 export interface Events {
+  /** Names of the upstreams that an event can concern. */
+  readonly upstreams: readonly string[];
   /** Takes a note of a lane or of the main thread, with the numbers of the snapshot; `text` says what a number cannot. */
   note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number; readonly text?: string }): void;
   /** Calls `listener` for each event from now on, after those kept with an id above `afterId`; returns how to stop. */
@@ -62,6 +64,7 @@ export function createEvents(snapshot: Snapshot, log: Logger): Events {
   let id = 0;
 
   return {
+    upstreams: snapshot.upstreams.map(({ name }) => name),
     note(raw) {
       const event = describe(snapshot, ++id, raw);
       kept.push(event);

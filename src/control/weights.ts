@@ -1,6 +1,7 @@
 /** Weights that people change while the edge runs: names to numbers, and the change told to whoever listens. */
 
 import { noteNumber } from '../base/notes.ts';
+import { showValue } from '../config/problem.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { readWeights, setBackendWeight, setTargetWeight } from '../lane/balance/weights.ts';
 import type { WeightOrder } from './admin/weights.ts';
@@ -26,8 +27,14 @@ export interface WeightsInForce {
 
 export interface WeightControl {
   view(): WeightsInForce;
-  /** Empty when done, else what is wrong with the order. */
-  change(order: WeightOrder): string;
+  /** Undefined when done, else what is wrong with the order. */
+  change(order: WeightOrder): WeightRefusal | undefined;
+}
+
+export interface WeightRefusal {
+  readonly error: 'backend_not_found' | 'split_not_found' | 'value_not_valid';
+  /** Which value it is about, and what is expected. */
+  readonly detail: string;
 }
 
 const WEIGHT_CHANGED = noteNumber('weight_changed');
@@ -64,22 +71,39 @@ export function createWeightControl(snapshot: Snapshot, table: SharedArrayBuffer
     change: (order) => ('route' in order ? changeRoute(order.route, order.weights) : changeBackend(order)),
   };
 
-  function changeBackend({ upstream, backend, weight }: Exclude<WeightOrder, { route: string }>): string {
+  function changeBackend({ upstream, backend, weight }: Exclude<WeightOrder, { route: string }>): WeightRefusal | undefined {
     const found = snapshot.backends.find((candidate) => candidate.upstream === upstream && candidate.url === backend);
-    if (found === undefined) return 'no such backend';
+    if (found === undefined) {
+      const urls = snapshot.backends.filter((candidate) => candidate.upstream === upstream).map(({ url }) => url);
+      const detail =
+        urls.length === 0
+          ? `upstream: ${showValue(upstream)} is no upstream; expected one of ${snapshot.upstreams.map(({ name }) => name).join(', ')}`
+          : `backend: ${showValue(backend)} is no backend of ${upstream}; expected one of ${urls.join(', ')}`;
+      return { error: 'backend_not_found', detail };
+    }
     setBackendWeight(table, found.slot, weight);
     events.note({ note: WEIGHT_CHANGED, upstream: -1, slot: found.slot, detail: weight });
-    return '';
+    return undefined;
   }
 
-  function changeRoute(name: string, weights: readonly number[]): string {
+  function changeRoute(name: string, weights: readonly number[]): WeightRefusal | undefined {
     const route = snapshot.routes.findIndex((candidate) => candidate.name === name);
     const targets = snapshot.routes[route]?.targets ?? [];
-    if (route === -1 || targets.length < 2) return 'no such split route';
-    if (weights.length !== targets.length) return `the route has ${targets.length} targets`;
-    if (weights.every((weight) => weight === 0)) return 'one weight must be above 0';
+    if (route === -1 || targets.length < 2) {
+      const splits = snapshot.routes.flatMap((candidate) => (candidate.targets.length < 2 ? [] : [candidate.name]));
+      const expected = splits.length === 0 ? 'none: no route is split' : `one of ${splits.join(', ')}`;
+      const why = route === -1 ? 'is no route' : 'is a route with one target';
+      return { error: 'split_not_found', detail: `route: ${showValue(name)} ${why}; expected ${expected}` };
+    }
+    if (weights.length !== targets.length) {
+      const detail = `weights: ${weights.length} are given, and the route has ${targets.length} targets; expected one for each`;
+      return { error: 'value_not_valid', detail };
+    }
+    if (weights.every((weight) => weight === 0)) {
+      return { error: 'value_not_valid', detail: `weights: ${weights.join(', ')} sends no request anywhere; expected one above 0` };
+    }
     for (const [target, weight] of weights.entries()) setTargetWeight(table, route, target, weight);
     events.note({ note: WEIGHT_CHANGED, upstream: -1, slot: -1, detail: 0, text: `${name}: ${weights.join(', ')}` });
-    return '';
+    return undefined;
   }
 }

@@ -3,7 +3,7 @@
  * compares the pages with these texts; `WRITE_REFERENCE=1` makes it write them instead.
  */
 
-import { PROCESS_ERRORS, REASONS, type Retry } from '../base/errors.ts';
+import { ADMIN_ERRORS, PROCESS_ERRORS, REASONS, type Retry } from '../base/errors.ts';
 import { NOTES } from '../base/notes.ts';
 import { FAMILIES } from './families.ts';
 
@@ -48,6 +48,15 @@ export function errorsPage(): string {
     '| code | side | what happened |',
     '|---|---|---|',
     ...PROCESS_ERRORS.map((row) => `| \`${row.code}\` | ${row.side} | ${row.title} |`),
+    '',
+    '## Errors of the admin API',
+    '',
+    'Its refusals are `{"error":"value_not_valid","status":400,"detail":"weight: -1 lies outside the range; expected a whole number from 0 to 10000"}`;',
+    '`detail` stands where there is more to say than the code does.',
+    '',
+    '| code | status | what happened |',
+    '|---|---|---|',
+    ...ADMIN_ERRORS.map((row) => `| \`${row.code}\` | ${row.status} | ${row.title} |`),
   ].join('\n')}\n`;
 }
 

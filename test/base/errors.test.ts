@@ -1,7 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { createError, errorEntry, LychgateError, PROCESS_ERRORS, REASONS, reasonByNumber, reasonNumber } from '../../src/base/errors.ts';
+import {
+  ADMIN_ERRORS,
+  createError,
+  errorEntry,
+  LychgateError,
+  PROCESS_ERRORS,
+  REASONS,
+  reasonByNumber,
+  reasonNumber,
+} from '../../src/base/errors.ts';
 import { loadAddon } from '../../src/native/load.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -22,11 +31,11 @@ t.test('the registry is the table of the records page', async (t) => {
 });
 
 t.test('numbers and codes are unique and reasons fit their table', async (t) => {
-  const rows = [...REASONS, ...PROCESS_ERRORS];
+  const rows = [...REASONS, ...PROCESS_ERRORS, ...ADMIN_ERRORS];
   t.equal(new Set(rows.map(({ number }) => number)).size, rows.length);
   t.equal(new Set(rows.map(({ code }) => code)).size, rows.length);
   t.ok(REASONS.every(({ number }) => number < 128));
-  t.ok(PROCESS_ERRORS.every(({ number }) => number >= 128));
+  t.ok([...PROCESS_ERRORS, ...ADMIN_ERRORS].every(({ number }) => number >= 128));
 });
 
 t.test('a reason is found by its number, and an unknown number is internal', async (t) => {

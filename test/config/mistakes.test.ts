@@ -84,7 +84,7 @@ t.test('what must be there and is not is missing', async (t) => {
   const lines = await problemsOf(t, 'version: 1\n');
   t.same(
     lines.map((line) => line.replace(/;.*/, '')),
-    ['listeners', 'upstreams', 'routes'].map((key) => `edge.yaml:1:1: error: ${key}: is missing`),
+    ['listeners', 'routes'].map((key) => `edge.yaml:1:1: error: ${key}: is missing`),
   );
 });
 

@@ -230,6 +230,31 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
     'limits.rate[0].by[0]: "ip" is not acceptable; expected client (or client/24, client/24,56 for prefixes of IPv4 and IPv6), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
   ],
   [
+    'an empty allow is not everyone',
+    '{ upstream: web, access: { allow: [] } }',
+    'access.allow: a list has no entry; expected a list with at least one entry; to admit nobody, deny: [0.0.0.0/0, "::/0"]',
+  ],
+  [
+    'no methods are not all methods',
+    '{ upstream: web, match: { methods: [] } }',
+    'match.methods: a list has no entry; expected a list with at least one entry; all methods, where the key is left out',
+  ],
+  [
+    'no networks are not all networks',
+    '{ upstream: web, match: { networks: [] } }',
+    'match.networks: a list has no entry; expected a list with at least one entry; any client, where the key is left out',
+  ],
+  [
+    'an idle timeout is not shorter than what a slow network needs',
+    '{ upstream: web, timeouts: { idle: 99ms } }',
+    'timeouts.idle: "99ms" lies outside 100ms to 24h; expected a duration from 100ms to 24h, such as 250ms, 10s, 5m or 1h',
+  ],
+  [
+    'a replacement is a path with a query or without',
+    '{ upstream: web, rewrite: { regex: "^/a", replacement: "/b#c" } }',
+    'rewrite.replacement: "/b#c" is not acceptable; expected a path, with ? and a query or without, with $1 to $9 for the groups of the pattern',
+  ],
+  [
     'a backend is told a host',
     '{ upstream: web, host: "*.a.test" }',
     'host: "*.a.test" is not acceptable; expected keep, backend, or a host name with or without a port',
@@ -270,4 +295,65 @@ t.test('routes with the same match differ in their conditions, in whatever order
 t.test('an upstream that is only fallen back to is used', async (t) => {
   const text = plainWith('upstream: web }', 'upstream: web, fallback: { upstream: spare } }');
   t.same(await problemsOf(t, text.replace('routes:', '  spare: { backends: [{ url: "h2c://127.0.0.1:9002" }] }\nroutes:')), []);
+});
+
+/** Warnings of the plain configuration with another route beside its own. */
+async function warnings(t: import('tap').Test, route: string): Promise<string[]> {
+  const lines = await problemsOf(t, `${PLAIN}  - ${route}\n`);
+  return lines.map((line) => line.replace(/^edge\.yaml:\d+:\d+: warning: routes\[1\]\./, ''));
+}
+
+t.test('a path with a star is warned of: it stands for itself', async (t) => {
+  t.same(await warnings(t, '{ match: { path: /a/* }, upstream: web }'), [
+    'match.path: "/a/*" has a *, which stands for nothing but itself here; expected /a, which takes all that lies below it, or path_regex',
+  ]);
+});
+
+t.test('a pattern that can match no path is warned of, and one that can is not', async (t) => {
+  for (const pattern of [
+    '/search\\?q=.*',
+    'v[0-9]+/.*',
+    '',
+    '/a b',
+    '/a$b',
+    '/a^b',
+    '/\u00e9',
+    '^$',
+    '/#.*',
+    '[^/].*',
+    '/a\\?(b|c)',
+  ].filter((pattern) => pattern !== '')) {
+    const [line = 'no warning'] = await warnings(t, `{ match: { path_regex: ${JSON.stringify(pattern)} }, upstream: web }`);
+    t.match(line, /^match\.path_regex: .* matches no path: a path begins with \/, has neither query nor blanks/, pattern);
+  }
+  for (const pattern of [
+    '/v[0-9]+/orders/.*',
+    '^/a$',
+    '.*',
+    '(?i)/ABC',
+    '/search\\??q',
+    '(/a)+',
+    '[^a]b',
+    '/\\bx',
+    '(x|/y)',
+    '/%2F.*',
+    '/(?:a|b )c?',
+  ]) {
+    t.same(await warnings(t, `{ match: { path_regex: ${JSON.stringify(pattern)} }, upstream: web }`), [], pattern);
+  }
+});
+
+t.test('a rewrite that is found in no path is warned of', async (t) => {
+  const rewrite = (regex: string) =>
+    warnings(t, `{ match: { path: /a }, upstream: web, rewrite: { regex: ${JSON.stringify(regex)}, replacement: /b } }`);
+  t.same(await rewrite('\\?old=.*'), [
+    'rewrite.regex: "\\\\?old=.*" is found in no path: a path has neither query nor blanks; expected a pattern of the path alone',
+  ]);
+  for (const regex of ['users', 'x$', '^/a', 'b?']) t.same(await rewrite(regex), [], regex);
+});
+
+t.test('upstreams may be left out where every route answers by itself', async (t) => {
+  const text = PLAIN.replace(/upstreams:[\s\S]*?routes:/, 'routes:');
+  t.same(await problemsOf(t, text.replace('upstream: web', 'respond: { body: hello }')), []);
+  t.match(await problemsOf(t, text), [/error: routes\[0\]\.upstream: "web" is not an upstream; expected one to be configured$/]);
 });

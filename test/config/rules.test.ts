@@ -96,7 +96,7 @@ t.test('patterns are RE2: linear, so without back-references and look-around', a
   check(t, PATTERN_RULE, { '^/v[0-9]+$': '^/v[0-9]+$', '(a)\\1': undefined, '(?=a)': undefined, '(': undefined, '': undefined });
   t.equal(groupsOf('(a)(?:b)(?P<name>c)'), 2);
   t.equal(highestGroup('/$1/x/$3'), 3);
-  check(t, REPLACEMENT_RULE, { '/a/$1': '/a/$1', '': '', '/a$': undefined, '/a?b': undefined, '/$0': undefined });
+  check(t, REPLACEMENT_RULE, { '/a/$1': '/a/$1', '': '', '/a$': undefined, '/a?b=$1': '/a?b=$1', '/a#b': undefined, '/$0': undefined });
 });
 
 t.test('variables are known or refused', async (t) => {

@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import t, { type Test } from 'tap';
+import { ADMIN_ERRORS } from '../../src/base/errors.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/parts.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
@@ -55,7 +56,7 @@ async function admin(
     connections: async (limit) => viewConnections([{ shard: 0, rows: [{ ...connectionRow, connection: limit }] }], ['public']),
     config: () => ({ admin: { token: '[redacted]' } }),
     events: createEvents({ upstreams: [], backends: [] } as unknown as Snapshot, log.target('events')),
-    weights: { view: () => ({ backends: [], routes: [] }), change: () => 'no such backend' },
+    weights: { view: () => ({ backends: [], routes: [] }), change: () => undefined },
     limits: () => ({ places: [], rateLimits: [], storeLostShards: 0 }),
     log,
     hurt: undefined,
@@ -171,9 +172,82 @@ t.test('the log level is shown and changed at run time, for every target', async
   t.equal(early.level, 'debug');
   t.equal(log.target('late').level, 'debug');
   t.equal((await ask('/v1/log/level', { method: 'PUT', headers: json, body: '{"level":"loud"}' })).status, 400);
-  t.equal((await ask('/v1/log/level', { method: 'PUT', headers: { 'content-type': 'text/plain' }, body: '{"level":"warn"}' })).status, 415);
-  t.equal((await ask('/v1/log/level', { method: 'PUT', headers: json, body: `{"level":"${'x'.repeat(5_000)}"}` })).status, 413);
   t.equal(early.level, 'debug');
+});
+
+t.test('a change needs no content type, but what a form of another page could send is refused', async (t) => {
+  const { ask, log } = await admin(t, {}, { hurt: () => true });
+  for (const [level, headers] of [
+    ['warn', { 'content-type': 'application/x-www-form-urlencoded' }],
+    ['error', { 'content-type': 'text/plain' }],
+    ['debug', {}],
+  ] as const) {
+    t.equal((await ask('/v1/log/level', { method: 'PUT', headers, body: `{"level":"${level}"}` })).status, 200, level);
+    t.equal(log.level(), level);
+  }
+  for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x']) {
+    const answer = await ask('/v1/test/fault', { method: 'POST', headers: { 'content-type': type }, body: '{"fault":"throw"}' });
+    t.equal(answer.status, 415, type);
+    t.match(JSON.parse(answer.text), { error: 'media_type_not_supported', status: 415 });
+  }
+});
+
+t.test('every refusal has a code of the registry, and says which value and what is expected', async (t) => {
+  const { ask } = await admin(t, {}, { hurt: () => false });
+  const put = (path: string, body: string) => ask(path, { method: 'PUT', body });
+  const range = 'a whole number from 0 to 10000';
+  for (const [answer, error, detail] of [
+    [
+      put('/v1/weights', '{"upstream":"web","backend":"x","weight":-1}'),
+      'value_not_valid',
+      `weight: -1 lies outside the range; expected ${range}`,
+    ],
+    [
+      put('/v1/weights', '{"upstream":"web","backend":"x","weight":"many"}'),
+      'value_not_valid',
+      `weight: "many" is not acceptable; expected ${range}`,
+    ],
+    [
+      put('/v1/weights', '{"route":"web","weights":[1,10001]}'),
+      'value_not_valid',
+      `weights.1: 10001 lies outside the range; expected ${range}`,
+    ],
+    [
+      put('/v1/weights', '{"route":"web","weights":[]}'),
+      'value_not_valid',
+      'weights: a list is not acceptable; expected a list of 1 to 64 entries',
+    ],
+    [
+      put('/v1/weights', '{"route":"web","weight":1}'),
+      'value_not_valid',
+      'body: has route, weight; expected either upstream, backend, weight, or route, weights',
+    ],
+    [
+      put('/v1/weights', '{"rout":"web","weights":[1,2]}'),
+      'value_not_valid',
+      'body: has rout, weights; expected either upstream, backend, weight, or route, weights',
+    ],
+    [
+      put('/v1/log/level', '{"level":"loud"}'),
+      'value_not_valid',
+      'level: "loud" is not acceptable; expected one of trace, debug, info, warn, error, fatal, silent',
+    ],
+    [put('/v1/log/level', '{}'), 'value_not_valid', 'body: level is missing; expected level'],
+    [put('/v1/log/level', '{"level":"info","to":1}'), 'value_not_valid', 'body: to is not a key here; expected level'],
+    [put('/v1/log/level', 'level=debug'), 'body_not_json', '"level=debug" is no JSON'],
+    [put('/v1/log/level', `{"level":"${'x'.repeat(5_000)}"}`), 'body_too_large', undefined],
+    [ask('/v1/connections?limit=0'), 'value_not_valid', 'limit: 0 lies outside the range; expected a whole number from 1 to 10000'],
+    [ask('/v1/nothing'), 'not_found', 'there is no GET "/v1/nothing"'],
+    [ask('/v1/%zz'), 'request_not_readable', undefined],
+    [ask('/v1/test/fault', { method: 'POST', headers: json, body: '{"fault":"throw"}' }), 'shard_not_ready', undefined],
+    [ask('/v1/status', { headers: { host: 'evil.test' } }), 'host_not_allowed', undefined],
+    [ask('/v1/status', { headers: { large: 'x'.repeat(20_000) } }), 'head_too_large', undefined],
+  ] as const) {
+    const { status, text } = await answer;
+    const row = ADMIN_ERRORS.find(({ code }) => code === error);
+    t.strictSame(JSON.parse(text), { error, status: row?.status, ...(detail === undefined ? {} : { detail }) }, detail ?? error);
+    t.equal(status, row?.status);
+  }
 });
 
 t.test('connections take a limit within bounds', async (t) => {

@@ -46,7 +46,7 @@ async function serve(t: Test) {
       return frames();
     };
     await once(response, 'data');
-    return { response, until, frames };
+    return { response, until, frames, body: () => text };
   };
   return { admin, events, listen };
 }
@@ -128,11 +128,28 @@ t.test('a stream that was lost goes on where it stopped', async (t) => {
 t.test('a stream can be narrowed to kinds and upstreams', async (t) => {
   const { events, listen } = await serve(t);
   const kinds = await listen('?event=breaker_closed,health_up');
-  const others = await listen('?upstream=nobody');
+  const others = await listen('?upstream=web&event=health_up');
   events.note(OPENED);
   events.note(CLOSED);
   t.match(await kinds.until(1), [/event: breaker_closed/]);
   t.strictSame(others.frames(), []);
+});
+
+t.test('an event, an upstream or an id that cannot be is refused at once, with what was meant', async (t) => {
+  const { listen } = await serve(t);
+  for (const [query, detail] of [
+    ['?event=breaker_open', /^event: "breaker_open" is no event; did you mean breaker_opened\?; expected some of breaker_opened, /],
+    ['?event=health_up,', /^event: "" is no event/],
+    ['?event=retried,nonsense', /^event: "(retried|nonsense)" is no event/],
+    ['?upstream=nobody', /^upstream: "nobody" is no upstream of this edge; expected one of web$/],
+    ['?after=yesterday', /^after: "yesterday" is no id of an event/],
+  ] as const) {
+    const { response, body } = await listen(query);
+    t.equal(response.statusCode, 400, query);
+    const { error, detail: said } = JSON.parse(body());
+    t.equal(error, 'value_not_valid');
+    t.match(said, detail);
+  }
 });
 
 t.test('stopping the admin API ends the streams', async (t) => {

@@ -40,3 +40,14 @@ t.test('a backend that refuses connections is answered with 502 and named only i
   t.notMatch(response.text, /127\.0\.0\.1/);
   t.match(await until('the access line', () => edge.access()[0]), { status: 502, reason: 'connect_failed' });
 });
+
+t.test('an edge that answers everything by itself needs no upstream', { skip: missingAddon }, async (t) => {
+  const edge = await startEdge(t, {
+    backends: [],
+    config: { upstreams: {}, routes: [{ match: { path: '/' }, respond: { status: 410, body: 'gone' } }] },
+  });
+  const client = await connectH3(t, edge.port);
+  t.match(await client.exchange(), { status: 410, text: 'gone' });
+  t.match(await edge.ask('/v1/upstreams'), { upstreams: [] });
+  t.equal((await edge.metrics()).sum('lychgate_requests_total'), 1);
+});

@@ -40,6 +40,12 @@ t.test('a pattern is replaced where it is found first, with its groups, and the 
   t.equal(regex('^/(a)?(b)', '/$1$2', '/b'), '/b', 'a group that takes no part is empty');
   t.equal(regex('^.*$', '/cost/$$5', '/x'), '/cost/$5');
   t.equal(regex('^/s/(.+)$', '/search?q=$1', '/s/tea?page=2'), '/search?q=tea&page=2');
+  t.equal(
+    regex('^/s/([^/]+)/?(.*)$', '/s?q=$1&in=$2', '/s/a&admin=1+1;x/b=c?page=2'),
+    '/s?q=a%26admin%3D1%2B1%3Bx&in=b%3Dc&page=2',
+    'a group is one value',
+  );
+  t.equal(regex('^/s/', '/search?q=', '/s/a&b=c'), '/search?q=a%26b%3Dc', 'what is left behind the match is one too');
   t.equal(regex('^/users$', '/people', '/other?/users'), undefined, 'the query is not looked at');
 });
 

@@ -79,11 +79,21 @@ async function send({ url, token }: AdminTarget, path: string, method: 'GET' | '
 }
 
 function refusal({ url }: AdminTarget, path: string, status: number, text: string): Error {
-  const said = /"error":"([^"]+)"/.exec(text)?.[1];
+  const { error, detail } = readRefusal(text);
+  const said = error === undefined || detail === undefined ? error : `${error}: ${detail}`;
   const hint = status === 401 ? ` (set ${TOKEN_VARIABLE})` : '';
   return createError(
     'admin_failed',
     `the admin API at ${url} answered ${status} to ${path}${said === undefined ? '' : `: ${said}`}${hint}`,
     { url },
   );
+}
+
+/** What the body of a refusal says; nothing where it is not one of ours. */
+function readRefusal(text: string): { error?: string; detail?: string } {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }

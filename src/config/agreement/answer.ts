@@ -4,6 +4,7 @@ import type { Complaint, KeyPath } from '../problem.ts';
 import type { PathKeys, Redirect, Respond } from '../schema/answer.ts';
 import type { Match } from '../schema/match.ts';
 import { groupsOf, highestGroup } from '../schema/pattern.ts';
+import { canMatchPath } from '../schema/reach.ts';
 import { meaningless } from './seen.ts';
 
 /** Statuses without a body (RFC 9110 §15.3.5, §15.4.5). */
@@ -54,7 +55,13 @@ export function checkPathKeys(path: KeyPath, keys: PathKeys, match: Match): Comp
     return [{ path: [...path, key], isAboutKey: true, message: 'stands beside regex', expected: WAYS }];
   }
   const [groups, asked] = [groupsOf(regex), highestGroup(replacement)];
-  if (asked <= groups) return [];
+  if (asked <= groups) {
+    if (canMatchPath(regex, true)) return [];
+    const message = 'is found in no path: a path has neither query nor blanks';
+    return [
+      { severity: 'warning', path: [...path, 'regex'], value: JSON.stringify(regex), message, expected: 'a pattern of the path alone' },
+    ];
+  }
   const expected = groups === 0 ? 'no $, as the pattern has no groups' : `at most $${groups}`;
   return [{ path: [...path, 'replacement'], value: JSON.stringify(replacement), message: `asks for group ${asked}`, expected }];
 }

@@ -3,10 +3,22 @@
 import { CONDITION_KINDS } from '../assemble/match.ts';
 import type { Complaint, KeyPath } from '../problem.ts';
 import type { Condition, Match } from '../schema/match.ts';
+import { canMatchPath } from '../schema/reach.ts';
 import { checkName, checkOneOf, type IsMended, meaningless, standsAlready } from './seen.ts';
 
 export function checkMatch(path: KeyPath, match: Match, tenants: readonly string[]): Complaint[] {
   const complaints: Complaint[] = [];
+  if (match.path.includes('*')) {
+    const stem = match.path.replace(/\/?\*.*$/, '') || '/';
+    const message = 'has a *, which stands for nothing but itself here';
+    const expected = `${stem}, which takes all that lies below it, or path_regex`;
+    complaints.push({ severity: 'warning', path: [...path, 'path'], value: JSON.stringify(match.path), message, expected });
+  }
+  if (match.path_regex !== '' && !canMatchPath(match.path_regex, false)) {
+    const message = 'matches no path: a path begins with /, has neither query nor blanks, and the pattern takes the whole of it';
+    const expected = 'a pattern such as /v[0-9]+/orders/.*; a query is looked at by query';
+    complaints.push({ severity: 'warning', path: [...path, 'path_regex'], value: JSON.stringify(match.path_regex), message, expected });
+  }
   if (match.path_regex !== '') {
     if (match.path !== '/') complaints.push(...checkOneOf(path, { path: true, path_regex: true }));
     if (match.exact) complaints.push(meaningless([...path, 'exact'], 'beside path_regex, which takes the whole path', 'path'));

@@ -34,7 +34,8 @@ export const pathKeys = {
     example: '^/users/([0-9]+)$',
   }),
   replacement: text(REPLACEMENT_RULE, {
-    prose: 'What takes the place of what `regex` found, with `$1` to `$9` for its groups.',
+    prose:
+      "What takes the place of what `regex` found, with `$1` to `$9` for its groups. It may have a query, behind which the client's goes; what groups put there is one value, its `&`, `=`, `+` and `;` are encoded.",
     absent: '',
     example: '/people/$1',
   }),

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { admin } from './admin.ts';
-import { withFacts } from './facts.ts';
+import { withFacts, withNamesFacts } from './facts.ts';
 import { list, mapping } from './groups.ts';
 import { listener } from './listener.ts';
 import { log } from './log.ts';
@@ -29,10 +29,10 @@ const upstreamName = z.string().refine((name) => NAME_RULE.normalise(name) !== u
 export const configSchema = mapping('The configuration of one edge.', {
   version,
   listeners: list('Where clients come in.', listener),
-  upstreams: z
-    .record(upstreamName, upstream)
-    .refine((groups) => Object.keys(groups).length > 0)
-    .describe('Groups of backends, by name.'),
+  upstreams: withNamesFacts(
+    z.record(upstreamName, upstream).describe('Groups of backends, by name. May be left out where every route answers by itself.'),
+    { expected: NAME_RULE.expected, example: 'web', isUsual: true },
+  ).prefault({}),
   routes: list('Which requests go where. Their order does not matter.', route),
   tenants,
   store,

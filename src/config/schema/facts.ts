@@ -40,6 +40,8 @@ export interface ListFacts {
   readonly fallback: readonly Written[];
   /** Items that stand in examples where there is no default. */
   readonly example?: readonly Written[];
+  /** What to write in the place of an empty list, which is a mistake then. */
+  readonly insteadOfNone?: string;
 }
 
 /** Facts of a mapping whose keys are names. */
@@ -48,6 +50,8 @@ export interface NamesFacts {
   readonly expected: string;
   /** A name that stands in examples. */
   readonly example: string;
+  /** Stands in the example file though it may be left out. */
+  readonly isUsual?: boolean;
 }
 
 /** Facts of a mapping that may be written as a scalar. */
@@ -107,6 +111,7 @@ export function shortFactsOf(schema: z.core.$ZodType): ShortFacts | undefined {
 /** True for groups that are off where they are left out, and for lists and mappings of groups that are empty then. */
 export function isOffByDefault(schema: z.core.$ZodType): boolean {
   if (schema instanceof z.ZodOptional) return true;
+  if (namesFactsOf(schema)?.isUsual === true) return false;
   const group = itemOf(schema) ?? entryOf(schema);
   return schema instanceof z.ZodPrefault && group !== undefined && factsOf(group) === undefined;
 }

@@ -51,16 +51,33 @@ export function someOf<I extends z.ZodType>(prose: string, item: I): z.ZodPrefau
     .prefault([] as never);
 }
 
-/** A list of scalars; a single one may stand without brackets. Where it is left out it is `fallback`, empty unless that is given. */
+/**
+ * A list of scalars; a single one may stand without brackets. Where it is left out it is `fallback`, empty unless that is given. Where being left out means
+ * everything, an empty list is a mistake that `insteadOfNone` mends: nobody writes "none of these" to get all.
+ */
 export function words<I extends z.ZodType>(
   prose: string,
   item: I,
-  { fallback = [], example }: { fallback?: readonly (string | number)[]; example?: readonly (string | number)[] } = {},
+  {
+    fallback = [],
+    example,
+    insteadOfNone,
+  }: { fallback?: readonly (string | number)[]; example?: readonly (string | number)[]; insteadOfNone?: string } = {},
 ): z.ZodType<z.output<I>[]> {
-  const facts: ListFacts = example === undefined ? { fallback } : { fallback, example };
-  const listed = z.array(item).max(10_000).describe(prose);
+  const facts: ListFacts = {
+    fallback,
+    ...(example === undefined ? {} : { example }),
+    ...(insteadOfNone === undefined ? {} : { insteadOfNone }),
+  };
+  const listed = z
+    .array(item)
+    .min(insteadOfNone === undefined ? 0 : 1)
+    .max(10_000)
+    .describe(prose);
   const known = z.preprocess((given) => (isContainer(given) || given === undefined ? given : [given]), listed).describe(prose);
   withListFacts(known, facts);
+  // `default` and not `prefault`: what stands for a list that was left out is not what may be written.
+  if (insteadOfNone !== undefined) return known.default([...fallback] as never) as unknown as z.ZodType<z.output<I>[]>;
   return known.prefault([...fallback] as never) as unknown as z.ZodType<z.output<I>[]>;
 }
 

@@ -71,7 +71,7 @@ export const access = section('Who may come. Who may not gets 403. The client is
   allow: words(
     'These blocks only; everyone where it is left out.',
     looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '192.0.2.0/24' }),
-    { example: ['192.0.2.0/24'] },
+    { example: ['192.0.2.0/24'], insteadOfNone: 'to admit nobody, deny: [0.0.0.0/0, "::/0"]' },
   ),
   deny: words(
     'Not these blocks, even where `allow` names them.',

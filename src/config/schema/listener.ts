@@ -11,8 +11,8 @@ const certificate = mapping('A certificate chain with its key. The first of a li
     'Names this chain answers for; each must be covered by the leaf certificate.',
     text(CERTIFICATE_NAME_RULE, { prose: 'Host name, wildcard of one label, or IP address.', example: 'localhost' }),
   ),
-  chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: '../certs/dev.pem' }),
-  key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: '../certs/dev.key', isSecret: true }),
+  chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: 'certs/dev.pem' }),
+  key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: 'certs/dev.key', isSecret: true }),
 });
 
 const quic = section('QUIC transport of one connection (RFC 9000).', {

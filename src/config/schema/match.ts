@@ -44,6 +44,7 @@ export const match = section(
     }),
     methods: words('Any of these methods; all where it is left out.', text(METHOD_RULE, { prose: 'A method.', example: 'GET' }), {
       example: ['GET', 'HEAD'],
+      insteadOfNone: 'all methods, where the key is left out',
     }),
     headers: named('Header fields, all of them. Where a field comes several times, one must fit.', FIELD_NAME_RULE, condition, 'x-canary'),
     query: named('Query parameters, in the same way, decoded.', QUERY_NAME_RULE, condition, 'version'),
@@ -51,7 +52,7 @@ export const match = section(
     networks: words(
       'Any of these blocks holds the client, which is found behind `trusted_networks` of the listener.',
       looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '10.0.0.0/8' }),
-      { example: ['10.0.0.0/8', '2001:db8::/32'] },
+      { example: ['10.0.0.0/8', '2001:db8::/32'], insteadOfNone: 'any client, where the key is left out' },
     ),
     tenant: text(NAME_RULE, {
       prose: 'Requests of this tenant only; without it, requests of no tenant, and of tenants none of whose routes takes them.',

@@ -19,10 +19,10 @@ export const PATTERN_RULE: TextRule = {
 
 /** What takes the place of what a pattern matched; `$1` to `$9` are its groups. */
 export const REPLACEMENT_RULE: TextRule = {
-  expected: 'a path with $1 to $9 for the groups of the pattern',
-  range: 'path, `$1` to `$9`',
+  expected: 'a path, with ? and a query or without, with $1 to $9 for the groups of the pattern',
+  range: 'path, path?query, `$1` to `$9`',
   normalise: (given) =>
-    /^(?:[\w\-.~!&'()*+,;=:@/]|%[0-9A-Fa-f]{2}|\$[1-9])*$/.test(given) && given.length <= MAX_LENGTH ? given : undefined,
+    /^(?:[\w\-.~!&'()*+,;=:@/?]|%[0-9A-Fa-f]{2}|\$[1-9])*$/.test(given) && given.length <= MAX_LENGTH ? given : undefined,
 };
 
 /** Groups of a pattern that compiles. */

@@ -46,7 +46,7 @@ const timeouts = section('How long each phase may last.', {
     prose: "While the backend's pool is full, for a place in it. Then 503 `sessions_exhausted`, which is no failure of the backend.",
   }),
   head: duration({ min: '1ms', max: '1h', fallback: '30s', prose: 'From the request sent to the response head.' }),
-  idle: duration({ min: '1ms', max: '24h', fallback: '60s', prose: 'Without a byte in either direction while bodies last.' }),
+  idle: duration({ min: '100ms', max: '24h', fallback: '60s', prose: 'Without a byte in either direction while bodies last.' }),
   exchange: duration({ min: '1ms', max: '24h', fallback: 'none', none: 0, prose: 'The whole exchange, attempts and bodies included.' }),
   attempt: duration({
     min: '1ms',

@@ -45,7 +45,7 @@ const tls = section('TLS towards `https://` backends.', {
     fallback: true,
     prose: 'Verify the certificate and its name. Without it anyone on the way can read and change everything.',
   }),
-  ca: text(FILE_RULE, { prose: "PEM file of the authorities to trust instead of the system's.", absent: '', example: '../certs/ca.pem' }),
+  ca: text(FILE_RULE, { prose: "PEM file of the authorities to trust instead of the system's.", absent: '', example: 'certs/ca.pem' }),
 });
 
 const pool = section('Sessions to each backend, kept by every shard.', {

@@ -3,6 +3,9 @@
  * `?event=` and `?upstream=` narrow it. A listener that does not read is let go rather than waited for.
  */
 import type { FastifyInstance } from 'fastify';
+import { NOTES } from '../../base/notes.ts';
+import { showValue } from '../../config/problem.ts';
+import { suggest } from '../../config/suggest.ts';
 import type { EdgeEvent } from '../events.ts';
 import { refuse } from './guard.ts';
 import type { AdminParts } from './parts.ts';
@@ -14,6 +17,8 @@ const MAX_HELD_BYTES = 1_048_576;
 /** A comment now and then keeps proxies from closing a quiet stream. */
 const BEAT_MS = 15_000;
 
+const EVENT_NAMES: readonly string[] = NOTES.filter(({ isEvent }) => isEvent).map(({ code }) => code);
+
 interface Query {
   readonly after?: string;
   readonly event?: string;
@@ -22,15 +27,35 @@ interface Query {
 
 export function eventRoutes(app: FastifyInstance, { events }: Pick<AdminParts, 'events'>): void {
   const open = new Set<() => void>();
+  const { upstreams } = events;
   app.addHook('preClose', async () => {
     for (const end of open) end();
   });
 
   app.get<{ Querystring: Query }>('/v1/events', (request, reply) => {
-    if (open.size >= MAX_LISTENERS) return refuse(reply, 503, 'too_many_listeners');
+    if (open.size >= MAX_LISTENERS) return refuse(reply, 'too_many_listeners');
     const { after, event, upstream } = request.query;
-    const seen = Number(request.headers['last-event-id'] ?? after ?? Number.NaN);
     const names = event === undefined ? undefined : new Set(event.split(','));
+    // Who waits for what never comes is told so at once.
+    const unknown = [...(names ?? [])].find((name) => !EVENT_NAMES.includes(name));
+    if (unknown !== undefined) {
+      const near = suggest(unknown, EVENT_NAMES);
+      const meant = near === undefined ? '' : `; did you mean ${near}?`;
+      return refuse(
+        reply,
+        'value_not_valid',
+        `event: ${showValue(unknown)} is no event${meant}; expected some of ${EVENT_NAMES.join(', ')}`,
+      );
+    }
+    if (upstream !== undefined && !upstreams.includes(upstream)) {
+      const known = upstreams.join(', ');
+      return refuse(reply, 'value_not_valid', `upstream: ${showValue(upstream)} is no upstream of this edge; expected one of ${known}`);
+    }
+    const lastId = request.headers['last-event-id'] ?? after;
+    const seen = Number(lastId ?? Number.NaN);
+    if (lastId !== undefined && !Number.isSafeInteger(seen)) {
+      return refuse(reply, 'value_not_valid', `after: ${showValue(lastId)} is no id of an event; expected a whole number`);
+    }
     reply.hijack();
     const out = reply.raw;
     out.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });

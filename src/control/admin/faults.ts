@@ -22,7 +22,7 @@ export function faultRoutes(app: FastifyInstance, { hurt }: Pick<AdminParts, 'hu
     { schema: { body: BODY } },
     async (request, reply) => {
       const { shard, fault, at } = request.body;
-      return hurt(shard, fault, at) ? { shard, fault, at } : refuse(reply, 409, 'shard_not_ready');
+      return hurt(shard, fault, at) ? { shard, fault, at } : refuse(reply, 'shard_not_ready');
     },
   );
 }

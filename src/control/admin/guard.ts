@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type AdminErrorCode, errorEntry } from '../../base/errors.ts';
 import { isLoopback, parseAddress } from '../address.ts';
 
 /** Routes an orchestrator asks without credentials; they tell nothing but one word. */
@@ -22,11 +23,11 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   const expected = options.token === '' ? undefined : digest(options.token);
 
   app.addHook('onRequest', async (request, reply) => {
-    if (options.isLoopback && !namesLoopback(request.headers.host)) return refuse(reply, 421, 'host_not_allowed');
+    if (options.isLoopback && !namesLoopback(request.headers.host)) return refuse(reply, 'host_not_allowed');
     if (expected === undefined || OPEN_PATHS.has(pathOf(request))) return;
     if (timingSafeEqual(digest(bearerOf(request)), expected)) return;
     reply.header('www-authenticate', 'Bearer');
-    return refuse(reply, 401, 'token_required');
+    return refuse(reply, 'token_required');
   });
 
   app.addHook('onSend', async (_request, reply) => {
@@ -40,9 +41,10 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   });
 }
 
-/** Ends a request with a code and nothing else. */
-export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
-  return reply.code(status).send({ error, status });
+/** Ends a request with a code of the registry; `detail` says which value it is about and what is expected. */
+export function refuse(reply: FastifyReply, error: AdminErrorCode, detail?: string): FastifyReply {
+  const { status } = errorEntry(error);
+  return reply.code(status).send({ error, status, ...(detail === undefined ? {} : { detail }) });
 }
 
 function namesLoopback(host: string | undefined): boolean {

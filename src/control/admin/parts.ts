@@ -132,7 +132,7 @@ export interface AdminParts {
   readonly connections: (limit: number) => Promise<readonly ConnectionView[]>;
   /** The configuration in force, without secrets. */
   readonly config: () => unknown;
-  readonly events: Pick<Events, 'subscribe'>;
+  readonly events: Pick<Events, 'subscribe' | 'upstreams'>;
   readonly weights: WeightControl;
   readonly limits: () => LimitsView;
   readonly log: Log;

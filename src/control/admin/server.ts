@@ -2,8 +2,11 @@
  * The admin API: fastify with a file for each group of routes. It answers people, orchestrators and scrapers; nothing a client of the edge
  * sends ever reaches it.
  */
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { createError } from '../../base/errors.ts';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import Fastify, { type ConnectionError, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import { ADMIN_ERRORS, type AdminErrorCode, createError, errorEntry, LychgateError } from '../../base/errors.ts';
+import { showValue } from '../../config/problem.ts';
 import { formatAddress, isLoopback, parseAddress } from '../address.ts';
 import { listenHint } from '../port-check.ts';
 import { configRoutes } from './config.ts';
@@ -18,6 +21,7 @@ import { metricsRoutes } from './metrics.ts';
 import type { AdminParts } from './parts.ts';
 import { statusRoutes } from './status.ts';
 import { upstreamRoutes } from './upstreams.ts';
+import { explainValue } from './values.ts';
 import { weightRoutes } from './weights.ts';
 
 /** The largest body any route takes is a list of weights. */
@@ -95,19 +99,62 @@ function createApp({ log }: Pick<AdminParts, 'log'>): FastifyInstance {
     forceCloseConnections: true,
     // A stop must be able to answer whoever asks at the same moment.
     return503OnClosing: true,
-    ajv: { customOptions: { removeAdditional: false } },
+    clientErrorHandler: answerBroken,
+    frameworkErrors: (_error, _request, reply) => refuse(reply as FastifyReply, 'request_not_readable'),
+    // Verbose: a refusal names the value.
+    ajv: { customOptions: { removeAdditional: false, verbose: true } },
   });
   app.server.maxConnections = MAX_SOCKETS;
   app.server.headersTimeout = REQUEST_TIMEOUT_MS;
-  // A form of another page could send text; JSON makes a browser ask first, and it is never told yes.
-  app.removeContentTypeParser('text/plain');
+  // A form of another page can POST text, and for that the answer is no. Before a PUT a browser asks, whatever is in it, and is never told
+  // yes; so a PUT is read as JSON whatever it says it is, which makes `curl -d` enough.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
+    const isJson = /^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '');
+    if (request.method !== 'PUT' && !isJson) return done(createError('media_type_not_supported'));
+    try {
+      done(null, JSON.parse(String(body)));
+    } catch {
+      done(createError('body_not_json', body === '' ? 'the body is empty; expected JSON' : `${showValue(String(body))} is no JSON`));
+    }
+  });
 
-  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not_found'));
+  app.setNotFoundHandler((request, reply) => refuse(reply, 'not_found', `there is no ${request.method} ${showValue(request.url)}`));
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const status = error.statusCode ?? 500;
-    if (status < 500) return refuse(reply, status, (error.code ?? 'bad_request').replace(/^FST_(ERR_)?/, '').toLowerCase());
+    const code = codeOf(error);
+    if (code !== 'internal')
+      return refuse(reply, code, explainValue(error) ?? (error instanceof LychgateError ? error.message : undefined));
     logger.error({ err: error, method: request.method, path: request.url }, 'admin request failed');
-    return refuse(reply, 500, 'internal');
+    return refuse(reply, 'internal');
   });
   return app;
+}
+
+/** The registry's code of what a handler or the framework threw. */
+function codeOf(error: FastifyError | LychgateError): AdminErrorCode {
+  if (error instanceof LychgateError) return ADMIN_ERRORS.find(({ code }) => code === error.code)?.code ?? 'internal';
+  if (error.validation !== undefined) return 'value_not_valid';
+  const status = error.statusCode ?? 500;
+  if (status >= 500) return 'internal';
+  return status === 413 ? 'body_too_large' : status === 415 ? 'media_type_not_supported' : 'request_not_readable';
+}
+
+/** Answers what never became a request: the bytes go straight to the socket. */
+function answerBroken(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const code =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'head_too_large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'request_timeout'
+        : 'request_not_readable';
+  const { status } = errorEntry(code);
+  const body = JSON.stringify({ error: code, status });
+  const head = [
+    'content-type: application/json; charset=utf-8',
+    'cache-control: no-store',
+    'connection: close',
+    `content-length: ${body.length}`,
+  ];
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...head, '', body].join('\r\n'));
 }

@@ -30,7 +30,7 @@ export type WeightOrder =
 export function weightRoutes(app: FastifyInstance, { weights }: Pick<AdminParts, 'weights'>): void {
   app.get('/v1/weights', async () => weights.view());
   app.put<{ Body: WeightOrder }>('/v1/weights', { schema: { body: BODY } }, async (request, reply) => {
-    const complaint = weights.change(request.body);
-    return complaint === '' ? weights.view() : refuse(reply, complaint.startsWith('no ') ? 404 : 400, complaint);
+    const refusal = weights.change(request.body);
+    return refusal === undefined ? weights.view() : refuse(reply, refusal.error, refusal.detail);
   });
 }

@@ -15,6 +15,9 @@ export const MAX_EDITED_BYTES = 16_384;
 /** What may stand in a path and in a query beside `%`; the rest is percent-encoded (RFC 3986 §3.3). */
 const ENCODED = /[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]/g;
 
+/** What ends a value of a query, or is read as something else there. */
+const SEPARATORS = /[&=+;]/g;
+
 export interface PathEdit {
   /** The changed path with query, or undefined when it stays as it is. */
   apply(target: string): string | undefined;
@@ -62,12 +65,21 @@ class PatternEdit implements PathEdit {
     const places = this.engine.findSubmatchIndex(path) as number[] | null;
     if (places === null) return undefined;
     let changed = path.slice(0, places[0]);
+    let isQuery = false;
     for (const piece of this.pieces) {
+      if (typeof piece === 'string') {
+        changed += piece;
+        isQuery ||= piece.includes('?');
+        continue;
+      }
       // A group that takes no part stands at -1.
-      if (typeof piece === 'string') changed += piece;
-      else if ((places[piece * 2] ?? -1) >= 0) changed += path.slice(places[piece * 2], places[piece * 2 + 1]);
+      if ((places[piece * 2] ?? -1) < 0) continue;
+      const found = path.slice(places[piece * 2], places[piece * 2 + 1]);
+      // A piece of a path is one value of a query: it must not begin another.
+      changed += isQuery ? found.replace(SEPARATORS, encode) : found;
     }
-    changed += path.slice(places[1]);
+    const rest = path.slice(places[1]);
+    changed += isQuery ? rest.replace(SEPARATORS, encode) : rest;
     return validPath(changed, mark === -1 ? '' : target.slice(mark + 1), mark !== -1);
   }
 }

@@ -29,8 +29,8 @@ const NOT_FORWARDED: Forward = Forward {
     client: SAME_CLIENT,
 };
 
-/// Idle timeouts shorter than this would end exchanges that are merely slow.
-const MIN_IDLE_MS: u32 = 1_000;
+/// Idle timeouts shorter than this would end exchanges that are merely slow; the configuration refuses them (`timeouts.idle`).
+const MIN_IDLE_MS: u32 = 100;
 
 /// One try at one backend.
 #[derive(Debug)]
