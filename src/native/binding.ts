@@ -165,6 +165,7 @@ export interface BindingNormal {
 export interface BindingReason {
   number: number;
   code: string;
+  grpcStatus: number;
 }
 
 export interface BindingAddon {

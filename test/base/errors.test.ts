@@ -11,6 +11,7 @@ import {
   reasonByNumber,
   reasonNumber,
 } from '../../src/base/errors.ts';
+import { grpcStatusOfReason } from '../../src/lane/answer/grpc.ts';
 import { loadAddon } from '../../src/native/load.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -40,7 +41,7 @@ t.test('numbers and codes are unique and reasons fit their table', async (t) => 
 
 t.test('a reason is found by its number, and an unknown number is internal', async (t) => {
   for (const row of REASONS) t.equal(reasonByNumber(row.number), row);
-  for (const number of [12, 127, 128, 4_294_967_295, -1]) t.equal(reasonByNumber(number).code, 'lane_failed');
+  for (const number of [15, 127, 128, 4_294_967_295, -1]) t.equal(reasonByNumber(number).code, 'lane_failed');
   t.equal(reasonNumber('draining'), 64);
 });
 
@@ -59,7 +60,7 @@ t.test('the reactor knows the same reasons', { skip: isAddonBuilt ? false : 'the
   t.same(
     loadAddon()
       .reasons()
-      .map(({ number, code }) => [number, code]),
-    REASONS.map(({ number, code }) => [number, code]),
+      .map(({ number, code, grpcStatus }) => [number, code, grpcStatus]),
+    REASONS.map((entry) => [entry.number, entry.code, grpcStatusOfReason(entry)]),
   );
 });

@@ -46,3 +46,34 @@ t.test('a deadline that has passed is answered without asking anyone', { skip },
   t.equal((await client.exchange({ headers: { 'x-deadline-ms': '0' } })).status, 504);
   t.equal(origin.requests, 0);
 });
+
+t.test('a gRPC client is told of its deadline, and of every failure, in terms of gRPC', { skip }, async (t) => {
+  const origin = await startH2Origin(t, isSilent);
+  const edge = await startEdge(t, {
+    backends: [origin.url],
+    config: {
+      routes: [
+        { match: { path: '/small' }, upstream: 'web', max_body: '1KiB', ...ROUTE },
+        { match: { path: '/slow' }, upstream: 'web', timeouts: { head: '80ms' }, retries: { attempts: 0 } },
+        { match: { path: '/' }, upstream: 'web', ...ROUTE },
+      ],
+    },
+  });
+  const client = await connectH3(t, edge.port);
+  const ask = (path: string, headers: Record<string, string> = {}, body = 'x') =>
+    client.exchange({ method: 'POST', path, headers: { 'content-type': 'application/grpc+proto', ...headers }, body });
+  const told = (status: string, code: string) => ({
+    status: 200,
+    text: '',
+    headers: { 'content-type': 'application/grpc', 'grpc-status': status, 'grpc-message': code },
+  });
+  t.match(await ask('/call', { 'grpc-timeout': '80m' }), told('4', 'exchange_timeout'), 'found out by the reactor');
+  t.match(await ask('/call', { 'x-deadline-ms': '0' }), told('4', 'exchange_timeout'), 'found out by the lane');
+  t.match(await ask('/slow'), told('14', 'head_timeout'));
+  t.match(await ask('/small', {}, 'x'.repeat(2_000)), told('2', 'request_body_too_large'));
+  t.match(
+    await ask('/call', { 'content-type': 'application/grpc-web', 'grpc-timeout': '80m' }),
+    { status: 504 },
+    'gRPC-Web reads HTTP statuses',
+  );
+});

@@ -127,7 +127,7 @@ t.test('a date of the backend stays, and answers of the edge itself have one', {
       routes: [
         { match: { path: '/empty' }, respond: { status: 204 } },
         { match: { path: '/own' }, respond: { status: 200, body: 'own' } },
-        { match: { path: '/*' }, upstream: 'web' },
+        { match: { path: '/' }, upstream: 'web' },
       ],
     },
   });

@@ -210,7 +210,10 @@ pub fn families() -> Vec<BindingFamily> {
 /// The registry of reasons.
 #[napi]
 pub fn reasons() -> Vec<BindingReason> {
-    reason::ALL.iter().map(|entry| BindingReason { number: entry.reason.number(), code: entry.code.to_owned() }).collect()
+    reason::ALL
+        .iter()
+        .map(|entry| BindingReason { number: entry.reason.number(), code: entry.code.to_owned(), grpc_status: entry.reason.grpc_status() })
+        .collect()
 }
 
 /// Writes records with known values; for a test.

@@ -119,5 +119,5 @@ record!(
 );
 record!(
     /// A reason.
-    BindingReason { number: u32, code: String }
+    BindingReason { number: u32, code: String, grpc_status: u32 }
 );

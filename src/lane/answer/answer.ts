@@ -5,7 +5,7 @@
 
 import { reasonByNumber } from '../../base/errors.ts';
 import type { Answer } from '../../record/write.ts';
-import { grpcAnswer } from './grpc.ts';
+import { grpcAnswer, grpcStatusOfReason } from './grpc.ts';
 
 /** No answer is larger as a record, whatever it says: a request id is 128 bytes at most, escaped six for one. */
 export const MAX_ANSWER_BYTES = 1_280;
@@ -21,10 +21,11 @@ const NO_FIELDS: Answer['fields'] = [];
 
 /** The answer for a reason of the registry, with fields more if there are any; `requestId` may be empty when it is not known. */
 export function answerFor(reason: number, requestId: string, isGrpc: boolean, more: Answer['fields'] = NO_FIELDS): Answer {
-  const { code, status } = reasonByNumber(reason);
+  const entry = reasonByNumber(reason);
+  const { code, status } = entry;
   // 499 is for logs and metrics, never sent; a reason without a status is our own mistake.
   const sent = status === 0 || status === 499 ? 500 : status;
-  if (isGrpc) return grpcAnswer({ status: sent, fields: more, body: '' }, code);
+  if (isGrpc) return grpcAnswer({ status: sent, fields: more, body: '' }, code, grpcStatusOfReason(entry));
   const id = requestId === '' ? '' : `,"request_id":${asciiJson(requestId.slice(0, MAX_ID_LENGTH))}`;
   return { status: sent, fields: more.length === 0 ? FIELDS : [...FIELDS, ...more], body: `{"error":"${code}","status":${sent}${id}}\n` };
 }

@@ -236,6 +236,20 @@ impl Reason {
         self.entry().status
     }
 
+    /// Status in the gRPC protocol: that of a deadline where one has passed, else what a gRPC client would make of the HTTP status by itself (gRPC, "HTTP to
+    /// gRPC Status Code Mapping").
+    pub const fn grpc_status(self) -> u32 {
+        match (self, self.status()) {
+            (Reason::ExchangeTimeout, _) => 4,
+            (_, 400) => 13,
+            (_, 401) => 16,
+            (_, 403) => 7,
+            (_, 404) => 12,
+            (_, 429 | 502 | 503 | 504) => 14,
+            _ => 2,
+        }
+    }
+
     /// The reason of a number; none for numbers nobody has.
     pub fn from_number(number: u32) -> Option<Reason> {
         let entry = &ALL[*PLACES.get(number as usize)? as usize];

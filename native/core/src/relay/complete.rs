@@ -8,23 +8,31 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
 use crate::http::error::{h2, h3};
-use crate::http::fields::Fields;
+use crate::http::fields::{Fields, Known};
 use crate::quic::connection::Drain;
 use crate::record::outward::{self, CompletionFacts};
 use crate::upstream::Upstreams;
 
 impl Relay {
-    /// Answers with a reason's status and the registry's small body.
+    /// Answers with a reason's status and the registry's small body, or as gRPC clients read it.
     pub(super) fn answer_reason(&mut self, key: Key, reason: Reason) {
         let Some(exchange) = self.exchanges.get(key) else { return };
+        let is_grpc = is_grpc(&exchange.request);
         let status = reason.status().max(400);
         let id = String::from_utf8_lossy(exchange.request_id.as_bytes()).into_owned();
         let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.code());
         let mut fields = Fields::new();
-        fields.push(b"content-type", b"application/json");
-        fields.push(b"cache-control", b"no-store");
+        if is_grpc {
+            fields.push(b"content-type", b"application/grpc");
+            fields.push(b"grpc-status", reason.grpc_status().to_string().as_bytes());
+            fields.push(b"grpc-message", reason.code().as_bytes());
+        } else {
+            fields.push(b"content-type", b"application/json");
+            fields.push(b"cache-control", b"no-store");
+        }
         fields.push(b"x-request-id", id.as_bytes());
-        self.answer(key, status, reason, &fields, body.as_bytes());
+        let (status, body) = if is_grpc { (200, &[][..]) } else { (status, body.as_bytes()) };
+        self.answer(key, status, reason, &fields, body);
     }
 
     /// Ends an exchange without a response: both of the client's directions are reset.
@@ -153,4 +161,11 @@ impl Relay {
 /// Microseconds between two times, at most what 32 bits hold.
 pub(super) fn micros(from: Nanos, to: Nanos) -> u32 {
     (to.saturating_sub(from) / 1_000).min(u32::MAX as u64) as u32
+}
+
+/// Whether a request is gRPC (gRPC over HTTP/2, "Requests"), as the lane sees it too. `application/grpc-web` is another protocol, whose clients read HTTP statuses.
+fn is_grpc(request: &Fields) -> bool {
+    let kind = request.get(b"content-type").unwrap_or_default();
+    let after = kind.strip_prefix(b"application/grpc");
+    request.known(Known::Method) == Some(b"POST") && after.is_some_and(|after| matches!(after.first(), None | Some(b'+' | b';')))
 }
