@@ -1,6 +1,7 @@
 /**
  * Shared tables: the layout of memory that lanes, reactors and the main thread see at once. One `SharedArrayBuffer` made by the main
- * thread; a slot of 64 bytes (a cache line) for each backend. The reactor knows only word 0 (`native/core/src/upstream`).
+ * thread; a slot of 64 bytes (a cache line) for each backend. The reactor knows words 0 and 6 to 9
+ * (`native/core/src/base/table.rs`): of the latter, about connections that all shards count together, nobody else does.
  */
 
 /** Bytes of one backend's slot. */

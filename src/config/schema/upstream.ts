@@ -48,7 +48,7 @@ const tls = section('TLS towards `https://` backends.', {
   ca: text(FILE_RULE, { prose: "PEM file of the authorities to trust instead of the system's.", absent: '', example: 'certs/ca.pem' }),
 });
 
-const pool = section('Sessions to each backend, kept by every shard.', {
+const pool = section('Sessions to each backend.', {
   max_sessions: integer({
     min: 1,
     max: 10_000,
@@ -60,7 +60,7 @@ const pool = section('Sessions to each backend, kept by every shard.', {
     min: 1,
     max: 100_000,
     fallback: 1024,
-    prose: 'The same for an `http://` backend, where a connection carries one exchange at a time.',
+    prose: 'Connections to one `http://` backend, of all shards together; each carries one exchange at a time.',
   }),
   max_streams: integer({
     min: 1,

@@ -8,4 +8,5 @@ pub mod rate;
 pub mod reason;
 pub mod rng;
 pub mod slab;
+pub mod table;
 pub mod timers;

@@ -62,6 +62,9 @@ impl Reactor {
     /// Takes what other shards handed over.
     pub(super) fn receive_handed(&mut self) {
         self.inbox.wake.acknowledge();
+        if self.inbox.are_places_asked_for() {
+            self.upstreams.yield_places(self.relay.now);
+        }
         while let Some(mut packet) = self.inbox.take() {
             self.counters.add_to(Id::HandedOver, 1, 1);
             self.steer(packet.listener as usize, &mut packet.bytes, packet.from, packet.to, false);

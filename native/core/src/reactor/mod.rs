@@ -143,7 +143,7 @@ impl Reactor {
             listeners.push(listener);
         }
         let counters = Arc::new(Counters::default());
-        let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS);
+        let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS, options.table);
         Ok(Reactor {
             shard: options.shard,
             generation: options.generation,
@@ -356,6 +356,10 @@ impl Reactor {
             if !self.upstreams.is_dirty() {
                 break;
             }
+        }
+        if self.upstreams.wants_others_places() {
+            let others = self.ports.iter().enumerate().filter(|(shard, _)| *shard != self.shard as usize);
+            others.for_each(|(_, port)| port.ask_for_places());
         }
         self.transmit();
         self.relay.settle_account(&self.upstreams.stats);

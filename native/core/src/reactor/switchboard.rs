@@ -7,6 +7,7 @@ use crate::base::poll::Wake;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Packets that wait for one shard at most.
@@ -30,9 +31,17 @@ pub struct Handed {
 pub struct Port {
     sender: SyncSender<Handed>,
     wake: Arc<Wake>,
+    are_places_wanted: Arc<AtomicBool>,
 }
 
 impl Port {
+    /// Tells the shard that others wait for connections to a backend which it may have idle.
+    pub fn ask_for_places(&self) {
+        if !self.are_places_wanted.swap(true, AcqRel) {
+            self.wake.wake();
+        }
+    }
+
     /// Hands a packet over; false when the shard has too many waiting.
     pub fn hand_over(&self, packet: Handed) -> bool {
         let is_taken = self.sender.try_send(packet).is_ok();
@@ -46,11 +55,17 @@ impl Port {
 /// Where one shard finds what others hand to it.
 pub struct Inbox {
     receiver: Receiver<Handed>,
+    are_places_wanted: Arc<AtomicBool>,
     /// Readable when something waits.
     pub wake: Arc<Wake>,
 }
 
 impl Inbox {
+    /// Whether others have asked for connections since the last time.
+    pub fn are_places_asked_for(&self) -> bool {
+        self.are_places_wanted.load(Relaxed) && self.are_places_wanted.swap(false, AcqRel)
+    }
+
     /// The next packet, if any.
     pub fn take(&self) -> Option<Handed> {
         self.receiver.try_recv().ok()
@@ -64,8 +79,9 @@ pub fn connect(shards: usize) -> io::Result<(Vec<Port>, Vec<Inbox>)> {
     for _ in 0..shards {
         let (sender, receiver) = sync_channel(CAPACITY);
         let wake = Arc::new(Wake::new()?);
-        ports.push(Port { sender, wake: wake.clone() });
-        inboxes.push(Inbox { receiver, wake });
+        let wanted = Arc::new(AtomicBool::new(false));
+        ports.push(Port { sender, wake: wake.clone(), are_places_wanted: wanted.clone() });
+        inboxes.push(Inbox { receiver, are_places_wanted: wanted, wake });
     }
     Ok((ports, inboxes))
 }

@@ -29,6 +29,7 @@ use crate::base::budget::{Account, Entry, Side};
 use crate::base::counters::{Counters, Id};
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
+pub use crate::base::table::BackendTable;
 use crate::base::timers::{Armed, Clock, NEVER, Nanos};
 use crate::http::date::Date;
 use crate::http::fields::Fields;
@@ -45,7 +46,6 @@ use plan::Plan;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wait::Alarms;
 
@@ -88,35 +88,6 @@ pub struct ListenerLimits {
     pub decode_timeout: Nanos,
     /// What clients have to take and send; none for no such limit.
     pub floor: Option<Floor>,
-}
-
-/// Backends' shared slots; the relay writes the in-flight word.
-#[derive(Clone, Copy)]
-pub struct BackendTable {
-    base: *const u8,
-    slots: usize,
-}
-
-/// Bytes of a slot (`src/base/tables.ts`).
-const SLOT_BYTES: usize = 64;
-
-impl BackendTable {
-    /// A table over shared memory that outlives the reactor.
-    ///
-    /// # Safety
-    /// `base` must be valid for `bytes` bytes as long as the reactor lives, and aligned to 4.
-    pub unsafe fn new(base: *const u8, bytes: usize) -> BackendTable {
-        BackendTable { base, slots: bytes / SLOT_BYTES }
-    }
-
-    fn add_in_flight(&self, slot: u32, by: i32) {
-        if (slot as usize) < self.slots {
-            // SAFETY: inside the table, aligned; shared with other threads, hence atomic.
-            let word = unsafe { &*self.base.add(slot as usize * SLOT_BYTES).cast::<AtomicI32>() };
-            let before = word.fetch_add(by, Relaxed);
-            debug_assert!(before + by >= 0, "an attempt was given back that was not counted");
-        }
-    }
 }
 
 /// Exchanges kept for reuse.

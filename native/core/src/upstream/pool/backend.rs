@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::places::Places;
+use super::shared::Told;
 use crate::base::timers::Nanos;
 use crate::tls::client::{ClientTls, ClientTlsOptions};
 use crate::upstream::config::{BackendConfig, Scheme};
@@ -79,6 +80,8 @@ pub struct Backend {
     pub connecting: u32,
     /// How long all of those that there may be were open.
     pub full: FullClock,
+    /// What other shards know of it.
+    pub told: Told,
     /// Streams that its latest session could have open: what the next session counts on until it has heard.
     pub told_streams: Rc<Cell<u32>>,
     /// No snapshot names it any more: it ends with its last exchange.
@@ -100,6 +103,7 @@ impl Backend {
             lasting: 0,
             connecting: 0,
             full: FullClock::default(),
+            told: Told::default(),
             told_streams: Rc::new(Cell::new(ASSUMED_STREAMS)),
             is_retired: false,
             connect_not_before: 0,
@@ -113,14 +117,9 @@ impl Backend {
         self.connecting = self.connecting + u32::from(after.is_connecting) - u32::from(before.is_connecting);
     }
 
-    /// Sessions it may have.
+    /// Sessions it may have: of this shard, or of all, see [`super::shared`].
     pub fn limit(&self) -> u32 {
         self.config.max_sessions.max(1)
-    }
-
-    /// Notes whether whoever waits, waits for a place: all sessions that there may be are open.
-    pub fn note_full(&mut self, now: Nanos) {
-        self.full.note(self.connecting == 0 && self.lasting >= self.limit(), now);
     }
 
     /// Whether TLS is asked for and cannot be had.

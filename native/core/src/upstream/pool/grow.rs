@@ -6,7 +6,7 @@ use crate::base::reason::Reason;
 use crate::base::slab;
 use crate::base::timers::Nanos;
 use crate::upstream::session::{Origin, Phase, Session, Turn, is_out_of_descriptors};
-use crate::upstream::sink::{Fault, SessionRef, Sink};
+use crate::upstream::sink::{SessionRef, Sink};
 
 /// Pause before another session is tried after one could not be opened, while others serve.
 const CONNECT_PAUSE_NANOS: Nanos = 250_000_000;
@@ -37,13 +37,12 @@ impl Upstreams {
     }
 
     /// Takes a session into its backend's books as it has become.
-    fn count(&mut self, name: SessionRef, now: Nanos) {
+    fn count(&mut self, name: SessionRef) {
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         let Some(backend) = self.backends.get_mut(session.backend) else { return };
         let after = Counted::of(session);
         backend.count(std::mem::replace(&mut session.counted, after), after);
         session.freed.drain(..).for_each(|holder| backend.places.free(holder));
-        backend.note_full(now);
     }
 
     /// The first session with room. A body wants one on which it can be sent too, as long as another session could be opened instead.
@@ -64,7 +63,8 @@ impl Upstreams {
     fn may_grow(&self, key: slab::Key, now: Nanos) -> bool {
         let Some(backend) = self.backends.get(key) else { return false };
         let lasting = backend.sessions.iter().filter(|name| self.sessions.get(name.0).is_some_and(|session| session.is_lasting())).count();
-        lasting < backend.config.max_sessions.max(1) as usize && (lasting == 0 || now >= backend.connect_not_before)
+        let may_connect = if backend.is_shared() { backend.may_connect(&self.table, now) } else { lasting < backend.limit() as usize };
+        may_connect && (lasting == 0 || now >= backend.connect_not_before)
     }
 
     /// Opens as many sessions as those who wait can be expected to need, within the backend's limit.
@@ -78,7 +78,9 @@ impl Upstreams {
                 expected += if session.is_connecting() { session.expected_room() as usize } else { 0 };
             }
             let is_pausing = lasting > 0 && now < backend.connect_not_before;
-            if backend.places.waiting() <= expected || lasting >= backend.config.max_sessions.max(1) || is_pausing {
+            // Counted as they are, not as they were last seen: one that was just given up leaves its place to another.
+            let may_connect = if backend.is_shared() { backend.may_connect(&self.table, now) } else { lasting < backend.limit() };
+            if backend.places.waiting() <= expected || !may_connect || is_pausing {
                 return;
             }
             if !self.connect(key, now) {
@@ -88,20 +90,22 @@ impl Upstreams {
     }
 
     fn connect(&mut self, key: slab::Key, now: Nanos) -> bool {
-        let Some(backend) = self.backends.get(key) else { return false };
-        if backend.is_without_trust() {
+        let Some(backend) = self.backends.get_mut(key) else { return false };
+        if backend.is_without_trust() || !backend.take_connection(&self.table) {
             return false;
         }
-        let config = backend.config.clone();
+        let (config, told_streams) = (backend.config.clone(), backend.told_streams.clone());
         let chance = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let name = self.sessions.next_key();
-        let told_streams = backend.told_streams.clone();
         let origin =
             Origin { key: SessionRef(name), backend: key, config, told_streams, epoll: self.epoll, token: self.token_of(name), chance };
         let session = match Session::connect(origin, now) {
             Ok(session) => session,
             Err(error) => {
                 let is_ours = is_out_of_descriptors(&error);
+                if let Some(backend) = self.backends.get_mut(key) {
+                    backend.give_connection(&self.table);
+                }
                 *(if is_ours { &mut self.stats.connects_without_descriptor } else { &mut self.stats.connects_failed }) += 1;
                 return false;
             }
@@ -112,19 +116,20 @@ impl Upstreams {
         if let Some(backend) = self.backends.get_mut(key) {
             backend.sessions.push(SessionRef(name));
         }
-        self.count(SessionRef(name), now);
+        self.count(SessionRef(name));
         true
     }
 
     /// Draws the consequences after a session was touched: it may have room, be over, or have something to write.
     pub(super) fn settle<S: Sink + ?Sized>(&mut self, name: SessionRef, now: Nanos, sink: &mut S) {
+        self.yield_place(name, now);
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         if session.is_spent() {
             let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
             session.say_goodbye(&mut turn, sink, Reason::BackendClosed, 0);
         }
         let backend = session.backend;
-        self.count(name, now);
+        self.count(name);
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         match session.phase() {
             Phase::Closed(reason) => self.remove(name, reason, now, sink),
@@ -135,6 +140,7 @@ impl Upstreams {
             }
         }
         self.promote(backend, now, sink);
+        self.note(backend, now);
     }
 
     /// Gives free places to those who wait, whoever is next, and opens sessions for the rest.
@@ -144,11 +150,11 @@ impl Upstreams {
         }
         let may_grow = self.may_grow(key, now);
         let Some(backend) = self.backends.get_mut(key) else { return };
-        let limit = backend.limit();
+        let part = backend.part(&self.table);
         for name in &backend.sessions {
             let Some(session) = self.sessions.get_mut(name.0) else { continue };
             while session.has_room() && (session.has_credit() || !may_grow) {
-                let Some((waiting, holder)) = backend.places.next(limit.saturating_mul(session.capacity())) else { return };
+                let Some((waiting, holder)) = backend.places.next(part.max(1).saturating_mul(session.capacity())) else { return };
                 self.stats.waiting -= 1;
                 session.reserved.push((waiting, holder));
                 sink.on_opened(waiting, *name);
@@ -157,7 +163,7 @@ impl Upstreams {
         if !backend.places.is_quiet() {
             self.grow(key, now);
         }
-        self.give_up(key, Reason::ConnectFailed, sink);
+        self.give_up(key, Reason::ConnectFailed, now, sink);
     }
 
     /// Takes a session off the books. Those who waited for it alone fail as it did, if it never came to be.
@@ -168,32 +174,23 @@ impl Upstreams {
         let reserved = session.reserved.iter().map(|(_, holder)| holder);
         session.freed.iter().chain(reserved).for_each(|holder| backend.places.free(*holder));
         backend.sessions.retain(|other| *other != name);
+        backend.give_connection(&self.table);
         if !session.because().is_empty() {
             backend.last_fault = session.because();
         }
         if matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed) {
             backend.connect_not_before = now + CONNECT_PAUSE_NANOS;
             self.next_deadline = self.next_deadline.min(now + CONNECT_PAUSE_NANOS);
-            self.give_up(key, reason, sink);
+            self.give_up(key, reason, now, sink);
         }
         self.close_books(key);
     }
 
-    /// Fails everybody who waits for a backend that has no session and none on its way. Sessions that only end do not count: nobody new gets in there.
-    fn give_up<S: Sink + ?Sized>(&mut self, key: slab::Key, reason: Reason, sink: &mut S) {
-        if self.has_lasting(key) {
-            return;
-        }
-        let Some(backend) = self.backends.get_mut(key) else { return };
-        while let Some(waiting) = backend.places.dismiss() {
-            self.stats.waiting -= 1;
-            sink.on_failed(waiting, Fault::unsent(reason));
-        }
-    }
-
     /// Forgets a backend that no snapshot names and nobody uses.
     pub(super) fn close_books(&mut self, key: slab::Key) {
-        if self.backends.get(key).is_some_and(|backend| backend.is_retired && backend.sessions.is_empty() && backend.places.is_quiet()) {
+        let Some(backend) = self.backends.get_mut(key) else { return };
+        if backend.is_retired && backend.sessions.is_empty() && backend.places.is_quiet() {
+            backend.tell(&self.table);
             self.backends.remove(key);
         }
     }

@@ -7,6 +7,7 @@ pub(super) mod backend;
 mod describe;
 mod grow;
 pub(super) mod places;
+mod shared;
 
 use std::os::fd::RawFd;
 
@@ -23,6 +24,7 @@ use crate::base::poll::Readiness;
 use crate::base::reason::Reason;
 use crate::base::rng::Rng;
 use crate::base::slab::{self, Slab};
+use crate::base::table::BackendTable;
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::fields::Fields;
 
@@ -38,6 +40,7 @@ const GENERATION_MASK: u64 = 0xf_ffff;
 pub struct Upstreams {
     epoll: RawFd,
     token_base: u64,
+    table: BackendTable,
     backends: Slab<Backend>,
     by_slot: Vec<Option<slab::Key>>,
     sessions: Slab<Box<Session>>,
@@ -45,17 +48,21 @@ pub struct Upstreams {
     work: Work,
     rng: Rng,
     next_deadline: Nanos,
+    /// Attempts wait for connections that other shards have.
+    wants_others_places: bool,
     /// What has happened so far.
     pub stats: Stats,
 }
 
 impl Upstreams {
     /// An empty pool whose sockets are watched by `epoll` under tokens of which it uses the lower [`TOKEN_BITS`]; `token_base` has none of these set.
-    pub fn new(epoll: RawFd, token_base: u64) -> Upstreams {
+    /// What shards share of backends stands in `table`.
+    pub fn new(epoll: RawFd, token_base: u64, table: BackendTable) -> Upstreams {
         debug_assert!(token_base & ((1 << TOKEN_BITS) - 1) == 0);
         Upstreams {
             epoll,
             token_base,
+            table,
             backends: Slab::default(),
             by_slot: Vec::new(),
             sessions: Slab::default(),
@@ -63,6 +70,7 @@ impl Upstreams {
             work: Work::default(),
             rng: Rng::default(),
             next_deadline: NEVER,
+            wants_others_places: false,
             stats: Stats::default(),
         }
     }
@@ -129,15 +137,16 @@ impl Upstreams {
             return Opened::Failed(Fault::unsent(reason));
         }
         if let Some(backend) = self.backends.get_mut(backend_key) {
-            backend.note_full(now);
             backend.places.wait(key, client);
             self.stats.waiting += 1;
         }
         self.grow(backend_key, now);
-        if self.has_lasting(backend_key) {
+        self.note(backend_key, now);
+        if self.is_hopeful(backend_key, now) {
             return Opened::Waiting;
         }
         self.forget(backend_key, key);
+        self.note(backend_key, now);
         Opened::Failed(Fault::unsent(Reason::ConnectFailed))
     }
 
@@ -159,6 +168,7 @@ impl Upstreams {
         let Some(backend) = self.backends.get_mut(backend) else { return false };
         let is_known = backend.places.forget(key);
         self.stats.waiting -= u64::from(is_known);
+        backend.tell(&self.table);
         is_known
     }
 
@@ -286,10 +296,9 @@ impl Upstreams {
             }
         }
         for key in self.backends.keys() {
-            if let Some(backend) = self.backends.get_mut(key) {
-                backend.note_full(now);
-            }
             self.grow(key, now);
+            self.give_up(key, Reason::ConnectFailed, now, sink);
+            self.note(key, now);
             self.close_books(key);
         }
     }

@@ -44,6 +44,11 @@ impl Session {
         }
     }
 
+    /// Whether nothing has run on it for so long.
+    pub fn is_idle_for(&self, time: Nanos, now: Nanos) -> bool {
+        now.saturating_sub(self.idle_since) >= time
+    }
+
     /// A session that is busy now can at the earliest become idle now.
     fn idle_at(&self, now: Nanos) -> Nanos {
         let since = if self.open_streams() == 0 && self.reserved.is_empty() { self.idle_since } else { now };

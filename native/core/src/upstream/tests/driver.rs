@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::base::poll::Poll;
+use crate::base::table::BackendTable;
 use crate::base::timers::{Clock, NEVER, Nanos};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
@@ -128,6 +131,7 @@ pub struct Driver {
     pub client: Client,
     /// Added to the clock, so that tests need not wait.
     pub skew: Nanos,
+    _table: Shared,
 }
 
 pub fn config(slot: u32, scheme: Scheme, address: SocketAddr) -> BackendConfig {
@@ -152,10 +156,28 @@ pub fn config(slot: u32, scheme: Scheme, address: SocketAddr) -> BackendConfig {
     }
 }
 
+/// What shards share.
+pub type Shared = Rc<[AtomicU64; 64]>;
+
+/// Of backends nobody has used.
+pub fn table() -> Shared {
+    Rc::new(std::array::from_fn(|_| AtomicU64::new(0)))
+}
+
 impl Driver {
     pub fn new(backends: Vec<BackendConfig>) -> Driver {
+        Driver::beside(&table(), backends)
+    }
+
+    /// One of several that share a table.
+    pub fn beside(table: &Shared, backends: Vec<BackendConfig>) -> Driver {
         let poll = Poll::new().unwrap();
-        let mut upstreams = Upstreams::new(poll.fd(), 3 << 60);
+        let mut upstreams = Upstreams::new(
+            poll.fd(),
+            3 << 60,
+            // SAFETY: the driver keeps the table, and drops it after the pool.
+            unsafe { BackendTable::new(table.as_ptr().cast(), size_of_val(&**table)) },
+        );
         upstreams.apply(backends);
         Driver {
             upstreams,
@@ -168,6 +190,7 @@ impl Driver {
             next_key: 0,
             client: Client::default(),
             skew: 0,
+            _table: table.clone(),
         }
     }
 

@@ -10,3 +10,4 @@ mod pooling;
 mod real;
 mod robust;
 mod secure;
+mod shards;
