@@ -392,6 +392,8 @@ export interface RouteSnapshot {
   readonly splitKeys: readonly KeySnapshot[];
   /** When no backend can be had, or every attempt failed. */
   readonly fallback: FallbackSnapshot;
+  /** Responses in whose place the fallback answers. */
+  readonly fallbackOn: { readonly statuses: readonly number[]; readonly grpcStatuses: readonly number[] };
   readonly connectTimeoutMs: number;
   readonly placeTimeoutMs: number;
   readonly headTimeoutMs: number;

@@ -27,7 +27,7 @@ import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
 import { Budgets } from './retry/budgets.ts';
 import { HEDGE_COUNTS, HedgeDelay } from './retry/hedge-delay.ts';
-import { RetryTerms } from './retry/terms.ts';
+import { HeldStatuses, RetryTerms } from './retry/terms.ts';
 import { Router } from './route/router.ts';
 import type { SharedState } from './shared.ts';
 import { Standing } from './standing/standing.ts';
@@ -56,6 +56,10 @@ export interface RouteTerms {
   /** -1 for none. */
   readonly fallbackPool: number;
   readonly fallbackAnswer: FixedAnswer | undefined;
+  /** Responses in whose place the fallback answers. */
+  readonly fallbackOn: HeldStatuses;
+  /** Bytes of a request body kept for another attempt, here or at the fallback. */
+  readonly replayBytes: number;
   readonly plans: RoutePlans;
   /** Undefined where edits of the plan do it. */
   readonly rewrite: PathRewrite | undefined;
@@ -154,6 +158,7 @@ function routeTerms(
   plans: RoutePlans,
 ): RouteTerms {
   const { fallback, retries } = route;
+  const retry = lookups.once('retries', retries, () => new RetryTerms(retries));
   return {
     number,
     flags: FORWARD_TELL_FAILURES | (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0),
@@ -169,10 +174,12 @@ function routeTerms(
     split: route.targets.length < 2 ? undefined : new Split(route, number, pools, weights, lookups),
     fallbackPool: fallback.kind === 'upstream' ? pools[pools.length - 1]! : -1,
     fallbackAnswer: fallback.kind === 'fixed' ? new FixedAnswer(fallback.answer, 'fallback_response', [FALLBACK_FIELD]) : undefined,
+    fallbackOn: lookups.once('fallback statuses', route.fallbackOn, () => new HeldStatuses(route.fallbackOn)),
+    replayBytes: retries.attempts > 0 || fallback.kind === 'upstream' ? retry.bufferBytes : 0,
     plans,
     rewrite: PathRewrite.of(route.path),
     deadline: DeadlineReader.of(route, lookups),
-    retry: lookups.once('retries', retries, () => new RetryTerms(retries)),
+    retry,
     hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge, hedgeCounts, number * HEDGE_COUNTS),
   };
 }

@@ -179,15 +179,22 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
     if (pool.sticky === undefined) forward.values[1] = '';
     else forward.values[1] = isStuck ? pool.sticky.renewal(position) : pool.sticky.setCookie(position);
   }
-  const isRepeatable = route.retry.attempts > 0 && route.retry.isRepeatable(head);
+  const isRepeatable = route.retry.isRepeatable(head);
   if (isRepeatable) subject.memo0 = (subject.memo0 | IS_REPEATABLE) >>> 0;
-  forward.flags = isRepeatable && route.retry.isHolding ? route.flags | FORWARD_HOLD : route.flags;
+  const isHeld = (isRepeatable && route.retry.isHolding) || holdsForFallback(route, subject);
+  forward.flags = isHeld ? route.flags | FORWARD_HOLD : route.flags;
   const mayHedge = route.hedge !== undefined && isRepeatable && !head.hasBody && pool.sticky === undefined && pool.slots.length > 1;
   forward.hedgeDelayMs = mayHedge ? route.hedge.delayMs : 0;
   if (route.retry.attempts > 0) compiled.budgets.retries[pool.upstream]!.count(compiled.backends.nowMs);
   if (mayHedge) compiled.budgets.hedges[pool.upstream]!.count(compiled.backends.nowMs);
   send(parts, compiled, route, pool, position, 0, false);
   return PASS;
+}
+
+/** A response that the fallback could answer for is held until it is decided: another upstream takes only what may be sent again. */
+export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean {
+  if (!route.fallbackOn.isAny || (memo0 & FELL_BACK) !== 0) return false;
+  return route.fallbackAnswer !== undefined || (memo0 & IS_REPEATABLE) !== 0;
 }
 
 /** Why no backend of `pool` could be picked. */
@@ -229,7 +236,7 @@ export function send(
   forward.idleTimeoutMs = route.idleTimeoutMs;
   forward.attemptTimeoutMs = route.attemptTimeoutMs;
   forward.maxBodyBytes = route.maxBodyBytes;
-  forward.replayBytes = route.retry.bufferBytes;
+  forward.replayBytes = route.replayBytes;
   subject.tag = packTag(compiled.epoch, position < TRIED_BITS ? tried | (1 << position) : tried, route.number);
   compiled.backends.take(slot);
   // A hedge has a bit of its own: the first attempt still runs.

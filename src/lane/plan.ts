@@ -131,7 +131,8 @@ function authorityOf(snapshot: Snapshot, slot: number): string {
 }
 
 function routePlan(route: RouteSnapshot, aim: Aim): Plan {
-  const { statuses, grpcStatuses } = route.retries.on;
+  const { on } = route.retries;
+  const { statuses, grpcStatuses } = route.fallbackOn;
   const { upstream, backend } = aim;
   return {
     request: [
@@ -148,9 +149,14 @@ function routePlan(route: RouteSnapshot, aim: Aim): Plan {
       ...operatorEdits(route, route.responseEdits, upstream, backend),
       ...(aim.isCookieSet ? [edit('add', 'set-cookie', '${value_1}')] : []),
     ],
-    holdStatuses: [...statuses],
-    holdGrpcStatuses: [...grpcStatuses],
+    holdStatuses: inOrder(on.statuses, statuses),
+    holdGrpcStatuses: inOrder(on.grpcStatuses, grpcStatuses),
   };
+}
+
+/** Both lists as one, ascending, each number once. */
+function inOrder(one: readonly number[], other: readonly number[]): number[] {
+  return [...new Set([...one, ...other])].sort((a, b) => a - b);
 }
 
 function answerPlan(edits: Edit[]): Plan {

@@ -7,7 +7,11 @@ import { EVERYTHING } from './support/everything.ts';
 
 async function everything(t: import('tap').Test): Promise<Snapshot> {
   const { snapshot, problems } = await load(t, EVERYTHING);
-  t.same(problems, []);
+  // Its first route hedges where requests stick, so that both are in it.
+  t.same(
+    problems.map(({ message }) => message),
+    ['never acts: requests stick to their backend by cookie (upstreams.web.balance.sticky)'],
+  );
   if (snapshot === undefined) throw new Error('no snapshot');
   return snapshot;
 }
@@ -250,6 +254,9 @@ t.test('what is shown of everything can be loaded again and means the same, secr
   parts.store.url = 'redis://user:secret@127.0.0.1:6379/2';
   parts.upstreams.web.balance.sticky.key = '0123456789abcdef0123456789abcdef';
   const again = await load(t, JSON.stringify(shown));
-  t.same(again.problems, []);
+  t.same(
+    again.problems.filter(({ severity }) => severity === 'error'),
+    [],
+  );
   t.equal(again.snapshot?.generation, snapshot?.generation);
 });

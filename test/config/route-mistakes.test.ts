@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { PLAIN, plainWith, problemsOf } from './support/configuration.ts';
 
@@ -356,4 +357,69 @@ t.test('upstreams may be left out where every route answers by itself', async (t
   const text = PLAIN.replace(/upstreams:[\s\S]*?routes:/, 'routes:');
   t.same(await problemsOf(t, text.replace('upstream: web', 'respond: { body: hello }')), []);
   t.match(await problemsOf(t, text), [/error: routes\[0\]\.upstream: "web" is not an upstream; expected one to be configured$/]);
+});
+
+const NEVER: readonly (readonly [route: string, ...warnings: string[]])[] = [
+  [
+    'upstream: web, retries: { attempts: 0, statuses: [503], grpc_statuses: [unavailable] }',
+    'retries.statuses: never acts: retries.attempts is 0; expected attempts of 1 or more, or fallback.statuses',
+    'retries.grpc_statuses: never acts: retries.attempts is 0; expected attempts of 1 or more, or fallback.statuses',
+  ],
+  [
+    'upstream: web, retries: { attempts: 0, methods: [POST] }',
+    'retries.methods: never acts: retries.attempts is 0, and there is neither hedge nor fallback.upstream; expected attempts of 1 or more',
+  ],
+  ['upstream: web, retries: { attempts: 0, methods: [POST] }, fallback: { upstream: one }'],
+  ['upstream: web, retries: 0, hedge: {}'],
+  [
+    'upstream: one, hedge: {}',
+    'hedge: never acts: there is no second backend to send it to; expected an upstream with two backends or more',
+  ],
+  [
+    'upstream: stuck, hedge: {}',
+    'hedge: never acts: requests stick to their backend by cookie (upstreams.stuck.balance.sticky); expected one of the two',
+  ],
+  [
+    'match: { path: /a, methods: [POST, PATCH] }, upstream: web, hedge: {}',
+    'hedge: never acts: the route takes no method that may be sent twice; expected GET or another idempotent method, or retries.methods',
+  ],
+  ['match: { path: /a, methods: [POST] }, upstream: web, hedge: {}, retries: { methods: POST }'],
+  [
+    'upstream: web, hedge: { delay: 2s }, timeouts: { exchange: 2s }',
+    'hedge: never acts: timeouts.exchange (2s) passes first; expected a delay shorter than timeouts.exchange',
+  ],
+  [
+    'upstream: web, hedge: { min_delay: 1s }, timeouts: { attempt: 500ms }',
+    'hedge: never acts: timeouts.attempt (500ms) passes first; expected a delay shorter than timeouts.attempt',
+  ],
+  [
+    'match: { path: /a, methods: POST }, upstream: web, fallback: { upstream: one, statuses: 503 }',
+    'fallback.statuses: never acts: the route takes no method that may be sent again to another upstream; expected retries.methods, or fallback.respond',
+  ],
+  ['match: { path: /a, methods: POST }, upstream: web, fallback: { respond: {}, statuses: 503 }'],
+  [
+    'upstream: web, timeouts: { attempt: 5s, exchange: 5s }',
+    'timeouts.attempt: never acts: timeouts.exchange (5s) passes first; expected less than timeouts.exchange',
+  ],
+];
+
+for (const [route, ...expected] of NEVER) {
+  t.test(`what can never act is warned of: ${route}`, async (t) => {
+    const more =
+      '  one: { backends: [{ url: "h2c://127.0.0.1:9002" }] }\n  stuck:\n    backends: [{ url: "h2c://127.0.0.1:9003" }, { url: "h2c://127.0.0.1:9004" }]\n    balance: { sticky: { key: 0123456789abcdef0123456789abcdef } }\n';
+    const own = route.includes('match:') ? route : `match: { path: /a }, ${route}`;
+    const lines = await problemsOf(t, `${PLAIN.replace('routes:', `${more}routes:`)}  - { ${own} }\n`);
+    const about = lines.filter((line) => !line.includes('is not used by any route'));
+    t.same(
+      about.map((line) => line.replace(/^edge\.yaml:\d+:\d+: warning: routes\[1\]\./, '')),
+      expected,
+    );
+  });
+}
+
+t.test('every warning of what can never act is a row of resilience.md', async (t) => {
+  const page = readFileSync(new URL('../../docs/resilience.md', import.meta.url), 'utf8');
+  const table = page.slice(page.indexOf('## What can never act'), page.indexOf('## In overload'));
+  t.equal([...table.matchAll(/^\| `/gm)].length, 8);
+  for (const key of NEVER.flatMap(([, ...lines]) => lines.map((line) => line.split(':', 1)[0] ?? ''))) t.match(table, `\`${key}\``, key);
 });

@@ -150,3 +150,12 @@ t.test('a client that leaves takes both attempts back', { skip }, async (t) => {
   await client.close();
   await until('both were taken back', () => origins.every(({ open }) => open === 0));
 });
+
+t.test('a route without retries is hedged all the same', { skip }, async (t) => {
+  const stuck = await startH2Origin(t, isSilent);
+  const quick = await startH2Origin(t, answers('from the hedge'));
+  const edge = await startEdge(t, { backends: [stuck.url, quick.url], upstream: UPSTREAM, route: { ...ROUTE, retries: 0 } });
+  const client = await connectH3(t, edge.port);
+  for (let i = 0; i < 4; i++) t.match(await client.exchange(), { status: 200, text: 'from the hedge' });
+  t.ok(stuck.requests > 0, 'the slow one was asked');
+});

@@ -334,3 +334,56 @@ t.test('the answer names the failure and the request id, when the reactor sent i
   const { next: without } = failOnce({ reason: reasonNumber('connect_timeout'), flags: 0 });
   t.match(without, { kind: 'respond', body: '{"error":"connect_timeout","status":504}' });
 });
+
+const TO_SPARE = { kind: 'upstream', target: { upstream: 1, weight: 100, subset: {} } } as const;
+const TWO_UPSTREAMS = [{ backends: [{}, {}] }, { backends: [{}] }];
+
+t.test('a route without retries still has its fallback after a reset, and keeps the body for it', async (t) => {
+  const wishes: SnapshotWishes = { upstreams: TWO_UPSTREAMS, routes: [{ retries: { attempts: 0 }, fallback: TO_SPARE }] };
+  for (const code of ['backend_reset', 'backend_closed', 'head_timeout', 'attempt_timeout'] as const) {
+    const { first, next } = failOnce({ reason: reasonNumber(code), flags: SAFE }, wishes);
+    t.ok(first.kind === 'forward' && first.replayBytes > 0, 'the body is kept');
+    t.match(next, { kind: 'forward', slot: 2 }, code);
+  }
+  const { next } = failOnce({ reason: reasonNumber('backend_reset'), flags: FAILED_REPLAYABLE }, wishes, POST);
+  t.match(next, { kind: 'respond', status: 502 }, 'what may not be repeated is not');
+  const { first } = failOnce({ reason: 39 }, { routes: [{ retries: { attempts: 0 } }] });
+  t.match(first, { replayBytes: 0 }, 'nothing is kept where nothing could be sent again');
+});
+
+const HELD = { reason: reasonNumber('response_status'), status: 503, flags: SAFE | FAILED_HELD };
+const ON_503 = { statuses: [503], grpcStatuses: [14] };
+
+t.test('a response whose status the fallback names is held, also without retries, and the fallback answers', async (t) => {
+  const wishes: SnapshotWishes = {
+    upstreams: TWO_UPSTREAMS,
+    routes: [{ retries: { attempts: 0 }, fallback: TO_SPARE, fallbackOn: ON_503 }],
+  };
+  const { stand, first, next } = failOnce(HELD, wishes);
+  t.ok(first.kind === 'forward' && (first.flags & FORWARD_HOLD) !== 0);
+  t.match(next, { kind: 'forward', slot: 2 });
+  t.ok(next.kind === 'forward' && (next.flags & FORWARD_HOLD) === 0, 'what the fallback says goes on');
+  t.ok(codes(stand).includes('fallback_used'));
+  t.match(failOnce({ ...HELD, status: 200, grpcStatus: 14 }, wishes).next, { kind: 'forward', slot: 2 }, 'or its gRPC status');
+  const post = failOnce({ ...HELD, flags: FAILED_REPLAYABLE | FAILED_HELD }, wishes, POST);
+  t.ok(post.first.kind === 'forward' && (post.first.flags & FORWARD_HOLD) === 0, 'a POST is not sent again, so its response is not held');
+});
+
+t.test('a fixed fallback answers in the place of a status for any method', async (t) => {
+  const fallback = { kind: 'fixed', answer: { status: 200, fields: [], body: 'later' } } as const;
+  const { first, next } = failOnce({ ...HELD, flags: FAILED_HELD }, { routes: [{ fallback, fallbackOn: ON_503 }] }, POST);
+  t.ok(first.kind === 'forward' && (first.flags & FORWARD_HOLD) !== 0);
+  t.match(next, { kind: 'respond', status: 200, body: 'later' });
+});
+
+t.test('a response that the fallback does not name is passed on, though it was held for retries', async (t) => {
+  const on = { isConnect: true, isRefused: true, isReset: true, isTimeout: false, statuses: [502], grpcStatuses: [] };
+  const wishes: SnapshotWishes = {
+    upstreams: TWO_UPSTREAMS,
+    routes: [{ retries: { attempts: 1, on, backoffBaseMs: 0 }, fallback: TO_SPARE, fallbackOn: ON_503 }],
+  };
+  const { stand, next } = failOnce({ ...HELD, status: 502 }, wishes);
+  t.match(next, { kind: 'forward', slot: 1 }, 'a status of the retries is tried again');
+  t.match(fail(stand, next, { ...HELD, status: 502, attempts: 2 }), { kind: 'commit' }, 'and passed on when there is no more');
+  t.match(failOnce(HELD, wishes).next, { kind: 'forward', slot: 2 }, 'a status of the fallback alone is not tried again');
+});

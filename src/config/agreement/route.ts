@@ -8,6 +8,7 @@ import { formatDuration } from '../units.ts';
 import { checkPathKeys, checkRedirect, checkRespond } from './answer.ts';
 import { checkQueue } from './limit.ts';
 import { checkMatch, Matches } from './match.ts';
+import { checkNever } from './never.ts';
 import { checkName, checkOneOf, checkOrder, type IsMended, meaningless, Seen } from './seen.ts';
 
 type Upstreams = Config['upstreams'];
@@ -27,6 +28,7 @@ export function checkRoutes({ routes, upstreams, tenants }: Config, isMended: Is
       ...checkOutcome(path, route, upstreams),
       ...checkFallback([...path, 'fallback'], route, upstreams),
       ...checkTries(path, route),
+      ...checkNever(path, route, upstreams),
       ...checkQueue([...path, 'limits'], route.limits),
     );
     if (route.rewrite !== undefined) complaints.push(...checkPathKeys([...path, 'rewrite'], route.rewrite, route.match));

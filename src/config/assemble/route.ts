@@ -28,6 +28,10 @@ export function routeSnapshot(name: string, route: Route, places: Places): Route
     fixed: respond === undefined ? undefined : fixedSnapshot(respond),
     splitKeys: route.split_by.map(keyOf),
     fallback: fallbackSnapshot(route, places),
+    fallbackOn: {
+      statuses: statusesOf(route.fallback?.statuses ?? []),
+      grpcStatuses: grpcStatusesOf(route.fallback?.grpc_statuses ?? []),
+    },
     connectTimeoutMs: timeouts.connect,
     placeTimeoutMs: timeouts.place,
     headTimeoutMs: timeouts.head,

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { EDITED_NAME_RULE, FIELD_VALUE_RULE } from './fields.ts';
 import { named, optional } from './groups.ts';
 import { PATTERN_RULE, REPLACEMENT_RULE } from './pattern.ts';
+import { grpcStatuses, statuses } from './retry.ts';
 import { MATCH_PATH_RULE, NAME_RULE, SERVER_NAME_RULE } from './rules.ts';
 import { choice, flag, integer, looseText, oneOf, type TextRule, text } from './values.ts';
 
@@ -68,10 +69,19 @@ export const redirect = optional("Send the client elsewhere. What is left out is
 });
 
 export const fallback = optional(
-  'What a request gets when no backend of the route can be had or every attempt failed: exactly one of the two. The response carries `x-lychgate-fallback: 1`.',
+  'What a request gets when no backend of the route can be had or every attempt failed: exactly one of `upstream` and `respond`. The response carries `x-lychgate-fallback: 1`.',
   {
-    upstream: text(NAME_RULE, { prose: 'Name of an upstream that is tried once.', absent: '', example: 'static' }),
+    upstream: text(NAME_RULE, {
+      prose:
+        'Name of an upstream that is tried once, by requests that may be sent again: nothing was sent, or the method is idempotent or one of `retries.methods`; whatever `retries.attempts` is. It has what is left of `timeouts.exchange`.',
+      absent: '',
+      example: 'static',
+    }),
     respond: optional('An answer of the edge.', respondKeys),
+    statuses: statuses('Statuses of the last response in whose place the fallback answers; others are passed on.', {
+      example: ['502-504'],
+    }),
+    grpc_statuses: grpcStatuses('gRPC statuses of responses without messages, in the same way.', { example: ['unavailable'] }),
   },
 );
 

@@ -8,7 +8,7 @@ import { FORWARD_HEDGE } from '../../record/layout.ts';
 import type { LateReader } from '../../record/read.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Compiled } from '../compile.ts';
-import { type DecideParts, prepareLater, send } from '../decide.ts';
+import { type DecideParts, holdsForFallback, prepareLater, send } from '../decide.ts';
 import { IS_HEDGED, memoPool } from '../memo.ts';
 import { tagRoute, tagTried } from '../tag.ts';
 
@@ -39,7 +39,7 @@ export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader):
     subject.memo1 = late.memo1;
     subject.memo2 = late.memo2;
     // A status that the route would not take from one attempt must not win the race for another.
-    prepareLater(forward, route, route.retry.isHolding);
+    prepareLater(forward, route, route.retry.isHolding || holdsForFallback(route, subject));
     forward.flags |= FORWARD_HEDGE;
     compiled.observer.noted(HEDGE_SENT, pool.upstream, pool.slots[position]!, 0);
     send(parts, compiled, route, pool, position, tried, true);

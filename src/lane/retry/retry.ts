@@ -16,7 +16,7 @@ import { answerFor } from '../answer/answer.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Pool } from '../balance/pool.ts';
 import type { Compiled, RouteTerms } from '../compile.ts';
-import { answerPlan, type DecideParts, fallBack, isGrpc, prepareLater, send } from '../decide.ts';
+import { answerPlan, type DecideParts, fallBack, holdsForFallback, isGrpc, prepareLater, send } from '../decide.ts';
 import { BACKS_OFF, FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, memoFreed, memoPool, withFreed, withPool } from '../memo.ts';
 import { EDGE_PLAN } from '../plan.ts';
 import { tagRoute, tagTried } from '../tag.ts';
@@ -69,6 +69,7 @@ function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, poo
   const { retry } = route;
   const { observer, random } = compiled;
   if (!retry.takes(failed.reason)) return false;
+  if (failed.reason === RESPONSE_STATUS && !retry.statuses.has(failed.status, failed.grpcStatus)) return false;
   const isDecided = (subject.memo0 & BACKS_OFF) !== 0;
   const freed = memoFreed(subject.memo2);
   const isFree = !isDecided && retry.attempts > 0 && freed < MAX_FREED && isUnprocessed(failed);
@@ -94,7 +95,8 @@ function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, poo
   }
   subject.memo0 = (subject.memo0 & ~BACKS_OFF) >>> 0;
   observer.noted(RETRIED, pool.upstream, failed.slot, failed.reason);
-  prepareLater(parts.forward, route, retry.isHolding && failed.attempts - memoFreed(subject.memo2) < retry.attempts);
+  const isHeld = retry.isHolding && failed.attempts - memoFreed(subject.memo2) < retry.attempts;
+  prepareLater(parts.forward, route, isHeld || holdsForFallback(route, subject));
   withCookie(parts, pool, position);
   send(parts, compiled, route, pool, position, tagTried(failed.tag), true);
   return true;
@@ -144,6 +146,11 @@ function mayHelpAtSame(reason: number): boolean {
 function giveUp(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool: Pool, failed: AttemptFailedReader): void {
   const { subject, writer } = parts;
   subject.memo0 = (subject.memo0 & ~BACKS_OFF) >>> 0;
+  // An answer is an answer, unless the route says of its status that it is none.
+  if (failed.isHeld && (!route.fallbackOn.has(failed.status, failed.grpcStatus) || (subject.memo0 & FELL_BACK) !== 0)) {
+    writer.commit(subject, 0);
+    return;
+  }
   if (
     route.fallbackPool !== -1 &&
     (subject.memo0 & FELL_BACK) === 0 &&

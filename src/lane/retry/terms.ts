@@ -6,6 +6,25 @@ import type { HeadReader } from '../../record/read.ts';
 import { CONNECT, REFUSED, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { backoffMs } from './backoff.ts';
 
+/** Statuses and gRPC statuses by number. */
+export class HeldStatuses {
+  /** Whether there is any. */
+  readonly isAny: boolean;
+  private readonly statuses = new Uint8Array(600);
+  private readonly grpcStatuses = new Uint8Array(17);
+
+  constructor({ statuses, grpcStatuses }: { readonly statuses: readonly number[]; readonly grpcStatuses: readonly number[] }) {
+    this.isAny = statuses.length + grpcStatuses.length > 0;
+    for (const status of statuses) this.statuses[status] = 1;
+    for (const status of grpcStatuses) this.grpcStatuses[status] = 1;
+  }
+
+  /** `grpcStatus` is NONE where there is none. */
+  has(status: number, grpcStatus: number): boolean {
+    return this.statuses[status] === 1 || this.grpcStatuses[grpcStatus] === 1;
+  }
+}
+
 export class RetryTerms {
   readonly attempts: number;
   /** Responses are held so that they can be tried again. */
@@ -14,6 +33,8 @@ export class RetryTerms {
   readonly maxRetryAfterMs: number;
   /** By reason number. */
   private readonly reasons = new Uint8Array(128);
+  /** Statuses of responses after which another attempt is made. */
+  readonly statuses: HeldStatuses;
   private readonly methods: readonly string[];
   private readonly baseMs: number;
   private readonly maxMs: number;
@@ -22,7 +43,8 @@ export class RetryTerms {
     const { on } = snapshot;
     this.attempts = snapshot.attempts;
     this.isHolding = snapshot.attempts > 0 && on.statuses.length + on.grpcStatuses.length > 0;
-    this.bufferBytes = snapshot.attempts > 0 ? snapshot.bufferBytes : 0;
+    this.bufferBytes = snapshot.bufferBytes;
+    this.statuses = new HeldStatuses(on);
     this.maxRetryAfterMs = snapshot.maxRetryAfterMs;
     this.methods = snapshot.methods;
     this.baseMs = snapshot.backoffBaseMs;
@@ -37,7 +59,7 @@ export class RetryTerms {
     for (const code of allowed) this.reasons[reasonNumber(code)] = 1;
   }
 
-  /** Does the route ask for another attempt after a failure for `reason`? */
+  /** Does the route ask for another attempt after a failure for `reason`? Of a response its statuses have to be asked too. */
   takes(reason: number): boolean {
     return this.reasons[reason] === 1;
   }
