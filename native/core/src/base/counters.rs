@@ -116,6 +116,7 @@ pub enum Closed {
 pub enum Rejected {
     Overloaded,
     Draining,
+    NotBegun,
 }
 
 const NONE: [&str; 1] = [""];
@@ -157,8 +158,8 @@ families! {
     Migrations = Counter "lychgate_connection_migrations_total", "Connections whose client moved to another address.", "" NONE, NO_BOUNDS, 1.0;
     ExchangesOpen = Gauge "lychgate_exchanges", "Exchanges open.", "" NONE, NO_BOUNDS, 1.0;
     ExchangesStarted = Counter "lychgate_exchanges_started_total", "Request streams that began.", "" NONE, NO_BOUNDS, 1.0;
-    RequestsRejected = Counter "lychgate_requests_rejected_total", "Requests rejected unread with H3_REQUEST_REJECTED, by reason.", "reason"
-        ["overloaded", "draining"], NO_BOUNDS, 1.0;
+    RequestsRejected = Counter "lychgate_requests_rejected_total", "Requests rejected unread with H3_REQUEST_REJECTED, by reason; not_begun is a stream whose first byte did not come in time.", "reason"
+        ["overloaded", "draining", "not_begun"], NO_BOUNDS, 1.0;
     HeldBytes = Gauge "lychgate_held_bytes", "Bytes held for peers, what was granted to them included, by side: downstream (request bodies that came or may come, response bytes not yet acknowledged by clients), upstream (response bytes that backends sent or may send).", "side"
         ["downstream", "upstream"], NO_BOUNDS, 1.0;
     BodyBytesIn = Counter "lychgate_request_body_bytes_total", "Body bytes taken from clients.", "" NONE, NO_BOUNDS, 1.0;

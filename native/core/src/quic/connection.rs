@@ -295,16 +295,19 @@ impl Connection {
         end_stream(&mut self.quic, stream, code);
     }
 
-    /// Refuses request streams whose first byte has not come since `before`, though later streams have begun.
-    pub fn give_up_gaps(&mut self, before: Nanos) {
+    /// Refuses request streams whose first byte has not come since `before`, though they were opened. Returns how many.
+    pub fn give_up_gaps(&mut self, before: Nanos) -> u64 {
         let Connection { requests, quic, .. } = self;
+        let mut refused = 0;
         requests.give_up(before, |stream| {
             let is_known = is_known(quic, stream);
             if is_known {
                 end_stream(quic, stream, h3_error::REQUEST_REJECTED);
+                refused += 1;
             }
             is_known
         });
+        refused
     }
 
     /// Tells the client that the end is near; requests under way are accepted for about a round trip more.

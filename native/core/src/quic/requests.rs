@@ -1,7 +1,8 @@
 //! Which request streams of a connection have begun.
 //!
 //! A client opens its streams in order, but their packets arrive in any: a lost or late datagram makes a stream begin after its successors. So the streams
-//! that were passed over are remembered until they begin. A stream that is neither new nor remembered has ended.
+//! that were passed over are remembered until they begin. A stream that is neither new nor remembered has ended. One whose first byte is missing shows in the number that the
+//! client has opened, also where no later one has begun.
 
 use crate::base::timers::{NEVER, Nanos};
 
@@ -40,9 +41,18 @@ impl Requests {
             self.gaps.swap_remove(place);
             return true;
         }
-        self.gaps.extend((self.next..stream).step_by(STEP as usize).map(|stream| Gap { stream, since: now }));
+        self.pass_over(stream / STEP, now);
         self.next = stream + STEP;
         true
+    }
+
+    /// So many streams have been opened: those that have not begun are waited for.
+    pub fn pass_over(&mut self, opened: u64, now: Nanos) {
+        let first_unopened = opened * STEP;
+        if self.next < first_unopened {
+            self.gaps.extend((self.next..first_unopened).step_by(STEP as usize).map(|stream| Gap { stream, since: now }));
+            self.next = first_unopened;
+        }
     }
 
     /// Stops waiting for streams that have been missing since before a time. Those of which later bytes have come are refused: they hold memory and will not
@@ -73,6 +83,20 @@ mod tests {
             prop_assert!(!requests.has_gaps());
             prop_assert_eq!(requests.next(), 60 * STEP);
         }
+    }
+
+    #[test]
+    fn a_stream_that_was_opened_and_has_not_begun_is_missing_though_none_comes_after_it() {
+        let mut requests = Requests::default();
+        requests.begin(0, 1);
+        requests.pass_over(1, 2);
+        assert!(!requests.has_gaps(), "what was opened has begun");
+        requests.pass_over(2, 3);
+        assert!(requests.has_gaps());
+        requests.pass_over(2, 9);
+        requests.give_up(3, |stream| stream == 4);
+        assert!(!requests.has_gaps() && !requests.begin(4, 10), "missing since it was first seen");
+        assert!(requests.begin(8, 10));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::exchange::Phase;
 use super::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
+use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
@@ -80,13 +81,19 @@ impl Relay {
 
     /// A stream that was passed over has as long to begin as a head has to arrive.
     fn give_up_gaps(&mut self) {
-        let Relay { gapped, connections, limits, now, .. } = self;
+        let mut gapped = std::mem::take(&mut self.gapped);
         gapped.retain(|key| {
-            let Some(connection) = connections.get_mut(*key) else { return false };
-            connection.give_up_gaps(now.saturating_sub(limits[connection.listener as usize].decode_timeout));
+            let Some(connection) = self.connections.get_mut(*key) else { return false };
+            let refused = connection.give_up_gaps(self.now.saturating_sub(self.limits[connection.listener as usize].decode_timeout));
             connection.is_gapped = connection.requests.has_gaps();
-            connection.is_gapped
+            let is_gapped = connection.is_gapped;
+            if refused > 0 {
+                self.counters.add_to(Id::RequestsRejected, Rejected::NotBegun as usize, refused);
+                self.mark(*key);
+            }
+            is_gapped
         });
+        self.gapped = gapped;
     }
 
     /// The time of an exchange is over, or that of one of its attempts.

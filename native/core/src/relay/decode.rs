@@ -64,10 +64,6 @@ impl Relay {
             // The stop of this stream may have come before its first byte: have them looked through again.
             state.stops = u64::MAX;
         }
-        if state.requests.has_gaps() && !state.is_gapped {
-            state.is_gapped = true;
-            self.gapped.push(connection);
-        }
         let is_rejected = match state.drain {
             Drain::Final { stream: first, .. } => stream >= first,
             _ => false,

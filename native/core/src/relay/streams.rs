@@ -19,6 +19,7 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
             read_peer_stream(relay, key, stream);
         }
     }
+    notice_gaps(relay, key);
     notice_stops(relay, upstreams, key);
     // quiche lists every stream that could take bytes: of interest only while one of them did not.
     if let Some(connection) = relay.connections.get_mut(key).filter(|connection| connection.is_blocked()) {
@@ -32,6 +33,16 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
         }
     }
     relay.streams = streams;
+}
+
+/// Streams that the client has opened and that have not begun, because others came first or because their first byte is missing, are waited for as long as a head is.
+fn notice_gaps(relay: &mut Relay, key: Key) {
+    let Some(connection) = relay.connections.get_mut(key) else { return };
+    connection.requests.pass_over(connection.quic.peer_streams_opened_bidi(), relay.now);
+    if connection.requests.has_gaps() && !connection.is_gapped {
+        connection.is_gapped = true;
+        relay.gapped.push(key);
+    }
 }
 
 /// quiche lists a stopped stream as writable, unless it has listed it before and nothing was written since: while an exchange waits for its backend the stop would go unseen.

@@ -4,6 +4,7 @@ use crate::support::client::socket;
 use crate::support::lane::Verdict;
 use crate::support::wire::{self, GET};
 use crate::support::{Bed, Kind, Setup};
+use lychgate_core::base::counters::{Id, Rejected};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h3;
 use std::time::Duration;
@@ -79,6 +80,57 @@ fn a_stream_of_which_only_later_bytes_come_is_refused_when_a_head_would_be() {
     bed.until("the later answer", |bed| bed.clients[client].streams.get(&4).is_some_and(|received| received.is_finished));
     bed.until("the refusal", |bed| bed.clients[client].streams.get(&0).is_some_and(|received| received.reset.is_some()));
     assert_eq!(bed.clients[client].streams[&0].reset, Some(h3::REQUEST_REJECTED));
+}
+
+#[test]
+fn a_stream_of_which_only_later_bytes_come_is_refused_though_no_other_comes_after_it() {
+    let mut bed = Bed::with(Setup { handshake_timeout_ms: 300, ..Setup::default() });
+    let client = bed.connect(Kind::Raw);
+    bed.clients[client].write(0, &wire::headers(&GET), false);
+    bed.clients[client].send_into_the_void();
+    bed.clients[client].write(0, &wire::data(b"body"), false);
+    bed.clients[client].drive();
+    bed.clients[client].is_silent = true;
+    bed.until("the refusal", |bed| bed.shard().count_of(Id::RequestsRejected, Rejected::NotBegun as usize) == 1);
+    // Nothing that the client sends is needed for it to leave.
+    bed.rest(Duration::from_millis(50));
+    bed.clients[client].hear();
+    assert_eq!(bed.clients[client].streams[&0].reset, Some(h3::REQUEST_REJECTED));
+    bed.clients[client].is_silent = false;
+    bed.clients[client].write(4, &wire::headers(&GET), true);
+    bed.until("the answer", |bed| bed.clients[client].streams.get(&4).is_some_and(|received| received.status == 200));
+}
+
+#[test]
+fn a_stream_that_a_client_only_stops_is_refused() {
+    let mut bed = Bed::with(Setup { handshake_timeout_ms: 300, ..Setup::default() });
+    let client = bed.connect(Kind::Raw);
+    bed.clients[client].write(0, &wire::headers(&GET), false);
+    bed.clients[client].send_into_the_void();
+    bed.clients[client].stop(0, h3::REQUEST_CANCELLED);
+    bed.clients[client].drive();
+    bed.clients[client].is_silent = true;
+    bed.until("the refusal", |bed| bed.shard().count_of(Id::RequestsRejected, Rejected::NotBegun as usize) == 1);
+    bed.clients[client].is_silent = false;
+}
+
+#[test]
+fn a_head_that_drips_has_no_more_time_than_one_that_stands_still() {
+    let head = wire::headers(&[&GET[..], &[("x-long", "a value that is long in coming, because it comes byte by byte")]].concat());
+    // The head itself, and unknown frames before it.
+    for bytes in [head, [wire::frame(0x21, &[0; 40]), wire::frame(0x40, &[0; 40])].concat()] {
+        let mut bed = Bed::with(Setup { handshake_timeout_ms: 400, ..Setup::default() });
+        let client = bed.connect(Kind::Raw);
+        let stream = bed.clients[client].open(&bytes[..1], false);
+        for byte in &bytes[1..70] {
+            bed.rest(Duration::from_millis(40));
+            bed.clients[client].write(stream, &[*byte], false);
+            if bed.clients[client].streams[&stream].is_over() {
+                break;
+            }
+        }
+        assert_eq!(bed.finish(client, stream).status, 408);
+    }
 }
 
 /// How a request ends.

@@ -213,6 +213,12 @@ impl Client {
         self.transmit();
     }
 
+    /// Takes what there is and answers nothing.
+    pub fn hear(&mut self) {
+        self.receive();
+        self.read();
+    }
+
     fn receive(&mut self) {
         let mut bytes = [0; 2048];
         for (local, socket) in &self.paths {
