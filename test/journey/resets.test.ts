@@ -25,7 +25,8 @@ t.test('a client that resets its request resets the backend with CANCEL', { skip
   const stream = await client.request(getHead(edge.port), { fin: false });
   await until('the request is there', () => origin.open === 1);
   await client.order('reset', { stream, code: H3_REQUEST_CANCELLED });
-  await client.order('stop', { stream, code: H3_REQUEST_CANCELLED });
+  // The edge may have ended its direction already: then there is nothing left to stop.
+  await client.order('stop', { stream, code: H3_REQUEST_CANCELLED }).catch(() => {});
 
   await until('the backend is told', () => origin.open === 0);
   t.equal(code, constants.NGHTTP2_CANCEL);

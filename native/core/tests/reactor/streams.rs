@@ -7,6 +7,7 @@ use crate::support::{Bed, Kind, Setup};
 use lychgate_core::base::counters::{Id, Rejected};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h3;
+use lychgate_core::quic::connection::is_known;
 use std::time::Duration;
 
 /// Streams that the bed's listener lets a client have open.
@@ -133,11 +134,71 @@ fn a_head_that_drips_has_no_more_time_than_one_that_stands_still() {
     }
 }
 
+/// Streams of a client that quiche still knows on the edge's side.
+fn known(bed: &mut Bed, streams: std::ops::Range<u64>) -> Vec<u64> {
+    let connections = &mut bed.shard().reactor.relay.connections;
+    let key = connections.keys()[0];
+    let quic = &mut connections.get_mut(key).unwrap().quic;
+    streams.step_by(4).filter(|stream| is_known(quic, *stream)).collect()
+}
+
+#[test]
+fn a_stream_whose_end_comes_after_everything_else_is_forgotten() {
+    let mut bed = Bed::new();
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Respond(403, Reason::AccessDenied.number(), "no"));
+    let client = bed.connect(Kind::Raw);
+    for _ in 0..20 {
+        // What the client says when it is stopped is lost; a later packet acknowledges all that the edge has sent, and what was lost is sent again after it.
+        let stream = bed.clients[client].open(&wire::headers(&wire::head("POST", "/", &[])), false);
+        bed.clients[client].drive();
+        bed.clients[client].is_silent = true;
+        bed.rest(Duration::from_millis(10));
+        bed.clients[client].hear();
+        bed.clients[client].send_into_the_void();
+        bed.clients[client].is_silent = false;
+        let next = bed.clients[client].open(&wire::headers(&GET), true);
+        bed.finish(client, next);
+        bed.finish(client, stream);
+    }
+    bed.rest(Duration::from_millis(500));
+    assert_eq!(known(&mut bed, 0..160), [0u64; 0]);
+}
+
+#[test]
+fn a_stream_that_is_stopped_when_all_of_its_answer_is_on_its_way_is_forgotten() {
+    const STREAMS: u64 = 40;
+    let mut bed = Bed::new();
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Respond(200, Reason::FixedResponse.number(), "an answer"));
+    let client = bed.connect(Kind::Raw);
+    for begun in 1..=STREAMS {
+        // With its request complete, and with one that the edge does not want.
+        let stream = bed.clients[client].open(&wire::headers(&wire::head("POST", "/", &[])), begun % 2 == 0);
+        bed.clients[client].drive();
+        bed.clients[client].is_silent = true;
+        bed.until("the completion", |bed| bed.shard().lane.completions.len() as u64 == begun);
+        bed.clients[client].stop(stream, h3::REQUEST_CANCELLED);
+        bed.clients[client].is_silent = false;
+        bed.rest(Duration::from_millis(5));
+    }
+    bed.rest(Duration::from_millis(500));
+    assert_eq!(known(&mut bed, 0..4 * STREAMS), [0u64; 0]);
+}
+
 /// How a request ends.
-const ENDS: usize = 8;
+const ENDS: usize = 9;
 
 fn end(bed: &mut Bed, client: usize, way: usize) -> u64 {
     let head = |path| wire::headers(&wire::head("POST", path, &[]));
+    if way == 8 {
+        // STOP_SENDING when the whole answer is on its way.
+        let stream = bed.clients[client].open(&head("/own"), true);
+        bed.clients[client].drive();
+        bed.clients[client].is_silent = true;
+        bed.rest(Duration::from_millis(2));
+        bed.clients[client].stop(stream, h3::REQUEST_CANCELLED);
+        bed.clients[client].is_silent = false;
+        return stream;
+    }
     let client = &mut bed.clients[client];
     match way {
         0 => client.open(&wire::headers(&GET), true),
@@ -188,10 +249,17 @@ fn every_way_to_end_frees_its_stream() {
         bed.until("room for another stream", |bed| bed.clients[client].quic.peer_streams_left_bidi() > OPEN / 4);
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(begun);
         end(&mut bed, client, (chance >> 33) as usize % ENDS);
+        // Now and then a datagram is lost in either direction, so that frames come in any order.
+        match chance >> 40 & 127 {
+            0 => bed.clients[client].send_into_the_void(),
+            1 => _ = bed.clients[client].lose(),
+            _ => {}
+        }
     }
     bed.until("all exchanges to end", |bed| bed.shard().reactor.relay.exchanges.is_empty());
     bed.until("room for as many as at first", |bed| bed.clients[client].quic.peer_streams_left_bidi() >= OPEN / 2);
     bed.until("the completions", |bed| bed.shard().lane.completions.len() as u64 == STREAMS);
+    bed.until("every stream to be forgotten", |bed| known(bed, 0..4 * STREAMS).is_empty());
     assert_eq!(bed.in_flight(), 0);
 }
 
