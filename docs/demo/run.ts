@@ -28,7 +28,9 @@ createInterface({ input: edge.stdout }).on('line', showLogLine);
 
 const ended = once(edge, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
 let isStopping = false;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+// Whoever reads has gone (`make run | head`): the edge, in its group of its own, must not stay behind.
+process.stdout.on('error', () => edge.kill('SIGTERM'));
 
 if (await isReady()) {
   await show('-i', '-s', `${origin}/hello?from=make-run`);
