@@ -4,6 +4,7 @@
 #   make test     all tests                       make check    types, style, import table, clippy, licences
 #   make native   only the addon                  make bench    cost beside nghttpx, and decide() by itself
 #   make docs     generated pages                 make clean    forget what was built
+#   make fresh    `make run` and `make test` on bare Debians, made by debootstrap; as root
 #   make chaos    a backend misbehaves, and overload: the edge beside nginx, HAProxy, Envoy, Caddy
 #
 # CARGO_TARGET_DIR moves cargo's files out of the tree; PROFILE is release (fat LTO, slow to build) or ci (the same code, built in a third
@@ -12,7 +13,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs fresh-short clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs fresh fresh-short clean
 
 PROFILE := $(or $(PROFILE),release)
 TEST_PROFILE := $(or $(TEST_PROFILE),ci)
@@ -93,6 +94,10 @@ bench: $(installed) $(addon) certs
 chaos: $(installed) $(addon)
 	$(say) 'chaos: whom the edge and its peers choose while a backend misbehaves'
 	@node bench/chaos/run.ts $(CHAOS)
+
+fresh:
+	$(say) 'fresh: what README.md says, on bare Debians'
+	@test/fresh/fresh.sh
 
 # What require.sh and install.sh decide on bare and on partial systems; a part of CI, for it needs root and downloads.
 fresh-short: $(installed)

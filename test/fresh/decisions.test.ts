@@ -1,5 +1,5 @@
 /**
- * A fresh machine, the short form: what require.sh and install.sh decide on bare Debians and on partial ones. Nothing stands in for anything: the
+ * The short form of `make fresh`: what require.sh and install.sh decide on bare Debians and on partial ones. Nothing stands in for anything: the
  * systems come from debootstrap, the packages from Debian. `.ci/run` asks for it; `make test` does not, for it downloads.
  */
 
