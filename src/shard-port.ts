@@ -29,7 +29,7 @@ export interface ShardStart {
 }
 
 /** Ways in which a test may hurt a worker. */
-export type Fault = 'throw' | 'loop' | 'exit' | 'oom';
+export type Fault = 'throw' | 'loop' | 'exit' | 'oom' | 'panic';
 
 /** From the main thread. `question` numbers come back in the answer. */
 export type ShardOrder =
@@ -38,8 +38,8 @@ export type ShardOrder =
   | { readonly kind: 'ping' }
   | { readonly kind: 'connections'; readonly question: number; readonly limit: number }
   | { readonly kind: 'sessions'; readonly question: number }
-  /** `decide` strikes inside the lane's next call, `now` while the order is read. */
-  | { readonly kind: 'fault'; readonly fault: Fault; readonly at: 'now' | 'decide' }
+  /** `decide` strikes inside the lane's next call, `now` while the order is read; a panic, where the reactor next passes the place. */
+  | { readonly kind: 'fault'; readonly fault: Fault; readonly at: string }
   | { readonly kind: 'stop' };
 
 /** From the shard. */

@@ -25,7 +25,7 @@ export default function runShard(start: ShardStart): Promise<void> {
 /** Serves one shard. Resolves when told to stop; every other end is a death. */
 export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
   const { shard, port, snapshot, shared } = start;
-  const faults = start.areFaultsAllowed ? createFaults() : undefined;
+  const faults = start.areFaultsAllowed ? createFaults(addon) : undefined;
   const observer = createLaneObserver({
     ...start,
     onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }),

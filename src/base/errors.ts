@@ -83,6 +83,7 @@ export const REASONS = [
   entry(71, 'queue_timeout', 'internal', 503, 'never', 'The exchange waited too long for a place'),
   entry(72, 'concurrency_limited', 'internal', 503, 'never', 'The upstream is at the limit its latency allows'),
   entry(73, 'brownout', 'internal', 503, 'never', 'The upstream is near its limit and the priority of the request is low'),
+  entry(74, 'internal_error', 'internal', 500, 'safe', 'A fault of the edge ended what carried the exchange'),
 ] as const satisfies readonly ErrorEntry[];
 
 /** Failures of the process rather than of an exchange: they end a command or refuse a snapshot and never stand in a record. */

@@ -18,7 +18,7 @@ import { startWorker } from './supervision/worker.ts';
 const CONNECTIONS_FAMILY = 'lychgate_connections';
 
 export interface ShardsParts {
-  readonly addon: Pick<BindingAddon, 'reactorLaneBusyMs' | 'reactorExchanges' | 'reactorCounters' | 'families'>;
+  readonly addon: Pick<BindingAddon, 'reactorLaneBusyMs' | 'reactorExchanges' | 'reactorCounters' | 'families' | 'takePanics'>;
   readonly snapshot: Snapshot;
   readonly shared: SharedState;
   /** One table of counters a shard. */
@@ -57,7 +57,7 @@ export interface Shards {
   drain(): void;
   /** Asks every shard; shards without a worker are left out. */
   ask<Row>(order: { kind: 'connections'; limit: number } | { kind: 'sessions' }): Promise<{ shard: number; rows: Row }[]>;
-  hurt(shard: number, fault: Fault, at: 'now' | 'decide'): boolean;
+  hurt(shard: number, fault: Fault, at: string): boolean;
   /** Exchanges open in all shards. */
   exchanges(): number;
   /** Connections of clients in all shards. */
@@ -115,6 +115,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       const started = supervisors.map((supervisor) => supervisor.start());
       watch = watchEvery(options.stallTimeoutMs, () => {
         for (const supervisor of supervisors) supervisor.watch(options.stallTimeoutMs);
+        logPanics();
       });
       await Promise.all(started);
     },
@@ -152,8 +153,15 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       clearTimeout(timer);
       await pool?.destroy();
       await stopped;
+      logPanics();
     },
   };
+
+  function logPanics(): void {
+    for (const { shard, owner, place, message } of addon.takePanics()) {
+      log.error({ shard, owner, place, message }, 'the native side panicked; what it happened in was ended');
+    }
+  }
 
   function connectionsOf(shard: number): number {
     return addon.reactorCounters(shard)[connectionsPlace] ?? 0;

@@ -155,6 +155,16 @@ export interface BindingFamily {
   scale: number;
 }
 
+/** A panic of the native side that ended something and nothing more. */
+export interface BindingPanic {
+  shard: number;
+  /** What it ended: `connection`, `session` (to a backend), `shard`. */
+  owner: string;
+  /** File, line and column. */
+  place: string;
+  message: string;
+}
+
 /** `complaint` is empty when there is a canonical form. */
 export interface BindingNormal {
   authority: string;
@@ -213,6 +223,10 @@ export interface BindingAddon {
   reactorLaneBusyMs(shard: number): number;
   /** Any thread: open exchanges. */
   reactorExchanges(shard: number): number;
+  /** Any thread: panics since the last call, 64 at most; all are counted in `lychgate_panics_total`. */
+  takePanics(): BindingPanic[];
+  /** Test only: a panic that strikes where this thread next passes a place. Throws in a release build, which has no such places. */
+  plantPanic(place: string): void;
   /** The registry of reasons as the reactor knows it; a test holds it against `src/base/errors.ts`. */
   reasons(): BindingReason[];
   /** Test only: writes one record of each kind towards the lane into `memory` with given values, returns bytes. */

@@ -2,20 +2,22 @@
  * Ways to die, for tests that watch a shard being replaced. Nothing of this exists in a shard unless the process was started for tests
  * (`LYCHGATE_TEST_FAULTS=1`).
  */
+import type { BindingAddon } from '../native/binding.ts';
 import type { Fault } from '../shard-port.ts';
 
 export interface Faults {
   /** Strikes now, or lies in wait for the lane's next call. */
-  order(fault: Fault, at: 'now' | 'decide'): void;
+  order(fault: Fault, at: string): void;
   /** Called before each call of the lane. */
   strikeInDecide(): void;
 }
 
-export function createFaults(): Faults {
+export function createFaults(addon: Pick<BindingAddon, 'plantPanic'>): Faults {
   let waiting: Fault | undefined;
   return {
     order(fault, at) {
-      if (at === 'now') strike(fault);
+      if (fault === 'panic') addon.plantPanic(at);
+      else if (at === 'now') strike(fault);
       else waiting = fault;
     },
     strikeInDecide() {

@@ -18,7 +18,13 @@ const filename = fileURLToPath(new URL('./support/fake-shard.ts', import.meta.ur
 function shardsOf(t: Test, count: number, generation = 'sound', busyMs = (_shard: number) => 0, stallTimeoutMs = 2_000) {
   const shards = createShards(
     {
-      addon: { reactorLaneBusyMs: busyMs, reactorExchanges: () => 0, reactorCounters: () => new Float64Array(), families: () => [] },
+      addon: {
+        reactorLaneBusyMs: busyMs,
+        reactorExchanges: () => 0,
+        reactorCounters: () => new Float64Array(),
+        families: () => [],
+        takePanics: () => [],
+      },
       snapshot: { generation, listeners: [], admin: { address: '', token: 's3cret' } } as unknown as Snapshot,
       shared: {} as SharedState,
       counters: Array.from({ length: count }, () => new SharedArrayBuffer(8)),

@@ -6,6 +6,7 @@
 
 use crate::shards::{self, Shard};
 use crate::{failure, uv};
+use lychgate_core::base::panics;
 use lychgate_core::reactor::LaneCall;
 use lychgate_core::record::ring::REGION_BYTES;
 use napi::bindgen_prelude::*;
@@ -53,6 +54,7 @@ fn install<'env>(env: &'env Env, number: u32, shard: &Arc<Shard>, decide: Functi
         reactor.take_over();
         (reactor.fd(), reactor.relay.ring.as_ptr())
     })?;
+    shard.is_renewed.store(false, Release);
     let raw = env.raw();
     let attachment = Box::into_raw(Box::new(Attachment {
         shard: shard.clone(),
@@ -106,12 +108,36 @@ impl Attachment {
 
     fn turn(&mut self) {
         let shard = self.shard.clone();
-        // A turn inside a turn cannot be: libuv does not nest.
+        // A turn inside a turn cannot be: libuv does not nest. A panic is told below.
         let _ = shard.enter(|reactor| reactor.turns(|| self.call_lane()));
+        if !self.is_dead && shard.is_renewed.load(Acquire) {
+            self.is_dead = true;
+            // SAFETY: on the environment's thread, outside of any call of JavaScript.
+            unsafe { self.end_worker() };
+        }
+    }
+
+    /// The worker knows a reactor that is no more: an uncaught error ends it, whoever of it met the panic.
+    unsafe fn end_worker(&self) {
+        const MESSAGE: &str = "the reactor panicked and began anew";
+        // SAFETY: the caller's; what fails leaves a worker that calls no lane, which the supervisor sees to.
+        unsafe {
+            let (mut scope, mut text, mut error) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+            if sys::napi_open_handle_scope(self.env, &mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            if sys::napi_create_string_utf8(self.env, MESSAGE.as_ptr().cast(), MESSAGE.len() as isize, &mut text) == sys::Status::napi_ok
+                && sys::napi_create_error(self.env, ptr::null_mut(), text, &mut error) == sys::Status::napi_ok
+            {
+                sys::napi_fatal_exception(self.env, error);
+            }
+            sys::napi_close_handle_scope(self.env, scope);
+        }
     }
 
     fn call_lane(&mut self) -> LaneCall {
-        if self.is_dead {
+        // A lane that began before the reactor did knows exchanges that are no more.
+        if self.is_dead || self.shard.is_renewed.load(Relaxed) {
             return LaneCall::Failed;
         }
         self.shard.set_busy(true);
@@ -145,30 +171,36 @@ impl Attachment {
     }
 }
 
+// libuv and Node call these: no panic may pass through them. What a panic leaves undone here is a worker without a reactor, or memory.
+
 extern "C" fn on_poll(handle: *mut uv::Handle, _status: c_int, _events: c_int) {
-    // SAFETY: the handle's data is its attachment.
-    let attachment = unsafe { &mut *uv::data(handle).cast::<Attachment>() };
-    if !attachment.is_closing {
-        attachment.turn();
-    }
+    let _ = panics::guard_shard(|| {
+        // SAFETY: the handle's data is its attachment.
+        let attachment = unsafe { &mut *uv::data(handle).cast::<Attachment>() };
+        if !attachment.is_closing {
+            attachment.turn();
+        }
+    });
 }
 
 extern "C" fn on_closed(handle: *mut uv::Handle) {
-    // SAFETY: the last call for this handle; nobody else holds the attachment.
-    unsafe {
-        let attachment = Box::from_raw(uv::data(handle).cast::<Attachment>());
-        ATTACHED.set(ptr::null_mut());
-        if !attachment.decide.is_null() {
-            sys::napi_delete_reference(attachment.env, attachment.decide);
+    let _ = panics::guard_shard(|| {
+        // SAFETY: the last call for this handle; nobody else holds the attachment.
+        unsafe {
+            let attachment = Box::from_raw(uv::data(handle).cast::<Attachment>());
+            ATTACHED.set(ptr::null_mut());
+            if !attachment.decide.is_null() {
+                sys::napi_delete_reference(attachment.env, attachment.decide);
+            }
+            attachment.shard.is_attached.store(false, Release);
+            sys::napi_remove_async_cleanup_hook(attachment.hook);
         }
-        attachment.shard.is_attached.store(false, Release);
-        sys::napi_remove_async_cleanup_hook(attachment.hook);
-    }
+    });
 }
 
 unsafe extern "C" fn on_cleanup(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
     // SAFETY: registered with the attachment, removed when it goes.
-    unsafe { (*data.cast::<Attachment>()).close() };
+    let _ = panics::guard_shard(|| unsafe { (*data.cast::<Attachment>()).close() });
 }
 
 fn check(status: sys::napi_status) -> Result<()> {

@@ -7,6 +7,7 @@ mod types;
 mod uv;
 
 use lychgate_core::base::counters::{FAMILIES, Kind, offset};
+use lychgate_core::base::panics;
 use lychgate_core::base::reason;
 use lychgate_core::http::normal;
 use lychgate_core::quic::{cid::CidKey, socket, steer};
@@ -22,13 +23,13 @@ use types::*;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Version of the addon.
-#[napi]
+#[napi(catch_unwind)]
 pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
 /// Opens a bound UDP socket of a reuseport group.
-#[napi]
+#[napi(catch_unwind)]
 pub fn open_udp(address: String, receive_buffer_bytes: f64, send_buffer_bytes: f64) -> Result<BindingSocket> {
     let parsed = address.parse().map_err(|_| failure(format!("{address} is no address of the form ip:port")))?;
     let socket = socket::open(parsed, receive_buffer_bytes as usize, send_buffer_bytes as usize)
@@ -38,13 +39,13 @@ pub fn open_udp(address: String, receive_buffer_bytes: f64, send_buffer_bytes: f
 }
 
 /// Attaches steering by connection ID; false when the kernel refuses.
-#[napi]
+#[napi(catch_unwind)]
 pub fn steer_udp(fd: i32, shards: u32, cid_key: Uint8Array) -> Result<bool> {
     Ok(steer::attach(fd, shards, &CidKey::new(&key(&cid_key)?)).is_ok())
 }
 
 /// Lets this thread take a signal that was blocked when the process began.
-#[napi]
+#[napi(catch_unwind)]
 pub fn unblock_signal(number: i32) -> Result<()> {
     // SAFETY: the set is the thread's own, and is initialised before it is used.
     let failed = unsafe {
@@ -56,14 +57,14 @@ pub fn unblock_signal(number: i32) -> Result<()> {
 }
 
 /// Closes a descriptor that no reactor owns.
-#[napi]
+#[napi(catch_unwind)]
 pub fn close_fd(fd: i32) {
     // SAFETY: the caller gives up a descriptor that `open_udp` gave it.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
 }
 
 /// The canonical form of an authority and a path, as a listener with these rules makes it.
-#[napi]
+#[napi(catch_unwind)]
 pub fn normalise(
     authority: String,
     path: String,
@@ -93,93 +94,93 @@ fn canonical(
 }
 
 /// Complaints about a certificate; none when all is well.
-#[napi]
+#[napi(catch_unwind)]
 pub fn check_certificate(certificate: BindingCertificate) -> Vec<String> {
     Certificate::parse(certificate.names, &certificate.chain_pem, &certificate.key_pem).err().unwrap_or_default()
 }
 
 /// Makes the reactor of a shard.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_create(options: BindingReactorOptions) -> Result<()> {
     shards::create(options)
 }
 
 /// Ends the reactor of a shard.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_destroy(shard: u32) -> Result<()> {
     shards::destroy(shard)
 }
 
 /// Puts a shard's reactor on this thread's event loop; returns the ring's memory.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_attach<'env>(env: &'env Env, shard: u32, decide: Function<'env, (), ()>) -> Result<Unknown<'env>> {
     attachment::attach(env, shard, decide)
 }
 
 /// Takes a shard's reactor off this thread's event loop.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_detach(shard: u32) -> Result<()> {
     attachment::detach(shard)
 }
 
 /// Gives a reactor a snapshot.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_apply(shard: u32, snapshot: BindingSnapshot) -> Result<()> {
     let snapshot = convert::snapshot(snapshot)?;
     shards::with(shard, |reactor| reactor.apply(snapshot))
 }
 
 /// Takes the decisions that stand in the ring now.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_kick(shard: u32) -> Result<()> {
     shards::with(shard, |reactor| reactor.kick())
 }
 
 /// Ends every exchange and connection that is left.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_close(shard: u32) -> Result<()> {
     shards::with(shard, |reactor| reactor.close())
 }
 
 /// Begins the drain.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_drain(shard: u32) -> Result<()> {
     shards::with(shard, |reactor| reactor.drain())
 }
 
 /// Connections as JSON.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_connections(shard: u32, limit: u32) -> Result<String> {
     shards::with(shard, |reactor| reactor.describe_connections(limit as usize))
 }
 
 /// Sessions as JSON.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_sessions(shard: u32) -> Result<String> {
     shards::with(shard, |reactor| reactor.describe_sessions())
 }
 
 /// A copy of the counters.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_counters(shard: u32) -> Result<Float64Array> {
     Ok(Float64Array::new(shards::find(shard)?.counters.copy()))
 }
 
 /// Milliseconds the lane's present call has taken.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_lane_busy_ms(shard: u32) -> Result<f64> {
     Ok(shards::find(shard)?.busy_ms())
 }
 
 /// Open exchanges.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reactor_exchanges(shard: u32) -> Result<f64> {
     use lychgate_core::base::counters::Id;
     Ok(shards::find(shard)?.counters.get(Id::ExchangesOpen) as f64)
 }
 
 /// Descriptions of the counters.
-#[napi]
+#[napi(catch_unwind)]
 pub fn families() -> Vec<BindingFamily> {
     let describe = |(place, family): (usize, &lychgate_core::base::counters::Family)| BindingFamily {
         name: family.name.to_owned(),
@@ -207,8 +208,34 @@ pub fn families() -> Vec<BindingFamily> {
     FAMILIES.iter().enumerate().map(describe).collect()
 }
 
+/// Panics since the last call, for the log.
+#[napi(catch_unwind)]
+pub fn take_panics() -> Vec<BindingPanic> {
+    let reports = panics::take_reports().into_iter();
+    let shown = |report: panics::Report| BindingPanic {
+        shard: report.shard as u32,
+        owner: report.owner.name().to_owned(),
+        place: report.place,
+        message: report.message,
+    };
+    reports.map(shown).collect()
+}
+
+/// Plants a panic that strikes where this thread next passes the place; for a test.
+#[napi(catch_unwind)]
+pub fn plant_panic(place: String) -> Result<()> {
+    if panics::plant::arm(&place) { Ok(()) } else { Err(failure(format!("no panic can be planted in {place} of this build"))) }
+}
+
+/// Runs when the addon is loaded.
+#[napi(module_exports)]
+pub fn load(_exports: Object<'_>) -> Result<()> {
+    panics::install();
+    Ok(())
+}
+
 /// The registry of reasons.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reasons() -> Vec<BindingReason> {
     reason::ALL
         .iter()
@@ -217,7 +244,7 @@ pub fn reasons() -> Vec<BindingReason> {
 }
 
 /// Writes records with known values; for a test.
-#[napi]
+#[napi(catch_unwind)]
 pub fn record_samples(mut memory: Uint8Array) -> u32 {
     let bytes = sample::outward();
     // SAFETY: the caller's own array, used by nobody else during the call.
@@ -227,7 +254,7 @@ pub fn record_samples(mut memory: Uint8Array) -> u32 {
 }
 
 /// Decodes decisions; for a test.
-#[napi]
+#[napi(catch_unwind)]
 pub fn record_decode(memory: Uint8Array) -> String {
     sample::inward(&memory)
 }

@@ -4,6 +4,7 @@ use crate::types::{BindingListener, BindingReactorOptions};
 use crate::{convert, failure, key};
 use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::Counters;
+use lychgate_core::base::panics::{self, Panicked};
 use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::switchboard::{self, Inbox, Port};
@@ -25,6 +26,10 @@ pub struct Shard {
     /// Its counters.
     pub counters: Arc<Counters>,
     busy_since: AtomicU64,
+    /// The reactor panicked and has begun anew: the worker that drives it has to go, its successor brings backends and plans.
+    pub is_renewed: AtomicBool,
+    /// It could not even begin anew; the next who enters tries again.
+    is_broken: AtomicBool,
 }
 
 // SAFETY: the reactor is entered by one thread at a time, which `is_entered` enforces; the rest is atomic or immutable. Non-atomic reference counts inside
@@ -50,15 +55,24 @@ fn now_ms() -> u64 {
 }
 
 impl Shard {
-    /// Runs something in the reactor. An error when it is already being run, by this thread further up or by another.
+    /// Runs something in the reactor. An error when it is already being run, by this thread further up or by another, and when it panics: then it begins anew.
     pub fn enter<T>(&self, run: impl FnOnce(&mut Reactor) -> T) -> Result<T> {
         if self.is_entered.swap(true, Acquire) {
             return Err(failure("the reactor is busy with a turn"));
         }
         // SAFETY: the flag makes this the only reference.
-        let result = run(unsafe { &mut *self.reactor.get() });
+        let reactor = unsafe { &mut *self.reactor.get() };
+        let result = match self.is_broken.load(Relaxed) {
+            true => Err(Panicked),
+            false => panics::guard_shard(|| run(reactor)),
+        };
+        if result.is_err() {
+            self.is_broken.store(panics::guard_shard(|| reactor.start_over()).is_err(), Relaxed);
+            self.is_renewed.store(true, Release);
+        }
         self.is_entered.store(false, Release);
-        Ok(result)
+        // The words by which the supervisor knows the cause (`src/control/supervision/cause.ts`).
+        result.map_err(|_| failure("the reactor panicked and began anew"))
     }
 
     /// The lane begins, or ends, a call.
@@ -120,6 +134,8 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         is_entered: AtomicBool::new(false),
         is_attached: AtomicBool::new(false),
         busy_since: AtomicU64::new(0),
+        is_renewed: AtomicBool::new(false),
+        is_broken: AtomicBool::new(false),
     }));
     Ok(())
 }
@@ -130,7 +146,8 @@ pub fn destroy(shard: u32) -> Result<()> {
     if found.is_attached.load(Acquire) {
         return Err(failure(format!("shard {shard} is still attached to a worker")));
     }
-    found.enter(Reactor::close)?;
+    // Nothing is left to be told where that panicked.
+    let _ = found.enter(Reactor::close);
     let mut registry = REGISTRY.lock().map_err(|_| failure("the registry of reactors is broken"))?;
     registry.shards[shard as usize] = None;
     Ok(())

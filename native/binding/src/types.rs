@@ -118,6 +118,10 @@ record!(
     BindingNormal { authority: String, path: String, complaint: String }
 );
 record!(
+    /// A panic.
+    BindingPanic { shard: u32, owner: String, place: String, message: String }
+);
+record!(
     /// A reason.
     BindingReason { number: u32, code: String, grpc_status: u32 }
 );

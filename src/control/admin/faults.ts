@@ -8,8 +8,9 @@ const BODY = {
   type: 'object',
   properties: {
     shard: { type: 'integer', minimum: 0, default: 0 },
-    fault: { type: 'string', enum: ['throw', 'loop', 'exit', 'oom'] },
-    at: { type: 'string', enum: ['now', 'decide'], default: 'now' },
+    fault: { type: 'string', enum: ['throw', 'loop', 'exit', 'oom', 'panic'] },
+    /** `now` or `decide`; of a panic, the place on the native side. */
+    at: { type: 'string', default: 'now' },
   },
   required: ['fault'],
   additionalProperties: false,
@@ -17,12 +18,8 @@ const BODY = {
 
 export function faultRoutes(app: FastifyInstance, { hurt }: Pick<AdminParts, 'hurt'>): void {
   if (hurt === undefined) return;
-  app.post<{ Body: { shard: number; fault: Fault; at: 'now' | 'decide' } }>(
-    '/v1/test/fault',
-    { schema: { body: BODY } },
-    async (request, reply) => {
-      const { shard, fault, at } = request.body;
-      return hurt(shard, fault, at) ? { shard, fault, at } : refuse(reply, 'shard_not_ready');
-    },
-  );
+  app.post<{ Body: { shard: number; fault: Fault; at: string } }>('/v1/test/fault', { schema: { body: BODY } }, async (request, reply) => {
+    const { shard, fault, at } = request.body;
+    return hurt(shard, fault, at) ? { shard, fault, at } : refuse(reply, 'shard_not_ready');
+  });
 }

@@ -137,5 +137,5 @@ export interface AdminParts {
   readonly limits: () => LimitsView;
   readonly log: Log;
   /** Hurts a worker; undefined outside of tests, and then the route does not exist. */
-  readonly hurt: ((shard: number, fault: Fault, at: 'now' | 'decide') => boolean) | undefined;
+  readonly hurt: ((shard: number, fault: Fault, at: string) => boolean) | undefined;
 }

@@ -4,9 +4,9 @@
  */
 
 /** `told` is the one end that is no failure. */
-export type EndCause = 'told' | 'throw' | 'exit' | 'memory' | 'stall' | 'start';
+export type EndCause = 'told' | 'throw' | 'exit' | 'memory' | 'stall' | 'start' | 'panic';
 
-export const RESTART_CAUSES = ['throw', 'exit', 'memory', 'stall', 'start'] as const satisfies readonly EndCause[];
+export const RESTART_CAUSES = ['throw', 'exit', 'memory', 'stall', 'start', 'panic'] as const satisfies readonly EndCause[];
 
 /** The reason given to the abort signal that ends a worker. */
 export class Ended extends Error {
@@ -26,5 +26,7 @@ export function causeOf(error: unknown): EndCause {
   if ((error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY') return 'memory';
   // Piscina has no code for a worker that left by process.exit().
   if (error.message.startsWith('worker exited with code')) return 'exit';
+  // Whoever of the worker met it: the reactor has begun anew (`native/binding/src/shards.rs`).
+  if (error.message === 'the reactor panicked and began anew') return 'panic';
   return 'throw';
 }

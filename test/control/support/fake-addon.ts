@@ -56,6 +56,8 @@ export function createFakeAddon(): FakeAddon {
     },
     reactorCounters: () => new Float64Array(),
     families: () => [],
+    takePanics: () => [],
+    plantPanic: () => {},
     reactorLaneBusyMs: () => 0,
     reactorExchanges: () => fake.exchanges ?? 0,
   };

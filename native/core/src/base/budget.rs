@@ -54,6 +54,11 @@ impl Account {
         Account { budget, entered: [0; 2], told: 0 }
     }
 
+    /// An empty part of the same budget; what this one told it goes when this one does.
+    pub fn renewed(&self) -> Account {
+        Account::new(self.budget.clone())
+    }
+
     /// A holder has so many bytes now.
     pub fn enter(&mut self, side: Side, entry: &mut Entry, bytes: u64) {
         let sum = &mut self.entered[side as usize];

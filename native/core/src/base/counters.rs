@@ -107,6 +107,7 @@ pub enum Closed {
     Local,
     Idle,
     Protocol,
+    Panic,
 }
 
 /// Why a request was rejected unread; the place is the series of [`Id::RequestsRejected`].
@@ -151,7 +152,7 @@ families! {
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"
-        ["peer", "local", "idle", "protocol"], NO_BOUNDS, 1.0;
+        ["peer", "local", "idle", "protocol", "panic"], NO_BOUNDS, 1.0;
     ConnectionAge = Histogram "lychgate_connection_duration_seconds", "Age of connections when they closed.", "" NONE, AGE_MS, 1e-3;
     ConnectionRtt = Histogram "lychgate_connection_rtt_seconds", "Smoothed round-trip time of connections when they closed.", "" NONE, RTT_US, 1e-6;
     ConnectionLoss = Histogram "lychgate_connection_loss_ratio", "Share of sent packets found lost, when connections closed.", "" NONE, LOSS_PPM, 1e-6;
@@ -164,6 +165,8 @@ families! {
         ["downstream", "upstream"], NO_BOUNDS, 1.0;
     BodyBytesIn = Counter "lychgate_request_body_bytes_total", "Body bytes taken from clients.", "" NONE, NO_BOUNDS, 1.0;
     BodyBytesOut = Counter "lychgate_response_body_bytes_total", "Body bytes given to clients' streams.", "" NONE, NO_BOUNDS, 1.0;
+    Panics = Counter "lychgate_panics_total", "Panics, by what was given up for each: a connection, a session to a backend, all of a shard.", "owner"
+        ["connection", "session", "shard"], NO_BOUNDS, 1.0;
     Turns = Counter "lychgate_turns_total", "Turns of the reactor.", "" NONE, NO_BOUNDS, 1.0;
     TurnDuration = Histogram "lychgate_turn_duration_seconds", "Time of a turn, the lane's part included.", "" NONE, TURN_US, 1e-6;
     TurnDatagrams = Histogram "lychgate_turn_datagrams", "Datagrams a turn received, of turns that received any.", "" NONE, BATCH, 1.0;

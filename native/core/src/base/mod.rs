@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod chunk;
 pub mod counters;
+pub mod panics;
 pub mod poll;
 pub mod rate;
 pub mod reason;

@@ -130,6 +130,8 @@ pub enum Reason {
     ConcurrencyLimited = 72,
     /// The upstream is near its limit and the priority of the request is low.
     Brownout = 73,
+    /// A fault of the edge (a panic) ended what carried the exchange.
+    InternalError = 74,
 }
 
 /// What the registry says of a reason.
@@ -202,6 +204,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::QueueTimeout, "queue_timeout", Side::Internal, 503, Retry::Never),
     entry(Reason::ConcurrencyLimited, "concurrency_limited", Side::Internal, 503, Retry::Never),
     entry(Reason::Brownout, "brownout", Side::Internal, 503, Retry::Never),
+    entry(Reason::InternalError, "internal_error", Side::Internal, 500, Retry::Safe),
 ];
 
 /// Place in [`ALL`] of each number, so that a look-up is one load; 0 for numbers nobody has.

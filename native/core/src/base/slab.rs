@@ -97,6 +97,12 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Takes all values out. Their keys go on finding nothing, also once others have come.
+    pub fn drain(&mut self) -> Vec<T> {
+        let keys = self.keys();
+        keys.into_iter().filter_map(|key| self.remove(key)).collect()
+    }
+
     /// Keys of all values, in order of place.
     pub fn keys(&self) -> Vec<Key> {
         let alive =

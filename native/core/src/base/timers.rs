@@ -121,6 +121,12 @@ impl Timers {
         is_current
     }
 
+    /// Forgets every entry.
+    pub fn clear(&mut self) {
+        self.heap.clear();
+        self.set_for = NEVER;
+    }
+
     /// Sets the timerfd for the earliest entry if it is not set for that time or an earlier one.
     pub fn set(&mut self, now: Nanos) {
         let Some(Reverse((due, _))) = self.heap.peek() else { return };

@@ -88,6 +88,11 @@ impl Sender {
         }
     }
 
+    /// An empty batch for the same socket, which counts on.
+    pub fn renewed(&self) -> Sender {
+        Sender { stats: self.stats, ..Sender::new(self.fd, self.is_gso, self.is_wildcard) }
+    }
+
     /// Whether a message of full size fits, and one beside it for a packet of another path; if not, flush.
     pub fn has_room(&self) -> bool {
         self.messages.len() + 2 <= MESSAGES && BYTES - self.filled >= MESSAGE_BYTES

@@ -3,6 +3,7 @@
 use super::switchboard::Handed;
 use super::{Reactor, TURN_BATCHES};
 use crate::base::counters::{Dropped, Id, Refused};
+use crate::base::panics::{self, Owner, Panicked, plant};
 use crate::base::slab::Key;
 use crate::quic::cid::{self, CID_BYTES};
 use crate::quic::connection::{Accepted, Connection};
@@ -199,8 +200,14 @@ impl Reactor {
         let state = &mut self.listeners[listener];
         state.config.set_stateless_reset_token(Some(self.cid_key.reset_token(id)));
         let bytes = id.to_be_bytes();
-        let Ok(quic) = quiche::accept_with_buf_factory(&ConnectionId::from_ref(&bytes), None, to, from, &mut state.config) else {
-            return self.counters.dropped(Dropped::Refused);
+        let quic = panics::guard(|| {
+            plant::here("accept");
+            quiche::accept_with_buf_factory(&ConnectionId::from_ref(&bytes), None, to, from, &mut state.config)
+        });
+        let quic = match quic {
+            Ok(Ok(quic)) => quic,
+            Ok(Err(_)) => return self.counters.dropped(Dropped::Refused),
+            Err(Panicked) => return self.relay.note_panic(Owner::Connection),
         };
         let number = self.next_number;
         self.next_number += self.ports.len().max(1) as u64;
@@ -221,10 +228,15 @@ impl Reactor {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         connection.has_arrivals = true;
         connection.unanswered += 1;
-        match connection.quic.recv(datagram, RecvInfo { from, to }) {
-            Ok(_) | Err(quiche::Error::Done) => {}
+        let received = panics::guard(|| {
+            plant::here("receive");
+            connection.quic.recv(datagram, RecvInfo { from, to })
+        });
+        match received {
+            Ok(Ok(_) | Err(quiche::Error::Done)) => {}
             // A fault that closes the connection is told by quiche itself when it is flushed.
-            Err(_) => self.counters.dropped(Dropped::Undecryptable),
+            Ok(Err(_)) => self.counters.dropped(Dropped::Undecryptable),
+            Err(Panicked) => return self.end_panicked(key),
         }
         self.relay.touch(key);
     }

@@ -135,6 +135,13 @@ impl Listener {
         })
     }
 
+    /// Forgets what was under way; socket and settings stay.
+    pub fn start_over(&mut self) {
+        self.sender = self.sender.renewed();
+        self.is_blocked = false;
+        self.held_up.clear();
+    }
+
     /// A connection waits until the socket has room. It waits for no time meanwhile: one that has come already would come again at once.
     pub fn hold_up(&mut self, key: Key, connection: &mut Connection) {
         (connection.release_at, connection.acknowledge_at) = (0, 0);

@@ -9,7 +9,8 @@ pub mod switchboard;
 mod transmit;
 
 use crate::base::budget::{Account, Budget};
-use crate::base::counters::{Counters, Id};
+use crate::base::counters::{Closed, Counters, Handshake, Id};
+use crate::base::panics::{self, Owner, plant};
 use crate::base::poll::Poll;
 use crate::base::rate::Rate;
 use crate::base::slab::Key;
@@ -144,19 +145,15 @@ impl Reactor {
         }
         let counters = Arc::new(Counters::default());
         let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS, options.table);
+        let account = Account::new(options.budget);
+        let mut relay = Relay::new(options.table, limits, options.max_exchanges, account, counters.clone(), Clock::default());
+        relay.shard = options.shard;
         Ok(Reactor {
             shard: options.shard,
             generation: options.generation,
             cid_key: options.cid_key,
             listeners,
-            relay: Relay::new(
-                options.table,
-                limits,
-                options.max_exchanges,
-                Account::new(options.budget),
-                counters.clone(),
-                Clock::default(),
-            ),
+            relay,
             upstreams,
             poll,
             timers,
@@ -198,11 +195,16 @@ impl Reactor {
         self.relay.is_draining = true;
         let now = self.relay.now;
         for key in self.relay.connections.keys() {
-            if let Some(connection) = self.relay.connections.get_mut(key) {
-                connection.notify_drain(now);
+            let told = panics::guard(|| {
+                if let Some(connection) = self.relay.connections.get_mut(key) {
+                    connection.notify_drain(now);
+                }
+                self.relay.mark(key);
+                self.arm(key);
+            });
+            if told.is_err() {
+                self.end_panicked(key);
             }
-            self.relay.mark(key);
-            self.arm(key);
         }
         self.transmit();
         self.ask_for_turn();
@@ -213,14 +215,50 @@ impl Reactor {
     pub fn close(&mut self) {
         let began = self.relay.begin_turn();
         for key in self.relay.exchanges.keys() {
-            self.relay.cut(&mut self.upstreams, key);
+            self.relay.guarded(key, (), |relay| relay.cut(&mut self.upstreams, key));
         }
         self.relay.settle(&mut self.upstreams);
         self.finish_turn(began);
         for key in self.relay.connections.keys() {
-            self.relay.close_connection(key, crate::http::error::h3::NO_ERROR);
+            if panics::guard(|| self.relay.close_connection(key, crate::http::error::h3::NO_ERROR)).is_err() {
+                self.end_panicked(key);
+            }
         }
         self.transmit();
+    }
+
+    /// Begins anew after a panic in what belongs to the whole shard: nobody knows in which state it left it. Every connection is told, as far as that can be done, and given
+    /// up, and so is every session. What stays is what lies apart: sockets, keys of connection IDs, the ways to other shards, the ring, the counters. The worker has to be
+    /// replaced: backends and plans come with its successor.
+    pub fn start_over(&mut self) {
+        self.relay.now = self.relay.clock.now();
+        self.relay.note_panic(Owner::Shard);
+        for key in self.relay.connections.keys() {
+            let _ = panics::guard_shard(|| self.say_farewell(key));
+        }
+        for (_, connection) in self.relay.connections.iter() {
+            match connection.is_open {
+                _ if connection.is_counted => {}
+                true => self.counters.add_to(Id::ConnectionsClosed, Closed::Panic as usize, 1),
+                false => self.counters.add_to(Id::Handshakes, Handshake::Failed as usize, 1),
+            }
+        }
+        for place in 0..self.listeners.len() {
+            let _ = panics::guard_shard(|| self.listeners[place].sender.flush());
+            self.listeners[place].start_over();
+            // A failure here would mean a closed descriptor, which cannot be: the listener owns it.
+            let _ = self.poll.modify(self.listeners[place].fd(), place as u64, false);
+        }
+        self.upstreams.start_over();
+        self.relay.start_over();
+        self.timers.clear();
+        self.session_timer = Default::default();
+        self.by_cid.clear();
+        self.by_initial.clear();
+        self.receiver = Some(Receiver::default());
+        (self.later, self.flushing) = (Vec::new(), Vec::new());
+        (self.turn_datagrams, self.is_lane_overdue) = (0, false);
+        self.inbox.wake.wake();
     }
 
     /// A new lane begins: what nobody decided is offered to it.
@@ -256,6 +294,7 @@ impl Reactor {
         let began = self.relay.begin_turn();
         self.turn_datagrams = 0;
         self.take_events(events, began);
+        plant::here("turn");
         self.process_arrivals();
         self.relay.settle(&mut self.upstreams);
         for _ in 0..TURN_LANE_CALLS {
@@ -303,7 +342,7 @@ impl Reactor {
             // SAFETY: the lane does not run and nobody else writes its ring before this loop ends.
             let record: &[u8] = unsafe { std::slice::from_raw_parts(record.as_ptr(), record.len()) };
             if let Some((key, decision)) = inward::read(record) {
-                self.relay.decide(&mut self.upstreams, key, decision);
+                self.relay.guarded(key, (), |relay| relay.decide(&mut self.upstreams, key, decision));
             }
         }
     }
@@ -357,6 +396,7 @@ impl Reactor {
                 break;
             }
         }
+        self.end_condemned();
         if self.upstreams.wants_others_places() {
             let others = self.ports.iter().enumerate().filter(|(shard, _)| *shard != self.shard as usize);
             others.for_each(|(_, port)| port.ask_for_places());

@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use crate::base::counters::{Closed, Handshake, Id};
+use crate::base::panics::{self, Owner, plant};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
@@ -20,6 +21,9 @@ const CONNECTION_IDS: usize = 3;
 /// A connection flushes at most this many bytes a turn, so that one download does not hold up the others.
 const TURN_BYTES: usize = 256 * 1024;
 
+/// INTERNAL_ERROR (RFC 9000 §20.1).
+const INTERNAL_ERROR: u64 = 0x1;
+
 impl Reactor {
     /// Looks at connections that got packets: handshakes that ended, addresses that changed, streams that have something to say.
     pub(super) fn process_arrivals(&mut self) {
@@ -29,19 +33,27 @@ impl Reactor {
             place += 1;
             let Some(connection) = self.relay.connections.get_mut(key).filter(|connection| connection.has_arrivals) else { continue };
             connection.has_arrivals = false;
-            if !connection.is_open && connection.quic.is_established() {
-                let listener = &self.listeners[connection.listener as usize];
-                connection.open(listener.max_head_bytes, listener.keep_alive_ms * 1_000_000);
-                let outcome = if connection.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
-                self.counters.add_to(Id::Handshakes, outcome as usize, 1);
-                if self.relay.is_draining {
-                    connection.notify_drain(self.relay.now);
-                }
+            if panics::guard(|| self.process_arrival(key)).is_err() {
+                self.end_panicked(key);
             }
-            if connection.is_open {
-                self.follow_paths(key);
-                crate::relay::streams::process(&mut self.relay, &mut self.upstreams, key);
+        }
+    }
+
+    fn process_arrival(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        plant::here("process");
+        if !connection.is_open && connection.quic.is_established() {
+            let listener = &self.listeners[connection.listener as usize];
+            connection.open(listener.max_head_bytes, listener.keep_alive_ms * 1_000_000);
+            let outcome = if connection.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
+            self.counters.add_to(Id::Handshakes, outcome as usize, 1);
+            if self.relay.is_draining {
+                connection.notify_drain(self.relay.now);
             }
+        }
+        if connection.is_open {
+            self.follow_paths(key);
+            crate::relay::streams::process(&mut self.relay, &mut self.upstreams, key);
         }
     }
 
@@ -82,40 +94,11 @@ impl Reactor {
         let mut flushing = std::mem::take(&mut self.flushing);
         std::mem::swap(&mut self.relay.dirty, &mut flushing);
         for key in flushing.drain(..) {
-            let Some(connection) = self.relay.connections.get_mut(key) else { continue };
-            connection.is_dirty = false;
-            if connection.is_drained() {
-                connection.close(h3::NO_ERROR);
+            match panics::guard(|| self.transmit_one(key)) {
+                Ok(true) => later.push(key),
+                Ok(false) => {}
+                Err(_) => self.end_panicked(key),
             }
-            if connection.may_wait(self.relay.now) {
-                self.arm(key);
-                continue;
-            }
-            let place = connection.listener as usize;
-            let listener = &mut self.listeners[place];
-            let flushed = match listener.is_blocked {
-                true => Flush::Blocked,
-                false => flush(
-                    connection,
-                    &mut listener.sender,
-                    listener.max_udp_payload,
-                    listener.is_paced.then_some(self.relay.now),
-                    &self.relay.clock,
-                ),
-            };
-            match flushed {
-                Flush::Done => {}
-                Flush::More => later.push(key),
-                Flush::Blocked => {
-                    listener.hold_up(key, connection);
-                    self.set_blocked(place, true);
-                }
-            }
-            if let Some(connection) = self.relay.connections.get_mut(key) {
-                connection.measure();
-                connection.recount(&mut self.relay.account);
-            }
-            self.after_flush(key);
         }
         self.flushing = flushing;
         for key in later.drain(..) {
@@ -128,6 +111,42 @@ impl Reactor {
                 self.flush_socket(place);
             }
         }
+    }
+
+    /// Flushes one connection; true when it has more to send in the next turn.
+    fn transmit_one(&mut self, key: Key) -> bool {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return false };
+        plant::here("send");
+        connection.is_dirty = false;
+        if connection.is_drained() {
+            connection.close(h3::NO_ERROR);
+        }
+        if connection.may_wait(self.relay.now) {
+            self.arm(key);
+            return false;
+        }
+        let place = connection.listener as usize;
+        let listener = &mut self.listeners[place];
+        let flushed = match listener.is_blocked {
+            true => Flush::Blocked,
+            false => flush(
+                connection,
+                &mut listener.sender,
+                listener.max_udp_payload,
+                listener.is_paced.then_some(self.relay.now),
+                &self.relay.clock,
+            ),
+        };
+        if matches!(flushed, Flush::Blocked) {
+            listener.hold_up(key, connection);
+            self.set_blocked(place, true);
+        }
+        if let Some(connection) = self.relay.connections.get_mut(key) {
+            connection.measure();
+            connection.recount(&mut self.relay.account);
+        }
+        self.after_flush(key);
+        matches!(flushed, Flush::More)
     }
 
     /// Hands a listener's batch to the kernel; waits for room when it has none.
@@ -183,6 +202,12 @@ impl Reactor {
 
     /// A connection's timer came due.
     pub(super) fn on_connection_timer(&mut self, key: Key, due: Nanos) {
+        if panics::guard(|| self.take_connection_timer(key, due)).is_err() {
+            self.end_panicked(key);
+        }
+    }
+
+    fn take_connection_timer(&mut self, key: Key, due: Nanos) {
         let now = self.relay.now;
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         if !crate::base::timers::Timers::is_current(&mut connection.armed, due) {
@@ -223,6 +248,45 @@ impl Reactor {
         }
         self.by_initial.remove(&connection.initial_dcid);
         self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
+    }
+
+    /// Ends the connections in whose exchanges something panicked.
+    pub(super) fn end_condemned(&mut self) {
+        while let Some(key) = self.relay.condemned.pop() {
+            self.end_panicked(key);
+        }
+    }
+
+    /// Ends a connection whose work panicked: nobody knows in which state it left it. The client is told, if that can be done still; nothing else is asked of quiche.
+    pub(super) fn end_panicked(&mut self, key: Key) {
+        self.relay.note_panic(Owner::Connection);
+        // What panics again, the farewell, the books or the memory, is left as it is.
+        let _ = panics::guard(|| self.say_farewell(key));
+        self.relay.fail_exchanges(&mut self.upstreams, key);
+        let Some(mut connection) = self.relay.connections.remove(key) else { return };
+        connection.forget(&mut self.relay.account);
+        for id in &connection.cids {
+            self.by_cid.remove(id);
+        }
+        self.by_initial.remove(&connection.initial_dcid);
+        self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
+        if !connection.is_counted {
+            match connection.is_open {
+                true => self.counters.add_to(Id::ConnectionsClosed, Closed::Panic as usize, 1),
+                false => self.counters.add_to(Id::Handshakes, Handshake::Failed as usize, 1),
+            }
+        }
+        let _ = panics::guard(|| drop(connection));
+    }
+
+    /// CONNECTION_CLOSE, as far as it can be sent at once.
+    pub(super) fn say_farewell(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        let listener = &mut self.listeners[connection.listener as usize];
+        if !listener.is_blocked {
+            let _ = connection.quic.close(false, INTERNAL_ERROR, b"");
+            flush(connection, &mut listener.sender, listener.max_udp_payload, None, &self.relay.clock);
+        }
     }
 
     /// Counts how a connection ended, once, when it does: it is kept a little longer for what is on its way (RFC 9000 §10.2).

@@ -60,6 +60,29 @@ impl Relay {
         self.abort(upstreams, key, code, Reason::Shutdown, 0);
     }
 
+    /// Ends all exchanges of a connection that is given up for a fault of ours.
+    pub fn fail_exchanges(&mut self, upstreams: &mut Upstreams, connection: Key) {
+        let Some(state) = self.connections.get(connection) else { return };
+        let exchanges: Vec<Key> = state.exchanges.values().copied().collect();
+        for key in exchanges {
+            self.cancel_attempt(upstreams, key, h2::INTERNAL_ERROR);
+            self.complete(key, Reason::InternalError);
+        }
+    }
+
+    /// Ends an exchange whose attempts' sessions are given up too.
+    pub(super) fn abandon(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if let Some(mut hedge) = exchange.hedge.take() {
+            hedge.count_out(&self.table);
+        }
+        exchange.hold = None;
+        exchange.attempt.upstream = None;
+        // The rest comes to nothing if it panics.
+        exchange.attempt.count_out(&self.table);
+        self.complete(key, Reason::InternalError);
+    }
+
     /// The client is gone or has reset its stream.
     pub fn client_left(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason, code: u64) {
         self.cancel_attempt(upstreams, key, crate::http::error::h3_to_h2(code));

@@ -3,6 +3,7 @@
 use super::exchange::Phase;
 use super::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use crate::base::counters::{Id, Rejected};
+use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
@@ -75,7 +76,7 @@ impl Relay {
         self.next_deadline = next;
         self.give_up_gaps();
         for (key, name, reason) in late {
-            self.time_out(upstreams, key, name, reason);
+            self.guarded(key, (), |relay| relay.time_out(upstreams, key, name, reason));
         }
     }
 
@@ -84,7 +85,11 @@ impl Relay {
         let mut gapped = std::mem::take(&mut self.gapped);
         gapped.retain(|key| {
             let Some(connection) = self.connections.get_mut(*key) else { return false };
-            let refused = connection.give_up_gaps(self.now.saturating_sub(self.limits[connection.listener as usize].decode_timeout));
+            let before = self.now.saturating_sub(self.limits[connection.listener as usize].decode_timeout);
+            let Ok(refused) = panics::guard(|| connection.give_up_gaps(before)) else {
+                self.condemned.push(*key);
+                return false;
+            };
             connection.is_gapped = connection.requests.has_gaps();
             let is_gapped = connection.is_gapped;
             if refused > 0 {

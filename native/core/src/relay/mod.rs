@@ -27,6 +27,7 @@ mod write;
 
 use crate::base::budget::{Account, Entry, Side};
 use crate::base::counters::{Counters, Id};
+use crate::base::panics::{self, Owner};
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 pub use crate::base::table::BackendTable;
@@ -131,6 +132,10 @@ pub struct Relay {
     date: Date,
     /// Connections with something to send.
     pub dirty: Vec<Key>,
+    /// Connections in whose exchanges something panicked, to be ended.
+    pub condemned: Vec<Key>,
+    /// Number of the shard.
+    pub shard: u8,
     /// Limits by listener.
     pub limits: Vec<ListenerLimits>,
     /// Compiled plans of the present snapshot.
@@ -190,6 +195,8 @@ impl Relay {
             now_ms: 0.0,
             date: Date::default(),
             dirty: Vec::new(),
+            condemned: Vec::new(),
+            shard: 0,
             limits,
             plans: Vec::new(),
             is_draining: false,
@@ -213,6 +220,27 @@ impl Relay {
             head: Fields::new(),
             text: Vec::new(),
         }
+    }
+
+    /// Gives up every exchange and every connection. What the lane has to be told of them stays, and so do its ring, and keys, which are never given twice.
+    pub fn start_over(&mut self) {
+        for key in self.exchanges.keys() {
+            let _ = panics::guard_shard(|| self.abandon(key));
+        }
+        let limits = std::mem::take(&mut self.limits);
+        let fresh = Relay::new(self.table, limits, self.max_exchanges, self.account.renewed(), self.counters.clone(), self.clock);
+        let Relay { mut connections, mut exchanges, ring, unwritten, shard, is_draining, .. } = std::mem::replace(self, fresh);
+        for exchange in exchanges.drain() {
+            let _ = panics::guard_shard(|| drop(exchange));
+        }
+        for connection in connections.drain() {
+            let _ = panics::guard_shard(|| drop(connection));
+        }
+        (self.connections, self.exchanges, self.ring, self.unwritten) = (connections, exchanges, ring, unwritten);
+        (self.shard, self.is_draining) = (shard, is_draining);
+        (self.has_completions, self.now) = (true, self.clock.now());
+        self.counters.set(Id::ExchangesOpen, 0, 0);
+        self.counters.set(Id::ConnectionsOpen, 0, 0);
     }
 
     /// Lists a connection to be flushed: it has something to say.
@@ -241,8 +269,8 @@ impl Relay {
         self.flush_stage();
         while let Some(note) = self.notes.pop() {
             match note {
-                Note::Send(key) => self.send(upstreams, key),
-                Note::Start(name, session) => self.start(upstreams, name, session),
+                Note::Send(key) => self.guarded(key, (), |relay| relay.send(upstreams, key)),
+                Note::Start(name, session) => self.guarded(attempt::key_of(name), (), |relay| relay.start(upstreams, name, session)),
                 Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
                 Note::Release(name, session) => upstreams.release(session, name),
                 Note::Reset(stream, code) => upstreams.reset(stream, code),
@@ -267,6 +295,28 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let bytes = exchange.outgoing.bytes();
         self.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
+    }
+
+    /// Runs something for an exchange. If it panics, the connection of the exchange is to be ended, and `fallback` is what came of it.
+    pub fn guarded<T>(&mut self, key: Key, fallback: T, run: impl FnOnce(&mut Relay) -> T) -> T {
+        panics::guard(|| run(self)).unwrap_or_else(|_| {
+            self.condemn(key);
+            fallback
+        })
+    }
+
+    /// Counts a panic, and has it logged.
+    pub fn note_panic(&self, owner: Owner) {
+        self.counters.add_to(Id::Panics, owner as usize, 1);
+        panics::report(self.shard, owner);
+    }
+
+    /// Lists the connection of an exchange to be ended. The exchange may be gone from one of the books.
+    fn condemn(&mut self, key: Key) {
+        let known = self.exchanges.get(key).map(|exchange| exchange.connection);
+        let is_its = |connection: &Connection| connection.exchanges.values().any(|exchange| *exchange == key);
+        let found = known.or_else(|| self.connections.iter().find(|(_, connection)| is_its(connection)).map(|(key, _)| key));
+        self.condemned.extend(found);
     }
 
     /// A turn begins.

@@ -7,18 +7,72 @@ use super::exchange::{Exchange, Phase};
 use super::floor::has_type;
 use super::hold::{Answer, grpc_status};
 use super::{Note, Relay};
+use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::http::h3::{write_data_head, write_headers};
 use crate::http::qpack;
-use crate::upstream::{BodyPart, Fault, Key, SessionRef, Sink};
+use crate::upstream::{BodyPart, Fault, Key, SessionRef, Sink, StreamRef};
 
 /// A staged response grows to this; larger parts go as chunks.
 const STAGE_BYTES: usize = 8 * 1024;
 
+/// Sessions call while they read, for exchanges of many connections: what panics here ends one of those, and the session goes on.
 impl Sink for Relay {
     fn on_informational(&mut self, name: Key, _status: u16, fields: &Fields) {
+        self.guarded(key_of(name), (), |relay| relay.take_informational(name, fields));
+    }
+
+    fn on_head(&mut self, name: Key, status: u16, fields: &Fields, _facts: ResponseFacts, end: bool) {
+        self.guarded(key_of(name), (), |relay| relay.take_head(name, status, fields, end));
+    }
+
+    fn on_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
+        self.guarded(key_of(name), data.len(), |relay| relay.take_data(name, data, end))
+    }
+
+    fn on_end(&mut self, name: Key) {
+        self.guarded(key_of(name), (), |relay| relay.take_end(name));
+    }
+
+    fn on_trailers(&mut self, name: Key, fields: &Fields) {
+        self.guarded(key_of(name), (), |relay| relay.take_trailers(name, fields));
+    }
+
+    fn on_failed(&mut self, name: Key, fault: Fault) {
+        self.guarded(key_of(name), (), |relay| relay.take_failure(name, fault));
+    }
+
+    fn on_session_lost(&mut self, session: SessionRef) {
+        self.note_panic(Owner::Session);
+        let is_on = |stream: Option<StreamRef>| stream.is_some_and(|stream| stream.session == session);
+        let mut lost = Vec::new();
+        for (_, exchange) in self.exchanges.iter() {
+            lost.extend(is_on(exchange.attempt.upstream).then(|| exchange.name()));
+            lost.extend(is_on(exchange.hedge.as_ref().and_then(|hedge| hedge.upstream)).then(|| exchange.hedge_name()));
+        }
+        for name in lost {
+            self.on_failed(name, Fault { reason: Reason::InternalError, is_unsent: false, h2_code: 0, was_reused: false });
+        }
+    }
+
+    fn on_window(&mut self, name: Key) {
+        self.note_send(key_of(name));
+    }
+
+    fn on_opened(&mut self, name: Key, session: SessionRef) {
+        let note = if self.is_opening(name) { Note::Start(name, session) } else { Note::Release(name, session) };
+        self.notes.push(note);
+    }
+
+    fn on_upload_stopped(&mut self, name: Key) {
+        self.guarded(key_of(name), (), |relay| relay.take_upload_stopped(name));
+    }
+}
+
+impl Relay {
+    fn take_informational(&mut self, name: Key, fields: &Fields) {
         // The hedge's, should there be one, would be a stranger's beside the attempt's own.
         let Some(exchange) = self.answered(name) else { return };
         if exchange.is_committed || exchange.hold.is_some() {
@@ -28,7 +82,8 @@ impl Sink for Relay {
         self.flush_stage();
     }
 
-    fn on_head(&mut self, name: Key, status: u16, fields: &Fields, _facts: ResponseFacts, end: bool) {
+    fn take_head(&mut self, name: Key, status: u16, fields: &Fields, end: bool) {
+        plant::here("response");
         let now = self.now;
         let key = key_of(name);
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay)) else {
@@ -63,7 +118,7 @@ impl Sink for Relay {
         self.stage_head(key, fields);
     }
 
-    fn on_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
+    fn take_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
         let key = key_of(name);
         let is_staged = self.stage_owner == Some(key);
         let stage_len = self.stage.len();
@@ -87,13 +142,13 @@ impl Sink for Relay {
         0
     }
 
-    fn on_end(&mut self, name: Key) {
+    fn take_end(&mut self, name: Key) {
         let Some(exchange) = self.answered(name) else { return };
         end_of_response(exchange);
         self.write_on(key_of(name));
     }
 
-    fn on_trailers(&mut self, name: Key, fields: &Fields) {
+    fn take_trailers(&mut self, name: Key, fields: &Fields) {
         let key = key_of(name);
         if self.stage_owner == Some(key) {
             self.flush_stage();
@@ -105,7 +160,7 @@ impl Sink for Relay {
         self.write_response(key);
     }
 
-    fn on_failed(&mut self, name: Key, fault: Fault) {
+    fn take_failure(&mut self, name: Key, fault: Fault) {
         self.flush_stage();
         let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return };
         if matches!(exchange.phase, Phase::Open | Phase::Relay) {
@@ -118,16 +173,7 @@ impl Sink for Relay {
         }
     }
 
-    fn on_window(&mut self, name: Key) {
-        self.note_send(key_of(name));
-    }
-
-    fn on_opened(&mut self, name: Key, session: SessionRef) {
-        let note = if self.is_opening(name) { Note::Start(name, session) } else { Note::Release(name, session) };
-        self.notes.push(note);
-    }
-
-    fn on_upload_stopped(&mut self, name: Key) {
+    fn take_upload_stopped(&mut self, name: Key) {
         let Some(exchange) = self.answered(name) else { return };
         exchange.attempt.upstream = None;
         if let Some(hold) = exchange.hold.as_mut() {
@@ -140,9 +186,7 @@ impl Sink for Relay {
             self.complete(key_of(name), Reason::None);
         }
     }
-}
 
-impl Relay {
     /// The exchange whose response a session brings: under way, or held; none when the attempt has lost or failed.
     fn answered(&mut self, name: Key) -> Option<&mut Box<Exchange>> {
         let exchange = self.exchanges.get_mut(key_of(name))?;

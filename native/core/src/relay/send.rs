@@ -8,6 +8,7 @@ use super::exchange::{Exchange, Phase};
 use super::incoming::{Expect, Stopped, take_section};
 use super::plan::Values;
 use super::{Note, Relay};
+use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
@@ -57,6 +58,7 @@ impl Relay {
                     break;
                 }
                 Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
+                Step::Panicked => return self.condemned.push(connection_key),
                 Step::Close(code) => return self.close_connection(connection_key, code),
                 Step::Stopped(Stopped::Empty) => break,
                 Step::Stopped(Stopped::Reset(code)) => return self.client_left(upstreams, key, Reason::ClientReset, code),
@@ -104,6 +106,7 @@ enum Step {
     Fault(Reason),
     Close(u64),
     Stopped(Stopped),
+    Panicked,
 }
 
 fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, limits: FieldLimits) -> Step {
@@ -131,7 +134,12 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
     let mut result = Step::Again;
     upstreams.write_body(stream, |room| {
         let want = room.len().min(left.min(usize::MAX as u64) as usize);
-        match incoming.read(quic, id, &mut room[..want]) {
+        let Ok(read) = panics::guard(|| incoming.read(quic, id, &mut room[..want])) else {
+            // The session may go on: what panicked is the client's connection.
+            result = Step::Panicked;
+            return (0, false);
+        };
+        match read {
             Ok((count, is_end)) => {
                 let total = incoming.body_bytes + count as u64;
                 let left = left - count as u64;

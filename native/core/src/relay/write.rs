@@ -58,6 +58,11 @@ impl Relay {
     /// Writes what is staged.
     pub(super) fn flush_stage(&mut self) {
         let Some(key) = self.stage_owner.take() else { return };
+        // Others than its exchange have it written too.
+        self.guarded(key, (), |relay| relay.write_stage(key));
+    }
+
+    fn write_stage(&mut self, key: Key) {
         let stage = std::mem::take(&mut self.stage);
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.times.moved = self.now;

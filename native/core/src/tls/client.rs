@@ -16,6 +16,8 @@ use boring::x509::X509;
 use boring::x509::store::X509StoreBuilder;
 use boring::x509::verify::X509CheckFlags;
 
+use crate::base::panics;
+
 /// Offered in this order (RFC 7301): HTTP/2, then HTTP/1.1.
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
 
@@ -134,9 +136,11 @@ fn remember_sessions(builder: &mut SslContextBuilder) -> Arc<Mutex<Option<SslSes
     let remembered = slot.clone();
     builder.set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
     builder.set_new_session_callback(move |_, session| {
-        if let Ok(mut slot) = remembered.lock() {
-            *slot = Some(session);
-        }
+        panics::callback((), || {
+            if let Ok(mut slot) = remembered.lock() {
+                *slot = Some(session);
+            }
+        });
     });
     slot
 }

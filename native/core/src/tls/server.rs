@@ -2,6 +2,7 @@
 //!
 //! The first certificate of a listener is its default: it answers clients that send no name or one that no certificate is for.
 
+use crate::base::panics::{self, plant};
 use crate::quic::cid::CidKey;
 use boring::pkey::{PKey, Private};
 use boring::ssl::{ClientHello, NameType, SelectCertError, SslContextBuilder, SslMethod};
@@ -73,21 +74,28 @@ pub fn context(certificates: Vec<Certificate>) -> Result<SslContextBuilder, bori
         builder.add_extra_chain_cert(issuer.clone())?;
     }
     if certificates.len() > 1 {
+        // BoringSSL calls it: what panics must not pass through there.
         builder.set_select_certificate_callback(move |mut hello: ClientHello<'_>| {
-            let place = select(&certificates, hello.servername(NameType::HOST_NAME).unwrap_or(""));
-            if place == 0 {
-                return Ok(());
-            }
-            let (ssl, certificate) = (hello.ssl_mut(), &certificates[place]);
-            let mut apply = || {
-                ssl.set_certificate(&certificate.chain[0])?;
-                ssl.set_private_key(&certificate.key)?;
-                certificate.chain[1..].iter().try_for_each(|issuer| ssl.add_chain_cert(issuer))
-            };
-            apply().map_err(|_: boring::error::ErrorStack| SelectCertError::ERROR)
+            panics::callback(Err(SelectCertError::ERROR), || choose(&certificates, &mut hello))
         });
     }
     Ok(builder)
+}
+
+/// Gives a handshake the certificate for the name it asks for.
+fn choose(certificates: &[Certificate], hello: &mut ClientHello<'_>) -> Result<(), SelectCertError> {
+    plant::here("certificate");
+    let place = select(certificates, hello.servername(NameType::HOST_NAME).unwrap_or(""));
+    if place == 0 {
+        return Ok(());
+    }
+    let (ssl, certificate) = (hello.ssl_mut(), &certificates[place]);
+    let mut apply = || {
+        ssl.set_certificate(&certificate.chain[0])?;
+        ssl.set_private_key(&certificate.key)?;
+        certificate.chain[1..].iter().try_for_each(|issuer| ssl.add_chain_cert(issuer))
+    };
+    apply().map_err(|_: boring::error::ErrorStack| SelectCertError::ERROR)
 }
 
 /// The key of session tickets, 48 bytes, the same in every shard of a process.

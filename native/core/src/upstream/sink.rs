@@ -129,6 +129,11 @@ pub trait Sink {
     /// The attempt is over without a complete response. Its stream is gone.
     fn on_failed(&mut self, key: Key, fault: Fault);
 
+    /// A session is gone for a fault of ours: attempts on it of which nothing was told have failed.
+    fn on_session_lost(&mut self, session: SessionRef) {
+        let _ = session;
+    }
+
     /// More of the request body may be written, after `body_room` said there was no room.
     fn on_window(&mut self, key: Key);
 

@@ -15,6 +15,7 @@ mod malformed_heads;
 mod moving;
 mod normal;
 mod packets;
+mod panics;
 mod paths;
 mod places;
 mod progress;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::{Id, offset};
+use lychgate_core::base::panics;
 use lychgate_core::http::normal;
 use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::count::ConnectionCount;
@@ -40,6 +41,8 @@ pub struct Setup {
     pub max_connections: usize,
     pub max_exchanges: usize,
     pub stateless_replies: u32,
+    /// Certificates, all for localhost: with one nothing is to be chosen.
+    pub certificates: usize,
     pub max_head_bytes: usize,
     pub max_fields: usize,
     /// Bytes a second that a client has to move, and the time over which that is measured.
@@ -84,6 +87,7 @@ impl Default for Setup {
             max_connections: 100,
             max_exchanges: 1_000,
             stateless_replies: 1_000,
+            certificates: 1,
             max_head_bytes: 16_384,
             max_fields: 64,
             min_rate: 100,
@@ -129,6 +133,10 @@ pub struct Bed {
     pub origin: Origin,
     /// Backend 1, where the setup has one.
     other: Option<Origin>,
+    /// Connections of all shards.
+    pub connections: ConnectionCount,
+    /// Backends of the snapshot.
+    known: Vec<BackendConfig>,
     _silent: TcpListener,
     _deaf: Deaf,
     pub address: SocketAddr,
@@ -154,6 +162,7 @@ impl Bed {
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
         let connections = ConnectionCount::default();
         let mut shards = Vec::new();
+        let mut known = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
             let socket = udp::open(address, setup.receive_buffer, setup.send_buffer).unwrap();
             address = udp::local_address(socket.as_raw_fd()).unwrap();
@@ -180,11 +189,12 @@ impl Bed {
                     backend(3, deaf.address, &setup),
                 ]);
             }
-            reactor.apply(Snapshot { backends, plans: setup.plans.clone() });
+            reactor.apply(Snapshot { backends: backends.clone(), plans: setup.plans.clone() });
+            known = backends;
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
         }
-        Bed { shards, clients: Vec::new(), origin, other, _silent: silent, _deaf: deaf, address, table, budget }
+        Bed { shards, clients: Vec::new(), origin, other, known, connections, _silent: silent, _deaf: deaf, address, table, budget }
     }
 
     /// The origin that is backend 1.
@@ -286,8 +296,12 @@ impl Bed {
         // SAFETY: the list is valid for its length.
         unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 2) };
         for (shard, poll) in self.shards.iter_mut().zip(&polls) {
-            if poll.revents != 0 {
-                shard.reactor.turn(|| shard.lane.call());
+            if poll.revents != 0 && panics::guard_shard(|| shard.reactor.turn(|| shard.lane.call())).is_err() {
+                // What the process does: a fresh start, and a successor for the worker.
+                shard.reactor.start_over();
+                shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
+                shard.reactor.take_over();
+                shard.reactor.apply(Snapshot { backends: self.known.clone(), plans: Vec::new() });
             }
         }
         self.clients.iter_mut().for_each(Client::drive);
@@ -364,7 +378,7 @@ impl Deaf {
 fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &ConnectionCount) -> ListenerOptions {
     ListenerOptions {
         socket,
-        certificates: vec![certificate::localhost(setup.certificate_names)],
+        certificates: (0..setup.certificates).map(|_| certificate::localhost(setup.certificate_names)).collect(),
         congestion: setup.congestion.to_owned(),
         idle_timeout_ms: setup.idle_timeout_ms,
         keep_alive_ms: setup.keep_alive_ms,

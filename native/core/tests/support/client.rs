@@ -149,6 +149,14 @@ impl Client {
         Client::with_config(kind, server, socket, &mut config, &id)
     }
 
+    /// A client that logs its secrets.
+    pub fn with_key_log(kind: Kind, server: SocketAddr, socket: UdpSocket) -> Client {
+        let mut config = config(1 << 20);
+        config.log_keys();
+        let id = id_of(&socket, 0);
+        Client::with_config(kind, server, socket, &mut config, &id)
+    }
+
     /// A client that lets all responses together send less ahead than each of them.
     pub fn with_connection_window(kind: Kind, server: SocketAddr, socket: UdpSocket, stream_window: u64, connection_window: u64) -> Client {
         let mut config = config(stream_window);

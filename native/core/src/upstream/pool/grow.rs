@@ -2,9 +2,11 @@
 
 use super::backend::{Counted, FullTime};
 use super::{Upstreams, mark_dirty};
+use crate::base::panics::OfShard;
 use crate::base::reason::Reason;
 use crate::base::slab;
 use crate::base::timers::Nanos;
+use crate::http::error::h2;
 use crate::upstream::session::{Origin, Phase, Session, Turn, is_out_of_descriptors};
 use crate::upstream::sink::{SessionRef, Sink};
 
@@ -124,11 +126,13 @@ impl Upstreams {
     pub(super) fn settle<S: Sink + ?Sized>(&mut self, name: SessionRef, now: Nanos, sink: &mut S) {
         self.yield_place(name, now);
         let Some(session) = self.sessions.get_mut(name.0) else { return };
-        if session.is_spent() {
-            let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
-            session.say_goodbye(&mut turn, sink, Reason::BackendClosed, 0);
+        let (is_spent, backend) = (session.is_spent(), session.backend);
+        if is_spent {
+            self.on_session(name, now, |session, turn| session.say_goodbye(turn, sink, Reason::BackendClosed, 0));
         }
-        let backend = session.backend;
+        if self.condemned.contains(&name) {
+            return;
+        }
         self.count(name);
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         match session.phase() {
@@ -184,6 +188,24 @@ impl Upstreams {
             self.give_up(key, reason, now, sink);
         }
         self.close_books(key);
+    }
+
+    /// Ends a session that panicked: nobody knows in which state. If its streams cannot be ended in order, all books are in doubt, and the panic is the shard's.
+    pub(super) fn end_panicked<S: Sink + ?Sized>(&mut self, name: SessionRef, now: Nanos, sink: &mut S) {
+        let _books = OfShard;
+        let Some(session) = self.sessions.get_mut(name.0) else { return };
+        let backend = session.backend;
+        assert!(!session.is_closed() || session.open_streams() == 0, "a session panicked while it ended");
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+        session.close(&mut turn, sink, Reason::InternalError, h2::INTERNAL_ERROR);
+        self.count(name);
+        self.remove(name, Reason::InternalError, now, sink);
+        sink.on_session_lost(name);
+        if let Some(backend) = self.backends.get_mut(backend) {
+            backend.last_fault = "a fault of the edge";
+        }
+        self.promote(backend, now, sink);
+        self.note(backend, now);
     }
 
     /// Forgets a backend that no snapshot names and nobody uses.

@@ -20,6 +20,7 @@ use super::io::Work;
 use super::session::{Session, Turn};
 use super::sink::{Fault, Key, Opened, SessionRef, Sink, StreamRef};
 use super::stats::Stats;
+use crate::base::panics::{self, OfShard, Panicked, plant};
 use crate::base::poll::Readiness;
 use crate::base::reason::Reason;
 use crate::base::rng::Rng;
@@ -45,6 +46,8 @@ pub struct Upstreams {
     by_slot: Vec<Option<slab::Key>>,
     sessions: Slab<Box<Session>>,
     dirty: Vec<SessionRef>,
+    /// Sessions that panicked, to be ended.
+    condemned: Vec<SessionRef>,
     work: Work,
     rng: Rng,
     next_deadline: Nanos,
@@ -67,12 +70,29 @@ impl Upstreams {
             by_slot: Vec::new(),
             sessions: Slab::default(),
             dirty: Vec::new(),
+            condemned: Vec::new(),
             work: Work::default(),
             rng: Rng::default(),
             next_deadline: NEVER,
             wants_others_places: false,
             stats: Stats::default(),
         }
+    }
+
+    /// An empty pool in place of this one, which counts on. It knows no backend until a snapshot comes.
+    pub fn start_over(&mut self) {
+        let fresh = Upstreams::new(self.epoll, self.token_base, self.table);
+        let mut old = std::mem::replace(self, fresh);
+        self.stats =
+            Stats { sessions_open: 0, sessions_connecting: 0, streams_open: 0, granted_bytes: 0, queued_bytes: 0, waiting: 0, ..old.stats };
+        let mut sessions = std::mem::take(&mut old.sessions);
+        // Their sockets close with them. Tokens of theirs that are on the way find nothing.
+        for session in sessions.drain() {
+            let _ = panics::guard_shard(|| drop(session));
+        }
+        self.sessions = sessions;
+        // What other shards know of it goes too.
+        let _ = panics::guard_shard(|| drop(old));
     }
 
     /// A new snapshot. Sessions of backends that are gone or have become another peer end with their last stream, and attempts that wait for them are
@@ -119,6 +139,8 @@ impl Upstreams {
 
     /// Asks for a stream to a backend on a client's behalf, for a request with a body or without.
     pub fn open(&mut self, slot: u32, key: Key, client: Client, has_body: bool, now: Nanos) -> Opened {
+        let _books = OfShard;
+        plant::here("pool");
         let Some(backend_key) = self.by_slot.get(slot as usize).copied().flatten() else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
@@ -152,6 +174,7 @@ impl Upstreams {
 
     /// The attempt does not want to wait any longer. One that has been opened meanwhile is to be released instead.
     pub fn cancel_wait(&mut self, slot: u32, key: Key) {
+        let _books = OfShard;
         let current = self.by_slot.get(slot as usize).copied().flatten();
         if current.is_some_and(|backend| self.forget(backend, key)) {
             return;
@@ -175,10 +198,10 @@ impl Upstreams {
     /// Sends a request head on a reserved place. `head` holds the pseudo-header fields first. Without a body the request is complete.
     pub fn start(&mut self, session: SessionRef, key: Key, head: &Fields, has_body: bool, now: Nanos) -> Result<StreamRef, Fault> {
         let Some(found) = self.sessions.get_mut(session.0) else { return Err(Fault::unsent(Reason::BackendClosed)) };
-        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
-        let result = found.start(&mut turn, key, head, has_body);
         mark_dirty(&mut self.dirty, found);
-        result.map(|(slot, id)| StreamRef { session, slot, id })
+        let started = self.on_session(session, now, |session, turn| session.start(turn, key, head, has_body));
+        let (slot, id) = started.unwrap_or(Err(Fault::unsent(Reason::InternalError)))?;
+        Ok(StreamRef { session, slot, id })
     }
 
     /// Whether a session has carried a request before.
@@ -196,33 +219,31 @@ impl Upstreams {
 
     /// Bytes of the request body that may be written now: what both windows and the session's buffer take. At 0, `on_window` will come.
     pub fn body_room(&mut self, stream: StreamRef) -> usize {
-        self.sessions.get_mut(stream.session.0).map_or(0, |session| session.body_room(stream.slot, stream.id))
+        self.on_session(stream.session, 0, |session, _| session.body_room(stream.slot, stream.id)).unwrap_or(0)
     }
 
     /// Lends room for body bytes of one frame, at most what [`Upstreams::body_room`] says, to `fill`, which puts bytes there and says how many, and whether
     /// the request ends with them. Room may be empty; the end can still be told. Returns the bytes taken.
     pub fn write_body(&mut self, stream: StreamRef, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> usize {
         let Some(session) = self.sessions.get_mut(stream.session.0) else { return 0 };
-        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
-        let count = session.write_body(&mut turn, stream.slot, stream.id, fill);
         mark_dirty(&mut self.dirty, session);
-        count
+        self.on_session(stream.session, 0, |session, turn| session.write_body(turn, stream.slot, stream.id, fill)).unwrap_or(0)
     }
 
     /// Ends the request with a trailer section.
     pub fn write_trailers(&mut self, stream: StreamRef, fields: &Fields) {
         let Some(session) = self.sessions.get_mut(stream.session.0) else { return };
-        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
-        session.write_trailers(&mut turn, stream.slot, stream.id, fields);
         mark_dirty(&mut self.dirty, session);
+        self.on_session(stream.session, 0, |session, turn| session.write_trailers(turn, stream.slot, stream.id, fields));
     }
 
     /// So many of the response's bytes have been passed on; the backend may send as many again.
     pub fn credit(&mut self, stream: StreamRef, bytes: usize) {
-        let Some(session) = self.sessions.get_mut(stream.session.0) else { return };
-        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
-        session.credit(&mut turn, stream.slot, stream.id, bytes);
-        if session.has_work() {
+        let has_work = self.on_session(stream.session, 0, |session, turn| {
+            session.credit(turn, stream.slot, stream.id, bytes);
+            session.has_work()
+        });
+        if let (Some(true), Some(session)) = (has_work, self.sessions.get_mut(stream.session.0)) {
             mark_dirty(&mut self.dirty, session);
         }
     }
@@ -230,9 +251,8 @@ impl Upstreams {
     /// Gives an attempt up: RST_STREAM within HTTP/2, the end of the connection within HTTP/1.1. The sink hears nothing of it any more.
     pub fn reset(&mut self, stream: StreamRef, h2_code: u32) {
         let Some(session) = self.sessions.get_mut(stream.session.0) else { return };
-        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now: 0 };
-        session.reset(&mut turn, stream.slot, stream.id, h2_code);
         mark_dirty(&mut self.dirty, session);
+        self.on_session(stream.session, 0, |session, turn| session.reset(turn, stream.slot, stream.id, h2_code));
     }
 
     /// epoll reported a token of ours.
@@ -240,14 +260,31 @@ impl Upstreams {
         let Some(name) = self.session_of(token) else { return };
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
-        if session.is_connecting() {
-            let tls = self.backends.get(session.backend).and_then(|backend| backend.tls.as_ref());
-            session.on_connecting(&mut turn, tls, sink);
-            self.next_deadline = self.next_deadline.min(session.deadline(now));
-        } else {
-            session.on_open_ready(&mut turn, readiness, sink);
+        let done = panics::guard(|| {
+            plant::here("session");
+            if session.is_connecting() {
+                let tls = self.backends.get(session.backend).and_then(|backend| backend.tls.as_ref());
+                session.on_connecting(&mut turn, tls, sink);
+                self.next_deadline = self.next_deadline.min(session.deadline(now));
+            } else {
+                session.on_open_ready(&mut turn, readiness, sink);
+            }
+        });
+        match done {
+            Ok(()) => self.settle(name, now, sink),
+            Err(Panicked) => self.end_panicked(name, now, sink),
         }
-        self.settle(name, now, sink);
+    }
+
+    /// Runs something on a session, if it is still there. One that panics is ended with the next flush, and nothing came of it.
+    fn on_session<T>(&mut self, name: SessionRef, now: Nanos, run: impl FnOnce(&mut Session, &mut Turn<'_>) -> T) -> Option<T> {
+        let session = self.sessions.get_mut(name.0)?;
+        let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
+        let result = panics::guard(|| run(session, &mut turn));
+        if result.is_err() {
+            self.condemned.push(name);
+        }
+        result.ok()
     }
 
     /// Once a turn, after everything was written: one write a session that has something to write. Attempts may be opened by this; flush again after they have started.
@@ -259,11 +296,13 @@ impl Upstreams {
                 let name = self.dirty[place];
                 let Some(session) = self.sessions.get_mut(name.0) else { continue };
                 session.is_dirty = false;
-                let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
-                session.flush(&mut turn, sink);
+                self.on_session(name, now, |session, turn| session.flush(turn, sink));
                 self.settle(name, now, sink);
             }
             self.dirty.drain(..count);
+            while let Some(name) = self.condemned.pop() {
+                self.end_panicked(name, now, sink);
+            }
             if self.dirty.is_empty() {
                 return;
             }
@@ -272,7 +311,7 @@ impl Upstreams {
 
     /// Whether [`Upstreams::flush`] has something to do.
     pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.condemned.is_empty()
     }
 
     /// When [`Upstreams::on_timer`] is to be called at the latest; [`NEVER`] for not at all.
@@ -287,9 +326,7 @@ impl Upstreams {
         }
         self.next_deadline = NEVER;
         for key in self.sessions.keys() {
-            let Some(session) = self.sessions.get_mut(key) else { continue };
-            let mut turn = Turn { work: &mut self.work, stats: &mut self.stats, now };
-            session.on_timer(&mut turn, sink);
+            self.on_session(SessionRef(key), now, |session, turn| session.on_timer(turn, sink));
             self.settle(SessionRef(key), now, sink);
             if let Some(session) = self.sessions.get(key) {
                 self.next_deadline = self.next_deadline.min(session.deadline(now));
