@@ -6,4 +6,10 @@
 
 const { isMainThread } = require('node:worker_threads');
 
-if (isMainThread) for (const signal of ['SIGUSR1', 'SIGUSR2']) process.on(signal, () => {});
+if (isMainThread) {
+  for (const signal of ['SIGUSR1', 'SIGUSR2']) process.on(signal, () => {});
+  // The launcher's, and of no use to anybody from here on.
+  const others = (process.env.LD_PRELOAD ?? '').split(':').filter((path) => !/\/native\/lychgate\.[\w-]+\.node$/.test(path));
+  if (others.join('') === '') delete process.env.LD_PRELOAD;
+  else process.env.LD_PRELOAD = others.join(':');
+}

@@ -62,11 +62,12 @@ const launched = (t: Test, env?: Record<string, string>) => start(t, join(root, 
 const isNode = (pid: number) => basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('node');
 
 for (const delayMs of [0, 10, 20, 50]) {
-  t.test(`SIGUSR1 ${delayMs} ms after Node took the process over neither ends it nor opens a debugger`, { skip }, async (t) => {
+  t.test(`SIGUSR1 and SIGUSR2 ${delayMs} ms after Node took the process over neither end it nor open a debugger`, { skip }, async (t) => {
     const { child, isReady, stop } = launched(t);
     while (!isNode(child.pid)) await new Promise(setImmediate);
     if (delayMs > 0) await sleep(delayMs);
     child.kill('SIGUSR1');
+    child.kill('SIGUSR2');
     await until('the edge serves', isReady, 20_000);
     t.notOk(listeningPorts(child.pid).includes(DEBUGGER_PORT));
     t.same(await stop(), [0, null]);

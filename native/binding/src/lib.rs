@@ -3,6 +3,7 @@
 mod attachment;
 mod convert;
 mod shards;
+mod signals;
 mod types;
 mod uv;
 
