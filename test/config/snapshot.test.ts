@@ -116,6 +116,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
       fixed: undefined,
       splitKeys: [],
       fallback: { kind: 'none' },
+      fallbackOn: { statuses: [], grpcStatuses: [] },
       connectTimeoutMs: 3000,
       placeTimeoutMs: 3000,
       headTimeoutMs: 30_000,
