@@ -95,10 +95,10 @@ t.test('a token comes from one place', async (t) => {
 });
 
 t.test('the window of a stream fits into that of its connection', async (t) => {
-  const text = plainWith('    certificates:', '    quic: { stream_window: 2MiB }\n    certificates:');
-  t.match((await problemsOf(t, text))[0], /quic\.stream_window: 2MiB is larger than connection_window \(1MiB\)/);
-  const pool = plainWith('balance: { policy: peak-ewma }', 'pool: { stream_window: 2MiB }');
-  t.match((await problemsOf(t, pool))[0], /pool\.stream_window: 2MiB is larger than session_window \(1MiB\)/);
+  const text = plainWith('    certificates:', '    quic: { stream_window: 16MiB }\n    certificates:');
+  t.match((await problemsOf(t, text))[0], /quic\.stream_window: 16MiB is larger than connection_window \(8MiB\)/);
+  const pool = plainWith('balance: { policy: peak-ewma }', 'pool: { stream_window: 16MiB }');
+  t.match((await problemsOf(t, pool))[0], /pool\.stream_window: 16MiB is larger than session_window \(8MiB\)/);
 });
 
 t.test('two certificates of a listener do not answer for the same name', async (t) => {

@@ -78,7 +78,7 @@ t.test('a configuration is shown as it could be written, without its secrets', a
   const shown = redact(config);
   t.match(shown, {
     version: 1,
-    listeners: [{ certificates: [{ chain: 'certs/dev.pem', key: '(redacted)' }], quic: { idle_timeout: '30s', stream_window: '64KiB' } }],
+    listeners: [{ certificates: [{ chain: 'certs/dev.pem', key: '(redacted)' }], quic: { idle_timeout: '30s', stream_window: '2MiB' } }],
     admin: { address: 'off', token: '(redacted)' },
     routes: [{ max_body: 'none', timeouts: { exchange: 'none' } }],
   });

@@ -112,7 +112,10 @@ t.test('a backend that takes no body stops the client', { skip: missingAddon }, 
     opened.stream.end();
   })();
   await sleep(1_000);
-  t.ok(residentBytes(edge.pid) - before < 4 * MIB, 'the edge holds little of it');
+  const held = residentBytes(edge.pid) - before;
+  t.comment(`${(held / MIB).toFixed(1)} MiB held`);
+  // A stream's window of the 32 MiB, and what it takes to hold it.
+  t.ok(held < 8 * MIB, 'the edge holds little of it');
   await sending;
   const chunks: Buffer[] = [];
   for await (const chunk of opened.stream as AsyncIterable<Buffer>) chunks.push(chunk);

@@ -40,13 +40,14 @@ const quic = section('QUIC transport of one connection (RFC 9000).', {
   stream_window: size({
     min: '1KiB',
     max: '64MiB',
-    fallback: '64KiB',
-    prose: 'Bytes of a request body held for a backend that does not take them yet, a stream.',
+    fallback: '2MiB',
+    prose:
+      'Bytes of a request body held for a backend that does not take them yet, a stream. A client sends no more than this in a round trip.',
   }),
   connection_window: size({
     min: '16KiB',
     max: '1GiB',
-    fallback: '1MiB',
+    fallback: '8MiB',
     prose: 'The same for all streams of a connection together: what one client can make the edge hold.',
   }),
   max_udp_payload: integer({

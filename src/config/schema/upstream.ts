@@ -92,13 +92,14 @@ const pool = section('Sessions to each backend.', {
   stream_window: size({
     min: '16KiB',
     max: '64MiB',
-    fallback: '64KiB',
-    prose: 'Bytes of a response body a backend may send ahead of the client, an exchange.',
+    fallback: '2MiB',
+    prose:
+      'Bytes of a response body a backend may send ahead of the client, an exchange. An HTTP/2 backend sends no more than this in a round trip.',
   }),
   session_window: size({
     min: '64KiB',
     max: '1GiB',
-    fallback: '1MiB',
+    fallback: '8MiB',
     prose: 'Bytes of all response bodies of a session that may be on their way; what has arrived counts against its exchange alone.',
   }),
   max_head: size({
