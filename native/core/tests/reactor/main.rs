@@ -5,6 +5,7 @@ mod chance;
 mod drain;
 mod edits;
 mod ends;
+mod fragments;
 mod frames;
 mod full_sockets;
 mod hedging;

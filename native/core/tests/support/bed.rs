@@ -283,6 +283,11 @@ impl Bed {
         }
     }
 
+    /// Drives everything that is ready.
+    pub fn turn(&mut self) {
+        self.step();
+    }
+
     /// Drives everything for a while.
     pub fn rest(&mut self, time: Duration) {
         let began = Instant::now();
@@ -387,7 +392,7 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &Connectio
         connections: connections.clone(),
         max_streams: 100,
         stream_window: setup.request_window,
-        connection_window: 16 * setup.request_window,
+        connection_window: (16 * setup.request_window).min(8 << 20),
         max_udp_payload: 1_452,
         is_gso_allowed: true,
         is_gro_allowed: true,
