@@ -49,6 +49,14 @@ export const NOTES = [
   note(29, 'shedding_began', true, 'An upstream is over its limit and sheds requests'),
   note(30, 'shedding_ended', true, 'An upstream has shed nothing for a while'),
   note(31, 'weight_changed', true, 'The weight of a target or backend was changed'),
+  note(32, 'underscore_dropped', false, 'A field whose name has an underscore was dropped'),
+  note(33, 'underscore_refused', false, 'A field whose name has an underscore had its request refused'),
+  note(
+    34,
+    'underscore_met',
+    true,
+    'A field name with an underscore that does not pass came for the first time; of the first 64 names of a shard',
+  ),
 ] as const satisfies readonly NoteEntry[];
 
 /** Names of notes. */

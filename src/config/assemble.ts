@@ -44,6 +44,11 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
     backends,
     routes: config.routes.map((route, place) => routeSnapshot(names[place] ?? '', route, places)),
     tenants: Object.entries(config.tenants).map(([name, tenant]) => tenantSnapshot(name, tenant)),
+    claims: {
+      fields: [...new Set([...config.claims.fields, ...config.claims.more_fields])],
+      underscores: config.claims.underscores,
+      underscoreNames: config.claims.underscore_names,
+    },
     store: store === undefined ? undefined : { kind: 'redis', url: read.storeUrl, prefix: store.prefix, timeoutMs: store.timeout },
     shards: {
       count: config.shards.count === 'auto' ? Math.min(availableParallelism(), 256) : config.shards.count,

@@ -14,6 +14,7 @@ export interface Snapshot {
   /** In the order in which they are asked for a match. */
   readonly tenants: readonly TenantSnapshot[];
   /** Where shared rate limits are kept; undefined when no limit is shared. */
+  readonly claims: ClaimsSnapshot;
   readonly store: StoreSnapshot | undefined;
   readonly shards: ShardsSnapshot;
   readonly admin: AdminSnapshot;
@@ -368,6 +369,15 @@ export interface RateLimitSnapshot {
 }
 
 /** Deny wins over allow; with an allow list everything else is denied. */
+/** What only trusted proxies may say. */
+export interface ClaimsSnapshot {
+  /** Fields that are removed from the heads of others. */
+  readonly fields: readonly string[];
+  readonly underscores: 'drop' | 'refuse' | 'pass';
+  /** Names with an underscore that pass. */
+  readonly underscoreNames: readonly string[];
+}
+
 export interface AccessSnapshot {
   readonly allow: readonly string[];
   readonly deny: readonly string[];

@@ -28,8 +28,8 @@ export interface EdgeEvent {
 export interface Events {
   /** Names of the upstreams that an event can concern. */
   readonly upstreams: readonly string[];
-  /** Takes a note of a lane or of the main thread, with the numbers of the snapshot; `text` says what a number cannot. */
-  note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number; readonly text?: string }): void;
+  /** Takes a note of a lane or of the main thread, with the numbers of the snapshot. */
+  note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number }): void;
   /** Calls `listener` for each event from now on, after those kept with an id above `afterId`; returns how to stop. */
   subscribe(listener: (event: EdgeEvent) => void, afterId?: number): () => void;
   /** How many there were, by upstream (empty where they concern none) and name. */

@@ -5,7 +5,7 @@
 
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES } from '../record/layout.ts';
-import { type DecisionWriter, maxForwardBytes } from '../record/write.ts';
+import { type DecisionWriter, maxForwardBytes, type Subject } from '../record/write.ts';
 import { Admission } from './admit/admission.ts';
 import type { Lives } from './admit/life.ts';
 import { MAX_ANSWER_BYTES } from './answer/answer.ts';
@@ -21,7 +21,8 @@ import { GrpcSign } from './head/grpc.ts';
 import { Lookups } from './head/lookups.ts';
 import { MAX_EDITED_BYTES } from './head/path-edit.ts';
 import { PathRewrite } from './head/path-rewrite.ts';
-import { MAX_TENANTS } from './memo.ts';
+import { Underscores } from './head/underscores.ts';
+import { DROPS_UNDERSCORES, IS_TRUSTED, MAX_TENANTS } from './memo.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
@@ -82,6 +83,8 @@ export interface Compiled {
   readonly admission: Admission;
   readonly client: Client;
   readonly grpc: GrpcSign;
+  /** Undefined where names with an underscore pass. */
+  readonly underscores: Underscores | undefined;
   readonly random: Random;
   readonly observer: Observer;
   /** Bytes of the largest record that could decide about a head or a failure. */
@@ -132,6 +135,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     admission,
     client: new Client(snapshot.listeners, lookups),
     grpc: new GrpcSign(lookups),
+    underscores: Underscores.of(snapshot.claims, parts.bytes, observer),
     random,
     observer,
     maxDecisionBytes: routes.reduce(
@@ -142,10 +146,11 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
 }
 
 /** Plan of `route` towards the backend at `position` of its pool number `pool`. */
-export function planOf(route: RouteTerms, pool: number, position: number, isPeerTrusted: boolean): number {
+export function planOf(route: RouteTerms, pool: number, position: number, { memo0, memo2 }: Subject): number {
   const { pools, plans } = route;
   for (let target = 0; target < pools.length; target++) {
-    if (pools[target] === pool) return plans.of(target, position, isPeerTrusted);
+    if (pools[target] !== pool) continue;
+    return plans.of(target, position, (memo0 & IS_TRUSTED) !== 0, (memo2 & DROPS_UNDERSCORES) !== 0);
   }
   return EDGE_PLAN;
 }

@@ -16,6 +16,7 @@ import type { Pool } from './balance/pool.ts';
 import { type Compiled, planOf, type RouteTerms } from './compile.ts';
 import { NO_DEADLINE } from './head/deadline.ts';
 import {
+  DROPS_UNDERSCORES,
   FELL_BACK,
   HEDGE_IS_PROBE,
   IS_GRPC,
@@ -34,6 +35,7 @@ import { packTag, TAG_NO_ROUTE, tagRoute } from './tag.ts';
 const ROUTE_NOT_FOUND = reasonNumber('route_not_found');
 const BACKEND_NOT_AVAILABLE = reasonNumber('backend_not_available');
 const CIRCUIT_OPEN = reasonNumber('circuit_open');
+const REQUEST_MALFORMED = reasonNumber('request_malformed');
 const REQUEST_BODY_TOO_LARGE = reasonNumber('request_body_too_large');
 const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
 const FALLBACK_RESPONSE = reasonNumber('fallback_response');
@@ -56,6 +58,13 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
     subject.exchangeGeneration = head.exchangeGeneration;
     compiled.client.read(head);
     const number = head.hasWaited ? resume(subject, head) : match(compiled, subject, head);
+    if (head.hasUnderscore && !head.hasWaited && compiled.underscores?.isIn(head) === true) {
+      if (compiled.underscores.isRefusing) {
+        refuse(parts, compiled, head.requestId(), REQUEST_MALFORMED);
+        return;
+      }
+      subject.memo2 = (subject.memo2 | DROPS_UNDERSCORES) >>> 0;
+    }
     const route = number === NO_ROUTE ? undefined : compiled.routes[number];
     if (route === undefined) {
       refuse(parts, compiled, head.requestId(), ROUTE_NOT_FOUND);
@@ -229,7 +238,7 @@ export function send(
   const { forward, subject } = parts;
   const slot = pool.slots[position]!;
   forward.slot = slot;
-  forward.plan = planOf(route, pool.number, position, (subject.memo0 & IS_TRUSTED) !== 0);
+  forward.plan = planOf(route, pool.number, position, subject);
   forward.connectTimeoutMs = route.connectTimeoutMs;
   forward.placeTimeoutMs = route.placeTimeoutMs;
   forward.headTimeoutMs = route.headTimeoutMs;

@@ -3,7 +3,7 @@
  * a wait or its end, stands here and nowhere else, so that a successor of a dead worker gives back what its predecessor took.
  *
  * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key; while it waits, its ticket. Word 2: tenant + 1 in the low 16 bits,
- * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed; the rest is 0.
+ * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed, then a flag; the rest is 0.
  */
 
 /** No pool yet. A word of 0 is no such thing: it is pool 0 without a flag. */
@@ -40,6 +40,9 @@ export const HEDGE_IS_PROBE = 1 << 28;
 export const IS_REPEATABLE = 1 << 30;
 /** The request is gRPC (content-type), so that answers of our own are too. */
 export const IS_GRPC = 1 << 29;
+
+/** Of word 2: plans that drop fields whose names have an underscore. */
+export const DROPS_UNDERSCORES = 1 << 28;
 
 /** Pool number of word 0, NO_POOL when none. */
 export function memoPool(memo0: number): number {

@@ -13,9 +13,9 @@ export interface Observer {
   attemptFailed(slot: number, reason: number): void;
   /**
    * Something of the registry of notes happened (`src/base/notes.ts`) at `upstream` and `slot`, -1 where it concerns none. `detail` is a reason's number, or what
-   * the note's maker says.
+   * the note's maker says; `text` what a number cannot.
    */
-  noted(note: number, upstream: number, slot: number, detail: number): void;
+  noted(note: number, upstream: number, slot: number, detail: number, text?: string): void;
   /** A rule or the lane itself threw; the exchange was answered with `lane_failed`. */
   laneFailed(error: unknown): void;
   /** An exchange ended. `route` is NO_ROUTE (-1) and `slot` -1 when it never had one, `tenant` -1 when it has none. The reader is valid during the call. */

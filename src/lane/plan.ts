@@ -6,7 +6,7 @@
  * sticky cookie, without which nothing would stick. Variables are the client's, whatever the edits before them did; those that are known beforehand are written out here.
  */
 
-import type { EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
+import type { ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
 import { slotsOf } from './balance/subset.ts';
 
@@ -34,7 +34,7 @@ export interface Plans {
 
 /** The plans of one route. */
 export class RoutePlans {
-  /** By target, then by whether the peer is trusted, then by position; one entry where all positions share a plan. */
+  /** By target, then by whether the peer is trusted and whether names with an underscore are dropped, then by position; one entry where all positions share a plan. */
   private readonly plans: readonly (readonly (readonly number[])[])[];
 
   /** Plan whose response edits apply to the route's own answers. */
@@ -46,8 +46,8 @@ export class RoutePlans {
   }
 
   /** Plan towards the backend at `position` of the pool of target number `target`. */
-  of(target: number, position: number, isPeerTrusted: boolean): number {
-    const plans = this.plans[target]![isPeerTrusted ? 1 : 0]!;
+  of(target: number, position: number, isPeerTrusted: boolean, areUnderscoresDropped = false): number {
+    const plans = this.plans[target]![(isPeerTrusted ? 1 : 0) + (areUnderscoresDropped ? 2 : 0)]!;
     return plans.length === 1 ? plans[0]! : (plans[position] ?? EDGE_PLAN);
   }
 }
@@ -60,6 +60,7 @@ interface Aim {
   readonly isPeerTrusted: boolean;
   readonly isFallback: boolean;
   readonly isCookieSet: boolean;
+  readonly areUnderscoresDropped: boolean;
   /** `host:port`; the same for all backends where nothing asks for it. */
   readonly backend: string;
   readonly upstream: string;
@@ -93,10 +94,14 @@ export function compilePlans(snapshot: Snapshot): Plans {
   const isTrustKnown = snapshot.listeners.some(({ trustedNetworks }) => trustedNetworks.length > 0);
   const ofRoute = snapshot.routes.map((route) => {
     const plansOf = (target: TargetSnapshot, isFallback: boolean): number[][] => {
-      const untrusted = aimsOf(snapshot, route, target, isFallback).map((aim) => number(routePlan(route, aim)));
-      if (!isTrustKnown) return [untrusted, untrusted];
-      const trusted = aimsOf(snapshot, route, target, isFallback).map((aim) => number(routePlan(route, { ...aim, isPeerTrusted: true })));
-      return [untrusted, trusted];
+      const aims = aimsOf(snapshot, route, target, isFallback);
+      const both = (areUnderscoresDropped: boolean): number[][] => {
+        const plansAs = (isPeerTrusted: boolean): number[] =>
+          aims.map((aim) => number(routePlan(snapshot.claims, route, { ...aim, isPeerTrusted, areUnderscoresDropped })));
+        const untrusted = plansAs(false);
+        return [untrusted, isTrustKnown ? plansAs(true) : untrusted];
+      };
+      return snapshot.claims.underscores === 'drop' ? [...both(false), ...both(true)] : both(false);
     };
     const ofTargets = route.targets.map((target) => plansOf(target, false));
     if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
@@ -110,6 +115,7 @@ function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot
   const upstream = snapshot.upstreams[target.upstream];
   const common = {
     isPeerTrusted: false,
+    areUnderscoresDropped: false,
     isFallback,
     isCookieSet: upstream?.balance.sticky?.kind === 'cookie',
     upstream: upstream?.name ?? '',
@@ -130,13 +136,14 @@ function authorityOf(snapshot: Snapshot, slot: number): string {
   return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
 }
 
-function routePlan(route: RouteSnapshot, aim: Aim): Plan {
+function routePlan(claims: ClaimsSnapshot, route: RouteSnapshot, aim: Aim): Plan {
   const { on } = route.retries;
   const { statuses, grpcStatuses } = route.fallbackOn;
   const { upstream, backend } = aim;
   return {
     request: [
-      ...forwardedEdits(route, aim.isPeerTrusted),
+      ...(aim.areUnderscoresDropped ? [edit('remove', '*_*', claims.underscoreNames.join(','))] : []),
+      ...forwardedEdits(claims, route, aim.isPeerTrusted),
       REQUEST_ID,
       ...deadlineEdits(route),
       ...authorityEdits(route, backend),
@@ -164,10 +171,10 @@ function answerPlan(edits: Edit[]): Plan {
 }
 
 /** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written. */
-function forwardedEdits(route: RouteSnapshot, isPeerTrusted: boolean): Edit[] {
+function forwardedEdits({ fields }: ClaimsSnapshot, route: RouteSnapshot, isPeerTrusted: boolean): Edit[] {
   if (isPeerTrusted && route.forwardedTrusted === 'keep') return [];
   const op = isPeerTrusted && route.forwardedTrusted === 'append' ? 'append' : 'set';
-  const edits: Edit[] = op === 'append' ? [] : FORWARDED_NAMES.map((name) => edit('remove', name, ''));
+  const edits: Edit[] = op === 'append' ? [] : [...new Set([...FORWARDED_NAMES, ...fields])].map((name) => edit('remove', name, ''));
   if (route.forwarded === 'x-forwarded' || route.forwarded === 'both') {
     edits.push(edit(op, 'x-forwarded-for', '${client_address}'), edit(op, 'x-forwarded-proto', '${scheme}'));
     edits.push(edit(op, 'x-forwarded-host', '${authority}'));

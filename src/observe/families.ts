@@ -65,6 +65,12 @@ export const FAMILIES = {
   queued: family('lychgate_requests_queued_total', 'counter', 'Requests that waited for a place.', ['upstream']),
   fallbacks: family('lychgate_fallbacks_total', 'counter', 'Times the fallback of a route was used instead of the upstream.', ['upstream']),
   stickyMoves: family('lychgate_sticky_moves_total', 'counter', 'Sticky sessions that went to another backend.', ['upstream']),
+  underscores: family(
+    'lychgate_underscore_fields_total',
+    'counter',
+    'Fields of clients whose name has an underscore that does not pass, by outcome: dropped, refused.',
+    ['outcome'],
+  ),
   inFlight: family('lychgate_attempts_in_flight', 'gauge', 'Attempts open at a backend now.', ['upstream', 'backend']),
   latency: family(
     'lychgate_backend_latency_seconds',

@@ -47,13 +47,15 @@ export interface LaneEvent {
   readonly detail: number;
   /** Milliseconds since the epoch. */
   readonly atMs: number;
+  /** What a number cannot say. */
+  readonly text?: string;
 }
 
 /** The lane's `Observer`, and an end. */
 export interface LaneObserver {
   attempted(slot: number, isRetry: boolean): void;
   attemptFailed(slot: number, reason: number): void;
-  noted(note: number, upstream: number, slot: number, detail: number): void;
+  noted(note: number, upstream: number, slot: number, detail: number, text?: string): void;
   laneFailed(error: unknown): void;
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   turned(records: number, durationMs: number): void;
@@ -102,10 +104,11 @@ class TableObserver implements LaneObserver {
     if (at !== -1) this.add(at + BACKEND_REASONS + reasonPlace(reason), 1);
   }
 
-  noted(note: number, upstream: number, slot: number, detail: number): void {
+  noted(note: number, upstream: number, slot: number, detail: number, text?: string): void {
     this.add(this.layout.notesAt(upstream) + note, 1);
     if (note === RETRIED) this.add(this.layout.retriedAt(upstream) + reasonPlace(detail), 1);
-    if (NOTES[note]?.isEvent === true) this.onEvent({ note, upstream, slot, detail, atMs: Date.now() });
+    if (NOTES[note]?.isEvent !== true) return;
+    this.onEvent({ note, upstream, slot, detail, atMs: Date.now(), ...(text === undefined ? {} : { text }) });
   }
 
   laneFailed(error: unknown): void {

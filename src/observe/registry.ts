@@ -166,6 +166,12 @@ function registerNotes(register: Register, layout: CounterLayout, tables: readon
   counts(FAMILIES.queued, undefined, [['queued', '']]);
   counts(FAMILIES.fallbacks, undefined, [['fallback_used', '']]);
   counts(FAMILIES.stickyMoves, undefined, [['sticky_moved', '']]);
+  const ofNone = layout.notesAt(-1);
+  register(FAMILIES.underscores, () =>
+    named('underscore_')
+      .filter(([, outcome]) => outcome !== 'met')
+      .map(([code, outcome]) => ({ labels: { outcome }, value: sum(tables, ofNone + noteNumber(code)) })),
+  );
 }
 
 function registerShards(register: Register, tables: readonly Float64Array[]): void {

@@ -65,6 +65,7 @@ export const HEAD_REOFFERED = 8;
 export const HEAD_IDEMPOTENT = 16;
 export const HEAD_PEER_VALIDATED = 32;
 export const HEAD_WAITED = 64;
+export const HEAD_UNDERSCORE = 128;
 
 /** Flags of AttemptFailed, word 8. */
 export const FAILED_UNSENT = 1;

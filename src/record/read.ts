@@ -17,6 +17,7 @@ import {
   HEAD_IDEMPOTENT,
   HEAD_LENGTH_KNOWN,
   HEAD_LENGTHS_WORD,
+  HEAD_UNDERSCORE,
   HEAD_WAITED,
 } from './layout.ts';
 import type { RecordMemory } from './ring.ts';
@@ -105,6 +106,11 @@ export class HeadReader {
   /** Offered again after a Wait. */
   get hasWaited(): boolean {
     return (this.flags & HEAD_WAITED) !== 0;
+  }
+
+  /** Some field's name has an underscore. */
+  get hasUnderscore(): boolean {
+    return (this.flags & HEAD_UNDERSCORE) !== 0;
   }
 
   /** Byte place of the peer's address: 4 or 16 bytes in network order. */

@@ -3,7 +3,21 @@ import type { BackendSnapshot } from '../../src/config/snapshot.ts';
 import { compilePlans, EDGE_PLAN, type Edit } from '../../src/lane/plan.ts';
 import { type RouteWish, type SnapshotWishes, sampleSnapshot } from '../support/snapshots.ts';
 
-const SPOOFABLE = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
+const SPOOFABLE = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-real-ip',
+  'true-client-ip',
+  'x-original-url',
+  'x-rewrite-url',
+  'x-forwarded-prefix',
+  'x-forwarded-server',
+  'x-forwarded-ssl',
+  'x-forwarded-client-cert',
+];
 
 /** The plan of `route` towards the first backend of its first target. */
 function planOf(route: RouteWish, wishes: SnapshotWishes = {}, isPeerTrusted = false) {
@@ -145,5 +159,23 @@ t.test("a route's own answers have its response edits", async (t) => {
 
 t.test('routes that say the same share a plan', async (t) => {
   const routes = Array.from({ length: 500 }, (_, i) => ({ match: { path: `/${i}` } }));
-  t.equal(compilePlans(sampleSnapshot({ routes })).plans.length, 2);
+  t.equal(compilePlans(sampleSnapshot({ routes })).plans.length, 3, "one, one for heads with underscores, and the edge's own");
+});
+
+t.test('fields that only proxies may send pass from those that are trusted, and can be more or fewer', async (t) => {
+  const removed = (edits: readonly Edit[]) => edits.filter(({ op }) => op === 'remove').map(({ name }) => name);
+  t.strictSame(removed(trustedPlanOf({}).request), []);
+  t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'keep' }).request), []);
+  t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'overwrite' }).request), SPOOFABLE);
+  t.strictSame(removed(planOf({}, { claims: { fields: ['x-client-dn', 'forwarded'] } }).request), [
+    ...SPOOFABLE.slice(0, 5),
+    'x-client-dn',
+  ]);
+});
+
+t.test('names with an underscore have a plan of their own, in which those that pass are spared', async (t) => {
+  const snapshot = sampleSnapshot({ claims: { underscoreNames: ['x_user', 'x_app'] } });
+  const { plans, ofRoute } = compilePlans(snapshot);
+  const [plain, dropping] = [false, true].map((isDropped) => plans[ofRoute[0]!.of(0, 0, false, isDropped)]!.request);
+  t.strictSame(dropping, [{ op: 'remove', name: '*_*', value: 'x_user,x_app', match: '' }, ...plain!]);
 });

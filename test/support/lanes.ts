@@ -10,7 +10,7 @@ import { type Decision, ReactorSide, type SampleHead, sampleHead } from './recor
 export interface Noted {
   attempts: { slot: number; isRetry: boolean }[];
   failures: { slot: number; reason: number }[];
-  notes: { note: NoteCode; upstream: number; slot: number; detail: number }[];
+  notes: { note: NoteCode; upstream: number; slot: number; detail: number; text?: string }[];
   errors: unknown[];
   completions: { status: number; route: number; slot: number; tenant: number }[];
   turns: number[];
@@ -55,7 +55,8 @@ export function noteInto(noted: Noted): Observer {
   return {
     attempted: (slot, isRetry) => void noted.attempts.push({ slot, isRetry }),
     attemptFailed: (slot, reason) => void noted.failures.push({ slot, reason }),
-    noted: (note, upstream, slot, detail) => void noted.notes.push({ note: NOTES[note]!.code, upstream, slot, detail }),
+    noted: (note, upstream, slot, detail, text) =>
+      void noted.notes.push({ note: NOTES[note]!.code, upstream, slot, detail, ...(text === undefined ? {} : { text }) }),
     laneFailed: (error) => void noted.errors.push(error),
     completed: (completion, route, slot, tenant) => void noted.completions.push({ status: completion.status, route, slot, tenant }),
     turned: (records) => void noted.turns.push(records),

@@ -35,6 +35,7 @@ export interface SnapshotWishes {
   readonly store?: Snapshot['store'];
   readonly log?: Partial<Snapshot['log']>;
   readonly limits?: Partial<Snapshot['limits']>;
+  readonly claims?: Partial<Snapshot['claims']>;
 }
 
 /** Without wishes: upstream `web` with two h2c backends by round robin, and a route for everything. */
@@ -48,7 +49,7 @@ export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
     });
     return { ...sampleUpstream(wish), name, slots };
   });
-  const { log, limits, drain } = DEFAULTS;
+  const { log, limits, drain, claims } = DEFAULTS;
   return {
     generation: 'test',
     listeners: (wishes.listeners ?? ['public']).map((wish) => sampleListener(typeof wish === 'string' ? { name: wish } : wish)),
@@ -56,6 +57,7 @@ export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
     backends,
     routes: (wishes.routes ?? [{}]).map((wish, number) => sampleRoute({ name: `route-${number}`, ...wish })),
     tenants: (wishes.tenants ?? []).map(sampleTenant),
+    claims: { ...claims, ...wishes.claims },
     store: wishes.store,
     shards: { count: 1, stallTimeoutMs: 5_000 },
     admin: { address: '', token: '' },

@@ -105,7 +105,7 @@ function outcomeOf(
   const whole = route.targets.reduce((sum, { weight }) => sum + weight, 0);
   const targets = route.targets.map((target, place) => {
     const upstream = snapshot.upstreams[target.upstream]!;
-    const plan = plans[ofRoute[number]!.of(place, 0, isPeerTrusted)]!;
+    const plan = plans[ofRoute[number]!.of(place, 0, isPeerTrusted, dropsUnderscores(snapshot, request))]!;
     const written = (edits: readonly Edit[]) => edits.map((edit) => ({ ...edit, value: fillIn(edit.value, request) }));
     return {
       upstream: upstream.name,
@@ -122,13 +122,18 @@ function outcomeOf(
   return { kind: 'forwarded', targets, fallback: fallbackText(route, snapshot.upstreams) ?? null };
 }
 
+/** Whether a field of the request has a name with an underscore that is dropped. */
+function dropsUnderscores({ claims }: Snapshot, { fields }: AskedRequest): boolean {
+  return claims.underscores === 'drop' && fields.some(([name]) => name.includes('_') && !claims.underscoreNames.includes(name));
+}
+
 /** Variables whose values follow from the request alone; the others stay as they are. */
 function fillIn(value: string, request: AskedRequest): string {
   const node = request.peer.includes(':') ? `"[${request.peer}]"` : request.peer;
   const known: Readonly<Record<string, string>> = {
     client_address: request.peer,
     forwarded_node: node,
-    scheme: request.scheme,
+    scheme: 'https',
     authority: request.authority,
     path: request.path,
     method: request.method,

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { admin } from './admin.ts';
+import { claims } from './claims.ts';
 import { withFacts, withNamesFacts } from './facts.ts';
 import { list, mapping } from './groups.ts';
 import { listener } from './listener.ts';
@@ -35,6 +36,7 @@ export const configSchema = mapping('The configuration of one edge.', {
   ).prefault({}),
   routes: list('Which requests go where. Their order does not matter.', route),
   tenants,
+  claims,
   store,
   shards,
   limits,

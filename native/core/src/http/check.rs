@@ -49,6 +49,10 @@ pub struct RequestFacts {
     pub has_unknown_expectation: bool,
     /// `te: trailers`.
     pub accepts_trailers: bool,
+    /// Some field's name has an underscore, which CGI and its like read as a hyphen.
+    pub has_underscore: bool,
+    /// `:scheme` is http; [`tell_https`] mends it.
+    pub is_scheme_plain: bool,
 }
 
 /// What the data path wants to know of a response head that passed.
@@ -90,9 +94,12 @@ pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<Reques
             Known::Te => facts.accepts_trailers = true,
             Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
             Known::Expect => facts.has_unknown_expectation = true,
+            // No name that is known by itself has one.
+            Known::Other | Known::Sensitive => facts.has_underscore |= field.name.contains(&b'_'),
             _ => {}
         }
     }
+    facts.is_scheme_plain = pseudo.scheme == Some(b"http");
     pseudo.check(host, &mut facts)?;
     if facts.is_connect && !is_connect_allowed {
         return Err(HeadFault { kind: FaultKind::ConnectNotSupported, reason: "connect is not supported" });
@@ -235,6 +242,15 @@ pub fn has_no_length(status: u16) -> bool {
 pub fn leave_one_length(fields: &mut Fields, is_allowed: bool) {
     let mut is_left = is_allowed;
     fields.retain(|field| field.known != Known::ContentLength || std::mem::take(&mut is_left));
+}
+
+/// What came over TLS came as https, whatever the client says: nobody behind the edge is told otherwise.
+pub fn tell_https(fields: &mut Fields) {
+    let plain = std::mem::take(fields);
+    for field in plain.iter() {
+        let value = if field.known == Known::Scheme { b"https" } else { field.value };
+        fields.push_known(field.known, field.name, value);
+    }
 }
 
 /// Three digits from 100 (RFC 9110 §15), but not 101, which only HTTP/1.1 has (RFC 9114 §4.5).

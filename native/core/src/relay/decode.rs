@@ -189,6 +189,9 @@ fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut 
     if facts.has_spare_length {
         check::leave_one_length(&mut exchange.request, true);
     }
+    if facts.is_scheme_plain {
+        check::tell_https(&mut exchange.request);
+    }
     if !is_canonical {
         return Err(Reason::PathNotCanonical);
     }

@@ -48,6 +48,7 @@ impl Relay {
                 flags |= if exchange.facts.is_idempotent { outward::IDEMPOTENT } else { 0 };
                 flags |= if exchange.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
                 flags |= if exchange.has_waited { outward::HAS_WAITED } else { 0 };
+                flags |= if exchange.facts.has_underscore { outward::HAS_UNDERSCORE } else { 0 };
                 let facts = HeadFacts {
                     exchange: key,
                     listener: connection.listener,

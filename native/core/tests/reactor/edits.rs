@@ -132,3 +132,28 @@ fn fields_of_a_backends_connection_make_its_response_malformed() {
     let answer = bed.get(client, "/field/x-fine");
     assert_eq!((answer.status, answer.field("x-fine")), (200, Some("value")));
 }
+
+#[test]
+fn what_came_over_tls_is_https_whatever_the_client_says() {
+    let mut bed = bed(&[("set", "x-was", "${scheme}")], &[("set", "x-was", "${scheme}")]);
+    let client = bed.connect(Kind::Raw);
+    let head: Vec<_> = GET.iter().map(|&(name, value)| (name, if name == ":scheme" { "http" } else { value })).collect();
+    let answer = bed.send(client, &headers(&head));
+    assert_eq!((answer.status, answer.field("x-was")), (200, Some("https")));
+    let seen = seen(&bed);
+    assert_eq!((value(&seen, ":scheme"), value(&seen, "x-was")), (vec!["https"], vec!["https"]));
+}
+
+#[test]
+fn names_with_an_underscore_are_removed_but_those_that_are_spared() {
+    let mut bed = bed(&[("remove", "*_*", "x_kept,y_kept")], &[]);
+    let client = bed.connect(Kind::Raw);
+    assert_eq!(bed.send(client, &headers(&GET)).status, 200);
+    let mut head = GET.to_vec();
+    head.extend([("x_forwarded_for", "10.0.0.1"), ("x_kept", "1"), ("x-other", "a_b"), ("_", "2")]);
+    assert_eq!(bed.send(client, &headers(&head)).status, 200);
+    let seen = seen(&bed);
+    assert_eq!(value(&seen, "x_kept"), ["1"]);
+    assert_eq!(value(&seen, "x-other"), ["a_b"]);
+    assert!(value(&seen, "x_forwarded_for").is_empty() && value(&seen, "_").is_empty());
+}

@@ -252,3 +252,11 @@ proptest! {
         let _ = (check_response(&head), check_trailers(&head));
     }
 }
+
+#[test]
+fn an_underscore_in_a_name_is_noticed_and_one_in_a_value_is_not() {
+    let facts = |name: &str, value: &str| get_with(&[(name, value)]).unwrap();
+    assert!(facts("x_forwarded_for", "a").has_underscore);
+    assert!(!facts("x-forwarded-for", "a_b").has_underscore);
+    assert!(!facts("x-other", "a_b").has_underscore);
+}

@@ -22,6 +22,8 @@ pub const IDEMPOTENT: u32 = 16;
 pub const ADDRESS_VALIDATED: u32 = 32;
 /// Flag: offered again after a `Wait`.
 pub const HAS_WAITED: u32 = 64;
+/// Flag: the name of some field has an underscore.
+pub const HAS_UNDERSCORE: u32 = 128;
 
 /// Words before the lengths.
 const WORDS: usize = 26;

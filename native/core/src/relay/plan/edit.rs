@@ -29,10 +29,13 @@ pub struct Edit {
     is_undone: bool,
     value: Value,
     prefix: Vec<u8>,
+    /// Names that a glob leaves alone.
+    spared: Vec<Vec<u8>>,
 }
 
 impl Edit {
-    /// Compiles an edit; `prefix` is what the operation of that name takes away. An error is a sentence.
+    /// Compiles an edit; `prefix` is what the operation of that name takes away, and the value of a removal by a glob the names that it leaves alone, with commas
+    /// between them. An error is a sentence.
     pub fn compile(operation: &str, name: &str, value: &str, prefix: &str) -> Result<Edit, String> {
         let operation = match operation {
             "set" => Operation::Set,
@@ -50,7 +53,8 @@ impl Edit {
         if operation == Operation::Prefix && !(prefix.is_empty() || prefix.starts_with(b"/")) {
             return Err(format!("{} does not begin a path", String::from_utf8_lossy(&prefix)));
         }
-        Ok(Edit { operation, name, known, is_glob, is_undone: false, value: Value::compile(value)?, prefix })
+        let spared = if is_glob { value.split(',').map(|name| name.as_bytes().to_vec()).collect() } else { Vec::new() };
+        Ok(Edit { operation, name, known, is_glob, is_undone: false, value: Value::compile(value)?, prefix, spared })
     }
 
     /// What it does.
@@ -112,7 +116,7 @@ impl Edit {
 
     fn matches(&self, known: Known, name: &[u8]) -> bool {
         if self.is_glob {
-            return !known.is_pseudo() && matches_glob(&self.name, name);
+            return !known.is_pseudo() && matches_glob(&self.name, name) && !self.spared.iter().any(|spared| spared == name);
         }
         self.known.covers(known) && self.name == name
     }
