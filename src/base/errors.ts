@@ -84,6 +84,14 @@ export const REASONS = [
   entry(72, 'concurrency_limited', 'internal', 503, 'never', 'The upstream is at the limit its latency allows'),
   entry(73, 'brownout', 'internal', 503, 'never', 'The upstream is near its limit and the priority of the request is low'),
   entry(74, 'internal_error', 'internal', 500, 'safe', 'A fault of the edge ended what carried the exchange'),
+  entry(
+    75,
+    'budget_exhausted',
+    'internal',
+    503,
+    'never',
+    'The edge held as many bytes as it may, and the exchange was the slowest to take its own',
+  ),
 ] as const satisfies readonly ErrorEntry[];
 
 /** Failures of the process rather than of an exchange: they end a command or refuse a snapshot and never stand in a record. */

@@ -6,6 +6,7 @@ import { routeSnapshot } from './assemble/route.ts';
 import { tenantSnapshot } from './assemble/tenant.ts';
 import { upstreamSnapshot } from './assemble/upstream.ts';
 import { generationOf } from './generation.ts';
+import { defaultMaxHeld } from './memory.ts';
 import { routeNames } from './route-names.ts';
 import type { Config } from './schema/config.ts';
 import type { BackendSnapshot, CertificateSnapshot, Snapshot } from './snapshot.ts';
@@ -62,7 +63,11 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
       areFailuresAlwaysLogged: config.log.access.failures,
     },
     drain: { timeoutMs: config.drain.timeout, delayMs: config.drain.delay },
-    limits: { maxExchanges: config.limits.max_exchanges, statelessReplies: config.limits.stateless_replies },
+    limits: {
+      maxExchanges: config.limits.max_exchanges,
+      maxHeldBytes: config.limits.max_held === 'auto' ? defaultMaxHeld() : config.limits.max_held,
+      statelessReplies: config.limits.stateless_replies,
+    },
   });
 }
 

@@ -495,4 +495,6 @@ export interface LimitsSnapshot {
   readonly maxExchanges: number;
   /** CONNECTION_REFUSED and Version Negotiation packets a second, a shard. */
   readonly statelessReplies: number;
+  /** Bytes held for peers by all shards together. */
+  readonly maxHeldBytes: number;
 }

@@ -182,6 +182,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           listeners: snapshot.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
           maxExchanges: snapshot.limits.maxExchanges,
           statelessReplies: snapshot.limits.statelessReplies,
+          maxHeldBytes: snapshot.limits.maxHeldBytes,
           backendTable: new Uint8Array(shared.backends),
         });
       } catch (error) {

@@ -23,6 +23,7 @@ export const LIMIT_FAMILIES = {
   base: family('lychgate_adaptive_base_seconds', 'gauge', 'Time to the response head without a queue, as far as known.', ['upstream']),
   keys: family('lychgate_rate_limit_keys', 'gauge', 'Keys that a rate limit holds buckets of.', LIMIT),
   limited: family('lychgate_rate_limited_total', 'counter', 'Requests that a rate limit refused.', LIMIT),
+  held: family('lychgate_held_bytes_limit', 'gauge', 'Bytes that may be held for peers, by all shards together.', []),
   store: family('lychgate_store_lost_shards', 'gauge', 'Shards that miss the store of shared limits.', []),
 } as const;
 
@@ -37,6 +38,7 @@ export function addLimitMetrics(registry: Registry, { snapshot, shared }: LimitM
   const places = () => viewPlaces(snapshot, shared.places);
   const limits = () => viewLimits(snapshot, shared.buckets);
 
+  add(LIMIT_FAMILIES.held, (set) => set({}, snapshot.limits.maxHeldBytes));
   add(LIMIT_FAMILIES.inFlight, (set) => {
     for (const { kind, name, inFlight } of places()) set({ kind, name }, inFlight);
   });

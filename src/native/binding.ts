@@ -62,6 +62,8 @@ export interface BindingReactorOptions {
   maxExchanges: number;
   /** Answers a second to first datagrams that make no connection. */
   statelessReplies: number;
+  /** Bytes that all shards together may hold for peers. */
+  maxHeldBytes: number;
   /** Shared table of backend slots (`src/base/tables.ts`); must outlive the reactor. */
   backendTable: Uint8Array;
 }

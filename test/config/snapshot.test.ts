@@ -1,4 +1,5 @@
 import { appendFileSync, chmodSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { loadConfig, loadSnapshot } from '../../src/config/load.ts';
@@ -157,7 +158,9 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.same(rest.admin, { address: '127.0.0.1:9901', token: '' });
   t.same(rest.log, { level: 'info', isAccessLogged: true, accessSample: 1, areFailuresAlwaysLogged: true });
   t.same(rest.drain, { timeoutMs: 30_000, delayMs: 0 });
-  t.same(rest.limits, { maxExchanges: 65_536, statelessReplies: 1000 });
+  const { maxHeldBytes, ...limits } = rest.limits;
+  t.same(limits, { maxExchanges: 65_536, statelessReplies: 1000 });
+  t.ok(maxHeldBytes > 2 ** 20 && maxHeldBytes <= totalmem() / 4, 'a quarter of the memory there is, at most');
 });
 
 t.test('a snapshot is frozen all the way down and can be posted', async (t) => {

@@ -149,6 +149,11 @@ async function checkNothingIsLeft(edge: Edge, descriptorsBefore: number): Promis
   for (const name of ['lychgate_exchanges', 'lychgate_upstream_streams']) {
     await until(`nothing is left open: ${name}`, async () => (await edge.metrics()).sum(name) === 0, 5_000);
   }
+  await until(
+    'nothing is held for backends',
+    async () => (await edge.metrics()).sum('lychgate_held_bytes', { side: 'upstream' }) === 0,
+    5_000,
+  );
   // Sessions to backends may stay pooled, and the scrape above has a connection of its own.
   const sessions = (await edge.metrics()).sum('lychgate_upstream_sessions');
   const left = descriptorCount(edge.pid) - descriptorsBefore - sessions;

@@ -106,7 +106,7 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         let inboxes = inboxes.into_iter().map(Some).collect();
         let connections = listeners.iter().map(|_| ConnectionCount::default()).collect();
         let shards = (0..options.shards).map(|_| None).collect();
-        *registry = Registry { shards, ports, inboxes, connections, budget: Arc::default() };
+        *registry = Registry { shards, ports, inboxes, connections, budget: Arc::new(Budget::new(options.max_held_bytes as u64)) };
     }
     let counts = registry.connections.iter().cloned();
     let listeners = listeners.into_iter().zip(counts).map(|((socket, listener), count)| convert::listener(socket, listener, count));

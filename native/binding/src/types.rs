@@ -54,6 +54,7 @@ record!(
         listeners: Vec<BindingListener>,
         max_exchanges: f64,
         stateless_replies: f64,
+        max_held_bytes: f64,
         backend_table: Uint8Array,
     }
 );

@@ -1,7 +1,7 @@
 /** Sections about the process as a whole: `shards`, `limits`, `drain`. */
 
 import { section } from './groups.ts';
-import { duration, integer, integerOrAuto } from './values.ts';
+import { duration, integer, integerOrAuto, sizeOrAuto } from './values.ts';
 
 export const shards = section('Worker threads that carry the traffic.', {
   count: integerOrAuto({ min: 1, max: 256, fallback: 'auto', prose: 'How many; `auto` is one for each core the process may use.' }),
@@ -20,6 +20,13 @@ export const limits = section('Caps on what the process holds.', {
     fallback: 65_536,
     prose:
       'Exchanges open at once, a shard. Further ones are rejected unread with H3_REQUEST_REJECTED, which says that they may be sent again.',
+  }),
+  max_held: sizeOrAuto({
+    min: '1MiB',
+    max: '1024GiB',
+    fallback: 'auto',
+    prose:
+      'Bytes held for clients and backends by the whole process, with what was granted to them. From half of it on windows stay small; when all is held the slowest exchanges end and new requests get 503. `auto` is a quarter of the memory that the control group or the machine has.',
   }),
   stateless_replies: integer({
     min: 0,

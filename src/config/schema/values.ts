@@ -190,6 +190,26 @@ export function size(options: Quantity): z.ZodType<number> {
   return quantity('size', options, parseSize, formatSize, SIZE_PATTERN, 'such as 64KiB, 1MiB or 10MB');
 }
 
+/** A size or the word `auto`. */
+export function sizeOrAuto(options: Common & { min: string; max: string; fallback: 'auto' }): z.ZodType<number | 'auto'> {
+  const { min, max } = options;
+  const [least, most] = [parseSize(min), parseSize(max)];
+  if (least === undefined || most === undefined) throw new TypeError(`range ${min} to ${max} is no size`);
+  const schema = z.union([z.string(), z.number()]).transform((given, context) => {
+    if (given === 'auto') return given;
+    const value = parseSize(String(given));
+    if (value !== undefined && value >= least && value <= most) return value;
+    context.issues.push({ code: 'custom', input: given, message: explain('size', given, value, options) });
+    return z.NEVER;
+  });
+  const expected = `auto or a size from ${min} to ${max} (such as 64KiB, 1MiB or 10MB)`;
+  const write = (value: unknown): Written => (value === 'auto' ? value : formatSize(Number(value)));
+  const json = {
+    anyOf: [{ type: 'string', pattern: SIZE_PATTERN }, { type: 'integer', minimum: least, maximum: most }, { const: 'auto' }],
+  };
+  return finish(schema, options, { kind: 'size', expected, range: `\`auto\`, ${min} to ${max}`, write, json });
+}
+
 function quantity(
   kind: 'duration' | 'size',
   options: Quantity,

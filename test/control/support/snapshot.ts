@@ -18,7 +18,7 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
     upstreams: [{ backends: [{ weight: 1, maxSessions: 1, maxStreamsPerSession: 1 }] }],
     routes: [{ name: 'all', forwarded: 'off' }],
     log: { isAccessLogged: false },
-    limits: { maxExchanges: 16, statelessReplies: 1000 },
+    limits: { maxExchanges: 16, maxHeldBytes: 2 ** 30, statelessReplies: 1000 },
   });
   return {
     ...sample,

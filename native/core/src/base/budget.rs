@@ -6,13 +6,54 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The process's sum.
-#[derive(Debug, Default)]
+/// A window that costs little: streams begin with it, and have no larger one while memory is short.
+pub const SMALL_WINDOW: u32 = 64 * 1024;
+
+/// Small windows that all streams of a connection or session share when it begins.
+pub const SMALL_SHARED_WINDOW: u32 = 16 * SMALL_WINDOW;
+
+/// How much of the budget is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// Less than half.
+    #[default]
+    None,
+    /// Half and more: windows do not grow.
+    High,
+    /// All: whoever is slowest is ended, and nobody new begins.
+    Full,
+}
+
+/// The process's sum, and what it may be.
+#[derive(Debug)]
 pub struct Budget {
     held: AtomicU64,
+    limit: u64,
+    reactors: AtomicU64,
+}
+
+impl Default for Budget {
+    /// Without a limit.
+    fn default() -> Budget {
+        Budget::new(u64::MAX)
+    }
 }
 
 impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(limit: u64) -> Budget {
+        Budget { held: AtomicU64::new(0), limit: limit.max(1), reactors: AtomicU64::new(0) }
+    }
+
+    /// How much of it is held.
+    pub fn pressure(&self) -> Pressure {
+        match self.held() {
+            held if held >= self.limit => Pressure::Full,
+            held if held >= self.limit.div_ceil(2) => Pressure::High,
+            _ => Pressure::None,
+        }
+    }
+
     /// Bytes held by all reactors, as of their last turns.
     pub fn held(&self) -> u64 {
         self.held.load(Relaxed)
@@ -51,6 +92,7 @@ pub struct Account {
 impl Account {
     /// An empty part.
     pub fn new(budget: Arc<Budget>) -> Account {
+        budget.reactors.fetch_add(1, Relaxed);
         Account { budget, entered: [0; 2], told: 0 }
     }
 
@@ -72,6 +114,26 @@ impl Account {
         self.entered[side as usize]
     }
 
+    /// How much of the process's budget is held.
+    pub fn pressure(&self) -> Pressure {
+        self.budget.pressure()
+    }
+
+    /// Bytes that this reactor has to let go for the budget to be kept: its part of the excess, as it has its part of what is held. Whoever holds less than the average leaves
+    /// a part that is less than a window to the others, lest each reactor ends an exchange for the last byte.
+    pub fn excess(&self) -> u64 {
+        let Budget { held, limit, reactors } = &*self.budget;
+        let (held, reactors) = (held.load(Relaxed), reactors.load(Relaxed));
+        if held < *limit {
+            return 0;
+        }
+        // A byte less than the limit is the aim, for at the limit nobody new begins.
+        let part = u128::from(held - limit + 1) * u128::from(self.told);
+        let part = part.div_ceil(u128::from(held)) as u64;
+        let is_light = u128::from(self.told) * u128::from(reactors) < u128::from(held);
+        if is_light && part < u64::from(SMALL_WINDOW) { 0 } else { part }
+    }
+
     /// Tells the process what the reactor holds.
     pub fn settle(&mut self) {
         let held = self.entered[0] + self.entered[1];
@@ -86,6 +148,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.budget.held.fetch_sub(self.told, Relaxed);
+        self.budget.reactors.fetch_sub(1, Relaxed);
     }
 }
 
@@ -99,7 +162,7 @@ mod tests {
         fn the_sum_is_what_all_holders_have_and_nothing_once_they_are_gone(
             steps in prop::collection::vec((0..3usize, 0..5usize, any::<bool>(), 0..1u64 << 40, any::<bool>()), 0..200),
         ) {
-            let budget = Arc::new(Budget::default());
+            let budget = Arc::new(Budget::new(u64::MAX));
             let mut accounts: Vec<Account> = (0..3).map(|_| Account::new(budget.clone())).collect();
             let mut entries: Vec<[Entry; 10]> = (0..3).map(|_| Default::default()).collect();
             let side = |place: usize| if place < 5 { Side::Downstream } else { Side::Upstream };
@@ -124,6 +187,25 @@ mod tests {
                 account.settle();
             }
             prop_assert_eq!(budget.held(), 0);
+        }
+
+        #[test]
+        fn the_parts_that_reactors_let_go_are_what_is_too_much(limit in 1u64..1 << 40, held in prop::collection::vec(0u64..1 << 40, 1..8)) {
+            let budget = Arc::new(Budget::new(limit));
+            let mut accounts: Vec<Account> = held.iter().map(|_| Account::new(budget.clone())).collect();
+            for (account, bytes) in accounts.iter_mut().zip(&held) {
+                account.enter(Side::Upstream, &mut Entry::default(), *bytes);
+                account.settle();
+            }
+            let sum: u64 = held.iter().sum();
+            let parts: Vec<u64> = accounts.iter().map(Account::excess).collect();
+            prop_assert!(parts.iter().zip(&held).all(|(part, held)| part <= held));
+            let (wanted, given) = ((sum + 1).saturating_sub(limit), parts.iter().sum::<u64>());
+            let (reactors, window) = (held.len() as u64, u64::from(SMALL_WINDOW));
+            prop_assert_eq!(given > 0, wanted > 0);
+            prop_assert!(given <= wanted + reactors && given + reactors * window >= wanted, "{} for {}", given, wanted);
+            let pressure = if sum >= limit { Pressure::Full } else if 2 * sum >= limit { Pressure::High } else { Pressure::None };
+            prop_assert_eq!(budget.pressure(), pressure);
         }
     }
 }

@@ -132,6 +132,8 @@ pub enum Reason {
     Brownout = 73,
     /// A fault of the edge (a panic) ended what carried the exchange.
     InternalError = 74,
+    /// The process held as many bytes for peers as it may, and this exchange had gone longest without progress.
+    BudgetExhausted = 75,
 }
 
 /// What the registry says of a reason.
@@ -205,6 +207,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::ConcurrencyLimited, "concurrency_limited", Side::Internal, 503, Retry::Never),
     entry(Reason::Brownout, "brownout", Side::Internal, 503, Retry::Never),
     entry(Reason::InternalError, "internal_error", Side::Internal, 500, Retry::Safe),
+    entry(Reason::BudgetExhausted, "budget_exhausted", Side::Internal, 503, Retry::Never),
 ];
 
 /// Place in [`ALL`] of each number, so that a look-up is one load; 0 for numbers nobody has.

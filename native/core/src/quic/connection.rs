@@ -133,8 +133,6 @@ pub struct Connection {
     pub promised: u64,
     /// Bytes of requests that are kept beside quiche.
     pub kept: u64,
-    /// The window over all request streams.
-    pub window: u64,
     /// Bytes held of requests, as counted.
     pub held_in: Entry,
     /// Bytes held of responses, as counted.
@@ -195,7 +193,6 @@ impl Connection {
             exchanges: NumberMap::default(),
             promised: 0,
             kept: 0,
-            window: u64::MAX,
             held_in: Entry::default(),
             held_out: Entry::default(),
             blocked: 0,
@@ -365,7 +362,7 @@ impl Connection {
     /// Counts anew what is held for the client: of requests what came and what may come, whichever is more; of responses what it has not acknowledged.
     pub fn recount(&mut self, account: &mut Account) {
         let (received, sending) = self.quic.held_bytes();
-        account.enter(Side::Downstream, &mut self.held_in, received.max(self.promised.min(self.window)) + self.kept);
+        account.enter(Side::Downstream, &mut self.held_in, received.max(self.promised.min(self.quic.recv_window())) + self.kept);
         account.enter(Side::Downstream, &mut self.held_out, sending);
     }
 

@@ -2,6 +2,7 @@
 
 use super::switchboard::Handed;
 use super::{Reactor, TURN_BATCHES};
+use crate::base::budget::Pressure;
 use crate::base::counters::{Dropped, Id, Refused};
 use crate::base::panics::{self, Owner, Panicked, plant};
 use crate::base::slab::Key;
@@ -198,6 +199,7 @@ impl Reactor {
         let initial_dcid = header.dcid.to_vec();
         let id = self.cid_key.mint_free(self.shard, self.generation, |id| self.by_cid.contains_key(&id));
         let state = &mut self.listeners[listener];
+        state.set_tight(self.relay.pressure >= Pressure::High);
         state.config.set_stateless_reset_token(Some(self.cid_key.reset_token(id)));
         let bytes = id.to_be_bytes();
         let quic = panics::guard(|| {
@@ -213,8 +215,7 @@ impl Reactor {
         self.next_number += self.ports.len().max(1) as u64;
         let now = self.relay.now;
         let accepted = Accepted { number, listener: listener as u32, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };
-        let mut connection = Box::new(Connection::new(quic, accepted, now));
-        connection.window = state.connection_window;
+        let connection = Box::new(Connection::new(quic, accepted, now));
         let key = self.relay.connections.insert_with(|_| connection);
         self.by_cid.insert(id, key);
         self.by_initial.insert(initial_dcid, key);

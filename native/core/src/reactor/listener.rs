@@ -1,5 +1,6 @@
 //! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
 
+use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::slab::Key;
 use crate::http::normal;
 use crate::quic::cid::CidKey;
@@ -79,8 +80,10 @@ pub struct Listener {
     pub max_connections: usize,
     /// Size of a full datagram.
     pub max_udp_payload: usize,
-    /// Request bytes that may wait on all streams of a connection.
-    pub connection_window: u64,
+    /// Request bytes that may wait on a stream, and on all streams of a connection.
+    windows: (u64, u64),
+    /// Whether new connections keep their first windows, which are small.
+    is_tight: bool,
     /// Whether packets wait for their release time.
     pub is_paced: bool,
     /// Told in SETTINGS.
@@ -126,7 +129,8 @@ impl Listener {
             connections: options.connections,
             max_connections: options.max_connections,
             max_udp_payload: options.max_udp_payload,
-            connection_window: options.connection_window,
+            windows: (options.stream_window, options.connection_window),
+            is_tight: false,
             is_paced: options.is_paced,
             max_head_bytes: options.max_head_bytes,
             // Half, so that a PING which is lost is sent again in time.
@@ -151,6 +155,14 @@ impl Listener {
         }
     }
 
+    /// Whether new connections keep the small windows their streams begin with. Otherwise those grow while what comes is taken quickly (quiche does that).
+    pub fn set_tight(&mut self, is_tight: bool) {
+        if is_tight != self.is_tight {
+            self.is_tight = is_tight;
+            set_windows(&mut self.config, self.windows, is_tight);
+        }
+    }
+
     /// Its descriptor.
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
@@ -166,10 +178,7 @@ fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder,
     config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(options.max_udp_payload));
     config.set_max_send_udp_payload_size(options.max_udp_payload);
     config.discover_pmtu(true);
-    config.set_initial_max_data(options.connection_window);
-    config.set_max_connection_window(options.connection_window);
-    config.set_initial_max_stream_data_bidi_remote(options.stream_window);
-    config.set_max_stream_window(options.stream_window);
+    set_windows(&mut config, (options.stream_window, options.connection_window), false);
     config.set_initial_max_stream_data_uni(PEER_STREAM_WINDOW);
     config.set_initial_max_streams_bidi(options.max_streams);
     config.set_initial_max_streams_uni(PEER_STREAMS);
@@ -179,4 +188,13 @@ fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder,
     config.enable_pacing(options.is_paced);
     config.grease(true);
     Ok(config)
+}
+
+fn set_windows(config: &mut quiche::Config, (stream, connection): (u64, u64), is_tight: bool) {
+    let first = stream.min(SMALL_WINDOW as u64);
+    let (stream, connection) = if is_tight { (first, connection.min(SMALL_SHARED_WINDOW as u64)) } else { (stream, connection) };
+    config.set_initial_max_stream_data_bidi_remote(first);
+    config.set_max_stream_window(stream);
+    config.set_initial_max_data(connection);
+    config.set_max_connection_window(connection);
 }

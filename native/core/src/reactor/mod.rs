@@ -8,7 +8,7 @@ pub mod listener;
 pub mod switchboard;
 mod transmit;
 
-use crate::base::budget::{Account, Budget};
+use crate::base::budget::{Account, Budget, Pressure};
 use crate::base::counters::{Closed, Counters, Handshake, Id};
 use crate::base::panics::{self, Owner, plant};
 use crate::base::poll::Poll;
@@ -269,7 +269,7 @@ impl Reactor {
 
     /// Takes the decisions that the lane has written since its last call, and flushes what comes of them. What they offer anew is offered in the next turn, at once.
     pub fn kick(&mut self) {
-        let began = self.relay.begin_turn();
+        let began = self.begin_turn();
         self.take_decisions();
         self.relay.settle(&mut self.upstreams);
         self.finish_turn(began);
@@ -285,13 +285,19 @@ impl Reactor {
         }
     }
 
+    fn begin_turn(&mut self) -> Nanos {
+        let began = self.relay.begin_turn();
+        self.upstreams.set_tight(self.relay.pressure >= Pressure::High);
+        began
+    }
+
     /// One turn; false when nothing was ready.
     pub fn turn(&mut self, mut lane: impl FnMut() -> LaneCall) -> bool {
         let events = self.poll.wait(0);
         if events == 0 {
             return false;
         }
-        let began = self.relay.begin_turn();
+        let began = self.begin_turn();
         self.turn_datagrams = 0;
         self.take_events(events, began);
         plant::here("turn");
@@ -388,6 +394,7 @@ impl Reactor {
     }
 
     fn finish_turn(&mut self, began: Nanos) {
+        self.relay.relieve(&mut self.upstreams);
         // Flushing may open what waited, and what that writes has to be flushed too.
         for _ in 0..TURN_FLUSHES {
             self.upstreams.flush(self.relay.now, &mut self.relay);

@@ -31,6 +31,9 @@ impl Relay {
             fields.push(b"cache-control", b"no-store");
         }
         fields.push(b"x-request-id", id.as_bytes());
+        if matches!(reason, Reason::Overloaded | Reason::BudgetExhausted) {
+            fields.push(b"retry-after", b"1");
+        }
         let (status, body) = if is_grpc { (200, &[][..]) } else { (status, body.as_bytes()) };
         self.answer(key, status, reason, &fields, body);
     }

@@ -114,8 +114,11 @@ impl Relay {
         self.cancel_attempt(upstreams, key, h2::CANCEL);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if exchange.is_committed || exchange.phase == Phase::Answer {
-            let is_clients = matches!(reason, Reason::ClientSlow | Reason::ClientBelowRate);
-            let code = if is_clients { h3::REQUEST_CANCELLED } else { h3::INTERNAL_ERROR };
+            let code = match reason {
+                Reason::ClientSlow | Reason::ClientBelowRate => h3::REQUEST_CANCELLED,
+                Reason::BudgetExhausted => h3::EXCESSIVE_LOAD,
+                _ => h3::INTERNAL_ERROR,
+            };
             return self.reset_client(key, code, reason, 0);
         }
         exchange.ended_waiting = exchange.phase == Phase::Wait;

@@ -3,6 +3,7 @@
 use super::Relay;
 use super::exchange::{Exchange, Offer, Phase};
 use super::incoming::{Expect, Stopped, take_section};
+use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -152,6 +153,7 @@ impl Relay {
         let Some(connection) = self.connections.get(exchange.connection) else { return };
         let rules = self.limits[connection.listener as usize].normal;
         match judge_head(exchange, rules, &mut self.text) {
+            Ok(()) if self.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
             Ok(()) => self.offer(key, Offer::Head),
             Err(reason) => self.answer_reason(key, reason),
         }

@@ -260,6 +260,11 @@ impl Exchange {
         (incoming.promised, incoming.kept) = (promised, kept);
     }
 
+    /// Bytes held that are this exchange's alone.
+    pub(super) fn held(&self) -> u64 {
+        self.outgoing.bytes() + self.incoming.promised + self.incoming.kept
+    }
+
     /// Nothing more comes, and nothing is kept.
     pub(super) fn forget_request(&mut self, connection: &mut Connection) {
         connection.promised -= std::mem::take(&mut self.incoming.promised);

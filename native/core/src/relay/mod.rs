@@ -2,7 +2,8 @@
 //!
 //! A file a part: [`exchange`] is the state of one, `attempt` that of one try at a backend, `incoming` and `outgoing` what it has of the client's stream. `decode` reads the
 //! head, `lane` has it decided, `open` opens a stream at a backend, `send` gives it the request, `response` takes what comes back and `write` passes it on, `complete` ends
-//! it. `wait` asks the lane again later, `hold` keeps a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long, `floor` what moves too little. Sessions to backends are
+//! it. `wait` asks the lane again later, `hold` keeps a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long, `floor` what moves too little, `relief`
+//! the slowest where too much is held. Sessions to backends are
 //! not in here: the reactor owns them beside the relay and passes them in, because they call the relay while they read. What the relay wants of them during such a call it writes down
 //! as a [`Note`].
 
@@ -19,13 +20,14 @@ mod lane;
 mod open;
 mod outgoing;
 pub mod plan;
+mod relief;
 mod response;
 mod send;
 pub mod streams;
 mod wait;
 mod write;
 
-use crate::base::budget::{Account, Entry, Side};
+use crate::base::budget::{Account, Entry, Pressure, Side};
 use crate::base::counters::{Counters, Id};
 use crate::base::panics::{self, Owner};
 use crate::base::rng::Rng;
@@ -123,6 +125,8 @@ pub struct Relay {
     pub counters: Arc<Counters>,
     /// Bytes held for peers.
     pub account: Account,
+    /// How much of the process's budget was held when the turn began.
+    pub pressure: Pressure,
     /// The clock, read a few times a turn.
     pub clock: Clock,
     /// Time of the turn.
@@ -150,6 +154,8 @@ pub struct Relay {
     granted: Entry,
     /// What waits for backends to read it.
     queued: Entry,
+    /// Nobody is ended before, for want of room.
+    relieve_at: Nanos,
     sweep: Armed,
     completions: Armed,
     has_completions: bool,
@@ -188,7 +194,9 @@ impl Relay {
             ring: Ring::default(),
             counters,
             account,
+            pressure: Pressure::None,
             granted: Entry::default(),
+            relieve_at: 0,
             queued: Entry::default(),
             clock,
             now: clock.now(),
@@ -322,6 +330,7 @@ impl Relay {
     /// A turn begins.
     pub fn begin_turn(&mut self) -> Nanos {
         self.now = self.clock.now();
+        self.pressure = self.account.pressure();
         self.now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_micros() as f64 / 1e3);
         self.now
     }

@@ -16,6 +16,8 @@ pub struct Work {
     pub fields: Fields,
     /// The head being encoded.
     pub scratch: Vec<u8>,
+    /// Whether windows are to be small.
+    pub is_tight: bool,
     /// Read-ahead of TLS sockets.
     pub ahead: Option<Box<[u8]>>,
 }

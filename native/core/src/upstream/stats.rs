@@ -9,7 +9,7 @@ pub struct Stats {
     pub sessions_connecting: u64,
     /// Gauge: streams open on all sessions.
     pub streams_open: u64,
-    /// Gauge: bytes that backends may still send on open streams.
+    /// Gauge: bytes that backends may still send, as far as the windows of streams and sessions let them.
     pub granted_bytes: u64,
     /// Gauge: bytes that wait for backends to read them.
     pub queued_bytes: u64,

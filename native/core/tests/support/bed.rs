@@ -40,6 +40,8 @@ pub struct Setup {
     pub handshake_timeout_ms: u64,
     pub max_connections: usize,
     pub max_exchanges: usize,
+    /// Bytes that all shards together may hold for peers.
+    pub max_held: u64,
     pub stateless_replies: u32,
     /// Certificates, all for localhost: with one nothing is to be chosen.
     pub certificates: usize,
@@ -86,6 +88,7 @@ impl Default for Setup {
             handshake_timeout_ms: 10_000,
             max_connections: 100,
             max_exchanges: 1_000,
+            max_held: 1 << 30,
             stateless_replies: 1_000,
             certificates: 1,
             max_head_bytes: 16_384,
@@ -158,7 +161,7 @@ impl Bed {
         let table = Box::new([0u64; SLOTS * SLOT_BYTES / 8]);
         let (ports, inboxes) = switchboard::connect(setup.shards as usize).unwrap();
         let cid_key = CidKey::new(&[0x6b; 32]);
-        let budget = Arc::new(Budget::default());
+        let budget = Arc::new(Budget::new(setup.max_held));
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
         let connections = ConnectionCount::default();
         let mut shards = Vec::new();

@@ -16,6 +16,7 @@ use super::io::Io;
 use super::outbox::Outbox;
 use super::pool::places::Holder;
 use super::sink::{Fault, Key, Sink};
+use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
 use crate::http::fields::Fields;
 use crate::http::section::FieldLimits;
@@ -75,6 +76,8 @@ struct Exchange {
 /// One connection's protocol state.
 pub struct H1 {
     limits: FieldLimits,
+    /// The largest window, and that of the exchange.
+    max_window: usize,
     window: usize,
     exchange: Option<Exchange>,
     last_id: u32,
@@ -88,7 +91,8 @@ impl H1 {
     pub fn new(config: &BackendConfig) -> H1 {
         H1 {
             limits: config.limits(),
-            window: (config.stream_window_bytes as usize).max(1),
+            max_window: (config.stream_window_bytes as usize).max(1),
+            window: 1,
             exchange: None,
             last_id: 0,
             is_closing: false,
@@ -127,6 +131,7 @@ impl H1 {
         let Some(line) = request::write_head(head, has_body, text) else { return Err(Fault::unsent(Reason::RequestMalformed)) };
         io.out.push(text);
         io.stats.streams_open += 1;
+        self.window = if io.work.is_tight { self.max_window.min(SMALL_WINDOW as usize) } else { self.max_window };
         self.last_id += 1;
         self.exchange = Some(Exchange {
             id: self.last_id,

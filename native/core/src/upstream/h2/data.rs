@@ -38,10 +38,10 @@ impl H2 {
             return broken(code::ENHANCE_YOUR_CALM, "flood of empty DATA");
         }
         // Padding is consumed the moment it is seen.
-        self.credit_session(io.out, (head.len - data) as u32);
+        self.credit_session(io, (head.len - data) as u32);
         let Some(slot) = self.streams.find(head.stream) else { return self.on_stray_data(io, head, data, pad) };
         let verdict = self.judge_data(slot, head, data, is_end);
-        self.streams.at(slot).recount(io.stats);
+        self.recount(io.stats, slot);
         match verdict {
             Verdict::Deliver => self.parse = Parse::Data { slot, id: head.stream, left: data, pad, is_end },
             Verdict::Ignore => self.skip_data(io, data, pad),
@@ -88,7 +88,7 @@ impl H2 {
     }
 
     fn skip_data(&mut self, io: &mut Io<'_>, data: usize, pad: usize) {
-        self.credit_session(io.out, data as u32);
+        self.credit_session(io, data as u32);
         self.parse = Parse::Skip { left: data + pad };
     }
 
@@ -104,7 +104,7 @@ impl H2 {
         };
         let Some(stream) = self.streams.named(slot, id) else {
             // Reset by the relay in mid-frame.
-            self.credit_session(io.out, count as u32);
+            self.credit_session(io, count as u32);
             return count;
         };
         let is_last = is_whole && is_end;
@@ -117,7 +117,7 @@ impl H2 {
         } else {
             self.update_stream(io, slot);
         }
-        self.credit_session(io.out, count as u32);
+        self.credit_session(io, count as u32);
         count
     }
 }

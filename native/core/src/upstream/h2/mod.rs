@@ -23,6 +23,8 @@ use super::config::BackendConfig;
 use super::io::Io;
 use super::outbox::Outbox;
 use super::sink::{Fault, Sink};
+use super::stats::Stats;
+use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::reason::Reason;
 use crate::http::error::h2 as code;
 use crate::http::hpack::{Decoder, Encoder};
@@ -81,8 +83,15 @@ pub struct H2 {
     send_window: i64,
     recv_window: i64,
     uncredited: u32,
-    stream_window: u32,
+    /// The largest windows of streams and session.
+    max_stream_window: u32,
+    max_session_window: u32,
+    /// The session's window as it is now.
     session_window: u32,
+    /// What the windows of all streams let come.
+    promised: u64,
+    /// What is counted as granted.
+    granted: u64,
     is_settled: bool,
     is_going_away: bool,
     is_ping_open: bool,
@@ -105,10 +114,13 @@ impl H2 {
             told_streams,
             peer_initial_window: DEFAULT_WINDOW,
             send_window: DEFAULT_WINDOW,
-            recv_window: DEFAULT_WINDOW.max(i64::from(config.session_window_bytes)),
+            recv_window: DEFAULT_WINDOW,
             uncredited: 0,
-            stream_window: config.stream_window_bytes.clamp(1, MAX_WINDOW as u32),
-            session_window: config.session_window_bytes.clamp(DEFAULT_WINDOW as u32, MAX_WINDOW as u32),
+            max_stream_window: config.stream_window_bytes.clamp(1, MAX_WINDOW as u32),
+            max_session_window: config.session_window_bytes.clamp(DEFAULT_WINDOW as u32, MAX_WINDOW as u32),
+            session_window: config.session_window_bytes.clamp(DEFAULT_WINDOW as u32, SMALL_SHARED_WINDOW),
+            promised: 0,
+            granted: 0,
             is_settled: false,
             is_going_away: false,
             is_ping_open: false,
@@ -122,7 +134,7 @@ impl H2 {
             out,
             &[
                 (setting::ENABLE_PUSH, 0),
-                (setting::INITIAL_WINDOW_SIZE, self.stream_window),
+                (setting::INITIAL_WINDOW_SIZE, self.first_window()),
                 (setting::MAX_HEADER_LIST_SIZE, self.limits.max_size.min(u32::MAX as usize) as u32),
             ],
         );
@@ -131,6 +143,11 @@ impl H2 {
         if more > 0 {
             frame::write_window(out, 0, more);
         }
+    }
+
+    /// Window that streams begin with.
+    fn first_window(&self) -> u32 {
+        self.max_stream_window.min(SMALL_WINDOW)
     }
 
     /// Streams that may be open at once.
@@ -194,20 +211,42 @@ impl H2 {
     fn finish(&mut self, io: &mut Io<'_>, slot: u32) -> Stream {
         let stream = self.streams.remove(slot);
         io.stats.streams_open -= 1;
-        io.stats.granted_bytes -= stream.granted;
         io.freed.push(stream.holder);
+        self.promised -= stream.promised;
+        self.recount_session(io.stats);
         stream
     }
 
     /// Gives the session's window back for bytes that have arrived, in portions of half a window. Whether a client has taken them is a matter of their stream's window
     /// alone: were they held against the session, a few slow clients would stop the backend for everybody.
-    fn credit_session(&mut self, out: &mut Outbox, bytes: u32) {
+    fn credit_session(&mut self, io: &mut Io<'_>, bytes: u32) {
         self.uncredited += bytes;
         if self.uncredited >= self.session_window / 2 {
-            frame::write_window(out, 0, self.uncredited);
-            self.recv_window += i64::from(self.uncredited);
-            self.uncredited = 0;
+            // A session that is used is worth a larger window.
+            let grown =
+                if io.work.is_tight { self.session_window } else { self.session_window.saturating_mul(2).min(self.max_session_window) };
+            let more = self.uncredited + (grown - self.session_window);
+            frame::write_window(io.out, 0, more);
+            self.recv_window += i64::from(more);
+            (self.session_window, self.uncredited) = (grown, 0);
         }
+        self.recount_session(io.stats);
+    }
+
+    /// Counts anew what a stream's window lets come.
+    fn recount(&mut self, stats: &mut Stats, slot: u32) {
+        let stream = self.streams.at(slot);
+        let promised = stream.promise();
+        self.promised = self.promised + promised - stream.promised;
+        stream.promised = promised;
+        self.recount_session(stats);
+    }
+
+    /// Counts anew what may come: as much as the windows of streams let, and no more than the session's.
+    fn recount_session(&mut self, stats: &mut Stats) {
+        let granted = self.promised.min(self.recv_window.max(0) as u64);
+        stats.granted_bytes = stats.granted_bytes + granted - self.granted;
+        self.granted = granted;
     }
 
     /// A stream error (RFC 9113 §5.4.2): resets the stream and tells the sink.

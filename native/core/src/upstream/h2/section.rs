@@ -102,7 +102,7 @@ impl H2 {
         let stream = self.streams.at(slot);
         let key = stream.key;
         stream.is_recv_ended = is_end && !matches!(meaning, Meaning::Refused(_));
-        stream.recount(io.stats);
+        self.recount(io.stats, slot);
         match meaning {
             Meaning::Informational(status) => sink.on_informational(key, status, &io.work.fields),
             Meaning::Head(facts) => sink.on_head(key, facts.status, &io.work.fields, facts, is_end),

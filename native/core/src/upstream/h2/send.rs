@@ -24,12 +24,14 @@ impl H2 {
         self.encoder.encode(head, block);
         frame::write_block(io.out, id, block, !has_body, MAX_PAYLOAD_BYTES);
         io.stats.streams_open += 1;
+        let window = self.first_window();
         let slot = self.streams.insert(Stream {
             id,
             key,
             holder,
             send_window: self.peer_initial_window,
-            recv_window: i64::from(self.stream_window),
+            recv_window: i64::from(window),
+            window,
             remaining: -1,
             head_offset,
             is_send_ended: !has_body,
@@ -37,7 +39,7 @@ impl H2 {
             was_reused: id != 1,
             ..Stream::default()
         });
-        self.streams.at(slot).recount(io.stats);
+        self.recount(io.stats, slot);
         Ok((slot, id))
     }
 
@@ -103,16 +105,19 @@ impl H2 {
         self.update_stream(io, slot);
     }
 
-    /// Gives a stream's window back in portions of half a window, as long as anything can still come.
+    /// Gives a stream's window back in portions of half a window, as long as anything can still come. One whose client takes the bytes grows.
     pub(super) fn update_stream(&mut self, io: &mut Io<'_>, slot: u32) {
-        let portion = self.stream_window.div_ceil(2);
         let stream = self.streams.at(slot);
-        if stream.uncredited >= portion && !stream.is_recv_ended {
-            frame::write_window(io.out, stream.id, stream.uncredited);
-            stream.recv_window += i64::from(stream.uncredited);
-            stream.uncredited = 0;
+        if stream.uncredited >= stream.window.div_ceil(2) && !stream.is_recv_ended {
+            let window = stream.next_window(self.max_stream_window, io.work.is_tight);
+            let more = (stream.uncredited + window).saturating_sub(stream.window);
+            if more > 0 {
+                frame::write_window(io.out, stream.id, more);
+                stream.recv_window += i64::from(more);
+            }
+            (stream.window, stream.uncredited) = (window, 0);
         }
-        stream.recount(io.stats);
+        self.recount(io.stats, slot);
     }
 
     /// The relay gives the stream up.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::base::budget::SMALL_WINDOW;
 use crate::upstream::pool::places::Holder;
 use crate::upstream::sink::Key;
-use crate::upstream::stats::Stats;
 
 /// A stream's state. Half-closed states are the two `is_…_ended` flags (RFC 9113 §5.1); a closed stream has no entry.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,8 +20,10 @@ pub struct Stream {
     pub send_window: i64,
     /// Bytes the peer may still send.
     pub recv_window: i64,
-    /// Bytes that are counted as granted.
-    pub granted: u64,
+    /// What may come and what came without being given back: the window as it is now.
+    pub window: u32,
+    /// Bytes that are counted as promised.
+    pub promised: u64,
     /// Bytes handed to the sink that it has not passed on.
     pub held: u32,
     /// Bytes passed on for which no WINDOW_UPDATE was sent yet.
@@ -48,19 +50,22 @@ pub struct Stream {
 
 impl Stream {
     /// Bytes that may still come: what the window lets through, and no more than the content-length says.
-    fn promise(&self) -> u64 {
-        if self.is_recv_ended || self.is_bodiless {
+    pub fn promise(&self) -> u64 {
+        if self.id == 0 || self.is_recv_ended || self.is_bodiless {
             return 0;
         }
         let left = if self.has_head && self.remaining >= 0 { self.remaining } else { i64::MAX };
         self.recv_window.min(left).max(0) as u64
     }
 
-    /// Counts anew what the peer may still send.
-    pub fn recount(&mut self, stats: &mut Stats) {
-        let granted = if self.id == 0 { 0 } else { self.promise() };
-        stats.granted_bytes = stats.granted_bytes + granted - self.granted;
-        self.granted = granted;
+    /// The window after the next update: four times as large up to `max`, or, where windows are to be small, as small as what is given back allows.
+    pub fn next_window(&self, max: u32, is_tight: bool) -> u32 {
+        let small = SMALL_WINDOW.min(max);
+        if is_tight {
+            self.window.saturating_sub(self.uncredited).max(small).min(self.window)
+        } else {
+            self.window.saturating_mul(4).min(max)
+        }
     }
 }
 
@@ -210,6 +215,17 @@ mod tests {
         assert!(streams.named(slot, 1).is_none());
         assert!(streams.named(slot, 3).is_some());
         assert_eq!((streams.find(1), streams.find(3)), (None, Some(slot)));
+    }
+
+    #[test]
+    fn a_window_grows_while_there_is_room_and_shrinks_by_what_is_given_back_where_there_is_none() {
+        let at = |window, uncredited| Stream { window, uncredited, ..stream(1) };
+        assert_eq!(at(65_536, 40_000).next_window(2 << 20, false), 262_144);
+        assert_eq!(at(1 << 20, 1 << 19).next_window(2 << 20, false), 2 << 20);
+        assert_eq!(at(2 << 20, 1 << 20).next_window(2 << 20, true), 1 << 20);
+        assert_eq!(at(80_000, 40_000).next_window(2 << 20, true), 65_536);
+        assert_eq!(at(65_536, 40_000).next_window(2 << 20, true), 65_536);
+        assert_eq!((at(1_000, 500).next_window(1_000, true), at(1_000, 500).next_window(1_000, false)), (1_000, 1_000));
     }
 
     #[test]

@@ -95,6 +95,11 @@ impl Upstreams {
         let _ = panics::guard_shard(|| drop(old));
     }
 
+    /// Whether windows are to be small from now on.
+    pub fn set_tight(&mut self, is_tight: bool) {
+        self.work.is_tight = is_tight;
+    }
+
     /// A new snapshot. Sessions of backends that are gone or have become another peer end with their last stream, and attempts that wait for them are
     /// served; other sessions stay, and take the new addresses and limits into account from the next connect on.
     pub fn apply(&mut self, backends: Vec<BackendConfig>) {

@@ -2,6 +2,7 @@
 
 use super::driver::{Driver, config};
 use super::peer::*;
+use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::reason::Reason;
 use crate::upstream::Scheme;
 
@@ -166,6 +167,64 @@ fn what_the_backend_may_still_send_is_counted_by_window_and_content_length() {
     assert_eq!(driver.upstreams.stats.granted_bytes, 0);
     drop(driver);
     peer.join();
+}
+
+/// What is given back of windows of 1 MiB, for a response of `bytes` bytes that is taken as it comes: the stream's, then the session's.
+fn updates(bytes: usize, is_tight: bool) -> (u32, Vec<u32>, Vec<u32>) {
+    let (tell, told) = std::sync::mpsc::channel();
+    let peer = Peer::serve_h2(1, move |_, wire| {
+        // The session's window is told with the greeting.
+        let greeting = wire.next(WINDOW_UPDATE).unwrap();
+        assert_eq!(u32::from_be_bytes(greeting.payload.try_into().unwrap()), SMALL_SHARED_WINDOW - 65_535);
+        let (stream, _) = wire.request();
+        wire.headers(stream, &[(":status", "200")], false);
+        let (mut of_stream, mut of_session) = (Vec::new(), Vec::new());
+        let (mut window, mut session, mut left) = (SMALL_WINDOW as usize, SMALL_SHARED_WINDOW as usize, bytes);
+        while left > 0 {
+            let count = window.min(session).min(left).min(16_384);
+            if count > 0 {
+                wire.data(stream, &vec![7; count], false);
+                (window, session, left) = (window - count, session - count, left - count);
+            }
+            while left > 0 && (window == 0 || session == 0) {
+                let frame = wire.next(WINDOW_UPDATE).unwrap();
+                let by = u32::from_be_bytes(frame.payload.try_into().unwrap());
+                if frame.stream == 0 {
+                    of_session.push(by);
+                    session += by as usize;
+                } else {
+                    of_stream.push(by);
+                    window += by as usize;
+                }
+            }
+        }
+        wire.data(stream, &[], true);
+        tell.send((of_stream, of_session)).unwrap();
+        wire.drain();
+    });
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    backend.stream_window_bytes = 1 << 20;
+    backend.session_window_bytes = 4 << 20;
+    let mut driver = Driver::new(vec![backend]);
+    driver.upstreams.set_tight(is_tight);
+    let key = driver.get(0, "/");
+    assert_eq!(driver.finish(key).body.len(), bytes);
+    let (of_stream, of_session) = told.recv().unwrap();
+    assert_eq!(driver.upstreams.stats.granted_bytes, 0);
+    drop(driver);
+    peer.join();
+    (of_stream.iter().sum(), of_stream, of_session)
+}
+
+#[test]
+fn windows_grow_with_what_clients_take_and_stay_small_where_they_have_to() {
+    let (sum, of_stream, of_session) = updates(5 << 20, false);
+    assert!(sum as usize >= (5 << 20) - SMALL_WINDOW as usize, "{of_stream:?}");
+    // Half of the first window is given back with three times the window beside it.
+    assert!(of_stream[0] >= SMALL_WINDOW / 2 + 3 * SMALL_WINDOW && *of_stream.iter().max().unwrap() >= 512 * 1024, "{of_stream:?}");
+    assert!(of_session.iter().any(|by| *by >= 1 << 20), "{of_session:?}");
+    let (_, of_stream, _) = updates(5 << 20, true);
+    assert!(*of_stream.iter().max().unwrap() <= SMALL_WINDOW, "{of_stream:?}");
 }
 
 #[test]
