@@ -46,6 +46,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
     routes: config.routes.map((route, place) => routeSnapshot(names[place] ?? '', route, places)),
     tenants: Object.entries(config.tenants).map(([name, tenant]) => tenantSnapshot(name, tenant)),
     claims: {
+      clientField: config.claims.client_field,
       fields: [...new Set([...config.claims.fields, ...config.claims.more_fields])],
       underscores: config.claims.underscores,
       underscoreNames: config.claims.underscore_names,

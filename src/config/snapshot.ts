@@ -371,6 +371,8 @@ export interface RateLimitSnapshot {
 /** Deny wins over allow; with an allow list everything else is denied. */
 /** What only trusted proxies may say. */
 export interface ClaimsSnapshot {
+  /** The field in which trusted proxies tell the client; the other is dropped. */
+  readonly clientField: 'x-forwarded-for' | 'forwarded';
   /** Fields that are removed from the heads of others. */
   readonly fields: readonly string[];
   readonly underscores: 'drop' | 'refuse' | 'pass';

@@ -133,7 +133,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     backends,
     standing,
     admission,
-    client: new Client(snapshot.listeners, lookups),
+    client: new Client(snapshot.listeners, lookups, snapshot.claims.clientField),
     grpc: new GrpcSign(lookups),
     underscores: Underscores.of(snapshot.claims, parts.bytes, observer),
     random,

@@ -170,11 +170,14 @@ function answerPlan(edits: Edit[]): Plan {
   return { request: [], response: [REQUEST_ID, ...edits], holdStatuses: [], holdGrpcStatuses: [] };
 }
 
-/** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written. */
-function forwardedEdits({ fields }: ClaimsSnapshot, route: RouteSnapshot, isPeerTrusted: boolean): Edit[] {
-  if (isPeerTrusted && route.forwardedTrusted === 'keep') return [];
+/** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written, and so is what trusted ones do not write. */
+function forwardedEdits({ fields, clientField }: ClaimsSnapshot, route: RouteSnapshot, isPeerTrusted: boolean): Edit[] {
+  const unwritten = clientField === 'forwarded' ? FORWARDED_NAMES.slice(1) : FORWARDED_NAMES.slice(0, 1);
+  if (isPeerTrusted && route.forwardedTrusted === 'keep') return unwritten.map((name) => edit('remove', name, ''));
   const op = isPeerTrusted && route.forwardedTrusted === 'append' ? 'append' : 'set';
-  const edits: Edit[] = op === 'append' ? [] : [...new Set([...FORWARDED_NAMES, ...fields])].map((name) => edit('remove', name, ''));
+  const edits: Edit[] = (op === 'append' ? unwritten : [...new Set([...FORWARDED_NAMES, ...fields])]).map((name) =>
+    edit('remove', name, ''),
+  );
   if (route.forwarded === 'x-forwarded' || route.forwarded === 'both') {
     edits.push(edit(op, 'x-forwarded-for', '${client_address}'), edit(op, 'x-forwarded-proto', '${scheme}'));
     edits.push(edit(op, 'x-forwarded-host', '${authority}'));

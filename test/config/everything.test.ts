@@ -140,7 +140,7 @@ t.test('a route says where it leads', async (t) => {
   ]);
   t.match(routes[0]?.splitKeys, [
     { kind: 'cookie', name: 'session' },
-    { kind: 'client', prefix4: 32, prefix6: 128 },
+    { kind: 'client', prefix4: 32, prefix6: 64 },
   ]);
   t.same(routes[0]?.fallback, {
     kind: 'fixed',

@@ -71,3 +71,14 @@ t.test('who is not on the list does not come in, whatever they say of themselves
   t.match(await client.exchange({ headers: { 'x-forwarded-for': '192.0.2.1' } }), { status: 403, text: /access_denied/ });
   t.equal(origin.requests, 0);
 });
+
+t.test('a made-up line beside the real one does not get around a limit', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, answers('found'));
+  const rate = [{ name: 'per-user', by: 'header:x-user', requests: 3, per: '1h' }];
+  const edge = await startEdge(t, { backends: [origin.url], route: { limits: { rate } } });
+  const client = await connectH3(t, edge.port);
+  const statuses: number[] = [];
+  for (let i = 0; i < 8; i++) statuses.push((await client.exchange({ headers: { 'x-user': [`random-${i}`, 'real'] } })).status);
+  t.same(statuses, [200, 200, 200, 429, 429, 429, 429, 429]);
+  t.equal((await client.exchange({ headers: { 'x-user': 'real' } })).status, 200, 'who sends it once has a key of its own');
+});

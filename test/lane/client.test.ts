@@ -9,9 +9,9 @@ import type { SampleHead } from '../support/records.ts';
 import { sampleListener } from '../support/snapshots.ts';
 
 /** Whom a listener that trusts `networks` takes for the client. */
-function clientOf(networks: readonly string[], given: Partial<SampleHead>) {
+function clientOf(networks: readonly string[], given: Partial<SampleHead>, field: 'x-forwarded-for' | 'forwarded' = 'x-forwarded-for') {
   const desk = headDesk();
-  const client = new Client([sampleListener(), sampleListener({ trustedNetworks: networks })], desk.lookups);
+  const client = new Client([sampleListener(), sampleListener({ trustedNetworks: networks })], desk.lookups, field);
   client.read(desk.read({ listener: 1, ...given }));
   return { address: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
 }
@@ -53,15 +53,20 @@ t.test('behind trusted proxies it is the last address that is not theirs', async
     t.strictSame(clientOf(OURS, { fields: forwardedFor(...lines) }), { address, isPeerTrusted: true }, lines.join(' | '));
 });
 
-t.test('Forwarded is read where there is no X-Forwarded-For', async (t) => {
+t.test('Forwarded is read where the proxies write that, and the field they do not write never', async (t) => {
   const cases: [string[], string][] = [
     [['for=192.0.2.1'], '192.0.2.1'],
     [['for=6.6.6.6, For="192.0.2.1:80";proto=https;by=10.0.0.1'], '192.0.2.1'],
     [['proto=http; for="[2001:db8::1]:4711"', 'for=10.1.1.1'], '2001:db8::1'],
     [['for=192.0.2.1;host="a,b;for=6.6.6.6"'], '192.0.2.1'],
   ];
-  for (const [lines, address] of cases) t.equal(clientOf(OURS, { fields: forwarded(...lines) }).address, address, lines.join(' | '));
-  t.equal(clientOf(OURS, { fields: [...forwarded('for=6.6.6.6'), ...forwardedFor('192.0.2.1')] }).address, '192.0.2.1');
+  for (const [lines, address] of cases)
+    t.equal(clientOf(OURS, { fields: forwarded(...lines) }, 'forwarded').address, address, lines.join(' | '));
+  const both = { fields: [...forwarded('for=192.0.2.1'), ...forwardedFor('192.0.2.2')] };
+  t.equal(clientOf(OURS, both, 'forwarded').address, '192.0.2.1');
+  t.equal(clientOf(OURS, both).address, '192.0.2.2');
+  t.equal(clientOf(OURS, { fields: forwarded('for=6.6.6.6') }).address, '127.0.0.1', 'whom a stranger named there is not the client');
+  t.equal(clientOf(OURS, { fields: forwardedFor('6.6.6.6') }, 'forwarded').address, '127.0.0.1');
 });
 
 t.test('what cannot be read leaves the peer', async (t) => {

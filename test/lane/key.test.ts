@@ -153,3 +153,22 @@ function ones(word: number): number {
 
 /** Of `/stable` as a path. */
 const STABLE = 3_406_777_218;
+
+t.test('every line counts: for balancing all together, for limits whoever repeats a part has one key with all who do', async (t) => {
+  const repeated: [KeySnapshot, (...values: string[]) => Partial<SampleHead>][] = [
+    [part('header', 'x-user'), (...values) => ({ fields: values.map((value): [string, string] => ['x-user', value]) })],
+    [part('cookie', 'id'), (...values) => ({ fields: values.map((value): [string, string] => ['cookie', `id=${value}`]) })],
+    [part('query', 'q'), (...values) => ({ path: `/?${values.map((value) => `q=${value}`).join('&')}` })],
+  ];
+  for (const [kind, of] of repeated) {
+    const balancing = first(kind);
+    t.not(hash(balancing, of('real', 'x')), hash(balancing, of('real', 'y')), `${kind.kind}: a later line tells apart`);
+    t.not(hash(balancing, of('x', 'real')), hash(balancing, of('real')), `${kind.kind}: nor is it the first alone`);
+    t.equal(hash(balancing, of('x', 'real')), hash(balancing, of('x', 'real')));
+    const limiting = all(kind);
+    const keys = new Set(Array.from({ length: 50 }, (_, i) => hash(limiting, of(`random-${i}`, 'real'))));
+    t.equal(keys.size, 1, `${kind.kind}: a made-up line beside the real one makes no new key`);
+    t.not([...keys][0], hash(limiting, of('real')));
+    t.not([...keys][0], 0, `${kind.kind}: and is not without a key`);
+  }
+});

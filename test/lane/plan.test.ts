@@ -50,13 +50,14 @@ t.test("a client's own forwarded headers are dropped and ours are set", async (t
 t.test("a trusted peer's forwarded headers are appended to, kept or overwritten; any other's are dropped", async (t) => {
   const appended = trustedPlanOf({ forwarded: 'both', forwardedTrusted: 'append' }).request;
   t.strictSame(brief(appended), [
+    'remove forwarded',
     'append x-forwarded-for ${client_address}',
     'append x-forwarded-proto ${scheme}',
     'append x-forwarded-host ${authority}',
     'append forwarded for=${forwarded_node};host="${authority}";proto=${scheme}',
     'set x-request-id ${request_id}',
   ]);
-  t.strictSame(brief(trustedPlanOf({ forwardedTrusted: 'keep' }).request), ['set x-request-id ${request_id}']);
+  t.strictSame(brief(trustedPlanOf({ forwardedTrusted: 'keep' }).request), ['remove forwarded', 'set x-request-id ${request_id}']);
   const untrusted = planOf({ forwardedTrusted: 'keep' }).request;
   t.strictSame(trustedPlanOf({ forwardedTrusted: 'overwrite' }).request, untrusted);
   t.match(
@@ -164,8 +165,10 @@ t.test('routes that say the same share a plan', async (t) => {
 
 t.test('fields that only proxies may send pass from those that are trusted, and can be more or fewer', async (t) => {
   const removed = (edits: readonly Edit[]) => edits.filter(({ op }) => op === 'remove').map(({ name }) => name);
-  t.strictSame(removed(trustedPlanOf({}).request), []);
-  t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'keep' }).request), []);
+  t.strictSame(removed(trustedPlanOf({}).request), ['forwarded']);
+  t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'keep' }).request), ['forwarded']);
+  const listeners = [{ trustedNetworks: ['10.0.0.0/8'] }];
+  t.strictSame(removed(planOf({}, { listeners, claims: { clientField: 'forwarded' } }, true).request), SPOOFABLE.slice(1, 5));
   t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'overwrite' }).request), SPOOFABLE);
   t.strictSame(removed(planOf({}, { claims: { fields: ['x-client-dn', 'forwarded'] } }).request), [
     ...SPOOFABLE.slice(0, 5),

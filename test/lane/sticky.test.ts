@@ -42,7 +42,7 @@ const movedSlots = (stand: LaneStand) => stand.noted.notes.filter(({ note }) => 
 t.test('a session gets a cookie with its first answer and stays with its backend', async (t) => {
   const lane = stand({ path: '/shop' });
   const first = ask(lane);
-  t.match(first.line, /^lg=[\w-]{64}; Path=\/shop; Secure; HttpOnly; SameSite=Lax$/);
+  t.match(first.line, /^lg=[\w-]{70}; Path=\/shop; Secure; HttpOnly; SameSite=Lax$/);
   for (let i = 0; i < 30; i++) {
     const next = ask(lane, `other=1; ${first.cookie}`);
     t.equal(next.slot, first.slot);
@@ -167,4 +167,30 @@ t.test('decisions with the longest cookies leave the others of a full ring as th
       `from byte ${cursor}`,
     );
   }
+});
+
+t.test('forged cookies are told by their check and none of them is opened', async (t) => {
+  const lane = stand();
+  const { cookie, slot } = ask(lane);
+  const value = cookie.slice(3);
+  const forged = Array.from({ length: 220 }, () => `lg=${randomBytes(53).toString('base64url').slice(0, SEALED_LENGTH)}`);
+  let opened = 0;
+  const open = Seal.prototype.open;
+  t.teardown(() => {
+    Seal.prototype.open = open;
+  });
+  Seal.prototype.open = function (text) {
+    opened += 1;
+    return open.call(this, text);
+  };
+  t.not(ask(lane, forged.join('; ')).line, '');
+  t.equal(opened, 0);
+  t.equal(ask(lane, [...forged, cookie].join('; ')).slot, slot, 'the genuine one among them is found');
+  // Who could make the check: three are opened, and no more.
+  const seal = new Seal(KEY, 'web');
+  const foreign = Array.from({ length: 20 }, (_, i) => `lg=${seal.seal({ identity: identityOf(`h2c://gone:${i}`), issuedS: 1 })}`);
+  const lasting = stand({ maxAgeS: 60 });
+  opened = 0;
+  ask(lasting, [...foreign, `lg=${value}`].join('; '));
+  t.equal(opened, 3);
 });

@@ -68,7 +68,7 @@ export function explainRequest(snapshot: Snapshot, request: AskedRequest, compla
   const memory = new RecordMemory(new ArrayBuffer(MEMORY_BYTES));
   const head = readAsked(request, memory);
   const lookups = new Lookups(memory.bytes);
-  const client = new Client(snapshot.listeners, lookups);
+  const client = new Client(snapshot.listeners, lookups, snapshot.claims.clientField);
   client.read(head);
   const told = { request, complaint, client: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
   if (complaint !== '') return { ...told, tenant: '', passedOver: [], route: null, outcome: refused('path_not_canonical', 400) };

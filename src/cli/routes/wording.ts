@@ -91,7 +91,7 @@ function rateText({ name, requests, periodMs, burst, keys, isShared }: RateLimit
 }
 
 function keyText({ kind, name, prefix4, prefix6 }: KeySnapshot): string {
-  if (kind === 'client') return prefix4 === 32 && prefix6 === 128 ? kind : `client/${prefix4},${prefix6}`;
+  if (kind === 'client') return prefix4 === 32 && prefix6 === 64 ? kind : `client/${prefix4},${prefix6}`;
   return name === '' ? kind : `${kind}:${name}`;
 }
 

@@ -23,6 +23,11 @@ const UNDERSCORE_NAME_RULE: TextRule = {
 };
 
 export const claims = section('What clients may not say of themselves; from `trusted_networks` of the listener it is believed.', {
+  client_field: choice(['x-forwarded-for', 'forwarded'], {
+    fallback: 'x-forwarded-for',
+    prose:
+      'The field in which the proxies of `trusted_networks` tell the client. The other one (with X-Forwarded-For all of X-Forwarded-For, -Proto, -Host and -Port) is not looked at and removed from their requests too: they only pass on what strangers put there.',
+  }),
   fields: words(
     'Fields that only trusted proxies may send; from anyone else they are removed, as Forwarded and X-Forwarded-For, -Proto, -Host and -Port are by every route.',
     text(FIELD_NAME_RULE, { prose: 'Name of a field.', example: 'x-real-ip' }),

@@ -6,12 +6,15 @@ import type { TextRule } from './values.ts';
 
 const NAMED: Readonly<Record<string, TextRule>> = { header: FIELD_NAME_RULE, cookie: COOKIE_NAME_RULE, query: QUERY_NAME_RULE };
 
+/** Of an IPv6 address that says who it is: whoever has one has the whole network (RFC 6177). */
+const PREFIX6 = 64;
+
 const PLAIN: readonly string[] = ['path', 'authority', 'method', 'connection', 'tenant', 'route'];
 
 /** A key as text. */
 export const KEY_RULE: TextRule = {
   expected:
-    'client (or client/24, client/24,56 for prefixes of IPv4 and IPv6), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
+    'client (or client/24, client/24,56 for prefixes of IPv4 and IPv6; 32 and 64 where they are left out), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
   range:
     '`client`, `client/24,56`, `header:NAME`, `cookie:NAME`, `query:NAME`, `path`, `authority`, `method`, `connection`, `tenant`, `route`',
   normalise: (given) => {
@@ -33,7 +36,7 @@ function readKey(text: string): KeySnapshot | undefined {
   const client = /^client(?:\/(\d{1,2})(?:,\s*(\d{1,3}))?)?$/.exec(text);
   if (client !== null) {
     const prefix4 = Number(client[1] ?? 32);
-    const prefix6 = Number(client[2] ?? 128);
+    const prefix6 = Number(client[2] ?? PREFIX6);
     const isSound = prefix4 >= 1 && prefix4 <= 32 && prefix6 >= 1 && prefix6 <= 128;
     return isSound ? { kind: 'client', name: '', prefix4, prefix6 } : undefined;
   }
@@ -44,6 +47,6 @@ function readKey(text: string): KeySnapshot | undefined {
 
 function writeKey({ kind, name, prefix4, prefix6 }: KeySnapshot): string {
   if (name !== '') return `${kind}:${name}`;
-  if (kind !== 'client' || (prefix4 === 32 && prefix6 === 128)) return kind;
-  return prefix6 === 128 ? `client/${prefix4}` : `client/${prefix4},${prefix6}`;
+  if (kind !== 'client' || (prefix4 === 32 && prefix6 === PREFIX6)) return kind;
+  return prefix6 === PREFIX6 ? `client/${prefix4}` : `client/${prefix4},${prefix6}`;
 }

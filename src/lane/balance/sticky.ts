@@ -44,13 +44,16 @@ export interface StickyCookieParts {
 
 const MOVED = noteNumber('sticky_moved');
 
-/** Opened cookies kept: entries of 64 bytes, each cookie in the one its beginning names. */
+/** Opened cookies kept: entries of 70 bytes, each cookie in the one its beginning names. */
 const ENTRIES = 1_024;
 
 /** The backend of a genuine cookie is not in this pool. */
 const GONE = -2;
 
 const NEVER = -1;
+
+/** Cookies of one head that are opened: a browser has one or two of the name, of different paths. */
+const MAX_OPENED = 3;
 
 /** Parts of a cookie's age after which a new one is made; of a cookie that lasts until the browser is closed, an hour. */
 const AGE_PARTS = 32;
@@ -72,6 +75,8 @@ export class StickyCookie implements Sticky {
   private readonly texts = new Uint8Array(ENTRIES * SEALED_LENGTH);
   private readonly positions = new Int32Array(ENTRIES);
   private readonly issuedS = new Float64Array(ENTRIES).fill(NEVER);
+  /** Cookies of the head that were opened. */
+  private opened = 0;
   /** Of the session read last. */
   private lastIssuedS = 0;
   /** Set-Cookie by position, and of which time. */
@@ -96,6 +101,7 @@ export class StickyCookie implements Sticky {
   read(head: HeadReader): number {
     const { walk, parts } = this;
     walk.begin(head);
+    this.opened = 0;
     // Several of the name: of another path, or planted. The first that opens counts.
     while (walk.next(head)) {
       if (walk.length !== SEALED_LENGTH) continue;
@@ -140,6 +146,8 @@ export class StickyCookie implements Sticky {
   /** Opens the cookie into `entry`; false when it is forged. Only genuine ones are kept, or a flood of forgeries would push them out. */
   private remember(entry: number, start: number): boolean {
     const { bytes } = this.parts.lookups;
+    if (this.opened === MAX_OPENED || !this.seal.isLikely(bytes, start)) return false;
+    this.opened += 1;
     const sealed = this.seal.open(latin1(bytes, start, SEALED_LENGTH));
     if (sealed === undefined) return false;
     const first = entry * SEALED_LENGTH;

@@ -5,7 +5,7 @@
 import type { ListenerSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { unmap } from './address.ts';
-import { ForwardedAddresses } from './forwarded.ts';
+import { type ClientField, ForwardedAddresses } from './forwarded.ts';
 import type { Lookups } from './lookups.ts';
 import { Networks } from './networks.ts';
 
@@ -22,10 +22,10 @@ export class Client {
   private readonly trusted: readonly (Networks | undefined)[];
   private readonly forwarded: ForwardedAddresses;
 
-  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups) {
+  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups, field: ClientField = 'x-forwarded-for') {
     this.bytes = lookups.bytes;
     this.trusted = listeners.map(({ trustedNetworks }) => (trustedNetworks.length === 0 ? undefined : new Networks(trustedNetworks)));
-    this.forwarded = new ForwardedAddresses(lookups);
+    this.forwarded = new ForwardedAddresses(lookups, field);
   }
 
   /** Takes the client of `head`. */

@@ -1,8 +1,9 @@
 /**
- * The addresses that proxies wrote into a head, from the last to the first: of `X-Forwarded-For`, or, where there is none, of the `for=` parameters of `Forwarded`
- * (RFC 7239 §4). Addresses may carry a port, and in `Forwarded` quotes. Without allocation: a flood through a trusted proxy comes by here.
+ * The addresses that proxies wrote into a head, from the last to the first: of `X-Forwarded-For`, or of the `for=` parameters of `Forwarded` (RFC 7239 §4), whichever the
+ * operator says that the proxies write. The other one is never looked at: proxies that do not write it pass on what strangers put there. Addresses may carry a port, and in `Forwarded` quotes. Without allocation: a flood through a trusted proxy comes by here.
  */
 
+import type { ClaimsSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { parseAddress } from './address.ts';
 import type { FieldWalk } from './fields.ts';
@@ -22,34 +23,32 @@ const COLON = 0x3a;
 const OPEN = 0x5b;
 const CLOSE = 0x5d;
 
+/** The field in which trusted proxies tell the client. */
+export type ClientField = ClaimsSnapshot['clientField'];
+
 export class ForwardedAddresses {
   /** Of the entry that `previous` found: 4 or 6, or 0 when it cannot be read. */
   family = 0;
   readonly address = new Uint8Array(16);
 
   private readonly bytes: Uint8Array;
-  private readonly custom: FieldWalk;
-  private readonly standard: FieldWalk;
-  private isStandard = false;
+  private readonly walk: FieldWalk;
+  private readonly isStandard: boolean;
   /** Where the lines that are still to be read begin and end. */
   private readonly starts = new Int32Array(MAX_LINES);
   private readonly ends = new Int32Array(MAX_LINES);
   private lines = 0;
   private entries = 0;
 
-  constructor(lookups: Lookups) {
+  constructor(lookups: Lookups, field: ClientField) {
     this.bytes = lookups.bytes;
-    this.custom = lookups.field('x-forwarded-for');
-    this.standard = lookups.field('forwarded');
+    this.walk = lookups.field(field);
+    this.isStandard = field === 'forwarded';
   }
 
   /** Looks for the lines of `head`. */
   begin(head: HeadReader): void {
-    this.isStandard = false;
-    this.collect(head, this.custom);
-    if (this.lines > 0) return;
-    this.isStandard = true;
-    this.collect(head, this.standard);
+    this.collect(head, this.walk);
   }
 
   /** Goes to the entry before the last one read; false when there is none. */

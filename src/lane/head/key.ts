@@ -20,7 +20,10 @@ export interface KeySeed {
 
 export const NO_SEED: KeySeed = { low: 0, high: 0 };
 
-/** `first` takes the first part that the request has; `all` combines every one, those it has not as absent. */
+/**
+ * `first` takes the first part that the request has; `all` combines every one, those it has not as absent. Of what comes more than once `first` hashes all values, and for
+ * `all`, which limits count by, whoever repeats it has one key with all others who do: the backend may read another line than we.
+ */
 export type KeyMode = 'first' | 'all';
 
 /** One part of a key, ready to be looked up. */
@@ -103,6 +106,14 @@ export class Key {
       walk.begin(head);
       if (!walk.next(head)) return false;
       digest.of(walk.bytes, walk.start, walk.start + walk.length, key0, key1);
+      let isRepeated = false;
+      while (walk.next(head)) {
+        isRepeated = true;
+        // Who repeats what a limit counts by would have a new key with each request: all who do have one together.
+        if (this.isCombined) break;
+        digest.of(walk.bytes, walk.start, walk.start + walk.length, digest.low, digest.high);
+      }
+      if (isRepeated && this.isCombined) digest.ofNumber(REPEATED, key0, key1);
       return true;
     }
     switch (part.kind) {
@@ -141,6 +152,9 @@ export class Key {
     this.digest.of(network, 0, count + 1, key0, key1);
   }
 }
+
+/** Stands for the value of what comes more than once; longer than any address, so that it is no other part's. */
+const REPEATED = 2 ** 52 + 1;
 
 /** The path without its query: what is asked for, not how. */
 function pathEnd(bytes: Uint8Array, head: HeadReader): number {
