@@ -40,13 +40,16 @@ fn a_head_that_waits_is_offered_again_when_its_time_has_come() {
     for wait_ms in [0, 5, 60] {
         let mut bed = Bed::new();
         let client = bed.connect(Kind::Http3);
+        let began = Instant::now();
         let stream = waiting(&mut bed, client, wait_ms);
         assert_eq!(bed.finish(client, stream).body, b"hello");
+        let whole_ms = began.elapsed().as_millis() as u32;
         let heads = bed.shard().lane.heads.clone();
         assert_eq!((heads.len(), heads[0].tag, heads[1].tag), (2, Tag::NONE, WAIT_TAG));
         assert_eq!((heads[0].flags & HAS_WAITED, heads[1].flags & HAS_WAITED), (0, HAS_WAITED));
         let age_ms = heads[1].age_us / 1_000;
-        assert!(heads[0].age_us < 5_000 && (wait_ms..wait_ms + 15).contains(&age_ms), "{age_ms} instead of {wait_ms} ms");
+        // A busy machine may be late, by no more than the whole exchange took.
+        assert!((wait_ms..=whole_ms).contains(&age_ms), "{age_ms} instead of {wait_ms} of {whole_ms} ms");
         bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
         let end = bed.shard().lane.completions[0].clone();
         assert_eq!((end.tag, end.attempts, end.flags & ENDED_WAITING), (TAG, 1, 0));
@@ -111,7 +114,7 @@ fn a_wake_offers_in_the_same_turn_and_a_kick_at_once() {
     shard.reactor.kick();
     let began = Instant::now();
     assert_eq!(bed.finish(client, stream).body, b"hello");
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(began.elapsed() < Duration::from_millis(u64::from(LONG_MS) / 2));
 
     // Woken out of a decision about another.
     let stream = waiting(&mut bed, client, LONG_MS);
