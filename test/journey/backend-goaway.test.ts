@@ -84,3 +84,25 @@ t.test('a backend that says GOAWAY every ten requests loses none of them', { ski
   await Promise.all(workers);
   t.equal(statuses.filter((status) => status === 200).length, 400, statuses.filter((status) => status !== 200).join(' '));
 });
+
+t.test(
+  'a backend that says GOAWAY to everything is asked eight times for nothing, and then as often as the route says',
+  {
+    skip: missingAddon,
+  },
+  async (t) => {
+    let asked = 0;
+    const origin = await startScriptedOrigin(t, (peer) => {
+      asked += 1;
+      peer.goaway(0);
+      peer.socket.end();
+    });
+    const edge = await startEdge(t, { backends: [origin.url], route: { retries: { attempts: 2 } } });
+    const client = await connectH3(t, edge.port);
+    const response = await client.exchange({ method: 'POST', body: 'never processed' });
+    t.equal(response.status, 502);
+    t.match(JSON.parse(response.text), { error: 'backend_goaway' });
+    t.equal(asked, 1 + 8 + 2, 'the first attempt, eight that cost nothing, two retries');
+    t.match(await until('the access line', () => edge.access()[0]), { attempts: 11 });
+  },
+);

@@ -187,6 +187,7 @@ families! {
     UpstreamResets = Counter "lychgate_upstream_resets_total", "Upstream streams reset, by direction.", "direction" ["in", "out"], NO_BOUNDS, 1.0;
     UpstreamProtocolErrors = Counter "lychgate_upstream_protocol_errors_total", "Sessions ended because a backend broke the protocol.", "" NONE, NO_BOUNDS, 1.0;
     UpstreamPingTimeouts = Counter "lychgate_upstream_ping_timeouts_total", "Sessions that did not answer a PING in time.", "" NONE, NO_BOUNDS, 1.0;
+    SessionsRenewed = Counter "lychgate_upstream_sessions_renewed_total", "Sessions replaced because their backend reset stream after stream.", "" NONE, NO_BOUNDS, 1.0;
 }
 
 const OFFSETS: [usize; FAMILIES.len() + 1] = {

@@ -459,6 +459,7 @@ impl Reactor {
             (Id::UpstreamResets, 1, stats.resets_out),
             (Id::UpstreamProtocolErrors, 0, stats.protocol_errors),
             (Id::UpstreamPingTimeouts, 0, stats.pings_timed_out),
+            (Id::SessionsRenewed, 0, stats.sessions_renewed),
         ];
         pairs.into_iter().for_each(|(id, series, value)| counters.set(id, series, value));
     }

@@ -31,7 +31,8 @@ impl Relay {
             fields.push(b"cache-control", b"no-store");
         }
         fields.push(b"x-request-id", id.as_bytes());
-        if matches!(reason, Reason::Overloaded | Reason::BudgetExhausted) {
+        // What is full now has room with any exchange that ends.
+        if matches!(reason, Reason::Overloaded | Reason::BudgetExhausted | Reason::SessionsExhausted) {
             fields.push(b"retry-after", b"1");
         }
         let (status, body) = if is_grpc { (200, &[][..]) } else { (status, body.as_bytes()) };

@@ -41,6 +41,8 @@ pub struct Stats {
     pub resets_out: u64,
     /// Sessions ended because the backend broke the protocol.
     pub protocol_errors: u64,
+    /// Sessions that were replaced because their backend reset stream after stream.
+    pub sessions_renewed: u64,
     /// Sessions that did not answer a PING in time.
     pub pings_timed_out: u64,
 }

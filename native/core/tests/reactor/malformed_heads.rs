@@ -3,6 +3,8 @@
 use crate::support::wire::{GET, data, head, headers};
 use crate::support::{Bed, Kind};
 use lychgate_core::base::reason::Reason;
+use lychgate_core::http::error::h3::MESSAGE_ERROR;
+use lychgate_core::record::outward::{COMMITTED, ENDED_BY_CLIENT};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Sends some bytes as a request and expects a reason's answer, and the connection and the origin untouched.
@@ -79,6 +81,26 @@ fn a_body_shorter_than_announced_gets_400() {
 fn a_body_longer_than_announced_gets_400_before_it_ends() {
     let bytes = [headers(&head("POST", "/echo", &[("content-length", "2")])), data(b"abc")].concat();
     is_refused("long body", &bytes, false, Reason::RequestLengthMismatch);
+}
+
+#[test]
+fn a_body_that_turns_out_longer_than_announced_after_the_response_has_begun_resets_the_stream() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    let stream = bed.clients[client].open(&headers(&head("POST", "/half", &[("content-length", "5")])), false);
+    bed.until("the response", |bed| bed.shard().reactor.relay.exchanges.iter().any(|(_, exchange)| exchange.is_committed));
+    bed.clients[client].write(stream, &data(b"abc"), false);
+    bed.until("the body", |bed| bed.origin.notes.taken.load(Relaxed) == 3);
+    bed.clients[client].write(stream, &data(b"defg"), false);
+    assert_eq!(bed.finish(client, stream).reset, Some(MESSAGE_ERROR));
+    bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
+    let end = bed.shard().lane.completions[0].clone();
+    assert_eq!(
+        (end.reason, end.flags & (COMMITTED | ENDED_BY_CLIENT)),
+        (Reason::RequestLengthMismatch.number(), COMMITTED | ENDED_BY_CLIENT)
+    );
+    bed.until("the origin to hear of it", |bed| bed.origin.notes.resets.lock().unwrap().len() == 1);
+    assert_eq!(bed.origin.notes.taken.load(Relaxed), 3, "nothing of what is too much reached the backend");
 }
 
 #[test]

@@ -167,6 +167,15 @@ fn an_attempt_waits_for_a_place_as_long_as_places_are_waited_for_however_short_t
 }
 
 #[test]
+fn who_waited_in_vain_is_told_to_come_back_by_the_reactor_too() {
+    let (mut bed, client, held) = full();
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { flags: 0, place_timeout_ms: 20, ..forward() }));
+    let answer = bed.get(client, "/");
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
+    bed.clients[client].stop(held, 0x10c);
+}
+
+#[test]
 fn while_a_session_is_on_its_way_the_place_timeout_does_not_run() {
     let (took_ms, reason) = given_up(|forward| (forward.backend, forward.place_timeout_ms, forward.connect_timeout_ms) = (3, 5, 80));
     assert_eq!(reason, Reason::ConnectTimeout.number());

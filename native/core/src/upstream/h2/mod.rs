@@ -10,10 +10,12 @@ mod guard;
 mod receive;
 mod section;
 mod send;
+mod streak;
 mod stream;
 
 use frame::setting;
 use guard::Guard;
+use streak::Streak;
 use stream::{Stream, Streams};
 
 use std::cell::Cell;
@@ -74,6 +76,7 @@ pub struct H2 {
     parse: Parse,
     section: Section,
     guard: Guard,
+    streak: Streak,
     limits: FieldLimits,
     next_id: u32,
     max_streams: u32,
@@ -107,6 +110,7 @@ impl H2 {
             parse: Parse::Head,
             section: Section::default(),
             guard: Guard::default(),
+            streak: Streak::default(),
             limits: config.limits(),
             next_id: 1,
             max_streams: config.max_streams_per_session,
@@ -168,6 +172,16 @@ impl H2 {
     /// The peer said goodbye, or identifiers run out: no more streams here.
     pub fn is_going_away(&self) -> bool {
         self.is_going_away || self.next_id > MAX_WINDOW as u32 - IDS_KEPT
+    }
+
+    /// Whether the backend has reset stream after stream.
+    pub fn is_sick(&self) -> bool {
+        self.streak.is_sick()
+    }
+
+    /// Lets bygones be bygones.
+    pub fn forgive(&mut self) {
+        self.streak.end();
     }
 
     /// Asks for a sign of life.

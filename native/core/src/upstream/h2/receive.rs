@@ -101,6 +101,9 @@ impl H2 {
         let stream = self.finish(io, slot);
         io.stats.resets_in += 1;
         let is_refused = h2_code == code::REFUSED_STREAM;
+        if !stream.has_head && !is_refused {
+            self.streak.extend(stream.holder.connection);
+        }
         let reason = if is_refused { Reason::BackendRefused } else { Reason::BackendReset };
         tell_end(sink, &stream, Fault { reason, is_unsent: is_refused, h2_code, was_reused: stream.was_reused });
         Ok(())

@@ -139,6 +139,7 @@ impl H2 {
             return if is_wrong { Meaning::Refused(Reason::BackendProtocolError) } else { Meaning::Informational(facts.status) };
         }
         stream.has_head = true;
+        self.streak.end();
         stream.is_bodiless |= matches!(facts.status, 204 | 304);
         stream.remaining = facts.content_length.map_or(-1, |len| len.min(i64::MAX as u64) as i64);
         if is_end && stream.remaining > 0 && !stream.is_bodiless {

@@ -88,6 +88,8 @@ pub struct Backend {
     pub is_retired: bool,
     /// After a failed connect, while other sessions serve.
     pub connect_not_before: Nanos,
+    /// The next sick session is replaced after this.
+    pub renew_not_before: Nanos,
     /// Why a session last ended against our will, for the admin API; empty when none has.
     pub last_fault: &'static str,
 }
@@ -107,6 +109,7 @@ impl Backend {
             told_streams: Rc::new(Cell::new(ASSUMED_STREAMS)),
             is_retired: false,
             connect_not_before: 0,
+            renew_not_before: 0,
             last_fault: "",
         }
     }

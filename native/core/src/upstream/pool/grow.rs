@@ -43,8 +43,13 @@ impl Upstreams {
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         let Some(backend) = self.backends.get_mut(session.backend) else { return };
         let after = Counted::of(session);
-        backend.count(std::mem::replace(&mut session.counted, after), after);
+        let before = std::mem::replace(&mut session.counted, after);
+        backend.count(before, after);
         session.freed.drain(..).for_each(|holder| backend.places.free(holder));
+        if before.is_connecting && after.is_lasting && !after.is_connecting {
+            let key = session.backend;
+            self.drain_suspects(key);
+        }
     }
 
     /// The first session with room. A body wants one on which it can be sent too, as long as another session could be opened instead.
@@ -91,7 +96,7 @@ impl Upstreams {
         }
     }
 
-    fn connect(&mut self, key: slab::Key, now: Nanos) -> bool {
+    pub(super) fn connect(&mut self, key: slab::Key, now: Nanos) -> bool {
         let Some(backend) = self.backends.get_mut(key) else { return false };
         if backend.is_without_trust() || !backend.take_connection(&self.table) {
             return false;
@@ -133,6 +138,7 @@ impl Upstreams {
         if self.condemned.contains(&name) {
             return;
         }
+        self.renew(name, now);
         self.count(name);
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         match session.phase() {
@@ -185,6 +191,7 @@ impl Upstreams {
         if matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed) {
             backend.connect_not_before = now + CONNECT_PAUSE_NANOS;
             self.next_deadline = self.next_deadline.min(now + CONNECT_PAUSE_NANOS);
+            self.forgive_suspects(key);
             self.give_up(key, reason, now, sink);
         }
         self.close_books(key);

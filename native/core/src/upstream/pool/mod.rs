@@ -7,6 +7,7 @@ pub(super) mod backend;
 mod describe;
 mod grow;
 pub(super) mod places;
+mod renew;
 mod shared;
 
 use std::os::fd::RawFd;

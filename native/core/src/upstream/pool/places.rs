@@ -36,7 +36,12 @@ impl Client {
 const IPV4: u64 = 0xffff << 32;
 
 /// Names whose place it is, to give it back.
-pub type Holder = slab::Key;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    entry: slab::Key,
+    /// Client's connection.
+    pub connection: u64,
+}
 
 /// An address that holds places or waits for some.
 struct Network {
@@ -100,15 +105,15 @@ impl Places {
 
     /// Gives a client a place. Counted for every request, waited for or not: caps are about what was taken while nobody waited.
     pub fn hold(&mut self, client: Client) -> Holder {
-        let holder = self.connection_of(client);
-        self.count(holder, 1);
-        holder
+        let entry = self.connection_of(client);
+        self.count(entry, 1);
+        Holder { entry, connection: client.connection }
     }
 
     /// Takes a place back.
     pub fn free(&mut self, holder: Holder) {
-        self.count(holder, -1);
-        self.forget_unused(holder);
+        self.count(holder.entry, -1);
+        self.forget_unused(holder.entry);
     }
 
     /// Lets one wait behind all others.
@@ -141,12 +146,13 @@ impl Places {
 
     /// Takes the next out of those who wait, when one of `places` is free, and gives him the place: whoever is over the fewest caps, and of those who came first.
     pub fn next(&mut self, places: u32) -> Option<(Key, Holder)> {
-        let connection = self.choose(places)?;
-        let first = self.connections.get(connection)?.first?;
+        let entry = self.choose(places)?;
+        let connection = self.connections.get(entry)?;
+        let (first, holder) = (connection.first?, Holder { entry, connection: connection.client.connection });
         let key = self.waits.get(first)?.key;
         self.take_out(first);
-        self.count(connection, 1);
-        Some((key, connection))
+        self.count(entry, 1);
+        Some((key, holder))
     }
 
     /// Takes the first who waits, if any, without a place.
@@ -206,8 +212,8 @@ impl Places {
         key
     }
 
-    fn count(&mut self, holder: Holder, by: i32) {
-        let Some(connection) = self.connections.get_mut(holder) else { return };
+    fn count(&mut self, entry: slab::Key, by: i32) {
+        let Some(connection) = self.connections.get_mut(entry) else { return };
         let Some(network) = self.networks.get_mut(connection.network) else { return };
         debug_assert!(by > 0 || connection.held > 0, "a place given back that was not held");
         connection.held = connection.held.saturating_add_signed(by);

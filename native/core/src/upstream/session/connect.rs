@@ -57,6 +57,7 @@ impl Session {
             counted: Counted::default(),
             is_dirty: false,
             is_draining: false,
+            is_suspect: false,
             started: 0,
             phase: Phase::Connecting,
             transport,

@@ -79,6 +79,8 @@ pub struct Session {
     pub is_dirty: bool,
     /// Takes no more streams: too old, or its backend has changed.
     pub is_draining: bool,
+    /// Takes no more streams until it is known whether another can take its place.
+    pub is_suspect: bool,
     /// Attempts started on it.
     pub started: u64,
     phase: Phase,
@@ -142,11 +144,25 @@ impl Session {
     /// Whether it counts among the sessions a backend may have: it will go on taking streams.
     pub fn is_lasting(&self) -> bool {
         !self.is_draining
+            && !self.is_suspect
             && !self.is_closed()
             && match &self.protocol {
                 Protocol::H2(h2) => !h2.is_going_away(),
                 Protocol::H1(h1) => !h1.is_closing(),
             }
+    }
+
+    /// Whether the backend has reset stream after stream on it.
+    pub fn is_sick(&self) -> bool {
+        matches!(&self.protocol, Protocol::H2(h2) if h2.is_sick())
+    }
+
+    /// Nothing can take its place: it goes on.
+    pub fn forgive(&mut self) {
+        self.is_suspect = false;
+        if let Protocol::H2(h2) = &mut self.protocol {
+            h2.forgive();
+        }
     }
 
     /// Attempts it can be expected to take once it is open.
@@ -156,7 +172,7 @@ impl Session {
 
     /// Whether it has carried its last stream.
     pub fn is_spent(&self) -> bool {
-        self.phase == Phase::Open && !self.is_lasting() && self.open_streams() == 0 && self.reserved.is_empty()
+        self.phase == Phase::Open && !self.is_lasting() && !self.is_suspect && self.open_streams() == 0 && self.reserved.is_empty()
     }
 
     /// Streams open.

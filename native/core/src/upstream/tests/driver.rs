@@ -332,6 +332,11 @@ impl Driver {
         self.finish(key)
     }
 
+    /// The request made last.
+    pub fn last(&self) -> Key {
+        self.next_key
+    }
+
     /// Turns for a while.
     pub fn idle(&mut self, turns: u32) {
         for _ in 0..turns {

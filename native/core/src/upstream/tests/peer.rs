@@ -124,11 +124,16 @@ impl Wire {
 
     /// The next request: its stream and its fields.
     pub fn request(&mut self) -> (u32, Vec<(String, String)>) {
-        let frame = self.next(HEADERS).expect("a request");
+        self.try_request().expect("a request")
+    }
+
+    /// The same; none when the client closed.
+    pub fn try_request(&mut self) -> Option<(u32, Vec<(String, String)>)> {
+        let frame = self.next(HEADERS)?;
         let mut fields = Fields::new();
         self.decoder.decode(&frame.payload, &mut fields, FieldLimits { max_size: 65_536, max_count: 100, max_crumbs: 100 }).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (frame.stream, fields.iter().map(|f| (text(f.name), text(f.value))).collect())
+        Some((frame.stream, fields.iter().map(|f| (text(f.name), text(f.value))).collect()))
     }
 
     pub fn block(&mut self, fields: &[(&str, &str)]) -> Vec<u8> {

@@ -1,6 +1,9 @@
 //! Who gets which session, who waits, and how sessions end.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::driver::{Driver, config};
 use super::peer::*;
@@ -194,6 +197,140 @@ fn a_place_goes_to_those_with_less_than_their_share_first_and_to_anybody_when_no
     let mut order: Vec<_> = own.iter().chain([&neighbour]).chain(&others).copied().collect();
     order.sort_by_key(|key| driver.streams[key].id);
     assert_eq!(order, [others[0], neighbour, others[1], own[0], own[1], own[2]]);
+    drop(driver);
+    peer.join();
+}
+
+const INTERNAL_ERROR: u32 = 2;
+const REFUSED_STREAM: u32 = 7;
+
+/// Sends requests one after another, on behalf of these connections; the backend resets them with these codes, 0 for an answer. Whatever its number, each connection does so.
+fn reset_by_script(script: &'static [(u64, u32)]) -> Driver {
+    let peer = Peer::serve(2, move |_, stream| {
+        std::thread::spawn(move || {
+            let mut wire = Wire::new(stream);
+            wire.greet(&[]);
+            while let Some(frame) = wire.next(HEADERS) {
+                let place = script.len().min((frame.stream / 2) as usize);
+                match script.get(place).map_or(0, |step| step.1) {
+                    0 => wire.answer(frame.stream, b"ok"),
+                    code => wire.write(RST_STREAM, 0, frame.stream, &code.to_be_bytes()),
+                }
+            }
+        });
+    });
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
+    for (connection, _) in script {
+        driver.client = Client { network: 1, connection: *connection };
+        driver.fetch(0, "/");
+    }
+    driver
+}
+
+#[test]
+fn a_session_is_replaced_after_five_resets_in_a_row_for_more_than_one_client_and_not_otherwise() {
+    const FIVE: [(u64, u32); 5] = [(1, INTERNAL_ERROR), (1, INTERNAL_ERROR), (2, INTERNAL_ERROR), (1, INTERNAL_ERROR), (1, INTERNAL_ERROR)];
+    const OF_ONE: [(u64, u32); 9] = [(1, INTERNAL_ERROR); 9];
+    const REFUSED: [(u64, u32); 6] =
+        [(1, REFUSED_STREAM), (2, REFUSED_STREAM), (1, REFUSED_STREAM), (2, REFUSED_STREAM), (1, REFUSED_STREAM), (2, REFUSED_STREAM)];
+    const ANSWERED: [(u64, u32); 8] = [
+        (1, INTERNAL_ERROR),
+        (2, INTERNAL_ERROR),
+        (1, INTERNAL_ERROR),
+        (2, INTERNAL_ERROR),
+        (1, 0),
+        (1, INTERNAL_ERROR),
+        (2, INTERNAL_ERROR),
+        (1, INTERNAL_ERROR),
+    ];
+    let renewed = |script| reset_by_script(script).upstreams.stats.sessions_renewed;
+    assert_eq!((renewed(&FIVE), renewed(&FIVE[1..])), (1, 0));
+    assert_eq!((renewed(&OF_ONE), renewed(&REFUSED), renewed(&ANSWERED)), (0, 0, 0));
+}
+
+/// A backend that resets what it is asked for, but for `/ok` and, once released, `/hold`.
+fn resetting(connections: usize, is_released: &Arc<AtomicBool>) -> Peer {
+    let is_released = is_released.clone();
+    Peer::serve(connections, move |_, stream| {
+        let is_released = is_released.clone();
+        std::thread::spawn(move || {
+            let later = stream.try_clone().unwrap();
+            let mut wire = Wire::new(stream);
+            wire.greet(&[]);
+            while let Some((stream, fields)) = wire.try_request() {
+                match fields.iter().find(|(name, _)| name == ":path").map(|(_, path)| path.as_str()) {
+                    Some("/hold") => {
+                        let (mut later, is_released) = (later.try_clone().unwrap(), is_released.clone());
+                        std::thread::spawn(move || {
+                            while !is_released.load(Relaxed) {
+                                std::thread::sleep(std::time::Duration::from_millis(1));
+                            }
+                            // `:status: 200` as an index (RFC 7541 appendix A).
+                            let answer = [frame(HEADERS, END_HEADERS, stream, &[0x88]), frame(DATA, END_STREAM, stream, b"ok")].concat();
+                            let _ = later.write_all(&answer);
+                        });
+                    }
+                    Some("/ok") => wire.answer(stream, b"ok"),
+                    _ => wire.write(RST_STREAM, 0, stream, &INTERNAL_ERROR.to_be_bytes()),
+                }
+            }
+        });
+    })
+}
+
+/// Makes requests that are reset, of two connections in turn.
+fn be_reset(driver: &mut Driver, count: u64) {
+    for n in 0..count {
+        driver.client = Client { network: 1, connection: n % 2 };
+        assert_eq!(driver.fetch(0, "/").fault.unwrap().h2_code, INTERNAL_ERROR);
+    }
+}
+
+#[test]
+fn a_backend_that_resets_everything_has_one_session_replaced_a_second() {
+    let peer = resetting(3, &Arc::default());
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
+    be_reset(&mut driver, 20);
+    driver.until("the first to end", |driver| driver.upstreams.stats.sessions_open == 1);
+    assert_eq!((driver.upstreams.stats.sessions_renewed, driver.upstreams.stats.connects_succeeded), (1, 2));
+    driver.skew += SECOND;
+    be_reset(&mut driver, 5);
+    driver.until("the second to end", |driver| driver.upstreams.stats.connects_succeeded == 3 && driver.upstreams.stats.sessions_open == 1);
+    assert_eq!(driver.upstreams.stats.sessions_renewed, 2);
+    peer.join();
+}
+
+#[test]
+fn a_sick_session_carries_its_other_streams_to_their_end_and_leaves_when_its_successor_is_there() {
+    let is_released = Arc::default();
+    let peer = resetting(2, &is_released);
+    let mut backend = config(0, Scheme::H2c, peer.address);
+    backend.max_sessions = 1;
+    let mut driver = Driver::new(vec![backend]);
+    let held = driver.get(0, "/hold");
+    driver.until("the stream", |driver| driver.streams.len() == 1);
+    be_reset(&mut driver, 5);
+    assert_eq!(driver.fetch(0, "/ok").body, b"ok");
+    assert_eq!((driver.upstreams.stats.connects_succeeded, driver.upstreams.stats.sessions_open), (2, 2));
+    assert_ne!(driver.streams[&held].session, driver.streams[&driver.last()].session);
+    is_released.store(true, Relaxed);
+    assert_eq!(driver.finish(held).body, b"ok");
+    driver.until("the old session to end", |driver| driver.upstreams.stats.sessions_open == 1);
+    peer.join();
+}
+
+#[test]
+fn a_sick_session_goes_on_where_no_other_can_be_opened() {
+    let peer = resetting(1, &Arc::default());
+    let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
+    driver.fetch(0, "/ok");
+    let mut moved = config(0, Scheme::H2c, peer.address);
+    moved.addresses = vec![closed_port()];
+    driver.upstreams.apply(vec![moved]);
+    be_reset(&mut driver, 5);
+    driver.until("the failure to connect", |driver| driver.upstreams.stats.connects_failed == 1);
+    assert_eq!(driver.fetch(0, "/ok").body, b"ok");
+    assert_eq!((driver.upstreams.stats.sessions_open, driver.upstreams.stats.sessions_renewed), (1, 1));
     drop(driver);
     peer.join();
 }
