@@ -2,18 +2,32 @@
  * Panics of the native side, planted in the build that tests use (`native/core/src/base/panics.rs`): each ends what it happened in, is counted and logged with its place,
  * and the process goes on.
  */
+import { spawnSync } from 'node:child_process';
 import type { ServerHttp2Stream } from 'node:http2';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { loadAddon } from '../../src/native/load.ts';
 import { type AioquicClient, connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { plainCommand, plainEnvironment } from '../support/process.ts';
 import { until } from '../support/wait.ts';
 
-const skip = missingAddon || missingAioquic;
+const skip = missingAddon || missingAioquic || missingPlants();
 const env = { LYCHGATE_TEST_FAULTS: '1' };
 
 /** INTERNAL_ERROR of the transport, for no frame in particular (RFC 9000 §20.1). */
 const CLOSED = { code: 0x1, frame: 0 };
+
+/** Why no panic can be planted; false when one can. This thread has no reactor that could meet it. */
+function missingPlants(): string | false {
+  try {
+    loadAddon().plantPanic('turn');
+    return false;
+  } catch {
+    return 'the addon is a release: planted panics need one of profile ci';
+  }
+}
 
 /** An origin that holds `/held` back until it is let go, and answers everything else. */
 async function originOf(t: Parameters<typeof startH2Origin>[0]) {
@@ -123,6 +137,13 @@ for (const [place, file] of [
     }
   });
 }
+
+t.test('an addon in which panics can be planted is not published', { skip: missingAddon || missingPlants() }, async (t) => {
+  const script = join(import.meta.dirname, '../../native/shippable.mjs');
+  const { status, stderr } = spawnSync(...plainCommand(process.execPath, [script]), { env: plainEnvironment(), encoding: 'utf8' });
+  t.equal(status, 1);
+  t.match(stderr, /lychgate\.linux-.*\.node: build it for release/);
+});
 
 function isClosed(client: AioquicClient): boolean {
   return client.events.some(({ event }) => event === 'closed');

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook};
 use std::sync::{Mutex, PoisonError};
 
@@ -59,17 +60,23 @@ thread_local! {
     static LAST: RefCell<(String, String)> = const { RefCell::new((String::new(), String::new())) };
     /// A callback has panicked under foreign code.
     static IS_HELD: Cell<bool> = const { Cell::new(false) };
+    /// A panic is under way and not caught yet.
+    static IS_UNDER_WAY: Cell<bool> = const { Cell::new(false) };
     /// The panic under way is the shard's.
     static IS_OF_SHARD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes the place of every panic from now on, instead of writing it to standard error.
+/// Notes the place of every panic from now on, instead of writing it to standard error. One that comes while another is under way ends the process, as Rust has it: both are written.
 pub fn install() {
     set_hook(Box::new(|info| {
         let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let mut message = text_of(info.payload());
         let end = (0..=message.len().min(MESSAGE_BYTES)).rev().find(|end| message.is_char_boundary(*end));
         message.truncate(end.unwrap_or(0));
+        if IS_UNDER_WAY.replace(true) {
+            let (first, said) = LAST.take();
+            let _ = writeln!(std::io::stderr(), "panicked at {first}: {said}\nand meanwhile at {place}: {message}");
+        }
         // A panic of this hook would end the process; the cell is borrowed nowhere else while anything can panic.
         let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = (place, message)));
     }));
@@ -86,13 +93,17 @@ pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
         Ok(_) if IS_HELD.replace(false) => Err(Panicked),
         Ok(value) => Ok(value),
         Err(payload) if IS_OF_SHARD.get() => resume_unwind(payload),
-        Err(_) => Err(Panicked),
+        Err(_) => {
+            IS_UNDER_WAY.set(false);
+            Err(Panicked)
+        }
     }
 }
 
 /// As [`guard`], for a whole shard: no panic goes further.
 pub fn guard_shard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     let result = catch_unwind(AssertUnwindSafe(run)).map_err(|_| Panicked);
+    IS_UNDER_WAY.set(false);
     IS_OF_SHARD.set(false);
     IS_HELD.set(false);
     result
@@ -112,6 +123,7 @@ impl Drop for OfShard {
 /// Runs what foreign code calls, through which no panic may pass: it is held, the caller gets `fallback`, and the guard further up has a panic once the foreign code returns.
 pub fn callback<T>(fallback: T, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        IS_UNDER_WAY.set(false);
         IS_HELD.set(true);
         fallback
     })

@@ -224,6 +224,7 @@ impl Reactor {
                 self.end_panicked(key);
             }
         }
+        self.end_condemned();
         self.transmit();
     }
 
