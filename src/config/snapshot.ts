@@ -437,6 +437,8 @@ export interface RouteSnapshot {
   readonly forwardedTrusted: 'append' | 'keep' | 'overwrite';
   /** `keep` sends the client's authority to the backend, `backend` the backend's own, `set` the one in `host`. */
   readonly hostPolicy: 'keep' | 'backend' | 'set';
+  /** Backends get the canonical path, not the client's own spelling. */
+  readonly isPathCanonical: boolean;
   /** Only for `set`. */
   readonly host: string;
 }

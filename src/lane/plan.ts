@@ -24,6 +24,7 @@ export interface Plan {
   response: Edit[];
   holdStatuses: number[];
   holdGrpcStatuses: number[];
+  isPathCanonical: boolean;
 }
 
 /** Every plan of a snapshot, and which one each route uses. */
@@ -158,6 +159,7 @@ function routePlan(claims: ClaimsSnapshot, route: RouteSnapshot, aim: Aim): Plan
     ],
     holdStatuses: inOrder(on.statuses, statuses),
     holdGrpcStatuses: inOrder(on.grpcStatuses, grpcStatuses),
+    isPathCanonical: route.isPathCanonical,
   };
 }
 
@@ -167,7 +169,7 @@ function inOrder(one: readonly number[], other: readonly number[]): number[] {
 }
 
 function answerPlan(edits: Edit[]): Plan {
-  return { request: [], response: [REQUEST_ID, ...edits], holdStatuses: [], holdGrpcStatuses: [] };
+  return { request: [], response: [REQUEST_ID, ...edits], holdStatuses: [], holdGrpcStatuses: [], isPathCanonical: false };
 }
 
 /** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written, and so is what trusted ones do not write. */

@@ -126,6 +126,8 @@ export interface BindingPlan {
   holdStatuses: number[];
   /** gRPC statuses, where they stand in the response's head (trailers-only). */
   holdGrpcStatuses: number[];
+  /** The backend gets the canonical path instead of the client's own spelling. */
+  isPathCanonical: boolean;
 }
 
 /** What a reactor obeys until the next one; applied on the reactor's own thread. */

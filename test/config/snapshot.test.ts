@@ -148,6 +148,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
       forwarded: 'x-forwarded',
       forwardedTrusted: 'append',
       hostPolicy: 'keep',
+      isPathCanonical: false,
       host: '',
     },
   ]);

@@ -1,4 +1,4 @@
-/** A head reaches the backend in its canonical form or not at all, and a response without what belonged to the backend's connection. */
+/** A path reaches the backend as the client spelled it, without dot segments, or not at all, and a response without what belonged to the backend's connection. */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
@@ -7,14 +7,27 @@ import { tellsFields } from '../support/origin/behaviours.ts';
 import { startH1Origin, startRawOrigin } from '../support/origin/h1.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 
-t.test('an HTTP/2 and an HTTP/1.1 backend see the canonical path', { skip: missingAddon }, async (t) => {
+t.test('an HTTP/2 and an HTTP/1.1 backend see the path as it was spelled, or the canonical one', { skip: missingAddon }, async (t) => {
   const http2 = await startH2Origin(t, tellsFields);
   const http1 = await startH1Origin(t, (request, response) => response.end(JSON.stringify({ ':path': request.url })));
   for (const { url } of [http2, http1]) {
-    const edge = await startEdge(t, { backends: [url] });
+    const edge = await startEdge(t, {
+      backends: [url],
+      config: {
+        routes: [
+          { match: { path: '/canonical' }, upstream: 'web', forward: 'canonical' },
+          { match: { path: '/old/place' }, upstream: 'web', rewrite: { strip_prefix: '/old/place', replace_prefix: '/new' } },
+          { match: { path: '/' }, upstream: 'web' },
+        ],
+      },
+    });
     const client = await connectH3(t, edge.port);
-    const { text } = await client.exchange({ path: '/a/./b/../%7euser//x|y?q=%2f' });
-    t.equal(JSON.parse(text)[':path'], '/a/~user/x%7Cy?q=%2F');
+    const seen = async (path: string) => JSON.parse((await client.exchange({ path })).text)[':path'];
+    t.equal(await seen('/a/./b/../%7euser//x|y"?q=%2f'), '/a/%7euser//x|y"?q=%2f');
+    t.equal(await seen('/canonical/%2e/%7euser//x|y?q=%2f'), '/canonical/~user/x%7Cy?q=%2F');
+    t.equal(await seen('//%6fld//place//k%65y?q=|'), '/new//k%65y?q=|', 'a rewrite replaces what it matched, and nothing else');
+    t.equal(await seen('/old/place?q'), '/new?q');
+    t.equal(await seen('/plain'), '/plain');
   }
 });
 

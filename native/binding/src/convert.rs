@@ -68,7 +68,9 @@ pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
 }
 
 fn plan(plan: BindingPlan) -> Result<Plan> {
-    Plan::new(edits(plan.request)?, edits(plan.response)?, &plan.hold_statuses, &plan.hold_grpc_statuses).map_err(failure)
+    let compiled =
+        Plan::new(edits(plan.request)?, edits(plan.response)?, &plan.hold_statuses, &plan.hold_grpc_statuses).map_err(failure)?;
+    Ok(Plan { is_path_canonical: plan.is_path_canonical, ..compiled })
 }
 
 fn edits(list: Vec<BindingEdit>) -> Result<Edits> {

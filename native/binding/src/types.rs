@@ -91,6 +91,7 @@ record!(
         response: Vec<BindingEdit>,
         hold_statuses: Vec<u32>,
         hold_grpc_statuses: Vec<u32>,
+        is_path_canonical: bool,
     }
 );
 record!(

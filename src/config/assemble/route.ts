@@ -54,6 +54,7 @@ export function routeSnapshot(name: string, route: Route, places: Places): Route
     forwarded: forwarded.style,
     forwardedTrusted: forwarded.trusted,
     hostPolicy: isHostSet ? 'set' : host,
+    isPathCanonical: route.forward === 'canonical',
     host: isHostSet ? host : '',
   };
 }

@@ -111,6 +111,11 @@ export const route = mapping('Requests that match get exactly one of `upstream`,
   request_headers: requestHeaders,
   response_headers: responseHeaders,
   request_id: requestId,
+  forward: choice(['as_received', 'canonical'], {
+    fallback: 'as_received',
+    prose:
+      "The path that backends get: the client's own spelling with dot segments resolved, as object stores and signed URLs need it, or the canonical form by which routes and limits are decided.",
+  }),
   forwarded,
   host: text(AUTHORITY_RULE, {
     prose: "Authority the backend sees: `keep` is the client's, `backend` its own as configured, anything else is sent as it stands.",

@@ -12,7 +12,7 @@ mod path;
 mod tests;
 
 pub use authority::{DefaultPort, authority};
-pub use path::path;
+pub use path::{behind_segments, path, path_and_kept};
 
 use super::fields::{Fields, Known};
 
@@ -28,14 +28,21 @@ pub struct Rules {
     pub are_escaped_slashes_kept: bool,
 }
 
-/// Makes `:path`, `:authority` and `host` canonical in place; `text` is scratch. After a complaint the fields before the one complained of are canonical,
-/// the others as they came.
-pub fn head(fields: &mut Fields, rules: Rules, text: &mut Vec<u8>) -> Result<(), Complaint> {
+/// Makes `:path`, `:authority` and `host` canonical in place; `text` is scratch. `kept` gets the path as a backend is to get it, nothing where that is the canonical form.
+/// After a complaint the fields before the one complained of are canonical, the others as they came.
+pub fn head(fields: &mut Fields, rules: Rules, text: &mut Vec<u8>, kept: &mut Vec<u8>) -> Result<(), Complaint> {
+    kept.clear();
     let default_port = DefaultPort::of(fields.known(Known::Scheme).unwrap_or_default());
     for place in 0..fields.len() {
         let is_changed = match fields.known_at(place) {
             // An empty `:path` is malformed (RFC 9114 §4.3.1), whatever an empty path means in a URL.
-            Known::Path if !fields.at(place).value.is_empty() => path(fields.at(place).value, rules, text)?,
+            Known::Path if !fields.at(place).value.is_empty() => {
+                let is_changed = path_and_kept(fields.at(place).value, rules, text, kept)?;
+                if !is_changed || kept == text {
+                    kept.clear();
+                }
+                is_changed
+            }
             Known::Authority | Known::Host => authority(fields.at(place).value, default_port, text)?,
             _ => continue,
         };

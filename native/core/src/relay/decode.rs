@@ -182,7 +182,8 @@ impl Relay {
 
 /// Makes the head canonical, where the listener wants it so, and checks it. What is malformed is called that, even where it also has no canonical form.
 fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut Vec<u8>) -> Result<(), Reason> {
-    let is_canonical = rules.is_none_or(|rules| normal::head(&mut exchange.request, rules, text).is_ok());
+    exchange.are_slashes_merged = rules.is_some_and(|rules| rules.are_slashes_merged);
+    let is_canonical = rules.is_none_or(|rules| normal::head(&mut exchange.request, rules, text, &mut exchange.kept_path).is_ok());
     let facts = check::check_request(&exchange.request, false).map_err(|fault| match fault.kind {
         FaultKind::Malformed => Reason::RequestMalformed,
         FaultKind::ConnectNotSupported => Reason::ConnectNotSupported,

@@ -73,6 +73,10 @@ pub struct Exchange {
     pub phase: Phase,
     /// Request head, checked.
     pub request: Fields,
+    /// The path in the client's own spelling, where a backend may get that; empty where it differs in nothing from the canonical form.
+    pub kept_path: Vec<u8>,
+    /// Whether empty segments of it say nothing.
+    pub are_slashes_merged: bool,
     /// What the head says.
     pub facts: RequestFacts,
     /// Request.
@@ -155,6 +159,8 @@ impl Exchange {
             stream: 0,
             phase: Phase::Decode,
             request: Fields::new(),
+            kept_path: Vec::new(),
+            are_slashes_merged: false,
             facts: RequestFacts::default(),
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
@@ -199,6 +205,7 @@ impl Exchange {
         (self.key, self.connection, self.stream) = (key, connection, stream);
         self.phase = Phase::Decode;
         self.request.clear();
+        self.kept_path.clear();
         self.facts = RequestFacts::default();
         self.incoming.restart();
         self.outgoing.restart();

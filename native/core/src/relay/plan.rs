@@ -24,12 +24,14 @@ pub struct Plan {
     pub response: Edits,
     /// Responses that are held.
     pub holds: Holds,
+    /// Whether a backend gets the canonical path instead of the client's own spelling.
+    pub is_path_canonical: bool,
 }
 
 impl Plan {
     /// A plan of its parts. An error is a sentence.
     pub fn new(request: Edits, response: Edits, hold_statuses: &[u32], hold_grpc: &[u32]) -> Result<Plan, String> {
-        Ok(Plan { request, response, holds: Holds::new(hold_statuses, hold_grpc)? })
+        Ok(Plan { request, response, holds: Holds::new(hold_statuses, hold_grpc)?, is_path_canonical: false })
     }
 
     /// Whether a response of this status is held for the lane.

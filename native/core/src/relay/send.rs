@@ -258,10 +258,12 @@ pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, h
         let is_edited = edits.is_some_and(|edits| edits.pseudo(Known::Authority, host, &values, text));
         head.push_known(Known::Authority, b":authority", if is_edited { text } else { host });
     }
-    let mut emit = |known: Known, name: &[u8], value: &[u8]| {
-        if known != Known::Host {
-            head.push_known(known, name, value);
-        }
+    let path = request.known(Known::Path);
+    let mut emit = |known: Known, name: &[u8], value: &[u8]| match known {
+        Known::Host => {}
+        // No edit concerned it.
+        Known::Path if !values.kept_path.is_empty() && path == Some(value) => head.push_known(known, name, values.kept_path),
+        _ => head.push_known(known, name, value),
     };
     match edits {
         Some(edits) => edits.apply(request, &values, text, emit),
@@ -274,6 +276,8 @@ pub(super) fn values_of<'a>(exchange: &'a Exchange, attempt: &'a Attempt, now: N
     Values {
         peer: exchange.peer,
         request: &exchange.request,
+        kept_path: if attempt.plan.as_ref().is_some_and(|plan| plan.is_path_canonical) { &[] } else { &exchange.kept_path },
+        are_slashes_merged: exchange.are_slashes_merged,
         request_id: exchange.request_id.as_bytes(),
         remaining_ms: exchange.remaining_ms(now),
         given: attempt.values.each_ref().map(Vec::as_slice),

@@ -48,14 +48,22 @@ const fn is_unreserved(byte: u8) -> bool {
 /// Writes the canonical form of `text`, a path with or without a query, into `out` and says whether it differs; `out` is of no use when it does not.
 /// At most three times as long as `text`, and at most 65,535 bytes.
 pub fn path(text: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<bool, Complaint> {
+    path_and_kept(text, rules, out, &mut Vec::new())
+}
+
+/// As [`path`], and writes into `kept` what a backend gets: the client's own spelling, in which nothing but dot segments is resolved, however they are escaped. Its canonical
+/// form is the same. Of no use either where nothing differs.
+pub fn path_and_kept(text: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Vec<u8>) -> Result<bool, Complaint> {
     if is_canonical(text) || text == b"*" {
         return Ok(false);
     }
     out.clear();
+    kept.clear();
     let path_end = text.iter().position(|&byte| byte == b'?').unwrap_or(text.len());
     let (path, query) = text.split_at(path_end);
-    write_path(path, rules, out)?;
+    write_path(path, rules, out, kept)?;
     write_query(query, out)?;
+    kept.extend_from_slice(query);
     if out.len() > MAX_BYTES {
         return Err("the canonical form is too long");
     }
@@ -80,25 +88,39 @@ fn is_canonical(text: &[u8]) -> bool {
 }
 
 /// Segment by segment, so that a segment that leads up takes the one before away as it will stand (RFC 3986 §5.2.4).
-fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), Complaint> {
+fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Vec<u8>) -> Result<(), Complaint> {
     let Some((b'/', segments)) = path.split_first() else {
         // A URL without a path has this one (RFC 9110 §4.2.3).
         out.push(b'/');
+        kept.push(b'/');
         return if path.is_empty() { Ok(()) } else { Err("a path does not begin with a slash") };
     };
     let mut segments = segments.split(|&byte| byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
-        let start = out.len();
+        let (start, kept_start) = (out.len(), kept.len());
         out.push(b'/');
+        kept.push(b'/');
+        kept.extend_from_slice(segment);
         write_segment(segment, rules, out)?;
         match &out[start + 1..] {
-            b"" if rules.are_slashes_merged => out.truncate(start),
-            b"." => out.truncate(start),
+            b"" if rules.are_slashes_merged => {
+                out.truncate(start);
+                if is_last {
+                    out.push(b'/');
+                }
+                continue;
+            }
+            b"." => {
+                out.truncate(start);
+                kept.truncate(kept_start);
+            }
             b".." => {
                 out.truncate(start);
+                kept.truncate(kept_start);
                 let parent = out.iter().rposition(|&byte| byte == b'/').ok_or("a path leads above the root")?;
                 out.truncate(parent);
+                drop_last(kept, rules);
             }
             segment if has_hidden_dots(segment) => return Err("a segment is dots to whoever decodes it further"),
             _ => continue,
@@ -106,9 +128,35 @@ fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), Compla
         // What went away was the last: its slash stays (`/a/..` is the directory `/`).
         if is_last {
             out.push(b'/');
+            kept.push(b'/');
         }
     }
     Ok(())
+}
+
+/// Drops the last segment, and where slashes are merged the empty ones behind it.
+fn drop_last(kept: &mut Vec<u8>, rules: Rules) {
+    while let Some(start) = kept.iter().rposition(|&byte| byte == b'/') {
+        let is_empty = start + 1 == kept.len();
+        kept.truncate(start);
+        if !(is_empty && rules.are_slashes_merged) {
+            return;
+        }
+    }
+}
+
+/// What follows the first `segments` segments of a path as it was kept: nothing, or something that begins with a slash or a question mark. Empty segments do not count where
+/// slashes are merged.
+pub fn behind_segments(kept: &[u8], segments: usize, are_slashes_merged: bool) -> &[u8] {
+    let path_end = kept.iter().position(|&byte| byte == b'?').unwrap_or(kept.len());
+    let (mut at, mut left) = (0, segments);
+    while left > 0 && at < path_end {
+        let end = kept[at + 1..path_end].iter().position(|&byte| byte == b'/').map_or(path_end, |length| at + 1 + length);
+        let is_counted = end > at + 1 || !are_slashes_merged;
+        left -= usize::from(is_counted);
+        at = end;
+    }
+    &kept[at..]
 }
 
 fn write_segment(segment: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), Complaint> {

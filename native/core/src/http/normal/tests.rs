@@ -100,7 +100,7 @@ fn a_head_is_made_canonical_in_place() {
         ("host", "a.test."),
     ];
     let mut fields = request(&pairs);
-    head(&mut fields, KEEP, &mut Vec::new()).unwrap();
+    head(&mut fields, KEEP, &mut Vec::new(), &mut Vec::new()).unwrap();
     let values: Vec<_> = fields.iter().map(|field| std::str::from_utf8(field.value).unwrap()).collect();
     assert_eq!(values, ["GET", "a.test", "/a/%7C/c", "https", "y", "a.test"]);
     assert_eq!(fields.get(b":path"), Some(&b"/a/%7C/c"[..]));
@@ -110,7 +110,7 @@ fn a_head_is_made_canonical_in_place() {
 #[test]
 fn a_longer_value_keeps_its_name_and_its_neighbours() {
     let mut fields = request(&[(":path", "/|"), ("x", "y")]);
-    head(&mut fields, KEEP, &mut Vec::new()).unwrap();
+    head(&mut fields, KEEP, &mut Vec::new(), &mut Vec::new()).unwrap();
     assert_eq!((fields.at(0).name, fields.at(0).value), (&b":path"[..], &b"/%7C"[..]));
     assert_eq!((fields.at(1).name, fields.at(1).value), (&b"x"[..], &b"y"[..]));
 }
@@ -120,11 +120,11 @@ fn what_is_malformed_stays_malformed() {
     let get = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")];
     for (name, value) in [(":path", ""), (":path", "*"), (":authority", ""), (":authority", "u@a"), (":path", "/a b"), (":path", "/#")] {
         let mut fields = request(&get.map(|pair| if pair.0 == name { (name, value) } else { pair }));
-        let _ = head(&mut fields, KEEP, &mut Vec::new());
+        let _ = head(&mut fields, KEEP, &mut Vec::new(), &mut Vec::new());
         assert!(check_request(&fields, false).is_err(), "{name} {value:?}");
     }
     let mut fields = request(&[get[0], get[1], get[2], get[3], ("host", "b.test")]);
-    head(&mut fields, KEEP, &mut Vec::new()).unwrap();
+    head(&mut fields, KEEP, &mut Vec::new(), &mut Vec::new()).unwrap();
     assert!(check_request(&fields, false).is_err());
 }
 
@@ -228,6 +228,28 @@ fn assert_canonical(form: &[u8], rules: Rules) {
     }
 }
 
+#[test]
+fn a_backend_gets_the_clients_own_spelling_without_dot_segments() {
+    let merging = Rules { are_slashes_merged: true, are_escaped_slashes_kept: true };
+    for (text, expected) in [
+        ("//a///b//", "//a///b//"),
+        ("/bucket//key|\"name\"?sig=%2f|", "/bucket//key|\"name\"?sig=%2f|"),
+        ("/%61/./b/%2e%2E/c%3a", "/%61/c%3a"),
+        ("/a//../b", "/b"),
+        ("/a/b//%2e%2e/", "/a/"),
+        ("/a//.", "/a//"),
+        ("/a/b/..", "/a/"),
+    ] {
+        let (mut canonical, mut kept) = (Vec::new(), Vec::new());
+        assert_eq!(path_and_kept(text.as_bytes(), merging, &mut canonical, &mut kept), Ok(true));
+        assert_eq!(String::from_utf8(kept).unwrap(), expected, "{text}");
+    }
+    assert_eq!(behind_segments(b"//a//b//c?d/e", 1, true), b"//b//c?d/e");
+    assert_eq!(behind_segments(b"//a//b//c?d/e", 1, false), b"/a//b//c?d/e");
+    assert_eq!(behind_segments(b"//a?d/e", 1, true), b"?d/e");
+    assert_eq!(behind_segments(b"/a", 0, true), b"/a");
+}
+
 /// Paths in which much happens.
 fn any_path() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -295,6 +317,36 @@ proptest! {
     }
 
     #[test]
+    fn what_a_backend_gets_has_the_canonical_form_that_was_judged(text in any_path(), rules in any_rules()) {
+        let (mut canonical, mut kept, mut again) = (Vec::new(), Vec::new(), Vec::new());
+        if path_and_kept(&text, rules, &mut canonical, &mut kept) == Ok(true) {
+            let is_changed = path(&kept, rules, &mut again).unwrap();
+            prop_assert_eq!(if is_changed { &again } else { &kept }, &canonical, "{:?}", String::from_utf8_lossy(&kept));
+            prop_assert!(kept.len() <= text.len() + 1);
+            prop_assert!(!kept.split(|&byte| byte == b'?').next().unwrap().split(|&byte| byte == b'/').any(|segment| {
+                matches!(&String::from_utf8_lossy(segment).to_lowercase().replace("%2e", ".")[..], "." | "..")
+            }), "no dot segment is left to the backend");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_prefix_is_the_same_in_both_spellings(text in any_path(), rules in any_rules(), segments in 0usize..4) {
+        let (mut canonical, mut kept) = (Vec::new(), Vec::new());
+        if path_and_kept(&text, rules, &mut canonical, &mut kept) == Ok(true) {
+            let path_end = canonical.iter().position(|&byte| byte == b'?').unwrap_or(canonical.len());
+            let starts: Vec<usize> = (0..path_end).filter(|&at| canonical[at] == b'/').chain([path_end]).collect();
+            if let Some(&start) = starts.get(segments).filter(|_| segments == 0 || starts[segments] > starts[segments - 1] + 1) {
+                // As rewritten to another prefix.
+                let rewritten = [b"/x", behind_segments(&kept, segments, rules.are_slashes_merged)].concat();
+                let expected = [b"/x", &canonical[start..]].concat();
+                let mut again = Vec::new();
+                let is_changed = path(&rewritten, rules, &mut again).unwrap();
+                prop_assert_eq!(if is_changed { &again } else { &rewritten }, &expected, "{:?}", String::from_utf8_lossy(&kept));
+            }
+        }
+    }
+
+    #[test]
     fn a_canonical_authority_is_its_own_canonical_form(text in any_authority(), is_https: bool) {
         let port = DefaultPort::of(if is_https { b"https" } else { b"http" });
         let mut once = Vec::new();
@@ -328,12 +380,12 @@ fn what_a_canonical_head_costs() {
         ("cookie", "session=1"),
         ("referer", "https://www.example.com/"),
     ];
-    let (mut fields, mut text) = (request(&pairs), Vec::new());
+    let (mut fields, mut text, mut kept) = (request(&pairs), Vec::new(), Vec::new());
     let mut best = f64::INFINITY;
     for _ in 0..20 {
         let began = std::time::Instant::now();
         for _ in 0..100_000 {
-            head(std::hint::black_box(&mut fields), KEEP, &mut text).unwrap();
+            head(std::hint::black_box(&mut fields), KEEP, &mut text, &mut kept).unwrap();
         }
         best = best.min(began.elapsed().as_nanos() as f64 / 100_000.0);
     }

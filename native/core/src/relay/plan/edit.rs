@@ -3,6 +3,7 @@
 use super::value::{Value, Values};
 use crate::http::characters::is_token;
 use crate::http::fields::Known;
+use crate::http::normal::behind_segments;
 
 /// What an edit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,11 @@ impl Edit {
         if !matches!(rest.first(), None | Some(b'/' | b'?')) {
             return false;
         }
+        // Only what was matched is replaced: what follows stays as the client spelled it.
+        let rest = match values.kept_path {
+            [] => rest,
+            kept => behind_segments(kept, self.prefix.iter().filter(|&&byte| byte == b'/').count(), values.are_slashes_merged),
+        };
         self.value.write(values, out);
         if rest.first() == Some(&b'/') {
             while out.last() == Some(&b'/') {

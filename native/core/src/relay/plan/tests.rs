@@ -22,6 +22,8 @@ fn values(request: &Fields) -> Values<'_> {
     Values {
         peer: "[2001:db8::1]:99".parse().unwrap(),
         request,
+        kept_path: b"",
+        are_slashes_merged: true,
         request_id: b"77",
         remaining_ms: Some(1_500),
         given: [b"first", b"/second", b"", b"a\r\nb"],

@@ -12,6 +12,10 @@ pub struct Values<'a> {
     pub peer: SocketAddr,
     /// The request's head as the client sent it, canonical.
     pub request: &'a Fields,
+    /// The path in the client's own spelling where a backend is to get that; empty where it gets the canonical form.
+    pub kept_path: &'a [u8],
+    /// Whether empty segments of that say nothing.
+    pub are_slashes_merged: bool,
     /// Request id.
     pub request_id: &'a [u8],
     /// What is left of the exchange's time, milliseconds; none when it may last as long as it likes.
