@@ -11,13 +11,15 @@ export interface NoteEntry {
   readonly code: string;
   /** Rare and worth a line of its own: published as an event. The others are only counted. */
   readonly isEvent: boolean;
+  /** Comes with every request when things are bad: an event at most once a second, of a shard and upstream. */
+  readonly isSampled: boolean;
   /** One line for people. */
   readonly title: string;
 }
 
 /** Ordered by number without holes; numbers are never used again. */
 export const NOTES = [
-  note(0, 'retried', false, 'Another attempt was made'),
+  sampled(0, 'retried', 'Another attempt was made'),
   note(1, 'retry_denied_attempts', false, 'No other attempt: as many were made as the route allows'),
   note(2, 'retry_denied_unsafe', false, 'No other attempt: the request may have been acted on, or its body is not at hand any more'),
   note(3, 'retry_denied_budget', false, 'No other attempt: the retry budget of the upstream is spent'),
@@ -37,8 +39,8 @@ export const NOTES = [
   note(17, 'health_down', true, 'Active health checks found a backend unhealthy'),
   note(18, 'health_up', true, 'Active health checks found a backend healthy'),
   note(19, 'backend_held_off', true, 'A backend asked to be left alone for a time (Retry-After)'),
-  note(20, 'queued', false, 'A request waited for a place'),
-  note(21, 'fallback_used', false, 'The fallback of a route was used'),
+  sampled(20, 'queued', 'A request waited for a place'),
+  sampled(21, 'fallback_used', 'The fallback of a route was used'),
   note(22, 'sticky_moved', false, 'A sticky session went to another backend, because its own could not be had'),
   note(23, 'limit_began', true, 'A rate limit began to refuse'),
   note(24, 'limit_ended', true, 'A rate limit has refused nothing for a while'),
@@ -57,6 +59,9 @@ export const NOTES = [
     true,
     'A field name with an underscore that does not pass came for the first time; of the first 64 names of a shard',
   ),
+  sampled(35, 'timed_out', 'An attempt had no connection or no response in its time'),
+  sampled(36, 'turned_away', 'A request had no place in a bulkhead, or none in time'),
+  note(37, 'hash_table_built', false, 'A hash ring or a Maglev table was built'),
 ] as const satisfies readonly NoteEntry[];
 
 /** Names of notes. */
@@ -71,5 +76,10 @@ export function noteNumber(code: NoteCode): number {
 
 /** Keeps the code's literal type, from which `NoteCode` is made. */
 function note<const Code extends string>(number: number, code: Code, isEvent: boolean, title: string): NoteEntry & { readonly code: Code } {
-  return Object.freeze({ number, code, isEvent, title });
+  return Object.freeze({ number, code, isEvent, isSampled: false, title });
+}
+
+/** An event that is told at most once a second. */
+function sampled<const Code extends string>(number: number, code: Code, title: string): NoteEntry & { readonly code: Code } {
+  return Object.freeze({ number, code, isEvent: true, isSampled: true, title });
 }

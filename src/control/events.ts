@@ -52,6 +52,11 @@ const WITH_REASON: ReadonlySet<NoteCode> = new Set([
   'eject_denied',
   'shedding_began',
   'shedding_ended',
+  'retried',
+  'queued',
+  'fallback_used',
+  'timed_out',
+  'turned_away',
 ]);
 
 /** Notes whose detail is the number of a rate limit. */

@@ -17,10 +17,15 @@ export const STANDING_FAMILIES = {
     'state',
   ]),
   weight: gauge('lychgate_backend_weight', 'Weight of a backend now.', ['upstream', 'backend']),
-  ejections: gauge('lychgate_backend_ejections', 'Times a backend was ejected since the start.', ['upstream', 'backend']),
+  ejections: {
+    name: 'lychgate_backend_ejections_total',
+    kind: 'counter',
+    help: 'Times a backend was ejected.',
+    labels: ['upstream', 'backend'],
+  },
   admitted: gauge('lychgate_upstream_backends_admitted', 'Backends of an upstream that get requests.', ['upstream']),
   panic: gauge('lychgate_upstream_panic', '1 while so few backends are fit that all of them are used.', ['upstream']),
-} as const;
+} as const satisfies Record<string, Family>;
 
 export interface StandingMetricParts {
   readonly snapshot: Snapshot;

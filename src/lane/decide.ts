@@ -41,6 +41,10 @@ const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
 const FALLBACK_RESPONSE = reasonNumber('fallback_response');
 const LANE_FAILED = reasonNumber('lane_failed');
 const FALLBACK_USED = noteNumber('fallback_used');
+const TURNED_AWAY = noteNumber('turned_away');
+
+/** Refusals of a bulkhead. */
+const NO_PLACE: ReadonlySet<number> = new Set((['route_full', 'upstream_full', 'tenant_full', 'queue_timeout'] as const).map(reasonNumber));
 
 /** What deciding needs beside the compiled snapshot. `subject` and `forward` are filled anew for each decision. */
 export interface DecideParts {
@@ -269,5 +273,6 @@ export function isGrpc(subject: Subject): boolean {
 export function refuse(parts: DecideParts, compiled: Compiled, requestId: string, reason: number): void {
   const { subject, writer } = parts;
   const fields = compiled.admission.takeAnswerFields(subject);
+  if (NO_PLACE.has(reason)) compiled.observer.noted(TURNED_AWAY, compiled.pools[memoPool(subject.memo0)]?.upstream ?? -1, -1, reason);
   writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, requestId, isGrpc(subject), fields));
 }

@@ -18,5 +18,7 @@ export const RESET = [
   'backend_closed',
   'backend_protocol_error',
   'backend_head_too_large',
+  // A fault of ours that ended the session: no mark against the backend, but the request may be sent again.
+  'internal_error',
 ] as const satisfies readonly ReasonCode[];
 export const TIMEOUT = ['head_timeout', 'attempt_timeout'] as const satisfies readonly ReasonCode[];

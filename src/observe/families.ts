@@ -65,6 +65,12 @@ export const FAMILIES = {
   queued: family('lychgate_requests_queued_total', 'counter', 'Requests that waited for a place.', ['upstream']),
   fallbacks: family('lychgate_fallbacks_total', 'counter', 'Times the fallback of a route was used instead of the upstream.', ['upstream']),
   stickyMoves: family('lychgate_sticky_moves_total', 'counter', 'Sticky sessions that went to another backend.', ['upstream']),
+  hashTables: family(
+    'lychgate_hash_tables_built_total',
+    'counter',
+    'Hash rings and Maglev tables built, in all shards: at the start and for a change of weights, never by load.',
+    ['upstream'],
+  ),
   underscores: family(
     'lychgate_underscore_fields_total',
     'counter',

@@ -73,6 +73,8 @@ const RETRIED = noteNumber('retried');
 
 const ERROR_INTERVAL_MS = 1_000;
 
+const SAMPLE_MS = 1_000;
+
 class TableObserver implements LaneObserver {
   private readonly table: Float64Array;
   private readonly layout: CounterLayout;
@@ -80,6 +82,8 @@ class TableObserver implements LaneObserver {
   private readonly eventLoop: EventLoopWatch;
   private readonly onLaneError: (error: unknown) => void;
   private readonly onEvent: (event: LaneEvent) => void;
+  /** When a sampled note was last told of, by its place in the table: one for each upstream and kind. */
+  private readonly toldMs = new Map<number, number>();
   private errorToldMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: LaneObserverParts, table: Float64Array, accessLog: AccessLog, eventLoop: EventLoopWatch) {
@@ -107,8 +111,19 @@ class TableObserver implements LaneObserver {
   noted(note: number, upstream: number, slot: number, detail: number, text?: string): void {
     this.add(this.layout.notesAt(upstream) + note, 1);
     if (note === RETRIED) this.add(this.layout.retriedAt(upstream) + reasonPlace(detail), 1);
-    if (NOTES[note]?.isEvent !== true) return;
-    this.onEvent({ note, upstream, slot, detail, atMs: Date.now(), ...(text === undefined ? {} : { text }) });
+    const entry = NOTES[note];
+    if (entry?.isEvent !== true) return;
+    const atMs = Date.now();
+    if (entry.isSampled && !this.mayTell(note, upstream, atMs)) return;
+    this.onEvent({ note, upstream, slot, detail, atMs, ...(text === undefined ? {} : { text }) });
+  }
+
+  /** Notes that come with every request are told of once a second; all of them are counted. */
+  private mayTell(note: number, upstream: number, atMs: number): boolean {
+    const place = this.layout.notesAt(upstream) + note;
+    if (atMs - (this.toldMs.get(place) ?? Number.NEGATIVE_INFINITY) < SAMPLE_MS) return false;
+    this.toldMs.set(place, atMs);
+    return true;
   }
 
   laneFailed(error: unknown): void {

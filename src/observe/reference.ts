@@ -63,7 +63,9 @@ export function errorsPage(): string {
 /** Text of docs/events.md. */
 export function eventsPage(): string {
   const rows = (isEvent: boolean) =>
-    NOTES.filter((note) => note.isEvent === isEvent).map(({ code, title }) => `| \`${code}\` | ${title} |`);
+    NOTES.filter((note) => note.isEvent === isEvent).map(
+      ({ code, title, isSampled }) => `| \`${code}\`${isSampled ? ' *' : ''} | ${title} |`,
+    );
   return `${[
     '# Events and notes',
     '',
@@ -73,7 +75,8 @@ export function eventsPage(): string {
     '',
     'Rare enough for a line of their own. `GET /v1/events` of the admin API streams them (server-sent events; `Last-Event-ID` or `?after=` asks for what was missed, `?event=` and',
     '`?upstream=` narrow it), `lychgate events` shows them, the log has a line for each (target `events`), `lychgate_events_total` counts them, and code that embeds the edge subscribes',
-    'to `edge.events`. The last 1,024 are kept.',
+    'to `edge.events` (`lychgate/edge`). The last 1,024 are kept. Those that would come with every request, marked *, are told of at most once a second, by shard and upstream; the families of',
+    '[metrics.md](metrics.md) count all of them.',
     '',
     '    id: 7',
     '    event: breaker_opened',
@@ -101,8 +104,8 @@ export function metricsPage(reactor: readonly DescribedFamily[], main: readonly 
     'Made from `src/observe/families.ts` and `native/core/src/base/counters.rs`. `GET /metrics` of the admin API gives them in the Prometheus text format. Counting costs no message and no',
     'lock: each shard adds to a table in shared memory, and a scrape reads the tables.',
     '',
-    'Times are seconds, sizes bytes. Label values are names of the configuration, codes of [errors.md](errors.md) and shard numbers, so their number is bounded; routes beyond the',
-    'first 512 are counted together as `(other)`, requests without a route as `(none)`. Series of a reason appear with its first failure.',
+    'The unit stands in the name: `_seconds`, `_bytes`, `_ratio`; what has none is a number of things. Label values are names of the configuration, codes of [errors.md](errors.md) and shard numbers, so their number is bounded; routes beyond the',
+    'first 512 are counted together as `(other)`, requests without a route as `(none)`. Series of a reason appear with its first failure, all others are there from the start.',
     '',
     '## Exchanges, attempts and the lane',
     '',

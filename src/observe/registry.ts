@@ -142,7 +142,7 @@ function registerBackends(register: Register, layout: CounterLayout, tables: rea
   );
 }
 
-/** Decisions that are not the plain one: what lanes noted, by upstream. Series appear with their first count. */
+/** Decisions that are not the plain one: what lanes noted. Every upstream has its series from the start. */
 function registerNotes(register: Register, layout: CounterLayout, tables: readonly Float64Array[], snapshot: Snapshot): void {
   const upstreams = [...snapshot.upstreams.map(({ name }) => name), NO_UPSTREAM_LABEL].map((upstream, number) => ({
     upstream,
@@ -154,7 +154,10 @@ function registerNotes(register: Register, layout: CounterLayout, tables: readon
       upstreams.flatMap(({ upstream, at }) =>
         codes.flatMap(([code, name]) => {
           const value = sum(tables, at + noteNumber(code));
-          return value === 0 ? [] : [{ labels: { upstream, ...(label === undefined ? {} : { [label]: name }) }, value }];
+          // An increase can only be seen of what is there before it.
+          return value === 0 && upstream === NO_UPSTREAM_LABEL
+            ? []
+            : [{ labels: { upstream, ...(label === undefined ? {} : { [label]: name }) }, value }];
         }),
       ),
     );
@@ -166,6 +169,7 @@ function registerNotes(register: Register, layout: CounterLayout, tables: readon
   counts(FAMILIES.queued, undefined, [['queued', '']]);
   counts(FAMILIES.fallbacks, undefined, [['fallback_used', '']]);
   counts(FAMILIES.stickyMoves, undefined, [['sticky_moved', '']]);
+  counts(FAMILIES.hashTables, undefined, [['hash_table_built', '']]);
   const ofNone = layout.notesAt(-1);
   register(FAMILIES.underscores, () =>
     named('underscore_')

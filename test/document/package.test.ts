@@ -37,10 +37,10 @@ t.test('the packed package installs elsewhere and serves a request', { skip: mis
   const bin = join(folder, 'node_modules/.bin/lychgate');
   t.match((await run(bin, ['--version'], { env })).stdout, /^\d+\.\d+\.\d+/);
 
-  const library = ['lychgate/resilience', 'lychgate/resilience/fastify', 'lychgate/resilience/express'];
+  const library = ['lychgate/resilience', 'lychgate/resilience/fastify', 'lychgate/resilience/express', 'lychgate/edge'];
   const code = `for (const name of ${JSON.stringify(library)}) console.log(Object.keys(await import(name)).length > 0)`;
   const importing = await run(process.execPath, ['--input-type=module', '-e', code], { cwd: folder, env });
-  t.equal(importing.stdout, 'true\ntrue\ntrue\n', 'the library is entered by its names');
+  t.equal(importing.stdout, 'true\ntrue\ntrue\ntrue\n', 'the library is entered by its names');
   for (const name of library) {
     const types = join(installed, 'dist', name === library[0] ? 'resilience/index.d.ts' : `${name.slice('lychgate/'.length)}.d.ts`);
     t.ok(existsSync(types), `${name} has types`);

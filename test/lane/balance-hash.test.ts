@@ -6,7 +6,10 @@ import { NO_MEMBER } from '../../src/lane/balance/balancer.ts';
 import { buildMaglev, MAGLEV_TABLES, Maglev } from '../../src/lane/balance/maglev.ts';
 import { buildRing, RINGS } from '../../src/lane/balance/ring.ts';
 import { RingHash } from '../../src/lane/balance/ring-hash.ts';
+import { setBackendWeight } from '../../src/lane/balance/weights.ts';
 import { keyNumber, type PolicyMaker, setInFlight, standPool } from '../support/balancers.ts';
+import { standLane } from '../support/lanes.ts';
+import { sampleSnapshot } from '../support/snapshots.ts';
 
 const RING: PolicyMaker = (members, random) => new RingHash(members, random, { points: 200, loadBound: 0 });
 const MAGLEV: PolicyMaker = (members, random) => new Maglev(members, random, 65_537);
@@ -144,4 +147,21 @@ t.test('a key that is full at its member goes to the next, and comes back when t
   setInFlight(stand, home, 0);
   for (let i = 0; i < 8; i++) stand.pick(0, NO_MEMBER, keyNumber(5));
   t.equal(stand.pick(0, NO_MEMBER, keyNumber(5)), home);
+});
+
+t.test('hash tables that a lane builds are counted by upstream: at the start and for new weights, never by load', async (t) => {
+  for (const policy of ['ring-hash', 'maglev'] as const) {
+    const backends = [{ url: `h2c://${policy}-a` }, { url: `h2c://${policy}-b` }, { url: `h2c://${policy}-c` }];
+    const snapshot = sampleSnapshot({
+      upstreams: [{ backends, balance: { policy, keys: [{ kind: 'path', name: '', prefix4: 32, prefix6: 128 }] } }],
+    });
+    const stand = standLane(snapshot);
+    const built = () => stand.noted.notes.filter(({ note }) => note === 'hash_table_built');
+    t.match(built(), [{ upstream: 0 }], policy);
+    for (let i = 0; i < 500; i++) stand.ask({ path: `/${i}` });
+    t.equal(built().length, 1, `${policy}: not by load`);
+    setBackendWeight(stand.shared.weights, 1, 7);
+    for (let i = 0; i < 10; i++) stand.ask({ path: `/${i}` });
+    t.equal(built().length, 2, `${policy}: once for a weight`);
+  }
 });

@@ -169,3 +169,20 @@ t.test('the scrape is clean under promtool', { skip: isPromtoolThere ? false : '
   t.equal(status, 0, `${stdout}${stderr}`);
   t.equal(stdout + stderr, '');
 });
+
+t.test('series of resilience are there from the start with 0, so that a first increase is seen', async (t) => {
+  const { registry } = stand({ upstreams: [{}, {}] });
+  const text = await registry.metrics();
+  for (const upstream of ['web', 'web-1']) {
+    for (const [family, labels] of [
+      ['retries_denied', ',denial="budget"'],
+      ['hedges', ',outcome="won"'],
+      ['requests_queued', ''],
+      ['fallbacks', ''],
+      ['sticky_moves', ''],
+      ['hash_tables_built', ''],
+    ])
+      t.equal(seriesValue(text, `lychgate_${family}_total{upstream="${upstream}"${labels}}`), 0, `${family} of ${upstream}`);
+  }
+  t.equal(seriesValue(text, 'lychgate_underscore_fields_total{outcome="dropped"}'), 0);
+});

@@ -19,14 +19,17 @@ export class BuiltTables<Table> {
     this.build = build;
   }
 
-  /** The table for `members` with their weights of now. */
-  of(members: Members, size: number): Table {
+  /** The table for `members` with their weights of now; `onBuilt` is called where it was not there. */
+  of(members: Members, size: number, onBuilt?: () => void): Table {
     const weights = Array.from(members.weights);
     const key = `${size}\n${members.names.map((name, i) => `${name} ${weights[i]}`).join('\n')}`;
     const known = this.kept.get(key);
     this.kept.delete(key);
     const table = known ?? this.build(members.names, weights, size);
-    if (known === undefined) this.builds += 1;
+    if (known === undefined) {
+      this.builds += 1;
+      onBuilt?.();
+    }
     this.kept.set(key, table);
     if (this.kept.size > MAX_KEPT) this.kept.delete(this.kept.keys().next().value as string);
     return table;

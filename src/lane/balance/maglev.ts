@@ -26,17 +26,19 @@ export class Maglev implements Policy {
   /** How often the table was exchanged. */
   rebuilds = 0;
 
+  private readonly onBuilt: (() => void) | undefined;
   private readonly members: Members;
   private readonly draw: Draw;
   private readonly size: number;
   private table: Uint32Array;
 
   /** `size` is a prime. */
-  constructor(members: Members, random: Random, size: number) {
+  constructor(members: Members, random: Random, size: number, onBuilt?: () => void) {
+    this.onBuilt = onBuilt;
     this.members = members;
     this.draw = new Draw(members, random, true);
     this.size = size;
-    this.table = MAGLEV_TABLES.of(members, size);
+    this.table = MAGLEV_TABLES.of(members, size, onBuilt);
   }
 
   pick(key: number, tried: number, failed: number, areAvoidedTaken: boolean): number {
@@ -58,7 +60,7 @@ export class Maglev implements Policy {
 
   reweigh(): void {
     this.draw.reweigh();
-    this.table = MAGLEV_TABLES.of(this.members, this.size);
+    this.table = MAGLEV_TABLES.of(this.members, this.size, this.onBuilt);
     this.rebuilds += 1;
   }
 

@@ -15,10 +15,10 @@ import { RoundRobin } from './round-robin.ts';
 /** Members that smooth round robin may look at in every pick. */
 const MAX_SMOOTH = 16;
 
-/** The policy that `balance` asks for, over `members`. */
-export function policyOf(balance: BalanceSnapshot, members: Members, random: Random): Policy {
+/** The policy that `balance` asks for, over `members`; `onBuilt` hears of each hash table that has to be built. */
+export function policyOf(balance: BalanceSnapshot, members: Members, random: Random, onBuilt?: () => void): Policy {
   // A connection stays with its backend as long as it can: a bound would move it for a moment's load.
-  if (balance.sticky?.kind === 'connection') return new RingHash(members, random, { points: balance.ringPoints, loadBound: 0 });
+  if (balance.sticky?.kind === 'connection') return new RingHash(members, random, { points: balance.ringPoints, loadBound: 0 }, onBuilt);
   switch (balance.policy) {
     case 'random':
       return new RandomChoice(members, random);
@@ -27,9 +27,9 @@ export function policyOf(balance: BalanceSnapshot, members: Members, random: Ran
     case 'least-request':
       return new LeastRequest(members, random);
     case 'ring-hash':
-      return new RingHash(members, random, { points: balance.ringPoints, loadBound: balance.loadBound });
+      return new RingHash(members, random, { points: balance.ringPoints, loadBound: balance.loadBound }, onBuilt);
     case 'maglev':
-      return new Maglev(members, random, balance.maglevSize);
+      return new Maglev(members, random, balance.maglevSize, onBuilt);
     default:
       return new PeakEwma(members, random);
   }

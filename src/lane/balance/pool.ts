@@ -2,6 +2,7 @@
  * Pools: the backends of one upstream, or those of them that have the labels a route asks for, with their balancer. Routes that ask for the same share one.
  */
 
+import { noteNumber } from '../../base/notes.ts';
 import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
 import type { Key } from '../head/key.ts';
 import type { Lookups } from '../head/lookups.ts';
@@ -29,6 +30,8 @@ export interface Pool {
   readonly key: Key | undefined;
   readonly sticky: Sticky | undefined;
 }
+
+const HASH_TABLE_BUILT = noteNumber('hash_table_built');
 
 export interface PoolParts {
   readonly snapshot: Snapshot;
@@ -96,7 +99,7 @@ function poolOf(parts: PoolParts, weights: Weights, target: TargetSnapshot, numb
 }
 
 function balancerOf(parts: PoolParts, weights: Weights, upstream: number, slots: Int32Array, urls: readonly string[]): Balancer {
-  const { snapshot, backends, standing, random } = parts;
+  const { snapshot, backends, standing, random, observer } = parts;
   const { balance, locality, slowStartMs } = snapshot.upstreams[upstream]!;
   const byTier = new Map<number, Member[]>();
   for (const [position, slot] of slots.entries()) {
@@ -109,7 +112,7 @@ function balancerOf(parts: PoolParts, weights: Weights, upstream: number, slots:
     .sort(([a], [b]) => a - b)
     .map(([, list]) => {
       const members = new Members(list, { backends, standing, upstream, isStartSlow: slowStartMs > 0 });
-      return { members, policy: policyOf(balance, members, random) };
+      return { members, policy: policyOf(balance, members, random, () => observer.noted(HASH_TABLE_BUILT, upstream, -1, 0)) };
     });
   return new Tiers({ tiers, healthyShare: locality.healthyShare, weights, random });
 }

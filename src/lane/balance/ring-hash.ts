@@ -23,6 +23,7 @@ export class RingHash implements Policy {
   /** How often the ring was exchanged. */
   rebuilds = 0;
 
+  private readonly onBuilt: (() => void) | undefined;
   private readonly members: Members;
   private readonly draw: Draw;
   private readonly bound: LoadBound | undefined;
@@ -32,13 +33,14 @@ export class RingHash implements Policy {
   private readonly seen: Float64Array;
   private picks = 0;
 
-  constructor(members: Members, random: Random, options: RingHashOptions) {
+  constructor(members: Members, random: Random, options: RingHashOptions, onBuilt?: () => void) {
+    this.onBuilt = onBuilt;
     this.members = members;
     this.draw = new Draw(members, random, true);
     this.bound = options.loadBound > 0 ? new LoadBound(members, options.loadBound) : undefined;
     this.points = options.points;
     this.seen = new Float64Array(members.count);
-    this.ring = RINGS.of(members, this.points);
+    this.ring = RINGS.of(members, this.points, onBuilt);
   }
 
   pick(key: number, tried: number, failed: number, areAvoidedTaken: boolean): number {
@@ -67,7 +69,7 @@ export class RingHash implements Policy {
 
   reweigh(): void {
     this.draw.reweigh();
-    this.ring = RINGS.of(this.members, this.points);
+    this.ring = RINGS.of(this.members, this.points, this.onBuilt);
     this.rebuilds += 1;
   }
 

@@ -35,6 +35,9 @@ const DENIED_UNSAFE = noteNumber('retry_denied_unsafe');
 const DENIED_BUDGET = noteNumber('retry_denied_budget');
 const DENIED_BACKEND = noteNumber('retry_denied_backend');
 const FALLBACK_USED = noteNumber('fallback_used');
+const TIMED_OUT = noteNumber('timed_out');
+
+const TIMEOUTS: ReadonlySet<number> = new Set((['connect_timeout', 'head_timeout', 'attempt_timeout'] as const).map(reasonNumber));
 
 /**
  * Attempts an exchange that no backend processed and that cost neither attempts nor budget: a backend that renews its sessions often would otherwise use up both. The
@@ -198,6 +201,8 @@ function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject
   const isProbe = (subject.memo0 & bit) !== 0;
   subject.memo0 = (subject.memo0 & ~bit) >>> 0;
   observer.attemptFailed(failed.slot, failed.reason);
+  if (TIMEOUTS.has(failed.reason))
+    observer.noted(TIMED_OUT, compiled.pools[memoPool(failed.memo0)]?.upstream ?? -1, failed.slot, failed.reason);
   if (failed.reason === RESPONSE_STATUS) {
     backends.sampleUnwell(failed.slot, failed.durationUs);
     standing.responded(failed.slot, failed.status, failed.grpcStatus, failed.retryAfterS, isProbe);

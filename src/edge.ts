@@ -1,0 +1,16 @@
+/**
+ * The edge for those who embed it: what `lychgate run` is made of, so that a program of one's own can start it, hear its events and drain it. Entered as `lychgate/edge`.
+ */
+
+export { type LoadedSnapshot, loadSnapshot } from './config/load.ts';
+export type { Outside } from './config/override.ts';
+export { redact } from './config/redact.ts';
+export type { Config } from './config/schema/config.ts';
+export type { Snapshot } from './config/snapshot.ts';
+export type { EdgeStatus } from './control/admin/parts.ts';
+export type { Edge, EdgeOptions, EdgeParts } from './control/edge.ts';
+export { createEdge } from './control/edge.ts';
+export type { EdgeEvent } from './control/events.ts';
+export { loadAddon } from './native/load.ts';
+export type { Log } from './observe/log.ts';
+export { createLog } from './observe/log.ts';
