@@ -34,8 +34,14 @@ sources() {
   done
 }
 
-# Runs a command in namespaces of its own for mounts and processes.
-apart() { unshare --mount --propagation private --pid --fork --kill-child "$@"; }
+# Runs a command in namespaces of its own for mounts and processes. `unshare` passes signals over, and the first process of a namespace most of them:
+# what ends this script, kill -9 too, kills them.
+apart() {
+  setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child "$@" &
+  apart=$!
+  trap 'kill -KILL "$apart"' INT TERM HUP
+  wait "$apart"
+}
 
 can() {
   [ "$(id -u)" = 0 ] || { echo 'fresh: only root can make a bare system'; return 1; }

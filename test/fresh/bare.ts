@@ -1,7 +1,7 @@
 /** A bare Debian for tests: what bare.sh makes, and commands run in there. */
 
-import { execFile } from 'node:child_process';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { appendFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { plainEnvironment } from '../support/process.ts';
@@ -18,7 +18,10 @@ export interface Said {
 export interface Bare {
   /** Runs a line of shell in the checkout there, as root or as nobody. */
   run(line: string, options?: { readonly user?: 'nobody'; readonly env?: Record<string, string> }): Promise<Said>;
-  read(path: string): string;
+  /** Starts one that a test ends: the process that was asked to enter. */
+  start(line: string): ChildProcess;
+  /** Processes that live there. */
+  processes(): number;
   write(path: string, text: string): void;
   append(path: string, text: string): void;
 }
@@ -41,10 +44,19 @@ export async function bareSystem(t: Test, suite: string, name: string): Promise<
       const become = user === undefined ? [] : ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups'];
       return sh([script, 'in', folder, ...become, 'sh', '-c', `cd /srv/lychgate && ${line}`], env);
     },
-    read: (path) => readFileSync(join(folder, path), 'utf8'),
+    start: (line) => spawn('sh', [script, 'in', folder, 'sh', '-c', line], { env: plainEnvironment(), stdio: 'ignore' }),
+    processes: () => readdirSync('/proc').filter((name) => /^\d+$/.test(name) && rootOf(name) === folder).length,
     write: (path, text) => writeFileSync(join(folder, path), text),
     append: (path, text) => appendFileSync(join(folder, path), text),
   };
+}
+
+function rootOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/root`);
+  } catch {
+    return undefined; // Ended since it was listed.
+  }
 }
 
 function sh(words: readonly string[], env: Record<string, string> = {}): Promise<Said> {

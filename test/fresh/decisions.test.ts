@@ -4,7 +4,9 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { until } from '../support/wait.ts';
 import { bareSystem, missingBase } from './bare.ts';
 
 const MINUTE = 60_000;
@@ -103,6 +105,17 @@ t.test('Fedora is told in its own words', { skip: skip.bookworm, timeout: 5 * MI
     (await bare.run('native/require.sh')).stderr.split('\n')[1],
     '    dnf install -y cmake gcc-c++ git clang-devel make npm openssl patch rust cargo',
   );
+});
+
+t.test('a run in a bare system that is ended leaves no process and no mount', { skip: skip.bookworm, timeout: 5 * MINUTE }, async (t) => {
+  const bare = await bareSystem(t, 'bookworm', 'ended');
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
+    const run = bare.start('sleep 1000; true');
+    await until('it runs', () => bare.processes() === 2, MINUTE);
+    run.kill(signal);
+    await until(`${signal} has ended it`, () => bare.processes() === 0, MINUTE);
+    t.notMatch(readFileSync('/proc/self/mounts', 'utf8'), 'bookworm-ended');
+  }
 });
 
 t.test(
