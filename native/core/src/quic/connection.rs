@@ -2,6 +2,7 @@
 
 use super::cid::Cid;
 use super::count::ConnectionPlace;
+use super::pace::Pace;
 use super::requests::Requests;
 use crate::base::budget::{Account, Entry, Side};
 use crate::base::chunk::ChunkFactory;
@@ -151,6 +152,8 @@ pub struct Connection {
     pub accepted_at: Nanos,
     /// No packet leaves before this (pacing).
     pub release_at: Nanos,
+    /// Whether its path needs pacing.
+    pub pace: Pace,
     /// When a client that has requests open is asked again whether it is still there.
     pub keep_alive_at: Nanos,
     keep_alive: Nanos,
@@ -202,6 +205,7 @@ impl Connection {
             initial_dcid,
             accepted_at: now,
             release_at: 0,
+            pace: Pace::default(),
             keep_alive_at: 0,
             keep_alive: 0,
             drain: Drain::No,
@@ -384,9 +388,12 @@ impl Connection {
         }
     }
 
-    /// Asks quiche for the smoothed round-trip time of the active path: once a flush, because the answer is a copy of all it knows of the path.
-    pub fn measure(&mut self) {
-        self.rtt_us = self.quic.path_stats().find(|path| path.active).map_or(0, |path| path.rtt.as_micros() as u64);
+    /// Asks quiche for the round-trip times and losses of the active path: once a flush, because the answer is a copy of all it knows of the path.
+    pub fn measure(&mut self, now: Nanos) {
+        let Some(path) = self.quic.path_stats().find(|path| path.active) else { return self.rtt_us = 0 };
+        self.rtt_us = path.rtt.as_micros() as u64;
+        let least = path.min_rtt.unwrap_or(path.rtt);
+        self.pace.look(now, path.rtt.as_nanos() as Nanos, least.as_nanos() as Nanos, path.lost);
     }
 }
 

@@ -4,6 +4,7 @@ pub mod address;
 pub mod cid;
 pub mod connection;
 pub mod count;
+pub mod pace;
 pub mod receive;
 pub mod requests;
 pub mod send;

@@ -133,7 +133,7 @@ impl Reactor {
                 connection,
                 &mut listener.sender,
                 listener.max_udp_payload,
-                listener.is_paced.then_some(self.relay.now),
+                (listener.is_paced && connection.pace.is_due(self.relay.now)).then_some(self.relay.now),
                 &self.relay.clock,
             ),
         };
@@ -142,7 +142,7 @@ impl Reactor {
             self.set_blocked(place, true);
         }
         if let Some(connection) = self.relay.connections.get_mut(key) {
-            connection.measure();
+            connection.measure(self.relay.now);
             connection.recount(&mut self.relay.account);
         }
         self.after_flush(key);
