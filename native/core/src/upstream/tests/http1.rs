@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 
 use super::driver::{Driver, Told, config};
 use super::peer::Peer;
+use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
 use crate::upstream::Scheme;
 
@@ -263,6 +264,29 @@ fn a_slow_client_stops_the_reading_and_credit_goes_on() {
     assert!(driver.sink.told[&key].is_ended);
     drop(driver);
     peer.join();
+}
+
+#[test]
+fn a_response_is_read_ahead_by_its_window_and_by_a_small_one_where_it_has_to_be() {
+    for (is_tight, window) in [(false, 1 << 20), (true, SMALL_WINDOW as usize)] {
+        let peer = Peer::serve(1, |_, mut stream| {
+            head(&mut stream);
+            say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+            let _ = stream.write_all(&vec![7; 10_000_000]);
+        });
+        let mut backend = config(0, Scheme::Http, peer.address);
+        backend.stream_window_bytes = 1 << 20;
+        let mut driver = Driver::new(vec![backend]);
+        driver.upstreams.set_tight(is_tight);
+        driver.sink.is_slow = true;
+        let key = driver.get(0, "/");
+        driver.until("the window's worth", |driver| driver.sink.told[&key].held >= window);
+        driver.idle(10);
+        let held = driver.sink.told[&key].held;
+        assert!(held <= window + 100, "{held} bytes are held");
+        drop(driver);
+        peer.join();
+    }
 }
 
 #[test]
