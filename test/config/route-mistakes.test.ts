@@ -228,7 +228,7 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
   [
     'keys of limits are known',
     '{ upstream: web, limits: { rate: [{ requests: 1, by: [ip] }] } }',
-    'limits.rate[0].by[0]: "ip" is not acceptable; expected client (or client/24, client/24,56 for prefixes of IPv4 and IPv6), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
+    'limits.rate[0].by[0]: "ip" is not acceptable; expected client (or client/24, client/24,56 for prefixes of IPv4 and IPv6; 32 and 64 where they are left out), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
   ],
   [
     'an empty allow is not everyone',

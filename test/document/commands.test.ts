@@ -43,9 +43,10 @@ function asHere(command: string, edge: Edge, [first = '', second = '']: readonly
     .replace('<url>', 'https://localhost/');
 }
 
-t.setTimeout(150_000);
+// Some twenty processes, one after the other.
+t.setTimeout(600_000);
 
-t.test('every command of README.md and operating.md does what it says', { skip: missingAddon }, async (t) => {
+t.test('every command of README.md and operating.md does what it says', { skip: missingAddon, timeout: 500_000 }, async (t) => {
   const origins = await Promise.all([
     startH2Origin(t, answers('found')),
     startH2Origin(t, answers('found')),
@@ -85,44 +86,48 @@ t.test('every command of README.md and operating.md does what it says', { skip: 
   t.ok(run.size >= 14, `${run.size} were run`);
 });
 
-t.test('every route of the admin API in operating.md answers as the table says, to plain curl', { skip: missingAddon }, async (t) => {
-  if (findProgram('curl') === undefined) return void t.pass('there is no curl here');
-  const origin = await startH2Origin(t, answers('found'));
-  const other = await startH2Origin(t, answers('found'));
-  const edge = await startEdge(t, {
-    backends: [],
-    config: {
-      upstreams: { web: { backends: [{ url: origin.url }] }, next: { backends: [{ url: other.url }] } },
-      routes: [
-        {
-          name: 'shop',
-          match: { path: '/' },
-          split: [
-            { upstream: 'web', weight: 95 },
-            { upstream: 'next', weight: 5 },
-          ],
-        },
-      ],
-    },
-  });
-  let asked = 0;
-  for (const [, cell = ''] of readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').matchAll(/^\| (`(?:GET|PUT) .*?) \| /gm)) {
-    const [route = '', ...bodies] = [...cell.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
-    const [method = '', path = ''] = route.split(' ');
-    for (const body of bodies.length === 0 ? [''] : bodies) {
-      asked += 1;
-      const words = ['-s', '-o', '-', '-w', '\n%{http_code}', '-m', path.startsWith('/v1/events') ? '0.5' : '10', '-X', method];
-      const data = body === '' ? [] : ['-d', body.replace('h2c://…', origin.url)];
-      const { output } = await end(
-        spawn(...plainCommand('curl', [...words, ...data, `${edge.admin}${path}`]), { env: plainEnvironment() }),
-      );
-      t.match(output, /\n200$/, `${method} ${path} ${body}`, { output });
+t.test(
+  'every route of the admin API in operating.md answers as the table says, to plain curl',
+  { skip: missingAddon, timeout: 200_000 },
+  async (t) => {
+    if (findProgram('curl') === undefined) return void t.pass('there is no curl here');
+    const origin = await startH2Origin(t, answers('found'));
+    const other = await startH2Origin(t, answers('found'));
+    const edge = await startEdge(t, {
+      backends: [],
+      config: {
+        upstreams: { web: { backends: [{ url: origin.url }] }, next: { backends: [{ url: other.url }] } },
+        routes: [
+          {
+            name: 'shop',
+            match: { path: '/' },
+            split: [
+              { upstream: 'web', weight: 95 },
+              { upstream: 'next', weight: 5 },
+            ],
+          },
+        ],
+      },
+    });
+    let asked = 0;
+    for (const [, cell = ''] of readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').matchAll(/^\| (`(?:GET|PUT) .*?) \| /gm)) {
+      const [route = '', ...bodies] = [...cell.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
+      const [method = '', path = ''] = route.split(' ');
+      for (const body of bodies.length === 0 ? [''] : bodies) {
+        asked += 1;
+        const words = ['-s', '-o', '-', '-w', '\n%{http_code}', '-m', path.startsWith('/v1/events') ? '0.5' : '10', '-X', method];
+        const data = body === '' ? [] : ['-d', body.replace('h2c://…', origin.url)];
+        const { output } = await end(
+          spawn(...plainCommand('curl', [...words, ...data, `${edge.admin}${path}`]), { env: plainEnvironment() }),
+        );
+        t.match(output, /\n200$/, `${method} ${path} ${body}`, { output });
+      }
     }
-  }
-  t.equal(asked, 15);
-  t.match(await edge.ask('/v1/log/level'), { level: 'debug' });
-  t.match(await edge.ask('/v1/weights'), { backends: [{ weight: 0 }, {}], routes: [{ targets: [{ weight: 80 }, { weight: 20 }] }] });
-});
+    t.equal(asked, 15);
+    t.match(await edge.ask('/v1/log/level'), { level: 'debug' });
+    t.match(await edge.ask('/v1/weights'), { backends: [{ weight: 0 }, {}], routes: [{ targets: [{ weight: 80 }, { weight: 20 }] }] });
+  },
+);
 
 t.test('what `lychgate config defaults` prints is valid where its second comment has made the certificate', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-defaults-'));
