@@ -123,7 +123,7 @@ t.test(
         t.match(output, /\n200$/, `${method} ${path} ${body}`, { output });
       }
     }
-    t.equal(asked, 15);
+    t.equal(asked, 14);
     t.match(await edge.ask('/v1/log/level'), { level: 'debug' });
     t.match(await edge.ask('/v1/weights'), { backends: [{ weight: 0 }, {}], routes: [{ targets: [{ weight: 80 }, { weight: 20 }] }] });
   },
