@@ -11,7 +11,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const NONE: u32 = u32::MAX;
-const DELAY_MS: u32 = 100;
+const DELAY_MS: u32 = 20;
+/// One within which even a busy machine answers.
+const LONG_DELAY_MS: u32 = 300;
 const HEDGE_TAG: Tag = Tag { route: 21, memo: [22, 23, 24] };
 /// Backends of the bed.
 const FIRST: u32 = 0;
@@ -106,12 +108,13 @@ fn of_two_answers_in_the_same_read_the_first_counts_and_nothing_of_the_other_is_
 #[test]
 fn an_attempt_that_is_not_late_or_has_a_body_is_not_spoken_of() {
     let (mut bed, client) = bed_with(FIRST, OTHER);
+    bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { hedge_delay_ms: LONG_DELAY_MS, ..to(FIRST) }));
     assert_eq!(bed.get(client, "/").status, 200);
     let stream = bed.clients[client].get("/drip");
     bed.until("the head", |bed| bed.clients[client].streams[&stream].status == 200);
     let upload = bed.clients[client].request(Request { method: "POST", path: "/hold", body: b"body".to_vec(), ..Request::default() });
     let open = bed.clients[client].request(Request { method: "POST", path: "/hold", is_unfinished: true, ..Request::default() });
-    bed.rest(Duration::from_millis(3 * DELAY_MS as u64));
+    bed.rest(Duration::from_millis(2 * LONG_DELAY_MS as u64));
     assert!(bed.shard().lane.lates.is_empty());
     for stream in [stream, upload, open] {
         bed.clients[client].stop(stream, 0x10c);
