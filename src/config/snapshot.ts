@@ -441,6 +441,8 @@ export interface RouteSnapshot {
   readonly isPathCanonical: boolean;
   /** Only for `set`. */
   readonly host: string;
+  /** What the edge calls itself in `Via`; empty where it writes none. */
+  readonly via: string;
 }
 
 /** Part of the edge's clients, told by exactly one of host, header or path prefix. */

@@ -6,7 +6,7 @@
  * sticky cookie, without which nothing would stick. Variables are the client's, whatever the edits before them did; those that are known beforehand are written out here.
  */
 
-import type { ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
+import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
 import { slotsOf } from './balance/subset.ts';
 
@@ -64,8 +64,13 @@ interface Aim {
   readonly areUnderscoresDropped: boolean;
   /** `host:port`; the same for all backends where nothing asks for it. */
   readonly backend: string;
+  /** Of the backend; empty where nothing asks for it. */
+  readonly scheme: BackendSnapshot['scheme'] | '';
   readonly upstream: string;
 }
+
+/** The version in which backends answer. With `https` each connection agrees on its own, so nothing is said, which a gateway may (RFC 9110 §7.6.3). */
+const VIA_VERSIONS = { h2c: '2', http: '1.1', https: '', '': '' } as const;
 
 const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
 
@@ -121,8 +126,15 @@ function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot
     isCookieSet: upstream?.balance.sticky?.kind === 'cookie',
     upstream: upstream?.name ?? '',
   };
-  if (!tellsBackend(route)) return [{ ...common, backend: '' }];
-  return slotsOf(snapshot, target).map((slot) => ({ ...common, backend: authorityOf(snapshot, slot) }));
+  const isBackendTold = tellsBackend(route);
+  if (!isBackendTold && route.via === '') return [{ ...common, backend: '', scheme: '' }];
+  const aims = slotsOf(snapshot, target).map((slot) => ({
+    ...common,
+    backend: isBackendTold ? authorityOf(snapshot, slot) : '',
+    scheme: route.via === '' ? ('' as const) : snapshot.backends[slot]!.scheme,
+  }));
+  const isOneForAll = !isBackendTold && new Set(aims.map(({ scheme }) => scheme)).size === 1;
+  return isOneForAll ? aims.slice(0, 1) : aims;
 }
 
 function tellsBackend({ hostPolicy, requestEdits, responseEdits }: RouteSnapshot): boolean {
@@ -145,6 +157,7 @@ function routePlan(claims: ClaimsSnapshot, route: RouteSnapshot, aim: Aim): Plan
     request: [
       ...(aim.areUnderscoresDropped ? [edit('remove', '*_*', claims.underscoreNames.join(','))] : []),
       ...forwardedEdits(claims, route, aim.isPeerTrusted),
+      ...viaEdits(route, '3'),
       REQUEST_ID,
       ...deadlineEdits(route),
       ...authorityEdits(route, backend),
@@ -153,6 +166,7 @@ function routePlan(claims: ClaimsSnapshot, route: RouteSnapshot, aim: Aim): Plan
     ],
     response: [
       REQUEST_ID,
+      ...viaEdits(route, VIA_VERSIONS[aim.scheme]),
       ...(aim.isFallback ? [edit('set', ...FALLBACK_FIELD)] : []),
       ...operatorEdits(route, route.responseEdits, upstream, backend),
       ...(aim.isCookieSet ? [edit('add', 'set-cookie', '${value_1}')] : []),
@@ -188,6 +202,11 @@ function forwardedEdits({ fields, clientField }: ClaimsSnapshot, route: RouteSna
     edits.push(edit(op, 'forwarded', 'for=${forwarded_node};host="${authority}";proto=${scheme}'));
   }
   return edits;
+}
+
+/** `Via` of RFC 9110 §7.6.3: the version in which the message came, and what the edge calls itself. */
+function viaEdits({ via }: RouteSnapshot, version: string): Edit[] {
+  return via === '' || version === '' ? [] : [edit('append', 'via', `${version} ${via}`)];
 }
 
 /** What is left of the exchange's time, in the field the client may have told its own in. Without any limit the value is empty and no field is written. */

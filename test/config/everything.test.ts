@@ -188,7 +188,13 @@ t.test('a route says what is changed on the way', async (t) => {
     { op: 'set', name: 'x-backend', value: '${upstream}/${backend}' },
     { op: 'append', name: 'vary', value: 'accept' },
   ]);
-  t.match(orders, { hostPolicy: 'set', host: 'orders.internal:8080', forwarded: 'both', forwardedTrusted: 'keep' });
+  t.match(orders, {
+    hostPolicy: 'set',
+    host: 'orders.internal:8080',
+    forwarded: 'both',
+    forwardedTrusted: 'keep',
+    via: 'edge.example.com:443',
+  });
   t.match(initech, { hostPolicy: 'backend', host: '', path: { kind: 'keep' } });
 });
 

@@ -261,6 +261,11 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
     'host: "*.a.test" is not acceptable; expected keep, backend, or a host name with or without a port',
   ],
   [
+    'Via has a name, and neither the protocol nor a comment',
+    '{ upstream: web, via: "3 edge (x)" }',
+    'via: "3 edge (x)" is not acceptable; expected a name of letters, digits, dots and dashes, with or without a port, such as edge or edge.example.com:443',
+  ],
+  [
     'trust in forwarded fields moved to the listener',
     '{ upstream: web, forwarded: { trust: true } }',
     "forwarded.trust: is not a key any more; expected the proxies in the listener's trusted_networks, whose fields forwarded.trusted appends to",

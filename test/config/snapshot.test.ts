@@ -150,6 +150,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
       hostPolicy: 'keep',
       isPathCanonical: false,
       host: '',
+      via: '',
     },
   ]);
   t.same(rest.tenants, []);

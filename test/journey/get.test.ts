@@ -4,6 +4,7 @@ import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { answers, tellsFields } from '../support/origin/behaviours.ts';
+import { startH1Origin } from '../support/origin/h1.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
@@ -43,6 +44,30 @@ t.test('the backend sees the request as it was, and who asked', { skip: missingA
   t.equal(seen['cookie'], 'a=1; b=2');
   t.equal(seen['x-request-id'], response.headers['x-request-id']);
 });
+
+for (const [kind, version] of [
+  ['h2', '2'],
+  ['h1', '1.1'],
+] as const) {
+  t.test(`Via goes on with what the edge is called, both ways (${kind})`, { skip: missingAddon }, async (t) => {
+    const origin =
+      kind === 'h2'
+        ? await startH2Origin(t, (stream, headers) => {
+            stream.respond({ ':status': 200, via: '1.0 deep' });
+            stream.end(`${headers['via']}`);
+          })
+        : await startH1Origin(t, (request, response) => {
+            response.writeHead(200, { via: '1.0 deep' });
+            response.end(`${request.headers.via}`);
+          });
+    const edge = await startEdge(t, { backends: [origin.url], route: { via: 'edge.test' } });
+    const client = await connectH3(t, edge.port);
+    const response = await client.exchange({ headers: { via: '2 near' } });
+    t.equal(response.text, '2 near, 3 edge.test');
+    t.equal(response.headers['via'], `1.0 deep, ${version} edge.test`);
+    t.equal((await client.exchange()).text, '3 edge.test');
+  });
+}
 
 t.test('exchanges of one connection share a session to the backend', { skip: missingAddon }, async (t) => {
   const origin = await startH2Origin(t, answers('ok'));

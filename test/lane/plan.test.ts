@@ -66,6 +66,25 @@ t.test("a trusted peer's forwarded headers are appended to, kept or overwritten;
   );
 });
 
+t.test('Via tells in which version a message came, and of no response whose version is not known beforehand', async (t) => {
+  const backends = [{ scheme: 'h2c' }, { scheme: 'http' }, { scheme: 'https' }, { scheme: 'h2c' }] as const;
+  const { plans, ofRoute } = compilePlans(sampleSnapshot({ upstreams: [{ backends }], routes: [{ via: 'edge:443' }] }));
+  const towards = backends.map((_, position) => plans[ofRoute[0]!.of(0, position, false)]!);
+  for (const { request } of towards) t.ok(brief(request).includes('append via 3 edge:443'));
+  t.strictSame(
+    towards.map(({ response }) => brief(response).filter((line) => line.includes(' via '))),
+    [['append via 2 edge:443'], ['append via 1.1 edge:443'], [], ['append via 2 edge:443']],
+  );
+  t.equal(towards[0], towards[3], 'backends of one scheme share a plan');
+  t.strictSame(brief(plans[ofRoute[0]!.answerPlan]!.response), ['set x-request-id ${request_id}'], 'answers of the edge came by nobody');
+  t.strictSame(
+    brief(planOf({ via: '' }).request).filter((line) => line.includes('via')),
+    [],
+  );
+  const last = planOf({ via: 'edge', requestEdits: [{ op: 'remove', name: 'via', value: '' }] }).request;
+  t.strictSame(brief(last).slice(-1), ['remove via'], 'the operator has the last word');
+});
+
 t.test('Forwarded is written as RFC 7239 says', async (t) => {
   t.has(planOf({ forwarded: 'forwarded' }).request, [
     ...SPOOFABLE.map((name) => ({ op: 'remove', name })),

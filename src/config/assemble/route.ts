@@ -56,6 +56,7 @@ export function routeSnapshot(name: string, route: Route, places: Places): Route
     hostPolicy: isHostSet ? 'set' : host,
     isPathCanonical: route.forward === 'canonical',
     host: isHostSet ? host : '',
+    via: route.via,
   };
 }
 

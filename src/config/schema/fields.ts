@@ -66,6 +66,14 @@ export const FIELD_VALUE_RULE: TextRule = {
   normalise: (given) => (/^(?:[!-~](?:[\t -~]*[!-~])?)?$/.test(given) && given.length <= 4096 ? given : undefined),
 };
 
+/** What `Via` calls the edge: a pseudonym with or without a port (RFC 9110 §7.6.3). */
+export const VIA_RULE: TextRule = {
+  expected: 'a name of letters, digits, dots and dashes, with or without a port, such as edge or edge.example.com:443',
+  range: 'name, name:port',
+  normalise: (given) =>
+    /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?::\d{1,5})?$/.test(given) && given.length <= 128 ? given : undefined,
+};
+
 /** Text that a value is compared with. */
 export const COMPARED_RULE: TextRule = { ...FIELD_VALUE_RULE, range: 'text' };
 

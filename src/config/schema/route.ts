@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import { fallback, redirect, respond } from './answer.ts';
 import { requestHeaders, responseHeaders, rewrite } from './edit.ts';
-import { FIELD_NAME_RULE } from './fields.ts';
+import { FIELD_NAME_RULE, VIA_RULE } from './fields.ts';
 import { mapping, named, section, someOf } from './groups.ts';
 import { access, bulkheadKeys, keys, rates } from './limit.ts';
 import { match } from './match.ts';
@@ -120,6 +120,13 @@ export const route = mapping('Requests that match get exactly one of `upstream`,
   host: text(AUTHORITY_RULE, {
     prose: "Authority the backend sees: `keep` is the client's, `backend` its own as configured, anything else is sent as it stands.",
     fallback: 'keep',
+  }),
+  via: text(VIA_RULE, {
+    prose:
+      'What the edge calls itself in `Via` (RFC 9110 §7.6.3): `3` and this name are appended in requests, and in responses of `h2c://` and `http://` backends `2` or `1.1` and this name. ' +
+      'No `Via` is written where the key is absent.',
+    absent: '',
+    example: 'edge',
   }),
 });
 

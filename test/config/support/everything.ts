@@ -69,6 +69,7 @@ routes:
     response_headers: { append: { vary: accept }, set: { x-backend: "\${upstream}/\${backend}" } }
     host: orders.internal:8080
     forwarded: { style: both, trusted: keep }
+    via: edge.example.com:443
   - { match: { path_regex: "/v([0-9]+)/.*", tenant: acme }, upstream: spare, rewrite: { regex: "^/v([0-9]+)", replacement: "/api-$1" }, retries: 3 }
   - { match: { path: /, tenant: globex }, upstream: spare, fallback: { upstream: web } }
   - { match: { path: /, tenant: initech }, upstream: web, subset: { version: stable }, host: backend }
