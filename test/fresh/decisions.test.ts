@@ -23,7 +23,7 @@ const skip: Readonly<Record<'bookworm' | 'trixie', string | false>> = {
 for (const suite of ['bookworm', 'trixie'] as const) {
   t.test(
     `on a bare ${suite} everything is missing, and one command that apt accepts is named`,
-    { skip: skip[suite], timeout: 5 * MINUTE },
+    { skip: skip[suite], timeout: 10 * MINUTE },
     async (t) => {
       const bare = await bareSystem(t, suite, 'named');
       t.same(await bare.run('native/require.sh --check'), { status: 1, stdout: lines([...BUILD, 'rust >= 1.88']), stderr: '' });
@@ -63,7 +63,7 @@ for (const suite of ['bookworm', 'trixie'] as const) {
 
 t.test(
   'where apt has no Rust that is new enough, rustup is named and nothing is fetched',
-  { skip: skip.trixie, timeout: 5 * MINUTE },
+  { skip: skip.trixie, timeout: 10 * MINUTE },
   async (t) => {
     const bare = await bareSystem(t, 'trixie', 'rustup');
     const rust = async () => (await bare.run('native/require.sh', { user: 'nobody' })).stderr.split('\n').slice(1, -1);
@@ -90,14 +90,14 @@ t.test(
 
 t.test(
   'a Rust of the machine that is mounted where Debian has none is taken',
-  { skip: skip.bookworm || noRust(), timeout: 5 * MINUTE },
+  { skip: skip.bookworm || noRust(), timeout: 10 * MINUTE },
   async (t) => {
     const bare = await bareSystem(t, 'bookworm', 'mounted');
     t.same((await bare.run('native/require.sh --check', { env: { FRESH_RUST: sysroot() } })).stdout, lines(BUILD));
   },
 );
 
-t.test('Fedora is told in its own words', { skip: skip.bookworm, timeout: 5 * MINUTE }, async (t) => {
+t.test('Fedora is told in its own words', { skip: skip.bookworm, timeout: 10 * MINUTE }, async (t) => {
   const bare = await bareSystem(t, 'bookworm', 'fedora');
   await bare.run('rm /etc/os-release');
   bare.write('etc/os-release', 'ID=fedora\nVERSION_ID=42\n');
@@ -107,7 +107,7 @@ t.test('Fedora is told in its own words', { skip: skip.bookworm, timeout: 5 * MI
   );
 });
 
-t.test('a run in a bare system that is ended leaves no process and no mount', { skip: skip.bookworm, timeout: 5 * MINUTE }, async (t) => {
+t.test('a run in a bare system that is ended leaves no process and no mount', { skip: skip.bookworm, timeout: 10 * MINUTE }, async (t) => {
   const bare = await bareSystem(t, 'bookworm', 'ended');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     const run = bare.start('sleep 1000; true');
