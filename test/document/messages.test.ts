@@ -14,7 +14,7 @@ const rows = PAGE.split('\n')
 
 t.test('the numbers at the top are those of the rows', async (t) => {
   const [, ...told] =
-    /^(\d+) rows\. (\d+) are not met, (\d+) are met since they were mended: (\d+) failed.*? (\d+) others/m.exec(PAGE) ?? [];
+    /^(\d+) rows\. (\d+) are not met, (\d+) are met since they were mended: (\d+) failed.*? by the code: (\d+)\./m.exec(PAGE) ?? [];
   const isUnmet = (row: string[]): boolean => row[2]?.startsWith('**not met**') === true;
   const unmet = rows.filter(isUnmet);
   const mended = rows.filter((row) => row[2]?.startsWith('(mended)'));

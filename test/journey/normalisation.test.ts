@@ -1,6 +1,7 @@
 /** A path reaches the backend as the client spelled it, without dot segments, or not at all, and a response without what belonged to the backend's connection. */
 
 import t from 'tap';
+import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { tellsFields } from '../support/origin/behaviours.ts';
@@ -30,6 +31,27 @@ t.test('an HTTP/2 and an HTTP/1.1 backend see the path as it was spelled, or the
     t.equal(await seen('/plain'), '/plain');
   }
 });
+
+for (const kind of ['h2', 'h1'] as const) {
+  t.test(`OPTIONS of a whole server goes on with its asterisk (${kind})`, { skip: missingAddon || missingAioquic }, async (t) => {
+    const seen = Promise.withResolvers<string>();
+    const origin =
+      kind === 'h1'
+        ? await startRawOrigin(t, (socket, head) => {
+            seen.resolve(head.split('\r\n')[0] ?? '');
+            socket.write('HTTP/1.1 204 No Content\r\n\r\n');
+          })
+        : await startH2Origin(t, (stream, headers) => {
+            seen.resolve(`${headers[':method']} ${headers[':path']}`);
+            stream.respond({ ':status': 204 }, { endStream: true });
+          });
+    const edge = await startEdge(t, { backends: [origin.url] });
+    const client = await connectAioquic(t, edge.port);
+    const head = getHead(edge.port, '*').map(([name, value]): [string, string] => [name, name === ':method' ? 'OPTIONS' : value]);
+    t.equal(await client.status(await client.request(head)), 204);
+    t.equal(await seen.promise, kind === 'h1' ? 'OPTIONS * HTTP/1.1' : 'OPTIONS *');
+  });
+}
 
 t.test('a path without canonical form gets 400 path_not_canonical and reaches no backend', { skip: missingAddon }, async (t) => {
   const origin = await startH2Origin(t, tellsFields);
