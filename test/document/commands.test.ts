@@ -18,6 +18,9 @@ import { findProgram, plainCommand, plainEnvironment } from '../support/process.
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGES = ['README.md', 'docs/operating.md'];
+/** Bare Debian has none. */
+const missingCurl: string | false = findProgram('curl') === undefined ? 'curl is not installed' : false;
+
 const PROGRAMS = /^(bin\/)?(lychgate|curl|make|apt-get|npm|npx|node|sudo|systemctl|openssl|mkdir) /;
 
 /** Commands of the pages that are not run, and why. */
@@ -75,6 +78,10 @@ t.test('every command of README.md and operating.md does what it says', { skip: 
   for (const { page, command } of found) {
     if (command in NOT_RUN || run.has(command)) continue;
     run.add(command);
+    if (command.startsWith('curl ') && missingCurl) {
+      t.pass(`${page}: ${command}`, { skip: missingCurl });
+      continue;
+    }
     const { code, output } = await runCommand(t, asHere(command, edge, [first, second]), folder, edge);
     t.equal(code, 0, `${page}: ${command}`, { output });
   }
@@ -88,9 +95,8 @@ t.test('every command of README.md and operating.md does what it says', { skip: 
 
 t.test(
   'every route of the admin API in operating.md answers as the table says, to plain curl',
-  { skip: missingAddon, timeout: 200_000 },
+  { skip: missingAddon || missingCurl, timeout: 200_000 },
   async (t) => {
-    if (findProgram('curl') === undefined) return void t.pass('there is no curl here');
     const origin = await startH2Origin(t, answers('found'));
     const other = await startH2Origin(t, answers('found'));
     const edge = await startEdge(t, {
