@@ -241,13 +241,19 @@ impl Reactor {
     fn remove(&mut self, key: Key) {
         self.count_end(key);
         self.end_exchanges(key);
-        let Some(mut connection) = self.relay.connections.remove(key) else { return };
+        self.take_out(key);
+    }
+
+    /// Takes a connection out of all books.
+    fn take_out(&mut self, key: Key) -> Option<Box<Connection>> {
+        let mut connection = self.relay.connections.remove(key)?;
         connection.forget(&mut self.relay.account);
         for id in &connection.cids {
             self.by_cid.remove(id);
         }
         self.by_initial.remove(&connection.initial_dcid);
         self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
+        Some(connection)
     }
 
     /// Ends the connections in whose exchanges something panicked.
@@ -263,13 +269,7 @@ impl Reactor {
         // What panics again, the farewell, the books or the memory, is left as it is.
         let _ = panics::guard(|| self.say_farewell(key));
         self.relay.fail_exchanges(&mut self.upstreams, key);
-        let Some(mut connection) = self.relay.connections.remove(key) else { return };
-        connection.forget(&mut self.relay.account);
-        for id in &connection.cids {
-            self.by_cid.remove(id);
-        }
-        self.by_initial.remove(&connection.initial_dcid);
-        self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
+        let Some(connection) = self.take_out(key) else { return };
         if !connection.is_counted {
             match connection.is_open {
                 true => self.counters.add_to(Id::ConnectionsClosed, Closed::Panic as usize, 1),
