@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { connectAioquic, getHead, missingAioquic, refusedAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
@@ -153,12 +153,7 @@ t.test('a second signal closes the connections of a shard whose worker hangs', {
 });
 
 t.test('who comes new while it drains is refused at once', { skip: missingAddon || missingAioquic }, async (t) => {
-  const waiting: ServerHttp2Stream[] = [];
-  const origin = await startH2Origin(t, (stream) => waiting.push(stream));
-  const edge = await startEdge(t, { backends: [origin.url] });
-  const client = await connectAioquic(t, edge.port);
-  const stream = await client.request(getHead(edge.port));
-  await until('it is open', () => origin.open === 1);
+  const { edge, client, stream, waiting } = await holdRequest(t);
   const exit = edge.stop();
   await client.wait('goaway');
   t.match(await refusedAioquic(t, edge.port), { code: 0x2, frame: 0 });
@@ -179,12 +174,7 @@ t.test('who comes beyond max_connections of all shards is refused at once', { sk
 });
 
 t.test('GOAWAY names a stream that was not taken', { skip: missingAddon || missingAioquic }, async (t) => {
-  const waiting: ServerHttp2Stream[] = [];
-  const origin = await startH2Origin(t, (stream) => waiting.push(stream));
-  const edge = await startEdge(t, { backends: [origin.url] });
-  const client = await connectAioquic(t, edge.port);
-  const stream = await client.request(getHead(edge.port));
-  await until('it is open', () => origin.open === 1);
+  const { edge, client, stream, waiting } = await holdRequest(t);
   const exit = edge.stop();
   await until('the last GOAWAY names the next stream', () =>
     client.events.some((one) => one.event === 'goaway' && one.last !== undefined && one.last > stream),
@@ -194,3 +184,14 @@ t.test('GOAWAY names a stream that was not taken', { skip: missingAddon || missi
   t.equal(await client.status(stream), 204);
   t.equal(await exit, 0);
 });
+
+/** An edge with one request under way, which its backend answers when the test does. */
+async function holdRequest(t: Test) {
+  const waiting: ServerHttp2Stream[] = [];
+  const origin = await startH2Origin(t, (stream) => waiting.push(stream));
+  const edge = await startEdge(t, { backends: [origin.url] });
+  const client = await connectAioquic(t, edge.port);
+  const stream = await client.request(getHead(edge.port));
+  await until('it is open', () => origin.open === 1);
+  return { edge, client, stream, waiting };
+}
