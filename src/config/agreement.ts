@@ -18,7 +18,7 @@ export type { IsMended };
 /** Everything on which keys do not agree; what was mended agrees with everything. */
 export function checkAgreement(config: Config, isMended: IsMended = () => false): Complaint[] {
   const complaints = [
-    ...checkListeners(config.listeners, isMended),
+    ...checkListeners(config, isMended),
     ...Object.entries(config.upstreams).flatMap(([name, upstream]) => checkUpstream(name, upstream, isMended)),
     ...checkRoutes(config, isMended),
     ...checkRates(config, isMended),

@@ -37,19 +37,18 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
     upstreams: new Map(upstreams.map(({ name }, place) => [name, place])),
     tenants: new Map(Object.keys(config.tenants).map((name, place) => [name, place])),
   };
-  const { store } = config;
+  const { store, claims } = config;
   return freezeDeep({
     generation: generationOf(config, read.digests),
-    listeners: config.listeners.map((listener, place) => listenerSnapshot(listener, read.certificates[place] ?? [])),
+    listeners: config.listeners.map((listener, place) => listenerSnapshot(listener, read.certificates[place] ?? [], claims.client_field)),
     upstreams,
     backends,
     routes: config.routes.map((route, place) => routeSnapshot(names[place] ?? '', route, places)),
     tenants: Object.entries(config.tenants).map(([name, tenant]) => tenantSnapshot(name, tenant)),
     claims: {
-      clientField: config.claims.client_field,
-      fields: [...new Set([...config.claims.fields, ...config.claims.more_fields])],
-      underscores: config.claims.underscores,
-      underscoreNames: config.claims.underscore_names,
+      fields: [...new Set([...claims.fields, ...claims.more_fields])],
+      underscores: claims.underscores,
+      underscoreNames: claims.underscore_names,
     },
     store: store === undefined ? undefined : { kind: 'redis', url: read.storeUrl, prefix: store.prefix, timeoutMs: store.timeout },
     shards: {

@@ -41,7 +41,7 @@ export function jsonSchema(): string {
 function shortJson(schema: z.core.$ZodType, { description, default: _, ...long }: z.core.JSONSchema.BaseSchema): object | undefined {
   if ('anyOf' in long || !(schema instanceof z.ZodPipe)) return undefined;
   const item = itemOf(schema);
-  const json = shortFactsOf(schema)?.json ?? (item === undefined ? undefined : long.items);
+  const json = shortFactsOf(schema)?.json ?? (item === undefined ? undefined : (shortFactsOf(item)?.json ?? long.items));
   return json === undefined || typeof json === 'boolean' ? undefined : { anyOf: [json, long] };
 }
 

@@ -60,9 +60,19 @@ export interface ListenerSnapshot {
   readonly isNormalised: boolean;
   readonly areSlashesMerged: boolean;
   readonly escapedSlashes: 'keep' | 'reject';
-  /** CIDR blocks of proxies of one's own: what their forwarded fields say of the client is believed. */
-  readonly trustedNetworks: readonly string[];
+  /** Proxies of one's own: what they say of the client is believed. */
+  readonly trustedNetworks: readonly TrustedNetworkSnapshot[];
 }
+
+export interface TrustedNetworkSnapshot {
+  /** An address or a CIDR block. */
+  readonly network: string;
+  /** Lower case: the field in which its proxies tell the client. */
+  readonly field: string;
+}
+
+/** Different fields in which proxies tell the client: as many as a memo tells apart (`src/lane/memo.ts`). */
+export const MAX_CLIENT_FIELDS = 7;
 
 /** What of a request tells it from others: for hashing, sticking and limiting. */
 export interface KeySnapshot {
@@ -368,11 +378,8 @@ export interface RateLimitSnapshot {
   readonly onStoreFailure: 'local' | 'pass' | 'refuse';
 }
 
-/** Deny wins over allow; with an allow list everything else is denied. */
 /** What only trusted proxies may say. */
 export interface ClaimsSnapshot {
-  /** The field in which trusted proxies tell the client; the other is dropped. */
-  readonly clientField: 'x-forwarded-for' | 'forwarded';
   /** Fields that are removed from the heads of others. */
   readonly fields: readonly string[];
   readonly underscores: 'drop' | 'refuse' | 'pass';
@@ -380,6 +387,7 @@ export interface ClaimsSnapshot {
   readonly underscoreNames: readonly string[];
 }
 
+/** Deny wins over allow; with an allow list everything else is denied. */
 export interface AccessSnapshot {
   readonly allow: readonly string[];
   readonly deny: readonly string[];

@@ -22,7 +22,7 @@ import { Lookups } from './head/lookups.ts';
 import { MAX_EDITED_BYTES } from './head/path-edit.ts';
 import { PathRewrite } from './head/path-rewrite.ts';
 import { Underscores } from './head/underscores.ts';
-import { DROPS_UNDERSCORES, IS_TRUSTED, MAX_TENANTS } from './memo.ts';
+import { DROPS_UNDERSCORES, MAX_TENANTS, memoTrust } from './memo.ts';
 import type { Observer } from './observer.ts';
 import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
@@ -133,7 +133,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     backends,
     standing,
     admission,
-    client: new Client(snapshot.listeners, lookups, snapshot.claims.clientField),
+    client: new Client(snapshot.listeners, lookups),
     grpc: new GrpcSign(lookups),
     underscores: Underscores.of(snapshot.claims, parts.bytes, observer),
     random,
@@ -146,11 +146,11 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
 }
 
 /** Plan of `route` towards the backend at `position` of its pool number `pool`. */
-export function planOf(route: RouteTerms, pool: number, position: number, { memo0, memo2 }: Subject): number {
+export function planOf(route: RouteTerms, pool: number, position: number, { memo2 }: Subject): number {
   const { pools, plans } = route;
   for (let target = 0; target < pools.length; target++) {
     if (pools[target] !== pool) continue;
-    return plans.of(target, position, (memo0 & IS_TRUSTED) !== 0, (memo2 & DROPS_UNDERSCORES) !== 0);
+    return plans.of(target, position, memoTrust(memo2), (memo2 & DROPS_UNDERSCORES) !== 0);
   }
   return EDGE_PLAN;
 }

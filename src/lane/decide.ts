@@ -22,11 +22,11 @@ import {
   IS_GRPC,
   IS_PROBE,
   IS_REPEATABLE,
-  IS_TRUSTED,
   memoPool,
   memoTenant,
   NO_POOL,
   withPool,
+  withTrust,
 } from './memo.ts';
 import { EDGE_PLAN } from './plan.ts';
 import { NO_ROUTE } from './route/router.ts';
@@ -91,9 +91,9 @@ export function match(compiled: Compiled, subject: Subject, head: HeadReader): n
   const { router, client } = compiled;
   const number = router.match(head, client);
   subject.tag = packTag(compiled.epoch, 0, number === NO_ROUTE ? TAG_NO_ROUTE : number);
-  subject.memo0 = NO_POOL | (client.isPeerTrusted ? IS_TRUSTED : 0) | (compiled.grpc.isIn(head) ? IS_GRPC : 0);
+  subject.memo0 = NO_POOL | (compiled.grpc.isIn(head) ? IS_GRPC : 0);
   subject.memo1 = 0;
-  subject.memo2 = router.tenant + 1;
+  subject.memo2 = withTrust(router.tenant + 1, client.trust);
   return number;
 }
 

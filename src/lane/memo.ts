@@ -3,7 +3,8 @@
  * a wait or its end, stands here and nowhere else, so that a successor of a dead worker gives back what its predecessor took.
  *
  * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key; while it waits, its ticket. Word 2: tenant + 1 in the low 16 bits,
- * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed, then a flag; the rest is 0.
+ * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed, then a flag, then 3 bits that
+ * say which field the peer is trusted to tell the client in.
  */
 
 /** No pool yet. A word of 0 is no such thing: it is pool 0 without a flag. */
@@ -26,8 +27,6 @@ export const IS_LET_IN = 1 << 21;
 export const ASKED_STORE = 1 << 22;
 /** The attempt is a probe of a half-open breaker. */
 export const IS_PROBE = 1 << 23;
-/** The peer is a proxy of our own: plans for trusted peers. */
-export const IS_TRUSTED = 1 << 24;
 /** The fallback upstream was taken. */
 export const FELL_BACK = 1 << 25;
 /** A hedge was sent. */
@@ -43,6 +42,16 @@ export const IS_GRPC = 1 << 29;
 
 /** Of word 2: plans that drop fields whose names have an underscore. */
 export const DROPS_UNDERSCORES = 1 << 28;
+
+/** Of word 2: whom the peer is trusted as (`Client.trust`), as plans tell peers apart. */
+export function memoTrust(memo2: number): number {
+  return memo2 >>> 29;
+}
+
+/** Word 2 with the trust of the peer, where it has none yet. */
+export function withTrust(memo2: number, trust: number): number {
+  return (memo2 | (trust << 29)) >>> 0;
+}
 
 /** Pool number of word 0, NO_POOL when none. */
 export function memoPool(memo0: number): number {

@@ -9,6 +9,7 @@
 import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
 import { slotsOf } from './balance/subset.ts';
+import { clientFieldsOf } from './head/client.ts';
 
 /** One edit, as the native border knows it (`BindingEdit`). */
 export interface Edit {
@@ -35,7 +36,7 @@ export interface Plans {
 
 /** The plans of one route. */
 export class RoutePlans {
-  /** By target, then by whether the peer is trusted and whether names with an underscore are dropped, then by position; one entry where all positions share a plan. */
+  /** By target, then by the peer's trust and whether names with an underscore are dropped (`setOf`), then by position; one entry where all positions share a plan. */
   private readonly plans: readonly (readonly (readonly number[])[])[];
 
   /** Plan whose response edits apply to the route's own answers. */
@@ -47,10 +48,15 @@ export class RoutePlans {
   }
 
   /** Plan towards the backend at `position` of the pool of target number `target`. */
-  of(target: number, position: number, isPeerTrusted: boolean, areUnderscoresDropped = false): number {
-    const plans = this.plans[target]![(isPeerTrusted ? 1 : 0) + (areUnderscoresDropped ? 2 : 0)]!;
+  of(target: number, position: number, trust: number, areUnderscoresDropped = false): number {
+    const plans = this.plans[target]![setOf(trust, areUnderscoresDropped)]!;
     return plans.length === 1 ? plans[0]! : (plans[position] ?? EDGE_PLAN);
   }
+}
+
+/** Place of a target's plans for peers of this trust (`Client.trust`). */
+function setOf(trust: number, areUnderscoresDropped: boolean): number {
+  return trust * 2 + (areUnderscoresDropped ? 1 : 0);
 }
 
 /** Lends its response edits to answers that belong to no route. */
@@ -58,7 +64,8 @@ export const EDGE_PLAN = 0;
 
 /** What a route's plan towards one backend depends on. */
 interface Aim {
-  readonly isPeerTrusted: boolean;
+  /** The field in which the peer is believed to tell the client; empty where it is not trusted. */
+  readonly believed: string;
   readonly isFallback: boolean;
   readonly isCookieSet: boolean;
   readonly areUnderscoresDropped: boolean;
@@ -96,18 +103,17 @@ export function compilePlans(snapshot: Snapshot): Plans {
     return plans;
   };
   number(answerPlan([]));
-  // Where no listener trusts anybody no peer is trusted, and the plans for those who are need not be made.
-  const isTrustKnown = snapshot.listeners.some(({ trustedNetworks }) => trustedNetworks.length > 0);
+  // In the order of `Client.trust`.
+  const trusts = ['', ...clientFieldsOf(snapshot.listeners)];
+  const drops = snapshot.claims.underscores === 'drop' ? [false, true] : [false, false];
   const ofRoute = snapshot.routes.map((route) => {
     const plansOf = (target: TargetSnapshot, isFallback: boolean): number[][] => {
       const aims = aimsOf(snapshot, route, target, isFallback);
-      const both = (areUnderscoresDropped: boolean): number[][] => {
-        const plansAs = (isPeerTrusted: boolean): number[] =>
-          aims.map((aim) => number(routePlan(snapshot.claims, route, { ...aim, isPeerTrusted, areUnderscoresDropped })));
-        const untrusted = plansAs(false);
-        return [untrusted, isTrustKnown ? plansAs(true) : untrusted];
-      };
-      return snapshot.claims.underscores === 'drop' ? [...both(false), ...both(true)] : both(false);
+      return trusts.flatMap((believed) =>
+        drops.map((areUnderscoresDropped) =>
+          aims.map((aim) => number(routePlan(snapshot.claims, trusts, route, { ...aim, believed, areUnderscoresDropped }))),
+        ),
+      );
     };
     const ofTargets = route.targets.map((target) => plansOf(target, false));
     if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
@@ -120,7 +126,7 @@ export function compilePlans(snapshot: Snapshot): Plans {
 function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot, isFallback: boolean): Aim[] {
   const upstream = snapshot.upstreams[target.upstream];
   const common = {
-    isPeerTrusted: false,
+    believed: '',
     areUnderscoresDropped: false,
     isFallback,
     isCookieSet: upstream?.balance.sticky?.kind === 'cookie',
@@ -149,14 +155,14 @@ function authorityOf(snapshot: Snapshot, slot: number): string {
   return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
 }
 
-function routePlan(claims: ClaimsSnapshot, route: RouteSnapshot, aim: Aim): Plan {
+function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], route: RouteSnapshot, aim: Aim): Plan {
   const { on } = route.retries;
   const { statuses, grpcStatuses } = route.fallbackOn;
   const { upstream, backend } = aim;
   return {
     request: [
       ...(aim.areUnderscoresDropped ? [edit('remove', '*_*', claims.underscoreNames.join(','))] : []),
-      ...forwardedEdits(claims, route, aim.isPeerTrusted),
+      ...forwardedEdits(claims, trusts, route, aim.believed),
       ...viaEdits(route, '3'),
       REQUEST_ID,
       ...deadlineEdits(route),
@@ -186,14 +192,23 @@ function answerPlan(edits: Edit[]): Plan {
   return { request: [], response: [REQUEST_ID, ...edits], holdStatuses: [], holdGrpcStatuses: [], isPathCanonical: false };
 }
 
-/** X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written, and so is what trusted ones do not write. */
-function forwardedEdits({ fields, clientField }: ClaimsSnapshot, route: RouteSnapshot, isPeerTrusted: boolean): Edit[] {
-  const unwritten = clientField === 'forwarded' ? FORWARDED_NAMES.slice(1) : FORWARDED_NAMES.slice(0, 1);
-  if (isPeerTrusted && route.forwardedTrusted === 'keep') return unwritten.map((name) => edit('remove', name, ''));
-  const op = isPeerTrusted && route.forwardedTrusted === 'append' ? 'append' : 'set';
-  const edits: Edit[] = (op === 'append' ? unwritten : [...new Set([...FORWARDED_NAMES, ...fields])]).map((name) =>
-    edit('remove', name, ''),
-  );
+/** Fields that only who writes `believed` may send beside it. */
+function writtenWith(believed: string): readonly string[] {
+  return believed === 'x-forwarded-for' ? FORWARDED_NAMES.slice(1) : [believed];
+}
+
+/**
+ * X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written, and so is what trusted ones do not
+ * write: of all fields in which somebody is trusted to tell the client only the one in which this peer is. `trusts` are these fields.
+ */
+function forwardedEdits({ fields }: ClaimsSnapshot, trusts: readonly string[], route: RouteSnapshot, believed: string): Edit[] {
+  const telling = [...FORWARDED_NAMES, ...trusts.slice(1)];
+  const written = writtenWith(believed);
+  const keeps = believed !== '' && route.forwardedTrusted !== 'overwrite';
+  const dropped = keeps ? telling.filter((name) => !written.includes(name)) : [...telling, ...fields];
+  const edits: Edit[] = [...new Set(dropped)].map((name) => edit('remove', name, ''));
+  if (keeps && route.forwardedTrusted === 'keep') return edits;
+  const op = keeps ? 'append' : 'set';
   if (route.forwarded === 'x-forwarded' || route.forwarded === 'both') {
     edits.push(edit(op, 'x-forwarded-for', '${client_address}'), edit(op, 'x-forwarded-proto', '${scheme}'));
     edits.push(edit(op, 'x-forwarded-host', '${authority}'));

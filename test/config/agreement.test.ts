@@ -20,6 +20,32 @@ t.test('two spellings of one IPv6 address are one address, and free ports are ma
   t.same(await problemsOf(t, plainWith('admin:', `${listener('a', '127.0.0.1:0')}${listener('b', '127.0.0.1:0')}admin:`)), []);
 });
 
+t.test('a block of trusted proxies has one field, and there are not more fields than a lane tells apart', async (t) => {
+  const trusting = (networks: string) => plainWith('address: 127.0.0.1:8443', `address: 127.0.0.1:8443\n    trusted_networks: ${networks}`);
+  const lines = await problemsOf(t, trusting('[10.0.0.0/8, 10.0.0.1, { network: 10.1.2.3/8, field: forwarded }]'));
+  t.equal(lines.length, 1);
+  t.match(
+    lines[0],
+    /listeners\[0\]\.trusted_networks\[2\]\.network: "10\.0\.0\.0\/8" has forwarded, and trusted_networks\[0\] has x-forwarded-for; expected one field for a block/,
+  );
+  const many = Array.from({ length: 8 }, (_, i) => `{ network: 10.0.0.${i}, field: x-client-${i} }`);
+  t.same(await problemsOf(t, trusting(`[${many.slice(0, 7).join(', ')}]`)), []);
+  t.match(await problemsOf(t, trusting(`[${many.join(', ')}]`)), [
+    /trusted_networks\[7\]\.field: "x-client-7" is a further field .* 7 different ones at most/,
+  ]);
+  const mistakes = await problemsOf(
+    t,
+    trusting('[10.0.0.0/33, { network: 10.0.0.1, field: x_real_ip }, { field: forwarded }, { network: ::1, field: host }]'),
+  );
+  t.match(mistakes, [
+    /trusted_networks\[0\]: "10\.0\.0\.0\/33" is not acceptable; expected an address or a CIDR block/,
+    /trusted_networks\[1\]\.field: "x_real_ip" has an underscore/,
+    /trusted_networks\[2\]\.network: is missing/,
+    /trusted_networks\[3\]\.field: "host" is set by/,
+  ]);
+  t.equal(mistakes.length, 4);
+});
+
 t.test('a route names an upstream that exists', async (t) => {
   t.same(await problemsOf(t, plainWith('upstream: web', 'upstream: wbe')), [
     'edge.yaml:8:3: warning: upstreams.web: is not used by any route',

@@ -19,7 +19,10 @@ async function everything(t: import('tap').Test): Promise<Snapshot> {
 t.test('listeners say how heads are made canonical and whom they trust, in canonical blocks', async (t) => {
   const { listeners } = await everything(t);
   t.match(listeners[0], { isNormalised: true, areSlashesMerged: false, escapedSlashes: 'reject' });
-  t.same(listeners[0]?.trustedNetworks, ['10.0.0.0/8', '2001:db8::/32']);
+  t.same(listeners[0]?.trustedNetworks, [
+    { network: '10.0.0.0/8', field: 'x-forwarded-for' },
+    { network: '2001:db8::/32', field: 'x-real-ip' },
+  ]);
 });
 
 t.test('backends have labels, zones and tiers', async (t) => {

@@ -5,6 +5,7 @@ import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { tellsFields } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { startRelay } from '../support/relay.ts';
 import { until } from '../support/wait.ts';
 
 const skip = missingAddon;
@@ -50,6 +51,42 @@ t.test('a trusted proxy is believed', { skip }, async (t) => {
   const seen = fieldsOf(await client.exchange({ headers: { ...CLAIMS, ...UNDERSCORES } }));
   t.match(seen, CLAIMS);
   t.notOk('x_real_ip' in seen, 'but no underscore passes');
+});
+
+t.test('each trusted network tells the client in its own field; in another it is neither believed nor heard', { skip }, async (t) => {
+  const origin = await startH2Origin(t, tellsFields);
+  const edge = await startEdge(t, {
+    backends: [origin.url],
+    listener: {
+      trusted_networks: ['127.0.0.0/28', { network: '127.0.0.2', field: 'forwarded' }, { network: '127.0.0.3', field: 'cf-client' }],
+    },
+    route: { access: { allow: ['192.0.2.1'] } },
+  });
+  const headers = { 'x-forwarded-for': '6.6.6.6', forwarded: 'for=6.6.6.6', 'cf-client': '6.6.6.6' };
+  const names = ['x-forwarded-for', 'forwarded', 'cf-client'] as const;
+  const told = ['192.0.2.1', 'for=192.0.2.1', '192.0.2.1'];
+  for (const [place, field] of names.entries()) {
+    const relay = await startRelay(t, edge.port, undefined, `127.0.0.${place + 1}`);
+    const client = await connectH3(t, relay.port);
+    t.equal((await client.exchange({ headers })).status, 403, `${field} names somebody else`);
+    for (const other of names.filter((name) => name !== field)) {
+      t.equal(
+        (await client.exchange({ headers: { ...headers, [other]: told[names.indexOf(other)]! } })).status,
+        403,
+        `${other} by who writes ${field}`,
+      );
+    }
+    const response = await client.exchange({ headers: { ...headers, [field]: told[place]! } });
+    t.equal(response.status, 200, field);
+    const seen = fieldsOf(response);
+    for (const other of names) {
+      const line = seen[other] ?? '';
+      t.notOk(line.includes('6.6.6.6'), `${other} of a stranger does not pass`);
+      t.equal(line.includes('192.0.2.1'), other === field, other);
+    }
+  }
+  const stranger = await connectH3(t, (await startRelay(t, edge.port, undefined, '127.0.0.99')).port);
+  t.equal((await stranger.exchange({ headers: { ...headers, 'cf-client': '192.0.2.1' } })).status, 403, 'a stranger is not believed');
 });
 
 t.test('a request with such a name can be refused', { skip }, async (t) => {

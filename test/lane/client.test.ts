@@ -6,12 +6,12 @@ import { Networks } from '../../src/lane/head/networks.ts';
 import { addressText } from '../../src/record/read.ts';
 import { headDesk } from '../support/heads.ts';
 import type { SampleHead } from '../support/records.ts';
-import { sampleListener } from '../support/snapshots.ts';
+import { sampleListener, trusting } from '../support/snapshots.ts';
 
 /** Whom a listener that trusts `networks` takes for the client. */
-function clientOf(networks: readonly string[], given: Partial<SampleHead>, field: 'x-forwarded-for' | 'forwarded' = 'x-forwarded-for') {
+function clientOf(networks: readonly string[], given: Partial<SampleHead>, field = 'x-forwarded-for') {
   const desk = headDesk();
-  const client = new Client([sampleListener(), sampleListener({ trustedNetworks: networks })], desk.lookups, field);
+  const client = new Client([sampleListener(), sampleListener({ trustedNetworks: trusting(networks, field) })], desk.lookups);
   client.read(desk.read({ listener: 1, ...given }));
   return { address: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
 }
@@ -67,6 +67,31 @@ t.test('Forwarded is read where the proxies write that, and the field they do no
   t.equal(clientOf(OURS, both).address, '192.0.2.2');
   t.equal(clientOf(OURS, { fields: forwarded('for=6.6.6.6') }).address, '127.0.0.1', 'whom a stranger named there is not the client');
   t.equal(clientOf(OURS, { fields: forwardedFor('6.6.6.6') }, 'forwarded').address, '127.0.0.1');
+});
+
+t.test('each network tells the client in its own field, and of several that hold the peer the longest prefix says which', async (t) => {
+  const trustedNetworks = [
+    { network: '10.0.0.0/8', field: 'x-forwarded-for' },
+    { network: '10.1.0.0/16', field: 'forwarded' },
+    { network: '10.1.2.0/24', field: 'x-real-ip' },
+    { network: 'fd00::/8', field: 'forwarded' },
+  ];
+  const fields = [...forwardedFor('192.0.2.1'), ...forwarded('for=192.0.2.2'), ['x-real-ip', '192.0.2.3']] as [string, string][];
+  const desk = headDesk();
+  const client = new Client([sampleListener({ trustedNetworks })], desk.lookups);
+  const askedBy = (...address: number[]) => {
+    client.read(desk.read({ listener: 0, family: address.length === 4 ? 4 : 6, address, fields }));
+    return [addressText(client.address, 0, client.family), client.trust];
+  };
+  t.strictSame(askedBy(10, 9, 9, 9), ['192.0.2.1', 1]);
+  t.strictSame(askedBy(10, 1, 9, 9), ['192.0.2.2', 2]);
+  t.strictSame(askedBy(10, 1, 2, 9), ['192.0.2.3', 3]);
+  t.strictSame(askedBy(10, 1, 3, 0), ['192.0.2.2', 2]);
+  t.strictSame(askedBy(10, 2, 0, 0), ['192.0.2.1', 1]);
+  t.strictSame(askedBy(0xfd, ...new Array(14).fill(0), 1), ['192.0.2.2', 2]);
+  t.strictSame(askedBy(11, 0, 0, 0), ['11.0.0.0', 0]);
+  client.read(desk.read({ listener: 0, address: [10, 9, 9, 9], fields: forwardedFor('192.0.2.1, 10.1.2.3, fd00::1') }));
+  t.equal(addressText(client.address, 0, client.family), '192.0.2.1', 'the proxies before the peer are of any network');
 });
 
 t.test('what cannot be read leaves the peer', async (t) => {
@@ -149,6 +174,25 @@ t.test('a set of networks agrees with a look at every block', async (t) => {
     }),
     { seed: 1, numRuns: 500 },
   );
+  fc.assert(
+    fc.property(fc.array(block4, { maxLength: 20 }), fc.array(fc.ipV4(), { minLength: 20 }), (blocks, asked) => {
+      const values = blocks.map((_, place) => place);
+      const networks = new Networks(
+        blocks.map(([address, bits]) => `${address}/${bits}`),
+        values,
+      );
+      return [...asked, ...blocks.map(([address]) => address)].every((text) => {
+        const address = Uint8Array.from(text.split('.').map(Number));
+        const holding = blocks.filter(
+          ([of, bits]) => Math.floor(bits4(of) / 2 ** (32 - bits)) === Math.floor(bits4(text) / 2 ** (32 - bits)),
+        );
+        const longest = Math.max(-1, ...holding.map(([, bits]) => bits));
+        const found = networks.find(4, address);
+        return holding.length === 0 ? found === -1 : blocks[found]![1] === longest && holding.includes(blocks[found]!);
+      });
+    }),
+    { seed: 2, numRuns: 500 },
+  );
   const networks = new Networks(['2001:db8::/33', '2001:db8:8000::/33', '::1', '::ffff:192.0.2.0/120', 'fe80::/10']);
   const has = (text: string) => {
     const address = new Uint8Array(16);
@@ -164,7 +208,7 @@ t.test('a set of networks agrees with a look at every block', async (t) => {
 t.test('the network of a client is its IPv4 address or the first half of its IPv6 address', async (t) => {
   const networkOf = (address: string) => {
     const desk = headDesk();
-    const client = new Client([sampleListener({ trustedNetworks: OURS })], desk.lookups);
+    const client = new Client([sampleListener({ trustedNetworks: trusting(OURS) })], desk.lookups);
     client.read(desk.read({ listener: 0, fields: forwardedFor(address) }));
     return [client.networkHigh().toString(16), client.networkLow().toString(16)];
   };

@@ -8,7 +8,7 @@ import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES, NONE, REACTOR_RING_BYTE
 import { respondBytes } from '../../src/record/write.ts';
 import { noteInto, standLane } from '../support/lanes.ts';
 import { sampleCompletion, sampleHead } from '../support/records.ts';
-import { sampleSnapshot } from '../support/snapshots.ts';
+import { sampleSnapshot, trusting } from '../support/snapshots.ts';
 
 t.test('a head is forwarded on the terms of its route', async (t) => {
   const snapshot = sampleSnapshot({
@@ -48,7 +48,7 @@ t.test('a head is forwarded on the terms of its route', async (t) => {
 });
 
 t.test('of a client that a trusted proxy names the reactor is told, of others it knows', async (t) => {
-  const snapshot = sampleSnapshot({ listeners: [{ trustedNetworks: ['127.0.0.1'] }] });
+  const snapshot = sampleSnapshot({ listeners: [{ trustedNetworks: trusting(['127.0.0.1']) }] });
   const named = { fields: [['x-forwarded-for', '192.0.2.1']] as [string, string][] };
   const decisions = standLane(snapshot).ask(named, { ...named, address: [192, 0, 2, 9] });
   t.match(decisions, [

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { BackendSnapshot } from '../../src/config/snapshot.ts';
 import { compilePlans, EDGE_PLAN, type Edit } from '../../src/lane/plan.ts';
-import { type RouteWish, type SnapshotWishes, sampleSnapshot } from '../support/snapshots.ts';
+import { type RouteWish, type SnapshotWishes, sampleSnapshot, trusting } from '../support/snapshots.ts';
 
 const SPOOFABLE = [
   'forwarded',
@@ -20,13 +20,13 @@ const SPOOFABLE = [
 ];
 
 /** The plan of `route` towards the first backend of its first target. */
-function planOf(route: RouteWish, wishes: SnapshotWishes = {}, isPeerTrusted = false) {
+function planOf(route: RouteWish, wishes: SnapshotWishes = {}, trust = 0) {
   const { plans, ofRoute } = compilePlans(sampleSnapshot({ ...wishes, routes: [route] }));
-  return plans[ofRoute[0]!.of(0, 0, isPeerTrusted)]!;
+  return plans[ofRoute[0]!.of(0, 0, trust)]!;
 }
 
 function trustedPlanOf(route: RouteWish) {
-  return planOf(route, { listeners: [{ trustedNetworks: ['10.0.0.0/8'] }] }, true);
+  return planOf(route, { listeners: [{ trustedNetworks: trusting(['10.0.0.0/8']) }] }, 1);
 }
 
 function brief(edits: readonly Edit[]): string[] {
@@ -69,7 +69,7 @@ t.test("a trusted peer's forwarded headers are appended to, kept or overwritten;
 t.test('Via tells in which version a message came, and of no response whose version is not known beforehand', async (t) => {
   const backends = [{ scheme: 'h2c' }, { scheme: 'http' }, { scheme: 'https' }, { scheme: 'h2c' }] as const;
   const { plans, ofRoute } = compilePlans(sampleSnapshot({ upstreams: [{ backends }], routes: [{ via: 'edge:443' }] }));
-  const towards = backends.map((_, position) => plans[ofRoute[0]!.of(0, position, false)]!);
+  const towards = backends.map((_, position) => plans[ofRoute[0]!.of(0, position, 0)]!);
   for (const { request } of towards) t.ok(brief(request).includes('append via 3 edge:443'));
   t.strictSame(
     towards.map(({ response }) => brief(response).filter((line) => line.includes(' via '))),
@@ -114,7 +114,7 @@ t.test("a route that sends the backend's own host has a plan a backend", async (
   ];
   const { plans, ofRoute } = compilePlans(sampleSnapshot({ upstreams: [{ backends }], routes: [{ hostPolicy: 'backend' }] }));
   t.strictSame(
-    backends.map((_, position) => plans[ofRoute[0]!.of(0, position, false)]!.request.at(-1)),
+    backends.map((_, position) => plans[ofRoute[0]!.of(0, position, 0)]!.request.at(-1)),
     ['a.test:8443', 'b.test', '[::1]'].map((value) => ({ op: 'set', name: ':authority', value, match: '' })),
   );
 });
@@ -125,7 +125,7 @@ t.test('positions are those of the backends with the labels that the target asks
     routes: [{ hostPolicy: 'backend', targets: [{ subset: { version: '2' } }] }],
   });
   const { plans, ofRoute } = compilePlans(snapshot);
-  t.match(plans[ofRoute[0]!.of(0, 0, false)]!.request.at(-1), { name: ':authority', value: 'new.test:9001' });
+  t.match(plans[ofRoute[0]!.of(0, 0, 0)]!.request.at(-1), { name: ':authority', value: 'new.test:9001' });
 });
 
 t.test("the operator's edits come after ours, with what is known of them written out", async (t) => {
@@ -166,8 +166,8 @@ t.test('the sticky cookie is set last, where the upstream sticks by cookie', asy
 t.test('responses of the fallback upstream say so', async (t) => {
   const fallback = { kind: 'upstream', target: { upstream: 1, weight: 100, subset: {} } } as const;
   const { plans, ofRoute } = compilePlans(sampleSnapshot({ upstreams: [{}, {}], routes: [{ fallback }] }));
-  t.match(plans[ofRoute[0]!.of(1, 0, false)]!.response, [{}, { op: 'set', name: 'x-lychgate-fallback', value: '1' }]);
-  t.equal(plans[ofRoute[0]!.of(0, 0, false)]!.response.length, 1);
+  t.match(plans[ofRoute[0]!.of(1, 0, 0)]!.response, [{}, { op: 'set', name: 'x-lychgate-fallback', value: '1' }]);
+  t.equal(plans[ofRoute[0]!.of(0, 0, 0)]!.response.length, 1);
 });
 
 t.test("a route's own answers have its response edits", async (t) => {
@@ -186,8 +186,8 @@ t.test('fields that only proxies may send pass from those that are trusted, and 
   const removed = (edits: readonly Edit[]) => edits.filter(({ op }) => op === 'remove').map(({ name }) => name);
   t.strictSame(removed(trustedPlanOf({}).request), ['forwarded']);
   t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'keep' }).request), ['forwarded']);
-  const listeners = [{ trustedNetworks: ['10.0.0.0/8'] }];
-  t.strictSame(removed(planOf({}, { listeners, claims: { clientField: 'forwarded' } }, true).request), SPOOFABLE.slice(1, 5));
+  const listeners = [{ trustedNetworks: trusting(['10.0.0.0/8'], 'forwarded') }];
+  t.strictSame(removed(planOf({}, { listeners }, 1).request), SPOOFABLE.slice(1, 5));
   t.strictSame(removed(trustedPlanOf({ forwardedTrusted: 'overwrite' }).request), SPOOFABLE);
   t.strictSame(removed(planOf({}, { claims: { fields: ['x-client-dn', 'forwarded'] } }).request), [
     ...SPOOFABLE.slice(0, 5),
@@ -195,9 +195,24 @@ t.test('fields that only proxies may send pass from those that are trusted, and 
   ]);
 });
 
+t.test('of the fields in which proxies tell the client each passes only from those that write it', async (t) => {
+  const removed = (edits: readonly Edit[]) => edits.filter(({ op }) => op === 'remove').map(({ name }) => name);
+  const listeners = ['x-forwarded-for', 'forwarded', 'x-client'].map((field, i) => ({
+    trustedNetworks: trusting([`10.${i}.0.0/16`], field),
+  }));
+  const by = (trust: number, route: RouteWish = {}) => removed(planOf(route, { listeners }, trust).request);
+  t.strictSame(by(0), [...SPOOFABLE.slice(0, 5), 'x-client', ...SPOOFABLE.slice(5)]);
+  for (const route of [{}, { forwardedTrusted: 'keep' }] as const) {
+    t.strictSame(by(1, route), ['forwarded', 'x-client']);
+    t.strictSame(by(2, route), [...SPOOFABLE.slice(1, 5), 'x-client']);
+    t.strictSame(by(3, route), SPOOFABLE.slice(0, 5));
+  }
+  t.strictSame(by(2, { forwardedTrusted: 'overwrite' }), by(0));
+});
+
 t.test('names with an underscore have a plan of their own, in which those that pass are spared', async (t) => {
   const snapshot = sampleSnapshot({ claims: { underscoreNames: ['x_user', 'x_app'] } });
   const { plans, ofRoute } = compilePlans(snapshot);
-  const [plain, dropping] = [false, true].map((isDropped) => plans[ofRoute[0]!.of(0, 0, false, isDropped)]!.request);
+  const [plain, dropping] = [false, true].map((isDropped) => plans[ofRoute[0]!.of(0, 0, 0, isDropped)]!.request);
   t.strictSame(dropping, [{ op: 'remove', name: '*_*', value: 'x_user,x_app', match: '' }, ...plain!]);
 });

@@ -6,7 +6,7 @@ import { inPrecedence } from '../../src/lane/route/precedence.ts';
 import { Router } from '../../src/lane/route/router.ts';
 import { headDesk } from '../support/heads.ts';
 import type { SampleHead } from '../support/records.ts';
-import { sampleListener, sampleRoute, sampleTenant } from '../support/snapshots.ts';
+import { sampleListener, sampleRoute, sampleTenant, trusting } from '../support/snapshots.ts';
 
 /** A router and a client to ask it for. */
 function ask(matches: readonly Partial<MatchSnapshot>[], tenants: readonly TenantSnapshot[] = []) {
@@ -203,7 +203,7 @@ t.test('query parameters are compared decoded', async (t) => {
 t.test('client networks are those of the client behind trusted proxies', async (t) => {
   const desk = headDesk();
   const router = new Router([sampleRoute({ match: { networks: ['203.0.113.0/24', '2001:db8::/32'] } })], [], desk.lookups);
-  const client = new Client([sampleListener({ trustedNetworks: ['127.0.0.1'] })], desk.lookups);
+  const client = new Client([sampleListener({ trustedNetworks: trusting(['127.0.0.1']) })], desk.lookups);
   const from = (address: string) => {
     const head = desk.read({ fields: [['x-forwarded-for', address]] });
     client.read(head);

@@ -19,8 +19,8 @@ t.test(
   async (t) => {
     const snapshot = sampleSnapshot({ claims: { underscoreNames: ['x_user'] } });
     const { ofRoute } = compilePlans(snapshot);
-    const dropping = ofRoute[0]!.of(0, 0, false, true);
-    t.not(dropping, ofRoute[0]!.of(0, 0, false, false));
+    const dropping = ofRoute[0]!.of(0, 0, 0, true);
+    t.not(dropping, ofRoute[0]!.of(0, 0, 0, false));
     const stand = standLane(snapshot);
     const [first] = stand.ask({ flags: FLAGS, fields: FIELDS });
     t.match(first, { kind: 'forward', plan: dropping });
@@ -45,7 +45,7 @@ t.test('a head whose names all pass goes on by the plain plan', async (t) => {
   const snapshot = sampleSnapshot({ claims: { underscoreNames: ['x_user'] } });
   const { ofRoute } = compilePlans(snapshot);
   const stand = standLane(snapshot);
-  t.match(stand.ask({ flags: FLAGS, fields: [['x_user', 'me']] }), [{ plan: ofRoute[0]!.of(0, 0, false, false) }]);
+  t.match(stand.ask({ flags: FLAGS, fields: [['x_user', 'me']] }), [{ plan: ofRoute[0]!.of(0, 0, 0, false) }]);
   t.strictSame(stand.noted.notes, []);
 });
 

@@ -26,8 +26,8 @@ export const overtaking =
   (_direction, place) =>
     place % nth === nth - 1 ? heldMs : 0;
 
-/** Starts a relay before a UDP port of loopback; it ends with the test. */
-export async function startRelay(t: Test, edgePort: number, weather: Weather = calm): Promise<Relay> {
+/** Starts a relay before a UDP port of loopback; it ends with the test. The edge sees its clients at the address `from`. */
+export async function startRelay(t: Test, edgePort: number, weather: Weather = calm, from = '127.0.0.1'): Promise<Relay> {
   const front = createSocket('udp4');
   const backs = new Map<number, Socket>();
   let [up, down] = [0, 0];
@@ -50,14 +50,15 @@ export async function startRelay(t: Test, edgePort: number, weather: Weather = c
     else setTimeout(() => isClosed || send(), verdict);
   };
 
-  front.on('message', (bytes, from) => {
-    pass(relay.weather('up', up++, bytes), () => backTo(from.port).send(bytes, edgePort, '127.0.0.1'));
+  front.on('message', (bytes, client) => {
+    pass(relay.weather('up', up++, bytes), () => backTo(client.port).send(bytes, edgePort, '127.0.0.1'));
   });
 
   const backTo = (clientPort: number): Socket => {
     const known = backs.get(clientPort);
     if (known !== undefined) return known;
     const back = createSocket('udp4');
+    back.bind(0, from);
     const bound = binding;
     back.on('message', (bytes) => {
       pass(relay.weather('down', down++, bytes), () => bound === binding && front.send(bytes, clientPort, '127.0.0.1'));

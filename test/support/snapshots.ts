@@ -91,6 +91,11 @@ export function sampleListener(given: Partial<ListenerSnapshot> = {}): ListenerS
   return { ...DEFAULTS.listeners[0]!, ...given };
 }
 
+/** Networks of proxies that tell the client in `field`. */
+export function trusting(networks: readonly string[], field = 'x-forwarded-for'): ListenerSnapshot['trustedNetworks'] {
+  return networks.map((network) => ({ network, field }));
+}
+
 /** A tenant told by its host, without limits. */
 export function sampleTenant(given: Partial<TenantSnapshot> = {}): TenantSnapshot {
   const name = given.name ?? 'tenant';

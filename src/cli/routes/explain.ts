@@ -68,7 +68,7 @@ export function explainRequest(snapshot: Snapshot, request: AskedRequest, compla
   const memory = new RecordMemory(new ArrayBuffer(MEMORY_BYTES));
   const head = readAsked(request, memory);
   const lookups = new Lookups(memory.bytes);
-  const client = new Client(snapshot.listeners, lookups, snapshot.claims.clientField);
+  const client = new Client(snapshot.listeners, lookups);
   client.read(head);
   const told = { request, complaint, client: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
   if (complaint !== '') return { ...told, tenant: '', passedOver: [], route: null, outcome: refused('path_not_canonical', 400) };
@@ -80,7 +80,7 @@ export function explainRequest(snapshot: Snapshot, request: AskedRequest, compla
     tenant: snapshot.tenants[tenant]?.name ?? '',
     passedOver: passedOver.map((one) => ({ route: snapshot.routes[one.route]!.name, failed: one.failed })),
     route,
-    outcome: route === null ? refused('route_not_found', 404) : outcomeOf(snapshot, route, number, head, request, client.isPeerTrusted),
+    outcome: route === null ? refused('route_not_found', 404) : outcomeOf(snapshot, route, number, head, request, client.trust),
   };
 }
 
@@ -94,7 +94,7 @@ function outcomeOf(
   number: number,
   head: HeadReader,
   request: AskedRequest,
-  isPeerTrusted: boolean,
+  trust: number,
 ): Outcome {
   const own = OwnAnswer.of(route);
   if (own !== undefined) {
@@ -105,7 +105,7 @@ function outcomeOf(
   const whole = route.targets.reduce((sum, { weight }) => sum + weight, 0);
   const targets = route.targets.map((target, place) => {
     const upstream = snapshot.upstreams[target.upstream]!;
-    const plan = plans[ofRoute[number]!.of(place, 0, isPeerTrusted, dropsUnderscores(snapshot, request))]!;
+    const plan = plans[ofRoute[number]!.of(place, 0, trust, dropsUnderscores(snapshot, request))]!;
     const written = (edits: readonly Edit[]) => edits.map((edit) => ({ ...edit, value: fillIn(edit.value, request) }));
     return {
       upstream: upstream.name,

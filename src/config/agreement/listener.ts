@@ -1,13 +1,15 @@
 /** Agreement within and between listeners. */
 
-import type { Complaint } from '../problem.ts';
+import type { Complaint, KeyPath } from '../problem.ts';
+import type { Config } from '../schema/config.ts';
 import type { Listener } from '../schema/listener.ts';
 import { splitAddress } from '../schema/rules.ts';
+import { MAX_CLIENT_FIELDS } from '../snapshot.ts';
 import { formatSize } from '../units.ts';
 import { checkOrder, type IsMended, meaningless, Seen } from './seen.ts';
 
-export function checkListeners(listeners: readonly Listener[], isMended: IsMended): Complaint[] {
-  const complaints: Complaint[] = [];
+export function checkListeners({ listeners, claims }: Config, isMended: IsMended): Complaint[] {
+  const complaints = checkClientFields(listeners, claims.client_field, isMended);
   const names = new Seen('listener', isMended);
   const addresses = new Seen('listener', isMended);
   for (const [place, listener] of listeners.entries()) {
@@ -28,6 +30,36 @@ export function checkListeners(listeners: readonly Listener[], isMended: IsMende
         const where = [...path, 'certificates', index, 'names', nameIndex];
         complaints.push(...certificateNames.note(answeredName, where, `certificates[${index}]`));
       }
+    }
+  }
+  return complaints;
+}
+
+/** A block has one field, and there are no more different ones than a lane tells apart. */
+function checkClientFields(listeners: readonly Listener[], fallback: string, isMended: IsMended): Complaint[] {
+  const complaints: Complaint[] = [];
+  const fields = new Set<string>();
+  for (const [place, { trusted_networks: trusted }] of listeners.entries()) {
+    const first = new Map<string, { field: string; index: number }>();
+    for (const [index, { network, field: own }] of trusted.entries()) {
+      const path: KeyPath = ['listeners', place, 'trusted_networks', index];
+      if (isMended(path)) continue;
+      const field = own === '' ? fallback : own;
+      const before = first.get(network) ?? { field, index };
+      first.set(network, before);
+      if (before.field !== field) {
+        const message = `has ${field}, and trusted_networks[${before.index}] has ${before.field}`;
+        complaints.push({ path: [...path, 'network'], value: JSON.stringify(network), message, expected: 'one field for a block' });
+      }
+      if (!fields.has(field) && fields.size === MAX_CLIENT_FIELDS) {
+        const message = `is a further field beside ${[...fields].join(', ')}`;
+        complaints.push({
+          path: [...path, 'field'],
+          value: JSON.stringify(field),
+          message,
+          expected: `${MAX_CLIENT_FIELDS} different ones at most`,
+        });
+      } else fields.add(field);
     }
   }
   return complaints;

@@ -3,8 +3,8 @@
 import type { Listener } from '../schema/listener.ts';
 import type { CertificateSnapshot, ListenerSnapshot } from '../snapshot.ts';
 
-/** A listener with the certificates that were read for it. */
-export function listenerSnapshot(listener: Listener, certificates: readonly CertificateSnapshot[]): ListenerSnapshot {
+/** A listener with the certificates that were read for it; proxies that are said to write no field of their own tell the client in `clientField`. */
+export function listenerSnapshot(listener: Listener, certificates: readonly CertificateSnapshot[], clientField: string): ListenerSnapshot {
   const { quic, http, normalise } = listener;
   return {
     name: listener.name,
@@ -32,6 +32,6 @@ export function listenerSnapshot(listener: Listener, certificates: readonly Cert
     isNormalised: normalise.enabled,
     areSlashesMerged: normalise.merge_slashes,
     escapedSlashes: normalise.escaped_slashes,
-    trustedNetworks: listener.trusted_networks,
+    trustedNetworks: listener.trusted_networks.map(({ network, field }) => ({ network, field: field === '' ? clientField : field })),
   };
 }

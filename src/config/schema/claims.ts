@@ -2,6 +2,7 @@
 
 import { FIELD_NAME_RULE } from './fields.ts';
 import { section, words } from './groups.ts';
+import { CLIENT_FIELD_RULE } from './trusted.ts';
 import { choice, type TextRule, text } from './values.ts';
 
 /** Fields in which proxies tell whom they speak for, and that frameworks believe; Forwarded and X-Forwarded-For, -Proto, -Host and -Port are written by routes. */
@@ -23,10 +24,10 @@ const UNDERSCORE_NAME_RULE: TextRule = {
 };
 
 export const claims = section('What clients may not say of themselves; from `trusted_networks` of the listener it is believed.', {
-  client_field: choice(['x-forwarded-for', 'forwarded'], {
+  client_field: text(CLIENT_FIELD_RULE, {
     fallback: 'x-forwarded-for',
     prose:
-      'The field in which the proxies of `trusted_networks` tell the client. The other one (with X-Forwarded-For all of X-Forwarded-For, -Proto, -Host and -Port) is not looked at and removed from their requests too: they only pass on what strangers put there.',
+      'The field in which the proxies of `trusted_networks` tell the client, where their network names no `field` of its own. No other one is looked at, and those that another network names, Forwarded and X-Forwarded-For (with it -Proto, -Host and -Port) are removed from their requests too: they only pass on what strangers put there.',
   }),
   fields: words(
     'Fields that only trusted proxies may send; from anyone else they are removed, as Forwarded and X-Forwarded-For, -Proto, -Host and -Port are by every route.',

@@ -51,6 +51,13 @@ export function someOf<I extends z.ZodType>(prose: string, item: I): z.ZodPrefau
     .prefault([] as never);
 }
 
+/** A list of mappings with a short form that is empty where it is left out; a single short one may stand without brackets. */
+export function someOrOne<I extends z.ZodType>(prose: string, item: I): z.ZodType<z.output<I>[]> {
+  const listed = z.array(item).max(10_000).describe(prose);
+  const known = z.preprocess((given) => (isContainer(given) || given === undefined ? given : [given]), listed).describe(prose);
+  return known.prefault([] as never) as unknown as z.ZodType<z.output<I>[]>;
+}
+
 /**
  * A list of scalars; a single one may stand without brackets. Where it is left out it is `fallback`, empty unless that is given. Where being left out means
  * everything, an empty list is a mistake that `insteadOfNone` mends: nobody writes "none of these" to get all.

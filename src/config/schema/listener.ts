@@ -1,10 +1,10 @@
 /** `listeners`: where clients come in, with which certificates, and what one connection may use. */
 
 import type { z } from 'zod';
-import { list, mapping, section, words } from './groups.ts';
-import { NETWORK_RULE } from './network.ts';
+import { list, mapping, section } from './groups.ts';
 import { ADDRESS_RULE, CERTIFICATE_NAME_RULE, FILE_RULE, NAME_RULE } from './rules.ts';
-import { choice, duration, flag, integer, looseText, size, text } from './values.ts';
+import { trustedNetworks } from './trusted.ts';
+import { choice, duration, flag, integer, size, text } from './values.ts';
 
 const certificate = mapping('A certificate chain with its key. The first of a listener also answers clients that name no host.', {
   names: list(
@@ -118,11 +118,7 @@ export const listener = mapping('An address on which HTTP/3 is served.', {
   quic,
   http,
   normalise,
-  trusted_networks: words(
-    'Proxies of your own in front of the edge: from these blocks X-Forwarded-For and Forwarded are believed, and the client is who they name.',
-    looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '10.0.0.0/8' }),
-    { example: ['10.0.0.0/8'] },
-  ),
+  trusted_networks: trustedNetworks,
 });
 
 export type Listener = z.output<typeof listener>;

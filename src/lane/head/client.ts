@@ -5,35 +5,58 @@
 import type { ListenerSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { unmap } from './address.ts';
-import { type ClientField, ForwardedAddresses } from './forwarded.ts';
+import { ForwardedAddresses } from './forwarded.ts';
 import type { Lookups } from './lookups.ts';
-import { Networks } from './networks.ts';
+import { Networks, NOWHERE } from './networks.ts';
+
+/** Of a peer that is no proxy of our own; one that is has the place of its field in `clientFieldsOf` + 1. */
+export const NO_TRUST = 0;
+
+/** The fields in which the proxies of some listener tell the client, each once, in an order that follows from the configuration. */
+export function clientFieldsOf(listeners: readonly Pick<ListenerSnapshot, 'trustedNetworks'>[]): string[] {
+  return [...new Set(listeners.flatMap(({ trustedNetworks }) => trustedNetworks.map(({ field }) => field)))];
+}
 
 export class Client {
   /** 4 or 6. An IPv4 address in IPv6 form (::ffff:0:0/96) is 4. */
   family = 4;
   /** 4 or 16 bytes in network order. */
   readonly address: Uint8Array = new Uint8Array(16);
-  /** The peer is in a trusted network of its listener. */
-  isPeerTrusted = false;
+  /** Which field the peer is believed to tell the client in, as its network has it; NO_TRUST where it is in no trusted network of its listener. */
+  trust = NO_TRUST;
 
   private readonly bytes: Uint8Array;
   /** By listener; undefined where it trusts nobody. */
   private readonly trusted: readonly (Networks | undefined)[];
-  private readonly forwarded: ForwardedAddresses;
+  /** By place of the field. */
+  private readonly forwarded: readonly ForwardedAddresses[];
 
-  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups, field: ClientField = 'x-forwarded-for') {
+  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups) {
+    const fields = clientFieldsOf(listeners);
     this.bytes = lookups.bytes;
-    this.trusted = listeners.map(({ trustedNetworks }) => (trustedNetworks.length === 0 ? undefined : new Networks(trustedNetworks)));
-    this.forwarded = new ForwardedAddresses(lookups, field);
+    this.trusted = listeners.map(({ trustedNetworks }) => {
+      if (trustedNetworks.length === 0) return undefined;
+      const blocks = trustedNetworks.map(({ network }) => network);
+      return new Networks(
+        blocks,
+        trustedNetworks.map(({ field }) => fields.indexOf(field)),
+      );
+    });
+    this.forwarded = fields.map((field) => new ForwardedAddresses(lookups, field));
+  }
+
+  /** The peer is a proxy of our own. */
+  get isPeerTrusted(): boolean {
+    return this.trust !== NO_TRUST;
   }
 
   /** Takes the client of `head`. */
   read(head: HeadReader): void {
     this.readPeer(head);
     const trusted = this.trusted[head.listener];
-    this.isPeerTrusted = trusted?.has(this.family, this.address) ?? false;
-    if (this.isPeerTrusted) this.readForwarded(head, trusted!);
+    const field = trusted === undefined ? NOWHERE : trusted.find(this.family, this.address);
+    this.trust = field === NOWHERE ? NO_TRUST : field + 1;
+    if (field !== NOWHERE) this.readForwarded(head, trusted!, this.forwarded[field]!);
   }
 
   /**
@@ -60,11 +83,11 @@ export class Client {
   }
 
   /**
-   * Each proxy appends whom it was asked by, so the list is read from its end, and only as long as it was written by proxies that are trusted: the first address that is
+   * The field is the one that the peer writes, whichever proxies stand before it. Each proxy appends whom it was asked by, so the list is read from its end, and only as long as it was written by proxies that are trusted: the first address that is
    * not theirs is the client, whatever stands before it. Where all are theirs it is the first of all. What cannot be read leaves the peer.
    */
-  private readForwarded(head: HeadReader, trusted: Networks): void {
-    const { forwarded, address } = this;
+  private readForwarded(head: HeadReader, trusted: Networks, forwarded: ForwardedAddresses): void {
+    const { address } = this;
     forwarded.begin(head);
     while (forwarded.previous()) {
       if (forwarded.family === 0) {

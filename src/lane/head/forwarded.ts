@@ -1,9 +1,8 @@
 /**
- * The addresses that proxies wrote into a head, from the last to the first: of `X-Forwarded-For`, or of the `for=` parameters of `Forwarded` (RFC 7239 §4), whichever the
- * operator says that the proxies write. The other one is never looked at: proxies that do not write it pass on what strangers put there. Addresses may carry a port, and in `Forwarded` quotes. Without allocation: a flood through a trusted proxy comes by here.
+ * The addresses that proxies wrote into a head, from the last to the first: of the `for=` parameters of `Forwarded` (RFC 7239 §4), or of a list as `X-Forwarded-For` has it,
+ * in the field that the operator says they write. No other is looked at: proxies that do not write it pass on what strangers put there. Addresses may carry a port, and in `Forwarded` quotes. Without allocation: a flood through a trusted proxy comes by here.
  */
 
-import type { ClaimsSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { parseAddress } from './address.ts';
 import type { FieldWalk } from './fields.ts';
@@ -23,9 +22,6 @@ const COLON = 0x3a;
 const OPEN = 0x5b;
 const CLOSE = 0x5d;
 
-/** The field in which trusted proxies tell the client. */
-export type ClientField = ClaimsSnapshot['clientField'];
-
 export class ForwardedAddresses {
   /** Of the entry that `previous` found: 4 or 6, or 0 when it cannot be read. */
   family = 0;
@@ -40,7 +36,7 @@ export class ForwardedAddresses {
   private lines = 0;
   private entries = 0;
 
-  constructor(lookups: Lookups, field: ClientField) {
+  constructor(lookups: Lookups, field: string) {
     this.bytes = lookups.bytes;
     this.walk = lookups.field(field);
     this.isStandard = field === 'forwarded';

@@ -1,6 +1,6 @@
 /**
- * Sets of networks, asked with an address as it lies in memory: CIDR blocks become ranges that neither overlap nor touch, sorted, and a question is a
- * binary search. A list of fifty thousand blocks costs sixteen comparisons.
+ * Sets of networks, asked with an address as it lies in memory: CIDR blocks become ranges that do not overlap, sorted, and a question is a
+ * binary search. A list of fifty thousand blocks costs sixteen comparisons. Blocks may have a value each; of those that hold an address the longest prefix says it.
  */
 
 import { parseAddress } from './address.ts';
@@ -8,23 +8,31 @@ import { parseAddress } from './address.ts';
 interface Range {
   readonly first: bigint;
   readonly last: bigint;
+  readonly value: number;
 }
+
+/** What a set says of an address that is in none of its blocks. */
+export const NOWHERE = -1;
 
 export class Networks {
   /** First and last address of each range. */
   private readonly firsts4: Uint32Array;
   private readonly lasts4: Uint32Array;
+  private readonly values4: Uint8Array;
   /** The same with four words an address. */
   private readonly firsts6: Uint32Array;
   private readonly lasts6: Uint32Array;
+  private readonly values6: Uint8Array;
 
-  /** `blocks` are addresses or CIDR blocks; throws a RangeError for anything else. */
-  constructor(blocks: readonly string[]) {
+  /** `blocks` are addresses or CIDR blocks; throws a RangeError for anything else. `values` are theirs, up to 255, and 0 where they are left out. */
+  constructor(blocks: readonly string[], values: readonly number[] = []) {
     const ranges4: Range[] = [];
     const ranges6: Range[] = [];
-    for (const block of blocks) addBlock(block, ranges4, ranges6);
+    for (const [place, block] of blocks.entries()) addBlock(block, values[place] ?? 0, ranges4, ranges6);
     const merged4 = merge(ranges4);
     const merged6 = merge(ranges6);
+    this.values4 = Uint8Array.from(merged4, ({ value }) => value);
+    this.values6 = Uint8Array.from(merged6, ({ value }) => value);
     this.firsts4 = Uint32Array.from(merged4, ({ first }) => Number(first));
     this.lasts4 = Uint32Array.from(merged4, ({ last }) => Number(last));
     this.firsts6 = Uint32Array.from(merged6.flatMap(({ first }) => wordsOf(first)));
@@ -38,10 +46,15 @@ export class Networks {
 
   /** Is the address (4 or 16 bytes at the front of `address`, by `family`) in one of the blocks? */
   has(family: number, address: Uint8Array): boolean {
-    return family === 4 ? this.has4(word(address, 0)) : this.has6(address);
+    return this.find(family, address) !== NOWHERE;
   }
 
-  private has4(address: number): boolean {
+  /** The value of the block with the longest prefix among those that hold the address, or NOWHERE. */
+  find(family: number, address: Uint8Array): number {
+    return family === 4 ? this.find4(word(address, 0)) : this.find6(address);
+  }
+
+  private find4(address: number): number {
     const firsts = this.firsts4;
     let low = 0;
     let high = firsts.length;
@@ -50,10 +63,10 @@ export class Networks {
       if (firsts[middle]! <= address) low = middle + 1;
       else high = middle;
     }
-    return low > 0 && address <= this.lasts4[low - 1]!;
+    return low > 0 && address <= this.lasts4[low - 1]! ? this.values4[low - 1]! : NOWHERE;
   }
 
-  private has6(address: Uint8Array): boolean {
+  private find6(address: Uint8Array): number {
     let low = 0;
     let high = this.firsts6.length >>> 2;
     while (low < high) {
@@ -61,7 +74,7 @@ export class Networks {
       if (compare(this.firsts6, middle << 2, address) <= 0) low = middle + 1;
       else high = middle;
     }
-    return low > 0 && compare(this.lasts6, (low - 1) << 2, address) >= 0;
+    return low > 0 && compare(this.lasts6, (low - 1) << 2, address) >= 0 ? this.values6[low - 1]! : NOWHERE;
   }
 }
 
@@ -78,7 +91,7 @@ function word(address: Uint8Array, at: number): number {
   return ((address[at]! << 24) | (address[at + 1]! << 16) | (address[at + 2]! << 8) | address[at + 3]!) >>> 0;
 }
 
-function addBlock(block: string, ranges4: Range[], ranges6: Range[]): void {
+function addBlock(block: string, given: number, ranges4: Range[], ranges6: Range[]): void {
   const [text = '', prefix] = block.split('/', 2);
   const bytes = Buffer.from(text, 'latin1');
   const address = new Uint8Array(16);
@@ -89,18 +102,42 @@ function addBlock(block: string, ranges4: Range[], ranges6: Range[]): void {
   if (family === 0 || !Number.isInteger(bits) || bits < 0 || bits > size || prefix === '') throw new RangeError(`${block} is no network`);
   const value = address.subarray(0, size / 8).reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
   const rest = (1n << BigInt(size - bits)) - 1n;
-  (family === 4 ? ranges4 : ranges6).push({ first: value & ~rest, last: value | rest });
+  (family === 4 ? ranges4 : ranges6).push({ first: value & ~rest, last: value | rest, value: given });
 }
 
-/** Sorted, those that overlap or touch made one. */
+/** Sorted, none within another, and those that touch made one where their value is the same. Blocks overlap only where one holds the other. */
 function merge(ranges: Range[]): Range[] {
   const merged: Range[] = [];
-  for (const range of ranges.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))) {
+  const add = (first: bigint, last: bigint, value: number): void => {
     const before = merged.at(-1);
-    if (before === undefined || range.first > before.last + 1n) merged.push(range);
-    else if (range.last > before.last) merged[merged.length - 1] = { first: before.first, last: range.last };
+    if (first > last) return;
+    if (before !== undefined && before.value === value && before.last + 1n === first)
+      merged[merged.length - 1] = { first: before.first, last, value };
+    else merged.push({ first, last, value });
+  };
+  // Blocks that are open where the sweep stands, the widest first, and the address from which on nothing was added yet.
+  const open: Range[] = [];
+  let from = 0n;
+  const closeBefore = (address: bigint | undefined): void => {
+    for (let inner = open.at(-1); inner !== undefined && (address === undefined || inner.last < address); inner = open.at(-1)) {
+      add(from, inner.last, inner.value);
+      if (inner.last >= from) from = inner.last + 1n;
+      open.pop();
+    }
+  };
+  for (const range of ranges.sort((a, b) => order(a.first, b.first) || order(b.last, a.last))) {
+    closeBefore(range.first);
+    const outer = open.at(-1);
+    if (outer !== undefined) add(from, range.first - 1n, outer.value);
+    from = range.first;
+    open.push(range);
   }
+  closeBefore(undefined);
   return merged;
+}
+
+function order(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function wordsOf(address: bigint): number[] {
