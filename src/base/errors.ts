@@ -129,6 +129,14 @@ export const ADMIN_ERRORS = [
   entry(172, 'head_too_large', 'downstream', 431, 'never', 'The head of the request is too large'),
   entry(173, 'internal', 'internal', 500, 'never', 'The API failed; the log says how'),
   entry(174, 'too_many_listeners', 'internal', 503, 'never', 'As many listen to events as may'),
+  entry(
+    175,
+    'admin_busy',
+    'internal',
+    503,
+    'never',
+    'As many requests are under way as may; the places that are left are those of /healthz and /readyz',
+  ),
 ] as const satisfies readonly ErrorEntry[];
 
 /** Codes of the admin API's refusals. */

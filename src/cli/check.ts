@@ -29,6 +29,7 @@ function summary(file: string, snapshot: Snapshot): string {
     ...routes.slice(0, MAX_ROUTES).map((route) => `  route     ${route.name} ${outcome(route, upstreams)}`),
     ...(routes.length > MAX_ROUTES ? [`  route     … and ${routes.length - MAX_ROUTES} more`] : []),
     `  admin     ${admin.address === '' ? 'off' : `${admin.address}${admin.token === '' ? '' : ' with a token'}`}`,
+    ...(admin.probesAddress === '' ? [] : [`  probes    ${admin.probesAddress}`]),
     `  process   ${count(shards.count, 'shard')}`,
     `  generation ${generation}`,
   ];

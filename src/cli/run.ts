@@ -68,14 +68,16 @@ export async function run(file: string, outside: Outside): Promise<number> {
 }
 
 function tellReady(edge: Edge, log: Log, isTerminal: boolean): void {
-  const { listeners, adminAddress, shards, generation, version } = edge.status();
+  const { listeners, adminAddress, probesAddress, shards, generation, version } = edge.status();
   if (isTerminal) {
     for (const { name, address } of listeners) process.stdout.write(`${name}: https://${address} (HTTP/3)\n`);
     if (adminAddress !== '') process.stdout.write(`admin: http://${adminAddress} (/metrics, /readyz, /v1/status)\n`);
+    if (probesAddress !== '') process.stdout.write(`probes: http://${probesAddress} (/healthz, /readyz)\n`);
     process.stdout.write('Ctrl-C drains and stops; twice cuts what is open.\n');
   } else {
     for (const { name, address } of listeners) log.announce({ listener: name, address }, 'ready');
     if (adminAddress !== '') log.announce({ admin: true, address: adminAddress }, 'ready');
+    if (probesAddress !== '') log.announce({ probes: true, address: probesAddress }, 'ready');
   }
   log.target('edge').info({ version, shards: shards.length, generation: generation.slice(0, 12) }, 'serving');
 }

@@ -55,7 +55,12 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
       count: config.shards.count === 'auto' ? Math.min(availableParallelism(), 256) : config.shards.count,
       stallTimeoutMs: config.shards.stall_timeout,
     },
-    admin: { address: config.admin.address, token: read.token },
+    admin: {
+      address: config.admin.address,
+      token: read.token,
+      maxConnections: config.admin.max_connections,
+      probesAddress: config.admin.probes.address,
+    },
     log: {
       level: config.log.level,
       isAccessLogged: config.log.access.enabled,

@@ -486,6 +486,10 @@ export interface AdminSnapshot {
   readonly address: string;
   /** Bearer token; empty when none is asked for (loopback only). */
   readonly token: string;
+  /** At once, each of the API and of the probes. */
+  readonly maxConnections: number;
+  /** `ip:port` where only probes are answered, or empty for none. */
+  readonly probesAddress: string;
 }
 
 export interface LogSnapshot {

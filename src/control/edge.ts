@@ -13,7 +13,8 @@ import { createCounters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { createRegistry } from '../observe/registry.ts';
 import type { EdgeState, EdgeStatus } from './admin/parts.ts';
-import { type Admin, createAdmin } from './admin/server.ts';
+import { addAdminMetrics, noCounts } from './admin/places.ts';
+import { type Admin, createAdmin, createProbes } from './admin/server.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
@@ -97,11 +98,15 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
   addLimitMetrics(registry, { snapshot, shared });
   const shortages = createShortages({ addon, counters, log, nowMs: () => performance.now() }, registry);
+  const adminCounts = noCounts();
+  addAdminMetrics(registry, adminCounts);
   const admin = adminOf();
+  const probes = probesOf();
 
   let state: EdgeState = 'idle';
   let listeners: readonly OpenListener[] = [];
   let adminAddress = '';
+  let probesAddress = '';
   /** How to undo what was started, last first. */
   const undo: (() => void | Promise<void>)[] = [];
 
@@ -166,6 +171,10 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
       undo.push(() => admin.stop());
       adminAddress = await admin.start();
     }
+    if (probes !== undefined) {
+      undo.push(() => probes.stop());
+      probesAddress = await probes.start();
+    }
   }
 
   /** Each reactor owns its sockets from the moment it is made; those of shards that got none are closed here. */
@@ -227,8 +236,13 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },
-      snapshot.admin,
+      { ...snapshot.admin, counts: adminCounts },
     );
+  }
+
+  function probesOf(): Admin | undefined {
+    const { probesAddress: address, maxConnections } = snapshot.admin;
+    return address === '' ? undefined : createProbes({ status, log }, { address, maxConnections, counts: adminCounts });
   }
 
   function status(): EdgeStatus {
@@ -240,6 +254,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
       generation: snapshot.generation,
       listeners: listeners.map(({ name, address, isSteered }) => ({ name, address, isSteered })),
       adminAddress,
+      probesAddress,
       // Asking for a reactor that does not exist yet, or no more, is an error.
       exchanges: isLive() ? shards.exchanges() : 0,
       connections: isLive() ? shards.connections() : 0,

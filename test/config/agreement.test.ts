@@ -134,3 +134,9 @@ t.test('two certificates of a listener do not answer for the same name', async (
     /certificates\[1\]\.names\[0\]: "localhost" stands already in certificates\[0\]/,
   );
 });
+
+t.test('the probes have an address of their own or none', async (t) => {
+  const probes = (address: string) => plainWith('address: 127.0.0.1:9901', `address: 127.0.0.1:9901, probes: { address: "${address}" }`);
+  t.same(await problemsOf(t, probes('0.0.0.0:9902')), []);
+  t.match(await problemsOf(t, probes('127.0.0.1:9901')), [/admin\.probes\.address: "127\.0\.0\.1:9901" stands already in admin\.address/]);
+});

@@ -157,7 +157,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.equal(rest.store, undefined);
   t.ok(rest.shards.count >= 1);
   t.equal(rest.shards.stallTimeoutMs, 5000);
-  t.same(rest.admin, { address: '127.0.0.1:9901', token: '' });
+  t.same(rest.admin, { address: '127.0.0.1:9901', token: '', maxConnections: 256, probesAddress: '' });
   t.same(rest.log, { level: 'info', isAccessLogged: true, accessSample: 1, areFailuresAlwaysLogged: true });
   t.same(rest.drain, { timeoutMs: 30_000, delayMs: 0 });
   const { maxHeldBytes, ...limits } = rest.limits;

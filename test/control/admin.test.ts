@@ -1,12 +1,15 @@
 import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { ADMIN_ERRORS } from '../../src/base/errors.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/parts.ts';
-import { createAdmin } from '../../src/control/admin/server.ts';
+import { noCounts } from '../../src/control/admin/places.ts';
+import { createAdmin, createProbes } from '../../src/control/admin/server.ts';
 import { createEvents } from '../../src/control/events.ts';
 import { viewConnections } from '../../src/control/shard-view.ts';
 import { createLog } from '../../src/observe/log.ts';
+import { until } from '../support/wait.ts';
 
 interface Answer {
   readonly status: number;
@@ -47,6 +50,7 @@ async function admin(
       generation: 'abc',
       listeners: [],
       adminAddress: '',
+      probesAddress: '',
       exchanges: 0,
       connections: 0,
       shards: options.shards ?? [],
@@ -62,10 +66,22 @@ async function admin(
     hurt: undefined,
     ...changes,
   };
-  const server = createAdmin(parts, { address: options.address ?? '127.0.0.1:0', token: options.token ?? '' });
+  const counts = noCounts();
+  const server = createAdmin(parts, { address: options.address ?? '127.0.0.1:0', token: options.token ?? '', maxConnections: 256, counts });
   const address = await server.start();
   t.teardown(() => server.stop());
   const [host, port] = [address.slice(0, address.lastIndexOf(':')), address.slice(address.lastIndexOf(':') + 1)];
+
+  /** A connection on which `bytes` were sent and nothing after them. */
+  const send = async (bytes: string): Promise<Socket> => {
+    const socket = connect(Number(port), host);
+    t.teardown(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.resume();
+    await new Promise((resolve) => socket.once('connect', resolve));
+    socket.write(bytes);
+    return socket;
+  };
 
   const ask = (path: string, init: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Answer> =>
     new Promise((resolve, reject) => {
@@ -78,7 +94,7 @@ async function admin(
       });
       sent.on('error', reject).end(init.body);
     });
-  return { ask, log, lines };
+  return { ask, send, counts, log, lines };
 }
 
 const json = { 'content-type': 'application/json' };
@@ -102,6 +118,57 @@ t.test('the edge is not ready while a shard has no worker', async (t) => {
   const { status, text } = await ask('/readyz');
   t.equal(status, 503);
   t.same(JSON.parse(text), { status: 'shard_not_ready', shards: [1] });
+});
+
+t.test('half-sent requests keep nobody out: the one that has been quiet longest makes room', async (t) => {
+  const { ask, send, counts } = await admin(t);
+  const sockets = await Promise.all(Array.from({ length: 300 }, () => send('GET /readyz HTTP/1.1\r\nhost: localhost\r\n')));
+  for (const path of ['/readyz', '/healthz', '/v1/status']) t.equal((await ask(path)).status, 200, path);
+  t.equal(counts.open <= 256, true, `${counts.open} are open`);
+  t.ok(counts.quiet >= 44, `${counts.quiet} were closed`);
+  t.equal(counts.busy, 0);
+  await until('those that were closed know', () => sockets.filter(({ destroyed }) => destroyed).length === counts.quiet || null);
+});
+
+t.test('requests that are under way leave places to the probes and to nobody else', async (t) => {
+  const { ask, send, counts } = await admin(t);
+  const half = 'PUT /v1/log/level HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20\r\n\r\n{';
+  const sockets = await Promise.all(Array.from({ length: 224 }, () => send(half)));
+  await until('all are under way', async () => (await ask('/v1/status')).status === 503);
+  sockets.push(...(await Promise.all(Array.from({ length: 76 }, () => send(half)))));
+  for (const path of ['/readyz', '/healthz']) t.equal((await ask(path)).status, 200, path);
+  const refused = await ask('/v1/status');
+  t.match(refused, { status: 503, headers: { connection: 'close' } });
+  t.match(JSON.parse(refused.text), { error: 'admin_busy', status: 503 });
+  for (const socket of sockets) socket.destroy();
+  await until('all have left', () => counts.open === 0 || null);
+  t.equal((await ask('/v1/status')).status, 200);
+});
+
+t.test('a connection that asks again and again has one place, and idles without one', async (t) => {
+  const { ask, send, counts } = await admin(t);
+  const asked = 'GET /v1/status HTTP/1.1\r\nhost: localhost\r\n\r\n';
+  const sockets = await Promise.all(Array.from({ length: 256 }, () => send(asked.repeat(3))));
+  await until('none is under way', async () => ((await ask('/v1/status')).status === 200 && counts.open > 200) || null);
+  t.ok(
+    sockets.some(({ destroyed }) => !destroyed),
+    'they are kept alive',
+  );
+  t.equal((await ask('/v1/status')).status, 200, 'and make room all the same');
+});
+
+t.test('the probes by themselves answer on any address without a token, and nothing else', async (t) => {
+  const status = () => ({ state: 'serving', shards: [] }) as unknown as EdgeStatus;
+  const log = createLog({ level: 'silent', isText: false, stream: { write() {} } });
+  const probes = createProbes({ status, log }, { address: '0.0.0.0:0', maxConnections: 16, counts: noCounts() });
+  const address = (await probes.start()).replace('0.0.0.0', '127.0.0.1');
+  t.teardown(() => probes.stop());
+  const statusOf = async (path: string) => (await fetch(`http://${address}${path}`)).status;
+  t.strictSame(await Promise.all(['/readyz', '/healthz?x=1', '/metrics', '/v1/status'].map(statusOf)), [200, 200, 404, 404]);
+  const named = await new Promise((resolve) =>
+    request(`http://${address}/readyz`, { headers: { host: '10.1.2.3:9902' } }, ({ statusCode }) => resolve(statusCode)).end(),
+  );
+  t.equal(named, 200, 'a kubelet names the address of the pod');
 });
 
 t.test('with a token every route but the health checks asks for it', async (t) => {

@@ -101,7 +101,7 @@ t.test('an admin port that is taken ends the start with its name', async (t) => 
   await new Promise((resolve) => other.once('listening', resolve));
   t.teardown(() => other.close());
   const { port } = other.address() as { port: number };
-  const { edge } = edgeOf(t, { admin: { address: `127.0.0.1:${port}`, token: '' } });
+  const { edge } = edgeOf(t, { admin: { address: `127.0.0.1:${port}`, token: '', maxConnections: 256, probesAddress: '' } });
   await t.rejects(edge.start(), {
     code: 'admin_failed',
     message: `the admin API cannot listen on 127.0.0.1:${port}; another process listens there`,

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
 import { noteNumber } from '../../src/base/notes.ts';
 import type { AdminParts } from '../../src/control/admin/parts.ts';
+import { noCounts } from '../../src/control/admin/places.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
 import { addEventMetric } from '../../src/control/event-metric.ts';
 import { createEvents, type EdgeEvent } from '../../src/control/events.ts';
@@ -29,7 +30,12 @@ function stand() {
 /** The admin API with `events` and nothing else of interest; `listen` opens the stream and gives a reader of its frames. */
 async function serve(t: Test) {
   const { events, log } = stand();
-  const admin = createAdmin({ events, log } as unknown as AdminParts, { address: '127.0.0.1:0', token: '' });
+  const admin = createAdmin({ events, log } as unknown as AdminParts, {
+    address: '127.0.0.1:0',
+    token: '',
+    maxConnections: 256,
+    counts: noCounts(),
+  });
   const address = await admin.start();
   t.teardown(() => admin.stop());
   const listen = async (query = '', headers: Record<string, string> = {}) => {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Gauge, type Metric, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { NOTES } from '../../src/base/notes.ts';
+import { addAdminMetrics, noCounts } from '../../src/control/admin/places.ts';
 import { addEventMetric } from '../../src/control/event-metric.ts';
 import { addLimitMetrics } from '../../src/control/limit-metrics.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
@@ -75,6 +76,7 @@ function mainFamilies(): DescribedFamily[] {
     { addon: addon!, counters: [], log: createLog({ level: 'silent', isText: false, stream: { write() {} } }), nowMs: () => 0 },
     registry,
   );
+  addAdminMetrics(registry, noCounts());
   addLimitMetrics(registry, { snapshot, shared: createSharedState(snapshot) });
   return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
 }

@@ -189,7 +189,7 @@ function findAddresses(log: readonly LogLine[]): { port: number; admin: string }
   for (const line of log) {
     if (line['msg'] !== 'ready' || typeof line['address'] !== 'string') continue;
     if (line['listener'] === 'public') port = Number(line['address'].slice(line['address'].lastIndexOf(':') + 1));
-    else admin = line['address'].replace(/^https?:\/\//, '');
+    else if (line['admin'] === true) admin = line['address'].replace(/^https?:\/\//, '');
   }
   return port !== 0 && admin !== '' ? { port, admin } : null;
 }

@@ -60,7 +60,7 @@ export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
     claims: { ...claims, ...wishes.claims },
     store: wishes.store,
     shards: { count: 1, stallTimeoutMs: 5_000 },
-    admin: { address: '', token: '' },
+    admin: { address: '', token: '', maxConnections: 256, probesAddress: '' },
     log: { ...log, ...wishes.log },
     drain,
     limits: { ...limits, ...wishes.limits },

@@ -5,7 +5,7 @@ import type { Complaint } from '../problem.ts';
 import type { Config } from '../schema/config.ts';
 import { splitAddress } from '../schema/rules.ts';
 
-export function checkAdmin({ address, token, token_file: tokenFile }: Config['admin']): Complaint[] {
+export function checkAdmin({ address, token, token_file: tokenFile, probes }: Config['admin']): Complaint[] {
   const complaints: Complaint[] = [];
   if (token !== '' && tokenFile !== '') {
     const expected = 'only one of token and token_file';
@@ -15,6 +15,11 @@ export function checkAdmin({ address, token, token_file: tokenFile }: Config['ad
     const expected = 'an address of loopback, or admin.token or admin.token_file beside it';
     const message = 'can be reached from outside without a token';
     complaints.push({ path: ['admin', 'address'], value: JSON.stringify(address), message, expected });
+  }
+  if (probes.address !== '' && probes.address === address && splitAddress(address)?.port !== 0) {
+    const expected = 'another, or off: the admin API answers probes too';
+    const message = 'stands already in admin.address';
+    complaints.push({ path: ['admin', 'probes', 'address'], value: JSON.stringify(probes.address), message, expected });
   }
   return complaints;
 }

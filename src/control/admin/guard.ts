@@ -7,15 +7,14 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type AdminErrorCode, errorEntry } from '../../base/errors.ts';
 import { isLoopback, parseAddress } from '../address.ts';
-
-/** Routes an orchestrator asks without credentials; they tell nothing but one word. */
-const OPEN_PATHS = new Set(['/healthz', '/readyz']);
+import { type Places, PROBES, pathOf } from './places.ts';
 
 export interface GuardOptions {
   /** Empty for none. */
   readonly token: string;
   /** Whether the API listens on loopback. */
   readonly isLoopback: boolean;
+  readonly places: Places;
 }
 
 /** Puts the checks before every route, also before those that do not exist. */
@@ -23,8 +22,9 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   const expected = options.token === '' ? undefined : digest(options.token);
 
   app.addHook('onRequest', async (request, reply) => {
+    if (options.places.isRefused(request.raw)) return refuse(reply.header('connection', 'close'), 'admin_busy');
     if (options.isLoopback && !namesLoopback(request.headers.host)) return refuse(reply, 'host_not_allowed');
-    if (expected === undefined || OPEN_PATHS.has(pathOf(request))) return;
+    if (expected === undefined || PROBES.has(pathOf(request.url))) return;
     if (timingSafeEqual(digest(bearerOf(request)), expected)) return;
     reply.header('www-authenticate', 'Bearer');
     return refuse(reply, 'token_required');
@@ -52,10 +52,6 @@ function namesLoopback(host: string | undefined): boolean {
   // A forwarded port (ssh -L) is as good as our own; only the name counts.
   const name = parseAddress(host)?.host ?? host.replace(/^\[|\]$/g, '');
   return isLoopback(name);
-}
-
-function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0] as string;
 }
 
 function bearerOf(request: FastifyRequest): string {

@@ -25,6 +25,8 @@ export interface EdgeStatus {
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly isSteered: boolean }[];
   /** Where the admin API itself listens; empty while it does not. */
   readonly adminAddress: string;
+  /** Where the probes have an address of their own; empty where they have none. */
+  readonly probesAddress: string;
   readonly exchanges: number;
   readonly connections: number;
   readonly shards: readonly ShardStatus[];

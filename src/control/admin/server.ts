@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import Fastify, { type ConnectionError, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { ADMIN_ERRORS, type AdminErrorCode, createError, errorEntry, LychgateError } from '../../base/errors.ts';
 import { showValue } from '../../config/problem.ts';
-import { formatAddress, isLoopback, parseAddress } from '../address.ts';
+import { formatAddress, type HostPort, isLoopback, parseAddress } from '../address.ts';
 import { listenHint } from '../port-check.ts';
 import { configRoutes } from './config.ts';
 import { connectionRoutes } from './connections.ts';
@@ -19,6 +19,7 @@ import { limitRoutes } from './limits.ts';
 import { logLevelRoutes } from './log-level.ts';
 import { metricsRoutes } from './metrics.ts';
 import type { AdminParts } from './parts.ts';
+import { type PlaceCounts, Places } from './places.ts';
 import { statusRoutes } from './status.ts';
 import { upstreamRoutes } from './upstreams.ts';
 import { explainValue } from './values.ts';
@@ -28,11 +29,18 @@ import { weightRoutes } from './weights.ts';
 const MAX_BODY_BYTES = 4_096;
 const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 30_000;
-const MAX_SOCKETS = 256;
+/** How often requests are looked at that are not whole in time; Node's own pace is half a minute. */
+const CHECK_INTERVAL_MS = 1_000;
 
-export interface AdminOptions {
+export interface ProbesOptions {
   /** `ip:port`; port 0 takes a free one. */
   readonly address: string;
+  /** Connections at once. */
+  readonly maxConnections: number;
+  readonly counts: PlaceCounts;
+}
+
+export interface AdminOptions extends ProbesOptions {
   /** Empty for none. */
   readonly token: string;
 }
@@ -59,33 +67,48 @@ const ROUTES = [
 
 /** Composes the API. Throws `admin_failed` for an address that others could reach without a token. */
 export function createAdmin(parts: AdminParts, options: AdminOptions): Admin {
-  const address = parseAddress(options.address);
-  if (address === undefined)
-    throw createError('admin_failed', `admin address ${options.address} is not ip:port`, { address: options.address });
-  const isLocal = isLoopback(address.host);
-  if (!isLocal && options.token === '') {
+  if (!isLoopback(hostPort(options.address).host) && options.token === '') {
     throw createError('admin_failed', `admin address ${options.address} can be reached from other machines and needs a token`, {
       address: options.address,
     });
   }
+  return serverOf(parts, ROUTES, options, 'admin API');
+}
 
+/** The two probes by themselves. They need no token on any address: what they tell is one word. */
+export function createProbes(parts: Pick<AdminParts, 'log' | 'status'>, options: ProbesOptions): Admin {
+  return serverOf(parts, [healthRoutes], { ...options, token: '' }, 'server of the probes');
+}
+
+type Routes<P> = readonly ((app: FastifyInstance, parts: P) => void)[];
+
+function serverOf<P extends Pick<AdminParts, 'log'>>(parts: P, routes: Routes<P>, options: AdminOptions, what: string): Admin {
+  const { host, port } = hostPort(options.address);
   const app = createApp(parts);
-  guard(app, { token: options.token, isLoopback: isLocal });
-  for (const route of ROUTES) route(app, parts);
+  const places = new Places(options.maxConnections, options.counts);
+  places.keep(app.server);
+  guard(app, { token: options.token, isLoopback: isLoopback(host), places });
+  for (const route of routes) route(app, parts);
 
   return {
     async start() {
       try {
-        await app.listen({ host: address.host, port: address.port });
+        await app.listen({ host, port });
       } catch (error) {
-        const detail = `the admin API cannot listen on ${options.address}${listenHint(error)}`;
+        const detail = `the ${what} cannot listen on ${options.address}${listenHint(error)}`;
         throw createError('admin_failed', detail, { address: options.address }, error);
       }
       const taken = app.server.address();
-      return taken === null || typeof taken === 'string' ? options.address : formatAddress({ host: address.host, port: taken.port });
+      return taken === null || typeof taken === 'string' ? options.address : formatAddress({ host, port: taken.port });
     },
     stop: () => app.close(),
   };
+}
+
+function hostPort(address: string): HostPort {
+  const parsed = parseAddress(address);
+  if (parsed === undefined) throw createError('admin_failed', `admin address ${address} is not ip:port`, { address });
+  return parsed;
 }
 
 function createApp({ log }: Pick<AdminParts, 'log'>): FastifyInstance {
@@ -97,6 +120,7 @@ function createApp({ log }: Pick<AdminParts, 'log'>): FastifyInstance {
     connectionTimeout: IDLE_TIMEOUT_MS,
     keepAliveTimeout: IDLE_TIMEOUT_MS,
     forceCloseConnections: true,
+    http: { connectionsCheckingInterval: CHECK_INTERVAL_MS },
     // A stop must be able to answer whoever asks at the same moment.
     return503OnClosing: true,
     clientErrorHandler: answerBroken,
@@ -104,7 +128,6 @@ function createApp({ log }: Pick<AdminParts, 'log'>): FastifyInstance {
     // Verbose: a refusal names the value.
     ajv: { customOptions: { removeAdditional: false, verbose: true } },
   });
-  app.server.maxConnections = MAX_SOCKETS;
   app.server.headersTimeout = REQUEST_TIMEOUT_MS;
   // A form of another page can POST text, and for that the answer is no. Before a PUT a browser asks, whatever is in it, and is never told
   // yes; so a PUT is read as JSON whatever it says it is, which makes `curl -d` enough.

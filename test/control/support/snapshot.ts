@@ -24,7 +24,7 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
     ...sample,
     generation: 'sound',
     shards: { count: 2, stallTimeoutMs: 500 },
-    admin: { address: '127.0.0.1:0', token: '' },
+    admin: { address: '127.0.0.1:0', token: '', maxConnections: 256, probesAddress: '' },
     drain: { timeoutMs: 1_000, delayMs: 0 },
     ...changes,
   };
