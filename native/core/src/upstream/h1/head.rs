@@ -1,5 +1,5 @@
-//! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a line and nothing else does, no folding, no space
-//! before a colon, no control characters.
+//! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a line and nothing else does, no folding, no control
+//! characters. White space before a colon is removed, as it has to be (RFC 9112 §5.1), before anything is made of the name.
 
 use crate::http::fields::{Field, Fields, Known};
 use crate::http::section::FieldLimits;
@@ -40,8 +40,9 @@ pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Head
     Ok(None)
 }
 
-/// Parses a whole response head. `fields` gets `:status` and the fields that are not of the connection.
-pub fn parse(text: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<ResponseLine, HeadError> {
+/// Parses a whole response head. `fields` gets `:status` and the fields that are not of the connection, `named` what `connection` names, for
+/// [`drop_named`].
+pub fn parse(text: &[u8], fields: &mut Fields, named: &mut Vec<u8>, limits: FieldLimits) -> Result<ResponseLine, HeadError> {
     fields.clear();
     let end = text.windows(2).position(|pair| pair == b"\r\n").ok_or(HeadError::Malformed("no status line"))?;
     let (status, is_http_10) = parse_status_line(&text[..end])?;
@@ -52,7 +53,7 @@ pub fn parse(text: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<Re
     if line.is_chunked && is_http_10 {
         return Err(HeadError::Malformed("chunks in HTTP/1.0"));
     }
-    drop_connection_fields(fields);
+    drop_connection_fields(fields, named);
     Ok(line)
 }
 
@@ -87,7 +88,7 @@ pub fn parse_fields(mut text: &[u8], fields: &mut Fields, limits: FieldLimits) -
 
 fn parse_field(line: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<(), HeadError> {
     let colon = line.iter().position(|b| *b == b':').ok_or(HeadError::Malformed("a field without a colon"))?;
-    let name = &line[..colon];
+    let name = trim_end(&line[..colon]);
     if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
         return Err(HeadError::Malformed("a field name that is no token"));
     }
@@ -128,26 +129,45 @@ fn read_connection(fields: &Fields, line: &mut ResponseLine) -> Result<(), HeadE
     Ok(())
 }
 
-/// Removes what belongs to the connection, and every field that `connection` names (RFC 9110 §7.6.1), before any edit sees the head. Two cannot be named away:
-/// the status, and the length by which the end of the message was found.
-fn drop_connection_fields(fields: &mut Fields) {
-    let named: Vec<u8> = match fields.known(Known::Connection) {
-        None => Vec::new(),
-        Some(_) => fields.iter().filter(|f| f.known == Known::Connection).flat_map(|f| [f.value, b","].concat()).collect(),
-    };
-    let is_named = |field: &Field<'_>| tokens(&named).any(|token| token.eq_ignore_ascii_case(field.name));
+/// Removes what belongs to the connection, and every field that `connection` names (RFC 9110 §7.6.1), before any edit sees the head. Two cannot be
+/// named away: the status, and the length by which the end of the message was found.
+fn drop_connection_fields(fields: &mut Fields, named: &mut Vec<u8>) {
+    named.clear();
+    for field in fields.iter().filter(|field| field.known == Known::Connection) {
+        for token in tokens(field.value).filter(|token| !token.is_empty()) {
+            named.extend(token.iter().map(u8::to_ascii_lowercase));
+            named.push(b',');
+        }
+    }
     fields.retain(|field| match field.known {
         Known::Status | Known::ContentLength => true,
-        known => !known.is_of_connection() && (named.is_empty() || !is_named(&field)),
+        known => !known.is_of_connection() && !is_named(named, field.name),
     });
+}
+
+/// Removes trailer fields that the head's `connection` named: they are as much of the connection as in the head.
+pub fn drop_named(trailers: &mut Fields, named: &[u8]) {
+    trailers.retain(|field| !is_named(named, field.name));
+}
+
+fn is_named(named: &[u8], name: &[u8]) -> bool {
+    named.split(|b| *b == b',').any(|token| token == name)
 }
 
 fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|b| *b == b',').map(trim)
 }
 
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+fn trim(text: &[u8]) -> &[u8] {
+    let mut text = trim_end(text);
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
         text = rest;
     }
     text
@@ -177,7 +197,7 @@ mod tests {
         let mut fields = Fields::new();
         let mut scanned = 0;
         let end = find_end(text.as_bytes(), &mut scanned)?.ok_or(HeadError::Malformed("incomplete"))?;
-        let line = parse(&text.as_bytes()[..end], &mut fields, FieldLimits { max_count, ..LIMITS })?;
+        let line = parse(&text.as_bytes()[..end], &mut fields, &mut Vec::new(), FieldLimits { max_count, ..LIMITS })?;
         let show = |f: Field<'_>| format!("{}={}", String::from_utf8_lossy(f.name), String::from_utf8_lossy(f.value));
         Ok((line, fields.iter().map(show).collect()))
     }
@@ -211,19 +231,33 @@ mod tests {
     }
 
     #[test]
+    fn white_space_before_a_colon_is_no_part_of_the_name() {
+        let text = "HTTP/1.1 200 OK\r\nA : b\r\nConnection\t: X-Hop\r\nX-Hop \t : 1\r\nContent-Length : 3\r\n\r\n";
+        assert_eq!(parsed(text).unwrap().1, [":status=200", "a=b", "content-length=3"]);
+        assert!(parsed("HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n").unwrap().0.is_chunked);
+    }
+
+    #[test]
     fn what_leaves_a_doubt_is_refused() {
         for bad in [
             "HTTP/1.1 200 OK\nA: b\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n A: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA b : c\r\n\r\n",
             "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA\x0b: b\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length\t: 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding \t: gzip\r\n\r\n",
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/2.0 200 OK\r\n\r\n",
             "HTTP/1.1 2000\r\n\r\n",
@@ -263,7 +297,7 @@ mod tests {
             text.extend(b"\r\n\r\n");
             let mut scanned = 0;
             if let Ok(Some(end)) = find_end(&text, &mut scanned) {
-                let _ = parse(&text[..end], &mut Fields::new(), LIMITS);
+                let _ = parse(&text[..end], &mut Fields::new(), &mut Vec::new(), LIMITS);
             }
         }
     }

@@ -84,6 +84,8 @@ pub struct H1 {
     is_closing: bool,
     /// Bytes of an incomplete head that have been looked through.
     scanned: usize,
+    /// What the head's `connection` named, for the trailers.
+    named: Vec<u8>,
 }
 
 impl H1 {
@@ -97,6 +99,7 @@ impl H1 {
             last_id: 0,
             is_closing: false,
             scanned: 0,
+            named: Vec::new(),
         }
     }
 
@@ -246,8 +249,12 @@ impl H1 {
         self.fail(io, sink, reason);
     }
 
-    /// Gives memory back; there is nothing to give.
-    pub fn release(&mut self) {}
+    /// Gives memory back.
+    pub fn release(&mut self) {
+        if self.exchange.is_none() {
+            self.named = Vec::new();
+        }
+    }
 
     fn fail<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason) {
         self.is_closing = true;

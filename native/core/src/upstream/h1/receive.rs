@@ -63,7 +63,7 @@ impl H1 {
         let parsed = match head::find_end(bytes, &mut self.scanned) {
             Ok(None) if bytes.len() <= self.limits.max_size => return Ok(0),
             Ok(None) => Err(HeadError::TooLarge),
-            Ok(Some(len)) => head::parse(&bytes[..len], &mut io.work.fields, self.limits).map(|line| (len, line)),
+            Ok(Some(len)) => head::parse(&bytes[..len], &mut io.work.fields, &mut self.named, self.limits).map(|line| (len, line)),
             Err(error) => Err(error),
         };
         self.scanned = 0;
@@ -137,6 +137,7 @@ impl H1 {
         if head::parse_fields(&bytes[..len], fields, self.limits).is_err() || check_trailers(fields).is_err() {
             return broken(0, "malformed trailers");
         }
+        head::drop_named(fields, &self.named);
         if fields.is_empty() {
             sink.on_data(exchange.key, BodyPart::nothing(), true);
         } else {

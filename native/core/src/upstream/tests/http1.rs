@@ -75,16 +75,43 @@ fn every_way_in_which_a_body_can_end_is_understood() {
 }
 
 #[test]
+fn trailers_that_connection_names_are_removed_and_others_stay() {
+    for (connection, expected) in [
+        ("Connection: X-Hop, x-sum\r\n", None),
+        ("Connection: X-HOP\r\nConnection\t: close\r\n", Some(vec![("x-sum".to_owned(), "9".to_owned())])),
+        ("", Some(vec![("x-hop".to_owned(), "1".to_owned()), ("x-sum".to_owned(), "9".to_owned())])),
+    ] {
+        let text = format!(
+            "HTTP/1.1 103 Early Hints\r\nConnection: x-sum\r\n\r\nHTTP/1.1 200 OK\r\n{connection}Transfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\nX-Hop: 1\r\nX-Sum : 9\r\n\r\n"
+        );
+        let told = answered("GET", text.leak(), false);
+        assert_eq!((&told.body[..], told.is_ended, told.trailers), (&b"hello"[..], true, expected), "{connection}");
+    }
+}
+
+#[test]
+fn white_space_before_a_colon_is_removed() {
+    let told = answered("GET", "HTTP/1.1 200 OK\r\nContent-Length : 5\r\nContent-Length: 5\r\nX-A\t : b\r\n\r\nhello", false);
+    assert_eq!((told.status, &told.body[..], told.field("x-a")), (Some(200), &b"hello"[..], Some("b")));
+    let told = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n", false);
+    assert_eq!((&told.body[..], told.is_ended), (&b"he"[..], true));
+}
+
+#[test]
 fn what_is_not_a_response_fails_the_exchange() {
     for text in [
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
         "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nContent-Length : 1\r\nContent-Length: 2\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length : 3\r\n\r\n",
         "SSH-2.0-OpenSSH\r\n\r\n",
     ] {
         let told = answered("GET", text, false);
