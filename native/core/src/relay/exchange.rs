@@ -246,6 +246,11 @@ impl Exchange {
         if name & OTHER == self.side { Some(&mut self.attempt) } else { self.hedge.as_deref_mut() }
     }
 
+    /// The same to look at.
+    pub(super) fn attempt_of(&self, name: upstream::Key) -> Option<&Attempt> {
+        if name & OTHER == self.side { Some(&self.attempt) } else { self.hedge.as_deref() }
+    }
+
     /// Makes the hedge the attempt and returns what was the attempt before.
     pub(super) fn promote_hedge(&mut self) -> Option<Box<Attempt>> {
         let mut other = self.hedge.take()?;

@@ -1,4 +1,5 @@
 //! Hedging: a second attempt beside one that is late. The first response head that may be passed on wins; the other attempt is taken back at its backend.
+//! Until then the client gets the interim responses of both, as they come (RFC 9110 §15.2).
 //!
 //! Sessions know both attempts by the exchange's key, told apart by one bit. What a session still says of an attempt that has lost, in the same read perhaps, finds no
 //! attempt of that name and is passed over, so nothing of it can reach the client.

@@ -73,12 +73,13 @@ impl Sink for Relay {
 
 impl Relay {
     fn take_informational(&mut self, name: Key, fields: &Fields) {
-        // The hedge's, should there be one, would be a stranger's beside the attempt's own.
-        let Some(exchange) = self.answered(name) else { return };
-        if exchange.is_committed || exchange.hold.is_some() {
+        // Of two attempts that run each one's goes on, as it comes: which of them will answer is not known, and a hint that waits is none.
+        let is_awaited = |exchange: &Exchange| matches!(exchange.phase, Phase::Open | Phase::Relay) && !exchange.is_committed;
+        let exchange = self.exchanges.get(key_of(name)).filter(|exchange| is_awaited(exchange));
+        if exchange.is_none_or(|exchange| exchange.attempt_of(name).is_none()) {
             return;
         }
-        self.stage_head(key_of(name), fields);
+        self.stage_head(name, fields);
         self.flush_stage();
     }
 
@@ -115,7 +116,7 @@ impl Relay {
         exchange.reason = Reason::None;
         exchange.ended_by = 0;
         exchange.incoming.keep(0);
-        self.stage_head(key, fields);
+        self.stage_head(name, fields);
     }
 
     fn take_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {

@@ -3,6 +3,7 @@
 //! A small response is staged, head and body together, and written with its end in one call. What the stream does not take is held, at most the upstream
 //! stream's window, because only bytes that the stream took are credited to the backend.
 
+use super::attempt::key_of;
 use super::exchange::{Exchange, Phase};
 use super::outgoing::{self, Written};
 use super::plan::{Edits, Values};
@@ -17,6 +18,7 @@ use crate::http::fields::{Fields, Known};
 use crate::http::h3::{write_data_head, write_headers};
 use crate::http::qpack;
 use crate::record::outward;
+use crate::upstream;
 
 impl Relay {
     // ---- answers of our own
@@ -165,11 +167,11 @@ impl Relay {
         }
     }
 
-    /// Puts a head on the stage, which is the exchange's from now on.
-    pub(super) fn stage_head(&mut self, key: Key, fields: &Fields) {
-        self.take_stage(key);
+    /// Puts the head that an attempt brought on the stage, which is the exchange's from now on.
+    pub(super) fn stage_head(&mut self, name: upstream::Key, fields: &Fields) {
+        self.take_stage(key_of(name));
         let mut stage = std::mem::take(&mut self.stage);
-        self.write_head(key, fields, &mut stage);
+        self.write_head(name, fields, &mut stage);
         self.stage = stage;
     }
 
@@ -194,17 +196,19 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let mut frames = std::mem::take(&mut exchange.outgoing.held_head);
         frames.clear();
-        self.write_head(key, fields, &mut frames);
+        let name = exchange.name();
+        self.write_head(name, fields, &mut frames);
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.outgoing.held_head = frames;
         }
     }
 
-    /// The frame of a backend's head, as the plan edits it.
-    fn write_head(&mut self, key: Key, fields: &Fields, frames: &mut Vec<u8>) {
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let values = values_of(exchange, &exchange.attempt, self.now);
-        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+    /// The frame of a backend's head, as the plan of its attempt edits it.
+    fn write_head(&mut self, name: upstream::Key, fields: &Fields, frames: &mut Vec<u8>) {
+        let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
+        let Some(attempt) = exchange.attempt_of(name) else { return };
+        let values = values_of(exchange, attempt, self.now);
+        let edits = attempt.plan.as_ref().map(|plan| &plan.response);
         let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));
         let date = if is_interim { None } else { Some(self.date.at(self.now_ms)) };
         write_headers(frames, |out| {

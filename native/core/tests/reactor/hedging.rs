@@ -106,6 +106,37 @@ fn of_two_answers_in_the_same_read_the_first_counts_and_nothing_of_the_other_is_
 }
 
 #[test]
+fn hints_of_both_attempts_reach_the_client_before_the_response_that_wins() {
+    for is_hedge_first in [true, false] {
+        let (mut bed, client) = bed_with(FIRST, OTHER);
+        let stream = bed.clients[client].get("/hint");
+        bed.until("the first hint", |bed| bed.clients[client].streams.get(&stream).is_some_and(|answer| answer.interim == [103]));
+        assert_eq!(bed.clients[client].streams[&stream].hint("x-answered"), Some("first"));
+        bed.until("the hint of the hedge", |bed| bed.clients[client].streams[&stream].interim == [103, 103]);
+        let answer = &bed.clients[client].streams[&stream];
+        assert_eq!((answer.hint("link"), answer.hint("x-answered")), (Some("</style.css>"), Some("hedge")), "edited by its own plan");
+        let winner = if is_hedge_first { bed.other() } else { &bed.origin };
+        winner.notes.is_released.store(true, Relaxed);
+        let answer = bed.finish(client, stream);
+        assert_eq!((answer.status, &answer.body[..], answer.interim.len()), (200, &b"hello"[..], 2));
+        assert_eq!(answer.field("x-answered"), Some(if is_hedge_first { "hedge" } else { "first" }));
+    }
+}
+
+#[test]
+fn a_hint_of_the_attempt_that_lost_never_follows_the_response() {
+    let (mut bed, client) = bed_with(FIRST, FIRST);
+    let stream = bed.clients[client].get("/late-interim");
+    bed.until("both to be asked", |bed| bed.origin.notes.requests.load(Relaxed) == 2);
+    bed.origin.notes.is_released.store(true, Relaxed);
+    // Hints and answers of both are in the socket before anybody reads.
+    std::thread::sleep(Duration::from_millis(20));
+    let answer = bed.finish(client, stream);
+    assert_eq!((&answer.interim[..], answer.status, answer.is_finished), (&[103][..], 200, true));
+    assert!(answer.trailers.is_empty());
+}
+
+#[test]
 fn an_attempt_that_is_not_late_or_has_a_body_is_not_spoken_of() {
     let (mut bed, client) = bed_with(FIRST, OTHER);
     bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { hedge_delay_ms: LONG_DELAY_MS, ..to(FIRST) }));

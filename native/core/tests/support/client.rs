@@ -25,6 +25,8 @@ pub enum Kind {
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     pub interim: Vec<u16>,
+    /// Fields of the last interim response.
+    pub hints: Vec<(String, String)>,
     pub status: u16,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -36,6 +38,11 @@ pub struct Received {
 impl Received {
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.0 == name).map(|field| &field.1[..])
+    }
+
+    /// A field of the last interim response.
+    pub fn hint(&self, name: &str) -> Option<&str> {
+        self.hints.iter().find(|field| field.0 == name).map(|field| &field.1[..])
     }
 
     pub fn is_over(&self) -> bool {
@@ -50,6 +57,7 @@ impl Received {
         let status = fields.iter().find(|field| field.0 == ":status").map_or(0, |field| field.1.parse().unwrap());
         if status < 200 {
             self.interim.push(status);
+            self.hints = fields;
         } else {
             self.status = status;
             self.fields = fields;

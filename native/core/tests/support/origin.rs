@@ -319,6 +319,18 @@ impl Session {
                     self.headers(stream, &[(":status", "103"), ("link", "</style.css>")], false);
                     self.begin(stream, &[(":status", "200")], notes);
                 }
+                // A hint at once, the response once released.
+                "hint" if state.sent == 0 => {
+                    state.sent = 1;
+                    self.headers(stream, &[(":status", "103"), ("link", "</style.css>")], false);
+                }
+                "hint" if !is_released => {}
+                // Both once released.
+                "late-interim" if !is_released => {}
+                "late-interim" => {
+                    self.headers(stream, &[(":status", "103"), ("link", "</style.css>")], false);
+                    self.begin(stream, &[(":status", "200")], notes);
+                }
                 // A response that has the field which the path names.
                 "field" => self.begin(stream, &[(":status", "200"), (argument, "value")], notes),
                 "bytes" => {

@@ -1,7 +1,7 @@
 //! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a line and nothing else does, no folding, no control
 //! characters. White space before a colon is removed, as it has to be (RFC 9112 §5.1), before anything is made of the name.
 
-use crate::http::fields::{Field, Fields, Known};
+use crate::http::fields::{Fields, Known};
 use crate::http::section::FieldLimits;
 
 /// Why a head was not taken.
@@ -186,6 +186,7 @@ fn is_text(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::fields::Field;
 
     const LIMITS: FieldLimits = FieldLimits { max_size: 1000, max_count: 10, max_crumbs: 10 };
 
