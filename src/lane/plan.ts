@@ -26,6 +26,9 @@ export interface Plan {
   holdStatuses: number[];
   holdGrpcStatuses: number[];
   isPathCanonical: boolean;
+  /** Of a request's trailers, about which nobody asks the lane. */
+  underscores: ClaimsSnapshot['underscores'];
+  underscoreNames: string[];
 }
 
 /** Every plan of a snapshot, and which one each route uses. */
@@ -180,6 +183,8 @@ function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], route: Rou
     holdStatuses: inOrder(on.statuses, statuses),
     holdGrpcStatuses: inOrder(on.grpcStatuses, grpcStatuses),
     isPathCanonical: route.isPathCanonical,
+    underscores: claims.underscores,
+    underscoreNames: [...claims.underscoreNames],
   };
 }
 
@@ -189,7 +194,15 @@ function inOrder(one: readonly number[], other: readonly number[]): number[] {
 }
 
 function answerPlan(edits: Edit[]): Plan {
-  return { request: [], response: [REQUEST_ID, ...edits], holdStatuses: [], holdGrpcStatuses: [], isPathCanonical: false };
+  return {
+    request: [],
+    response: [REQUEST_ID, ...edits],
+    holdStatuses: [],
+    holdGrpcStatuses: [],
+    isPathCanonical: false,
+    underscores: 'pass',
+    underscoreNames: [],
+  };
 }
 
 /** Fields that only who writes `believed` may send beside it. */

@@ -128,6 +128,10 @@ export interface BindingPlan {
   holdGrpcStatuses: number[];
   /** The backend gets the canonical path instead of the client's own spelling. */
   isPathCanonical: boolean;
+  /** What becomes of names with an underscore in a request's trailers: `drop`, `refuse` or `pass`. */
+  underscores: string;
+  /** Names that pass all the same. */
+  underscoreNames: string[];
 }
 
 /** What a reactor obeys until the next one; applied on the reactor's own thread. */

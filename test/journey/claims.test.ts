@@ -1,10 +1,12 @@
 /** What a client says of itself: backends hear of it only what the edge knows, unless a trusted proxy says it. */
 
 import t from 'tap';
+import { type AioquicClient, connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { tellsFields } from '../support/origin/behaviours.ts';
-import { startH2Origin } from '../support/origin/h2.ts';
+import { startH1Origin } from '../support/origin/h1.ts';
+import { type Behaviour, startH2Origin } from '../support/origin/h2.ts';
 import { startRelay } from '../support/relay.ts';
 import { until } from '../support/wait.ts';
 
@@ -97,6 +99,85 @@ t.test('a request with such a name can be refused', { skip }, async (t) => {
   t.equal((await client.exchange()).status, 200);
   t.equal((await edge.metrics()).sum('lychgate_underscore_fields_total', { outcome: 'refused' }), 3);
 });
+
+/** Status of a POST with these trailers. */
+async function trail(client: AioquicClient, port: number, trailers: Readonly<Record<string, string>>): Promise<number> {
+  const head = getHead(port).map(([name, value]): [string, string] => [name, name === ':method' ? 'POST' : value]);
+  const stream = await client.request(head, { body: 'some', fin: false });
+  await client.order('trailers', { stream, headers: Object.entries(trailers) });
+  return client.status(stream);
+}
+
+/** Answers with 200 when the request has ended, and keeps the trailers of each. */
+function keepTrailers(into: Record<string, unknown>[]): Behaviour {
+  return (stream) => {
+    let trailers: Record<string, unknown> = {};
+    stream.on('trailers', (fields: Record<string, unknown>) => {
+      // Without the symbol that node:http2 adds.
+      trailers = Object.fromEntries(Object.entries(fields));
+    });
+    stream.resume();
+    stream.on('end', () => {
+      if (stream.destroyed || stream.rstCode !== 0) return;
+      into.push(trailers);
+      stream.respond({ ':status': 200 });
+      stream.end();
+    });
+  };
+}
+
+for (const protocol of ['h2c', 'http']) {
+  t.test(`trailers cannot say what a head may not say, before ${protocol}`, { skip: skip || missingAioquic }, async (t) => {
+    const seen: Record<string, unknown>[] = [];
+    const start = {
+      h2c: () => startH2Origin(t, keepTrailers(seen)),
+      http: () =>
+        startH1Origin(t, (request, response) => {
+          request.resume().on('end', () => {
+            seen.push({ ...request.trailers });
+            response.end();
+          });
+        }),
+    };
+    const origin = await start[protocol as 'h2c' | 'http']();
+    const claims = { more_fields: 'x-client-dn', underscore_names: 'x_user' };
+    const route = { request_headers: { remove: 'x-internal-*', set: { 'x-role': 'guest' } } };
+    const edge = await startEdge(t, { backends: [origin.url], config: { claims }, route });
+    const client = await connectAioquic(t, edge.port);
+    const { 'x-forwarded-prefix': prefix, 'x-real-ip': ip } = CLAIMS;
+    const bad = {
+      'x-real-ip': ip,
+      'x-forwarded-prefix': prefix,
+      'x-client-dn': 'root',
+      x_real_ip: ip,
+      'x-internal-id': '1',
+      'x-role': 'root',
+    };
+    t.equal(await trail(client, edge.port, { ...bad, x_user: 'me', 'x-checksum': 'a_b' }), 200);
+    t.equal(await trail(client, edge.port, bad), 200, 'the request ends where nothing is left');
+    t.strictSame(seen, [{ x_user: 'me', 'x-checksum': 'a_b' }, {}]);
+    const dropped = async (reason: string) => (await edge.metrics()).sum('lychgate_trailer_fields_dropped_total', { reason });
+    t.strictSame([await dropped('request_edit'), await dropped('underscore')], [10, 2]);
+  });
+}
+
+t.test(
+  'a trusted proxy is believed in trailers too, and names with an underscore can be refused there',
+  { skip: skip || missingAioquic },
+  async (t) => {
+    const seen: Record<string, unknown>[] = [];
+    const origin = await startH2Origin(t, keepTrailers(seen));
+    const edge = await startEdge(t, {
+      backends: [origin.url],
+      listener: { trusted_networks: ['127.0.0.0/8'] },
+      config: { claims: { underscores: 'refuse' } },
+    });
+    const client = await connectAioquic(t, edge.port);
+    t.equal(await trail(client, edge.port, { 'x-real-ip': '10.0.0.1' }), 200);
+    t.equal(await trail(client, edge.port, { 'x-real-ip': '10.0.0.1', x_real_ip: '10.0.0.1' }), 400);
+    t.strictSame(seen, [{ 'x-real-ip': '10.0.0.1' }]);
+  },
+);
 
 t.test('what came over QUIC is https, whatever :scheme says', { skip }, async (t) => {
   const origin = await startH2Origin(t, tellsFields);

@@ -31,6 +31,22 @@ t.test('trailers of an HTTP/1.1 response reach the client', { skip: missingAddon
   t.match(response.trailers, { 'x-digest': 'abc' });
 });
 
+t.test('trailers of a response lose what the route removes from its head', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, trails('body', { 'x-digest': 'abc', 'server-timing': 'db;dur=5', 'x-role': 'db' }));
+  const route = { response_headers: { remove: 'server-*', set: { 'x-role': 'edge' } } };
+  const edge = await startEdge(t, { backends: [origin.url], route });
+  const client = await connectH3(t, edge.port);
+  const response = await client.exchange();
+  t.equal(response.text, 'body');
+  t.equal(response.headers['x-role'], 'edge');
+  t.strictSame({ ...response.trailers }, { 'x-digest': 'abc' });
+  t.equal((await edge.metrics()).sum('lychgate_trailer_fields_dropped_total', { reason: 'response_edit' }), 2);
+  origin.behave = trails('body', { 'server-timing': 'db;dur=5' });
+  const bare = await client.exchange();
+  t.equal(bare.text, 'body');
+  t.notOk('server-timing' in { ...bare.trailers }, 'and the response ends where none is left');
+});
+
 t.test('trailers of a request reach the backend', { skip: missingAddon || missingAioquic }, async (t) => {
   const seen = Promise.withResolvers<Record<string, unknown>>();
   const origin = await startH2Origin(t, (stream) => {

@@ -6,7 +6,7 @@ use lychgate_core::http::normal;
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::ListenerOptions;
-use lychgate_core::relay::plan::{Edit, Edits, Plan};
+use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::server::Certificate;
 use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
@@ -70,7 +70,8 @@ pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
 fn plan(plan: BindingPlan) -> Result<Plan> {
     let compiled =
         Plan::new(edits(plan.request)?, edits(plan.response)?, &plan.hold_statuses, &plan.hold_grpc_statuses).map_err(failure)?;
-    Ok(Plan { is_path_canonical: plan.is_path_canonical, ..compiled })
+    let underscores = Underscores::compile(&plan.underscores, &plan.underscore_names).map_err(failure)?;
+    Ok(Plan { is_path_canonical: plan.is_path_canonical, underscores, ..compiled })
 }
 
 fn edits(list: Vec<BindingEdit>) -> Result<Edits> {

@@ -92,6 +92,8 @@ record!(
         hold_statuses: Vec<u32>,
         hold_grpc_statuses: Vec<u32>,
         is_path_canonical: bool,
+        underscores: String,
+        underscore_names: Vec<String>,
     }
 );
 record!(

@@ -30,7 +30,7 @@ export const claims = section('What clients may not say of themselves; from `tru
       'The field in which the proxies of `trusted_networks` tell the client, where their network names no `field` of its own. No other one is looked at, and those that another network names, Forwarded and X-Forwarded-For (with it -Proto, -Host and -Port) are removed from their requests too: they only pass on what strangers put there.',
   }),
   fields: words(
-    'Fields that only trusted proxies may send; from anyone else they are removed, as Forwarded and X-Forwarded-For, -Proto, -Host and -Port are by every route.',
+    'Fields that only trusted proxies may send; from anyone else they are removed, heads and trailers, as Forwarded and X-Forwarded-For, -Proto, -Host and -Port are by every route.',
     text(FIELD_NAME_RULE, { prose: 'Name of a field.', example: 'x-real-ip' }),
     { fallback: TRUST_FIELDS },
   ),
@@ -44,7 +44,7 @@ export const claims = section('What clients may not say of themselves; from `tru
   underscores: choice(['drop', 'refuse', 'pass'], {
     fallback: 'drop',
     prose:
-      'Fields whose name has an underscore, which CGI and WSGI read as a hyphen, so that `x_real_ip` is X-Real-IP: they are dropped, the request gets 400, or they pass. From trusted proxies too.',
+      'Fields whose name has an underscore, which CGI and WSGI read as a hyphen, so that `x_real_ip` is X-Real-IP: they are dropped, the request gets 400, or they pass. From trusted proxies too, and in trailers.',
   }),
   underscore_names: words(
     'Names with an underscore that pass.',

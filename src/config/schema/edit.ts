@@ -25,7 +25,7 @@ const fields = (prose: string) =>
   });
 
 export const requestHeaders = fields(
-  "Header fields the backend sees: removed, then set, added and appended. Variables are those of the client's request.",
+  "Header fields the backend sees: removed, then set, added and appended. Variables are those of the client's request. Names that are removed or set go from its trailers too.",
 );
 
 export const responseHeaders = fields('Header fields the client sees, in the same way; of answers of the route too.');

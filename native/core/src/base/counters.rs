@@ -120,6 +120,16 @@ pub enum Rejected {
     NotBegun,
 }
 
+/// Why a trailer field did not pass; the place is the series of [`Id::TrailerFieldsDropped`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum TrailerDropped {
+    RequestEdit,
+    Underscore,
+    ResponseEdit,
+}
+
 const NONE: [&str; 1] = [""];
 const NO_BOUNDS: [u64; 0] = [];
 const TURN_US: [u64; 12] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
@@ -165,6 +175,8 @@ families! {
         ["downstream", "upstream"], NO_BOUNDS, 1.0;
     BodyBytesIn = Counter "lychgate_request_body_bytes_total", "Body bytes taken from clients.", "" NONE, NO_BOUNDS, 1.0;
     BodyBytesOut = Counter "lychgate_response_body_bytes_total", "Body bytes given to clients' streams.", "" NONE, NO_BOUNDS, 1.0;
+    TrailerFieldsDropped = Counter "lychgate_trailer_fields_dropped_total", "Trailer fields that did not pass, by reason: a request's whose name the plan removes from its head or sets there (trust fields of `claims` and edits of the route), a request's with an underscore, a response's whose name the route removes or sets.", "reason"
+        ["request_edit", "underscore", "response_edit"], NO_BOUNDS, 1.0;
     Panics = Counter "lychgate_panics_total", "Panics, by what was given up for each: a connection, a session to a backend, all of a shard.", "owner"
         ["connection", "session", "shard"], NO_BOUNDS, 1.0;
     Turns = Counter "lychgate_turns_total", "Turns of the reactor.", "" NONE, NO_BOUNDS, 1.0;

@@ -26,12 +26,14 @@ pub struct Plan {
     pub holds: Holds,
     /// Whether a backend gets the canonical path instead of the client's own spelling.
     pub is_path_canonical: bool,
+    /// What becomes of names with an underscore in a request's trailers. Of the head's the lane decides, but nobody is asked about trailers.
+    pub underscores: Underscores,
 }
 
 impl Plan {
     /// A plan of its parts. An error is a sentence.
     pub fn new(request: Edits, response: Edits, hold_statuses: &[u32], hold_grpc: &[u32]) -> Result<Plan, String> {
-        Ok(Plan { request, response, holds: Holds::new(hold_statuses, hold_grpc)?, is_path_canonical: false })
+        Ok(Plan { request, response, holds: Holds::new(hold_statuses, hold_grpc)?, ..Plan::default() })
     }
 
     /// Whether a response of this status is held for the lane.
@@ -40,11 +42,59 @@ impl Plan {
         self.holds.status(status)
     }
 
+    /// Removes from a request's trailers what would not have passed in its head. None where it is malformed for them.
+    pub fn strip_request_trailers(&self, trailers: &mut Fields) -> Option<Stripped> {
+        let before = trailers.len();
+        let is_met = |field: &Field<'_>, spared: &[Vec<u8>]| field.name.contains(&b'_') && !spared.iter().any(|name| name == field.name);
+        match &self.underscores {
+            Underscores::Pass => {}
+            Underscores::Drop(spared) => trailers.retain(|field| !is_met(&field, spared)),
+            Underscores::Refuse(spared) if trailers.iter().any(|field| is_met(&field, spared)) => return None,
+            Underscores::Refuse(_) => {}
+        }
+        let underscores = (before - trailers.len()) as u64;
+        Some(Stripped { edited: self.request.strip(trailers), underscores })
+    }
+
     /// Whether a response is held whose head has this gRPC status.
     #[inline]
     pub fn holds_grpc(&self, status: u32) -> bool {
         self.holds.grpc(status)
     }
+}
+
+/// What becomes of fields whose names have an underscore: `claims.underscores` and the names that pass all the same.
+#[derive(Clone, Debug, Default)]
+pub enum Underscores {
+    /// They pass.
+    #[default]
+    Pass,
+    /// They are removed.
+    Drop(Vec<Vec<u8>>),
+    /// The message is malformed.
+    Refuse(Vec<Vec<u8>>),
+}
+
+impl Underscores {
+    /// By the configuration's words; `spared` are the names that pass. An error is a sentence.
+    pub fn compile(policy: &str, spared: &[String]) -> Result<Underscores, String> {
+        let spared = || spared.iter().map(|name| name.clone().into_bytes()).collect();
+        match policy {
+            "pass" => Ok(Underscores::Pass),
+            "drop" => Ok(Underscores::Drop(spared())),
+            "refuse" => Ok(Underscores::Refuse(spared())),
+            other => Err(format!("{other} is nothing to do with underscores: expected pass, drop or refuse")),
+        }
+    }
+}
+
+/// How many trailer fields were removed, by what is counted of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stripped {
+    /// Of names that edits of the head remove or set.
+    pub edited: u64,
+    /// Of names with an underscore.
+    pub underscores: u64,
 }
 
 /// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields are passed with one test; only where there are globs, regular
@@ -80,6 +130,25 @@ impl Edits {
     fn takes(&self, field: Field<'_>) -> bool {
         let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.takes(field.known, field.name));
         self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.globs)
+    }
+
+    /// Whether what came under a name is gone from the head: an edit removes or sets it.
+    fn replaces(&self, field: Field<'_>) -> bool {
+        let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.replaces(field.known, field.name));
+        self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.globs)
+    }
+
+    /// Whether trailers have a field that [`Edits::strip`] removes.
+    pub fn strips(&self, trailers: &Fields) -> bool {
+        trailers.iter().any(|field| self.replaces(field))
+    }
+
+    /// Removes from trailers the names that the edits remove from the head or set there: what may not be said before the body may not be said behind it.
+    /// Returns how many fields went.
+    pub fn strip(&self, trailers: &mut Fields) -> u64 {
+        let before = trailers.len();
+        trailers.retain(|field| !self.replaces(field));
+        (before - trailers.len()) as u64
     }
 
     /// Emits the fields of `head` with the edits applied, pseudo-header fields in place, new fields at the end.

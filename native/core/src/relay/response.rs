@@ -7,6 +7,7 @@ use super::exchange::{Exchange, Phase};
 use super::floor::has_type;
 use super::hold::{Answer, grpc_status};
 use super::{Note, Relay};
+use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
 use crate::http::check::ResponseFacts;
@@ -156,8 +157,17 @@ impl Relay {
         }
         let Some(exchange) = self.answered(name) else { return };
         exchange.grpc_status = grpc_status(fields).or(exchange.grpc_status);
-        write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
+        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+        let stripped = edits.filter(|edits| edits.strips(fields)).map(|edits| {
+            let mut left = fields.clone();
+            (edits.strip(&mut left), left)
+        });
+        let (count, fields) = stripped.as_ref().map_or((0, fields), |(count, left)| (*count, left));
+        if !fields.is_empty() {
+            write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
+        }
         end_of_response(exchange);
+        self.counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::ResponseEdit as usize, count);
         self.write_response(key);
     }
 

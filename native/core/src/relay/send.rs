@@ -8,6 +8,7 @@ use super::exchange::{Exchange, Phase};
 use super::incoming::{Expect, Stopped, take_section};
 use super::plan::Values;
 use super::{Note, Relay};
+use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -32,7 +33,7 @@ impl Relay {
             let Some(connection) = self.connections.get_mut(connection_key) else { return };
             let limits = self.limits[connection.listener as usize].fields;
             let before = exchange.incoming.body_bytes;
-            let step = send_step(exchange, &mut connection.quic, upstreams, stream, limits);
+            let step = send_step(exchange, &mut connection.quic, upstreams, stream, limits, &self.counters);
             if exchange.incoming.body_bytes != before {
                 exchange.times.moved = self.now;
             }
@@ -109,14 +110,21 @@ enum Step {
     Panicked,
 }
 
-fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, limits: FieldLimits) -> Step {
+fn send_step(
+    exchange: &mut Exchange,
+    quic: &mut Quic,
+    upstreams: &mut Upstreams,
+    stream: StreamRef,
+    limits: FieldLimits,
+    counters: &Counters,
+) -> Step {
     match exchange.incoming.expect {
         Expect::Data(left) if left > 0 => send_data(exchange, quic, upstreams, stream, left),
         Expect::Data(_) | Expect::Skip(0) => {
             exchange.incoming.expect = Expect::Frame;
             Step::Again
         }
-        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, quic, upstreams, stream, limits),
+        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, quic, upstreams, stream, limits, counters),
     }
 }
 
@@ -176,7 +184,14 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
 }
 
 /// Heads of frames, trailers, and frames to skip: small reads of just the bytes that are missing.
-fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, limits: FieldLimits) -> Step {
+fn send_frame(
+    exchange: &mut Exchange,
+    quic: &mut Quic,
+    upstreams: &mut Upstreams,
+    stream: StreamRef,
+    limits: FieldLimits,
+    counters: &Counters,
+) -> Step {
     let mut bytes = [0u8; 256];
     let incoming = &mut exchange.incoming;
     let want = match incoming.expect {
@@ -222,7 +237,16 @@ fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstream
                     return Step::Fault(Reason::RequestLengthMismatch);
                 }
                 incoming.has_trailers = true;
-                upstreams.write_trailers(stream, &trailers);
+                if let Some(plan) = &exchange.attempt.plan {
+                    let Some(stripped) = plan.strip_request_trailers(&mut trailers) else { return Step::Fault(Reason::RequestMalformed) };
+                    counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::RequestEdit as usize, stripped.edited);
+                    counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::Underscore as usize, stripped.underscores);
+                }
+                if trailers.is_empty() {
+                    upstreams.write_body(stream, |_| (0, true));
+                } else {
+                    upstreams.write_trailers(stream, &trailers);
+                }
             }
         }
         Expect::Data(_) => {}

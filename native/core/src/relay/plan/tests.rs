@@ -284,6 +284,37 @@ fn statuses_are_held_that_are_listed() {
     assert!(Plan::new(Edits::default(), Edits::default(), &[], &[32]).is_err());
 }
 
+#[test]
+fn trailers_lose_what_the_head_would_have_lost() {
+    let request = compiled(&[
+        ("remove", "x-real-ip", ""),
+        ("remove", "x-internal-*", ""),
+        ("set", "x-user", "${header:x-none}"),
+        ("add", "x-added", "1"),
+        ("append", "x-list", "1"),
+    ]);
+    let names = ["x-real-ip", "x-internal-id", "x-user", "x-added", "x-list", "x_sum", "x_user", "_", "x-sum"];
+    let trailers = || fields(&names.map(|name| (name, "v_v")));
+    let named =
+        |trailers: &Fields| trailers.iter().map(|field| String::from_utf8_lossy(field.name).into_owned()).collect::<Vec<_>>().join(" ");
+    for (policy, left, underscores) in
+        [("pass", Some("x-added x-list x_sum x_user _ x-sum"), 0), ("drop", Some("x-added x-list x_user x-sum"), 2), ("refuse", None, 0)]
+    {
+        let underscores_of = Underscores::compile(policy, &["x_user".to_owned()]).unwrap();
+        let plan = Plan { request: request.clone(), underscores: underscores_of, ..Plan::default() };
+        let mut trailers = trailers();
+        let stripped = plan.strip_request_trailers(&mut trailers);
+        assert_eq!(stripped, left.map(|_| Stripped { edited: 3, underscores }), "{policy}");
+        if let Some(left) = left {
+            assert_eq!(named(&trailers), left, "{policy}");
+        }
+        let mut spared = fields(&[("x_user", "1"), ("x-sum", "2")]);
+        assert_eq!(plan.strip_request_trailers(&mut spared), Some(Stripped::default()), "{policy}");
+        assert_eq!(spared.len(), 2);
+    }
+    assert!(Underscores::compile("keep", &[]).is_err());
+}
+
 /// Whether a pattern matches, by the definition: try every length for the first star.
 fn matches_by_definition(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
