@@ -41,6 +41,13 @@ export interface ListenerSnapshot {
   readonly handshakeTimeoutMs: number;
   /** Of all shards. */
   readonly maxConnections: number;
+  /** Of all shards; 0 for no such limit. */
+  readonly maxConnectionsPerClient: number;
+  /** Bits of an address that make a client, by family. */
+  readonly clientPrefix4: number;
+  readonly clientPrefix6: number;
+  /** CIDR blocks that have no such limit. */
+  readonly exemptNetworks: readonly string[];
   readonly maxStreams: number;
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;

@@ -20,6 +20,8 @@ export interface ConnectionRow {
   readonly bytes_sent: number;
   readonly is_established: boolean;
   readonly is_draining: boolean;
+  /** Of its client, this one among them; null where they are not counted. */
+  readonly client_connections: number | null;
 }
 
 /** A backend with its sessions as the reactor words it. */
@@ -62,6 +64,7 @@ export function viewConnections(answers: readonly ShardRows<ConnectionRow>[], li
       packetsLost: row.packets_lost,
       bytesReceived: row.bytes_received,
       bytesSent: row.bytes_sent,
+      clientConnections: row.client_connections,
     })),
   );
 }

@@ -1,6 +1,6 @@
 /**
- * What the machine was short of: descriptors, socket buffers, a standard output that takes every line. Each is counted where it happens; here it is looked at once a
- * second and told, at most once a minute, with the limit to raise.
+ * What there was too little of: descriptors, socket buffers, a standard output that takes every line, connections. Each is counted where it happens; here it is looked
+ * at once a second and told, at most once a minute, with the limit to raise.
  */
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import type { Registry } from 'prom-client';
@@ -84,6 +84,18 @@ export function createShortages(parts: ShortageParts, registry: Registry): Short
       (count) =>
         logger.warn({ count }, 'send buffers were full and connections waited: raise listeners[].quic.send_buffer and net.core.wmem_max'),
     ),
+    shortage(
+      () => refusedFor('connection_limit'),
+      (count) => logger.warn({ count }, 'connections were refused: a listener has max_connections of them'),
+    ),
+    shortage(
+      () => refusedFor('client_limit'),
+      (count) =>
+        logger.warn(
+          { count },
+          'connections were refused: a client has per_client.max_connections of its listener; /v1/connections shows who has how many',
+        ),
+    ),
     ...LOSSES.map((loss, place) =>
       shortage(
         () => log.lost[loss] + tables.reduce((sum, table) => sum + table[SHARD_LINES_LOST + place]!, 0),
@@ -122,6 +134,11 @@ export function createShortages(parts: ShortageParts, registry: Registry): Short
       one.told = count;
       one.toldMs = nowMs();
     }
+  }
+
+  /** First datagrams that got no answer, because there were too many, count as well. */
+  function refusedFor(reason: string): number {
+    return sumOf('lychgate_connections_refused_total', reason) + sumOf('lychgate_datagrams_dropped_total', reason);
   }
 
   /** Sums a family of the reactors, or one series of it. */

@@ -26,6 +26,13 @@ export interface BindingListener {
   handshakeTimeoutMs: number;
   /** Connections at once in all shards. */
   maxConnections: number;
+  /** Those of a client in all shards; 0 for no such limit. */
+  maxConnectionsPerClient: number;
+  /** Bits of an address that make a client, by family. */
+  clientPrefix4: number;
+  clientPrefix6: number;
+  /** CIDR blocks that have no such limit. */
+  exemptNetworks: string[];
   maxStreams: number;
   /** Bytes of a request body a stream may hold before its backend takes them. */
   streamWindowBytes: number;

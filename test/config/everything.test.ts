@@ -25,6 +25,12 @@ t.test('listeners say how heads are made canonical and whom they trust, in canon
   ]);
 });
 
+t.test('listeners say how many connections a client may have, how wide it is, and who comes for many', async (t) => {
+  const { listeners } = await everything(t);
+  t.match(listeners[0], { maxConnectionsPerClient: 50, clientPrefix4: 24, clientPrefix6: 56 });
+  t.same(listeners[0]?.exemptNetworks, ['192.0.2.0/24', '10.0.0.0/8', '2001:db8::/32']);
+});
+
 t.test('backends have labels, zones and tiers', async (t) => {
   const { backends } = await everything(t);
   t.same(

@@ -67,6 +67,29 @@ t.test('the address of the store can come from a file and is never repeated', as
   t.notMatch(refused, /hunter2/);
 });
 
+t.test('options of the limit of connections by client need the limit, and it is within that of the listener', async (t) => {
+  const withLimit = (options: string): Promise<string[]> =>
+    problemsOf(t, plainWith('    certificates:', `    ${options}\n    certificates:`));
+  t.match(await withLimit('per_client: { by: "client/24", exempt: 10.0.0.0/8 }'), [
+    /per_client\.by: has no meaning without a limit; expected per_client\.max_connections/,
+    /per_client\.exempt: has no meaning without a limit; expected per_client\.max_connections/,
+  ]);
+  t.match(await withLimit('max_connections: 10\n    per_client: { max_connections: 11 }'), [
+    /per_client\.max_connections: 11 is larger than the listener's max_connections \(10\)/,
+  ]);
+  for (const by of ['path', 'client/33', 'header:x-user']) {
+    t.match(
+      await withLimit(`per_client: { max_connections: 5, by: "${by}" }`),
+      [/per_client\.by: .* expected client, client\/24 or client\/24,56/],
+      by,
+    );
+  }
+  t.match(await withLimit('per_client: { max_connections: 5, exempt: [10.0.0.0/33] }'), [
+    /per_client\.exempt\[0\]: .* expected an address or a CIDR block/,
+  ]);
+  t.same(await withLimit('per_client: { max_connections: none }'), []);
+});
+
 t.test('options of normalisation need normalisation', async (t) => {
   const text = plainWith('    certificates:', '    normalise: { enabled: false, escaped_slashes: reject }\n    certificates:');
   t.match(

@@ -31,6 +31,7 @@ const connectionRow = {
   bytes_sent: 2_000,
   is_established: true,
   is_draining: false,
+  client_connections: 2,
 };
 
 /** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
@@ -322,7 +323,7 @@ t.test('connections take a limit within bounds', async (t) => {
   t.match(JSON.parse((await ask('/v1/connections')).text), {
     total: 0,
     limit: 100,
-    connections: [{ connection: 100, listener: 'public', state: 'open', rttMs: 0.25 }],
+    connections: [{ connection: 100, listener: 'public', state: 'open', rttMs: 0.25, clientConnections: 2 }],
   });
   t.match(JSON.parse((await ask('/v1/connections?limit=7')).text), { limit: 7 });
   for (const query of ['limit=0', 'limit=10001', 'limit=x', 'other=1']) t.equal((await ask(`/v1/connections?${query}`)).status, 400, query);

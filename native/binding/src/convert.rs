@@ -3,6 +3,7 @@
 use crate::failure;
 use crate::types::{BindingBackend, BindingEdit, BindingListener, BindingPlan, BindingSnapshot};
 use lychgate_core::http::normal;
+use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::ListenerOptions;
@@ -12,8 +13,14 @@ use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
 use std::os::fd::OwnedFd;
 
-/// A listener with its socket. `connections` counts those of all shards.
-pub fn listener(socket: OwnedFd, listener: BindingListener, connections: ConnectionCount) -> Result<ListenerOptions> {
+/// A listener with its socket. `connections` counts those of all shards, `clients` the same by client.
+pub fn listener(
+    socket: OwnedFd,
+    listener: BindingListener,
+    connections: ConnectionCount,
+    clients: ClientCounts,
+) -> Result<ListenerOptions> {
+    let client_limit = client_limit(&listener, clients)?;
     let mut certificates = Vec::new();
     for certificate in listener.certificates {
         let names = certificate.names.join(", ");
@@ -33,6 +40,7 @@ pub fn listener(socket: OwnedFd, listener: BindingListener, connections: Connect
         handshake_timeout_ms: listener.handshake_timeout_ms as u64,
         max_connections: listener.max_connections as usize,
         connections,
+        client_limit,
         max_streams: listener.max_streams as u64,
         stream_window: listener.stream_window_bytes as u64,
         connection_window: listener.connection_window_bytes as u64,
@@ -47,6 +55,20 @@ pub fn listener(socket: OwnedFd, listener: BindingListener, connections: Connect
         max_cookie_crumbs: listener.max_cookie_crumbs as usize,
         normal,
     })
+}
+
+fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {
+    if listener.max_connections_per_client == 0.0 {
+        return Ok(None);
+    }
+    let network = |text: &String| text.parse().map_err(|()| failure(format!("{text} is no block of addresses")));
+    Ok(Some(ClientLimit {
+        max: listener.max_connections_per_client as u32,
+        prefix4: listener.client_prefix4.min(32) as u8,
+        prefix6: listener.client_prefix6.min(128) as u8,
+        exempt: listener.exempt_networks.iter().map(network).collect::<Result<_>>()?,
+        counts,
+    }))
 }
 
 /// Rules of normalisation.

@@ -6,6 +6,7 @@ use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::Counters;
 use lychgate_core::base::panics::{self, Panicked};
 use lychgate_core::quic::cid::CidKey;
+use lychgate_core::quic::clients::ClientCounts;
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::switchboard::{self, Inbox, Port};
 use lychgate_core::reactor::{Reactor, ReactorOptions};
@@ -42,8 +43,8 @@ struct Registry {
     shards: Vec<Option<Arc<Shard>>>,
     ports: Vec<Port>,
     inboxes: Vec<Option<Inbox>>,
-    /// By listener: connections of all shards.
-    connections: Vec<ConnectionCount>,
+    /// By listener: connections of all shards, and the same by client.
+    connections: Vec<(ConnectionCount, ClientCounts)>,
     budget: Arc<Budget>,
 }
 
@@ -104,13 +105,13 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
     if registry.shards.iter().all(Option::is_none) {
         let (ports, inboxes) = switchboard::connect(options.shards.max(1) as usize).map_err(|error| failure(error.to_string()))?;
         let inboxes = inboxes.into_iter().map(Some).collect();
-        let connections = listeners.iter().map(|_| ConnectionCount::default()).collect();
+        let connections = listeners.iter().map(|_| Default::default()).collect();
         let shards = (0..options.shards).map(|_| None).collect();
         *registry = Registry { shards, ports, inboxes, connections, budget: Arc::new(Budget::new(options.max_held_bytes as u64)) };
     }
     let counts = registry.connections.iter().cloned();
-    let listeners = listeners.into_iter().zip(counts).map(|((socket, listener), count)| convert::listener(socket, listener, count));
-    let listeners = listeners.collect::<Result<Vec<_>>>()?;
+    let convert = |((socket, listener), (connections, clients))| convert::listener(socket, listener, connections, clients);
+    let listeners = listeners.into_iter().zip(counts).map(convert).collect::<Result<Vec<_>>>()?;
     if registry.shards.get(shard).is_none_or(Option::is_some) {
         return Err(failure(format!("shard {shard} exists already or is none of {}", registry.shards.len())));
     }

@@ -13,7 +13,7 @@ export function checkListeners({ listeners, claims }: Config, isMended: IsMended
   const names = new Seen('listener', isMended);
   const addresses = new Seen('listener', isMended);
   for (const [place, listener] of listeners.entries()) {
-    const { name, address, quic, normalise } = listener;
+    const { name, address, quic, normalise, per_client: perClient } = listener;
     const path = ['listeners', place] as const;
     complaints.push(...names.note(name, [...path, 'name'], `listeners[${place}]`));
     const isFreePort = splitAddress(address)?.port === 0;
@@ -21,6 +21,20 @@ export function checkListeners({ listeners, claims }: Config, isMended: IsMended
     complaints.push(
       ...checkOrder([...path, 'quic'], ['stream_window', quic.stream_window], ['connection_window', quic.connection_window], formatSize),
     );
+    complaints.push(
+      ...checkOrder(
+        [...path, 'per_client'],
+        ['max_connections', perClient.max_connections],
+        ["the listener's max_connections", listener.max_connections],
+        String,
+      ),
+    );
+    if (perClient.max_connections === 0) {
+      const isOwn = { by: perClient.by !== 'client', exempt: perClient.exempt.length > 0 };
+      for (const key of ['by', 'exempt'] as const) {
+        if (isOwn[key]) complaints.push(meaningless([...path, 'per_client', key], 'without a limit', 'per_client.max_connections'));
+      }
+    }
     if (!normalise.enabled && normalise.escaped_slashes === 'reject') {
       complaints.push(meaningless([...path, 'normalise', 'escaped_slashes'], 'without normalisation', 'normalise.enabled: true'));
     }

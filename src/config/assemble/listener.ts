@@ -1,11 +1,13 @@
 /** Listeners of a snapshot. */
 
+import { keyOf } from '../schema/key.ts';
 import type { Listener } from '../schema/listener.ts';
 import type { CertificateSnapshot, ListenerSnapshot } from '../snapshot.ts';
 
 /** A listener with the certificates that were read for it; proxies that are said to write no field of their own tell the client in `clientField`. */
 export function listenerSnapshot(listener: Listener, certificates: readonly CertificateSnapshot[], clientField: string): ListenerSnapshot {
-  const { quic, http, normalise } = listener;
+  const { quic, http, normalise, per_client: perClient } = listener;
+  const { prefix4, prefix6 } = keyOf(perClient.by);
   return {
     name: listener.name,
     address: listener.address,
@@ -15,6 +17,10 @@ export function listenerSnapshot(listener: Listener, certificates: readonly Cert
     keepAliveMs: quic.keep_alive,
     handshakeTimeoutMs: quic.handshake_timeout,
     maxConnections: listener.max_connections,
+    maxConnectionsPerClient: perClient.max_connections,
+    clientPrefix4: prefix4,
+    clientPrefix6: prefix6,
+    exemptNetworks: [...perClient.exempt, ...listener.trusted_networks.map(({ network }) => network)],
     maxStreams: quic.max_streams,
     streamWindowBytes: quic.stream_window,
     connectionWindowBytes: quic.connection_window,

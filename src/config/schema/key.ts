@@ -23,6 +23,16 @@ export const KEY_RULE: TextRule = {
   },
 };
 
+/** Of these keys the one that tells clients by their address. */
+export const CLIENT_KEY_RULE: TextRule = {
+  expected: 'client, client/24 or client/24,56: prefixes of IPv4 and IPv6, 32 and 64 where they are left out',
+  range: '`client`, `client/24,56`',
+  normalise: (given) => {
+    const key = readKey(given);
+    return key?.kind === 'client' ? writeKey(key) : undefined;
+  },
+};
+
 /** The key that a text in normal form stands for. */
 export function keyOf(text: string): KeySnapshot {
   const key = readKey(text);

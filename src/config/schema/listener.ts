@@ -1,10 +1,12 @@
 /** `listeners`: where clients come in, with which certificates, and what one connection may use. */
 
 import type { z } from 'zod';
-import { list, mapping, section } from './groups.ts';
+import { list, mapping, section, words } from './groups.ts';
+import { CLIENT_KEY_RULE } from './key.ts';
+import { NETWORK_RULE } from './network.ts';
 import { ADDRESS_RULE, CERTIFICATE_NAME_RULE, FILE_RULE, NAME_RULE } from './rules.ts';
 import { trustedNetworks } from './trusted.ts';
-import { choice, duration, flag, integer, size, text } from './values.ts';
+import { choice, duration, flag, integer, looseText, size, text } from './values.ts';
 
 const certificate = mapping('A certificate chain with its key. The first of a listener also answers clients that name no host.', {
   names: list(
@@ -13,6 +15,26 @@ const certificate = mapping('A certificate chain with its key. The first of a li
   ),
   chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: 'certs/dev.pem' }),
   key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: 'certs/dev.key', isSecret: true }),
+});
+
+const perClient = section('What one client may have of it, told by its address. It counts once its handshake has shown that it is there.', {
+  max_connections: integer({
+    min: 1,
+    max: 10_000_000,
+    fallback: 'none',
+    none: 0,
+    prose:
+      'Connections open at once, of all shards. Further ones are refused with CONNECTION_REFUSED. Many may share an address: leave room for an office or a mobile network behind one.',
+  }),
+  by: text(CLIENT_KEY_RULE, {
+    fallback: 'client',
+    prose: 'How much of an address makes a client: a whole one of IPv4, the /64 of an IPv6 one.',
+  }),
+  exempt: words(
+    'From these blocks as many come as will; from `trusted_networks` too, since a proxy comes for many.',
+    looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '10.0.0.0/8' }),
+    { example: ['10.0.0.0/8'] },
+  ),
 });
 
 const quic = section('QUIC transport of one connection (RFC 9000).', {
@@ -115,6 +137,7 @@ export const listener = mapping('An address on which HTTP/3 is served.', {
     fallback: 100_000,
     prose: 'Connections open at once, of all shards. Further ones are refused with CONNECTION_REFUSED.',
   }),
+  per_client: perClient,
   quic,
   http,
   normalise,

@@ -48,6 +48,8 @@ export interface ConnectionView {
   readonly packetsLost: number;
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  /** Open connections of its client in all shards, this one among them; null where they are not counted (`per_client`). */
+  readonly clientConnections: number | null;
 }
 
 /** One connection to a backend. */

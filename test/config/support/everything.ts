@@ -5,6 +5,7 @@ listeners:
     address: 127.0.0.1:8443
     certificates: [{ names: [localhost], chain: certs/dev.pem, key: certs/dev.key }]
     normalise: { merge_slashes: false, escaped_slashes: reject }
+    per_client: { max_connections: 50, by: "client/24,56", exempt: [192.0.2.1/24] }
     trusted_networks: [10.1.2.3/8, { network: "2001:DB8:0::1/32", field: X-Real-IP }]
 admin: { address: off }
 store: { url: "redis://user:secret@127.0.0.1:6379/2", prefix: "edge:", timeout: 20ms }

@@ -84,9 +84,9 @@ export async function connectAioquic(
 }
 
 /** What a client is told that asks an edge on 127.0.0.1 for a connection and gets none. */
-export async function refusedAioquic(t: Test, port: number): Promise<AioquicEvent> {
+export async function refusedAioquic(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}): Promise<AioquicEvent> {
   const client = startAioquic(t);
-  const isConnected = await connect(client, port).then(
+  const isConnected = await connect(client, port, options).then(
     () => true,
     () => false,
   );

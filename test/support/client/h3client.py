@@ -3,7 +3,7 @@
 Driven by JSON lines: one order a line on stdin, one event a line on stdout. `./aioquic.ts` is the other end.
 
 Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
-  connect  host port servername ca? idle?         request  headers body? fin?     -> stream
+  connect  host port servername ca? idle? from?       request  headers body? fin?     -> stream
   data     stream body fin                        frame    stream type hex fin?   raw     stream hex fin?
   uni      hex                    -> stream       bidi     hex fin?    -> stream
   reset    stream code                            stop     stream code
@@ -14,6 +14,7 @@ Events: interim, headers, trailers, data {bytes, text?}, end, reset {code}, stop
 
 import asyncio
 import json
+import socket
 import sys
 from hashlib import sha256
 
@@ -25,6 +26,15 @@ from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, StopSendingReceived, StreamReset
+
+
+class From(socket.socket):
+    """Leaves from the address that a test wants, where aioquic takes any."""
+
+    address = None
+
+    def bind(self, _):
+        super().bind((self.address, 0, 0, 0))
 
 
 def say(event, **what):
@@ -208,6 +218,9 @@ async def main():
     source = orders()
     first = await anext(source)
     configuration = QuicConfiguration(is_client=True, alpn_protocols=first.get("alpn", H3_ALPN), server_name=first["servername"])
+    if "from" in first:
+        From.address = first["from"]
+        socket.socket = From
     configuration.idle_timeout = first.get("idle", 30)
     configuration.max_stream_data = first.get("window", configuration.max_stream_data)
     configuration.max_data = first.get("connectionWindow", configuration.max_data)

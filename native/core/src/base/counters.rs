@@ -76,6 +76,7 @@ pub enum Dropped {
     Undecryptable,
     HandOverFull,
     VersionLimit,
+    ClientLimit,
 }
 
 /// Why a connection was refused; the place is the series of [`Id::ConnectionsRefused`].
@@ -85,6 +86,7 @@ pub enum Dropped {
 pub enum Refused {
     ConnectionLimit,
     Draining,
+    ClientLimit,
 }
 
 /// How a handshake ended; the place is the series of [`Id::Handshakes`].
@@ -108,6 +110,7 @@ pub enum Closed {
     Idle,
     Protocol,
     Panic,
+    Refused,
 }
 
 /// Why a request was rejected unread; the place is the series of [`Id::RequestsRejected`].
@@ -151,18 +154,18 @@ families! {
     SendBufferFull = Counter "lychgate_send_buffer_full_total", "Times the send buffer of a listener's socket was full and connections had to wait for it.", "" NONE, NO_BOUNDS, 1.0;
     Drops = Counter "lychgate_datagrams_dropped_total", "Datagrams dropped, by reason.", "reason"
         ["short", "malformed", "unknown_connection", "not_initial", "small_initial", "connection_limit", "draining", "refused", "undecryptable",
-         "hand_over_full", "version_limit"], NO_BOUNDS, 1.0;
+         "hand_over_full", "version_limit", "client_limit"], NO_BOUNDS, 1.0;
     HandedOver = Counter "lychgate_datagrams_handed_over_total", "Datagrams that reached the wrong shard, by direction.", "direction"
         ["out", "in"], NO_BOUNDS, 1.0;
     VersionNegotiations = Counter "lychgate_version_negotiations_total", "Version Negotiation packets sent.", "" NONE, NO_BOUNDS, 1.0;
-    ConnectionsRefused = Counter "lychgate_connections_refused_total", "First datagrams answered with CONNECTION_REFUSED, by reason. Those beyond `limits.stateless_replies` are dropped for the same reason.", "reason"
-        ["connection_limit", "draining"], NO_BOUNDS, 1.0;
+    ConnectionsRefused = Counter "lychgate_connections_refused_total", "Connections refused with CONNECTION_REFUSED, by reason: first datagrams, which beyond `limits.stateless_replies` are dropped for the same reason, and of client_limit also handshakes that are through.", "reason"
+        ["connection_limit", "draining", "client_limit"], NO_BOUNDS, 1.0;
     Handshakes = Counter "lychgate_handshakes_total", "QUIC handshakes, by outcome.", "outcome"
         ["completed", "resumed", "failed", "timed_out"], NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"
-        ["peer", "local", "idle", "protocol", "panic"], NO_BOUNDS, 1.0;
+        ["peer", "local", "idle", "protocol", "panic", "refused"], NO_BOUNDS, 1.0;
     ConnectionAge = Histogram "lychgate_connection_duration_seconds", "Age of connections when they closed.", "" NONE, AGE_MS, 1e-3;
     ConnectionRtt = Histogram "lychgate_connection_rtt_seconds", "Smoothed round-trip time of connections when they closed.", "" NONE, RTT_US, 1e-6;
     ConnectionLoss = Histogram "lychgate_connection_loss_ratio", "Share of sent packets found lost, when connections closed.", "" NONE, LOSS_PPM, 1e-6;

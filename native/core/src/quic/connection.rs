@@ -1,6 +1,7 @@
 //! One client's connection: quiche's state and HTTP/3's beside it. Requests of its streams are exchanges of the relay.
 
 use super::cid::Cid;
+use super::clients::ClientPlace;
 use super::count::ConnectionPlace;
 use super::pace::Pace;
 use super::requests::Requests;
@@ -168,6 +169,8 @@ pub struct Connection {
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
+    /// Its place among the connections of its client, from the end of the handshake to its own.
+    pub client: ClientPlace,
     _place: ConnectionPlace,
 }
 
@@ -214,6 +217,7 @@ impl Connection {
             rtt_us: 0,
             tls: (0, 0),
             control: Vec::new(),
+            client: ClientPlace::default(),
             _place: place,
         }
     }
@@ -372,6 +376,7 @@ impl Connection {
 
     /// The connection is forgotten, and with it what is held for its client.
     pub fn forget(&mut self, account: &mut Account) {
+        self.client = ClientPlace::default();
         account.enter(Side::Downstream, &mut self.held_in, 0);
         account.enter(Side::Downstream, &mut self.held_out, 0);
     }

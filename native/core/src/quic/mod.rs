@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cid;
+pub mod clients;
 pub mod connection;
 pub mod count;
 pub mod pace;

@@ -77,7 +77,7 @@ impl Reactor {
     fn steer(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, may_hand_over: bool) {
         match self.route(datagram) {
             Route::Connection(key) => self.decrypt(key, datagram, from, to),
-            Route::New => match self.admit(listener) {
+            Route::New => match self.admit(listener, from) {
                 Ok(place) => self.accept(listener, datagram, from, to, place),
                 Err(refused) => self.refuse(listener, datagram, from, to, refused),
             },
@@ -148,12 +148,16 @@ impl Reactor {
         is_ours.then_some(Route::Shard(shard))
     }
 
-    /// A place for a new connection, or why there is none.
-    fn admit(&self, listener: usize) -> Result<ConnectionPlace, Refused> {
+    /// A place for a new connection, or why there is none. The client has not shown yet that it is at its address: that others have used up what is allowed there is
+    /// reason to refuse it, which spares a handshake, but it takes none of its client's places before that is through.
+    fn admit(&self, listener: usize, from: SocketAddr) -> Result<ConnectionPlace, Refused> {
         if self.relay.is_draining {
             return Err(Refused::Draining);
         }
         let listener = &self.listeners[listener];
+        if listener.client_limit.as_ref().is_some_and(|limit| limit.is_full(from.ip())) {
+            return Err(Refused::ClientLimit);
+        }
         listener.connections.take(listener.max_connections).ok_or(Refused::ConnectionLimit)
     }
 
@@ -177,6 +181,7 @@ impl Reactor {
         self.counters.dropped(match refused {
             Refused::ConnectionLimit => Dropped::ConnectionLimit,
             Refused::Draining => Dropped::Draining,
+            Refused::ClientLimit => Dropped::ClientLimit,
         });
     }
 

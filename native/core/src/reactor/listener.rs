@@ -4,6 +4,7 @@ use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::slab::Key;
 use crate::http::normal;
 use crate::quic::cid::CidKey;
+use crate::quic::clients::ClientLimit;
 use crate::quic::connection::Connection;
 use crate::quic::count::ConnectionCount;
 use crate::quic::send::Sender;
@@ -31,6 +32,8 @@ pub struct ListenerOptions {
     pub max_connections: usize,
     /// Those that are open, in all shards.
     pub connections: ConnectionCount,
+    /// How many of them a client may have; none for as many as there are.
+    pub client_limit: Option<ClientLimit>,
     /// Request streams open at once, a connection.
     pub max_streams: u64,
     /// Body bytes of a request that wait for a backend, a stream.
@@ -78,6 +81,8 @@ pub struct Listener {
     pub connections: ConnectionCount,
     /// Limit of them.
     pub max_connections: usize,
+    /// Limit of those of one client.
+    pub client_limit: Option<ClientLimit>,
     /// Size of a full datagram.
     pub max_udp_payload: usize,
     /// Request bytes that may wait on a stream, and on all streams of a connection.
@@ -128,6 +133,7 @@ impl Listener {
             overflows: 0,
             connections: options.connections,
             max_connections: options.max_connections,
+            client_limit: options.client_limit,
             max_udp_payload: options.max_udp_payload,
             windows: (options.stream_window, options.connection_window),
             is_tight: false,

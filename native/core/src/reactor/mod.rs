@@ -479,7 +479,7 @@ impl Reactor {
                     concat!(
                         "{{\"connection\":{},\"shard\":{},\"listener\":{},\"peer\":\"{}\",\"age_seconds\":{:.3},\"rtt_seconds\":{:.6},",
                         "\"exchanges\":{},\"packets_received\":{},\"packets_sent\":{},\"packets_lost\":{},\"bytes_received\":{},",
-                        "\"bytes_sent\":{},\"is_established\":{},\"is_draining\":{}}}"
+                        "\"bytes_sent\":{},\"is_established\":{},\"is_draining\":{},\"client_connections\":{}}}"
                     ),
                     connection.number,
                     self.shard,
@@ -495,6 +495,7 @@ impl Reactor {
                     stats.sent_bytes,
                     connection.is_open,
                     connection.drain != crate::quic::connection::Drain::No,
+                    connection.client.shared_by().map_or("null".to_owned(), |count| count.to_string()),
                 )
             })
             .collect();

@@ -1,15 +1,17 @@
 //! Phase 15 and the ends of connections: each touched connection is flushed once a turn, its timer entered, its identifiers kept in step.
 
 use super::Reactor;
-use crate::base::counters::{Closed, Handshake, Id};
+use crate::base::counters::{Closed, Handshake, Id, Refused};
 use crate::base::panics::{self, Owner, plant};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::error::h3;
 use crate::quic::cid;
+use crate::quic::clients::ClientPlace;
 use crate::quic::connection::{Connection, Quic};
 use crate::quic::send::{Flushed, Sender};
+use crate::quic::stateless::CONNECTION_REFUSED;
 use quiche::{ConnectionId, PathEvent};
 
 /// Packets whose release lies nearer than this leave at once: timers are no finer.
@@ -42,11 +44,16 @@ impl Reactor {
     fn process_arrival(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         plant::here("process");
-        if !connection.is_open && connection.quic.is_established() {
+        if !connection.is_open && !connection.is_counted && connection.quic.is_established() {
             let listener = &self.listeners[connection.listener as usize];
-            connection.open(listener.max_head_bytes, listener.keep_alive_ms * 1_000_000);
             let outcome = if connection.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
             self.counters.add_to(Id::Handshakes, outcome as usize, 1);
+            // The handshake has shown that the client is where it says: now it counts there.
+            match listener.client_limit.as_ref().map_or_else(|| Some(ClientPlace::default()), |limit| limit.take(connection.peer.ip())) {
+                Some(place) => connection.client = place,
+                None => return self.refuse_client(key),
+            }
+            connection.open(listener.max_head_bytes, listener.keep_alive_ms * 1_000_000);
             if self.relay.is_draining {
                 connection.notify_drain(self.relay.now);
             }
@@ -55,6 +62,16 @@ impl Reactor {
             self.follow_paths(key);
             crate::relay::streams::process(&mut self.relay, &mut self.upstreams, key);
         }
+    }
+
+    /// Ends a connection whose client has as many as it may: nothing of it was looked at, so that the client may come again, here or elsewhere, with all it wanted.
+    fn refuse_client(&mut self, key: Key) {
+        let Some(connection) = self.relay.connections.get_mut(key) else { return };
+        connection.is_counted = true;
+        // The code that a first datagram is refused with: it is the same refusal, found out later.
+        let _ = connection.quic.close(false, CONNECTION_REFUSED, b"");
+        self.counters.add_to(Id::ConnectionsRefused, Refused::ClientLimit as usize, 1);
+        self.counters.add_to(Id::ConnectionsClosed, Closed::Refused as usize, 1);
     }
 
     /// Keeps addresses and connection IDs in step with quiche.
@@ -66,6 +83,7 @@ impl Reactor {
                 PathEvent::New(local, peer) => drop(connection.quic.probe_path(local, peer)),
                 PathEvent::PeerMigrated(_, peer) => {
                     connection.peer = peer;
+                    // It goes on counting where it was opened (docs/design/limits.md).
                     self.counters.add(Id::Migrations, 1);
                 }
                 _ => {}
@@ -293,6 +311,8 @@ impl Reactor {
     fn count_end(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key).filter(|connection| !connection.is_counted) else { return };
         connection.is_counted = true;
+        // It carries nothing any more, and its client may have another.
+        connection.client = ClientPlace::default();
         let counters = &self.counters;
         if !connection.is_open {
             let age = self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000;

@@ -2,6 +2,7 @@
 
 mod budget;
 mod chance;
+mod clients;
 mod drain;
 mod edits;
 mod ends;

@@ -195,7 +195,7 @@ fn an_address_that_is_not_validated_gets_at_most_three_times_what_it_sent() {
 }
 
 /// Sockets that the kernel hashes to one shard or the other: noise from them is counted where it arrives.
-fn socket_towards(bed: &mut Bed, shard: usize) -> UdpSocket {
+pub fn socket_towards(bed: &mut Bed, shard: usize) -> UdpSocket {
     for _ in 0..64 {
         let candidate = socket();
         let before = bed.shards[shard].count_of(Id::Drops, Dropped::Short as usize);

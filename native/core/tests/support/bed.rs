@@ -11,6 +11,7 @@ use lychgate_core::base::counters::{Id, offset};
 use lychgate_core::base::panics;
 use lychgate_core::http::normal;
 use lychgate_core::quic::cid::CidKey;
+use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::quic::socket as udp;
 use lychgate_core::reactor::listener::ListenerOptions;
@@ -39,6 +40,10 @@ pub struct Setup {
     pub keep_alive_ms: u64,
     pub handshake_timeout_ms: u64,
     pub max_connections: usize,
+    /// Connections that a client may have, an address of IPv4 or a /64; 0 for no such limit.
+    pub max_per_client: u32,
+    /// Blocks of addresses that have no such limit.
+    pub exempt: &'static [&'static str],
     pub max_exchanges: usize,
     /// Bytes that all shards together may hold for peers.
     pub max_held: u64,
@@ -87,6 +92,8 @@ impl Default for Setup {
             keep_alive_ms: 10_000,
             handshake_timeout_ms: 10_000,
             max_connections: 100,
+            max_per_client: 0,
+            exempt: &[],
             max_exchanges: 1_000,
             max_held: 1 << 30,
             stateless_replies: 1_000,
@@ -138,6 +145,8 @@ pub struct Bed {
     other: Option<Origin>,
     /// Connections of all shards.
     pub connections: ConnectionCount,
+    /// The same by client.
+    pub by_client: ClientCounts,
     /// Backends of the snapshot.
     known: Vec<BackendConfig>,
     _silent: TcpListener,
@@ -164,6 +173,7 @@ impl Bed {
         let budget = Arc::new(Budget::new(setup.max_held));
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
         let connections = ConnectionCount::default();
+        let by_client = ClientCounts::default();
         let mut shards = Vec::new();
         let mut known = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
@@ -173,7 +183,7 @@ impl Bed {
                 shard: shard as u8,
                 generation: 0,
                 cid_key,
-                listeners: vec![listener(socket, &setup, &connections)],
+                listeners: vec![listener(socket, &setup, &connections, &by_client)],
                 max_exchanges: setup.max_exchanges,
                 stateless_replies: setup.stateless_replies,
                 // SAFETY: the bed drops its shards before its table.
@@ -197,7 +207,20 @@ impl Bed {
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
         }
-        Bed { shards, clients: Vec::new(), origin, other, known, connections, _silent: silent, _deaf: deaf, address, table, budget }
+        Bed {
+            shards,
+            clients: Vec::new(),
+            origin,
+            other,
+            known,
+            connections,
+            by_client,
+            _silent: silent,
+            _deaf: deaf,
+            address,
+            table,
+            budget,
+        }
     }
 
     /// The origin that is backend 1.
@@ -383,7 +406,8 @@ impl Deaf {
     }
 }
 
-fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &ConnectionCount) -> ListenerOptions {
+fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &ConnectionCount, by_client: &ClientCounts) -> ListenerOptions {
+    let exempt = setup.exempt.iter().map(|text| text.parse().unwrap()).collect();
     ListenerOptions {
         socket,
         certificates: (0..setup.certificates).map(|_| certificate::localhost(setup.certificate_names)).collect(),
@@ -393,6 +417,13 @@ fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &Connectio
         handshake_timeout_ms: setup.handshake_timeout_ms,
         max_connections: setup.max_connections,
         connections: connections.clone(),
+        client_limit: (setup.max_per_client > 0).then(|| ClientLimit {
+            max: setup.max_per_client,
+            prefix4: 32,
+            prefix6: 64,
+            exempt,
+            counts: by_client.clone(),
+        }),
         max_streams: 100,
         stream_window: setup.request_window,
         connection_window: (16 * setup.request_window).min(8 << 20),
