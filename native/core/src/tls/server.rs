@@ -4,9 +4,11 @@
 
 use crate::base::panics::{self, plant};
 use crate::quic::cid::CidKey;
+use boring::error::ErrorStack;
 use boring::pkey::{PKey, Private};
-use boring::ssl::{ClientHello, NameType, SelectCertError, SslContextBuilder, SslMethod};
+use boring::ssl::{ClientHello, NameType, SelectCertError, SslContextBuilder, SslMethod, SslRef};
 use boring::x509::X509;
+use foreign_types_shared::ForeignTypeRef;
 
 /// Key exchange in order of preference (draft-ietf-tls-ecdhe-mlkem for the first).
 const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
@@ -64,7 +66,7 @@ fn select(certificates: &[Certificate], name: &str) -> usize {
 }
 
 /// A context for quiche. At least one certificate must be given.
-pub fn context(certificates: Vec<Certificate>) -> Result<SslContextBuilder, boring::error::ErrorStack> {
+pub fn context(certificates: Vec<Certificate>) -> Result<SslContextBuilder, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls())?;
     builder.set_curves_list(GROUPS)?;
     let default = &certificates[0];
@@ -93,9 +95,19 @@ fn choose(certificates: &[Certificate], hello: &mut ClientHello<'_>) -> Result<(
     let mut apply = || {
         ssl.set_certificate(&certificate.chain[0])?;
         ssl.set_private_key(&certificate.key)?;
+        forget_chain(ssl)?;
         certificate.chain[1..].iter().try_for_each(|issuer| ssl.add_chain_cert(issuer))
     };
-    apply().map_err(|_: boring::error::ErrorStack| SelectCertError::ERROR)
+    apply().map_err(|_: ErrorStack| SelectCertError::ERROR)
+}
+
+/// A connection begins with the default certificate's chain; what is added would stand behind that.
+fn forget_chain(ssl: &mut SslRef) -> Result<(), ErrorStack> {
+    // SAFETY: the connection is ours for as long as the reference lives, and its certificates are its own.
+    match unsafe { boring_sys::SSL_clear_chain_certs(ssl.as_ptr()) } {
+        1 => Ok(()),
+        _ => Err(ErrorStack::get()),
+    }
 }
 
 /// The key of session tickets, 48 bytes, the same in every shard of a process.
@@ -114,6 +126,8 @@ mod tests {
     use boring::ec::{EcGroup, EcKey};
     use boring::hash::MessageDigest;
     use boring::nid::Nid;
+    use boring::rsa::Rsa;
+    use boring::x509::X509Name;
 
     /// A chain and its key.
     fn made() -> (String, String) {
@@ -152,14 +166,80 @@ mod tests {
         assert_eq!(Certificate::parse(vec![], "", "").err().unwrap().len(), 2);
     }
 
+    /// A key of RSA or of ECDSA.
+    fn key(is_rsa: bool) -> PKey<Private> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        match is_rsa {
+            true => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
+            false => PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap(),
+        }
+    }
+
+    /// A certificate of a name for a key, signed by whose name and key is given, or by itself.
+    fn issued(name: &str, key: &PKey<Private>, issuer: Option<&(X509, PKey<Private>)>) -> X509 {
+        let mut subject = X509Name::builder().unwrap();
+        subject.append_entry_by_text("CN", name).unwrap();
+        let subject = subject.build();
+        let mut builder = X509::builder().unwrap();
+        builder.set_version(2).unwrap();
+        builder.set_subject_name(&subject).unwrap();
+        builder.set_issuer_name(issuer.map_or(&subject, |issuer| issuer.0.subject_name())).unwrap();
+        builder.set_pubkey(key).unwrap();
+        builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+        builder.sign(issuer.map_or(key, |issuer| &issuer.1), MessageDigest::sha256()).unwrap();
+        builder.build()
+    }
+
+    /// Both certificates of one authority have the same intermediate, and those of two have their own.
+    #[test]
+    fn every_certificate_comes_with_its_own_intermediates_once_each() {
+        for kinds in [[false, false], [true, true], [true, false], [false, true]] {
+            for is_shared in [true, false] {
+                let root = key(false);
+                let root = (issued("root", &root, None), root);
+                let issuers: Vec<_> = ["first", "second"]
+                    .map(|name| {
+                        let key = key(false);
+                        (issued(name, &key, Some(&root)), key)
+                    })
+                    .into();
+                let chains: Vec<(String, String, Vec<Vec<u8>>)> = ["a.test", "b.test"]
+                    .into_iter()
+                    .enumerate()
+                    .map(|(place, name)| {
+                        let issuer = &issuers[if is_shared { 0 } else { place }];
+                        let key = key(kinds[place]);
+                        let chain = [issued(name, &key, Some(issuer)), issuer.0.clone()];
+                        let pem = chain.iter().flat_map(|one| one.to_pem().unwrap()).collect();
+                        let key = String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+                        (String::from_utf8(pem).unwrap(), key, chain.iter().map(|one| one.to_der().unwrap()).collect())
+                    })
+                    .collect();
+                for (name, place) in [("a.test", 0), ("b.test", 1), ("c.test", 0)] {
+                    let all = ["a.test", "b.test"].into_iter().zip(&chains);
+                    let all = all.map(|(name, (pem, key, _))| Certificate::parse(vec![name.to_owned()], pem, key).map_err(|_| ()).unwrap());
+                    let (chain, is_done) = shake_hands(all.collect(), name, "X25519");
+                    assert!(is_done && chain == chains[place].2, "{name} of {kinds:?}: {} certificates", chain.len());
+                }
+            }
+        }
+    }
+
     fn configured(context: SslContextBuilder) -> quiche::Config {
         let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context).unwrap();
         config.set_application_protos(&[b"h3"]).unwrap();
         config
     }
 
-    /// A handshake in memory; the client offers one group. Returns the leaf it got and whether both sides are done.
+    /// The leaf that a client gets, and whether both sides are done.
     fn handshake(certificates: Vec<Certificate>, name: &str, group: &str) -> (Option<X509>, bool) {
+        let (chain, is_done) = shake_hands(certificates, name, group);
+        (chain.first().map(|der| X509::from_der(der).unwrap()), is_done)
+    }
+
+    /// A handshake in memory; the client offers one group. Returns the chain it got and whether both sides are done.
+    fn shake_hands(certificates: Vec<Certificate>, name: &str, group: &str) -> (Vec<Vec<u8>>, bool) {
         let mut offered = SslContextBuilder::new(SslMethod::tls()).unwrap();
         offered.set_curves_list(group).unwrap();
         let (mut server, mut client) = (configured(context(certificates).unwrap()), configured(offered));
@@ -177,8 +257,8 @@ mod tests {
                 let _ = asking.recv(&mut packet[..length], quiche::RecvInfo { from: far, to: near });
             }
         }
-        let leaf = asking.peer_cert().map(|der| X509::from_der(der).unwrap());
-        (leaf, asking.is_established() && answering.is_established())
+        let chain = asking.peer_cert_chain().unwrap_or_default().into_iter().map(<[u8]>::to_vec).collect();
+        (chain, asking.is_established() && answering.is_established())
     }
 
     #[test]
