@@ -294,9 +294,9 @@ export interface MatchSnapshot {
   readonly tenant: number;
 }
 
-/** `name` may hold `*` for `remove`; `value` may hold variables (`docs/routing.md`). */
+/** `name` may hold `*` for `remove` and is a pattern for `remove-regex`; `value` may hold variables (`docs/routing.md`). */
 export interface EditSnapshot {
-  readonly op: 'set' | 'add' | 'append' | 'remove';
+  readonly op: 'set' | 'add' | 'append' | 'remove' | 'remove-regex';
   readonly name: string;
   readonly value: string;
 }

@@ -13,7 +13,7 @@ import { clientFieldsOf } from './head/client.ts';
 
 /** One edit, as the native border knows it (`BindingEdit`). */
 export interface Edit {
-  op: 'set' | 'add' | 'append' | 'remove' | 'prefix';
+  op: 'set' | 'add' | 'append' | 'remove' | 'remove-regex' | 'prefix';
   name: string;
   value: string;
   /** Only for `prefix`. */

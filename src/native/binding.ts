@@ -120,6 +120,7 @@ export interface BindingBackend {
  */
 export interface BindingEdit {
   op: string;
+  /** A pattern where the operation is `remove-regex`. */
   name: string;
   value: string;
   /** Only for `prefix`. */

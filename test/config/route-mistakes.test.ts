@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { NAME_PATTERN_RULE } from '../../src/config/schema/pattern.ts';
 import { PLAIN, plainWith, problemsOf } from './support/configuration.ts';
 
 /** Problems of the plain configuration with a route in place of its own, without file and position; warnings left out. */
@@ -169,6 +170,22 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
     'pseudo-headers are not removed',
     '{ upstream: web, request_headers: { remove: [":path"] } }',
     'request_headers.remove[0]: ":path" is a pseudo-header, which has keys of its own; expected the name of a header field, in which * stands for any text, such as x-internal-*',
+  ],
+  [
+    'what is removed is a name or a pattern, and patterns of names are small',
+    `{ upstream: web, request_headers: { remove: [{ name: a, regex: b }, {}, { regex: "x-(" }, { regex: "x{3}" }, { regex: '\\pL' }, { regex: '(?i)x' }, { regex: ${'a'.repeat(257)} }] } }`,
+    'request_headers.remove[0].regex: stands beside name; expected exactly one of name and regex',
+    'request_headers.remove[1]: names no field; expected exactly one of name and regex',
+    `request_headers.remove[2].regex: "x-(" is no pattern: missing closing ): \`x-(\`; expected ${NAME_PATTERN_RULE.expected}`,
+    `request_headers.remove[3].regex: "x{3}" has more than patterns of names may have; expected ${NAME_PATTERN_RULE.expected}`,
+    `request_headers.remove[4].regex: "\\\\pL" has more than patterns of names may have; expected ${NAME_PATTERN_RULE.expected}`,
+    `request_headers.remove[5].regex: "(?i)x" has more than patterns of names may have; expected ${NAME_PATTERN_RULE.expected}`,
+    `request_headers.remove[6].regex: "${'a'.repeat(56)}... is too long; expected ${NAME_PATTERN_RULE.expected}`,
+  ],
+  [
+    'a list of removals has 16 patterns at most',
+    `{ upstream: web, response_headers: { remove: [x-*, ${Array.from({ length: 17 }, (_, i) => `{ regex: x${i}+ }`).join(', ')}] } }`,
+    'response_headers.remove[17].regex: "x16+" is a pattern too many; expected 16 at most; one pattern may have several branches',
   ],
   [
     'statuses are statuses',

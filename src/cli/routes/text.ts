@@ -95,6 +95,7 @@ function editLines(edits: readonly Edit[]): string[] {
   };
   for (const { op, name, value } of edits) {
     if (op === 'remove') removed.push(name);
+    else if (op === 'remove-regex') removed.push(`/${name}/`);
     else {
       flush();
       lines.push(row('', `${op} ${name}: ${value}`));

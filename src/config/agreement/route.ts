@@ -3,6 +3,7 @@
 import type { Complaint, KeyPath } from '../problem.ts';
 import { routeNames } from '../route-names.ts';
 import type { Config } from '../schema/config.ts';
+import { type FieldEdits, MAX_NAME_PATTERNS } from '../schema/edit.ts';
 import type { Route } from '../schema/route.ts';
 import { formatDuration } from '../units.ts';
 import { checkPathKeys, checkRedirect, checkRespond } from './answer.ts';
@@ -30,8 +31,25 @@ export function checkRoutes({ routes, upstreams, tenants }: Config, isMended: Is
       ...checkTries(path, route),
       ...checkNever(path, route, upstreams),
       ...checkQueue([...path, 'limits'], route.limits),
+      ...checkRemoved([...path, 'request_headers', 'remove'], route.request_headers.remove),
+      ...checkRemoved([...path, 'response_headers', 'remove'], route.response_headers.remove),
     );
     if (route.rewrite !== undefined) complaints.push(...checkPathKeys([...path, 'rewrite'], route.rewrite, route.match));
+  }
+  return complaints;
+}
+
+function checkRemoved(path: KeyPath, removed: FieldEdits['remove']): Complaint[] {
+  const expected = 'exactly one of name and regex';
+  const complaints = removed.flatMap(({ name, regex }, place): Complaint[] => {
+    if (name === undefined && regex === undefined) return [{ path: [...path, place], message: 'names no field', expected }];
+    if (name === undefined || regex === undefined) return [];
+    return [{ path: [...path, place, 'regex'], isAboutKey: true, message: 'stands beside name', expected }];
+  });
+  const further = removed.flatMap(({ regex }, place) => (regex === undefined ? [] : [{ place, regex }])).slice(MAX_NAME_PATTERNS);
+  for (const { place, regex } of further) {
+    const most = `${MAX_NAME_PATTERNS} at most; one pattern may have several branches`;
+    complaints.push({ path: [...path, place, 'regex'], value: JSON.stringify(regex), message: 'is a pattern too many', expected: most });
   }
   return complaints;
 }

@@ -37,9 +37,16 @@ export function editSnapshots({ remove, set, add, append }: FieldEdits): EditSna
   const edits = (op: 'set' | 'add' | 'append', values: Readonly<Record<string, string>>): EditSnapshot[] =>
     Object.entries(values).map(([name, value]) => ({ op, name, value }));
   return [
-    ...remove.map((name): EditSnapshot => ({ op: 'remove', name, value: '' })),
+    ...remove.flatMap(({ name }): EditSnapshot[] => (name === undefined ? [] : [{ op: 'remove', name, value: '' }])),
+    ...patternEdits(remove.flatMap(({ regex }) => (regex === undefined ? [] : [regex]))),
     ...edits('set', set),
     ...edits('add', add),
     ...edits('append', append),
   ];
+}
+
+/** All patterns as one, so that a name is looked at once. */
+function patternEdits(patterns: readonly string[]): EditSnapshot[] {
+  if (patterns.length === 0) return [];
+  return [{ op: 'remove-regex', name: patterns.length === 1 ? patterns[0]! : patterns.map((one) => `(?:${one})`).join('|'), value: '' }];
 }

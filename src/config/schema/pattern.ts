@@ -17,6 +17,24 @@ export const PATTERN_RULE: TextRule = {
   explain: (given) => (given === '' ? 'is empty' : given.length > MAX_LENGTH ? 'is too long' : `is no pattern: ${faultOf(given) ?? ''}`),
 };
 
+/** Longer ones of a name are no rule about names. */
+const MAX_NAME_PATTERN = 256;
+
+/** What RE2 and the reactor's engine read alike, and what stays as small as it is written: counted repetition does not. */
+const PLAIN_PATTERN =
+  /^(?:[\w!#%&'`~-]|\\[.+*?^$|()[\]{}\\dw-]|\.|\[\^?(?:[\w.!#$%'*+`|]|-(?!-)|\\[.+*?^$|()[\]{}\\-])+\]|\((?:\?:)?(?!\?)|\)|[|*+?^$])*$/;
+
+/** A pattern of names of fields, with which every name of a head is compared. */
+export const NAME_PATTERN_RULE: TextRule = {
+  expected: `a regular expression of up to ${MAX_NAME_PATTERN} characters: names with . [a-z] \\d \\w ( ) | * + ? ^ $, without { }, flags and Unicode classes`,
+  range: 'pattern',
+  normalise: (given) => (given.length <= MAX_NAME_PATTERN && PLAIN_PATTERN.test(given) ? PATTERN_RULE.normalise(given) : undefined),
+  explain: (given) => {
+    if (given.length > MAX_NAME_PATTERN) return 'is too long';
+    return PATTERN_RULE.normalise(given) === undefined ? PATTERN_RULE.explain?.(given) : 'has more than patterns of names may have';
+  },
+};
+
 /** What takes the place of what a pattern matched; `$1` to `$9` are its groups. */
 export const REPLACEMENT_RULE: TextRule = {
   expected: 'a path, with ? and a query or without, with $1 to $9 for the groups of the pattern',

@@ -97,13 +97,13 @@ pub struct Stripped {
     pub underscores: u64,
 }
 
-/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields are passed with one test; only where there are globs, regular
-/// fields are held against those too.
+/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields are passed with one test; only where there are globs or
+/// patterns, regular fields are held against those too.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     edits: Vec<Edit>,
     mask: u64,
-    globs: Vec<Edit>,
+    of_many: Vec<Edit>,
 }
 
 impl Edits {
@@ -121,21 +121,21 @@ impl Edits {
             edit.settle(is_undone, is_gone);
         }
         let mask = edits.iter().fold(0, |mask, edit| mask | edit.mask());
-        let globs = edits.extract_if(.., |edit| edit.is_glob()).collect();
-        Edits { edits, mask, globs }
+        let of_many = edits.extract_if(.., |edit| edit.is_of_many()).collect();
+        Edits { edits, mask, of_many }
     }
 
     /// Whether a field is replaced, extended or removed, and so must not be copied as it is.
     #[inline]
     fn takes(&self, field: Field<'_>) -> bool {
         let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.takes(field.known, field.name));
-        self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.globs)
+        self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
     }
 
     /// Whether what came under a name is gone from the head: an edit removes or sets it.
     fn replaces(&self, field: Field<'_>) -> bool {
         let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.replaces(field.known, field.name));
-        self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.globs)
+        self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
     }
 
     /// Whether trailers have a field that [`Edits::strip`] removes.

@@ -4,6 +4,10 @@ use super::value::{Value, Values};
 use crate::http::characters::is_token;
 use crate::http::fields::Known;
 use crate::http::normal::behind_segments;
+use regex::bytes::{Regex, RegexBuilder};
+
+/// Bytes that a compiled pattern and its cache may take; a pattern of the configuration, bounded in length and without counted repetition, needs far less.
+const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
 /// What an edit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +24,24 @@ pub enum Operation {
     Prefix,
 }
 
+/// How an edit says which fields it is about.
+#[derive(Clone, Debug)]
+enum Names {
+    /// The field of its name.
+    One,
+    /// Those that its name takes as a glob.
+    Glob,
+    /// Those that a pattern takes, from end to end and in any case.
+    Pattern(Box<Regex>),
+}
+
 /// One edit.
 #[derive(Clone, Debug)]
 pub struct Edit {
     operation: Operation,
     name: Vec<u8>,
     known: Known,
-    is_glob: bool,
+    names: Names,
     is_undone: bool,
     value: Value,
     prefix: Vec<u8>,
@@ -43,8 +58,9 @@ impl Edit {
             "add" => Operation::Add,
             "append" => Operation::Append,
             "remove" => Operation::Remove,
+            "remove-regex" => return Edit::removing(name),
             "prefix" => Operation::Prefix,
-            other => return Err(format!("{other} is no edit: expected set, add, append, remove or prefix")),
+            other => return Err(format!("{other} is no edit: expected set, add, append, remove, remove-regex or prefix")),
         };
         let name = name.to_ascii_lowercase().into_bytes();
         let known = Known::of(&name);
@@ -55,7 +71,29 @@ impl Edit {
             return Err(format!("{} does not begin a path", String::from_utf8_lossy(&prefix)));
         }
         let spared = if is_glob { value.split(',').map(|name| name.as_bytes().to_vec()).collect() } else { Vec::new() };
-        Ok(Edit { operation, name, known, is_glob, is_undone: false, value: Value::compile(value)?, prefix, spared })
+        let names = if is_glob { Names::Glob } else { Names::One };
+        Ok(Edit { operation, name, known, names, is_undone: false, value: Value::compile(value)?, prefix, spared })
+    }
+
+    /// A removal of all fields whose names the pattern takes.
+    fn removing(pattern: &str) -> Result<Edit, String> {
+        let compiled = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+            .unicode(false)
+            .case_insensitive(true)
+            .size_limit(MAX_PATTERN_BYTES)
+            .dfa_size_limit(MAX_PATTERN_BYTES)
+            .build()
+            .map_err(|error| format!("{pattern} is no pattern of field names: {error}"))?;
+        Ok(Edit {
+            operation: Operation::Remove,
+            name: pattern.as_bytes().to_vec(),
+            known: Known::Other,
+            names: Names::Pattern(Box::new(compiled)),
+            is_undone: false,
+            value: Value::compile("")?,
+            prefix: Vec::new(),
+            spared: Vec::new(),
+        })
     }
 
     /// What it does.
@@ -63,7 +101,7 @@ impl Edit {
         self.operation
     }
 
-    /// Its field's name, or the glob.
+    /// Its field's name, the glob, or the pattern.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
@@ -78,15 +116,15 @@ impl Edit {
         &self.value
     }
 
-    /// Whether it removes by a pattern.
-    pub(super) fn is_glob(&self) -> bool {
-        self.is_glob
+    /// Whether it removes fields of several names.
+    pub(super) fn is_of_many(&self) -> bool {
+        !matches!(self.names, Names::One)
     }
 
     /// Bits of the name it has.
     pub(super) fn mask(&self) -> u64 {
         match self.known {
-            _ if self.is_glob => 0,
+            _ if self.is_of_many() => 0,
             Known::Other => 1 << Known::Other as u8 | 1 << Known::Sensitive as u8,
             known => 1 << known as u8,
         }
@@ -116,10 +154,13 @@ impl Edit {
     }
 
     fn matches(&self, known: Known, name: &[u8]) -> bool {
-        if self.is_glob {
-            return !known.is_pseudo() && matches_glob(&self.name, name) && !self.spared.iter().any(|spared| spared == name);
-        }
-        self.known.covers(known) && self.name == name
+        let is_named = match &self.names {
+            Names::One => return self.known.covers(known) && self.name == name,
+            Names::Glob => matches_glob(&self.name, name),
+            Names::Pattern(pattern) => pattern.is_match(name),
+        };
+        // Who takes whatever is called so does not mean what frames the message.
+        is_named && !known.is_pseudo() && !is_framing(known) && !self.spared.iter().any(|spared| spared == name)
     }
 
     /// Writes what a pseudo-header field of this value becomes; false where the edit does not concern it.

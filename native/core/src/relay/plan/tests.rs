@@ -108,10 +108,37 @@ fn removed_names_may_be_globs_and_pseudo_header_fields_never_match() {
 }
 
 #[test]
+fn removed_names_may_be_a_pattern_that_takes_the_whole_name_in_any_case() {
+    let head = [(":path", "/"), ("x-internal-a", "1"), ("x-internal", "2"), ("ax-debug", "3"), ("x-debug", "4"), ("cookie", "5")];
+    let left = |pattern| -> Vec<String> {
+        applied(&[("remove-regex", pattern, "")], &head).iter().map(|line| line[..line.rfind(": ").unwrap()].to_owned()).collect()
+    };
+    assert_eq!(left("X-(internal|debug)-?.*"), [":path", "ax-debug", "cookie"]);
+    assert_eq!(left("x-debug"), [":path", "x-internal-a", "x-internal", "ax-debug", "cookie"]);
+    assert_eq!(left("x-internal|x-debug"), [":path", "x-internal-a", "ax-debug", "cookie"], "both ends hold for every branch");
+    assert_eq!(left("x-[a-z]+"), [":path", "x-internal-a", "ax-debug", "cookie"]);
+    assert_eq!(left(".*"), [":path"]);
+    let undone = [("set", "x-internal-b", "set"), ("remove-regex", "x-internal.*", ""), ("add", "x-internal-c", "added")];
+    assert_eq!(applied(&undone, &[("x-internal-a", "came")]), ["x-internal-c: added"], "what stands before it is gone, what follows stays");
+    for bad in ["(", "x)", "[", "*"] {
+        assert!(Edit::compile("remove-regex", bad, "", "").is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn neither_a_glob_nor_a_pattern_takes_what_frames_a_message() {
+    let head = [(":status", "200"), ("content-length", "5"), ("te", "trailers"), ("content-type", "text/plain"), ("content-lengths", "x")];
+    for edit in [("remove", "*", ""), ("remove", "*e*", ""), ("remove-regex", ".*e.*", ""), ("remove-regex", "te|content-.*", "")] {
+        assert_eq!(applied(&[edit], &head), [":status: 200", "content-length: 5", "te: trailers"], "{edit:?}");
+    }
+    assert_eq!(applied(&[("remove", "content-length", "")], &head[..2]), [":status: 200"], "an edit by name is what its caller means");
+}
+
+#[test]
 fn a_field_that_is_never_to_be_indexed_is_edited_like_any_other() {
     let mut head = fields(&[]);
     head.push_known(Known::Sensitive, b"x-internal", b"forged");
-    for edit in [("remove", "x-internal", ""), ("remove", "x-int*", "")] {
+    for edit in [("remove", "x-internal", ""), ("remove", "x-int*", ""), ("remove-regex", "x-int.*", "")] {
         assert!(applied_to(&compiled(&[edit]), &head).is_empty());
     }
     assert_eq!(applied_to(&compiled(&[("set", "x-internal", "ours")]), &head), ["x-internal: ours"]);
@@ -377,7 +404,11 @@ fn what_the_usual_plan_costs() {
         request.push(name.as_bytes(), value.as_bytes());
     }
     let values = Values { peer: "192.0.2.7:50000".parse().unwrap(), ..values(&request) };
-    for (what, more) in [("usual", None), ("with a glob", Some(("remove", "x-internal-*", "")))] {
+    for (what, more) in [
+        ("usual", None),
+        ("with a glob", Some(("remove", "x-internal-*", ""))),
+        ("with a pattern", Some(("remove-regex", "x-(internal|debug)-.*", ""))),
+    ] {
         let edits = compiled(&usual.into_iter().chain(more).collect::<Vec<_>>());
         let (mut scratch, mut head) = (Vec::new(), Fields::new());
         let mut best = f64::INFINITY;
