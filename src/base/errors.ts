@@ -55,6 +55,7 @@ export const REASONS = [
     'The shared rate limit could not be asked, and the configuration refuses then',
   ),
   entry(23, 'fallback_response', 'config', 0, 'never', 'No backend could answer, the fallback of the route did'),
+  entry(24, 'max_forwards_reached', 'config', 0, 'never', 'The Max-Forwards of OPTIONS or TRACE ended here, the edge answered'),
   entry(32, 'connect_failed', 'upstream', 502, 'if-unsent', 'The backend could not be connected'),
   entry(33, 'connect_timeout', 'upstream', 504, 'if-unsent', 'The backend was not connected in time'),
   entry(34, 'tls_failed', 'upstream', 502, 'if-unsent', 'The TLS handshake with the backend failed'),

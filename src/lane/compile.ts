@@ -10,6 +10,7 @@ import { Admission } from './admit/admission.ts';
 import type { Lives } from './admit/life.ts';
 import { MAX_ANSWER_BYTES } from './answer/answer.ts';
 import { FALLBACK_FIELD, FixedAnswer } from './answer/fixed-answer.ts';
+import { LastHopAnswer } from './answer/last-hop.ts';
 import { OwnAnswer } from './answer/own-answer.ts';
 import { Backends } from './balance/backends.ts';
 import { compilePools, type Pool } from './balance/pool.ts';
@@ -50,6 +51,8 @@ export interface RouteTerms {
   readonly maxBodyBytes: number;
   /** The route answers by itself. */
   readonly ownAnswer: OwnAnswer | undefined;
+  /** Of requests that may not be forwarded. */
+  readonly lastHop: LastHopAnswer;
   /** Pools by target; the fallback upstream's is the last where there is one. */
   readonly pools: readonly number[];
   /** Undefined where there is one target only. */
@@ -175,6 +178,7 @@ function routeTerms(
     attemptTimeoutMs: route.attemptTimeoutMs,
     maxBodyBytes: route.maxBodyBytes,
     ownAnswer: OwnAnswer.of(route),
+    lastHop: lookups.once('last hop', route.match.methods, () => new LastHopAnswer(route)),
     pools,
     split: route.targets.length < 2 ? undefined : new Split(route, number, pools, weights, lookups),
     fallbackPool: fallback.kind === 'upstream' ? pools[pools.length - 1]! : -1,
@@ -189,8 +193,8 @@ function routeTerms(
   };
 }
 
-function answerBytes({ ownAnswer, fallbackAnswer }: RouteTerms): number {
-  return Math.max(ownAnswer?.maxBytes ?? 0, fallbackAnswer?.maxBytes ?? 0);
+function answerBytes({ ownAnswer, fallbackAnswer, lastHop }: RouteTerms): number {
+  return Math.max(ownAnswer?.maxBytes ?? 0, fallbackAnswer?.maxBytes ?? 0, lastHop.maxBytes);
 }
 
 /** With a rewritten path and a cookie, where there are any. */

@@ -39,6 +39,7 @@ const REQUEST_MALFORMED = reasonNumber('request_malformed');
 const REQUEST_BODY_TOO_LARGE = reasonNumber('request_body_too_large');
 const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
 const FALLBACK_RESPONSE = reasonNumber('fallback_response');
+const MAX_FORWARDS_REACHED = reasonNumber('max_forwards_reached');
 const LANE_FAILED = reasonNumber('lane_failed');
 const FALLBACK_USED = noteNumber('fallback_used');
 const TURNED_AWAY = noteNumber('turned_away');
@@ -79,7 +80,8 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
     if (refusal !== PASS) refuse(parts, compiled, head.requestId(), refusal);
     else if (route.ownAnswer !== undefined) {
       parts.writer.respond(subject, route.ownAnswer.reason, answerPlan(route), route.ownAnswer.answer(head, isGrpc(subject)));
-    } else sendOn(parts, compiled, route, head);
+    } else if (head.isLastHop) parts.writer.respond(subject, MAX_FORWARDS_REACHED, answerPlan(route), route.lastHop.of(head));
+    else sendOn(parts, compiled, route, head);
   } catch (error) {
     compiled.observer.laneFailed(error);
     refuse(parts, compiled, head.requestId(), LANE_FAILED);

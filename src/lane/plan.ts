@@ -62,7 +62,7 @@ function setOf(trust: number, areUnderscoresDropped: boolean): number {
   return trust * 2 + (areUnderscoresDropped ? 1 : 0);
 }
 
-/** Lends its response edits to answers that belong to no route. */
+/** Lends its edits to answers that belong to no route. */
 export const EDGE_PLAN = 0;
 
 /** What a route's plan towards one backend depends on. */
@@ -105,9 +105,10 @@ export function compilePlans(snapshot: Snapshot): Plans {
     known.set(key, plans);
     return plans;
   };
-  number(answerPlan([]));
   // In the order of `Client.trust`.
   const trusts = ['', ...clientFieldsOf(snapshot.listeners)];
+  const untold = [...new Set([...FORWARDED_NAMES, ...trusts.slice(1), ...snapshot.claims.fields])].map((name) => edit('remove', name, ''));
+  number(answerPlan(untold, []));
   const drops = snapshot.claims.underscores === 'drop' ? [false, true] : [false, false];
   const ofRoute = snapshot.routes.map((route) => {
     const plansOf = (target: TargetSnapshot, isFallback: boolean): number[][] => {
@@ -120,7 +121,7 @@ export function compilePlans(snapshot: Snapshot): Plans {
     };
     const ofTargets = route.targets.map((target) => plansOf(target, false));
     if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
-    return routePlans(ofTargets, number(answerPlan(operatorEdits(route, route.responseEdits, '', ''))));
+    return routePlans(ofTargets, number(answerPlan(untold, operatorEdits(route, route.responseEdits, '', ''))));
   });
   return { plans, ofRoute };
 }
@@ -193,9 +194,10 @@ function inOrder(one: readonly number[], other: readonly number[]): number[] {
   return [...new Set([...one, ...other])].sort((a, b) => a - b);
 }
 
-function answerPlan(edits: Edit[]): Plan {
+/** Of answers of the edge itself. `untold` removes what proxies say of the client from the request that TRACE gets back. */
+function answerPlan(untold: Edit[], edits: Edit[]): Plan {
   return {
-    request: [],
+    request: untold,
     response: [REQUEST_ID, ...edits],
     holdStatuses: [],
     holdGrpcStatuses: [],

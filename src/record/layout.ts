@@ -66,6 +66,7 @@ export const HEAD_IDEMPOTENT = 16;
 export const HEAD_PEER_VALIDATED = 32;
 export const HEAD_WAITED = 64;
 export const HEAD_UNDERSCORE = 128;
+export const HEAD_LAST_HOP = 256;
 
 /** Flags of AttemptFailed, word 8. */
 export const FAILED_UNSENT = 1;

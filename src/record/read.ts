@@ -15,6 +15,7 @@ import {
   FAILED_WAITED,
   HEAD_HAS_BODY,
   HEAD_IDEMPOTENT,
+  HEAD_LAST_HOP,
   HEAD_LENGTH_KNOWN,
   HEAD_LENGTHS_WORD,
   HEAD_UNDERSCORE,
@@ -111,6 +112,11 @@ export class HeadReader {
   /** Some field's name has an underscore. */
   get hasUnderscore(): boolean {
     return (this.flags & HEAD_UNDERSCORE) !== 0;
+  }
+
+  /** OPTIONS or TRACE whose Max-Forwards is 0: nobody may forward it. */
+  get isLastHop(): boolean {
+    return (this.flags & HEAD_LAST_HOP) !== 0;
   }
 
   /** Byte place of the peer's address: 4 or 16 bytes in network order. */

@@ -74,6 +74,8 @@ pub enum Reason {
     RateLimitNotAvailable = 22,
     /// No backend could answer, the fallback of the route did.
     FallbackResponse = 23,
+    /// OPTIONS or TRACE whose Max-Forwards ended here was answered here.
+    MaxForwardsReached = 24,
     /// The backend could not be connected.
     ConnectFailed = 32,
     /// The backend was not connected in time.
@@ -178,6 +180,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::Redirected, "redirected", Side::Config, 0, Retry::Never),
     entry(Reason::RateLimitNotAvailable, "rate_limit_not_available", Side::Internal, 503, Retry::Never),
     entry(Reason::FallbackResponse, "fallback_response", Side::Config, 0, Retry::Never),
+    entry(Reason::MaxForwardsReached, "max_forwards_reached", Side::Config, 0, Retry::Never),
     entry(Reason::ConnectFailed, "connect_failed", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::ConnectTimeout, "connect_timeout", Side::Upstream, 504, Retry::IfUnsent),
     entry(Reason::TlsFailed, "tls_failed", Side::Upstream, 502, Retry::IfUnsent),

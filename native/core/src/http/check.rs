@@ -53,6 +53,10 @@ pub struct RequestFacts {
     pub has_underscore: bool,
     /// `:scheme` is http; [`tell_https`] mends it.
     pub is_scheme_plain: bool,
+    /// TRACE, which has no content (RFC 9110 §9.3.8).
+    pub is_trace: bool,
+    /// How many more may forward it, where it is TRACE or OPTIONS and says so; [`lower_max_forwards`] counts us.
+    pub max_forwards: Option<u64>,
 }
 
 /// What the data path wants to know of a response head that passed.
@@ -101,6 +105,10 @@ pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<Reques
     }
     facts.is_scheme_plain = pseudo.scheme == Some(b"http");
     pseudo.check(host, &mut facts)?;
+    if matches!(pseudo.method, Some(b"OPTIONS" | b"TRACE")) {
+        facts.is_trace = pseudo.method == Some(b"TRACE");
+        facts.max_forwards = max_forwards(fields)?;
+    }
     if facts.is_connect && !is_connect_allowed {
         return Err(HeadFault { kind: FaultKind::ConnectNotSupported, reason: "connect is not supported" });
     }
@@ -250,6 +258,28 @@ pub fn tell_https(fields: &mut Fields) {
     for field in plain.iter() {
         let value = if field.known == Known::Scheme { b"https" } else { field.value };
         fields.push_known(field.known, field.name, value);
+    }
+}
+
+/// The most that Max-Forwards is forwarded with, whatever a client says.
+const GREATEST_MAX_FORWARDS: u64 = u32::MAX as u64;
+
+/// Max-Forwards of OPTIONS or TRACE (RFC 9110 §7.6.2). What is no one number is malformed: the request asks for a bound and would go on without one.
+fn max_forwards(fields: &Fields) -> Result<Option<u64>, HeadFault> {
+    let mut values = fields.iter().filter(|field| field.name == b"max-forwards").map(|field| field.value);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(malformed("max-forwards is not one number"));
+    }
+    Ok(Some(parse_digits(value).unwrap_or(u64::MAX)))
+}
+
+/// Takes ourselves off Max-Forwards, which is above 0.
+pub fn lower_max_forwards(fields: &mut Fields, max_forwards: u64) {
+    let left = max_forwards.saturating_sub(1).min(GREATEST_MAX_FORWARDS).to_string();
+    let place = fields.iter().position(|field| field.name == b"max-forwards");
+    if let Some(place) = place {
+        fields.replace(place, left.as_bytes());
     }
 }
 

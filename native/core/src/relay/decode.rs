@@ -195,6 +195,12 @@ fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut 
     if facts.is_scheme_plain {
         check::tell_https(&mut exchange.request);
     }
+    if facts.is_trace && (facts.content_length.is_some_and(|length| length > 0) || exchange.incoming.has_early_body()) {
+        return Err(Reason::RequestMalformed);
+    }
+    if let Some(max_forwards @ 1..) = facts.max_forwards {
+        check::lower_max_forwards(&mut exchange.request, max_forwards);
+    }
     if !is_canonical {
         return Err(Reason::PathNotCanonical);
     }

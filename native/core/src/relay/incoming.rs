@@ -1,6 +1,6 @@
 //! Bytes of a request stream: those that came with the head first, then what quiche has.
 
-use crate::http::h3::FrameHead;
+use crate::http::h3::{FrameHead, RequestFrame, request_frame};
 use crate::quic::connection::Quic;
 
 /// What the next bytes of the request stream are.
@@ -117,6 +117,20 @@ impl Incoming {
     /// Whether the request is complete and had nothing after its head.
     pub(super) fn is_bodiless(&self) -> bool {
         self.is_done && self.body_bytes == 0 && !self.has_trailers
+    }
+
+    /// Whether a body has begun among the bytes that came along with the head.
+    pub(super) fn has_early_body(&self) -> bool {
+        let mut rest = &self.early[self.early_used..];
+        while let Some((kind, length)) = FrameHead::default().take(&mut rest) {
+            match request_frame(kind) {
+                Ok(RequestFrame::Data) if length > 0 => return true,
+                Ok(RequestFrame::Data) => {}
+                Ok(RequestFrame::Unknown) if length <= rest.len() as u64 => rest = &rest[length as usize..],
+                _ => break,
+            }
+        }
+        false
     }
 
     /// Whether part of a frame has come and the rest is missing.

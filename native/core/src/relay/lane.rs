@@ -1,7 +1,7 @@
 //! To the lane and back: heads, failures and completions go into its ring, decisions come out of the other.
 
 use super::exchange::{Offer, Phase};
-use super::{Relay, Unwritten};
+use super::{Relay, Unwritten, trace};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
@@ -49,6 +49,7 @@ impl Relay {
                 flags |= if exchange.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
                 flags |= if exchange.has_waited { outward::HAS_WAITED } else { 0 };
                 flags |= if exchange.facts.has_underscore { outward::HAS_UNDERSCORE } else { 0 };
+                flags |= if exchange.facts.max_forwards == Some(0) { outward::IS_LAST_HOP } else { 0 };
                 let facts = HeadFacts {
                     exchange: key,
                     listener: connection.listener,
@@ -160,10 +161,16 @@ impl Relay {
         if respond.plan != NO_PLAN {
             exchange.attempt.plan = self.plans.get(respond.plan as usize).cloned();
         }
+        let reason = reason_of(respond.reason);
+        let mut echo = Vec::new();
+        if reason == Reason::MaxForwardsReached && exchange.facts.is_trace {
+            trace::write(exchange, &mut echo);
+        }
+        let body = if echo.is_empty() { respond.body() } else { &echo };
         let mut fields = std::mem::take(&mut self.head);
         fields.clear();
         respond.write_fields(&mut fields);
-        self.answer(key, respond.status as u16, reason_of(respond.reason), &fields, respond.body());
+        self.answer(key, respond.status as u16, reason, &fields, body);
         self.head = fields;
     }
 

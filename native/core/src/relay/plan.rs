@@ -133,7 +133,7 @@ impl Edits {
     }
 
     /// Whether what came under a name is gone from the head: an edit removes or sets it.
-    fn replaces(&self, field: Field<'_>) -> bool {
+    pub(super) fn replaces(&self, field: Field<'_>) -> bool {
         let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.replaces(field.known, field.name));
         self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
     }

@@ -131,6 +131,9 @@ fn send_step(
 /// Body bytes straight from the client's stream into the session's output.
 fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
     let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.attempt.forward.max_body_bytes);
+    if exchange.facts.is_trace {
+        return Step::Fault(Reason::RequestMalformed);
+    }
     let incoming = &mut exchange.incoming;
     // By what the frame announces: an HTTP/1.1 session has no room beyond the content-length, and would be waited for.
     if expected.is_some_and(|expected| incoming.body_bytes.saturating_add(left) > expected) {

@@ -236,6 +236,30 @@ fn trailers_frame_route_and_authenticate_nothing() {
     }
 }
 
+#[test]
+fn max_forwards_is_one_number_and_is_looked_at_in_two_methods() {
+    let asked = |method: &'static str, values: &[&'static str]| {
+        let mut pairs = GET.map(|pair| if pair.0 == ":method" { (":method", method) } else { pair }).to_vec();
+        pairs.extend(values.iter().map(|value| ("max-forwards", *value)));
+        request(&pairs).map(|facts| (facts.max_forwards, facts.is_trace))
+    };
+    for (method, is_trace) in [("OPTIONS", false), ("TRACE", true)] {
+        assert_eq!(asked(method, &[]), Ok((None, is_trace)));
+        assert_eq!(asked(method, &["0"]), Ok((Some(0), is_trace)));
+        assert_eq!(asked(method, &["00012"]), Ok((Some(12), is_trace)));
+        assert_eq!(asked(method, &["18446744073709551616"]), Ok((Some(u64::MAX), is_trace)));
+        for values in [&[""][..], &["-1"], &["1 "], &["1,1"], &["1", "1"], &["x"]] {
+            assert!(asked(method, values).is_err(), "{method} {values:?}");
+        }
+    }
+    assert_eq!(asked("GET", &["x", "y"]), Ok((None, false)));
+    for (value, left) in [(1, "0"), (10, "9"), (1 << 32, "4294967295"), (u64::MAX, "4294967295")] {
+        let mut head = fields(&[("max-forwards", "10"), ("x", "1")]);
+        lower_max_forwards(&mut head, value);
+        assert_eq!((head.get(b"max-forwards"), head.get(b"x")), (Some(left.as_bytes()), Some(&b"1"[..])));
+    }
+}
+
 proptest! {
     #[test]
     fn what_passes_holds_no_line_breaks_and_no_framing(

@@ -24,6 +24,8 @@ pub const ADDRESS_VALIDATED: u32 = 32;
 pub const HAS_WAITED: u32 = 64;
 /// Flag: the name of some field has an underscore.
 pub const HAS_UNDERSCORE: u32 = 128;
+/// Flag: OPTIONS or TRACE whose Max-Forwards is 0, so that nobody may forward it (RFC 9110 §7.6.2).
+pub const IS_LAST_HOP: u32 = 256;
 
 /// Words before the lengths.
 const WORDS: usize = 26;
