@@ -4,7 +4,7 @@
  */
 
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
-import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES } from '../record/layout.ts';
+import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES } from '../record/layout.ts';
 import { type DecisionWriter, maxForwardBytes, type Subject } from '../record/write.ts';
 import { Admission } from './admit/admission.ts';
 import type { Lives } from './admit/life.ts';
@@ -169,7 +169,11 @@ function routeTerms(
   const retry = lookups.once('retries', retries, () => new RetryTerms(retries));
   return {
     number,
-    flags: FORWARD_TELL_FAILURES | (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0),
+    flags:
+      FORWARD_TELL_FAILURES |
+      (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0) |
+      // Only a fixed answer can still be given then.
+      (fallback.kind === 'fixed' ? FORWARD_TELL_DEADLINE : 0),
     connectTimeoutMs: route.connectTimeoutMs,
     placeTimeoutMs: route.placeTimeoutMs,
     headTimeoutMs: route.headTimeoutMs,

@@ -125,13 +125,13 @@ function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
 
 /** 8 and 9: to the target that the split draws; where it has no place or no backend, to the fallback; else the refusal. */
 function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): void {
-  const { subject, writer } = parts;
-  if (!takeDeadline(parts.forward, route, head)) {
-    refuse(parts, compiled, head.requestId(), EXCHANGE_TIMEOUT);
-    return;
-  }
+  const { subject } = parts;
   const chosen = memoPool(subject.memo0);
   const pool = chosen === NO_POOL ? choose(compiled, route, head, subject) : chosen;
+  if (!takeDeadline(parts.forward, route, head)) {
+    standIn(parts, compiled, route, head, pool, EXCHANGE_TIMEOUT);
+    return;
+  }
   let refusal = place(parts, compiled, route, head, pool);
   if (refusal === PASS || refusal === WAITS) return;
   if (route.fallbackPool !== -1 && (subject.memo0 & FELL_BACK) === 0) {
@@ -139,10 +139,19 @@ function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head:
     refusal = place(parts, compiled, route, head, route.fallbackPool);
     if (refusal === PASS || refusal === WAITS) return;
   }
-  if (route.fallbackAnswer !== undefined) {
-    compiled.observer.noted(FALLBACK_USED, compiled.pools[pool]!.upstream, -1, refusal);
-    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer.of(isGrpc(subject)));
-  } else refuse(parts, compiled, head.requestId(), refusal);
+  standIn(parts, compiled, route, head, pool, refusal);
+}
+
+/** The fixed answer of the fallback where the route has one, else the refusal. */
+function standIn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader, pool: number, refusal: number): void {
+  const { subject, writer } = parts;
+  if (route.fallbackAnswer === undefined) {
+    refuse(parts, compiled, head.requestId(), refusal);
+    return;
+  }
+  compiled.observer.noted(FALLBACK_USED, compiled.pools[pool]!.upstream, -1, refusal);
+  const answer = route.fallbackAnswer.of(isGrpc(subject), refusal === EXCHANGE_TIMEOUT);
+  writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), answer);
 }
 
 /** The time of the exchange: the route's, or what its client gives it where that is less. False when there is none left. */

@@ -93,6 +93,7 @@ export const FORWARD_KEEP_REQUEST_ID = 1;
 export const FORWARD_TELL_FAILURES = 2;
 export const FORWARD_HOLD = 4;
 export const FORWARD_HEDGE = 8;
+export const FORWARD_TELL_DEADLINE = 16;
 
 /** The least multiple of 8 that is not less than `bytes`; records are padded to it. */
 export function padded(bytes: number): number {

@@ -3,7 +3,7 @@
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
-import { answers, echoes, resets } from '../support/origin/behaviours.ts';
+import { answers, echoes, isSilent, resets } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
@@ -76,3 +76,54 @@ t.test('a status of the backend has the fallback answer, its endless body is not
   await until('no stream is left at the one that failed', () => failing.open === 0);
   t.equal(failing.requests, 5);
 });
+
+t.test(
+  'the fixed answer stands in at the deadline of the exchange and of its client, and not once a response has begun',
+  { skip },
+  async (t) => {
+    const silent = await startH2Origin(t, isSilent);
+    const broken = await startH2Origin(t, resets());
+    const begun = await startH2Origin(t, (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.write('some');
+    });
+    const upstream = (url: string) => ({ backends: [{ url }] });
+    const fallback = { respond: { status: 503, headers: { 'retry-after': '30' }, body: 'too late' } };
+    const timeouts = { exchange: '150ms', deadline_header: 'x-deadline-ms' };
+    const route = (path: string, to: string, more = {}) => ({ match: { path }, upstream: to, timeouts, fallback, ...more });
+    const edge = await startEdge(t, {
+      backends: [],
+      config: {
+        upstreams: { silent: upstream(silent.url), broken: upstream(broken.url), begun: upstream(begun.url) },
+        routes: [
+          route('/silent', 'silent'),
+          route('/client', 'silent', { timeouts: { ...timeouts, exchange: '60s' } }),
+          route('/idle', 'silent', { timeouts: { idle: '150ms' } }),
+          route('/waiting', 'broken', { retries: { attempts: 1, failures: ['reset'], backoff: '10s', max_backoff: '10s' } }),
+          route('/begun', 'begun'),
+          { ...route('/none', 'silent'), fallback: undefined },
+        ],
+      },
+    });
+    const client = await connectH3(t, edge.port);
+    const stoodIn = { status: 503, text: 'too late', headers: { 'retry-after': '30', 'x-lychgate-fallback': '1' } };
+    t.match(await client.exchange({ path: '/silent' }), stoodIn);
+    t.match(await client.exchange({ path: '/silent', method: 'POST', body: 'for nobody' }), stoodIn, 'nothing is sent again for it');
+    t.match(await client.exchange({ path: '/client', headers: { 'x-deadline-ms': '80' } }), stoodIn, 'the deadline of the client');
+    t.match(await client.exchange({ path: '/client', headers: { 'x-deadline-ms': '0' } }), stoodIn, 'one that has passed');
+    t.match(await client.exchange({ path: '/idle' }), stoodIn, 'silence');
+    t.match(await client.exchange({ path: '/waiting' }), stoodIn, 'while a retry is waited for, or in its place');
+    await t.rejects(client.exchange({ path: '/begun' }), 'what has begun is reset');
+    t.match(await client.exchange({ path: '/none' }), { status: 504, text: /exchange_timeout/ }, 'where there is none');
+
+    const grpc = { 'content-type': 'application/grpc' };
+    const late = { 'grpc-status': '4', 'grpc-message': 'fallback_response', 'x-lychgate-fallback': '1' };
+    t.match(await client.exchange({ path: '/silent', method: 'POST', headers: grpc, body: 'x' }), { status: 200, headers: late, text: '' });
+    const passed = await client.exchange({ path: '/client', method: 'POST', headers: { ...grpc, 'x-deadline-ms': '0' }, body: 'x' });
+    t.match(passed, { status: 200, headers: late, text: '' });
+    await until('every attempt was taken back', () => silent.open === 0);
+    const metrics = await edge.metrics();
+    t.equal(metrics.sum('lychgate_fallbacks_total', { upstream: 'silent' }), 7);
+    t.equal(metrics.sum('lychgate_backend_ejections_total'), 0, 'no backend is to blame');
+  },
+);

@@ -2,7 +2,7 @@
 
 import type { FixedSnapshot } from '../../config/snapshot.ts';
 import { type Answer, respondBytes } from '../../record/write.ts';
-import { grpcAnswer } from './grpc.ts';
+import { DEADLINE_EXCEEDED, grpcAnswer } from './grpc.ts';
 
 /** Statuses that have no body (RFC 9110 §15.3.5, §15.3.6, §15.4.5). */
 const BODILESS: readonly number[] = [204, 205, 304];
@@ -15,15 +15,19 @@ export class FixedAnswer {
   readonly maxBytes: number;
   private readonly plain: Answer;
   private readonly grpc: Answer;
+  private readonly lateGrpc: Answer;
 
   /** `message` is what gRPC clients are told: the code of a reason. `more` fields stand behind the configured ones. */
   constructor({ status, fields, body }: FixedSnapshot, message: string, more: Answer['fields'] = []) {
     this.plain = { status, fields: [...fields, ...more], body: BODILESS.includes(status) ? '' : body };
     this.grpc = grpcAnswer(this.plain, message);
-    this.maxBytes = Math.max(respondBytes(this.plain), respondBytes(this.grpc));
+    this.lateGrpc = grpcAnswer(this.plain, message, DEADLINE_EXCEEDED);
+    this.maxBytes = Math.max(respondBytes(this.plain), respondBytes(this.grpc), respondBytes(this.lateGrpc));
   }
 
-  of(isGrpc: boolean): Answer {
-    return isGrpc ? this.grpc : this.plain;
+  /** `isLate`: a deadline has passed, of which gRPC has a status. */
+  of(isGrpc: boolean, isLate = false): Answer {
+    if (!isGrpc) return this.plain;
+    return isLate ? this.lateGrpc : this.grpc;
   }
 }

@@ -7,7 +7,7 @@ import type { ErrorEntry } from '../../base/errors.ts';
 import type { Answer } from '../../record/write.ts';
 
 const UNKNOWN = 2;
-const DEADLINE_EXCEEDED = 4;
+export const DEADLINE_EXCEEDED = 4;
 const STATUSES: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
 
 /** Fields of an answer that tell of a body there is none of. */

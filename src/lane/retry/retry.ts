@@ -28,6 +28,8 @@ const BACKEND_REFUSED = reasonNumber('backend_refused');
 const BACKEND_CLOSED = reasonNumber('backend_closed');
 const FALLBACK_RESPONSE = reasonNumber('fallback_response');
 const SESSIONS_EXHAUSTED = reasonNumber('sessions_exhausted');
+const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
+const IDLE_TIMEOUT = reasonNumber('idle_timeout');
 
 const RETRIED = noteNumber('retried');
 const DENIED_ATTEMPTS = noteNumber('retry_denied_attempts');
@@ -161,9 +163,10 @@ function giveUp(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool:
     toFallback(parts, compiled, route, pool, failed)
   )
     return;
-  if (route.fallbackAnswer !== undefined && reasonByNumber(failed.reason).side === 'upstream') {
+  const isLate = failed.reason === EXCHANGE_TIMEOUT;
+  if (route.fallbackAnswer !== undefined && (isLate || reasonByNumber(failed.reason).side === 'upstream')) {
     compiled.observer.noted(FALLBACK_USED, pool.upstream, failed.slot, failed.reason);
-    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer.of(isGrpc(subject)));
+    writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), route.fallbackAnswer.of(isGrpc(subject), isLate));
   } else if (failed.isHeld) writer.commit(subject, 0);
   else answer(parts, failed, failed.reason);
 }
@@ -200,6 +203,11 @@ function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject
   const bit = failed.isHedge ? HEDGE_IS_PROBE : IS_PROBE;
   const isProbe = (subject.memo0 & bit) !== 0;
   subject.memo0 = (subject.memo0 & ~bit) >>> 0;
+  // The time of the exchange was over, which is asked about for the sake of the answer: it says no more of the backend than where nobody asks.
+  if (failed.reason === EXCHANGE_TIMEOUT || failed.reason === IDLE_TIMEOUT) {
+    standing.abandoned(failed.slot, isProbe);
+    return;
+  }
   observer.attemptFailed(failed.slot, failed.reason);
   if (TIMEOUTS.has(failed.reason))
     observer.noted(TIMED_OUT, compiled.pools[memoPool(failed.memo0)]?.upstream ?? -1, failed.slot, failed.reason);

@@ -24,6 +24,8 @@ pub const ASK_ON_FAILURE: u32 = 2;
 pub const HOLD: u32 = 4;
 /// `Forward` flag: the hedge of a running attempt.
 pub const HEDGE: u32 = 8;
+/// `Forward` flag, beside [`ASK_ON_FAILURE`]: ask the lane too when the exchange's own time is over and no response head went on.
+pub const ASK_AT_DEADLINE: u32 = 16;
 
 /// No plan.
 pub const NO_PLAN: u32 = u32::MAX;

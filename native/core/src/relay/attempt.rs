@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
-use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, SAME_CLIENT, Tag};
+use crate::record::inward::{ASK_AT_DEADLINE, ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, SAME_CLIENT, Tag};
 use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
 
@@ -124,17 +124,23 @@ impl Attempt {
     /// Whether the plan wants a response held, and the lane asked.
     pub(super) fn holds(&self, answer: &Answer) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            self.is_asking() && (plan.holds(answer.status) || answer.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
+            self.is_asking_for(HOLD) && (plan.holds(answer.status) || answer.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
         })
     }
 
     /// Whether a gRPC status in the response's head could have it held.
     pub(super) fn holds_grpc(&self) -> bool {
-        self.is_asking() && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
+        self.is_asking_for(HOLD) && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
     }
 
-    fn is_asking(&self) -> bool {
-        self.forward.flags & (HOLD | ASK_ON_FAILURE) == HOLD | ASK_ON_FAILURE
+    /// Whether the lane may have an answer when the exchange's time is over.
+    pub(super) fn asks_at_deadline(&self) -> bool {
+        self.is_asking_for(ASK_AT_DEADLINE)
+    }
+
+    fn is_asking_for(&self, flag: u32) -> bool {
+        let flags = flag | ASK_ON_FAILURE;
+        self.forward.flags & flags == flags
     }
 
     /// Until when a response head must be here, or something on the way to it, while none is. `full` says how long the backend's pool has been full.

@@ -1,6 +1,6 @@
 //! Deadlines of exchanges, looked at together every so often instead of one timer for each: most exchanges end long before theirs.
 
-use super::exchange::Phase;
+use super::exchange::{Offer, Phase};
 use super::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use crate::base::counters::{Id, Rejected};
 use crate::base::panics;
@@ -111,6 +111,9 @@ impl Relay {
             self.withdraw(upstreams, name, h2::CANCEL);
             return self.attempt_failed(name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
         }
+        if self.ask_at_deadline(upstreams, key, reason) {
+            return;
+        }
         self.cancel_attempt(upstreams, key, h2::CANCEL);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if exchange.is_committed || exchange.phase == Phase::Answer {
@@ -123,5 +126,29 @@ impl Relay {
         }
         exchange.ended_waiting = exchange.phase == Phase::Wait;
         self.answer_reason(key, reason);
+    }
+
+    /// The time of an exchange is over, of which the client has no response yet, and the lane said that it may have one: it is told as of a failed attempt. False where
+    /// it did not, or where something is to be decided already.
+    fn ask_at_deadline(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) -> bool {
+        let Some(exchange) = self.exchanges.get(key) else { return false };
+        let has_waited = exchange.phase == Phase::Wait;
+        let reason = match (exchange.phase, exchange.offer, reason) {
+            // What is waited for is another attempt.
+            (Phase::Wait, Some(Offer::Failure(_)), _) => Reason::ExchangeTimeout,
+            (Phase::Open | Phase::Relay, _, Reason::ExchangeTimeout | Reason::IdleTimeout) => reason,
+            _ => return false,
+        };
+        if exchange.is_committed || !exchange.attempt.asks_at_deadline() {
+            return false;
+        }
+        self.cancel_attempt(upstreams, key, h2::CANCEL);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return true };
+        exchange.has_waited = has_waited;
+        (exchange.alarm_at, exchange.reason) = (0, reason);
+        let Some(exchange) = self.exchanges.get(key) else { return true };
+        let facts = self.failure_facts(exchange, &exchange.attempt, reason, 0);
+        self.offer(key, Offer::Failure(facts));
+        true
     }
 }

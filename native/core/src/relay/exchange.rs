@@ -332,7 +332,8 @@ impl Exchange {
                 if head.0 <= idle.0 { head } else { idle }
             }
         };
-        let whole = self.end_at();
+        // An answer that is given in the place of what came too late is not late itself.
+        let whole = if self.phase == Phase::Answer { NEVER } else { self.end_at() };
         if whole <= own.0 && whole != NEVER { (whole, Reason::ExchangeTimeout) } else { own }
     }
 

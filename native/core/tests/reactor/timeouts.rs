@@ -5,8 +5,9 @@ use crate::support::lane::{Verdict, forward};
 use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::counters::{Closed, Handshake, Id};
 use lychgate_core::base::reason::Reason;
-use lychgate_core::record::inward::Forward;
-use lychgate_core::record::outward::FAILED_UNSENT;
+use lychgate_core::http::error::h2;
+use lychgate_core::record::inward::{ASK_AT_DEADLINE, ASK_ON_FAILURE, Forward};
+use lychgate_core::record::outward::{FAILED_HELD, FAILED_UNSENT, FAILED_WAITED, OWN_RESPONSE};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -242,4 +243,76 @@ fn a_client_that_is_gone_is_given_up_though_it_is_asked_for_a_sign_of_life() {
     bed.clients[client].is_silent = true;
     bed.until("the connection's end", |bed| bed.shard().reactor.relay.connections.is_empty());
     assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Idle as usize), 1);
+}
+
+/// A bed whose lane has an answer for the end of an exchange's time, and says so with every forward.
+fn asking(change: fn(&mut Forward)) -> Bed {
+    let mut bed = Bed::new();
+    bed.shard().lane.on_head = Box::new(move |_| {
+        let mut forward = Forward { flags: ASK_ON_FAILURE | ASK_AT_DEADLINE, ..forward() };
+        change(&mut forward);
+        Verdict::Forward(forward)
+    });
+    bed.shard().lane.on_failure = Box::new(|failure| Verdict::Respond(203, failure.reason, "instead"));
+    bed
+}
+
+#[test]
+fn at_the_end_of_its_time_the_lane_is_asked_for_another_answer_where_it_has_one() {
+    for reason in [Reason::ExchangeTimeout, Reason::IdleTimeout] {
+        let mut bed = match reason {
+            Reason::ExchangeTimeout => asking(|forward| forward.exchange_timeout_ms = 150),
+            _ => asking(|forward| forward.idle_timeout_ms = 150),
+        };
+        let client = bed.connect(Kind::Http3);
+        let answer = bed.get(client, "/hold");
+        assert_eq!((answer.status, &answer.body[..]), (203, &b"instead"[..]), "{reason:?}");
+        bed.until("the attempt to be taken back", |bed| *bed.origin.notes.resets.lock().unwrap() == [h2::CANCEL]);
+        bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
+        let lane = &bed.shard().lane;
+        assert_eq!((lane.failures.len(), lane.failures[0].reason), (1, reason.number()));
+        assert_eq!((lane.completions[0].status, lane.completions[0].flags & OWN_RESPONSE), (203, OWN_RESPONSE));
+        assert_eq!(bed.in_flight(), 0);
+    }
+}
+
+#[test]
+fn a_further_attempt_that_is_waited_for_ends_with_the_exchange_and_the_lane_is_asked_then_too() {
+    let mut bed = asking(|forward| forward.exchange_timeout_ms = 200);
+    bed.shard().lane.on_failure = Box::new(|failure| match failure.flags & FAILED_WAITED {
+        0 => Verdict::Wait(60_000, failure.reason),
+        _ => Verdict::Respond(203, failure.reason, "instead"),
+    });
+    let client = bed.connect(Kind::Http3);
+    let answer = bed.get(client, "/reset/2");
+    assert_eq!((answer.status, &answer.body[..]), (203, &b"instead"[..]));
+    let failures = &bed.shard().lane.failures;
+    let told: Vec<_> = failures.iter().map(|failure| (failure.reason, failure.flags & (FAILED_WAITED | FAILED_HELD))).collect();
+    assert_eq!(told, [(Reason::BackendReset.number(), 0), (Reason::ExchangeTimeout.number(), FAILED_WAITED)]);
+}
+
+#[test]
+fn of_a_response_that_has_begun_nobody_is_asked_when_its_time_is_over() {
+    let mut bed = asking(|forward| forward.exchange_timeout_ms = 300);
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/drip");
+    assert_eq!(bed.finish(client, stream).reset, Some(0x102));
+    bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
+    assert_eq!(bed.shard().lane.completions[0].reason, Reason::ExchangeTimeout.number());
+    assert!(bed.shard().lane.failures.is_empty());
+}
+
+#[test]
+fn an_answer_in_the_place_of_what_came_too_late_has_a_time_of_its_own() {
+    let mut bed = asking(|forward| forward.exchange_timeout_ms = 100);
+    let body: &'static str = Box::leak("x".repeat(12_000).into_boxed_str());
+    bed.shard().lane.on_failure = Box::new(move |failure| Verdict::Respond(203, failure.reason, body));
+    let client = bed.connect_from(Kind::Http3, socket(), 1_000);
+    bed.clients[client].is_reading = false;
+    let stream = bed.clients[client].get("/hold");
+    bed.until("the question", |bed| bed.shard().lane.failures.len() == 1);
+    bed.rest(Duration::from_millis(400));
+    bed.clients[client].is_reading = true;
+    let answer = bed.finish(client, stream);
+    assert_eq!((answer.status, answer.reset, answer.body.len()), (203, None, 12_000));
 }
