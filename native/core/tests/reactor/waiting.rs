@@ -299,13 +299,24 @@ fn one_that_comes_due_without_a_lane_is_offered_to_the_successor() {
 fn while_exchanges_wait_for_a_place_the_lane_hears_of_an_end_at_once() {
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Http3);
-    for (count, is_prompt) in [(0, false), (1, true)] {
-        bed.shard().lane.set_waiting(count);
-        let done = bed.shard().lane.completions.len();
-        let stream = bed.clients[client].get("/");
-        bed.until("the exchange's end", |bed| bed.shard().count(Id::ExchangesOpen) == 0 && bed.clients[client].streams[&stream].is_over());
-        let began = Instant::now();
-        bed.until("the completion", |bed| bed.shard().lane.completions.len() > done);
-        assert_eq!(began.elapsed() < Duration::from_millis(20), is_prompt, "{:?}", began.elapsed());
+    bed.shard().lane.set_waiting(1);
+    for _ in 0..10 {
+        assert!(turns_until_told(&mut bed, client) <= 1);
     }
+    // Otherwise completions wait for company; a busy machine may let that time pass in between.
+    bed.shard().lane.set_waiting(0);
+    assert!((0..10).any(|_| turns_until_told(&mut bed, client) > 1));
+}
+
+/// Turns between the end of an exchange and the lane's hearing of it.
+fn turns_until_told(bed: &mut Bed, client: usize) -> usize {
+    let done = bed.shard().lane.completions.len();
+    let stream = bed.clients[client].get("/");
+    bed.until("the exchange's end", |bed| bed.shard().count(Id::ExchangesOpen) == 0 && bed.clients[client].streams[&stream].is_over());
+    let mut turns = 0;
+    bed.until("the completion", |bed| {
+        turns += 1;
+        bed.shard().lane.completions.len() > done
+    });
+    turns - 1
 }
