@@ -45,6 +45,8 @@ pub struct Edit {
     is_undone: bool,
     value: Value,
     prefix: Vec<u8>,
+    /// Segments of the prefix.
+    segments: usize,
     /// Names that a glob leaves alone.
     spared: Vec<Vec<u8>>,
 }
@@ -72,7 +74,8 @@ impl Edit {
         }
         let spared = if is_glob { value.split(',').map(|name| name.as_bytes().to_vec()).collect() } else { Vec::new() };
         let names = if is_glob { Names::Glob } else { Names::One };
-        Ok(Edit { operation, name, known, names, is_undone: false, value: Value::compile(value)?, prefix, spared })
+        let segments = prefix.iter().filter(|&&byte| byte == b'/').count();
+        Ok(Edit { operation, name, known, names, is_undone: false, value: Value::compile(value)?, prefix, segments, spared })
     }
 
     /// A removal of all fields whose names the pattern takes.
@@ -92,6 +95,7 @@ impl Edit {
             is_undone: false,
             value: Value::compile("")?,
             prefix: Vec::new(),
+            segments: 0,
             spared: Vec::new(),
         })
     }
@@ -177,7 +181,7 @@ impl Edit {
         // Only what was matched is replaced: what follows stays as the client spelled it.
         let rest = match values.kept_path {
             [] => rest,
-            kept => behind_segments(kept, self.prefix.iter().filter(|&&byte| byte == b'/').count(), values.are_slashes_merged),
+            kept => behind_segments(kept, self.segments, values.are_slashes_merged),
         };
         self.value.write(values, out);
         if rest.first() == Some(&b'/') {
