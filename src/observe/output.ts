@@ -1,23 +1,28 @@
 /**
- * Standard output as both logs write to it: without waiting for it, whole lines at a time, and with a count of the lines that it did not take. A full disk or a
- * reader that has gone costs lines, never traffic: nothing here ends the process or holds it when it wants to end.
+ * Standard output as both logs write to it: without waiting for it, whole lines at a time, and with
+ * a count of the lines that it did not take. A full disk or a reader that has gone costs lines,
+ * never traffic: nothing here ends the process or holds it when it wants to end.
  */
 import { fstatSync, write, writeSync } from 'node:fs';
 
 /**
- * Why lines are lost. `slow`: the reader takes less than is written. `full`: the disk has no room. `closed`: the reader has gone. `error`: anything else.
- * The place is that of the shard's counter.
+ * Why lines are lost. `slow`: the reader takes less than is written. `full`: the disk has no room.
+ * `closed`: the reader has gone. `error`: anything else. The place is that of the shard's counter.
  */
 export const LOSSES = ['slow', 'full', 'closed', 'error'] as const;
 export type Loss = (typeof LOSSES)[number];
 
 /**
- * Bytes of a write to anything but a file. Shards and the main thread share standard output, and what a pipe takes whole is PIPE_BUF bytes
- * (pipe(7)); larger writes could cut each other's lines. One write is under way at a time and ends between two turns of the reactor, which
- * bounds what a pipe is given: at 4,000 turns a second about 30,000 lines.
+ * Bytes of a write to anything but a file. Shards and the main thread share standard output, and
+ * what a pipe takes whole is PIPE_BUF bytes (pipe(7)); larger writes could cut each other's lines.
+ * One write is under way at a time and ends between two turns of the reactor, which bounds what a
+ * pipe is given: at 4,000 turns a second about 30,000 lines.
  */
 const PIPE_BATCH_BYTES = 4_096;
-/** Bytes of a write to a regular file, where the kernel lets writes of any size follow one another whole. */
+/**
+ * Bytes of a write to a regular file, where the kernel lets writes of any size follow one another
+ * whole.
+ */
 const FILE_BATCH_BYTES = 65_536;
 /** Bytes held while standard output does not take them; lines beyond are lost. */
 const HELD_BYTES = 8 * 1_048_576;
@@ -100,7 +105,9 @@ export class Output {
     this.lose(this.trouble);
   }
 
-  /** Writes what waits, for the last moment of a process. A write that is under way is left to end. */
+  /**
+   * Writes what waits, for the last moment of a process. A write that is under way is left to end.
+   */
   flushSync(): void {
     const isUnderWay = this.rest !== undefined && this.retry === undefined;
     clearTimeout(this.retry);
@@ -146,7 +153,10 @@ export class Output {
     this.next();
   }
 
-  /** What may pass is tried again, and lines are held meanwhile; else they are lost, and the next line is a try of its own. */
+  /**
+   * What may pass is tried again, and lines are held meanwhile; else they are lost, and the next
+   * line is a try of its own.
+   */
   private fail(error: Error): void {
     this.trouble = lossOf(error);
     if (this.trouble !== 'slow' && this.trouble !== 'full') {

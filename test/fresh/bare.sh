@@ -1,17 +1,21 @@
 #!/bin/sh
-# A bare Debian in a folder, and a way in: the fresh machine on which the README's commands are tried, and of which require.sh and install.sh decide.
+# A bare Debian in a folder, and a way in: the fresh machine on which the README's commands are
+# tried, and of which require.sh and install.sh decide.
 #
 #   bare.sh can                    whether this machine can make one; else says why, status 1
-#   bare.sh base SUITE             what debootstrap calls minbase, made once and kept; prints its folder
-#   bare.sh copy SUITE NAME        a copy of it with the checkout in /srv/lychgate; prints its folder
+#   bare.sh base SUITE             minbase of debootstrap, made once and kept; prints its folder
+#   bare.sh copy SUITE NAME        a copy with the checkout in /srv/lychgate; prints its folder
 #   bare.sh in FOLDER COMMAND…     runs a command there as root
 #   bare.sh drop FOLDER            removes it
 #
-# `in` enters namespaces of its own for mounts and processes: both end with the command, whatever ends it, so that nothing stays mounted or running.
+# `in` enters namespaces of its own for mounts and processes: both end with the command, whatever
+# ends it, so that nothing stays mounted or running.
 #
-# By what this machine reaches its registries (proxies, certificates, settings of apt, npm, pip and cargo) is read from the machine when it is
-# needed and handed in from memory: it stands in no file of the checkout. FRESH_MIRROR and FRESH_SECURITY_MIRROR name the archives of Debian where this
-# machine's apt knows none. FRESH_RUST names a Rust toolchain of this machine (rustc --print sysroot), which is mounted where Debian's cannot be had.
+# By what this machine reaches its registries (proxies, certificates, settings of apt, npm, pip and
+# cargo) is read from the machine when it is needed and handed in from memory: it stands in no file
+# of the checkout. FRESH_MIRROR and FRESH_SECURITY_MIRROR name the archives of Debian where this
+# machine's apt knows none. FRESH_RUST names a Rust toolchain of this machine (rustc --print
+# sysroot), which is mounted where Debian's cannot be had.
 set -eu
 
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
@@ -34,8 +38,8 @@ sources() {
   done
 }
 
-# Runs a command in namespaces of its own for mounts and processes. `unshare` passes signals over, and the first process of a namespace most of them:
-# what ends this script, kill -9 too, kills them.
+# Runs a command in namespaces of its own for mounts and processes. `unshare` passes signals over,
+# and the first process of a namespace most of them: what ends this script, kill -9 too, kills them.
 apart() {
   setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child "$@" &
   apart=$!
@@ -95,7 +99,8 @@ drop() {
   rm -rf --one-file-system "$1"
 }
 
-# Runs in namespaces of its own, still in this machine's file system: mounts what a machine has, hands in what this one is reached by, and enters.
+# Runs in namespaces of its own, still in this machine's file system: mounts what a machine has,
+# hands in what this one is reached by, and enters.
 enter() {
   root=$1
   shift
@@ -123,7 +128,8 @@ enter() {
   fi
   # Debian's cargo knows the machine's certificates by a name of its own.
   [ -z "${SSL_CERT_FILE:-}" ] || export CARGO_HTTP_CAINFO="${CARGO_HTTP_CAINFO:-$SSL_CERT_FILE}"
-  # A variable that names a file names a copy of it inside; one that names a folder gets that folder.
+  # A variable that names a file names a copy of it inside; one that names a folder gets that
+  # folder.
   for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
     case "$name" in
       *_proxy | *_PROXY | NPM_CONFIG_* | npm_config_registry | PIP_* | CARGO_HTTP_* | CARGO_NET_* | CARGO_REGISTR* | CARGO_SOURCE_*) ;;

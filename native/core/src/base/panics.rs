@@ -1,8 +1,9 @@
-//! Panics end what they happened in, not the process: whoever owns something that can be given up runs its work under a [`guard`], ends it when that panics,
-//! and says so with a [`report`].
+//! Panics end what they happened in, not the process: whoever owns something that can be given up
+//! runs its work under a [`guard`], ends it when that panics, and says so with a [`report`].
 //!
-//! Guards nest: a connection's within its session's within its shard's. What an inner one did not catch reaches the next. Work on what belongs to the whole
-//! shard, done on behalf of one connection, holds a [`OfShard`], and its panic passes the inner guards by.
+//! Guards nest: a connection's within its session's within its shard's. What an inner one did not
+//! catch reaches the next. Work on what belongs to the whole shard, done on behalf of one
+//! connection, holds a [`OfShard`], and its panic passes the inner guards by.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -66,7 +67,8 @@ thread_local! {
     static IS_OF_SHARD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes the place of every panic from now on, instead of writing it to standard error. One that comes while another is under way ends the process, as Rust has it: both are written.
+/// Notes the place of every panic from now on, instead of writing it to standard error. One that
+/// comes while another is under way ends the process, as Rust has it: both are written.
 pub fn install() {
     set_hook(Box::new(|info| {
         let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
@@ -77,7 +79,8 @@ pub fn install() {
             let (first, said) = LAST.take();
             let _ = writeln!(std::io::stderr(), "panicked at {first}: {said}\nand meanwhile at {place}: {message}");
         }
-        // A panic of this hook would end the process; the cell is borrowed nowhere else while anything can panic.
+        // A panic of this hook would end the process; the cell is borrowed nowhere else while
+        // anything can panic.
         let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = (place, message)));
     }));
 }
@@ -87,7 +90,8 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("no text").to_owned()
 }
 
-/// Runs something whose owner is given up if it panics. What it was given must not be used afterwards but to be ended.
+/// Runs something whose owner is given up if it panics. What it was given must not be used
+/// afterwards but to be ended.
 pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(_) if IS_HELD.replace(false) => Err(Panicked),
@@ -120,7 +124,8 @@ impl Drop for OfShard {
     }
 }
 
-/// Runs what foreign code calls, through which no panic may pass: it is held, the caller gets `fallback`, and the guard further up has a panic once the foreign code returns.
+/// Runs what foreign code calls, through which no panic may pass: it is held, the caller gets
+/// `fallback`, and the guard further up has a panic once the foreign code returns.
 pub fn callback<T>(fallback: T, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         IS_UNDER_WAY.set(false);
@@ -143,7 +148,8 @@ pub fn take_reports() -> Vec<Report> {
     REPORTS.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }
 
-/// Panics that tests plant: armed by name, they strike once, where the thread next passes the place of that name. Only builds with debug assertions have them, which releases are not.
+/// Panics that tests plant: armed by name, they strike once, where the thread next passes the place
+/// of that name. Only builds with debug assertions have them, which releases are not.
 pub mod plant {
     #[cfg(debug_assertions)]
     thread_local! {

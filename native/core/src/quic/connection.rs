@@ -1,4 +1,5 @@
-//! One client's connection: quiche's state and HTTP/3's beside it. Requests of its streams are exchanges of the relay.
+//! One client's connection: quiche's state and HTTP/3's beside it. Requests of its streams are
+//! exchanges of the relay.
 
 use super::cid::Cid;
 use super::clients::ClientPlace;
@@ -21,10 +22,12 @@ pub type Quic = quiche::Connection<ChunkFactory>;
 /// Our control stream: the server's first unidirectional one (RFC 9000 §2.1).
 const CONTROL_STREAM: u64 = 3;
 
-/// A stream ID that no request reaches: "everything so far and what is on its way will be served" (RFC 9114 §5.2).
+/// A stream ID that no request reaches: "everything so far and what is on its way will be served"
+/// (RFC 9114 §5.2).
 const GOAWAY_NOTICE: u64 = (1 << 62) - 4;
 
-/// How long an acknowledgement may wait for a response to carry it; well below the max_ack_delay of 25 ms that quiche announces.
+/// How long an acknowledgement may wait for a response to carry it; well below the max_ack_delay of
+/// 25 ms that quiche announces.
 const ACKNOWLEDGE_DELAY: Nanos = 5_000_000;
 
 /// A client's own idle timeout makes us ask no more often than this whether it is still there.
@@ -46,7 +49,8 @@ pub enum Drain {
         /// When the final GOAWAY goes out.
         until: Nanos,
     },
-    /// The final GOAWAY named this stream; it and later ones are rejected. It must reach the client before the close, which would tell it less.
+    /// The final GOAWAY named this stream; it and later ones are rejected. It must reach the client
+    /// before the close, which would tell it less.
     Final {
         /// First stream that is not served.
         stream: u64,
@@ -55,7 +59,8 @@ pub enum Drain {
     },
 }
 
-/// Multiplies; keys are stream and connection IDs, which nobody chooses to collide usefully within one connection's limits.
+/// Multiplies; keys are stream and connection IDs, which nobody chooses to collide usefully within
+/// one connection's limits.
 #[derive(Default)]
 pub struct NumberHasher(u64);
 
@@ -118,7 +123,8 @@ pub struct Connection {
     pub has_output: bool,
     /// Datagrams that came since the last flush.
     pub unanswered: u32,
-    /// Timeouts of quiche's in a row without an acknowledgement between them, and bytes acknowledged before.
+    /// Timeouts of quiche's in a row without an acknowledgement between them, and bytes
+    /// acknowledged before.
     silent_timeouts: u32,
     acknowledged: u64,
     /// Packets the last flush made.
@@ -244,8 +250,9 @@ impl Connection {
         if self.keep_alive == 0 || self.exchanges.is_empty() { NEVER } else { self.keep_alive_at }
     }
 
-    /// Asks the client for an acknowledgement when it is time: a PING, unless something that has to be acknowledged is sent anyway. One that is gone is not kept by
-    /// it: only the first such packet since it was last heard renews the idle timer (RFC 9000 §10.1).
+    /// Asks the client for an acknowledgement when it is time: a PING, unless something that has to
+    /// be acknowledged is sent anyway. One that is gone is not kept by it: only the first such
+    /// packet since it was last heard renews the idle timer (RFC 9000 §10.1).
     pub fn advance_keep_alive(&mut self, now: Nanos) {
         if self.keep_alive_deadline() <= now {
             self.keep_alive_at = now + self.keep_alive;
@@ -264,10 +271,12 @@ impl Connection {
         self.blocked > 0 || !self.control.is_empty()
     }
 
-    /// Whether the flush of this turn may wait, because it would carry an acknowledgement alone and a response will soon carry it for nothing.
+    /// Whether the flush of this turn may wait, because it would carry an acknowledgement alone and
+    /// a response will soon carry it for nothing.
     ///
-    /// Only for one or two datagrams (RFC 9000 §13.2.2), only while a request is being answered, and only when the last flush was so small that the
-    /// congestion window cannot have held anything back.
+    /// Only for one or two datagrams (RFC 9000 §13.2.2), only while a request is being answered,
+    /// and only when the last flush was so small that the congestion window cannot have held
+    /// anything back.
     pub fn may_wait(&mut self, now: Nanos) -> bool {
         let is_alone = self.is_open && !self.has_output && self.unanswered <= 2 && self.flushed <= 4 && !self.exchanges.is_empty();
         if !is_alone || self.quic.is_draining() || self.acknowledge_at != 0 && self.acknowledge_at <= now {
@@ -295,12 +304,14 @@ impl Connection {
         let _ = self.quic.close(true, code, b"");
     }
 
-    /// Ends both directions of a request stream. quiche forgets a stream, and lets the client open another for it, only when both have ended.
+    /// Ends both directions of a request stream. quiche forgets a stream, and lets the client open
+    /// another for it, only when both have ended.
     pub fn refuse(&mut self, stream: u64, code: u64) {
         end_stream(&mut self.quic, stream, code);
     }
 
-    /// Refuses request streams whose first byte has not come since `before`, though they were opened. Returns how many.
+    /// Refuses request streams whose first byte has not come since `before`, though they were
+    /// opened. Returns how many.
     pub fn give_up_gaps(&mut self, before: Nanos) -> u64 {
         let Connection { requests, quic, .. } = self;
         let mut refused = 0;
@@ -315,7 +326,8 @@ impl Connection {
         refused
     }
 
-    /// Tells the client that the end is near; requests under way are accepted for about a round trip more.
+    /// Tells the client that the end is near; requests under way are accepted for about a round
+    /// trip more.
     pub fn notify_drain(&mut self, now: Nanos) {
         if self.drain != Drain::No || !self.is_open {
             return;
@@ -367,7 +379,8 @@ impl Connection {
         self.finishing.is_empty()
     }
 
-    /// Counts anew what is held for the client: of requests what came and what may come, whichever is more; of responses what it has not acknowledged.
+    /// Counts anew what is held for the client: of requests what came and what may come, whichever
+    /// is more; of responses what it has not acknowledged.
     pub fn recount(&mut self, account: &mut Account) {
         let (received, sending) = self.quic.held_bytes();
         account.enter(Side::Downstream, &mut self.held_in, received.max(self.promised.min(self.quic.recv_window())) + self.kept);
@@ -387,13 +400,15 @@ impl Connection {
         let acknowledged = self.quic.stats().acked_bytes;
         self.silent_timeouts = if self.acknowledged == acknowledged { self.silent_timeouts + 1 } else { 1 };
         self.acknowledged = acknowledged;
-        // The path may carry less than it did: what is too long vanishes without a word (RFC 8899 §4.3). What the client sends is no sign, it asks again too.
+        // The path may carry less than it did: what is too long vanishes without a word (RFC 8899
+        // §4.3). What the client sends is no sign, it asks again too.
         if self.silent_timeouts == SILENT_TIMEOUTS {
             self.quic.revalidate_pmtu();
         }
     }
 
-    /// Asks quiche for the round-trip times and losses of the active path: once a flush, because the answer is a copy of all it knows of the path.
+    /// Asks quiche for the round-trip times and losses of the active path: once a flush, because
+    /// the answer is a copy of all it knows of the path.
     pub fn measure(&mut self, now: Nanos) {
         let Some(path) = self.quic.path_stats().find(|path| path.active) else { return self.rtt_us = 0 };
         self.rtt_us = path.rtt.as_micros() as u64;

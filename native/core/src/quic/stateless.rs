@@ -1,4 +1,5 @@
-//! Answers to a first datagram that make no connection: what every version of QUIC has in common (RFC 8999) is read here, and a refusal written.
+//! Answers to a first datagram that make no connection: what every version of QUIC has in common
+//! (RFC 8999) is read here, and a refusal written.
 
 use boring::error::ErrorStack;
 use boring_sys as ffi;
@@ -22,10 +23,12 @@ const MAX_CID_BYTES: usize = 20;
 /// Room that [`refuse`] needs.
 pub const REFUSAL_BYTES: usize = 1 + 4 + 2 * (1 + MAX_CID_BYTES) + 2 + 1 + FRAME.len() + TAG_BYTES;
 
-/// CONNECTION_CLOSE of the transport: error code, type of the frame at fault (none), length of the reason phrase (RFC 9000 §19.19).
+/// CONNECTION_CLOSE of the transport: error code, type of the frame at fault (none), length of the
+/// reason phrase (RFC 9000 §19.19).
 const FRAME: [u8; 4] = [0x1c, CONNECTION_REFUSED as u8, 0, 0];
 
-/// What all versions have in a long header (RFC 8999 §5.1). What stands behind it means something only to who knows the version.
+/// What all versions have in a long header (RFC 8999 §5.1). What stands behind it means something
+/// only to who knows the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongHeader<'a> {
     /// Version; 0 in Version Negotiation.
@@ -52,8 +55,9 @@ fn connection_id(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(*length as usize)
 }
 
-/// Writes an Initial packet of version 1 that closes with CONNECTION_REFUSED, protected with the keys of the client's first packet; its length. None where an ID is longer
-/// than the version has them, or `out` is too short.
+/// Writes an Initial packet of version 1 that closes with CONNECTION_REFUSED, protected with the
+/// keys of the client's first packet; its length. None where an ID is longer than the version has
+/// them, or `out` is too short.
 ///
 /// It needs no padding: it asks for no acknowledgement (RFC 9000 §14.1).
 pub fn refuse(client: LongHeader<'_>, out: &mut [u8]) -> Option<usize> {
@@ -78,7 +82,8 @@ pub fn refuse(client: LongHeader<'_>, out: &mut [u8]) -> Option<usize> {
     let (header, payload) = out.split_at_mut(length);
     let keys = Keys::of_server(client.destination).ok()?;
     let sealed = keys.seal(header, payload)?;
-    // Protection of the header (RFC 9001 §5.4): the sample begins four bytes behind the packet number's first.
+    // Protection of the header (RFC 9001 §5.4): the sample begins four bytes behind the packet
+    // number's first.
     let mask = keys.mask(payload[3..3 + KEY_BYTES].first_chunk()?);
     header[0] ^= mask[0] & 0x0f;
     header[length - 1] ^= mask[1];
@@ -123,7 +128,8 @@ impl Keys {
     /// Seals the frame as packet 0, whose nonce is the secret's own; bytes written.
     fn seal(&self, header: &[u8], out: &mut [u8]) -> Option<usize> {
         let mut written = 0;
-        // SAFETY: the context is initialised before it is used and cleaned up after; all ranges are valid for their lengths.
+        // SAFETY: the context is initialised before it is used and cleaned up after; all ranges are
+        // valid for their lengths.
         let done = unsafe {
             let mut context = MaybeUninit::zeroed();
             ffi::EVP_AEAD_CTX_zero(context.as_mut_ptr());
@@ -170,7 +176,8 @@ fn expand(secret: &[u8; SECRET_BYTES], label: &[u8], out: &mut [u8]) -> Result<(
     info[2] = labelled as u8;
     info[3..3 + PREFIX.len()].copy_from_slice(PREFIX);
     info[3 + PREFIX.len()..3 + labelled].copy_from_slice(label);
-    // SAFETY: all ranges are valid for their lengths; the byte behind the label is the empty context's length.
+    // SAFETY: all ranges are valid for their lengths; the byte behind the label is the empty
+    // context's length.
     let done = unsafe {
         ffi::HKDF_expand(out.as_mut_ptr(), out.len(), ffi::EVP_sha256(), secret.as_ptr(), SECRET_BYTES, info.as_ptr(), 3 + labelled + 1)
     };

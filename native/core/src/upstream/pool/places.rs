@@ -1,8 +1,10 @@
 //! Places of one backend: who holds how many, who waits, and who is next.
 //!
-//! Places are shared fairly while somebody waits: then one address gets no more than half of them and one connection no more than a quarter, as long as others want what
-//! is left. Nothing is taken from whoever holds it, and no place stays empty for a cap's sake. A client is an address and a connection; connections of an address belong to
-//! it, so that a proxy's one connection, on which many are named, is many connections here.
+//! Places are shared fairly while somebody waits: then one address gets no more than half of them
+//! and one connection no more than a quarter, as long as others want what is left. Nothing is taken
+//! from whoever holds it, and no place stays empty for a cap's sake. A client is an address and a
+//! connection; connections of an address belong to it, so that a proxy's one connection, on which
+//! many are named, is many connections here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
@@ -22,7 +24,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// An address as one number: IPv4 as it is, of IPv6 the first 64 bits, which one customer of a provider has to himself.
+    /// An address as one number: IPv4 as it is, of IPv6 the first 64 bits, which one customer of a
+    /// provider has to himself.
     pub fn network(address: SocketAddr) -> u64 {
         match address.ip().to_canonical() {
             IpAddr::V4(address) => IPV4 | u64::from(address.to_bits()),
@@ -103,7 +106,8 @@ impl Places {
         self.networks.iter().map(|(_, network)| u64::from(network.held)).sum()
     }
 
-    /// Gives a client a place. Counted for every request, waited for or not: caps are about what was taken while nobody waited.
+    /// Gives a client a place. Counted for every request, waited for or not: caps are about what
+    /// was taken while nobody waited.
     pub fn hold(&mut self, client: Client) -> Holder {
         let entry = self.connection_of(client);
         self.count(entry, 1);
@@ -144,7 +148,8 @@ impl Places {
         true
     }
 
-    /// Takes the next out of those who wait, when one of `places` is free, and gives him the place: whoever is over the fewest caps, and of those who came first.
+    /// Takes the next out of those who wait, when one of `places` is free, and gives him the place:
+    /// whoever is over the fewest caps, and of those who came first.
     pub fn next(&mut self, places: u32) -> Option<(Key, Holder)> {
         let entry = self.choose(places)?;
         let connection = self.connections.get(entry)?;
@@ -163,7 +168,8 @@ impl Places {
         self.forget(key).then_some(key)
     }
 
-    /// Looks at one address and one connection more than are over their caps at most; these are few, as the caps add up to more than there is.
+    /// Looks at one address and one connection more than are over their caps at most; these are
+    /// few, as the caps add up to more than there is.
     fn choose(&self, places: u32) -> Option<slab::Key> {
         let (most_of_network, most_of_connection) = ((places / 2).max(1), (places / 4).max(1));
         let mut best: Option<(u32, u64, slab::Key)> = None;
@@ -289,7 +295,8 @@ impl Places {
     }
 }
 
-/// Hashes a few numbers by folded multiplication under a secret: addresses are strangers' to choose, so nobody may know which of them share a bucket.
+/// Hashes a few numbers by folded multiplication under a secret: addresses are strangers' to
+/// choose, so nobody may know which of them share a bucket.
 #[derive(Clone)]
 struct Seeded(u64, u64);
 

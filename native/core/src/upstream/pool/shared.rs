@@ -1,8 +1,11 @@
-//! Connections to `http://` backends, of which all shards together may have so many: each carries one exchange, so what a shard keeps others lack.
+//! Connections to `http://` backends, of which all shards together may have so many: each carries
+//! one exchange, so what a shard keeps others lack.
 //!
-//! Shards know of each other by four words of the backend's slot: connections, attempts that wait, shards that have either, and connections that shards lack of their part,
-//! which is the limit divided by the shards. Nobody takes what another lacks, and who has more than his part closes connections for it as they become idle; what has been
-//! idle for long is closed for anybody who waits. Who waits asks the others for that, and looks again every few milliseconds.
+//! Shards know of each other by four words of the backend's slot: connections, attempts that wait,
+//! shards that have either, and connections that shards lack of their part, which is the limit
+//! divided by the shards. Nobody takes what another lacks, and who has more than his part closes
+//! connections for it as they become idle; what has been idle for long is closed for anybody who
+//! waits. Who waits asks the others for that, and looks again every few milliseconds.
 
 use super::backend::Backend;
 use super::{Upstreams, mark_dirty};
@@ -17,7 +20,8 @@ use crate::upstream::sink::{Fault, SessionRef, Sink};
 /// How often attempts look whether another shard's connection has become free.
 const LOOK_NANOS: Nanos = 10_000_000;
 
-/// For how long a shard leaves a connection to others that it gave up for them below its part: until they have looked.
+/// For how long a shard leaves a connection to others that it gave up for them below its part:
+/// until they have looked.
 const LEAVE_NANOS: Nanos = 2 * LOOK_NANOS;
 
 /// A connection that was idle for so long is not needed here soon.
@@ -59,7 +63,8 @@ impl Backend {
         self.limit() / table.shards(self.config.slot).max(1)
     }
 
-    /// Connections that this shard should close, as soon as they are idle, for others who have less than their part.
+    /// Connections that this shard should close, as soon as they are idle, for others who have less
+    /// than their part.
     fn owed(&self, table: &BackendTable) -> u32 {
         let lacking = self.others_lacking(table);
         if lacking == 0 {
@@ -150,7 +155,8 @@ impl Upstreams {
         std::mem::take(&mut self.wants_others_places)
     }
 
-    /// Other shards want connections: those that are idle here are closed, as far as this shard has more than its part or has not used them for long.
+    /// Other shards want connections: those that are idle here are closed, as far as this shard has
+    /// more than its part or has not used them for long.
     pub fn yield_places(&mut self, now: Nanos) {
         for key in self.backends.keys() {
             let Some(backend) = self.backends.get(key).filter(|backend| backend.is_shared()) else { continue };
@@ -177,13 +183,15 @@ impl Upstreams {
         }
     }
 
-    /// Whether those who wait for a backend have something to wait for: a session here, or one that other shards have.
+    /// Whether those who wait for a backend have something to wait for: a session here, or one that
+    /// other shards have.
     pub(super) fn is_hopeful(&self, key: slab::Key, now: Nanos) -> bool {
         let Some(backend) = self.backends.get(key) else { return false };
         self.has_lasting(key) || backend.is_shared() && !backend.may_connect(&self.table, now)
     }
 
-    /// Fails everybody who waits for a backend in vain. Sessions that only end are no hope: nobody new gets in there.
+    /// Fails everybody who waits for a backend in vain. Sessions that only end are no hope: nobody
+    /// new gets in there.
     pub(super) fn give_up<S: Sink + ?Sized>(&mut self, key: slab::Key, reason: Reason, now: Nanos, sink: &mut S) {
         if self.is_hopeful(key, now) {
             return;
