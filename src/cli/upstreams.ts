@@ -39,7 +39,7 @@ function heading({ name, policy, inFlight, admitted, backends, isPanicking }: Up
 }
 
 function row(backend: BackendView): string[] {
-  const { url, state, weight, inFlight, latencyMs, sessions, window, consecutiveFailures, lastFailure } = backend;
+  const { url, state, weight, inFlight, latencyMs, sessions, window, consecutiveFailures, lastFailure, lastFault } = backend;
   return [
     url,
     state,
@@ -48,8 +48,13 @@ function row(backend: BackendView): string[] {
     latencyMs === null ? '-' : `${latencyMs.toFixed(latencyMs < 10 ? 2 : 0)} ms`,
     String(sessions.length),
     window.outcomes === 0 ? String(consecutiveFailures) : `${window.failures}/${window.outcomes}`,
-    lastFailure === null ? '-' : `${lastFailure.reason}, ${ago(lastFailure.at)}`,
+    lastFailure === null ? '-' : `${withDetail(lastFailure.reason, lastFault)}, ${ago(lastFailure.at)}`,
   ];
+}
+
+/** `tls_alert: unrecognized_name`, where a session's end says more of the failure than its code. */
+function withDetail(reason: string, lastFault: string | null): string {
+  return lastFault?.startsWith(`${reason}: `) === true ? lastFault : reason;
 }
 
 function ago(at: string): string {

@@ -5,10 +5,22 @@
 
 import type { ReasonCode } from '../base/errors.ts';
 
+const TLS = [
+  'tls_failed',
+  'tls_issuer_unknown',
+  'tls_name_mismatch',
+  'tls_certificate_expired',
+  'tls_certificate_not_yet_valid',
+  'tls_certificate_invalid',
+  'tls_plain_text',
+  'tls_not_agreed',
+  'tls_alert',
+  'tls_closed',
+] as const satisfies readonly ReasonCode[];
 export const CONNECT = [
   'connect_failed',
   'connect_timeout',
-  'tls_failed',
+  ...TLS,
   'name_not_resolved',
   'sessions_exhausted',
 ] as const satisfies readonly ReasonCode[];

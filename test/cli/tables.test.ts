@@ -43,14 +43,20 @@ t.test('backends stand in columns, with their last failure', async (t) => {
     window: { outcomes: 20, failures: 7 },
     lastFailure: { reason: 'connect_failed', status: 0, at },
   };
+  const wrong: BackendView = {
+    ...failing,
+    lastFault: 'tls_certificate_expired: certificate has expired',
+    lastFailure: { reason: 'tls_certificate_expired', status: 0, at },
+  };
   const text = formatUpstreams([
-    { name: 'web', policy: 'peak-ewma', inFlight: 6, admitted: 1, ejected: 1, isPanicking: false, backends: [BACKEND, failing] },
+    { name: 'web', policy: 'peak-ewma', inFlight: 6, admitted: 1, ejected: 1, isPanicking: false, backends: [BACKEND, failing, wrong] },
   ]);
   t.strictSame(text.split('\n'), [
-    'web: peak-ewma, 6 in flight, 1 of 2 backends in use',
+    'web: peak-ewma, 6 in flight, 1 of 3 backends in use',
     'BACKEND                     STATE    WEIGHT  IN FLIGHT  LATENCY  SESSIONS  FAILED  LAST FAILURE',
     'h2c://10.0.0.1:9000         up          100          3  4.26 ms         0       0  -',
     'https://b.example.test:443  ejected     100          3        -         0    7/20  connect_failed, 5 s ago',
+    'https://b.example.test:443  ejected     100          3        -         0    7/20  tls_certificate_expired: certificate has expired, 5 s ago',
     '',
   ]);
 });

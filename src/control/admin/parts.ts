@@ -102,7 +102,7 @@ export interface BackendView {
   readonly lastFailure: { readonly reason: string; readonly status: number; readonly at: string } | null;
   /** Attempts that wait for a session, over all shards. */
   readonly waiting: number;
-  /** Why the last session ended or could not be made, or null. */
+  /** Why the last session ended or could not be made, with what more is known (`tls_alert: unrecognized_name`), or null. */
   readonly lastFault: string | null;
   readonly sessions: readonly SessionView[];
 }

@@ -194,6 +194,9 @@ families! {
     StreamsWaiting = Gauge "lychgate_upstream_waiting", "Attempts that wait for a session.", "" NONE, NO_BOUNDS, 1.0;
     Connects = Counter "lychgate_upstream_connects_total", "Connection attempts to backends, by outcome; no_descriptor: the process has as many files open as it may.", "outcome"
         ["succeeded", "failed", "timed_out", "tls_failed", "no_descriptor"], NO_BOUNDS, 1.0;
+    TlsFailures = Counter "lychgate_upstream_tls_failures_total", "TLS handshakes with backends that failed, by cause; not_agreed: no version, cipher or group in common.", "cause"
+        ["other", "issuer_unknown", "name_mismatch", "certificate_expired", "certificate_not_yet_valid", "certificate_invalid", "plain_text", "not_agreed", "alert",
+         "closed"], NO_BOUNDS, 1.0;
     StreamsStarted = Counter "lychgate_upstream_streams_started_total", "Attempts started on a session.", "" NONE, NO_BOUNDS, 1.0;
     SessionsReused = Counter "lychgate_upstream_sessions_reused_total", "Attempts started on a session that had carried one before.", "" NONE, NO_BOUNDS, 1.0;
     UpstreamBytesIn = Counter "lychgate_upstream_received_bytes_total", "Bytes read from backends.", "" NONE, NO_BOUNDS, 1.0;
@@ -285,6 +288,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::reason::OF_TLS;
 
     #[test]
     fn families_lie_side_by_side() {
@@ -294,6 +298,15 @@ mod tests {
             assert!(family.bounds.is_sorted());
         }
         assert_eq!(FAMILIES[Id::UpstreamPingTimeouts as usize].name, "lychgate_upstream_ping_timeouts_total");
+    }
+
+    #[test]
+    fn causes_of_tls_failures_are_their_reasons() {
+        let values = FAMILIES[Id::TlsFailures as usize].values;
+        assert_eq!(values.len(), OF_TLS.len());
+        for (value, reason) in values.iter().zip(OF_TLS).skip(1) {
+            assert_eq!(Some(*value), reason.code().strip_prefix("tls_"));
+        }
     }
 
     #[test]

@@ -112,6 +112,24 @@ pub enum Reason {
     AttemptTimeout = 48,
     /// Every backend of the upstream is ejected.
     CircuitOpen = 49,
+    /// The certificate of the backend was not issued by anybody who is trusted.
+    TlsIssuerUnknown = 50,
+    /// The certificate of the backend is for another name.
+    TlsNameMismatch = 51,
+    /// The certificate of the backend has expired.
+    TlsCertificateExpired = 52,
+    /// The certificate of the backend is not valid yet.
+    TlsCertificateNotYetValid = 53,
+    /// The certificate of the backend does not hold for another reason.
+    TlsCertificateInvalid = 54,
+    /// The backend does not speak TLS on its port.
+    TlsPlainText = 55,
+    /// The backend and the edge have no version, cipher or group of TLS in common.
+    TlsNotAgreed = 56,
+    /// The backend ended the TLS handshake with an alert.
+    TlsAlert = 57,
+    /// The backend closed the connection during the TLS handshake.
+    TlsClosed = 58,
     /// The edge is draining.
     Draining = 64,
     /// The edge has no room for another exchange.
@@ -199,6 +217,15 @@ pub const ALL: &[Entry] = &[
     entry(Reason::ResponseStatus, "response_status", Side::Upstream, 502, Retry::Safe),
     entry(Reason::AttemptTimeout, "attempt_timeout", Side::Upstream, 504, Retry::Safe),
     entry(Reason::CircuitOpen, "circuit_open", Side::Upstream, 503, Retry::Never),
+    entry(Reason::TlsIssuerUnknown, "tls_issuer_unknown", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsNameMismatch, "tls_name_mismatch", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsCertificateExpired, "tls_certificate_expired", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsCertificateNotYetValid, "tls_certificate_not_yet_valid", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsCertificateInvalid, "tls_certificate_invalid", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsPlainText, "tls_plain_text", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsNotAgreed, "tls_not_agreed", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsAlert, "tls_alert", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsClosed, "tls_closed", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::Draining, "draining", Side::Internal, 503, Retry::Never),
     entry(Reason::Overloaded, "overloaded", Side::Internal, 503, Retry::Never),
     entry(Reason::LaneFailed, "lane_failed", Side::Internal, 500, Retry::Never),
@@ -211,6 +238,20 @@ pub const ALL: &[Entry] = &[
     entry(Reason::Brownout, "brownout", Side::Internal, 503, Retry::Never),
     entry(Reason::InternalError, "internal_error", Side::Internal, 500, Retry::Safe),
     entry(Reason::BudgetExhausted, "budget_exhausted", Side::Internal, 503, Retry::Never),
+];
+
+/// Why a TLS handshake with a backend failed, in the order of the counter's series; the first stands for all that has no reason of its own.
+pub const OF_TLS: [Reason; 10] = [
+    Reason::TlsFailed,
+    Reason::TlsIssuerUnknown,
+    Reason::TlsNameMismatch,
+    Reason::TlsCertificateExpired,
+    Reason::TlsCertificateNotYetValid,
+    Reason::TlsCertificateInvalid,
+    Reason::TlsPlainText,
+    Reason::TlsNotAgreed,
+    Reason::TlsAlert,
+    Reason::TlsClosed,
 ];
 
 /// Place in [`ALL`] of each number, so that a look-up is one load; 0 for numbers nobody has.
@@ -233,6 +274,16 @@ impl Reason {
     /// The registry's row.
     pub const fn entry(self) -> &'static Entry {
         &ALL[PLACES[self as usize] as usize]
+    }
+
+    /// Place in [`OF_TLS`], if it is there.
+    pub fn of_tls(self) -> Option<usize> {
+        OF_TLS.iter().position(|reason| *reason == self)
+    }
+
+    /// What a client is told in its place: what is wrong with a backend's certificate is none of its business.
+    pub fn told(self) -> Reason {
+        if self.of_tls().is_some() { Reason::TlsFailed } else { self }
     }
 
     /// Stable name.

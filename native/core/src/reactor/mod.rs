@@ -441,6 +441,9 @@ impl Reactor {
         counters.set(Id::SendErrors, 0, sum(|stats| stats.errors));
         counters.set(Id::GsoFallbacks, 0, sum(|stats| stats.gso_fallbacks));
         let stats = &self.upstreams.stats;
+        for (cause, count) in stats.tls_failures.iter().enumerate() {
+            counters.set(Id::TlsFailures, cause, *count);
+        }
         let pairs = [
             (Id::SessionsOpen, 0, stats.sessions_open),
             (Id::SessionsConnecting, 0, stats.sessions_connecting),

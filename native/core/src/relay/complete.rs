@@ -20,12 +20,12 @@ impl Relay {
         let is_grpc = is_grpc(&exchange.request);
         let status = reason.status().max(400);
         let id = String::from_utf8_lossy(exchange.request_id.as_bytes()).into_owned();
-        let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.code());
+        let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.told().code());
         let mut fields = Fields::new();
         if is_grpc {
             fields.push(b"content-type", b"application/grpc");
             fields.push(b"grpc-status", reason.grpc_status().to_string().as_bytes());
-            fields.push(b"grpc-message", reason.code().as_bytes());
+            fields.push(b"grpc-message", reason.told().code().as_bytes());
         } else {
             fields.push(b"content-type", b"application/json");
             fields.push(b"cache-control", b"no-store");

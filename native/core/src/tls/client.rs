@@ -10,13 +10,17 @@ use std::sync::{Arc, Mutex};
 
 use boring::error::ErrorStack;
 use boring::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslSession, SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
+    ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslRef, SslSession, SslSessionCacheMode, SslStream, SslVerifyMode,
+    SslVersion,
 };
 use boring::x509::X509;
+use boring::x509::X509VerifyError;
 use boring::x509::store::X509StoreBuilder;
 use boring::x509::verify::X509CheckFlags;
+use boring_sys as ffi;
 
 use crate::base::panics;
+use crate::base::reason::Reason;
 
 /// Offered in this order (RFC 7301): HTTP/2, then HTTP/1.1.
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
@@ -56,6 +60,115 @@ impl fmt::Display for ClientTlsError {
             ClientTlsError::Library(stack) => stack.fmt(f),
         }
     }
+}
+
+/// Why a handshake came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// One of [`crate::base::reason::OF_TLS`].
+    pub reason: Reason,
+    /// What more is known: BoringSSL's word, or the name of the alert. Never anything of the peer's own.
+    pub detail: &'static str,
+}
+
+impl Failure {
+    /// What is trusted could not be prepared.
+    pub fn of_trust() -> Failure {
+        Failure { reason: Reason::TlsFailed, detail: "the certificates to trust cannot be used" }
+    }
+
+    /// What a handshake's error says.
+    pub fn of_handshake(error: &boring::ssl::Error, ssl: &SslRef) -> Failure {
+        if matches!(error.code(), ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN) {
+            return Failure { reason: Reason::TlsClosed, detail: "" };
+        }
+        let code = code_of(error);
+        match code {
+            ffi::SSL_R_CERTIFICATE_VERIFY_FAILED => match ssl.verify_result() {
+                Err(verdict) => Failure { reason: of_verdict(verdict), detail: verdict.error_string() },
+                Ok(()) => Failure { reason: Reason::TlsCertificateInvalid, detail: "" },
+            },
+            // The first bytes are no record of TLS.
+            ffi::SSL_R_WRONG_VERSION_NUMBER | ffi::SSL_R_HTTP_REQUEST | ffi::SSL_R_HTTPS_PROXY_REQUEST => {
+                Failure { reason: Reason::TlsPlainText, detail: "" }
+            }
+            ffi::SSL_R_UNSUPPORTED_PROTOCOL => Failure { reason: Reason::TlsNotAgreed, detail: "version" },
+            ffi::SSL_R_WRONG_CIPHER_RETURNED | ffi::SSL_R_UNKNOWN_CIPHER_RETURNED => {
+                Failure { reason: Reason::TlsNotAgreed, detail: "cipher" }
+            }
+            ffi::SSL_R_WRONG_CURVE | ffi::SSL_R_NO_SHARED_GROUP => Failure { reason: Reason::TlsNotAgreed, detail: "group" },
+            _ => match alert(code - ffi::SSL_AD_REASON_OFFSET) {
+                // RFC 8446 §6.2: these say that nothing was found on which both agree.
+                Some(name @ ("handshake_failure" | "protocol_version" | "insufficient_security" | "no_application_protocol")) => {
+                    Failure { reason: Reason::TlsNotAgreed, detail: name }
+                }
+                Some(name) => Failure { reason: Reason::TlsAlert, detail: name },
+                None => Failure { reason: Reason::TlsFailed, detail: "" },
+            },
+        }
+    }
+}
+
+fn of_verdict(verdict: X509VerifyError) -> Reason {
+    match verdict {
+        X509VerifyError::UNABLE_TO_GET_ISSUER_CERT
+        | X509VerifyError::UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+        | X509VerifyError::UNABLE_TO_VERIFY_LEAF_SIGNATURE
+        | X509VerifyError::DEPTH_ZERO_SELF_SIGNED_CERT
+        | X509VerifyError::SELF_SIGNED_CERT_IN_CHAIN
+        | X509VerifyError::CERT_UNTRUSTED
+        // Somebody who bears the name of one that is trusted.
+        | X509VerifyError::CERT_SIGNATURE_FAILURE => Reason::TlsIssuerUnknown,
+        X509VerifyError::HOSTNAME_MISMATCH | X509VerifyError::IP_ADDRESS_MISMATCH => Reason::TlsNameMismatch,
+        X509VerifyError::CERT_HAS_EXPIRED => Reason::TlsCertificateExpired,
+        X509VerifyError::CERT_NOT_YET_VALID => Reason::TlsCertificateNotYetValid,
+        _ => Reason::TlsCertificateInvalid,
+    }
+}
+
+/// The name of the alert by which the peer broke an open connection; empty when none did.
+pub fn alert_of(error: &boring::ssl::Error) -> &'static str {
+    alert(code_of(error) - ffi::SSL_AD_REASON_OFFSET).unwrap_or("")
+}
+
+/// What TLS says of it; other parts of the library, such as the one that looks at signatures, may have complained before.
+fn code_of(error: &boring::ssl::Error) -> i32 {
+    let errors = error.ssl_error().map_or(&[][..], |stack| stack.errors());
+    errors.iter().find_map(|one| one.library_reason(ffi::ERR_LIB_SSL)).unwrap_or(0)
+}
+
+/// Names of alerts (RFC 8446 §6, RFC 5246 §7.2).
+fn alert(number: i32) -> Option<&'static str> {
+    Some(match number {
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        22 => "record_overflow",
+        40 => "handshake_failure",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        0..=255 => "an alert without a name",
+        _ => return None,
+    })
 }
 
 /// Trust and memory of one backend.

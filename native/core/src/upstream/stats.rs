@@ -1,5 +1,7 @@
 //! What the upstream side counts. Plain numbers, one writer; gauges go up and down, the rest only up.
 
+use crate::base::reason::OF_TLS;
+
 /// Counters of a reactor's upstream sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -23,6 +25,8 @@ pub struct Stats {
     pub connects_timed_out: u64,
     /// TLS handshakes that failed.
     pub connects_tls_failed: u64,
+    /// The same by cause, in the order of [`OF_TLS`].
+    pub tls_failures: [u64; OF_TLS.len()],
     /// Connects for which the process had no descriptor left.
     pub connects_without_descriptor: u64,
     /// Attempts started on a session that had carried one before.

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use boring::ssl::{ErrorCode, SslStream};
 
 use super::socket::{Interest, Socket};
-use crate::tls::client::ClientTls;
+use crate::tls::client::{self, ClientTls, Failure};
 
 /// What a read or a write came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub enum Moved {
     Blocked,
     /// The peer ended its side in order (FIN; within TLS, close_notify).
     End,
-    /// The connection is broken.
-    Broken,
+    /// The connection is broken; with the alert that said so, if one came.
+    Broken(&'static str),
 }
 
 /// What a step of the handshake came to.
@@ -29,7 +29,7 @@ pub enum Handshake {
     /// Waits for the peer, or for room to write.
     Blocked { is_writing: bool },
     /// Refused by either side.
-    Failed,
+    Failed(Failure),
 }
 
 /// The stream.
@@ -65,7 +65,7 @@ impl Transport {
             Ok(()) => Handshake::Done { is_h2: stream.ssl().selected_alpn_protocol() == Some(b"h2") },
             Err(error) if error.code() == ErrorCode::WANT_READ => Handshake::Blocked { is_writing: false },
             Err(error) if error.code() == ErrorCode::WANT_WRITE => Handshake::Blocked { is_writing: true },
-            Err(_) => Handshake::Failed,
+            Err(error) => Handshake::Failed(Failure::of_handshake(&error, stream.ssl())),
         }
     }
 
@@ -101,7 +101,7 @@ impl Transport {
                 other => plain(other),
             },
             Transport::Tls(stream) => secure(stream.ssl_read(into)),
-            Transport::Gone => Moved::Broken,
+            Transport::Gone => Moved::Broken(""),
         }
     }
 
@@ -110,7 +110,7 @@ impl Transport {
         match self {
             Transport::Plain(socket) => plain(socket.write(bytes)),
             Transport::Tls(stream) => secure(stream.ssl_write(bytes)),
-            Transport::Gone => Moved::Broken,
+            Transport::Gone => Moved::Broken(""),
         }
     }
 
@@ -144,7 +144,7 @@ fn plain(result: io::Result<usize>) -> Moved {
     match result {
         Ok(count) => Moved::Bytes(count),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Moved::Blocked,
-        Err(_) => Moved::Broken,
+        Err(_) => Moved::Broken(""),
     }
 }
 
@@ -155,7 +155,7 @@ fn secure(result: Result<usize, boring::ssl::Error>) -> Moved {
         Err(error) => match error.code() {
             ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => Moved::Blocked,
             ErrorCode::ZERO_RETURN => Moved::End,
-            _ => Moved::Broken,
+            _ => Moved::Broken(client::alert_of(&error)),
         },
     }
 }

@@ -90,8 +90,8 @@ pub struct Backend {
     pub connect_not_before: Nanos,
     /// The next sick session is replaced after this.
     pub renew_not_before: Nanos,
-    /// Why a session last ended against our will, for the admin API; empty when none has.
-    pub last_fault: &'static str,
+    /// Why a session last ended against our will, and what more is known of that, for the admin API; empty when none has.
+    pub last_fault: (&'static str, &'static str),
 }
 
 impl Backend {
@@ -110,7 +110,7 @@ impl Backend {
             is_retired: false,
             connect_not_before: 0,
             renew_not_before: 0,
-            last_fault: "",
+            last_fault: ("", ""),
         }
     }
 

@@ -16,7 +16,9 @@ impl Upstreams {
             let _ = write!(text, "{comma}{{\"slot\":{},\"scheme\":\"{}\",\"authority\":\"", config.slot, config.scheme.name());
             escape(&mut text, &config.authority);
             let _ = write!(text, "\",\"is_retired\":{},\"waiting\":{}", backend.is_retired, backend.places.waiting());
-            let _ = write!(text, ",\"last_fault\":\"{}\",\"sessions\":[", backend.last_fault);
+            let (fault, detail) = backend.last_fault;
+            let colon = if detail.is_empty() { "" } else { ": " };
+            let _ = write!(text, ",\"last_fault\":\"{fault}{colon}{detail}\",\"sessions\":[");
             let sessions = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0));
             for (place, session) in sessions.enumerate() {
                 text.push_str(if place > 0 { "," } else { "" });

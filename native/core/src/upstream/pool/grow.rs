@@ -185,10 +185,10 @@ impl Upstreams {
         session.freed.iter().chain(reserved).for_each(|holder| backend.places.free(*holder));
         backend.sessions.retain(|other| *other != name);
         backend.give_connection(&self.table);
-        if !session.because().is_empty() {
+        if !session.because().0.is_empty() {
             backend.last_fault = session.because();
         }
-        if matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout | Reason::TlsFailed) {
+        if matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout) || reason.of_tls().is_some() {
             backend.connect_not_before = now + CONNECT_PAUSE_NANOS;
             self.next_deadline = self.next_deadline.min(now + CONNECT_PAUSE_NANOS);
             self.forgive_suspects(key);
@@ -209,7 +209,7 @@ impl Upstreams {
         self.remove(name, Reason::InternalError, now, sink);
         sink.on_session_lost(name);
         if let Some(backend) = self.backends.get_mut(backend) {
-            backend.last_fault = "a fault of the edge";
+            backend.last_fault = ("a fault of the edge", "");
         }
         self.promote(backend, now, sink);
         self.note(backend, now);

@@ -32,7 +32,7 @@ impl Upstreams {
         for name in &backend.sessions {
             if let Some(session) = self.sessions.get_mut(name.0).filter(|session| session.is_suspect) {
                 (session.is_suspect, session.is_draining) = (false, true);
-                backend.last_fault = "stream after stream was reset";
+                backend.last_fault = ("stream after stream was reset", "");
                 mark_dirty(&mut self.dirty, session);
             }
         }

@@ -10,7 +10,7 @@ use super::{Phase, Protocol, Session, Turn, after, expected_protocol, protocol_o
 use crate::base::reason::Reason;
 use crate::base::slab;
 use crate::base::timers::{NEVER, Nanos};
-use crate::tls::client::ClientTls;
+use crate::tls::client::{ClientTls, Failure};
 use crate::upstream::config::{BackendConfig, Scheme};
 use crate::upstream::outbox::Outbox;
 use crate::upstream::pool::backend::Counted;
@@ -80,6 +80,7 @@ impl Session {
             is_write_broken: false,
             queued: 0,
             because: "",
+            detail: "",
             config,
         })
     }
@@ -96,14 +97,14 @@ impl Session {
                 Scheme::Https => {}
             }
             if !self.secure(tls) {
-                return self.fail(turn, sink, Reason::TlsFailed);
+                return self.fail_over_tls(turn, sink, Failure::of_trust());
             }
             self.phase = Phase::Handshaking;
         }
         match self.transport.handshake() {
             Handshake::Done { is_h2 } => self.open(turn, is_h2),
             Handshake::Blocked { is_writing } => self.watch(Interest { read: true, write: is_writing }),
-            Handshake::Failed => self.fail(turn, sink, Reason::TlsFailed),
+            Handshake::Failed(failure) => self.fail_over_tls(turn, sink, failure),
         }
     }
 
@@ -134,10 +135,16 @@ impl Session {
     fn fail<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {
         match reason {
             Reason::ConnectTimeout => turn.stats.connects_timed_out += 1,
-            Reason::TlsFailed => turn.stats.connects_tls_failed += 1,
             _ => turn.stats.connects_failed += 1,
         }
         self.give_up(turn, sink, reason);
+    }
+
+    fn fail_over_tls<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, failure: Failure) {
+        turn.stats.connects_tls_failed += 1;
+        turn.stats.tls_failures[failure.reason.of_tls().unwrap_or(0)] += 1;
+        self.detail = failure.detail;
+        self.give_up(turn, sink, failure.reason);
     }
 
     fn give_up<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {

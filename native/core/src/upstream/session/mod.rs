@@ -104,6 +104,7 @@ pub struct Session {
     /// Of the out buffer, as counted.
     queued: u64,
     because: &'static str,
+    detail: &'static str,
     told_streams: Rc<Cell<u32>>,
 }
 
@@ -213,9 +214,9 @@ impl Session {
         self.opened_at
     }
 
-    /// Why it was ended, if the backend broke the protocol.
-    pub fn because(&self) -> &'static str {
-        self.because
+    /// Why it was ended, if that was against our will, and what more is known of it.
+    pub fn because(&self) -> (&'static str, &'static str) {
+        (self.because, self.detail)
     }
 
     /// Starts an attempt on a reserved place.

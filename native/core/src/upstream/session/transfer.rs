@@ -68,7 +68,7 @@ impl Session {
                 Moved::Blocked => {
                     return self.watch(Interest { write: true, ..self.interest });
                 }
-                Moved::End | Moved::Broken => {
+                Moved::End | Moved::Broken(_) => {
                     self.is_write_broken = true;
                     self.is_draining = true;
                     return;
@@ -123,7 +123,13 @@ impl Session {
         self.block = Some(block);
         match moved {
             Moved::End => self.on_end(turn, sink, true),
-            Moved::Broken => self.on_end(turn, sink, false),
+            Moved::Broken(alert) => {
+                if !alert.is_empty() {
+                    // With TLS 1.3 the backend looks at our side of the handshake when we are through with it.
+                    (self.because, self.detail) = (Reason::TlsAlert.code(), alert);
+                }
+                self.on_end(turn, sink, false);
+            }
             _ => {}
         }
         false

@@ -7,14 +7,17 @@ use boring::ec::{EcGroup, EcKey};
 use boring::hash::MessageDigest;
 use boring::nid::Nid;
 use boring::pkey::{PKey, Private};
-use boring::ssl::{AlpnError, SslAcceptor, SslMethod, select_next_proto};
-use boring::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use boring::ssl::{
+    AlpnError, HandshakeError, SniError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion,
+    select_next_proto,
+};
+use boring::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName};
 use boring::x509::{X509, X509Name};
 
 use super::driver::{Driver, config};
 use super::peer::Peer;
 use super::real::Nghttpd;
-use crate::base::reason::Reason;
+use crate::base::reason::{OF_TLS, Reason};
 use crate::upstream::{BackendConfig, Scheme};
 
 /// A certificate that signs itself, for `backend.test` and 127.0.0.1.
@@ -106,13 +109,165 @@ fn an_unknown_issuer_and_a_wrong_name_are_refused_unless_told_otherwise() {
     for backend in refused {
         let mut driver = Driver::new(vec![backend]);
         let fault = driver.fetch(0, "/").fault.unwrap();
-        assert_eq!((fault.reason, fault.is_unsent), (Reason::TlsFailed, true));
+        assert_eq!((fault.reason.told(), fault.is_unsent), (Reason::TlsFailed, true));
         assert_eq!(driver.upstreams.stats.connects_tls_failed, 1);
     }
     let mut driver = Driver::new(vec![BackendConfig { is_verified: false, ..backend(&peer, "other.test", String::new()) }]);
     assert!(driver.fetch(0, "/").body.starts_with(b"other.test false"));
     drop(driver);
     peer.join();
+}
+
+/// What a server's certificate is made of.
+struct Making<'a> {
+    name: &'a str,
+    /// Valid between these days from now.
+    days: (i64, i64),
+    is_for_clients: bool,
+    issuer: Option<&'a (X509, PKey<Private>)>,
+}
+
+const SOUND: Making<'static> = Making { name: "backend.test", days: (-1, 1), is_for_clients: false, issuer: None };
+
+fn made(making: &Making<'_>) -> (X509, PKey<Private>) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let day = |days: i64| Asn1Time::from_unix(now + days * 86_400).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap()).unwrap();
+    let mut name = X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", making.name).unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(making.issuer.map_or(&name, |issuer| issuer.0.subject_name())).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&day(making.days.0)).unwrap();
+    builder.set_not_after(&day(making.days.1)).unwrap();
+    if making.issuer.is_none() {
+        builder.append_extension(&BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    }
+    if making.is_for_clients {
+        builder.append_extension(&ExtendedKeyUsage::new().client_auth().build().unwrap()).unwrap();
+    }
+    let names = SubjectAlternativeName::new().dns(making.name).build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(&names).unwrap();
+    builder.sign(making.issuer.map_or(&key, |issuer| &issuer.1), MessageDigest::sha256()).unwrap();
+    (builder.build(), key)
+}
+
+/// The reason of a fault, and what `describe` says of it.
+fn refused(peer: Peer, server_name: &str, ca: &X509) -> (Reason, String) {
+    let mut driver = Driver::new(vec![backend(&peer, server_name, pem(ca))]);
+    let fault = driver.fetch(0, "/").fault.unwrap();
+    let text = driver.upstreams.describe(driver.now());
+    let (_, rest) = text.split_once("\"last_fault\":\"").unwrap();
+    if let Some(place) = fault.reason.of_tls() {
+        assert!(fault.is_unsent);
+        let mut counts = [0; OF_TLS.len()];
+        counts[place] = 1;
+        assert_eq!((driver.upstreams.stats.connects_tls_failed, driver.upstreams.stats.tls_failures), (1, counts));
+    }
+    let told = rest.split('"').next().unwrap().to_owned();
+    drop(driver);
+    peer.join();
+    (fault.reason, told)
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_says_why() {
+    let ca = made(&Making { name: "ca.test", ..SOUND });
+    let namesake = made(&Making { name: "ca.test", ..SOUND });
+    let stranger = made(&Making { name: "stranger.test", ..SOUND });
+    let of_ca = Making { issuer: Some(&ca), ..SOUND };
+    let cases = [
+        (Making { issuer: Some(&stranger), ..SOUND }, "backend.test", Reason::TlsIssuerUnknown, "unable to get local issuer certificate"),
+        (Making { issuer: Some(&namesake), ..SOUND }, "backend.test", Reason::TlsIssuerUnknown, "certificate signature failure"),
+        (Making { issuer: None, ..SOUND }, "backend.test", Reason::TlsIssuerUnknown, "self signed certificate"),
+        (Making { name: "other.test", ..of_ca }, "backend.test", Reason::TlsNameMismatch, "Hostname mismatch"),
+        (Making { ..of_ca }, "192.0.2.1", Reason::TlsNameMismatch, "IP address mismatch"),
+        (Making { days: (-20, -10), ..of_ca }, "backend.test", Reason::TlsCertificateExpired, "certificate has expired"),
+        (Making { days: (10, 20), ..of_ca }, "backend.test", Reason::TlsCertificateNotYetValid, "certificate is not yet valid"),
+        (Making { is_for_clients: true, ..of_ca }, "backend.test", Reason::TlsCertificateInvalid, "unsupported certificate purpose"),
+    ];
+    for (making, server_name, reason, detail) in cases {
+        let (certificate, key) = made(&making);
+        let found = refused(server(1, b"\x08http/1.1", &certificate, &key), server_name, &ca.0);
+        assert_eq!(found, (reason, format!("{}: {detail}", reason.code())));
+    }
+    let (certificate, key) = made(&of_ca);
+    let peer = server(1, b"\x08http/1.1", &certificate, &key);
+    let mut driver = Driver::new(vec![backend(&peer, "backend.test", pem(&ca.0))]);
+    assert!(driver.fetch(0, "/").body.starts_with(b"backend.test"), "a sound one is taken");
+    drop(driver);
+    peer.join();
+}
+
+/// A server that says no to every handshake, as `refuse` makes it.
+fn refusing(refuse: impl FnOnce(&mut SslAcceptorBuilder)) -> (Peer, X509) {
+    let (certificate, key) = certificate();
+    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    builder.set_certificate(&certificate).unwrap();
+    builder.set_private_key(&key).unwrap();
+    refuse(&mut builder);
+    let acceptor = builder.build();
+    let peer = Peer::serve(1, move |_, stream| {
+        if let Err(HandshakeError::Failure(mut failed)) = acceptor.accept(stream) {
+            // What is unread when a socket closes would take the alert with it.
+            let _ = std::io::copy(failed.get_mut(), &mut std::io::sink());
+        }
+    });
+    (peer, certificate)
+}
+
+#[test]
+fn a_backend_that_refuses_the_handshake_is_told_apart_by_its_alert() {
+    type Refuse = fn(&mut SslAcceptorBuilder);
+    let cases: [(Refuse, Reason, &str); 3] = [
+        (
+            |builder| {
+                builder.clear_options(SslOptions::NO_TLSV1 | SslOptions::NO_TLSV1_1);
+                builder.set_min_proto_version(Some(SslVersion::TLS1)).unwrap();
+                builder.set_max_proto_version(Some(SslVersion::TLS1_1)).unwrap();
+            },
+            Reason::TlsNotAgreed,
+            "protocol_version",
+        ),
+        (
+            |builder| {
+                builder.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+                builder.set_cipher_list("ECDHE-RSA-AES128-GCM-SHA256").unwrap();
+            },
+            Reason::TlsNotAgreed,
+            "handshake_failure",
+        ),
+        (|builder| builder.set_servername_callback(|_, _| Err(SniError::ALERT_FATAL)), Reason::TlsAlert, "unrecognized_name"),
+    ];
+    for (refuse, reason, alert) in cases {
+        let (peer, certificate) = refusing(refuse);
+        assert_eq!(refused(peer, "backend.test", &certificate), (reason, format!("{}: {alert}", reason.code())));
+    }
+}
+
+/// With TLS 1.3 a client is through with the handshake before the server has looked at its certificate, or missed one.
+#[test]
+fn an_alert_after_the_handshake_is_told_too() {
+    let (peer, certificate) = refusing(|builder| builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT));
+    assert_eq!(refused(peer, "backend.test", &certificate), (Reason::BackendClosed, "tls_alert: certificate_required".to_owned()));
+}
+
+#[test]
+fn a_port_without_tls_and_one_that_hangs_up_are_told_apart() {
+    let (certificate, _) = certificate();
+    let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+    for greeting in [&b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"[..], settings, b"SSH-2.0-OpenSSH_9.2\r\n"] {
+        let peer = Peer::serve(1, move |_, mut stream| {
+            stream.write_all(greeting).unwrap();
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        });
+        assert_eq!(refused(peer, "backend.test", &certificate), (Reason::TlsPlainText, "tls_plain_text".to_owned()));
+    }
+    let peer = Peer::serve(1, |_, mut stream| assert!(stream.read(&mut [0; 4096]).unwrap() > 100));
+    assert_eq!(refused(peer, "backend.test", &certificate), (Reason::TlsClosed, "tls_closed".to_owned()));
 }
 
 #[test]
