@@ -1,7 +1,8 @@
 //! Connections by client: how many each address has, counted by all shards together.
 //!
-//! An address counts only once its client has shown that it is there, which a finished handshake does: who forges addresses uses up nobody's places. The table holds no
-//! entry for who has no connection, so it is never longer than the connections of its listener are many.
+//! An address counts only once its client has shown that it is there, which a finished handshake does: who forges addresses
+//! uses up nobody's places. The table holds no entry for who has no connection, so it is never longer than the connections of
+//! its listener are many.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -114,7 +115,8 @@ impl Default for Table {
 }
 
 impl Table {
-    /// The part that an address belongs to. Locked for one look-up, when a client asks for a connection, when it has it and when that ends; never for a packet.
+    /// The part that an address belongs to. Locked for one look-up, when a client asks for a connection, when it has it and when
+    /// that ends; never for a packet.
     fn stripe(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
         let place = self.hasher.hash_one(client) as usize % STRIPES;
         // A number is added or taken away in one step: who panicked there left nothing half done.
