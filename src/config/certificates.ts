@@ -9,6 +9,7 @@ import { isIP } from 'node:net';
 import { checkPrivacy, type Files } from './files.ts';
 import type { Complaint, KeyPath } from './problem.ts';
 import type { Certificate } from './schema/listener.ts';
+import { CERTIFICATE_NAME_RULE } from './schema/rules.ts';
 import type { CertificateSnapshot } from './snapshot.ts';
 
 /** A certificate that is about to run out is told this long before, milliseconds. */
@@ -41,9 +42,20 @@ export async function readCertificate(configured: Certificate, path: KeyPath, fi
     complaints.push(...checkChain(chain, path, nowMs), ...checkNames(chain, configured.names, path));
     if (typeof key === 'object') complaints.push(...checkPair(chain, key, path));
   }
+  const names = configured.names.length > 0 || typeof chain !== 'object' ? configured.names : namesOf(chain[0]);
+  const isNamed = names.length > 0 || typeof chain !== 'object';
+  if (!isNamed) complaints.push({ path: [...path, 'chain'], message: 'the certificate has no name that a client could ask for' });
   const isUsable = !complaints.some(({ severity }) => severity !== 'warning');
   if (!isUsable || !('text' in chainFile) || !('text' in keyFile)) return { complaints };
-  return { certificate: { names: configured.names, chainPem: chainFile.text, keyPem: keyFile.text }, complaints };
+  const label = configured.name === '' ? (names[0] ?? '') : configured.name;
+  return { certificate: { label, names, chainPem: chainFile.text, keyPem: keyFile.text }, complaints };
+}
+
+/** Names and addresses of a leaf that a client can ask for, each once. */
+function namesOf(leaf: X509Certificate | undefined): string[] {
+  const entries = (leaf?.subjectAltName ?? '').split(', ').map((entry) => /^(?:DNS|IP Address):(.*)$/.exec(entry)?.[1] ?? '');
+  const names = entries.map((name) => (name === '' ? undefined : CERTIFICATE_NAME_RULE.normalise(name)));
+  return [...new Set(names.filter((name) => name !== undefined))];
 }
 
 /** Certificates of a PEM bundle in their order, or what is wrong with it. */

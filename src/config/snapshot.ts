@@ -24,6 +24,9 @@ export interface Snapshot {
 }
 
 export interface CertificateSnapshot {
+  /** What it is called in logs and metrics. */
+  readonly label: string;
+  /** Never empty: those of the leaf where none are configured. */
   readonly names: readonly string[];
   readonly chainPem: string;
   readonly keyPem: string;
@@ -34,6 +37,8 @@ export interface ListenerSnapshot {
   /** `ip:port`; port 0 takes a free one. */
   readonly address: string;
   readonly certificates: readonly CertificateSnapshot[];
+  /** What becomes of clients that ask for no name which a certificate is for. */
+  readonly unknownName: 'default' | 'refuse';
   readonly congestion: 'cubic' | 'bbr';
   readonly idleTimeoutMs: number;
   /** 0 for none. */

@@ -8,7 +8,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import { createSharedState } from '../lane/shared.ts';
 import { setHealth } from '../lane/standing/health.ts';
 import type { BindingAddon } from '../native/binding.ts';
-import { toBindingListener } from '../native/convert.ts';
+import { giveCertificates, toBindingListener } from '../native/convert.ts';
 import { createCounters } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import { createRegistry } from '../observe/registry.ts';
@@ -179,6 +179,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
 
   /** Each reactor owns its sockets from the moment it is made; those of shards that got none are closed here. */
   async function openReactors(): Promise<void> {
+    for (const [place, listener] of snapshot.listeners.entries()) giveCertificates(addon, place, listener);
     listeners = await endpoint.open(snapshot.listeners, snapshot.shards.count);
     const { cidKey, processGeneration } = endpoint;
     for (const shard of shardNumbers) {

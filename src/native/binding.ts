@@ -7,17 +7,26 @@
 
 /** Certificate of a listener, already read from disk. PEM text, leaf first. */
 export interface BindingCertificate {
-  /** DNS names this chain answers for: exact (`a.test`) or one leading wildcard label (`*.a.test`). */
+  /** What it is called in metrics and complaints. */
+  label: string;
+  /** DNS names this chain answers for: exact (`a.test`) or one leading wildcard label (`*.a.test`). Those of the leaf where there are none. */
   names: string[];
   chainPem: string;
   keyPem: string;
+}
+
+/** Rules of a listener's handshakes. Session tickets are worth nothing under other rules, or at a listener of another name. */
+export interface BindingTlsPolicy {
+  /** Name of the listener. */
+  listener: string;
+  /** What becomes of clients that ask for no name which a certificate is for: `default` (the first certificate) or `refuse`. */
+  unknownName: string;
 }
 
 /** One UDP listening address as one shard sees it. Sizes are bytes, times are milliseconds. */
 export interface BindingListener {
   /** Bound UDP socket, opened by `openUdp`; the reactor owns and closes it. */
   fd: number;
-  certificates: BindingCertificate[];
   /** `cubic` or `bbr`. */
   congestion: string;
   idleTimeoutMs: number;
@@ -207,6 +216,12 @@ export interface BindingAddon {
   normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
   checkCertificate(certificate: BindingCertificate): string[];
+  /**
+   * Main thread: gives a listener its certificates, in all shards at once; `listener` is its place among those of the reactors. Handshakes that begin afterwards get
+   * them, open connections keep what they have. Throws what is wrong with which certificate, a line each, and has changed nothing then. Every listener has to have
+   * some before the first reactor is made.
+   */
+  setCertificates(listener: number, certificates: BindingCertificate[], policy: BindingTlsPolicy): void;
   /**
    * Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. The listeners' descriptors are the reactor's from this call on, and are closed
    * when it throws. Main thread.

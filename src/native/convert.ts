@@ -3,13 +3,12 @@
  * and only its name and place change.
  */
 import type { BackendSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
-import type { BindingBackend, BindingListener } from './binding.ts';
+import type { BindingAddon, BindingBackend, BindingListener } from './binding.ts';
 
 /** A listener of the snapshot together with the socket one shard got for it. */
 export function toBindingListener(listener: ListenerSnapshot, fd: number): BindingListener {
   return {
     fd,
-    certificates: listener.certificates.map(({ names, chainPem, keyPem }) => ({ names: [...names], chainPem, keyPem })),
     congestion: listener.congestion,
     idleTimeoutMs: listener.idleTimeoutMs,
     keepAliveMs: listener.keepAliveMs,
@@ -35,6 +34,12 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     areSlashesMerged: listener.areSlashesMerged,
     escapedSlashes: listener.escapedSlashes,
   };
+}
+
+/** Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in the snapshot. Throws and changes nothing where one cannot be used. */
+export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, place: number, listener: ListenerSnapshot): void {
+  const certificates = listener.certificates.map(({ label, names, chainPem, keyPem }) => ({ label, names: [...names], chainPem, keyPem }));
+  addon.setCertificates(place, certificates, { listener: listener.name, unknownName: listener.unknownName });
 }
 
 /** A backend with the socket addresses its name has just now; none while it is not resolved. */

@@ -1,5 +1,8 @@
+import { copyFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t from 'tap';
-import { PLAIN, plainWith, problemsOf } from './support/configuration.ts';
+import { loadSnapshot } from '../../src/config/load.ts';
+import { PLAIN, plainWith, problemsOf, writeConfiguration } from './support/configuration.ts';
 
 const listener = (name: string, address: string): string => `  - name: ${name}
     address: "${address}"
@@ -127,12 +130,16 @@ t.test('the window of a stream fits into that of its connection', async (t) => {
   t.match((await problemsOf(t, pool))[0], /pool\.stream_window: 16MiB is larger than session_window \(8MiB\)/);
 });
 
-t.test('two certificates of a listener do not answer for the same name', async (t) => {
+t.test('a certificate of a listener does not answer twice for the same name', async (t) => {
   const one = '{ names: [localhost], chain: certs/dev.pem, key: certs/dev.key }';
   t.match(
     (await problemsOf(t, plainWith(one, `${one}, ${one}`)))[0],
     /certificates\[1\]\.names\[0\]: "localhost" stands already in certificates\[0\]/,
   );
+  // Another chain may, such as that of another kind of key.
+  const file = writeConfiguration(t, plainWith(one, `${one}, ${one.replace('dev.pem', 'other.pem')}`));
+  copyFileSync(join(dirname(file), 'certs/dev.pem'), join(dirname(file), 'certs/other.pem'));
+  t.same((await loadSnapshot(file)).problems, []);
 });
 
 t.test('the probes have an address of their own or none', async (t) => {

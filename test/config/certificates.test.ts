@@ -26,11 +26,13 @@ function makeSelfSigned(folder: string, algorithm: string, names: string): void 
 }
 
 const day = 24 * 3_600_000;
-const configured = { names: ['localhost'], chain: 'dev.pem', key: 'dev.key' };
+const configured = { name: '', names: ['localhost'], chain: 'dev.pem', key: 'dev.key' };
 
 t.test('a chain and its key become part of the snapshot as they are on disk', async (t) => {
   const { snapshot } = await loadSnapshot(writeConfiguration(t, PLAIN));
-  t.same(snapshot?.listeners[0]?.certificates, [{ names: ['localhost'], chainPem: certificates().chain, keyPem: certificates().key }]);
+  t.same(snapshot?.listeners[0]?.certificates, [
+    { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem: certificates().key },
+  ]);
 });
 
 t.test('files that are missing are named with their line', async (t) => {
@@ -96,6 +98,20 @@ t.test('names must be covered by the certificate', async (t) => {
   t.same(await uncovered('a.test', 'x.b.test', '*.b.test', 'x.localhost', '*.localhost', '127.0.0.1', '::1'), []);
   const others = ['example.org', '*.a.test', 'b.test', 'x.y.b.test', '*.x.b.test', 'test', '127.0.0.2', '::2'];
   t.same(await uncovered(...others), others);
+});
+
+t.test('where no names are given those of the certificate hold, and one without any is refused', async (t) => {
+  const folder = t.testdir();
+  makeSelfSigned(folder, 'ed25519', 'DNS:A.test,DNS:*.b.test,IP:127.0.0.1,email:x@a.test,DNS:a.test');
+  const unnamed = { ...configured, names: [] };
+  const { certificate, complaints } = await readCertificate(unnamed, [], new Files(folder), Date.now());
+  t.same(complaints, []);
+  t.same(certificate?.names, ['a.test', '*.b.test', '127.0.0.1']);
+  t.equal(certificate?.label, 'a.test');
+  t.equal((await readCertificate({ ...unnamed, name: 'own' }, [], new Files(folder), Date.now())).certificate?.label, 'own');
+  makeSelfSigned(folder, 'ed25519', 'email:x@a.test');
+  const refused = await readCertificate(unnamed, [], new Files(folder), Date.now());
+  t.match(refused.complaints, [{ path: ['chain'], message: 'the certificate has no name that a client could ask for' }]);
 });
 
 t.test('a name that is not covered is told with those that are', async (t) => {

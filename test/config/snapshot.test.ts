@@ -21,6 +21,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.same(listener, {
     name: 'public',
     address: '127.0.0.1:8443',
+    unknownName: 'default',
     congestion: 'bbr',
     idleTimeoutMs: 30_000,
     keepAliveMs: 10_000,

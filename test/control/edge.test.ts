@@ -29,7 +29,7 @@ t.test('the edge starts sockets, reactors and shards, then serves', async (t) =>
   const { addon, edge, get } = edgeOf(t);
   t.equal(edge.status().state, 'idle');
   await edge.start();
-  t.same(addon.calls, ['open 101', 'open 102', 'create 0', 'create 1']);
+  t.same(addon.calls, ['certificates 0 localhost', 'open 101', 'open 102', 'create 0', 'create 1']);
   t.match(
     addon.reactors.map(({ shard, shards, listeners }) => ({ shard, shards, fd: listeners[0]?.fd })),
     [
@@ -86,7 +86,7 @@ t.test('a reactor that cannot be made closes the sockets nobody took and undoes 
   const { addon, edge } = edgeOf(t);
   addon.createErrors.push(new Error('no memory'));
   await t.rejects(edge.start(), { message: 'no memory' });
-  t.same(addon.calls, ['open 101', 'open 102', 'close 102']);
+  t.same(addon.calls, ['certificates 0 localhost', 'open 101', 'open 102', 'close 102']);
   t.equal(edge.status().state, 'stopped');
 });
 

@@ -1,16 +1,18 @@
 /** A listener's descriptor has one owner: the main thread until it is handed to a reactor, the reactor from that call on, whether or not it comes of it. */
 import { closeSync, fstatSync, openSync, readlinkSync } from 'node:fs';
 import t from 'tap';
+import type { Snapshot } from '../../src/config/snapshot.ts';
 import { createEdge } from '../../src/control/edge.ts';
 import type { BindingAddon, BindingReactorOptions } from '../../src/native/binding.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { testSnapshot } from '../control/support/snapshot.ts';
 import { addon, skip } from '../support/addon.ts';
+import { certificates } from '../support/certificates.ts';
 
 const faults: Readonly<Record<string, (options: BindingReactorOptions) => BindingReactorOptions>> = {
-  'a listener without a certificate': (options) => ({
+  'a rule that nobody knows': (options) => ({
     ...options,
-    listeners: options.listeners.map((listener) => ({ ...listener, certificates: [] })),
+    listeners: options.listeners.map((listener) => ({ ...listener, escapedSlashes: 'perhaps' })),
   }),
   'a key of the wrong length': (options) => ({ ...options, cidKey: new Uint8Array(31) }),
 };
@@ -38,7 +40,7 @@ for (const [what, spoil] of Object.entries(faults)) {
       },
     };
     const log = createLog({ level: 'silent', isText: false, stream: { write: () => {} } });
-    const edge = createEdge({ addon: watching, snapshot: testSnapshot(), log }, { shownConfig: {} });
+    const edge = createEdge({ addon: watching, snapshot: withCertificates(certificates().key), log }, { shownConfig: {} });
     await t.rejects(edge.start());
     t.equal(sockets.length, 2);
     t.ok(fds.includes(other), 'the number is in use again');
@@ -46,6 +48,27 @@ for (const [what, spoil] of Object.entries(faults)) {
     for (const [place, fd] of fds.entries()) t.not(linkOf(fd), sockets[place], 'the socket is closed');
     closeSync(other);
   });
+}
+
+t.test('a certificate that cannot be used fails the start before a socket is opened, and is named', { skip }, async (t) => {
+  const opened: string[] = [];
+  const watching: BindingAddon = {
+    ...(addon as BindingAddon),
+    openUdp(address, ...sizes) {
+      opened.push(address);
+      return (addon as BindingAddon).openUdp(address, ...sizes);
+    },
+  };
+  const log = createLog({ level: 'silent', isText: false, stream: { write: () => {} } });
+  const edge = createEdge({ addon: watching, snapshot: withCertificates('no key'), log }, { shownConfig: {} });
+  await t.rejects(edge.start(), /certificate localhost: the key is no PEM private key/);
+  t.same(opened, []);
+});
+
+function withCertificates(keyPem: string): Snapshot {
+  const snapshot = testSnapshot();
+  const certificate = { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem };
+  return { ...snapshot, listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [certificate] })) };
 }
 
 function isOpen(fd: number): boolean {

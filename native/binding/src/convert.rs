@@ -1,17 +1,19 @@
 //! From the border's records to the core's.
 
 use crate::failure;
-use crate::types::{BindingBackend, BindingEdit, BindingListener, BindingPlan, BindingSnapshot};
+use crate::types::{BindingBackend, BindingCertificate, BindingEdit, BindingListener, BindingPlan, BindingSnapshot, BindingTlsPolicy};
 use lychgate_core::http::normal;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
-use lychgate_core::tls::server::Certificate;
+use lychgate_core::tls::certificate::Certificate;
+use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
 use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// A listener with its socket. `connections` counts those of all shards, `clients` the same by client.
 pub fn listener(
@@ -19,17 +21,9 @@ pub fn listener(
     listener: BindingListener,
     connections: ConnectionCount,
     clients: ClientCounts,
+    certificates: Arc<CertificateStore>,
 ) -> Result<ListenerOptions> {
     let client_limit = client_limit(&listener, clients)?;
-    let mut certificates = Vec::new();
-    for certificate in listener.certificates {
-        let names = certificate.names.join(", ");
-        let parsed = Certificate::parse(certificate.names, &certificate.chain_pem, &certificate.key_pem);
-        certificates.push(parsed.map_err(|complaints| failure(format!("certificate for {names}: {}", complaints.join("; "))))?);
-    }
-    if certificates.is_empty() {
-        return Err(failure("a listener needs a certificate"));
-    }
     let normal = if listener.is_normalised { Some(rules(listener.are_slashes_merged, &listener.escaped_slashes)?) } else { None };
     Ok(ListenerOptions {
         socket,
@@ -55,6 +49,29 @@ pub fn listener(
         max_cookie_crumbs: listener.max_cookie_crumbs as usize,
         normal,
     })
+}
+
+/// Certificates of a listener; the error names each that cannot be used.
+pub fn certificates(list: Vec<BindingCertificate>) -> Result<Vec<Certificate>> {
+    let mut parsed = Vec::with_capacity(list.len());
+    let mut complaints = Vec::new();
+    for BindingCertificate { label, names, chain_pem, key_pem } in list {
+        match Certificate::parse(label.clone(), names, &chain_pem, &key_pem) {
+            Ok(certificate) => parsed.push(certificate),
+            Err(said) => complaints.push(format!("certificate {label}: {}", said.join("; "))),
+        }
+    }
+    if complaints.is_empty() { Ok(parsed) } else { Err(failure(complaints.join("\n"))) }
+}
+
+/// Rules of a listener's handshakes.
+pub fn tls_policy(policy: BindingTlsPolicy) -> Result<Policy> {
+    let unknown_name = match policy.unknown_name.as_str() {
+        "default" => UnknownName::Default,
+        "refuse" => UnknownName::Refuse,
+        other => return Err(failure(format!("{other} is nothing to do with unknown names: expected default or refuse"))),
+    };
+    Ok(Policy { listener: policy.listener, unknown_name })
 }
 
 fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {

@@ -4,6 +4,7 @@ mod attachment;
 mod convert;
 mod shards;
 mod signals;
+mod stores;
 mod types;
 mod uv;
 
@@ -13,7 +14,7 @@ use lychgate_core::base::reason;
 use lychgate_core::http::normal;
 use lychgate_core::quic::{cid::CidKey, socket, steer};
 use lychgate_core::record::sample;
-use lychgate_core::tls::server::Certificate;
+use lychgate_core::tls::certificate::Certificate;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use std::collections::HashMap;
@@ -97,7 +98,13 @@ fn canonical(
 /// Complaints about a certificate; none when all is well.
 #[napi(catch_unwind)]
 pub fn check_certificate(certificate: BindingCertificate) -> Vec<String> {
-    Certificate::parse(certificate.names, &certificate.chain_pem, &certificate.key_pem).err().unwrap_or_default()
+    Certificate::parse(certificate.label, certificate.names, &certificate.chain_pem, &certificate.key_pem).err().unwrap_or_default()
+}
+
+/// Gives a listener its certificates, in all shards at once.
+#[napi(catch_unwind)]
+pub fn set_certificates(listener: u32, certificates: Vec<BindingCertificate>, policy: BindingTlsPolicy) -> Result<()> {
+    stores::set(listener, certificates, policy)
 }
 
 /// Makes the reactor of a shard.

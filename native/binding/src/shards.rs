@@ -1,7 +1,7 @@
 //! The process's reactors. They belong to no worker: a worker attaches to one, and when it dies its successor does.
 
 use crate::types::{BindingListener, BindingReactorOptions};
-use crate::{convert, failure, key};
+use crate::{convert, failure, key, stores};
 use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::Counters;
 use lychgate_core::base::panics::{self, Panicked};
@@ -110,8 +110,10 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         *registry = Registry { shards, ports, inboxes, connections, budget: Arc::new(Budget::new(options.max_held_bytes as u64)) };
     }
     let counts = registry.connections.iter().cloned();
-    let convert = |((socket, listener), (connections, clients))| convert::listener(socket, listener, connections, clients);
-    let listeners = listeners.into_iter().zip(counts).map(convert).collect::<Result<Vec<_>>>()?;
+    let convert = |(place, ((socket, listener), (connections, clients)))| {
+        convert::listener(socket, listener, connections, clients, stores::find(place)?)
+    };
+    let listeners = listeners.into_iter().zip(counts).enumerate().map(convert).collect::<Result<Vec<_>>>()?;
     if registry.shards.get(shard).is_none_or(Option::is_some) {
         return Err(failure(format!("shard {shard} exists already or is none of {}", registry.shards.len())));
     }

@@ -15,13 +15,16 @@ macro_rules! record {
 
 record!(
     /// A certificate.
-    BindingCertificate { names: Vec<String>, chain_pem: String, key_pem: String }
+    BindingCertificate { label: String, names: Vec<String>, chain_pem: String, key_pem: String }
+);
+record!(
+    /// Rules of a listener's handshakes.
+    BindingTlsPolicy { listener: String, unknown_name: String }
 );
 record!(
     /// A listener as one shard sees it.
     BindingListener {
         fd: i32,
-        certificates: Vec<BindingCertificate>,
         congestion: String,
         idle_timeout_ms: f64,
         keep_alive_ms: f64,

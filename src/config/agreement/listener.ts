@@ -39,10 +39,11 @@ export function checkListeners({ listeners, claims }: Config, isMended: IsMended
       complaints.push(meaningless([...path, 'normalise', 'escaped_slashes'], 'without normalisation', 'normalise.enabled: true'));
     }
     const certificateNames = new Seen('certificate', isMended);
-    for (const [index, { names: answered }] of listener.certificates.entries()) {
+    for (const [index, { names: answered, chain }] of listener.certificates.entries()) {
       for (const [nameIndex, answeredName] of answered.entries()) {
         const where = [...path, 'certificates', index, 'names', nameIndex];
-        complaints.push(...certificateNames.note(answeredName, where, `certificates[${index}]`));
+        // A name may have several chains, but not one of them twice.
+        complaints.push(...certificateNames.note(`${answeredName}\n${chain}`, where, `certificates[${index}]`, answeredName));
       }
     }
   }

@@ -12,6 +12,7 @@ export function listenerSnapshot(listener: Listener, certificates: readonly Cert
     name: listener.name,
     address: listener.address,
     certificates,
+    unknownName: listener.unknown_name,
     congestion: quic.congestion,
     idleTimeoutMs: quic.idle_timeout,
     keepAliveMs: quic.keep_alive,

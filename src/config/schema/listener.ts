@@ -8,10 +8,16 @@ import { ADDRESS_RULE, CERTIFICATE_NAME_RULE, FILE_RULE, NAME_RULE } from './rul
 import { trustedNetworks } from './trusted.ts';
 import { choice, duration, flag, integer, looseText, size, text } from './values.ts';
 
-const certificate = mapping('A certificate chain with its key. The first of a listener also answers clients that name no host.', {
-  names: list(
-    'Names this chain answers for; each must be covered by the leaf certificate.',
+const certificate = mapping('A certificate chain with its key.', {
+  name: text(NAME_RULE, {
+    absent: '',
+    prose: 'Name in logs and metrics; the first of `names` where it is left out.',
+    example: 'www-ecdsa',
+  }),
+  names: words(
+    'Names this chain answers for; each must be covered by the leaf certificate. All that the leaf has where they are left out. Several certificates may answer for a name: of those that are valid now, and whose signature the client can verify, ECDSA comes before RSA and a later end before an earlier one.',
     text(CERTIFICATE_NAME_RULE, { prose: 'Host name, wildcard of one label, or IP address.', example: 'localhost' }),
+    { example: ['localhost'] },
   ),
   chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: 'certs/dev.pem' }),
   key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: 'certs/dev.key', isSecret: true }),
@@ -130,7 +136,15 @@ const normalise = section(
 export const listener = mapping('An address on which HTTP/3 is served.', {
   name: text(NAME_RULE, { prose: 'Name in logs and metrics, unique.', example: 'public' }),
   address: text(ADDRESS_RULE, { prose: 'IP address and UDP port; port 0 takes a free one.', example: '127.0.0.1:8443' }),
-  certificates: list("Certificates; the client's server name chooses.", certificate),
+  certificates: list(
+    "Certificates; the client's server name (SNI) chooses: an exact name before a wildcard. The first, with the others for its first name, is the default.",
+    certificate,
+  ),
+  unknown_name: choice(['default', 'refuse'], {
+    fallback: 'default',
+    prose:
+      'Clients that send no server name, an IP address, or a name that no certificate is for: `default` gives them the first certificate, `refuse` ends the handshake (unrecognized_name; missing_extension without a name).',
+  }),
   max_connections: integer({
     min: 1,
     max: 10_000_000,

@@ -30,6 +30,8 @@ export function createFakeAddon(): FakeAddon {
     },
     steerUdp: () => true,
     closeFd: (closed) => void calls.push(`close ${closed}`),
+    setCertificates: (listener, certificates) =>
+      void calls.push(`certificates ${listener} ${certificates.map(({ label }) => label).join(' ')}`),
     reactorCreate(options) {
       const error = fake.createErrors?.shift();
       if (error !== undefined) throw error;

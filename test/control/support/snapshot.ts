@@ -7,7 +7,7 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
     listeners: [
       {
         name: 'public',
-        certificates: [{ names: ['localhost'], chainPem: 'chain', keyPem: 's3cret' }],
+        certificates: [{ label: 'localhost', names: ['localhost'], chainPem: 'chain', keyPem: 's3cret' }],
         maxConnections: 10,
         maxStreams: 10,
         connectionWindowBytes: 65_536,

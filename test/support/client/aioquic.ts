@@ -98,6 +98,14 @@ function connect(client: AioquicClient, port: number, options: Readonly<Record<s
   return client.order('connect', { host: '127.0.0.1', port, servername: 'localhost', ca: certificates().caPath, ...options });
 }
 
+/** Serial number, hex, of the certificate that a client gets. Which that is depends on `servername` and on the signature `algorithms` that it can verify. */
+export async function serialAioquic(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  const client = startAioquic(t);
+  const { serial } = await connect(client, port, options);
+  await client.order('close');
+  return String(serial);
+}
+
 /** A client that waits for its first order. */
 function startAioquic(t: Test, place: readonly string[] = []): AioquicClient {
   const [program = python, ...parameters] = [...place, python, join(import.meta.dirname, 'h3client.py')];

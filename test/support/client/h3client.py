@@ -3,7 +3,7 @@
 Driven by JSON lines: one order a line on stdin, one event a line on stdout. `./aioquic.ts` is the other end.
 
 Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
-  connect  host port servername ca? idle? from?       request  headers body? fin?     -> stream
+  connect  host port servername ca? idle? from? algorithms?   -> serial   request  headers body? fin?     -> stream
   data     stream body fin                        frame    stream type hex fin?   raw     stream hex fin?
   uni      hex                    -> stream       bidi     hex fin?    -> stream
   reset    stream code                            stop     stream code
@@ -18,6 +18,7 @@ import socket
 import sys
 from hashlib import sha256
 
+from aioquic import tls
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.buffer import Buffer, encode_uint_var
@@ -77,6 +78,17 @@ class Http(H3Connection):
         if frame_type == FrameType.GOAWAY:
             say("goaway", last=Buffer(data=frame_data).pull_uint_var())
         super()._handle_control_frame(frame_type, frame_data)
+
+
+def verify_only(names):
+    """The client can verify these signatures and no others."""
+    make = tls.Context.__init__
+
+    def made(context, *given, **named):
+        make(context, *given, **named)
+        context._signature_algorithms = [tls.SignatureAlgorithm[name] for name in names]
+
+    tls.Context.__init__ = made
 
 
 def is_interim(headers):
@@ -221,6 +233,8 @@ async def main():
     if "from" in first:
         From.address = first["from"]
         socket.socket = From
+    if "algorithms" in first:
+        verify_only(first["algorithms"])
     configuration.idle_timeout = first.get("idle", 30)
     configuration.max_stream_data = first.get("window", configuration.max_stream_data)
     configuration.max_data = first.get("connectionWindow", configuration.max_data)
@@ -233,7 +247,9 @@ async def main():
             client.start()
             session = Session(client)
             client.transmit()
-            say("done", id=first["id"], alpn=client._quic.tls.alpn_negotiated, version=client._quic._version)
+            shaken = client._quic.tls
+            serial = format(shaken._peer_certificate.serial_number, "X") if shaken._peer_certificate else ""
+            say("done", id=first["id"], alpn=shaken.alpn_negotiated, version=client._quic._version, serial=serial)
             async for order in source:
                 try:
                     answer = getattr(session, order.pop("do"))(**order) or {}

@@ -100,6 +100,18 @@ pub enum Handshake {
     TimedOut,
 }
 
+/// What was found of the server name that a client asked for; the place is the series of [`Id::ServerNames`], and from `Absent` on of [`Id::ServerNamesRefused`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ServerName {
+    Exact,
+    Wildcard,
+    Absent,
+    Address,
+    Unknown,
+}
+
 /// What closed a connection; the place is the series of [`Id::ConnectionsClosed`].
 #[allow(missing_docs, reason = "the label values say what each is")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +174,10 @@ families! {
         ["connection_limit", "draining", "client_limit"], NO_BOUNDS, 1.0;
     Handshakes = Counter "lychgate_handshakes_total", "QUIC handshakes, by outcome.", "outcome"
         ["completed", "resumed", "failed", "timed_out"], NO_BOUNDS, 1.0;
+    ServerNames = Counter "lychgate_server_names_total", "Handshakes by what was found of the server name: a certificate for it (exact, wildcard), no name sent (absent), an IP address, a name that no certificate is for.", "found"
+        ["exact", "wildcard", "absent", "address", "unknown"], NO_BOUNDS, 1.0;
+    ServerNamesRefused = Counter "lychgate_server_names_refused_total", "Handshakes refused for their server name (`unknown_name: refuse`), by what was found of it.", "found"
+        ["absent", "address", "unknown"], NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"

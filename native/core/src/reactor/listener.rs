@@ -1,6 +1,7 @@
 //! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
 
 use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
+use crate::base::counters::Counters;
 use crate::base::slab::Key;
 use crate::http::normal;
 use crate::quic::cid::CidKey;
@@ -9,17 +10,19 @@ use crate::quic::connection::Connection;
 use crate::quic::count::ConnectionCount;
 use crate::quic::send::Sender;
 use crate::quic::socket;
-use crate::tls::server::{self, Certificate};
+use crate::tls::server;
+use crate::tls::store::CertificateStore;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 /// A shard's part of a listener; sizes in bytes, times in milliseconds.
 pub struct ListenerOptions {
     /// Bound socket, owned from now on.
     pub socket: OwnedFd,
-    /// Certificates, the first is the default.
-    pub certificates: Vec<Certificate>,
+    /// Its certificates, which all shards share.
+    pub certificates: Arc<CertificateStore>,
     /// `cubic` or `bbr`.
     pub congestion: String,
     /// Connection is closed after so long without a packet.
@@ -113,10 +116,9 @@ const MAX_RECEIVED_PAYLOAD: usize = 1_500;
 
 impl Listener {
     /// Sets a listener up.
-    pub fn new(options: ListenerOptions, key: &CidKey) -> io::Result<Listener> {
+    pub fn new(options: ListenerOptions, key: &CidKey, counters: &Arc<Counters>) -> io::Result<Listener> {
         let local = socket::local_address(options.socket.as_raw_fd())?;
-        let mut options = options;
-        let context = server::context(std::mem::take(&mut options.certificates)).map_err(io::Error::other)?;
+        let context = server::context(options.certificates.clone(), counters.clone()).map_err(io::Error::other)?;
         let config = configure(&options, context, key).map_err(io::Error::other)?;
         if options.is_gro_allowed {
             socket::enable_gro(&options.socket);

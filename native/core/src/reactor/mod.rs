@@ -126,6 +126,7 @@ impl Reactor {
         let timers = Timers::new()?;
         poll.add(timers.fd(), TOKEN_TIMER, false)?;
         poll.add(options.inbox.wake.fd(), TOKEN_INBOX, false)?;
+        let counters = Arc::new(Counters::default());
         let mut limits = Vec::new();
         let mut listeners = Vec::new();
         for (place, listener) in options.listeners.into_iter().enumerate() {
@@ -139,11 +140,10 @@ impl Reactor {
                 decode_timeout: listener.handshake_timeout_ms * 1_000_000,
                 floor: Floor::new(listener.min_rate, listener.min_rate_period_ms),
             });
-            let listener = Listener::new(listener, &options.cid_key)?;
+            let listener = Listener::new(listener, &options.cid_key, &counters)?;
             poll.add(listener.fd(), place as u64, false)?;
             listeners.push(listener);
         }
-        let counters = Arc::new(Counters::default());
         let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS, options.table);
         let account = Account::new(options.budget);
         let mut relay = Relay::new(options.table, limits, options.max_exchanges, account, counters.clone(), Clock::default());

@@ -1,4 +1,7 @@
 //! TLS: of listeners, and towards backends.
 
+pub mod certificate;
 pub mod client;
+mod credential;
 pub mod server;
+pub mod store;

@@ -1,6 +1,7 @@
 //! A reactor from the outside, without Node: real sockets, clients by quiche, an HTTP/2 origin, a lane in Rust. A file a behaviour.
 
 mod budget;
+mod certificates;
 mod chance;
 mod clients;
 mod drain;

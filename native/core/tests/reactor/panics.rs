@@ -95,12 +95,12 @@ fn a_panic_as_a_connection_is_accepted_costs_one_datagram() {
 
 #[test]
 fn a_panic_in_a_callback_of_the_handshake_does_not_pass_through_boringssl() {
-    let mut bed = Bed::with(Setup { certificates: 2, ..Setup::default() });
+    let mut bed = Bed::new();
     let other = patient(&mut bed);
     plant::arm("certificate");
     let victim = bed.approach(socket());
-    // What BoringSSL makes of a callback that failed: the alert handshake_failure.
-    assert_eq!(bed.refusal(victim), 0x128);
+    // The alert internal_error.
+    assert_eq!(bed.refusal(victim), 0x150);
     assert_eq!(panics_of(&mut bed, Owner::Connection), 1);
     assert_eq!(bed.shard().count_of(Id::Handshakes, Handshake::Failed as usize), 1);
     assert_unharmed(&mut bed, other);

@@ -18,6 +18,7 @@ use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
 use lychgate_core::relay::plan::Plan;
+use lychgate_core::tls::store::CertificateStore;
 use lychgate_core::upstream::{BackendConfig, Scheme};
 
 use super::certificate;
@@ -48,8 +49,6 @@ pub struct Setup {
     /// Bytes that all shards together may hold for peers.
     pub max_held: u64,
     pub stateless_replies: u32,
-    /// Certificates, all for localhost: with one nothing is to be chosen.
-    pub certificates: usize,
     pub max_head_bytes: usize,
     pub max_fields: usize,
     /// Bytes a second that a client has to move, and the time over which that is measured.
@@ -97,7 +96,6 @@ impl Default for Setup {
             max_exchanges: 1_000,
             max_held: 1 << 30,
             stateless_replies: 1_000,
-            certificates: 1,
             max_head_bytes: 16_384,
             max_fields: 64,
             min_rate: 100,
@@ -147,6 +145,8 @@ pub struct Bed {
     pub connections: ConnectionCount,
     /// The same by client.
     pub by_client: ClientCounts,
+    /// Certificates of all shards.
+    pub certificates: Arc<CertificateStore>,
     /// Backends of the snapshot.
     known: Vec<BackendConfig>,
     _silent: TcpListener,
@@ -174,6 +174,8 @@ impl Bed {
         let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
         let connections = ConnectionCount::default();
         let by_client = ClientCounts::default();
+        let first = vec![certificate::localhost(setup.certificate_names)];
+        let certificates = Arc::new(CertificateStore::new(first, certificate::policy()).unwrap());
         let mut shards = Vec::new();
         let mut known = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
@@ -183,7 +185,7 @@ impl Bed {
                 shard: shard as u8,
                 generation: 0,
                 cid_key,
-                listeners: vec![listener(socket, &setup, &connections, &by_client)],
+                listeners: vec![listener(socket, &setup, &connections, &by_client, certificates.clone())],
                 max_exchanges: setup.max_exchanges,
                 stateless_replies: setup.stateless_replies,
                 // SAFETY: the bed drops its shards before its table.
@@ -215,6 +217,7 @@ impl Bed {
             known,
             connections,
             by_client,
+            certificates,
             _silent: silent,
             _deaf: deaf,
             address,
@@ -406,11 +409,17 @@ impl Deaf {
     }
 }
 
-fn listener(socket: std::os::fd::OwnedFd, setup: &Setup, connections: &ConnectionCount, by_client: &ClientCounts) -> ListenerOptions {
+fn listener(
+    socket: std::os::fd::OwnedFd,
+    setup: &Setup,
+    connections: &ConnectionCount,
+    by_client: &ClientCounts,
+    certificates: Arc<CertificateStore>,
+) -> ListenerOptions {
     let exempt = setup.exempt.iter().map(|text| text.parse().unwrap()).collect();
     ListenerOptions {
         socket,
-        certificates: (0..setup.certificates).map(|_| certificate::localhost(setup.certificate_names)).collect(),
+        certificates,
         congestion: setup.congestion.to_owned(),
         idle_timeout_ms: setup.idle_timeout_ms,
         keep_alive_ms: setup.keep_alive_ms,

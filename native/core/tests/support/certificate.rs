@@ -7,7 +7,13 @@ use boring::nid::Nid;
 use boring::pkey::PKey;
 use boring::x509::X509;
 use boring::x509::extension::SubjectAlternativeName;
-use lychgate_core::tls::server::Certificate;
+use lychgate_core::tls::certificate::Certificate;
+use lychgate_core::tls::store::{Policy, UnknownName};
+
+/// Rules of the bed's listener.
+pub fn policy() -> Policy {
+    Policy { listener: "bed".to_owned(), unknown_name: UnknownName::Default }
+}
 
 /// With so many names beside `localhost`, to make it long: about twenty bytes each.
 pub fn localhost(others: usize) -> Certificate {
@@ -28,5 +34,7 @@ pub fn localhost(others: usize) -> Certificate {
     builder.sign(&key, MessageDigest::sha256()).unwrap();
     let chain = String::from_utf8(builder.build().to_pem().unwrap()).unwrap();
     let key = String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-    Certificate::parse(vec!["localhost".to_owned()], &chain, &key).map_err(|complaints| complaints.join(", ")).unwrap()
+    Certificate::parse("localhost".to_owned(), vec!["localhost".to_owned()], &chain, &key)
+        .map_err(|complaints| complaints.join(", "))
+        .unwrap()
 }

@@ -1,0 +1,337 @@
+use super::*;
+use crate::base::counters::{Id, ServerName, offset};
+use crate::tls::certificate::Certificate;
+use crate::tls::store::{Policy, UnknownName};
+use boring::asn1::Asn1Time;
+use boring::ec::{EcGroup, EcKey};
+use boring::hash::MessageDigest;
+use boring::nid::Nid;
+use boring::pkey::{PKey, Private};
+use boring::rsa::Rsa;
+use boring::ssl::{SslSignatureAlgorithm, SslVerifyMode};
+use boring::x509::extension::SubjectAlternativeName;
+use boring::x509::{X509, X509Name};
+
+/// A key of RSA or of ECDSA.
+fn key(is_rsa: bool) -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    match is_rsa {
+        true => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
+        false => PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap(),
+    }
+}
+
+/// A certificate for a key, valid for some days from now, signed by whose name and key is given, or by itself.
+fn issued(name: &str, key: &PKey<Private>, (from, until): (i64, i64), issuer: Option<&(X509, PKey<Private>)>) -> X509 {
+    let mut subject = X509Name::builder().unwrap();
+    subject.append_entry_by_text("CN", name).unwrap();
+    let subject = subject.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&subject).unwrap();
+    builder.set_issuer_name(issuer.map_or(&subject, |issuer| issuer.0.subject_name())).unwrap();
+    builder.set_pubkey(key).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    builder.set_not_before(&Asn1Time::from_unix(now + from * 86_400).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_unix(now + until * 86_400).unwrap()).unwrap();
+    let names = SubjectAlternativeName::new().dns(name).ip("192.0.2.1").build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(&names).unwrap();
+    builder.sign(issuer.map_or(key, |issuer| &issuer.1), MessageDigest::sha256()).unwrap();
+    builder.build()
+}
+
+/// A certificate as configured, which can be made anew: a set takes those that it is given.
+#[derive(Clone)]
+struct Made {
+    names: Vec<String>,
+    chain_pem: String,
+    key_pem: String,
+    /// DER, leaf first.
+    chain: Vec<Vec<u8>>,
+}
+
+impl Made {
+    fn new(names: &[&str], key: &PKey<Private>, chain: &[X509]) -> Made {
+        let pem = chain.iter().flat_map(|one| one.to_pem().unwrap()).collect();
+        Made {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            chain_pem: String::from_utf8(pem).unwrap(),
+            key_pem: String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap(),
+            chain: chain.iter().map(|one| one.to_der().unwrap()).collect(),
+        }
+    }
+
+    /// For a name and with a key of its own.
+    fn simple(name: &str) -> Made {
+        Made::lasting(name, false, (0, 1))
+    }
+
+    fn lasting(name: &str, is_rsa: bool, days: (i64, i64)) -> Made {
+        let key = key(is_rsa);
+        Made::new(&[name], &key, &[issued(name, &key, days, None)])
+    }
+
+    fn parse(&self) -> Certificate {
+        Certificate::parse(self.names.join(" "), self.names.clone(), &self.chain_pem, &self.key_pem)
+            .map_err(|said| said.join(", "))
+            .unwrap()
+    }
+}
+
+const RULES: UnknownName = UnknownName::Default;
+
+fn policy(listener: &str, unknown_name: UnknownName) -> Policy {
+    Policy { listener: listener.to_owned(), unknown_name }
+}
+
+/// A listener's store and a shard of it.
+struct Server {
+    store: Arc<CertificateStore>,
+    counters: Arc<Counters>,
+    config: quiche::Config,
+}
+
+/// What a client tries.
+struct Try<'a> {
+    name: Option<&'a str>,
+    group: &'a str,
+    algorithms: Option<&'a [SslSignatureAlgorithm]>,
+    session: Option<&'a [u8]>,
+}
+
+impl<'a> Try<'a> {
+    fn of(name: &'a str) -> Try<'a> {
+        Try { name: Some(name), group: "X25519", algorithms: None, session: None }
+    }
+}
+
+/// What a client got.
+struct Got {
+    chain: Vec<Vec<u8>>,
+    is_done: bool,
+    is_resumed: bool,
+    alert: Option<u64>,
+    session: Option<Vec<u8>>,
+}
+
+impl Server {
+    fn new(certificates: &[&Made], policy: Policy) -> Server {
+        let store = Arc::new(CertificateStore::new(certificates.iter().map(|one| one.parse()).collect(), policy).unwrap());
+        let counters = Arc::new(Counters::default());
+        let mut config = configured(context(store.clone(), counters.clone()).unwrap());
+        config.set_ticket_key(&[7; 48]).unwrap();
+        Server { store, counters, config }
+    }
+
+    fn of(certificates: &[&Made]) -> Server {
+        Server::new(certificates, policy("public", RULES))
+    }
+
+    fn replace(&self, certificates: &[&Made], policy: Policy) -> Result<(), String> {
+        self.store.replace(certificates.iter().map(|one| one.parse()).collect(), policy)
+    }
+
+    /// A handshake in memory.
+    fn try_with(&mut self, tried: Try<'_>) -> Got {
+        let mut offered = SslContextBuilder::new(SslMethod::tls()).unwrap();
+        offered.set_verify(SslVerifyMode::NONE);
+        offered.set_curves_list(tried.group).unwrap();
+        if let Some(algorithms) = tried.algorithms {
+            offered.set_verify_algorithm_prefs(algorithms).unwrap();
+        }
+        let mut client = configured(offered);
+        client.verify_peer(false);
+        let (near, far) = ("127.0.0.1:1111".parse().unwrap(), "127.0.0.1:2222".parse().unwrap());
+        let id = |byte| quiche::ConnectionId::from_vec(vec![byte; 8]);
+        let mut asking = quiche::connect(tried.name, &id(1), near, far, &mut client).unwrap();
+        if let Some(session) = tried.session {
+            asking.set_session(session).unwrap();
+        }
+        let mut answering = quiche::accept(&id(2), None, far, near, &mut self.config).unwrap();
+        let mut packet = [0; 1500];
+        for _ in 0..8 {
+            while let Ok((length, _)) = asking.send(&mut packet) {
+                let _ = answering.recv(&mut packet[..length], quiche::RecvInfo { from: near, to: far });
+            }
+            while let Ok((length, _)) = answering.send(&mut packet) {
+                let _ = asking.recv(&mut packet[..length], quiche::RecvInfo { from: far, to: near });
+            }
+        }
+        let chain = asking.peer_cert_chain().unwrap_or_default().into_iter().map(<[u8]>::to_vec).collect();
+        Got {
+            chain,
+            is_done: asking.is_established() && answering.is_established(),
+            is_resumed: asking.is_resumed(),
+            alert: asking.peer_error().map(|error| error.error_code - 0x100),
+            session: asking.session().map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Whether a client that asks for a name gets this certificate's chain.
+    fn gives(&mut self, name: &str, expected: &Made) -> bool {
+        let got = self.try_with(Try::of(name));
+        got.is_done && got.chain == expected.chain
+    }
+
+    fn count(&self, id: Id, found: usize) -> f64 {
+        self.counters.copy()[offset(id as usize) + found]
+    }
+}
+
+fn configured(context: SslContextBuilder) -> quiche::Config {
+    let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context).unwrap();
+    config.set_application_protos(&[b"h3"]).unwrap();
+    config
+}
+
+#[test]
+fn a_name_gets_its_exact_certificate_then_a_wildcard_then_the_first() {
+    let [default, wildcard, exact] = ["default.test", "*.a.test", "b.a.test"].map(Made::simple);
+    let mut server = Server::of(&[&default, &wildcard, &exact]);
+    for (name, expected) in [
+        ("b.a.test", &exact),
+        ("B.A.test.", &exact),
+        ("c.a.test", &wildcard),
+        ("d.c.a.test", &default),
+        ("a.test", &default),
+        (".a.test", &default),
+        ("default.test", &default),
+    ] {
+        assert!(server.gives(name, expected), "{name}");
+    }
+    for (found, times) in [(ServerName::Exact, 3.0), (ServerName::Wildcard, 1.0), (ServerName::Unknown, 3.0)] {
+        assert_eq!(server.count(Id::ServerNames, found as usize), times, "{found:?}");
+    }
+}
+
+#[test]
+fn names_that_nobody_knows_addresses_and_none_at_all_get_the_default_or_an_alert_and_are_counted() {
+    let made = Made::simple("a.test");
+    for (unknown_name, is_served) in [(UnknownName::Default, true), (UnknownName::Refuse, false)] {
+        let mut server = Server::new(&[&made], policy("public", unknown_name));
+        for (name, found, alert) in [
+            (None, ServerName::Absent, 109),
+            (Some("192.0.2.7"), ServerName::Address, 112),
+            (Some("2001:db8::1"), ServerName::Address, 112),
+            (Some("b.test"), ServerName::Unknown, 112),
+        ] {
+            let got = server.try_with(Try { name, ..Try::of("") });
+            assert_eq!((got.is_done, got.alert), (is_served, (!is_served).then_some(alert)), "{name:?}");
+            assert_eq!(got.chain, if is_served { made.chain.clone() } else { vec![] }, "{name:?}");
+            assert!(server.count(Id::ServerNames, found as usize) > 0.0, "{name:?}");
+            let refused = server.count(Id::ServerNamesRefused, found as usize - ServerName::Absent as usize);
+            assert_eq!(refused > 0.0, !is_served, "{name:?}");
+        }
+        assert!(server.gives("a.test", &made));
+    }
+}
+
+#[test]
+fn names_of_the_certificate_hold_where_none_are_given() {
+    let mut made = Made::simple("a.test");
+    made.names.clear();
+    assert_eq!(made.parse().names, ["a.test", "192.0.2.1"]);
+    assert!(Server::of(&[&Made::simple("b.test"), &made]).gives("a.test", &made));
+}
+
+#[test]
+fn a_client_gets_the_certificate_whose_signature_it_can_verify_of_both_the_one_that_costs_less() {
+    let [rsa, ecdsa] = [true, false].map(|is_rsa| Made::lasting("a.test", is_rsa, (0, 1)));
+    let [first, second] = [&[SslSignatureAlgorithm::RSA_PSS_RSAE_SHA256][..], &[SslSignatureAlgorithm::ECDSA_SECP256R1_SHA256][..]];
+    for order in [[&rsa, &ecdsa], [&ecdsa, &rsa]] {
+        let mut server = Server::of(&order);
+        // Also where it is the default that answers.
+        for name in ["a.test", "unknown.test"] {
+            let mut leaf = |algorithms| server.try_with(Try { algorithms, ..Try::of(name) }).chain;
+            assert_eq!(leaf(None), ecdsa.chain, "{name}");
+            assert_eq!(leaf(Some(first)), rsa.chain, "{name}");
+            assert_eq!(leaf(Some(second)), ecdsa.chain, "{name}");
+        }
+    }
+    let got = Server::of(&[&rsa]).try_with(Try { algorithms: Some(second), ..Try::of("a.test") });
+    assert_eq!((got.is_done, got.alert), (false, Some(40)));
+}
+
+#[test]
+fn of_two_periods_the_present_one_counts_then_the_later_end() {
+    let [past, now, longer, future] = [(-9, -1), (-1, 1), (-1, 9), (1, 99)].map(|days| Made::lasting("a.test", false, days));
+    assert!(Server::of(&[&past, &future, &now]).gives("a.test", &now));
+    assert!(Server::of(&[&now, &past, &longer]).gives("a.test", &longer));
+    assert!(Server::of(&[&past, &future]).gives("a.test", &future), "the later end where none is valid");
+    // A key that is dearer but valid comes before one that is cheaper but not.
+    let rsa = Made::lasting("a.test", true, (-1, 1));
+    assert!(Server::of(&[&past, &rsa]).gives("a.test", &rsa));
+}
+
+#[test]
+fn after_a_swap_the_next_handshake_has_the_new_certificate_and_a_bad_one_changes_nothing() {
+    let made: Vec<Made> = (0..4).map(|_| Made::simple("a.test")).collect();
+    let mut server = Server::of(&[&made[0]]);
+    for round in 0..100 {
+        let next = &made[round % made.len()];
+        server.replace(&[next], policy("public", RULES)).unwrap();
+        assert!(server.gives("a.test", next), "{round}");
+    }
+    assert_eq!(server.replace(&[], policy("public", RULES)).unwrap_err(), "a listener needs a certificate");
+    assert!(server.gives("a.test", &made[99 % made.len()]));
+}
+
+#[test]
+fn a_ticket_resumes_for_the_names_it_was_given_for_and_under_the_same_rules_only() {
+    let [a, b] = ["a.test", "b.test"].map(Made::simple);
+    let mut server = Server::of(&[&a, &b]);
+    let session = server.try_with(Try::of("a.test")).session.unwrap();
+    let resumes = |server: &mut Server, name| {
+        let got = server.try_with(Try { session: Some(&session), ..Try::of(name) });
+        assert!(got.is_done);
+        got.is_resumed
+    };
+    assert!(resumes(&mut server, "a.test"));
+    assert!(!resumes(&mut server, "b.test"), "another certificate's name");
+    server.replace(&[&Made::simple("a.test")], policy("public", RULES)).unwrap();
+    assert!(resumes(&mut server, "a.test"), "a renewed certificate");
+    server.replace(&[&a], policy("public", UnknownName::Refuse)).unwrap();
+    assert!(!resumes(&mut server, "a.test"), "other rules");
+    let mut other = Server::new(&[&a], policy("other", RULES));
+    assert!(!resumes(&mut other, "a.test"), "another listener with the same key");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let [a, b] = ["a.test", "b.test"].map(Made::simple);
+    let complaints = |chain: &str, key: &str| Certificate::parse(String::new(), vec![], chain, key).err().unwrap();
+    assert_eq!(complaints(&a.chain_pem, &b.key_pem), ["the key does not belong to the chain's first certificate"]);
+    assert_eq!(complaints("", "").len(), 2);
+}
+
+/// Both certificates of one authority have the same intermediate, and those of two have their own.
+#[test]
+fn every_certificate_comes_with_its_own_intermediates_once_each() {
+    for kinds in [[false, false], [true, true], [true, false], [false, true]] {
+        for is_shared in [true, false] {
+            let root = key(false);
+            let root = (issued("root", &root, (0, 1), None), root);
+            let issuers = ["first", "second"].map(|name| {
+                let key = key(false);
+                (issued(name, &key, (0, 1), Some(&root)), key)
+            });
+            let made = [(0, "a.test"), (1, "b.test")].map(|(place, name)| {
+                let issuer = &issuers[if is_shared { 0 } else { place }];
+                let key = key(kinds[place]);
+                Made::new(&[name], &key, &[issued(name, &key, (0, 1), Some(issuer)), issuer.0.clone()])
+            });
+            let mut server = Server::of(&[&made[0], &made[1]]);
+            for (name, place) in [("a.test", 0), ("b.test", 1), ("c.test", 0)] {
+                assert!(server.gives(name, &made[place]), "{name} of {kinds:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_may_choose_the_hybrid_group_or_plain_x25519_and_no_other_kind() {
+    let mut server = Server::of(&[&Made::simple("a.test")]);
+    for (group, is_taken) in [("X25519MLKEM768", true), ("X25519", true), ("P-256", true), ("P-521", false)] {
+        assert_eq!(server.try_with(Try { group, ..Try::of("a.test") }).is_done, is_taken, "{group}");
+    }
+}

@@ -1,0 +1,195 @@
+//! The certificates of a listener, by name, for all shards at once.
+//!
+//! A store holds one set at a time, which a swap replaces as a whole: handshakes that come after it get the new certificates, those under way and open connections keep
+//! what they have. Finding a name's certificates is a look-up or two, however many names there are.
+
+use super::certificate::{Certificate, KeyKind};
+use super::credential::{Credential, Pool};
+use crate::base::counters::{Counters, Id, ServerName};
+use crate::base::panics::plant;
+use boring::error::ErrorStack;
+use boring::sha::Sha256;
+use boring::ssl::{NameType, SniError, SslAlert, SslRef};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The longest name that a client may ask for, as BoringSSL has it.
+const MAX_NAME: usize = 255;
+
+/// What becomes of a handshake that asks for no name that a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownName {
+    /// It gets the first certificate.
+    Default,
+    /// It fails.
+    Refuse,
+}
+
+/// Rules of a listener's handshakes.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The listener's name: sessions of one are worth nothing at another.
+    pub listener: String,
+    /// For names that nobody knows, addresses, and clients that give no name.
+    pub unknown_name: UnknownName,
+}
+
+impl Policy {
+    /// Stands for the rules in session tickets: a ticket resumes only under the rules that it was given under.
+    fn digest(&self, names: &[String]) -> [u8; 32] {
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let mut hash = Sha256::new();
+        hash.update(b"lychgate session 1\0");
+        hash.update(self.listener.as_bytes());
+        hash.update(&[0, (self.unknown_name == UnknownName::Refuse) as u8]);
+        for name in names {
+            hash.update(name.as_bytes());
+            hash.update(b"\0");
+        }
+        hash.finish()
+    }
+}
+
+/// Places of the certificates that are for a name, the one to be preferred first.
+type Group = Box<[u32]>;
+
+/// A certificate at work.
+struct Kept {
+    credential: Credential,
+    kind: KeyKind,
+    validity: (i64, i64),
+}
+
+/// A set of certificates.
+struct Set {
+    kept: Vec<Kept>,
+    exact: HashMap<Box<str>, Group>,
+    /// By what follows the `*.`.
+    wildcard: HashMap<Box<str>, Group>,
+    default: Group,
+    policy: Policy,
+}
+
+/// Certificates of a listener, for all shards.
+pub struct CertificateStore {
+    set: RwLock<Arc<Set>>,
+}
+
+impl CertificateStore {
+    /// Prepares the first set.
+    pub fn new(certificates: Vec<Certificate>, policy: Policy) -> Result<CertificateStore, String> {
+        Ok(CertificateStore { set: RwLock::new(Arc::new(Set::new(certificates, policy)?)) })
+    }
+
+    /// Puts another set in the place of what is there, at once; when it fails nothing has changed.
+    pub fn replace(&self, certificates: Vec<Certificate>, policy: Policy) -> Result<(), String> {
+        let set = Arc::new(Set::new(certificates, policy)?);
+        let before = std::mem::replace(&mut *self.set.write().unwrap_or_else(PoisonError::into_inner), set);
+        // Outside of the lock: thousands of certificates take a while to be freed.
+        drop(before);
+        Ok(())
+    }
+
+    /// Gives a handshake the certificates of the name it asks for. An error ends it with the alert.
+    pub(super) fn choose(&self, ssl: &mut SslRef, alert: &mut SslAlert, counters: &Counters) -> Result<(), SniError> {
+        plant::here("certificate");
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (found, group) = match ssl.servername_raw(NameType::HOST_NAME) {
+            None => (ServerName::Absent, None),
+            Some(name) => set.find(name),
+        };
+        counters.add_to(Id::ServerNames, found as usize, 1);
+        if group.is_none() && set.policy.unknown_name == UnknownName::Refuse {
+            counters.add_to(Id::ServerNamesRefused, found as usize - ServerName::Absent as usize, 1);
+            // RFC 8446 §9.2, RFC 6066 §3.
+            *alert = if found == ServerName::Absent { SslAlert::MISSING_EXTENSION } else { SslAlert::UNRECOGNIZED_NAME };
+            return Err(SniError::ALERT_FATAL);
+        }
+        if set.offer(group.unwrap_or(&set.default), ssl).is_err() {
+            *alert = SslAlert::INTERNAL_ERROR;
+            return Err(SniError::ALERT_FATAL);
+        }
+        // Only a name that was recognised is acknowledged (RFC 6066 §3).
+        if group.is_some() { Ok(()) } else { Err(SniError::NOACK) }
+    }
+}
+
+impl Set {
+    fn new(certificates: Vec<Certificate>, policy: Policy) -> Result<Set, String> {
+        let Some(first) = certificates.first() else { return Err("a listener needs a certificate".to_owned()) };
+        let (mut exact, mut wildcard) = (HashMap::<&str, Vec<u32>>::new(), HashMap::<&str, Vec<u32>>::new());
+        let mut pool = Pool::default();
+        let mut kept = Vec::with_capacity(certificates.len());
+        for (place, certificate) in certificates.iter().enumerate() {
+            let credential = Credential::new(certificate, &policy.digest(&certificate.names), &mut pool)
+                .map_err(|stack| format!("certificate {}: {stack}", certificate.label))?;
+            kept.push(Kept { credential, kind: certificate.kind, validity: certificate.validity });
+            for name in &certificate.names {
+                let group = match name.strip_prefix("*.") {
+                    Some(parent) => wildcard.entry(parent),
+                    None => exact.entry(name.as_str()),
+                };
+                let group = group.or_default();
+                if group.last() != Some(&(place as u32)) {
+                    group.push(place as u32);
+                }
+            }
+        }
+        let first_name = first.names.first().map_or("", String::as_str);
+        let same = match first_name.strip_prefix("*.") {
+            Some(parent) => wildcard.get(parent),
+            None => exact.get(first_name),
+        };
+        let default = same.cloned().unwrap_or_else(|| vec![0]);
+        let ordered = |mut group: Vec<u32>| -> Group {
+            group.sort_by_key(|place| {
+                let Kept { kind, validity, .. } = &kept[*place as usize];
+                (*kind, Reverse(validity.1), *place)
+            });
+            group.into()
+        };
+        let by_name = |map: HashMap<&str, Vec<u32>>| map.into_iter().map(|(name, group)| (name.into(), ordered(group))).collect();
+        let (exact, wildcard, default) = (by_name(exact), by_name(wildcard), ordered(default));
+        Ok(Set { kept, exact, wildcard, default, policy })
+    }
+
+    /// Certificates for a name: exact before wildcard, which stands for exactly one label (RFC 9525 §6.3).
+    fn find(&self, name: &[u8]) -> (ServerName, Option<&Group>) {
+        let mut room = [0; MAX_NAME];
+        let name = name.strip_suffix(b".").unwrap_or(name);
+        let Some(lower) = room.get_mut(..name.len()) else { return (ServerName::Unknown, None) };
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        let Ok(name) = std::str::from_utf8(lower) else { return (ServerName::Unknown, None) };
+        if name.parse::<IpAddr>().is_ok() {
+            return (ServerName::Address, self.exact.get(name));
+        }
+        if let Some(group) = self.exact.get(name) {
+            return (ServerName::Exact, Some(group));
+        }
+        match name.split_once('.').and_then(|(label, parent)| self.wildcard.get(parent).filter(|_| !label.is_empty())) {
+            Some(group) => (ServerName::Wildcard, Some(group)),
+            None => (ServerName::Unknown, None),
+        }
+    }
+
+    /// Offers a handshake the certificates of a group, those first that are valid now. BoringSSL takes the first whose signature the client can verify (RFC 8446 §4.2.3).
+    fn offer(&self, group: &Group, ssl: &mut SslRef) -> Result<(), ErrorStack> {
+        if let [only] = **group {
+            return self.kept[only as usize].credential.offer(ssl);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+        for is_valid in [true, false] {
+            for Kept { credential, validity, .. } in group.iter().map(|place| &self.kept[*place as usize]) {
+                if (validity.0..=validity.1).contains(&now) == is_valid {
+                    credential.offer(ssl)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+/** Which certificate a client gets: by the name it asks for and the signatures it can verify. */
+
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { connectAioquic, getHead, missingAioquic, refusedAioquic, serialAioquic } from '../support/client/aioquic.ts';
+import { missingAddon, startEdge } from '../support/edge.ts';
+import { startH2Origin } from '../support/origin/h2.ts';
+
+const skip = missingAddon || missingAioquic;
+
+/** CRYPTO_ERROR with the alerts of TLS (RFC 9001 §4.8). */
+const UNRECOGNIZED_NAME = 0x100 + 112;
+
+interface Made {
+  readonly chain: string;
+  readonly key: string;
+  readonly serial: string;
+}
+
+/** A certificate that signs itself, in files of the test's folder. */
+function make(folder: string, name: string, algorithm: string, names: readonly string[]): Made {
+  const [chain, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
+  const alternative = `subjectAltName=${names.map((one) => `DNS:${one}`).join(',')}`;
+  const words = [
+    'req',
+    '-x509',
+    '-newkey',
+    ...algorithm.split(' '),
+    '-nodes',
+    '-days',
+    '30',
+    '-subj',
+    `/CN=${name}`,
+    '-addext',
+    alternative,
+  ];
+  execFileSync('openssl', [...words, '-keyout', key, '-out', chain], { stdio: 'ignore' });
+  return { chain, key, serial: new X509Certificate(readFileSync(chain)).serialNumber.replace(/^0+/, '') };
+}
+
+function makeAll(t: Test): Record<'first' | 'rsa' | 'ecdsa' | 'wildcard', Made> {
+  const folder = t.testdir();
+  return {
+    first: make(folder, 'first', 'ec -pkeyopt ec_paramgen_curve:P-256', ['localhost']),
+    rsa: make(folder, 'rsa', 'rsa:2048', ['a.test']),
+    ecdsa: make(folder, 'ecdsa', 'ec -pkeyopt ec_paramgen_curve:P-256', ['a.test']),
+    wildcard: make(folder, 'wildcard', 'ec -pkeyopt ec_paramgen_curve:P-256', ['*.b.test', 'c.test']),
+  };
+}
+
+const startOrigin = (t: Test) => startH2Origin(t, (request) => request.respond({ ':status': 200 }));
+
+t.test('the name chooses the certificate, and of several the signatures that a client can verify', { skip }, async (t) => {
+  const { first, rsa, ecdsa, wildcard } = makeAll(t);
+  const origin = await startOrigin(t);
+  const certificates = [
+    { names: ['localhost'], chain: first.chain, key: first.key },
+    { names: ['a.test'], chain: rsa.chain, key: rsa.key },
+    { name: 'a-ecdsa', names: ['a.test'], chain: ecdsa.chain, key: ecdsa.key },
+    // Its own names hold.
+    { chain: wildcard.chain, key: wildcard.key },
+  ];
+  const edge = await startEdge(t, { backends: [origin.url], listener: { certificates } });
+  const [onlyRsa, onlyEcdsa] = [['RSA_PSS_RSAE_SHA256'], ['ECDSA_SECP256R1_SHA256']];
+  const given = async (servername: string, algorithms?: readonly string[]) =>
+    serialAioquic(t, edge.port, { servername, ca: undefined, ...(algorithms && { algorithms }) });
+  t.equal(await given('localhost'), first.serial);
+  t.equal(await given('a.test', onlyRsa), rsa.serial);
+  t.equal(await given('A.test', onlyEcdsa), ecdsa.serial);
+  t.equal(await given('a.test'), ecdsa.serial, 'of both the one that costs less');
+  t.equal(await given('x.b.test'), wildcard.serial);
+  t.equal(await given('c.test'), wildcard.serial);
+  t.equal(await given('x.y.b.test'), first.serial, 'the default');
+  t.equal(await given('127.0.0.1'), first.serial, 'the default');
+  const metrics = await edge.metrics();
+  for (const [found, times] of Object.entries({ exact: 5, wildcard: 1, unknown: 1 })) {
+    t.equal(metrics.sum('lychgate_server_names_total', { found }), times, found);
+  }
+});
+
+t.test('where unknown names are refused the client is told so, and a known one is served', { skip }, async (t) => {
+  const origin = await startOrigin(t);
+  const edge = await startEdge(t, { backends: [origin.url], listener: { unknown_name: 'refuse' } });
+  const { code } = await refusedAioquic(t, edge.port, { servername: 'elsewhere.test' });
+  t.equal(code, UNRECOGNIZED_NAME);
+  t.equal((await edge.metrics()).sum('lychgate_server_names_refused_total', { found: 'unknown' }), 1);
+  const client = await connectAioquic(t, edge.port);
+  t.equal(await client.status(await client.request(getHead(edge.port))), 200);
+});
