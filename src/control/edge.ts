@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { forgetLatency } from '../base/tables.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { createSharedState } from '../lane/shared.ts';
-import { setHealth } from '../lane/standing/health.ts';
+import { setHealth, setUpAgain } from '../lane/standing/health.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { giveCertificates, toBindingListener } from '../native/convert.ts';
 import { createCounters } from '../observe/counters.ts';
@@ -83,6 +83,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
       if (state === 'up') forgetLatency(shared.backends, slot);
       setHealth(shared.standing, slot, state);
     },
+    expect: (slot, upAtMs) => setUpAgain(shared.standing, slot, upAtMs),
     onEvent: (event) => events.note(event),
   });
   const shards = createShards(

@@ -35,6 +35,7 @@ import { packTag, TAG_NO_ROUTE, tagRoute } from './tag.ts';
 const ROUTE_NOT_FOUND = reasonNumber('route_not_found');
 const BACKEND_NOT_AVAILABLE = reasonNumber('backend_not_available');
 const CIRCUIT_OPEN = reasonNumber('circuit_open');
+const BACKENDS_UNHEALTHY = reasonNumber('backends_unhealthy');
 const REQUEST_MALFORMED = reasonNumber('request_malformed');
 const REQUEST_BODY_TOO_LARGE = reasonNumber('request_body_too_large');
 const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
@@ -221,13 +222,28 @@ export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean
   return route.fallbackAnswer !== undefined || (memo0 & IS_REPEATABLE) !== 0;
 }
 
-/** Why no backend of `pool` could be picked. */
-export function notAvailable(compiled: Compiled, pool: Pool): number {
+/** Why no backend of `pool` could be picked. Where only some are down the breaker is named: it is what lets the next request try. */
+function notAvailable({ backends, standing }: Compiled, pool: Pool): number {
+  let reason = BACKEND_NOT_AVAILABLE;
   for (let i = 0; i < pool.slots.length; i++) {
     const slot = pool.slots[i]!;
-    if (compiled.backends.hasAddress(slot) && !compiled.standing.admits(slot)) return CIRCUIT_OPEN;
+    if (!backends.hasAddress(slot) || standing.admits(slot)) continue;
+    if (!standing.isDown(slot)) return CIRCUIT_OPEN;
+    reason = BACKENDS_UNHEALTHY;
   }
-  return BACKEND_NOT_AVAILABLE;
+  return reason;
+}
+
+/** Whole seconds until the first backend of `pool` may be back, one at least; 0 where nobody knows. */
+function secondsUntilBack({ backends, standing }: Compiled, pool: Pool): number {
+  let soonest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < pool.slots.length; i++) {
+    const slot = pool.slots[i]!;
+    if (!backends.hasAddress(slot) || standing.admits(slot)) continue;
+    const ms = standing.msUntilAdmitted(slot);
+    if (ms !== -1 && ms < soonest) soonest = ms;
+  }
+  return soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.ceil(soonest / 1_000));
 }
 
 /** What a later attempt brings: everything about the whole exchange stays as the first brought it. */
@@ -283,7 +299,11 @@ export function isGrpc(subject: Subject): boolean {
 /** Answers with a reason of the registry. */
 export function refuse(parts: DecideParts, compiled: Compiled, requestId: string, reason: number): void {
   const { subject, writer } = parts;
-  const fields = compiled.admission.takeAnswerFields(subject);
+  let fields = compiled.admission.takeAnswerFields(subject);
+  if (reason === CIRCUIT_OPEN || reason === BACKENDS_UNHEALTHY) {
+    const seconds = secondsUntilBack(compiled, compiled.pools[memoPool(subject.memo0)]!);
+    if (seconds > 0) fields = [...fields, ['retry-after', String(seconds)]];
+  }
   if (NO_PLACE.has(reason)) compiled.observer.noted(TURNED_AWAY, compiled.pools[memoPool(subject.memo0)]?.upstream ?? -1, -1, reason);
   writer.respond(subject, reason, EDGE_PLAN, answerFor(reason, requestId, isGrpc(subject), fields));
 }

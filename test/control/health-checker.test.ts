@@ -23,6 +23,7 @@ function stand(given: Partial<HealthSnapshot> = {}, random = 0.5) {
   const answers: (string | undefined)[] = [];
   const changes: string[] = [];
   const waits: number[] = [];
+  const expected: number[] = [];
   let due: (() => void) | undefined;
   let nowMs = 1_000;
   const checker = createChecker({
@@ -32,6 +33,7 @@ function stand(given: Partial<HealthSnapshot> = {}, random = 0.5) {
       return answers.shift();
     },
     onChange: (state, before, failure) => void changes.push(`${before} → ${state} ${failure}`.trim()),
+    onExpected: (upAtMs) => void expected.push(upAtMs - nowMs),
     random: () => random,
     nowMs: () => nowMs,
     after: (ms, call) => {
@@ -46,6 +48,7 @@ function stand(given: Partial<HealthSnapshot> = {}, random = 0.5) {
     checker,
     changes,
     waits,
+    expected,
     isDue: () => due !== undefined,
     /** Makes checks that find `found`, one after the other. */
     async run(...found: (string | undefined)[]) {
@@ -125,4 +128,17 @@ t.test('a stopped checker has no timer, and what a check finds meanwhile counts 
   await checked;
   t.notOk(late.isDue());
   t.strictSame([...changes, ...late.changes], ['unknown → up']);
+});
+
+t.test('while it is down it says how long the checks that are missing will take', async (t) => {
+  const { checker, run, expected } = stand({ healthyAfter: 3, failingIntervalMs: 200, jitter: 0 });
+  checker.start(0);
+  await run('gone');
+  t.strictSame(expected, [600], 'the next check and two more');
+  await run('', '');
+  t.strictSame(expected.slice(1), [400, 200]);
+  await run('', '', '');
+  t.equal(expected.length, 3, 'nothing once it is up');
+  await run('gone', 'gone', 'gone');
+  t.strictSame(expected.slice(3), [600]);
 });

@@ -26,6 +26,7 @@ const HEALTH: HealthSnapshot = {
 function stand(t: Test, ports: readonly number[], given: Partial<HealthSnapshot> = {}) {
   const published: string[] = [];
   const events: { code: string; slot: number; text?: string }[] = [];
+  const expected: [slot: number, upAtMs: number][] = [];
   const snapshot = sampleSnapshot({
     upstreams: [{ backends: ports.map((port) => ({ host: '127.0.0.1', port })), health: { ...HEALTH, ...given } }],
   });
@@ -33,10 +34,11 @@ function stand(t: Test, ports: readonly number[], given: Partial<HealthSnapshot>
     snapshot,
     addressOf: () => '127.0.0.1',
     publish: (slot, state) => void published.push(`${slot} ${state}`),
+    expect: (slot, upAtMs) => expected.push([slot, upAtMs]),
     onEvent: ({ note, slot, text }) => void events.push({ code: NOTES[note]!.code, slot, ...(text === undefined ? {} : { text }) }),
   });
   t.teardown(() => health.stop());
-  return { health, published, events };
+  return { health, published, events, expected };
 }
 
 t.test('a backend goes down after failures in a row, and up again after successes', async (t) => {
@@ -44,12 +46,14 @@ t.test('a backend goes down after failures in a row, and up again after successe
   const origin = await startH2Origin(t, (stream) => {
     stream.respond({ ':status': status }, { endStream: true });
   });
-  const { health, published, events } = stand(t, [origin.port]);
+  const { health, published, events, expected } = stand(t, [origin.port]);
   health.start();
   await until('up', () => health.status(0)?.state === 'up');
   status = 500;
   await until('down', () => health.status(0)?.state === 'down');
   t.match(health.status(0), { failure: 'status 500' });
+  const [slot, upAtMs] = await until('it is said when it may be back', () => expected[0]);
+  t.ok(slot === 0 && upAtMs > health.status(0)!.sinceMs, 'on the clock of all shards');
   status = 200;
   await until('up again', () => health.status(0)?.state === 'up');
   t.strictSame(published, ['0 up', '0 down', '0 up']);

@@ -61,6 +61,8 @@ t.test('an upstream whose only backend is ejected answers 503 without asking it'
   });
   t.equal(refused.status, 503);
   t.match(JSON.parse(refused.text), { error: 'circuit_open' });
+  const seconds = Number(refused.headers['retry-after']);
+  t.ok(seconds > 200 && seconds <= 300, `what is left of five minutes: ${seconds} s`);
   const asked = ill.requests;
   for (let i = 0; i < 5; i++) t.equal((await client.exchange()).status, 503);
   t.equal(ill.requests, asked);

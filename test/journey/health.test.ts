@@ -47,6 +47,20 @@ t.test('a backend whose checks fail gets no traffic until they succeed', { skip:
   );
 });
 
+t.test('where checks found every backend down the answer says so, and when one may be up again', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, byPath({ '/healthz': answers('no', 503), '/': answers('never') }));
+  const health = { ...FAST, interval: '20s', failing_interval: '20s', healthy_after: 2, jitter: '0%' };
+  const edge = await startEdge(t, { backends: [origin.url], upstream: { health, panic_below: 'none' } });
+  await until('it is down', async () => (await backends(edge))[0]?.state === 'down');
+  const client = await connectH3(t, edge.port);
+  const refused = await client.exchange();
+  t.match(refused, { status: 503, text: /backends_unhealthy/ });
+  const seconds = Number(refused.headers['retry-after']);
+  t.ok(seconds > 20 && seconds <= 40, `the next check and one more: ${seconds} s`);
+  t.match(await until('the access line', () => edge.access()[0]), { reason: 'backends_unhealthy', status: 503 });
+  t.equal((await edge.metrics()).sum('lychgate_request_failures_total', { reason: 'backends_unhealthy' }), 1);
+});
+
 t.test('checks succeed while every stream to the backend is taken by traffic', { skip: missingAddon }, async (t) => {
   let checks = 0;
   const held: (() => void)[] = [];

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { reasonNumber } from '../../src/base/errors.ts';
+import { reasonByNumber, reasonNumber } from '../../src/base/errors.ts';
 import { IS_PROBE } from '../../src/lane/memo.ts';
-import { setHealth } from '../../src/lane/standing/health.ts';
+import { setHealth, setUpAgain } from '../../src/lane/standing/health.ts';
 import { viewStanding } from '../../src/lane/standing/view.ts';
 import { type LaneStand, standLane } from '../support/lanes.ts';
 import { sampleAttemptFailed, sampleCompletion } from '../support/records.ts';
@@ -32,6 +32,14 @@ function exchange(stand: LaneStand, outcome: 'answered' | 'reset' | 'left', stat
   stand.lane.decide();
   stand.reactor.decisions();
   return { slot, isProbe: (memo0 & IS_PROBE) !== 0 };
+}
+
+/** The answer to the next head, which no backend gets. */
+function refusalOf(stand: Pick<LaneStand, 'ask'>) {
+  const [answer] = stand.ask({});
+  if (answer?.kind !== 'respond') throw new Error('not refused');
+  const { status, reason, fields } = answer;
+  return { status, reason: reasonByNumber(reason).code, retryAfter: new Map(fields).get('retry-after') };
 }
 
 t.test('a backend whose breaker is open gets nothing, then one probe, then its share', async (t) => {
@@ -74,7 +82,40 @@ t.test('an upstream of which every backend is ejected refuses with circuit_open'
   const it = stand({ backends: [{}] });
   exchange(it, 'reset');
   exchange(it, 'reset');
-  t.match(it.ask({}), [{ kind: 'respond', status: 503, reason: reasonNumber('circuit_open') }]);
+  t.match(refusalOf(it), { reason: 'circuit_open', retryAfter: '1' });
+});
+
+t.test('the refusal says when the first backend may be back', async (t) => {
+  const it = stand({ backends: [{}], breaker: { ...BREAKER, ejectMs: 2_500 } });
+  exchange(it, 'reset');
+  exchange(it, 'reset');
+  t.match(refusalOf(it), { reason: 'circuit_open', retryAfter: '3' });
+  it.clock.nowMs += 1_000;
+  t.match(refusalOf(it), { reason: 'circuit_open', retryAfter: '2' });
+  it.clock.nowMs += 1_500;
+  t.strictSame(slots(it, 1), [0], 'the probe');
+  t.match(refusalOf(it), { reason: 'circuit_open', retryAfter: '1' }, 'who comes while the probe is out');
+});
+
+t.test('an upstream of which every backend is down by health checks says so, and when a check may find one up', async (t) => {
+  const it = stand({ maxEjected: 1 });
+  for (const slot of [0, 1]) setHealth(it.shared.standing, slot, 'down', it.clock.nowMs);
+  t.match(refusalOf(it), { status: 503, reason: 'backends_unhealthy', retryAfter: undefined }, 'nobody knows when');
+  setUpAgain(it.shared.standing, 0, it.clock.nowMs + 9_100);
+  t.match(refusalOf(it), { reason: 'backends_unhealthy', retryAfter: '10' });
+  setUpAgain(it.shared.standing, 1, it.clock.nowMs + 4_000);
+  t.match(refusalOf(it), { reason: 'backends_unhealthy', retryAfter: '4' }, 'the first of them');
+  it.clock.nowMs += 5_000;
+  t.match(refusalOf(it), { reason: 'backends_unhealthy', retryAfter: '1' }, 'a check that is under way');
+  const [grpc] = it.ask({ method: 'POST', fields: [['content-type', 'application/grpc']] });
+  t.match(grpc, { status: 200, reason: reasonNumber('backends_unhealthy') });
+  if (grpc?.kind !== 'respond') throw new Error('not answered');
+  t.match(Object.fromEntries(grpc.fields), { 'grpc-status': '14', 'grpc-message': 'backends_unhealthy', 'retry-after': '1' });
+
+  setHealth(it.shared.standing, 1, 'up', it.clock.nowMs);
+  exchange(it, 'reset');
+  exchange(it, 'reset');
+  t.match(refusalOf(it), { reason: 'circuit_open', retryAfter: '1' }, 'where one is ejected and the other down');
 });
 
 t.test('a backend found down by active health is passed over, and in panic all are used', async (t) => {

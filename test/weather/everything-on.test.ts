@@ -81,6 +81,7 @@ const EXPLAINED: Readonly<Record<string, readonly string[]>> = {
     'fallback',
     'backend_not_available',
     'circuit_open',
+    'backends_unhealthy',
     'upstream_full',
     'route_full',
     'tenant_full',

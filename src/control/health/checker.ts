@@ -24,6 +24,8 @@ export interface CheckerParts {
   /** Checks once: what was wrong, empty when nothing was; undefined when there is no address to ask. Never rejects. */
   readonly check: (signal: AbortSignal) => Promise<string | undefined>;
   readonly onChange: (state: 'up' | 'down', before: HealthState, failure: string) => void;
+  /** While it is down: when the next checks, if they go well, will have it up again at the earliest. */
+  readonly onExpected: (upAtMs: number) => void;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** Wall clock, milliseconds since the epoch. */
@@ -60,6 +62,7 @@ export function createChecker(parts: CheckerParts): Checker {
 
   function schedule(afterMs: number): void {
     if (ending.signal.aborted) return;
+    if (status.state === 'down') parts.onExpected(parts.nowMs() + afterMs + (goodMissing() - 1) * health.failingIntervalMs);
     forget = parts.after(afterMs, () => {
       underWay = run();
     });
@@ -83,6 +86,11 @@ export function createChecker(parts: CheckerParts): Checker {
     const sinceMs = state === before ? status.sinceMs : nowMs;
     status = { state, sinceMs, checkedAtMs: nowMs, latencyMs: nowMs - beganMs, failure: failure === '' ? null : failure, inRow };
     if (state !== before && state !== 'unknown') parts.onChange(state, before, failure);
+  }
+
+  /** Good checks in a row that are missing until it is up. */
+  function goodMissing(): number {
+    return Math.max(1, health.healthyAfter - (status.failure === null ? status.inRow : 0));
   }
 
   function stateAfter(before: HealthState, isGood: boolean, inRow: number): HealthState {

@@ -17,6 +17,8 @@ export interface HealthParts {
   readonly addressOf: (slot: number) => string | undefined;
   /** Tells the lanes. */
   readonly publish: (slot: number, state: HealthState) => void;
+  /** Tells them when a backend that is down can be up again. */
+  readonly expect: (slot: number, upAtMs: number) => void;
   /** A backend went down or came up again. `text` is what was wrong. */
   readonly onEvent: (event: { note: number; upstream: number; slot: number; detail: number; text?: string }) => void;
   readonly random?: () => number;
@@ -78,6 +80,7 @@ export function createHealth(parts: HealthParts): Health {
         if (state === 'down') parts.onEvent({ note: HEALTH_DOWN, upstream, slot, detail: 0, text: failure });
         else if (before === 'down') parts.onEvent({ note: HEALTH_UP, upstream, slot, detail: 0 });
       },
+      onExpected: (upAtMs) => parts.expect(slot, upAtMs),
       random,
       nowMs: () => performance.timeOrigin + performance.now(),
       after: (ms, call) => {

@@ -1,6 +1,6 @@
 /** What active health checks tell the lanes of a backend. They are made by the main thread, which alone writes this. */
 
-import { BACKEND_FLOATS, BACKEND_WORDS, DOWN, HEALTH_WORD, lower, RETURNED_F64, raise, STARTS_SLOWLY } from './table.ts';
+import { BACKEND_FLOATS, BACKEND_WORDS, DOWN, HEALTH_WORD, lower, RETURNED_F64, raise, STARTS_SLOWLY, UP_AGAIN_F64 } from './table.ts';
 
 /** `unknown` counts as up: a backend nobody has asked yet is not to be left out. */
 export type HealthState = 'unknown' | 'up' | 'down';
@@ -26,4 +26,9 @@ export function setHealth(
   new Float64Array(table, 0, (slot + 1) * BACKEND_FLOATS)[slot * BACKEND_FLOATS + RETURNED_F64] = nowMs;
   raise(words, at, STARTS_SLOWLY);
   lower(words, at, DOWN);
+}
+
+/** Checks can find `slot`, which is down, up again at `atMs` at the earliest, on the clock all shards share. */
+export function setUpAgain(table: SharedArrayBuffer, slot: number, atMs: number): void {
+  new Float64Array(table, 0, (slot + 1) * BACKEND_FLOATS)[slot * BACKEND_FLOATS + UP_AGAIN_F64] = atMs;
 }

@@ -22,9 +22,11 @@ import {
   HELD_UNTIL_F64,
   lower,
   OPEN,
+  OPEN_UNTIL_F64,
   RETURNED_F64,
   raise,
   STARTS_SLOWLY,
+  UP_AGAIN_F64,
 } from './table.ts';
 import { compileTerms, type StandingSource, type StandingTerms } from './terms.ts';
 
@@ -85,6 +87,25 @@ export class Standing {
     // The three hot questions read without a fence, which costs a third: a change of a nanosecond ago may as well be seen with the next request.
     const bars = this.words[slot * BACKEND_WORDS]!;
     return (bars & BARRING_BITS) === 0 || this.admitsBarred(slot);
+  }
+
+  /** Active checks found `slot` down. */
+  isDown(slot: number): boolean {
+    return (this.words[slot * BACKEND_WORDS]! & DOWN) !== 0;
+  }
+
+  /** Milliseconds until `slot`, which is not admitted, may be at the earliest; -1 where nobody knows. */
+  msUntilAdmitted(slot: number): number {
+    const cell = slot * BACKEND_FLOATS;
+    const bars = this.words[slot * BACKEND_WORDS]!;
+    const upAgainMs = this.floats[cell + UP_AGAIN_F64]!;
+    if ((bars & DOWN) !== 0 && upAgainMs === 0) return -1;
+    return Math.max(
+      0,
+      (bars & BREAKER_BITS) === OPEN ? this.floats[cell + OPEN_UNTIL_F64]! - this.nowMs : 0,
+      (bars & HELD_OFF) !== 0 ? this.floats[cell + HELD_UNTIL_F64]! - this.nowMs : 0,
+      (bars & DOWN) !== 0 ? upAgainMs - this.nowMs : 0,
+    );
   }
 
   /** Share of its weight that `slot` may have now: less than 1 while it starts slowly. */

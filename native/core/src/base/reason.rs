@@ -110,7 +110,7 @@ pub enum Reason {
     ResponseStatus = 47,
     /// The attempt had no response head in its time.
     AttemptTimeout = 48,
-    /// Every backend of the upstream is ejected.
+    /// Every backend of the upstream is out, and one of them at least is ejected or held off.
     CircuitOpen = 49,
     /// The certificate of the backend was not issued by anybody who is trusted.
     TlsIssuerUnknown = 50,
@@ -130,6 +130,8 @@ pub enum Reason {
     TlsAlert = 57,
     /// The backend closed the connection during the TLS handshake.
     TlsClosed = 58,
+    /// Every backend of the upstream is down by its health checks.
+    BackendsUnhealthy = 59,
     /// The edge is draining.
     Draining = 64,
     /// The edge has no room for another exchange.
@@ -226,6 +228,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::TlsNotAgreed, "tls_not_agreed", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::TlsAlert, "tls_alert", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::TlsClosed, "tls_closed", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::BackendsUnhealthy, "backends_unhealthy", Side::Upstream, 503, Retry::Never),
     entry(Reason::Draining, "draining", Side::Internal, 503, Retry::Never),
     entry(Reason::Overloaded, "overloaded", Side::Internal, 503, Retry::Never),
     entry(Reason::LaneFailed, "lane_failed", Side::Internal, 500, Retry::Never),
