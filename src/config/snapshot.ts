@@ -205,6 +205,17 @@ export interface ConcurrencySnapshot {
   readonly brownout: readonly [low: number, normal: number, high: number];
 }
 
+/** What is done by default when a queue stands before the backends. */
+export interface OverloadSnapshot {
+  readonly isGuarded: boolean;
+  /** Queueing delay at the backends that is left alone. */
+  readonly targetMs: number;
+  /** Most that may wait at the edge, and how long: usually, and while the line does not end. */
+  readonly queue: number;
+  readonly maxWaitMs: number;
+  readonly standingWaitMs: number;
+}
+
 export interface RetryBudgetSnapshot {
   /** Share of the requests of the window that may be retried. */
   readonly ratio: number;
@@ -236,6 +247,8 @@ export interface UpstreamSnapshot {
   readonly health: HealthSnapshot | undefined;
   readonly bulkhead: BulkheadSnapshot;
   readonly concurrency: ConcurrencySnapshot | undefined;
+  /** Counts where there is neither of the two. */
+  readonly overload: OverloadSnapshot;
   readonly retryBudget: RetryBudgetSnapshot;
   readonly hedgeBudget: RetryBudgetSnapshot;
   readonly locality: LocalitySnapshot;

@@ -3,7 +3,7 @@
 import type { Registry } from 'prom-client';
 import type { Snapshot } from '../config/snapshot.ts';
 import { viewLimits, viewStoreLost } from '../lane/admit/rate-limit/view.ts';
-import { viewPlaces } from '../lane/admit/view.ts';
+import { viewGuards, viewPlaces } from '../lane/admit/view.ts';
 import type { SharedState } from '../lane/shared.ts';
 import type { Family } from '../observe/families.ts';
 import { addFamily, type Put } from './add-family.ts';
@@ -16,9 +16,18 @@ export const LIMIT_FAMILIES = {
   inFlight: family('lychgate_places_taken', 'gauge', 'Exchanges in flight of a route, upstream or tenant that has a limit of them.', PLACE),
   waiting: family('lychgate_places_waited_for', 'gauge', 'Exchanges that wait for a place there.', PLACE),
   refused: family('lychgate_places_refused_total', 'counter', 'Exchanges turned away because there was no place, or none in time.', PLACE),
-  shed: family('lychgate_shed_total', 'counter', 'Exchanges shed at the adaptive limit of an upstream, by brownout included.', [
-    'upstream',
-  ]),
+  shed: family(
+    'lychgate_shed_total',
+    'counter',
+    'Exchanges shed before an overloaded upstream: by its guard, at its adaptive limit, by brownout.',
+    ['upstream'],
+  ),
+  guard: family(
+    'lychgate_guard_limit',
+    'gauge',
+    'Exchanges that may be in flight at an upstream while a queue stands there, of all shards that see one; 0 while none does.',
+    ['upstream'],
+  ),
   adaptive: family('lychgate_adaptive_limit', 'gauge', 'Exchanges in flight that the latency of an upstream allows now.', ['upstream']),
   base: family('lychgate_adaptive_base_seconds', 'gauge', 'Time to the response head without a queue, as far as known.', ['upstream']),
   keys: family('lychgate_rate_limit_keys', 'gauge', 'Keys that a rate limit holds buckets of.', LIMIT),
@@ -36,6 +45,7 @@ export interface LimitMetricParts {
 export function addLimitMetrics(registry: Registry, { snapshot, shared }: LimitMetricParts): void {
   const add = (of: Family, collect: (put: Put) => void) => addFamily(registry, of, collect);
   const places = () => viewPlaces(snapshot, shared.places);
+  const guards = () => viewGuards(snapshot, shared.places);
   const limits = () => viewLimits(snapshot, shared.buckets);
 
   add(LIMIT_FAMILIES.held, (set) => set({}, snapshot.limits.maxHeldBytes));
@@ -44,12 +54,17 @@ export function addLimitMetrics(registry: Registry, { snapshot, shared }: LimitM
   });
   add(LIMIT_FAMILIES.waiting, (set) => {
     for (const { kind, name, waiting } of places()) set({ kind, name }, waiting);
+    for (const { upstream, waiting } of guards()) set({ kind: 'upstream', name: upstream }, waiting);
   });
   add(LIMIT_FAMILIES.refused, (set) => {
     for (const { kind, name, refused } of places()) set({ kind, name }, refused);
   });
   add(LIMIT_FAMILIES.shed, (set) => {
     for (const { adaptive, name, shed } of places()) if (adaptive !== undefined) set({ upstream: name }, shed);
+    for (const { upstream, shed } of guards()) set({ upstream }, shed);
+  });
+  add(LIMIT_FAMILIES.guard, (set) => {
+    for (const { upstream, limit } of guards()) set({ upstream }, limit);
   });
   add(LIMIT_FAMILIES.adaptive, (set) => {
     for (const { adaptive, name } of places()) if (adaptive !== undefined) set({ upstream: name }, adaptive.limit);

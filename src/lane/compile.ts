@@ -104,6 +104,7 @@ export interface CompileParts {
   /** The shard's memory, in which heads lie. */
   readonly bytes: Uint8Array;
   readonly lives: Lives;
+  readonly nowMs: number;
 }
 
 /** Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants or pools than a memo. */

@@ -171,7 +171,7 @@ class RingLane implements Lane {
 
   private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
     const { random, bytes, lives } = this;
-    const compiled = compile({ ...parts, random, bytes, lives, writer: this.decideParts.writer }, epoch);
+    const compiled = compile({ ...parts, random, bytes, lives, nowMs: this.nowMs(), writer: this.decideParts.writer }, epoch);
     this.epochs[epoch] = compiled;
     this.roomBytes = Math.max(this.roomBytes, compiled.maxDecisionBytes);
     return compiled;

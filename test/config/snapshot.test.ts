@@ -82,6 +82,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
       health: undefined,
       bulkhead: { max: 0, queue: 0, queueTimeoutMs: 1_000 },
       concurrency: undefined,
+      overload: { isGuarded: true, targetMs: 100, queue: 10_000, maxWaitMs: 5_000, standingWaitMs: 200 },
       retryBudget: { ratio: 0.2, minPerSecond: 10, windowMs: 10_000 },
       hedgeBudget: { ratio: 0.05, minPerSecond: 1, windowMs: 10_000 },
       locality: { zone: '', healthyShare: 0.7 },

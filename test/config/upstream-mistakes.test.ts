@@ -99,6 +99,11 @@ const MISTAKES: readonly (readonly [title: string, keys: string, complaint: stri
     'limits.adaptive.brownout.low: 0.95 is larger than normal (0.9); expected at most normal',
   ],
   [
+    'who waits in a line that does not end waits no longer than in another',
+    'limits: { overload: { standing_wait: 6s } }',
+    'limits.overload.standing_wait: 6s is larger than max_wait (5s); expected at most max_wait',
+  ],
+  [
     'labels are names',
     'pool: {}',
     'backends[0].labels.version: "a b" is not acceptable; expected a name of up to 64 letters, digits, dots, dashes and underscores that begins with a letter or digit',

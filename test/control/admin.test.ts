@@ -62,7 +62,7 @@ async function admin(
     config: () => ({ admin: { token: '[redacted]' } }),
     events: createEvents({ upstreams: [], backends: [] } as unknown as Snapshot, log.target('events')),
     weights: { view: () => ({ backends: [], routes: [] }), change: () => undefined },
-    limits: () => ({ places: [], rateLimits: [], storeLostShards: 0 }),
+    limits: () => ({ places: [], guards: [], rateLimits: [], storeLostShards: 0 }),
     log,
     hurt: undefined,
     ...changes,
@@ -336,7 +336,7 @@ t.test('metrics, configuration and upstreams are shown', async (t) => {
   t.equal(metrics.text, 'lychgate_up 1\n');
   t.same(JSON.parse((await ask('/v1/config')).text), { generation: 'abc', config: { admin: { token: '[redacted]' } } });
   t.match(JSON.parse((await ask('/v1/upstreams')).text), { upstreams: [{ name: 'web' }] });
-  t.same(JSON.parse((await ask('/v1/limits')).text), { places: [], rateLimits: [], storeLostShards: 0 });
+  t.same(JSON.parse((await ask('/v1/limits')).text), { places: [], guards: [], rateLimits: [], storeLostShards: 0 });
 });
 
 t.test('the route that hurts workers exists only where it was asked for', async (t) => {

@@ -290,7 +290,7 @@ t.test('a POST of the first route, whose memo is 0, has as many attempts as one 
   const unreached = { reason: reasonNumber('connect_failed'), flags: FAILED_UNSENT | FAILED_REPLAYABLE };
   const fallback = { kind: 'upstream', target: { upstream: 1, weight: 100, subset: {} } } as const;
   const route: RouteWish = { retries: { attempts: 2, backoffBaseMs: 0 }, fallback };
-  const upstreams = [{ backends: [{}, {}, {}, {}], breaker: { consecutive: 0 } }, { backends: [{}] }];
+  const upstreams = [{ backends: [{}, {}, {}, {}], breaker: { consecutive: 0 }, overload: { isGuarded: false } }, { backends: [{}] }];
   const routes = [
     { ...route, match: { path: '/first' } },
     { ...route, match: { path: '/second' } },

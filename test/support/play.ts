@@ -5,6 +5,7 @@
 
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import { createLane, type Lane } from '../../src/lane/lane.ts';
+import type { Observer } from '../../src/lane/observer.ts';
 import { createSharedState, type SharedState } from '../../src/lane/shared.ts';
 import { COMPLETED_FROM_EDGE, COMPLETED_WAITING, HEAD_WAITED, NONE } from '../../src/record/layout.ts';
 import { type Noted, noteInto } from './lanes.ts';
@@ -33,6 +34,7 @@ interface Seat {
   lane: Lane;
   readonly reactor: ReactorSide;
   readonly noted: Noted;
+  readonly observer: Observer;
   kicks: number;
 }
 
@@ -50,7 +52,7 @@ export class Play {
     for (let shard = 0; shard < snapshot.shards.count; shard++) {
       const reactor = new ReactorSide();
       const noted: Noted = { attempts: [], failures: [], notes: [], errors: [], completions: [], turns: [] };
-      this.seats.push({ lane: this.laneOf(shard, reactor, noted), reactor, noted, kicks: 0 });
+      this.seats.push({ lane: this.laneOf(shard, reactor, noted), reactor, noted, observer: noteInto(noted), kicks: 0 });
     }
   }
 

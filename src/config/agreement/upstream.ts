@@ -18,6 +18,12 @@ export function checkUpstream(name: string, upstream: Upstream, isMended: IsMend
     ...checkHealth([...path, 'health'], upstream),
     ...checkQueue([...path, 'limits'], limits, limits.adaptive !== undefined),
     ...checkAdaptive([...path, 'limits', 'adaptive'], limits.adaptive),
+    ...checkOrder(
+      [...path, 'limits', 'overload'],
+      ['standing_wait', limits.overload.standing_wait],
+      ['max_wait', limits.overload.max_wait],
+      formatDuration,
+    ),
     ...checkOrder([...path, 'pool'], ['stream_window', pool.stream_window], ['session_window', pool.session_window], formatSize),
   ];
 }

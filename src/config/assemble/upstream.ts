@@ -45,6 +45,13 @@ export function upstreamSnapshot(name: string, upstream: Upstream, files: Upstre
     health: upstream.health === undefined ? undefined : healthSnapshot(upstream.health, upstream.backends),
     bulkhead: bulkheadSnapshot(limits),
     concurrency: limits.adaptive === undefined ? undefined : concurrencySnapshot(limits.adaptive),
+    overload: {
+      isGuarded: limits.overload.enabled,
+      targetMs: limits.overload.target,
+      queue: limits.overload.queue,
+      maxWaitMs: limits.overload.max_wait,
+      standingWaitMs: limits.overload.standing_wait,
+    },
     retryBudget: { ratio: retryBudget.ratio, minPerSecond: retryBudget.min_per_second, windowMs: retryBudget.window },
     hedgeBudget: { ratio: hedgeBudget.ratio, minPerSecond: hedgeBudget.min_per_second, windowMs: hedgeBudget.window },
     locality: { zone: locality.zone, healthyShare: locality.healthy_share },

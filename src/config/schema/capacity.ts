@@ -2,7 +2,7 @@
 
 import { optional, section } from './groups.ts';
 import { bulkheadKeys } from './limit.ts';
-import { choice, decimal, duration, integer, share } from './values.ts';
+import { choice, decimal, duration, flag, integer, share } from './values.ts';
 
 const adaptive = optional('A limit of exchanges in flight that follows the latency, beside `in_flight`.', {
   algorithm: choice(['gradient', 'aimd'], {
@@ -26,7 +26,39 @@ const adaptive = optional('A limit of exchanges in flight that follows the laten
   }),
 });
 
-export const limits = section('How many exchanges the upstream has at once, from all routes.', { ...bulkheadKeys, adaptive });
+const overload = section(
+  'What is done when a queue stands before the backends: so many are in flight as they can work on, the others wait at the edge. Not where `in_flight` or `adaptive` says how many may be.',
+  {
+    enabled: flag({ fallback: true, prose: 'Whether anything is done.' }),
+    target: duration({
+      min: '1ms',
+      max: '1m',
+      fallback: '100ms',
+      prose: 'A queue stands when the quickest answers take longer than without one by this and by half of what they take without.',
+    }),
+    queue: integer({
+      min: 1,
+      max: 100_000,
+      fallback: 10_000,
+      prose: 'Exchanges that may wait, in all shards together. Their bodies are not read meanwhile.',
+    }),
+    max_wait: duration({
+      min: '10ms',
+      max: '1m',
+      fallback: '5s',
+      prose:
+        'Who waits longer gets 503. Those who wait are served in order; the line does not end when for two fifths of this nobody has waited less than a fifth, or when more leave it than are served.',
+    }),
+    standing_wait: duration({
+      min: '1ms',
+      max: '1m',
+      fallback: '200ms',
+      prose: 'The same while the line does not end: then those who came last are served first.',
+    }),
+  },
+);
+
+export const limits = section('How many exchanges the upstream has at once, from all routes.', { ...bulkheadKeys, adaptive, overload });
 
 const budget = (prose: string, ratio: number, perSecond: number) =>
   section(prose, {

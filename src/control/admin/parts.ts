@@ -2,7 +2,7 @@
  * What the admin API is given to show and to change. Each route group takes the few of these it needs; none of them knows the edge.
  */
 import type { LimitView } from '../../lane/admit/rate-limit/view.ts';
-import type { PlaceView } from '../../lane/admit/view.ts';
+import type { GuardView, PlaceView } from '../../lane/admit/view.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
 import type { BreakerState } from '../../lane/standing/view.ts';
 import type { Log } from '../../observe/log.ts';
@@ -122,6 +122,7 @@ export interface UpstreamView {
 /** Limits as `/v1/limits` shows them. */
 export interface LimitsView {
   readonly places: readonly PlaceView[];
+  readonly guards: readonly GuardView[];
   readonly rateLimits: readonly LimitView[];
   /** Shards that miss the store of shared limits; null where there is none. */
   readonly storeLostShards: number | null;

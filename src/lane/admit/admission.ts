@@ -31,6 +31,7 @@ import type { SharedState } from '../shared.ts';
 import { AccessList } from './access-list.ts';
 import { PRIORITIES } from './concurrency/shedding.ts';
 import type { Lives } from './life.ts';
+import { isGuarded, OverloadGuard } from './overload/guard.ts';
 import { Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
 import { Bulkhead, type BulkheadParts, ENTERED, FULL, QUEUED } from './queue/bulkhead.ts';
 import { maxFieldBytes, rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
@@ -45,6 +46,7 @@ const RATE_LIMIT_NOT_AVAILABLE = reasonNumber('rate_limit_not_available');
 const ROUTE_FULL = reasonNumber('route_full');
 const UPSTREAM_FULL = reasonNumber('upstream_full');
 const TENANT_FULL = reasonNumber('tenant_full');
+const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
 const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 const QUEUED_NOTE = noteNumber('queued');
 
@@ -76,6 +78,7 @@ export interface AdmissionParts {
   readonly kick: () => void;
   readonly lookups: Lookups;
   readonly lives: Lives;
+  readonly nowMs: number;
 }
 
 /** Nobody is connected to unless a limit is shared. */
@@ -105,6 +108,8 @@ export class Admission {
   private readonly routes: readonly (RouteGate | undefined)[];
   private readonly tenants: readonly (TenantGate | undefined)[];
   private readonly upstreams: readonly (UpstreamGate | undefined)[];
+  /** Of upstreams without limits of their own. */
+  private readonly guards: readonly (OverloadGuard | undefined)[];
   private readonly priorities: Uint8Array;
   private readonly rates: RateLimits;
   private readonly isRated: boolean;
@@ -113,7 +118,7 @@ export class Admission {
   private readonly random: Random;
   private readonly writer: DecisionWriter;
   private readonly life: number;
-  private readonly owed: Bulkhead[] = [];
+  private readonly owed: BulkheadParts['owed'] = [];
   private nextSweepMs = 0;
   private writeOffAtMs = 0;
 
@@ -153,6 +158,17 @@ export class Admission {
     this.upstreams = snapshot.upstreams.map((upstream, number) =>
       UpstreamGate.of(() => ({ ...bulkheadParts(placeOfUpstream(snapshot, number)), table, layout, observer }), upstream, number),
     );
+    const { owed } = this;
+    this.guards = snapshot.upstreams.map((upstream, number) => {
+      if (!isGuarded(upstream)) return undefined;
+      const queue = lives.queueOf(upstream, parts.nowMs);
+      return new OverloadGuard(
+        { place: place(placeOfUpstream(snapshot, number)), writer, observer, queue, owed },
+        upstream.overload,
+        number,
+      );
+    });
+    lives.forgetOthers(snapshot);
     this.priorities = Uint8Array.from(snapshot.routes, ({ priority }) => PRIORITIES.indexOf(priority));
     this.maxFieldBytes = maxFieldBytes(listLimits(snapshot).map(({ limit }) => limit));
     this.observer = observer;
@@ -196,6 +212,8 @@ export class Admission {
    * refuses at once.
    */
   admitTo(upstream: number, route: number, subject: Subject, _ageUs: number, mayWait: boolean): number {
+    const guard = this.guards[upstream];
+    if (guard !== undefined) return this.passGuard(guard, upstream, route, subject, mayWait);
     const gate = this.upstreams[upstream];
     if (gate === undefined) return PASS;
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
@@ -216,20 +234,52 @@ export class Admission {
     return this.refuse(subject, refusal, gate.bulkhead.expectedMs());
   }
 
+  /** Most often the guard is open, and all there is to do is to count. */
+  private passGuard(guard: OverloadGuard, upstream: number, route: number, subject: Subject, mayWait: boolean): number {
+    if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
+    const { memo0 } = subject;
+    if ((memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
+    if ((memo0 & QUEUES_UPSTREAM) === 0 && guard.queue.isOpen) {
+      guard.queue.enter(this.nowMs);
+      subject.memo0 = (memo0 | HOLDS_UPSTREAM) >>> 0;
+      return PASS;
+    }
+    const refusal = guard.enter(subject, this.priorities[route]!, this.nowMs, mayWait);
+    if (refusal === WAITS) {
+      if ((memo0 & QUEUES_UPSTREAM) === 0) this.observer.noted(QUEUED_NOTE, upstream, -1, CONCURRENCY_LIMITED);
+      subject.memo0 = (memo0 | QUEUES_UPSTREAM) >>> 0;
+      this.writer.wait(subject, guard.waitMs, QUEUE_TIMEOUT);
+      return WAITS;
+    }
+    subject.memo0 = (memo0 & ~QUEUES_UPSTREAM) >>> 0;
+    if (refusal !== PASS) return this.refuse(subject, refusal, guard.expectedMs());
+    subject.memo0 = (subject.memo0 | HOLDS_UPSTREAM) >>> 0;
+    return PASS;
+  }
+
   /** Gives back what the memo says is held, of an exchange that is answered without having been sent, or that goes to another upstream (`isUpstreamOnly`). */
   release(subject: Subject, route: number, upstream: number, isUpstreamOnly: boolean): void {
     const held = isUpstreamOnly ? HOLDS_UPSTREAM : HELD;
     if ((subject.memo0 & held) === 0) return;
     const tenant = memoTenant(subject.memo2);
-    if (memoLife(subject.memo2) === this.life) this.giveBack(subject.memo0 & held, route, upstream, tenant, -1);
-    else this.giveBackEarlier(subject.memo0 & held, route, upstream, tenant);
+    if (memoLife(subject.memo2) === this.life) {
+      if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) this.guards[upstream]?.giveBack(this.nowMs);
+      this.giveBack(subject.memo0 & held, route, upstream, tenant, -1);
+    } else this.giveBackEarlier(subject.memo0 & held, route, upstream, tenant);
     subject.memo0 = (subject.memo0 & ~held) >>> 0;
   }
 
   /** The exchange ended: gives back its places, learns its latency, and wakes who waits. */
   completed(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo2 } = completion;
-    if ((memo0 & HOLDS_UPSTREAM) !== 0) this.upstreams[upstream]?.learn(completion, this.nowMs, this.random.next());
+    if ((memo0 & HOLDS_UPSTREAM) !== 0) {
+      const guard = this.guards[upstream];
+      if (guard === undefined) this.upstreams[upstream]?.learn(completion, this.nowMs, this.random.next());
+      else {
+        if (memoLife(memo2) === this.life) guard.completed(completion, this.nowMs);
+        if ((memo0 & COUNTED) === HOLDS_UPSTREAM) return;
+      }
+    }
     if ((memo0 & COUNTED) === 0) return;
     if (memoLife(memo2) !== this.life) {
       this.giveBackEarlier(memo0, route, upstream, memoTenant(memo2));
@@ -317,6 +367,7 @@ export class Admission {
     if ((memo0 & QUEUES_UPSTREAM) !== 0) {
       const gate = this.upstreams[upstream];
       gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit, this.nowMs);
+      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, this.nowMs);
     }
     if ((memo0 & ASKED_STORE) !== 0) this.store?.forget(exchangeIndex, exchangeGeneration);
   }
@@ -376,5 +427,6 @@ export class Admission {
     else if (this.nowMs >= this.writeOffAtMs) this.writeOff();
     if (this.isRated) this.rates.sweep(this.nowMs);
     for (const gate of this.upstreams) gate?.sweep(this.nowMs);
+    for (const guard of this.guards) guard?.sweep(this.nowMs);
   }
 }

@@ -5,7 +5,8 @@
  * nobody has brought back after a while was lost and is written off.
  */
 
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
+import { StandingQueue } from './overload/standing-queue.ts';
 import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, WAITING } from './places.ts';
 
 /** Lives go from 1 to this and round again; 0 in a memo says that nothing was taken. */
@@ -17,8 +18,26 @@ export class Lives {
   /** Tables of snapshots that are replaced are not held on to. */
   private readonly begun = new WeakMap<SharedArrayBuffer, number>();
 
+  /** What guards know of their upstreams, by name: a new snapshot changes nothing about backends that are overloaded. */
+  private readonly queues = new Map<string, StandingQueue>();
+
   constructor(shard: number) {
     this.shard = shard;
+  }
+
+  /** What is known of the queue before `upstream`. */
+  queueOf({ name, overload }: UpstreamSnapshot, nowMs: number): StandingQueue {
+    const known = this.queues.get(name);
+    known?.aim(overload.targetMs);
+    const queue = known ?? new StandingQueue(overload.targetMs, nowMs);
+    this.queues.set(name, queue);
+    return queue;
+  }
+
+  /** Forgets upstreams that `snapshot` does not have. */
+  forgetOthers({ upstreams }: Snapshot): void {
+    const names = new Set(upstreams.map(({ name }) => name));
+    for (const name of this.queues.keys()) if (!names.has(name)) this.queues.delete(name);
   }
 
   /** This worker's life in `table`, which was made for `snapshot`. */

@@ -26,6 +26,8 @@ export const SHED = 6;
 /** Words of a shard's own part of a place: what its worker took, and what workers before it did. */
 export const OWN_WORDS = 4;
 export const EARLIER = 2;
+/** The limit that the shard's guard has now, 0 for none. */
+export const GUARD_LIMIT = 3;
 
 /** Words to a cache line. */
 const LINE = 16;
@@ -149,6 +151,11 @@ export class Place {
     const at = this.at + HELD_US;
     const mean = this.words[at]!;
     this.words[at] = mean === 0 ? us : mean + Math.trunc((Math.min(us, 2 ** 30) - mean) / 16);
+  }
+
+  /** Shows the limit of this shard's guard, 0 for none. */
+  showLimit(limit: number): void {
+    this.words[this.own + GUARD_LIMIT] = limit;
   }
 
   refused(): void {

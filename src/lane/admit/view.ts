@@ -2,9 +2,12 @@
 
 import type { Snapshot } from '../../config/snapshot.ts';
 import { BASE_US, LATEST_US, LIMIT, LIMIT_UNIT } from './concurrency/cells.ts';
+import { isGuarded } from './overload/guard.ts';
 import {
+  GUARD_LIMIT,
   HELD_US,
   IN_FLIGHT,
+  OWN_WORDS,
   placeLayout,
   placeOfRoute,
   placeOfTenant,
@@ -74,6 +77,34 @@ export function viewPlaces(snapshot: Snapshot, table: SharedArrayBuffer): PlaceV
       maxInFlight === 0 ? [] : [view('tenant', name, placeOfTenant(snapshot, i), maxInFlight, 0)],
     ),
   ];
+}
+
+/** The guard of an upstream, as all shards together have it. */
+export interface GuardView {
+  readonly upstream: string;
+  /** Exchanges that may be in flight, of all shards that have a limit now; 0 where none has. */
+  readonly limit: number;
+  readonly waiting: number;
+  /** Exchanges turned away, modulo 2^32. */
+  readonly shed: number;
+  /** It shed within the last seconds. */
+  readonly isShedding: boolean;
+}
+
+/** Every upstream of `snapshot` that has a guard in place of limits. */
+export function viewGuards(snapshot: Snapshot, table: SharedArrayBuffer): GuardView[] {
+  const layout = placeLayout(snapshot);
+  const words = new Int32Array(table);
+  return snapshot.upstreams.flatMap((upstream, number) => {
+    if (!isGuarded(upstream)) return [];
+    const place = placeOfUpstream(snapshot, number);
+    const word = (of: number): number => Atomics.load(words, layout.place(place) + of);
+    let limit = 0;
+    for (let shard = 0; shard < snapshot.shards.count; shard++) {
+      limit += Atomics.load(words, layout.own(shard) + place * OWN_WORDS + GUARD_LIMIT);
+    }
+    return [{ upstream: upstream.name, limit, waiting: word(WAITING), shed: word(SHED) >>> 0, isShedding: word(SHEDDING) !== 0 }];
+  });
 }
 
 function viewAdaptive(words: Int32Array, at: number): AdaptiveView {

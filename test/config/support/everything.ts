@@ -38,6 +38,7 @@ upstreams:
     backends: [{ url: "http://d.test" }]
     balance: { policy: maglev, keys: path, table_size: 251, sticky: { by: connection } }
     health: {}
+    limits: { overload: { target: 20ms, queue: 100, max_wait: 1s, standing_wait: 50ms } }
 routes:
   - name: orders
     match:

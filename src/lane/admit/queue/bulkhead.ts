@@ -37,7 +37,7 @@ export interface BulkheadParts {
   /** More than one: places become free without this lane being told. */
   readonly shards: number;
   /** Bulkheads that could not wake all they have places for, because the reactor had no room: to be asked again in the next turn (`grantOwed`). */
-  readonly owed: Bulkhead[];
+  readonly owed: { grantOwed(nowMs: number): void }[];
 }
 
 export class Bulkhead {
@@ -53,7 +53,7 @@ export class Bulkhead {
   private readonly lines: readonly WaitLine[];
   /** How many wait in this lane. */
   private count = 0;
-  private readonly owed: Bulkhead[];
+  private readonly owed: BulkheadParts['owed'];
   private owedLimit = 0;
   private leftAtMs = 0;
 

@@ -75,6 +75,17 @@ export class WaitLine {
     return ticket;
   }
 
+  /** Ticket of the one that came last, NO_TICKET when nobody waits. */
+  newest(): number {
+    if (this.count === 0) return NO_TICKET;
+    const mask = this.indexes.length - 1;
+    // Tickets at the end that are done with are given again.
+    while (this.states[(this.last - 1) & TICKETS & mask] === GONE) this.last = (this.last - 1) & TICKETS;
+    let ticket = (this.last - 1) & TICKETS;
+    while (this.states[ticket & mask] !== WAITS_STILL) ticket = (ticket - 1) & TICKETS;
+    return ticket;
+  }
+
   indexOf(ticket: number): number {
     return this.indexes[ticket & (this.indexes.length - 1)]!;
   }

@@ -1,0 +1,302 @@
+/**
+ * The guard of an upstream that has no limits of its own: while a queue stands before the backends (`./standing-queue.ts`) what is too much for them waits here,
+ * where waiting costs them nothing and those who leave are not served for nobody. Who waits is served in order, for every burst and every pause ends. When the line does
+ * not end, those who came last are served first and nobody waits long: who waited long would have their answers too late, one and all.
+ *
+ * The numbers are the lane's own. The place table gets what others want to see.
+ */
+
+import { reasonNumber } from '../../../base/errors.ts';
+import { noteNumber } from '../../../base/notes.ts';
+import type { OverloadSnapshot, UpstreamSnapshot } from '../../../config/snapshot.ts';
+import { WAKE_BYTES } from '../../../record/layout.ts';
+import type { CompletionReader } from '../../../record/read.ts';
+import type { DecisionWriter, Subject } from '../../../record/write.ts';
+import { QUEUES_UPSTREAM } from '../../memo.ts';
+import type { Observer } from '../../observer.ts';
+import { PRIORITIES } from '../concurrency/shedding.ts';
+import type { Place } from '../places.ts';
+import { GRANTED, NO_TICKET, WAITS_STILL, WaitLine } from '../queue/wait-line.ts';
+import type { StandingQueue } from './standing-queue.ts';
+
+const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
+const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
+const SHEDDING_BEGAN = noteNumber('shedding_began');
+const SHEDDING_ENDED = noteNumber('shedding_ended');
+
+/** Room that there must be to wake somebody, so that the decision that is under way has its own all the same. */
+const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
+/** An upstream that has shed nothing for so long has stopped. */
+const QUIET_MS = 5_000;
+/** How often everybody who waits looks: limits change without an exchange that ends. */
+const LOOK_MS = 250;
+/** A wait is long from this part of the longest on. A line does not end when nobody waited less for that part, and it gets no shorter. */
+const LONG = 1 / 5;
+const FOR_LONG = 2 / 5;
+/** How often it is counted whether the line gets shorter, and whether more left it than were served. */
+const COUNT_MS = 500;
+
+/** Whether an upstream has a guard: where it has limits of its own they are in its place. */
+export function isGuarded({ overload, bulkhead, concurrency }: UpstreamSnapshot): boolean {
+  return overload.isGuarded && bulkhead.max === 0 && concurrency === undefined;
+}
+
+export interface GuardParts {
+  readonly place: Place;
+  readonly writer: DecisionWriter;
+  readonly observer: Observer;
+  readonly queue: StandingQueue;
+  /** Guards that could not wake all they have places for. */
+  readonly owed: { grantOwed(nowMs: number): void }[];
+}
+
+export class OverloadGuard {
+  readonly queue: StandingQueue;
+  /** For how long the last one that has to wait is to wait before it looks again. */
+  waitMs = 0;
+  private readonly terms: OverloadSnapshot;
+  private readonly number: number;
+  private readonly place: Place;
+  private readonly writer: DecisionWriter;
+  private readonly observer: Observer;
+  private readonly owed: GuardParts['owed'];
+  private isOwed = false;
+  /** By priority, the least first; none until somebody waits. */
+  private lines: readonly WaitLine[] = [];
+  private count = 0;
+  /** The line does not end. */
+  private isStanding = false;
+  /** Since when nobody was served who had not waited long. */
+  private longSinceMs = Number.POSITIVE_INFINITY;
+  /** When it was counted last, how many waited then, and whether they had become fewer by being served. */
+  private countedAtMs = 0;
+  private countThen = 0;
+  private isEnding = false;
+  private served = 0;
+  private left = 0;
+
+  constructor({ place, writer, observer, queue, owed }: GuardParts, terms: OverloadSnapshot, number: number) {
+    this.place = place;
+    this.writer = writer;
+    this.observer = observer;
+    this.queue = queue;
+    this.owed = owed;
+    this.terms = terms;
+    this.number = number;
+  }
+
+  /** 0 when the exchange goes on, -1 when it is to wait, or the reason of the refusal. */
+  enter(subject: Subject, priority: number, nowMs: number, mayWait: boolean): number {
+    if ((subject.memo0 & QUEUES_UPSTREAM) !== 0) {
+      const line = this.lines[priority];
+      const ticket = subject.memo1;
+      if (line !== undefined && line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) !== 0) {
+        return this.enterAgain(subject, line, ticket, nowMs);
+      }
+    }
+    const { queue } = this;
+    if (queue.inFlight < queue.limit && this.waitingBefore(priority) === 0) {
+      queue.enterLimited(nowMs);
+      return 0;
+    }
+    queue.press(nowMs);
+    if (!mayWait || !this.join(subject, priority, nowMs)) {
+      if (queue.isProven(nowMs)) return this.shed(CONCURRENCY_LIMITED, nowMs);
+      queue.enter(nowMs);
+      return 0;
+    }
+    return -1;
+  }
+
+  /** An exchange that was sent has ended. */
+  completed(completion: CompletionReader, nowMs: number): void {
+    const heldUs = completion.totalUs - completion.decideUs;
+    const status = completion.backendStatus;
+    if (status === 0) {
+      this.queue.leaveUnanswered(nowMs, heldUs);
+      if (this.count > 0) this.left += 1;
+    }
+    // Errors tend to come quickly and are no measure of what an answer takes.
+    else this.queue.leave(nowMs, heldUs, status < 500 ? completion.openUs + completion.awaitUs : 0);
+    if (this.count > 0) this.grant(nowMs);
+  }
+
+  /** One that was let in is not sent. */
+  giveBack(nowMs: number): void {
+    this.queue.takeBack();
+    this.grant(nowMs);
+  }
+
+  /** The exchange ended while it waited. */
+  abandon(exchangeIndex: number, exchangeGeneration: number, ticket: number, priority: number, nowMs: number): void {
+    const line = this.lines[priority];
+    if (line === undefined) return;
+    const state = line.state(ticket, exchangeIndex, exchangeGeneration);
+    if (state === WAITS_STILL) {
+      this.left += 1;
+      this.leave(line, ticket, nowMs);
+    } else if (state === GRANTED) {
+      line.end(ticket);
+      this.giveBack(nowMs);
+    }
+  }
+
+  /** What there was no room to write in the turn before. */
+  grantOwed(nowMs: number): void {
+    this.isOwed = false;
+    this.grant(nowMs);
+  }
+
+  /** When a place can be expected, ms. */
+  expectedMs(): number {
+    const { rate } = this.queue;
+    return rate === 0 ? 0 : (this.count + 1) / rate;
+  }
+
+  /** Says what others want to know, now and then. */
+  sweep(nowMs: number): void {
+    const { queue, place } = this;
+    place.showLimit(queue.isOpen ? 0 : Math.max(1, Math.floor(queue.limit)));
+    if (this.count > 0) this.grant(nowMs);
+    if (place.shedNoMore(nowMs, QUIET_MS)) this.observer.noted(SHEDDING_ENDED, this.number, -1, 0);
+  }
+
+  private join(subject: Subject, priority: number, nowMs: number): boolean {
+    const { place, terms } = this;
+    if (!place.join(terms.queue)) return this.fill(nowMs);
+    if (this.lines.length === 0) this.lines = PRIORITIES.map(() => new WaitLine(terms.queue));
+    const line = this.lines[priority]!;
+    const ticket = line.join(subject.exchangeIndex, subject.exchangeGeneration, nowMs);
+    if (ticket === NO_TICKET) {
+      place.leave();
+      return this.fill(nowMs);
+    }
+    if (this.count === 0) this.began(nowMs);
+    this.counted(1);
+    subject.memo1 = ticket;
+    this.waitMs = this.leftMs(line, ticket, nowMs);
+    return true;
+  }
+
+  /** A line that is full does not end. */
+  private fill(nowMs: number): false {
+    if (this.queue.isProven(nowMs)) this.isStanding = true;
+    return false;
+  }
+
+  private enterAgain(subject: Subject, line: WaitLine, ticket: number, nowMs: number): number {
+    const { queue } = this;
+    this.grant(nowMs);
+    if (line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === GRANTED) {
+      line.end(ticket);
+      return 0;
+    }
+    queue.press(nowMs);
+    this.judge(nowMs);
+    this.waitMs = this.leftMs(line, ticket, nowMs);
+    if (this.waitMs > 0) return -1;
+    this.leave(line, ticket, nowMs);
+    if (queue.isProven(nowMs)) {
+      this.isStanding = this.count > 0;
+      return this.shed(QUEUE_TIMEOUT, nowMs);
+    }
+    // Nothing says that there is a queue.
+    queue.giveUp(nowMs);
+    queue.enter(nowMs);
+    this.grant(nowMs);
+    return 0;
+  }
+
+  /** Those who wait go on as far as the limit allows. */
+  private grant(nowMs: number): void {
+    const { queue } = this;
+    while (this.count > 0 && queue.inFlight < queue.limit) {
+      if (!this.writer.hasRoom(WAKE_ROOM_BYTES)) {
+        if (!this.isOwed) this.owed.push(this);
+        this.isOwed = true;
+        return;
+      }
+      const line = this.firstLine();
+      const ticket = this.isStanding ? line.newest() : line.longest();
+      this.note(nowMs - line.since(ticket), nowMs);
+      line.grant(ticket);
+      queue.enterLimited(nowMs);
+      this.served += 1;
+      this.place.leave();
+      this.writer.wake(line.indexOf(ticket), line.generationOf(ticket));
+      this.counted(-1);
+    }
+    if (this.count === 0) this.isStanding = false;
+    else this.judge(nowMs);
+  }
+
+  /** Whether the line ends: not if nobody had a short wait for a while, or more went away than were served. */
+  private judge(nowMs: number): void {
+    if (this.isStanding || this.count === 0) return;
+    const isLong = nowMs - this.longSinceMs >= this.terms.maxWaitMs * FOR_LONG;
+    let isLeft = false;
+    if (nowMs - this.countedAtMs >= COUNT_MS) {
+      isLeft = this.left > this.served;
+      this.isEnding = this.count + this.left < this.countThen;
+      this.countAnew(nowMs);
+    }
+    this.isStanding = ((isLong && !this.isEnding) || isLeft) && this.queue.isProven(nowMs);
+  }
+
+  /** Somebody is served who has waited for `ms`. */
+  private note(ms: number, nowMs: number): void {
+    if (ms < this.terms.maxWaitMs * LONG) this.longSinceMs = Number.POSITIVE_INFINITY;
+    else if (this.longSinceMs > nowMs) this.longSinceMs = nowMs;
+  }
+
+  private began(nowMs: number): void {
+    this.longSinceMs = Number.POSITIVE_INFINITY;
+    this.isEnding = false;
+    this.countAnew(nowMs);
+  }
+
+  private countAnew(nowMs: number): void {
+    this.countedAtMs = nowMs;
+    this.countThen = this.count;
+    this.served = 0;
+    this.left = 0;
+  }
+
+  private leftMs(line: WaitLine, ticket: number, nowMs: number): number {
+    const mostMs = this.isStanding ? this.terms.standingWaitMs : this.terms.maxWaitMs;
+    return Math.min(LOOK_MS, Math.ceil(line.since(ticket) + mostMs - nowMs));
+  }
+
+  /** Who waits and is not of a lower priority than a newcomer. */
+  private waitingBefore(priority: number): number {
+    let waiting = this.count;
+    if (waiting === 0) return 0;
+    for (let i = 0; i < priority; i++) waiting -= this.lines[i]!.count;
+    return waiting;
+  }
+
+  private firstLine(): WaitLine {
+    let i = this.lines.length - 1;
+    while (this.lines[i]!.count === 0) i -= 1;
+    return this.lines[i]!;
+  }
+
+  private leave(line: WaitLine, ticket: number, nowMs: number): void {
+    line.end(ticket);
+    this.place.leave();
+    this.counted(-1);
+    if (this.count === 0) this.isStanding = false;
+    else this.judge(nowMs);
+  }
+
+  private counted(by: number): void {
+    this.count += by;
+    this.writer.addWaiting(by);
+  }
+
+  private shed(reason: number, nowMs: number): number {
+    this.place.refused();
+    if (this.place.shed(nowMs)) this.observer.noted(SHEDDING_BEGAN, this.number, -1, reason);
+    return reason;
+  }
+}
