@@ -64,8 +64,9 @@ export class OverloadGuard {
   /** By priority, the least first; none until somebody waits. */
   private lines: readonly WaitLine[] = [];
   private count = 0;
-  /** The line does not end. */
+  /** The line does not end, or has not been gone for long. */
   private isStanding = false;
+  private emptyAtMs = Number.NEGATIVE_INFINITY;
   /** Since when nobody was served who had not waited long. */
   private longSinceMs = Number.POSITIVE_INFINITY;
   /** When it was counted last, how many waited then, and whether they had become fewer by being served. */
@@ -172,7 +173,7 @@ export class OverloadGuard {
       return this.fill(nowMs);
     }
     if (this.count === 0) this.began(nowMs);
-    this.counted(1);
+    this.counted(1, nowMs);
     subject.memo1 = ticket;
     this.waitMs = this.leftMs(line, ticket, nowMs);
     return true;
@@ -197,7 +198,7 @@ export class OverloadGuard {
     if (this.waitMs > 0) return -1;
     this.leave(line, ticket, nowMs);
     if (queue.isProven(nowMs)) {
-      this.isStanding = this.count > 0;
+      this.isStanding = true;
       return this.shed(QUEUE_TIMEOUT, nowMs);
     }
     // Nothing says that there is a queue.
@@ -224,10 +225,9 @@ export class OverloadGuard {
       this.served += 1;
       this.place.leave();
       this.writer.wake(line.indexOf(ticket), line.generationOf(ticket));
-      this.counted(-1);
+      this.counted(-1, nowMs);
     }
-    if (this.count === 0) this.isStanding = false;
-    else this.judge(nowMs);
+    if (this.count > 0) this.judge(nowMs);
   }
 
   /** Whether the line ends: not if nobody had a short wait for a while, or more went away than were served. */
@@ -250,6 +250,7 @@ export class OverloadGuard {
   }
 
   private began(nowMs: number): void {
+    if (nowMs - this.emptyAtMs >= this.terms.maxWaitMs * FOR_LONG) this.isStanding = false;
     this.longSinceMs = Number.POSITIVE_INFINITY;
     this.isEnding = false;
     this.countAnew(nowMs);
@@ -284,13 +285,13 @@ export class OverloadGuard {
   private leave(line: WaitLine, ticket: number, nowMs: number): void {
     line.end(ticket);
     this.place.leave();
-    this.counted(-1);
-    if (this.count === 0) this.isStanding = false;
-    else this.judge(nowMs);
+    this.counted(-1, nowMs);
+    if (this.count > 0) this.judge(nowMs);
   }
 
-  private counted(by: number): void {
+  private counted(by: number, nowMs: number): void {
     this.count += by;
+    if (this.count === 0) this.emptyAtMs = nowMs;
     this.writer.addWaiting(by);
   }
 
