@@ -9,7 +9,7 @@
 import { createServer as createH1Server, type IncomingMessage, type ServerResponse } from 'node:http';
 import { constants, createServer as createH2Server, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { load, terms } from './terms.ts';
+import { load, STREAM_PATH, terms } from './terms.ts';
 
 /** What a backend does with requests. Probes of health see it too, but for `some-errors`: there the backend looks well and is not. */
 export type Mode =
@@ -31,7 +31,11 @@ export type Mode =
 /** What the runner tells a backend. A capacity bounds how many requests are worked on at once; the rest wait in a queue without end. */
 export type Order =
   | { readonly kind: 'mode'; readonly mode: Mode }
-  | { readonly kind: 'capacity'; readonly concurrency: number; readonly serviceMs: number };
+  | { readonly kind: 'capacity'; readonly concurrency: number; readonly serviceMs: number }
+  /** Such a share of the requests takes `slowMs`, and each `coldMs` longer during the first `coldForMs`. */
+  | { readonly kind: 'mix'; readonly slowShare: number; readonly slowMs: number; readonly coldMs: number; readonly coldForMs: number }
+  /** Does nothing at all for so long, as a process that collects its garbage. */
+  | { readonly kind: 'pause'; readonly ms: number };
 
 /** What a backend tells the runner; times are milliseconds since the epoch. */
 export type Report =
@@ -41,15 +45,20 @@ export type Report =
 /** A request of either protocol. */
 interface Waiting {
   answer(status: number): void;
+  /** Begins a response that does not end. */
+  stream(): void;
   reset(): void;
 }
 
 const BODY = Buffer.alloc(1_024, 'x');
+const EVENT = 'data: x\n\n';
 const REPORT_INTERVAL_MS = 50;
 
 let mode: Mode = 'healthy';
 let serviceMs: number = load.serviceMs;
 let concurrency = Number.POSITIVE_INFINITY;
+let mix: Extract<Order, { kind: 'mix' }> | undefined;
+let coldUntilMs = 0;
 let working = 0;
 let count = 0;
 let arrivals: number[] = [];
@@ -68,6 +77,10 @@ h2.on('stream', (stream: ServerHttp2Stream, headers) => {
       stream.respond({ ':status': status, 'content-type': 'text/plain', 'content-length': BODY.length });
       stream.end(BODY);
     },
+    stream: () => {
+      stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
+      stream.write(EVENT);
+    },
     reset: () => stream.close(constants.NGHTTP2_INTERNAL_ERROR),
   });
 });
@@ -79,6 +92,10 @@ const h1 = createH1Server({ keepAliveTimeout: 300_000 }, (request: IncomingMessa
       if (response.destroyed) return;
       response.writeHead(status, { 'content-type': 'text/plain', 'content-length': BODY.length });
       response.end(BODY);
+    },
+    stream: () => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(EVENT);
     },
     reset: () => request.socket.resetAndDestroy(),
   });
@@ -112,6 +129,15 @@ function obey(message: unknown): void {
     serviceMs = order.serviceMs;
     return;
   }
+  if (order.kind === 'mix') {
+    mix = order;
+    coldUntilMs = Date.now() + order.coldForMs;
+    return;
+  }
+  if (order.kind === 'pause') {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, order.ms);
+    return;
+  }
   const wasDown = mode === 'down';
   mode = order.mode;
   if (mode === 'down' && !wasDown) {
@@ -132,6 +158,7 @@ function take(path: string, request: Waiting): void {
   else if (mode === 'errors' || (mode === 'some-errors' && !isProbe && isEverySecond())) request.answer(500);
   else if (mode === 'slow') setTimeout(() => request.answer(200), serviceMs + load.slowMs);
   else if (isProbe) request.answer(200);
+  else if (path.startsWith(STREAM_PATH)) request.stream();
   else if (working < concurrency) work(request);
   else queue.push(request);
 }
@@ -149,7 +176,13 @@ function work(request: Waiting): void {
     request.answer(200);
     const next = queue.shift();
     if (next !== undefined) work(next);
-  }, serviceMs);
+  }, timeOf());
+}
+
+function timeOf(): number {
+  if (mix === undefined) return serviceMs;
+  const ms = Math.random() < mix.slowShare ? mix.slowMs : serviceMs;
+  return Date.now() < coldUntilMs ? ms + mix.coldMs : ms;
 }
 
 async function listen(server: Server, port: number): Promise<number> {

@@ -43,6 +43,16 @@ export class Backend {
     this.#tell({ kind: 'capacity', concurrency, serviceMs });
   }
 
+  /** Answers of different length; slower ones at first. */
+  mix(slowShare: number, slowMs: number, coldMs: number, coldForMs: number): void {
+    this.#tell({ kind: 'mix', slowShare, slowMs, coldMs, coldForMs });
+  }
+
+  /** Lets it do nothing at all for a moment. */
+  pause(ms: number): void {
+    this.#tell({ kind: 'pause', ms });
+  }
+
   /** Ends the process without warning, as a crash does. */
   async kill(): Promise<void> {
     const child = this.#process;

@@ -3,7 +3,7 @@
  * status 200 within a second. Beside the flood a client of low rate has a connection of its own.
  *
  * `overload` knows nothing of clients: all requests are alike, and the low-rate client shows how many of them are served. In `flood` the proxies limit each client
- * by name, and the low-rate client must not feel the flood.
+ * by name, and the low-rate client must not feel the flood. In `defaults` nothing is configured for the case, the backends are smaller, and the first seconds count.
  */
 
 import { type Counters, grown, readCounters } from './counters.ts';
@@ -12,8 +12,8 @@ import { quantile } from './measure.ts';
 import type { Overload, Peer } from './peers/peer.ts';
 import { type Props, type Stage, withScene } from './play.ts';
 
-/** Without and with limits for each client. */
-export type OverloadKind = 'overload' | 'flood';
+/** Without and with limits for each client, and with nothing configured. */
+export type OverloadKind = 'overload' | 'flood' | 'defaults';
 
 /** What overload came to. */
 export interface OverloadFigures {
@@ -43,19 +43,33 @@ const limitedBounds: Overload = { ...bounds, clientRate: 300, clientBurst: 30 };
 const FACTOR = 5;
 const GOOD_MS = 1_000;
 const PEAK_SECONDS = 4;
-const FLOOD_SECONDS = 8;
 /** The first moments belong to whatever adapts. */
 const SETTLING_MS = 2_000;
+
+/** How each kind is played. */
+interface Terms {
+  readonly capacity: { readonly concurrency: number; readonly serviceMs: number };
+  readonly bounds?: Overload;
+  readonly isDefault: boolean;
+  readonly floodSeconds: number;
+  readonly settlingMs: number;
+}
+
 const HONEST_PER_SECOND = 5;
+
+const KINDS: Readonly<Record<OverloadKind, Terms>> = {
+  overload: { capacity, bounds, isDefault: false, floodSeconds: 8, settlingMs: SETTLING_MS },
+  flood: { capacity, bounds: limitedBounds, isDefault: false, floodSeconds: 8, settlingMs: SETTLING_MS },
+  defaults: { capacity: { concurrency: 1, serviceMs: 20 }, isDefault: true, floodSeconds: 30, settlingMs: 0 },
+};
 
 /** Plays it on one proxy. */
 export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<OverloadFigures> {
+  const { capacity, bounds, isDefault, floodSeconds, settlingMs } = KINDS[kind];
   const props: Props = {
     key: kind,
-    overload: {
-      bounds: kind === 'flood' ? limitedBounds : bounds,
-      limit: (backend) => backend.limit(capacity.concurrency, capacity.serviceMs),
-    },
+    isDefault,
+    overload: { ...(bounds && { bounds }), limit: (backend) => backend.limit(capacity.concurrency, capacity.serviceMs) },
   };
   return withScene(peer, props, stage, async ({ backends, running, folder }) => {
     const perSecond = Math.round((backends.length * capacity.concurrency * 1_000) / capacity.serviceMs);
@@ -65,16 +79,16 @@ export function overload(kind: OverloadKind, peer: Peer, stage: Stage): Promise<
     const peak = await timed({ ...flood, requestsPerSecond: perSecond, seconds: PEAK_SECONDS });
     const before = await readCounters(running.admin);
     const [burst, honest] = await Promise.all([
-      timed({ ...flood, requestsPerSecond: perSecond * FACTOR, seconds: FLOOD_SECONDS }),
+      timed({ ...flood, requestsPerSecond: perSecond * FACTOR, seconds: floodSeconds }),
       timed({
         ...{ ...order, fields: { 'x-client': 'honest' } },
-        ...{ connections: 1, requestsPerSecond: HONEST_PER_SECOND, seconds: FLOOD_SECONDS },
+        ...{ connections: 1, requestsPerSecond: HONEST_PER_SECOND, seconds: floodSeconds },
       }),
     ]);
     const after = await readCounters(running.admin);
 
-    const peakPerSecond = goodput(peak, PEAK_SECONDS);
-    const goodPerSecond = goodput(burst, FLOOD_SECONDS);
+    const peakPerSecond = goodput(peak, PEAK_SECONDS, SETTLING_MS);
+    const goodPerSecond = goodput(burst, floodSeconds, settlingMs);
     const honestGood = honest.samples.filter(isGood);
     return {
       capacity: perSecond,
@@ -100,8 +114,8 @@ async function timed(order: LoadOrder): Promise<Timed> {
 }
 
 /** Good answers a second that came once things had settled, while the load lasted. */
-function goodput({ samples, beganMs }: Timed, seconds: number): number {
-  const [from, to] = [beganMs + SETTLING_MS, beganMs + seconds * 1_000];
+function goodput({ samples, beganMs }: Timed, seconds: number, settlingMs: number): number {
+  const [from, to] = [beganMs + settlingMs, beganMs + seconds * 1_000];
   const inTime = samples.filter((sample) => {
     const endMs = sample.startMs + sample.durationMs;
     return isGood(sample) && endMs >= from && endMs < to;

@@ -34,13 +34,15 @@ export interface Scene {
 export interface Props {
   readonly key: string;
   /** Bounds for the proxy, and what makes its backends as slow as these suppose before it sees the first answer. */
-  readonly overload?: { readonly bounds: Overload; limit(backend: Backend): void };
+  readonly overload?: { readonly bounds?: Overload; limit(backend: Backend): void };
+  /** As it comes. */
+  readonly isDefault?: boolean;
 }
 
 /** Sets up fresh backends and a fresh proxy, lets `act` do its part, and clears away. */
 export async function withScene<Result>(
   peer: Peer,
-  { key, overload }: Props,
+  { key, overload, isDefault }: Props,
   stage: Stage,
   act: (scene: Scene) => Promise<Result>,
 ): Promise<Result> {
@@ -50,7 +52,9 @@ export async function withScene<Result>(
   try {
     for (const backend of backends) overload?.limit(backend);
     const { chainPath, keyPath } = stage;
-    const running = await peer.start({ folder, chainPath, keyPath, backends, ...(overload && { overload: overload.bounds }) });
+    const bounds = overload?.bounds;
+    const setup = { folder, chainPath, keyPath, backends, ...(bounds && { overload: bounds }), ...(isDefault === true && { isDefault }) };
+    const running = await peer.start(setup);
     try {
       return await act({ backends, running, folder });
     } finally {

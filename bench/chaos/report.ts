@@ -1,5 +1,6 @@
 /** The tables, for a terminal and for the page. */
 
+import type { CalmFigures } from './calm.ts';
 import type { Counters } from './counters.ts';
 import { type Figures, LATE_MS } from './measure.ts';
 import type { OverloadFigures, OverloadKind } from './overload.ts';
@@ -10,7 +11,13 @@ import type { Scenario } from './scenarios.ts';
 /** All that a run came to, by proxy: every repetition, the bad ones too. */
 export type Results = Record<
   string,
-  { version: string; speaks: string; scenarios: Record<string, Played[]>; overload: Partial<Record<OverloadKind, OverloadFigures[]>> }
+  {
+    version: string;
+    speaks: string;
+    scenarios: Record<string, Played[]>;
+    overload: Partial<Record<OverloadKind, OverloadFigures[]>>;
+    calm?: CalmFigures[];
+  }
 >;
 
 /** A row for each scenario and proxy; where repetitions differ, from the least to the most. */
@@ -39,7 +46,7 @@ export function overloadTable(kind: OverloadKind, results: Results, repetitions:
   const head =
     kind === 'flood'
       ? ['flood', 'low-rate client served', 'its p99 ms', 'flood served a second', 'answers to the flood']
-      : ['overload', 'good a second at 1 ×', 'at 5 ×', 'of capacity', 'p99 of good ms', 'low-rate client served', 'answers to the load'];
+      : [kind, 'good a second at 1 ×', 'at 5 ×', 'of capacity', 'p99 of good ms', 'low-rate client served', 'answers to the load'];
   return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...lines].join('\n');
 }
 
@@ -61,6 +68,21 @@ function floodCells(runs: readonly OverloadFigures[]): string[] {
     range(runs, ({ goodPerSecond }) => goodPerSecond, whole),
     tally(runs.map(({ answers }) => answers)),
   ];
+}
+
+/** A row for each proxy: who was not served although there was room for all. */
+export function calmTable(results: Results, repetitions: number): string {
+  const lines = Object.entries(results).flatMap(([name, { calm }]) => {
+    if (calm === undefined) return [];
+    const cells = [
+      range(calm, ({ refused }) => refused, whole),
+      range(calm, ({ p50Ms }) => p50Ms, whole),
+      range(calm, ({ p99Ms }) => p99Ms, whole),
+      tally(calm.map(({ answers }) => answers)),
+    ];
+    return [`| ${name}${gap(calm, repetitions)} | ${cells.join(' | ')} |`];
+  });
+  return ['| calm | not served | p50 ms | p99 ms | answers |', '|---|---|---|---|---|', ...lines].join('\n');
 }
 
 /** Sheds and failures of lychgate, by reason, over all repetitions; null when there are none. */

@@ -2,10 +2,10 @@
  * `make chaos`: how the edge fares beside nginx, HAProxy, Envoy and Caddy while one of its backends misbehaves, and under overload. What is compared is
  * whom they choose and how they survive, not what they cost; see docs/chaos.md.
  *
- *     node bench/chaos/run.ts [--only slow,resets,overload,flood] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--reps 1] [--json FILE] [--page FILE] [--keep]
+ *     node bench/chaos/run.ts [--only slow,resets,overload,flood,defaults,calm] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--reps 1] [--calm 60] [--json FILE] [--page FILE] [--keep]
  *
  * H2LOAD, NGINX, HAPROXY, ENVOY and CADDY name the programs where PATH has none; a proxy that is not found is said to be missing. Nothing is
- * installed. All ports are free ones of loopback.
+ * installed. All ports are free ones of loopback. It ends with 1 when the edge itself misses its objective (./objective.ts).
  */
 
 import { execFileSync } from 'node:child_process';
@@ -14,7 +14,9 @@ import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeSection } from '../report.ts';
+import { calm } from './calm.ts';
 import { missingH2load } from './load.ts';
+import { judge } from './objective.ts';
 import { overload } from './overload.ts';
 import { caddy } from './peers/caddy.ts';
 import { envoy } from './peers/envoy.ts';
@@ -23,7 +25,7 @@ import { lychgate } from './peers/lychgate.ts';
 import { nginx } from './peers/nginx.ts';
 import type { Peer } from './peers/peer.ts';
 import { play, type Stage } from './play.ts';
-import { countersLine, overloadTable, type Results, reasonLine, roll, scenarioTable, summary } from './report.ts';
+import { calmTable, countersLine, overloadTable, type Results, reasonLine, roll, scenarioTable, summary } from './report.ts';
 import { scenarios } from './scenarios.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -35,6 +37,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '5' },
     backends: { type: 'string', default: '3' },
     reps: { type: 'string', default: '1' },
+    calm: { type: 'string', default: '60' },
     json: { type: 'string', default: join(root, 'bench/results/chaos.json') },
     page: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
@@ -57,7 +60,10 @@ const stage: Stage = {
   afterSeconds: Number(values.seconds),
 };
 const chosen = isAll(values.only) ? scenarios : scenarios.filter(({ key }) => values.only.split(',').includes(key));
-const overloads = (['overload', 'flood'] as const).filter((kind) => isAll(values.only) || values.only.split(',').includes(kind));
+const overloads = (['overload', 'flood', 'defaults'] as const).filter(
+  (kind) => isAll(values.only) || values.only.split(',').includes(kind),
+);
+const isCalmPlayed = isAll(values.only) || values.only.split(',').includes('calm');
 const peers = isAll(values.peers) ? everyone : everyone.filter(({ name }) => values.peers.split(',').includes(name));
 const results: Results = {};
 const repetitions = Number(values.reps);
@@ -98,6 +104,14 @@ async function playAll(): Promise<void> {
       return `${(figures.goodShare * 100).toFixed(0)} % of capacity at 5 ×, ${figures.peakPerSecond.toFixed(0)}/s at 1 ×, low-rate client ${(figures.honestShare * 100).toFixed(0)} %`;
     });
   }
+  for (const peer of isCalmPlayed ? present() : []) {
+    await attempt(`calm: ${peer.name}`, async () => {
+      const figures = await calm(peer, stage, Number(values.calm));
+      const result = results[peer.name];
+      if (result !== undefined) result.calm = [...(result.calm ?? []), figures];
+      return `${figures.refused} of ${figures.requests} not served, p99 ${figures.p99Ms.toFixed(0)} ms; ${countersLine(figures.counters)}`;
+    });
+  }
 }
 
 function present(): Peer[] {
@@ -129,6 +143,8 @@ function report(): void {
     const reasons = reasonLine(kind, results);
     if (reasons !== null) parts.push(reasons);
   }
+  if (isCalmPlayed) parts.push(calmTable(results, repetitions));
+  if (!judge(results)) process.exitCode = 1;
   const text = parts.join('\n\n');
   console.log(`\n${text}\n`);
   if (values.page !== '' && writeSection(values.page, text)) console.error(`  written to ${values.page}`);

@@ -32,6 +32,9 @@ export const terms = {
   maxStreams: 256,
 } as const;
 
+/** Responses to it begin at once and do not end. */
+export const STREAM_PATH = '/events';
+
 /** What the load and the backends are made of. */
 export const load = {
   requestsPerSecond: 300,

@@ -21,14 +21,14 @@ export const lychgate: Peer = {
   version: () => (existsSync(join(root, `native/lychgate.linux-${process.arch}-gnu.node`)) ? versionOf(program, ['--version']) : null),
   start: async (setup) => {
     const path = join(setup.folder, 'lychgate.yaml');
-    writeFileSync(path, JSON.stringify(configuration(setup), null, 2));
+    writeFileSync(path, JSON.stringify(setup.isDefault === true ? asItComes(setup) : configuration(setup), null, 2));
     const child = launch('lychgate', setup.folder, [program, 'run', '--config', path]);
     const { port, admin } = await addresses(join(setup.folder, 'lychgate.log'), () => child.exitCode === null && child.signalCode === null);
     return whenAnswering(lychgate, child, port, setup.folder, `http://${admin}`);
   },
 };
 
-function configuration({ chainPath, keyPath, backends, overload }: Setup): object {
+function configuration({ chainPath, keyPath, backends, overload }: Setup) {
   return {
     version: 1,
     listeners: [
@@ -46,6 +46,13 @@ function configuration({ chainPath, keyPath, backends, overload }: Setup): objec
     log: { access: { enabled: false } },
     drain: { timeout: '1s' },
   };
+}
+
+/** What must be said, and one shard for the two cores of the bench. */
+function asItComes(setup: Setup): object {
+  const { shards, log, admin, drain, listeners, version } = configuration(setup);
+  const backends = setup.backends.map(({ h2Port }) => ({ url: `h2c://127.0.0.1:${h2Port}` }));
+  return { version, listeners, admin, shards, log, drain, upstreams: { web: { backends } }, routes: [{ upstream: 'web' }] };
 }
 
 function upstream(backends: Setup['backends'], overload: Overload | undefined): object {

@@ -20,6 +20,8 @@ export interface Setup {
   readonly backends: readonly { readonly h2Port: number; readonly h1Port: number }[];
   /** Bounds for the overload scenario; absent elsewhere. */
   readonly overload?: Overload;
+  /** Nothing is configured but where it listens and its backends, where the program can do without: what it does by itself is asked. */
+  readonly isDefault?: boolean;
 }
 
 /** What an operator knows of backends that can be overloaded. */
