@@ -31,10 +31,12 @@ export function shortfalls(results: Results): string[] {
   const expect = (isMet: boolean, what: string, is: string, wanted: string): void => {
     if (!isMet) found.push(`${what} is ${is}, and has to be ${wanted}`);
   };
+  const cells = { ...ours.scenarios, ...ours.overload, ...(ours.calm && { calm: ours.calm }) };
+  for (const [key, runs] of Object.entries(cells)) if (runs.length === 0) found.push(`${key}: there are no figures`);
   for (const [key, runs] of Object.entries(ours.scenarios)) {
     for (const { requests, errors, p99Ms } of runs) {
       const share = requests === 0 ? 0 : 1 - errors / requests;
-      expect(share >= objective.successShare, `${key}: success`, percent(share), `${percent(objective.successShare)} or more`);
+      expect(share >= objective.successShare, `${key}: success`, percent(share, 2), `${percent(objective.successShare)} or more`);
       expect(p99Ms <= objective.p99Ms, `${key}: p99`, `${p99Ms.toFixed(0)} ms`, `${objective.p99Ms} ms or less`);
     }
   }
@@ -71,8 +73,8 @@ export function shortfalls(results: Results): string[] {
   return found;
 }
 
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
+function percent(share: number, digits = 1): string {
+  return `${(share * 100).toFixed(digits)} %`;
 }
 
 /** Says what is short, and whether anything is. */
