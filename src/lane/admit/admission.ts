@@ -236,7 +236,9 @@ export class Admission {
 
   /** Most often the guard is open, and all there is to do is to count. */
   private passGuard(guard: OverloadGuard, upstream: number, route: number, subject: Subject, mayWait: boolean): number {
-    if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
+    const life = memoLife(subject.memo2);
+    if (life === 0) subject.memo2 = withLife(subject.memo2, this.life);
+    else if (life !== this.life) this.adopt(subject, route, upstream);
     const { memo0 } = subject;
     if ((memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
     if ((memo0 & QUEUES_UPSTREAM) === 0 && guard.queue.isOpen) {

@@ -10,6 +10,7 @@
 const WINDOW_MS = 100;
 const ENOUGH = 8;
 const ENOUGH_IN_GROWTH = 4;
+const MOST_SAMPLES = 64;
 const LONGEST_WINDOW_MS = 5_000;
 /** How often it is looked at all. */
 const TICK_MS = 32;
@@ -50,12 +51,9 @@ export class StandingQueue {
   isOpen = true;
   /** Exchanges that may be in flight. */
   limit = Number.POSITIVE_INFINITY;
-  /** Exchanges of the last seconds that have not ended. */
-  inFlight = 0;
   /** Answers a millisecond: the most of the last windows. */
   rate = 0;
 
-  private readonly originMs: number;
   private targetUs: number;
   /** In flight by the slot of time in which they were sent. */
   private readonly slots = new Int32Array(SLOTS);
@@ -63,12 +61,16 @@ export class StandingQueue {
   private readonly deadSlots = new Int32Array(SLOTS);
   private dead = 0;
   private slot = 0;
+  /** When the slot began. */
+  private slotAtMs: number;
   /** Answers a millisecond, of the last windows on average; and the most that this was, forgotten by and by. */
   private usualRate = 0;
   private peakRate = 0;
   private tickAtMs = 0;
   private windowAtMs: number;
-  private came = 0;
+  /** In flight when the window began, and how many had to wait since. */
+  private flownThen = 0;
+  private presses = 0;
   /** Answers ever, and before this window. */
   private answers = 0;
   private answersBefore = 0;
@@ -104,9 +106,17 @@ export class StandingQueue {
 
   constructor(targetMs: number, nowMs: number) {
     this.targetUs = targetMs * 1_000;
-    this.originMs = nowMs;
+    this.slotAtMs = nowMs;
     this.windowAtMs = nowMs;
     this.baseAtMs = nowMs;
+  }
+
+  /** Exchanges of the last seconds that have not ended. Summed up when asked for: most of the time nobody asks. */
+  get inFlight(): number {
+    const { slots } = this;
+    let sum = 0;
+    for (let i = 0; i < SLOTS; i++) sum += slots[i]!;
+    return sum;
   }
 
   /** Another configuration. */
@@ -132,9 +142,7 @@ export class StandingQueue {
   /** An exchange is sent. */
   enter(nowMs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
-    this.inFlight += 1;
     this.slots[this.slot & (SLOTS - 1)]! += 1;
-    this.came += 1;
   }
 
   /** An exchange is sent within the limit. */
@@ -147,7 +155,6 @@ export class StandingQueue {
 
   /** One that was counted was not sent after all. */
   takeBack(): void {
-    this.inFlight -= 1;
     this.slots[this.slot & (SLOTS - 1)]! -= 1;
   }
 
@@ -155,21 +162,18 @@ export class StandingQueue {
   press(nowMs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
     this.pressedAtMs = nowMs;
-    this.came += 1;
+    this.presses += 1;
   }
 
   /** An exchange ended that was sent `heldUs` ago. Its answer came after `latencyUs`; 0 where that says nothing. */
   leave(nowMs: number, heldUs: number, latencyUs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
-    const sentMs = nowMs - heldUs / 1_000;
-    const slot = this.slotOf(sentMs);
-    if (this.slot - slot < SLOTS) {
-      this.slots[slot & (SLOTS - 1)]! -= 1;
-      this.inFlight -= 1;
-    }
+    const back = this.slotsBack(nowMs, heldUs);
+    if (back < SLOTS) this.slots[(this.slot - back) & (SLOTS - 1)]! -= 1;
     this.answers += 1;
-    if (this.dead > 0) this.forgetDead(slot);
-    if (latencyUs === 0 || sentMs < this.cutAtMs) return;
+    if (this.dead > 0) this.forgetDead(this.slot - back);
+    // The quickest of so many is quick enough.
+    if (latencyUs === 0 || this.samples >= MOST_SAMPLES || nowMs - heldUs / 1_000 < this.cutAtMs) return;
     this.samples += 1;
     if (latencyUs < this.leastUs) this.leastUs = latencyUs;
   }
@@ -177,13 +181,12 @@ export class StandingQueue {
   /** One ended without an answer: it would have taken longer, which is worth knowing once it is later than answers may be. Its backend works on. */
   leaveUnanswered(nowMs: number, heldUs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
-    const sentMs = nowMs - heldUs / 1_000;
-    const slot = this.slotOf(sentMs);
-    if (this.slot - slot < SLOTS) {
-      this.deadSlots[slot & (SLOTS - 1)]! += 1;
+    const back = this.slotsBack(nowMs, heldUs);
+    if (back < SLOTS) {
+      this.deadSlots[(this.slot - back) & (SLOTS - 1)]! += 1;
       this.dead += 1;
     }
-    if (sentMs < this.cutAtMs || heldUs < this.mostUs()) return;
+    if (nowMs - heldUs / 1_000 < this.cutAtMs || heldUs < this.mostUs()) return;
     this.samples += 1;
     this.unanswered += 1;
     if (heldUs < this.leastUs) this.leastUs = heldUs;
@@ -203,12 +206,13 @@ export class StandingQueue {
   private tick(nowMs: number): void {
     this.tickAtMs = nowMs + TICK_MS;
     this.forgetOld(nowMs);
-    if (this.dead > 0) this.forgetDead(this.slotOf(nowMs - (2 * this.latestUs) / 1_000));
+    if (this.dead > 0) this.forgetDead(this.slot - this.slotsBack(nowMs, 2 * this.latestUs));
     if (!this.isOpen && nowMs - this.pressedAtMs >= IDLE_MS) this.lift(nowMs);
     const ageMs = nowMs - this.windowAtMs;
     if (ageMs < WINDOW_MS) return;
     const { samples } = this;
-    if (samples >= ENOUGH || (samples >= ENOUGH_IN_GROWTH && this.came >= 2 * samples)) this.close(nowMs, ageMs);
+    const came = this.inFlight - this.flownThen + this.answers - this.answersBefore + this.presses;
+    if (samples >= ENOUGH || (samples >= ENOUGH_IN_GROWTH && came >= 2 * samples)) this.close(nowMs, ageMs);
     else if (ageMs >= LONGEST_WINDOW_MS) {
       // So few answers say nothing, and a limit that few pass could be the reason.
       if (!this.isOpen) this.limit += Math.max(1, this.limit * GROWTH);
@@ -217,25 +221,19 @@ export class StandingQueue {
   }
 
   private forgetOld(nowMs: number): void {
-    const slot = this.slotOf(nowMs);
-    if (slot - this.slot >= SLOTS) {
-      this.slots.fill(0);
-      this.deadSlots.fill(0);
-      this.leastSlots.fill(0);
-      this.inFlight = 0;
-      this.dead = 0;
-      this.slot = slot;
-    }
+    const { slots, deadSlots, leastSlots } = this;
+    const inFlight = this.inFlight;
     const now = this.slot & (SLOTS - 1);
-    if (this.inFlight < this.leastSlots[now]!) this.leastSlots[now] = this.inFlight;
-    while (this.slot < slot) {
-      this.slot += 1;
-      const at = this.slot & (SLOTS - 1);
-      this.inFlight -= this.slots[at]!;
-      this.dead -= this.deadSlots[at]!;
-      this.slots[at] = 0;
-      this.deadSlots[at] = 0;
-      this.leastSlots[at] = this.inFlight;
+    if (inFlight < leastSlots[now]!) leastSlots[now] = inFlight;
+    let begun = Math.floor((nowMs - this.slotAtMs) / SLOT_MS);
+    this.slotAtMs += begun * SLOT_MS;
+    this.slot += begun;
+    for (begun = Math.min(begun, SLOTS); begun > 0; begun--) {
+      const at = (this.slot - begun + 1) & (SLOTS - 1);
+      slots[at] = 0;
+      this.dead -= deadSlots[at]!;
+      deadSlots[at] = 0;
+      leastSlots[at] = inFlight;
     }
   }
 
@@ -256,13 +254,14 @@ export class StandingQueue {
       this.deadSlots[at] = 0;
       this.slots[at]! -= dead;
       this.dead -= dead;
-      this.inFlight -= dead;
       this.answers += dead;
     }
   }
 
-  private slotOf(ms: number): number {
-    return Math.floor((ms - this.originMs) / SLOT_MS);
+  /** How many slots before this one an exchange was sent. Most often none. */
+  private slotsBack(nowMs: number, heldUs: number): number {
+    const beforeMs = heldUs / 1_000 - (nowMs - this.slotAtMs);
+    return beforeMs <= 0 ? 0 : 1 + Math.trunc(beforeMs / SLOT_MS);
   }
 
   private close(nowMs: number, ageMs: number): void {
@@ -364,7 +363,8 @@ export class StandingQueue {
 
   private begin(nowMs: number): void {
     this.windowAtMs = nowMs;
-    this.came = 0;
+    this.presses = 0;
+    this.flownThen = this.inFlight;
     this.answersBefore = this.answers;
     this.samples = 0;
     this.unanswered = 0;
