@@ -62,6 +62,7 @@ export const NOTES = [
   sampled(35, 'timed_out', 'An attempt had no connection or no response in its time'),
   sampled(36, 'turned_away', 'A request had no place in a bulkhead, or none in time'),
   note(37, 'hash_table_built', false, 'A hash ring or a Maglev table was built'),
+  note(38, 'connection_auth', true, 'A backend of an upstream asked for NTLM or Negotiate for the first time, as a shard saw it'),
 ] as const satisfies readonly NoteEntry[];
 
 /** Names of notes. */

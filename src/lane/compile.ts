@@ -88,6 +88,8 @@ export interface Compiled {
   readonly grpc: GrpcSign;
   /** Undefined where names with an underscore pass. */
   readonly underscores: Underscores | undefined;
+  /** Upstreams of which was told that they ask for authentication of connections. */
+  readonly connectionAuth: Set<number>;
   readonly random: Random;
   readonly observer: Observer;
   /** Bytes of the largest record that could decide about a head or a failure. */
@@ -140,6 +142,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     client: new Client(snapshot.listeners, lookups),
     grpc: new GrpcSign(lookups),
     underscores: Underscores.of(snapshot.claims, parts.bytes, observer),
+    connectionAuth: new Set(),
     random,
     observer,
     maxDecisionBytes: routes.reduce(

@@ -6,6 +6,7 @@ import { reasonByNumber } from '../base/errors.ts';
 import { noteNumber } from '../base/notes.ts';
 import {
   COMPLETED_COMMITTED,
+  COMPLETED_CONNECTION_AUTH,
   COMPLETED_FROM_EDGE,
   COMPLETED_HEDGE_WON,
   COMPLETED_HEDGED,
@@ -20,6 +21,7 @@ import { TAG_NO_ROUTE, tagRoute } from './tag.ts';
 
 const HEDGE_WON = noteNumber('hedge_won');
 const HEDGE_WASTED = noteNumber('hedge_wasted');
+const CONNECTION_AUTH = noteNumber('connection_auth');
 
 /** Counts `completion` under the snapshot of its tag. */
 export function complete(compiled: Compiled, completion: CompletionReader): void {
@@ -53,6 +55,7 @@ function learn(compiled: Compiled, completion: CompletionReader, slot: number, r
     standing.abandoned(slot, isProbe);
     return;
   }
+  if ((completion.flags & COMPLETED_CONNECTION_AUTH) !== 0) tellOfConnectionAuth(compiled, completion, slot);
   if (completion.backendStatus >= 500) backends.sampleUnwell(slot, completion.awaitUs);
   else backends.sample(slot, completion.awaitUs);
   if (route !== NO_ROUTE) compiled.routes[route]?.hedge?.sample(completion.awaitUs);
@@ -65,6 +68,14 @@ function learn(compiled: Compiled, completion: CompletionReader, slot: number, r
   backends.fail(slot);
   standing.failed(slot, completion.reason, isProbe);
   observer.attemptFailed(slot, completion.reason);
+}
+
+/** Told once an upstream: what it costs is said by the metrics. */
+function tellOfConnectionAuth(compiled: Compiled, completion: CompletionReader, slot: number): void {
+  const upstream = compiled.pools[memoPool(completion.memo0)]?.upstream ?? -1;
+  if (compiled.connectionAuth.has(upstream)) return;
+  compiled.connectionAuth.add(upstream);
+  compiled.observer.noted(CONNECTION_AUTH, upstream, slot, 0);
 }
 
 function learnOfHedge(compiled: Compiled, completion: CompletionReader, slot: number, isHedgeWinner: boolean): void {

@@ -87,6 +87,7 @@ export const COMPLETED_HEDGED = 32;
 export const COMPLETED_HEDGE_WON = 64;
 export const COMPLETED_HELD = 128;
 export const COMPLETED_WAITING = 256;
+export const COMPLETED_CONNECTION_AUTH = 512;
 
 /** Flags of Forward, word 7. */
 export const FORWARD_KEEP_REQUEST_ID = 1;

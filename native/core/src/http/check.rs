@@ -70,6 +70,8 @@ pub struct ResponseFacts {
     pub content_length: Option<u64>,
     /// content-length stands there more than once, or where none may stand; [`leave_one_length`] mends it.
     pub has_spare_length: bool,
+    /// It asks for authentication that is a connection's: noted where it matters, by the session it came on.
+    pub asks_for_connection: bool,
 }
 
 /// Checks a request head that came over HTTP/3 or HTTP/2.
@@ -238,7 +240,7 @@ pub fn check_response(fields: &Fields) -> Result<ResponseFacts, HeadFault> {
     if has_no_length(status) && content_length.take().is_some() {
         has_spare_length = true;
     }
-    Ok(ResponseFacts { status, is_interim: status < 200, content_length, has_spare_length })
+    Ok(ResponseFacts { status, is_interim: status < 200, content_length, has_spare_length, asks_for_connection: false })
 }
 
 /// Responses that have no content-length (RFC 9110 §8.6).

@@ -1,5 +1,6 @@
 //! HTTP semantics and codecs: fields and their checks, QPACK, HPACK, Huffman, error codes.
 
+pub mod challenge;
 pub mod characters;
 pub mod check;
 pub mod date;

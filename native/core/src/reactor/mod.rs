@@ -464,6 +464,11 @@ impl Reactor {
             (Id::UpstreamProtocolErrors, 0, stats.protocol_errors),
             (Id::UpstreamPingTimeouts, 0, stats.pings_timed_out),
             (Id::SessionsRenewed, 0, stats.sessions_renewed),
+            (Id::SessionsBound, 0, stats.sessions_bound),
+            (Id::ConnectionAuth, 0, stats.bound),
+            (Id::ConnectionAuth, 1, stats.bound_in_excess),
+            (Id::ConnectionAuth, 2, stats.bound_given_up),
+            (Id::ConnectionAuth, 3, stats.challenges_removed),
         ];
         pairs.into_iter().for_each(|(id, series, value)| counters.set(id, series, value));
     }

@@ -266,6 +266,7 @@ impl Reactor {
     /// Takes a connection out of all books.
     fn take_out(&mut self, key: Key) -> Option<Box<Connection>> {
         let mut connection = self.relay.connections.remove(key)?;
+        self.upstreams.client_gone(key.pack());
         connection.forget(&mut self.relay.account);
         for id in &connection.cids {
             self.by_cid.remove(id);

@@ -153,6 +153,7 @@ impl Relay {
         flags |= if exchange.is_hedged { outward::HEDGED } else { 0 };
         flags |= if attempt.is_hedge && exchange.is_committed && exchange.phase != Phase::Answer { outward::HEDGE_WON } else { 0 };
         flags |= if exchange.was_held { outward::WAS_HELD } else { 0 };
+        flags |= if exchange.asked_for_connection { outward::CONNECTION_AUTH } else { 0 };
         flags |= if exchange.ended_waiting || exchange.phase == Phase::Wait { outward::ENDED_WAITING } else { 0 };
         CompletionFacts {
             exchange: exchange.key,

@@ -111,6 +111,8 @@ pub struct Exchange {
     pub hold: Option<Hold>,
     /// Whether the response was held and passed on.
     pub was_held: bool,
+    /// Whether the backend asked for NTLM or Negotiate.
+    pub(super) asked_for_connection: bool,
     /// What its client owes, as the sweep last saw it.
     pub(super) owed: Option<Owed>,
     /// Whether the response is one of events, which come when they come.
@@ -178,6 +180,7 @@ impl Exchange {
             attempts: 0,
             hold: None,
             was_held: false,
+            asked_for_connection: false,
             owed: None,
             is_event_stream: false,
             is_committed: false,
@@ -218,6 +221,7 @@ impl Exchange {
         (self.hedge, self.is_hedged, self.loser) = (None, false, None);
         self.attempts = 0;
         (self.hold, self.was_held) = (None, false);
+        self.asked_for_connection = false;
         (self.owed, self.is_event_stream) = (None, false);
         self.is_committed = false;
         (self.status, self.backend_status) = (0, 0);

@@ -25,8 +25,8 @@ impl Sink for Relay {
         self.guarded(key_of(name), (), |relay| relay.take_informational(name, fields));
     }
 
-    fn on_head(&mut self, name: Key, status: u16, fields: &Fields, _facts: ResponseFacts, end: bool) {
-        self.guarded(key_of(name), (), |relay| relay.take_head(name, status, fields, end));
+    fn on_head(&mut self, name: Key, _status: u16, fields: &Fields, facts: ResponseFacts, end: bool) {
+        self.guarded(key_of(name), (), |relay| relay.take_head(name, fields, facts, end));
     }
 
     fn on_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
@@ -84,7 +84,8 @@ impl Relay {
         self.flush_stage();
     }
 
-    fn take_head(&mut self, name: Key, status: u16, fields: &Fields, end: bool) {
+    fn take_head(&mut self, name: Key, fields: &Fields, facts: ResponseFacts, end: bool) {
+        let status = facts.status;
         plant::here("response");
         let now = self.now;
         let key = key_of(name);
@@ -104,6 +105,7 @@ impl Relay {
         }
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.backend_status = status;
+        exchange.asked_for_connection |= facts.asks_for_connection;
         exchange.is_event_stream = !end && has_type(fields, b"text/event-stream");
         (exchange.grpc_status, exchange.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
         if end {

@@ -27,6 +27,16 @@ pub struct Stats {
     pub connects_tls_failed: u64,
     /// The same by cause, in the order of [`OF_TLS`].
     pub tls_failures: [u64; OF_TLS.len()],
+    /// Gauge: sessions that are one client's alone.
+    pub sessions_bound: u64,
+    /// Sessions that became so.
+    pub bound: u64,
+    /// Those of them that end at once, because their client has enough of them.
+    pub bound_in_excess: u64,
+    /// Those that ended for others who waited.
+    pub bound_given_up: u64,
+    /// Response heads over HTTP/2 from which challenges for a connection were removed.
+    pub challenges_removed: u64,
     /// Connects for which the process had no descriptor left.
     pub connects_without_descriptor: u64,
     /// Attempts started on a session that had carried one before.

@@ -26,6 +26,8 @@ pub const HEDGE_WON: u32 = 64;
 pub const WAS_HELD: u32 = 128;
 /// Flag: ended while it waited.
 pub const ENDED_WAITING: u32 = 256;
+/// Flag: the backend asked for NTLM or Negotiate.
+pub const CONNECTION_AUTH: u32 = 512;
 
 /// Words before the text.
 const WORDS: usize = 42;

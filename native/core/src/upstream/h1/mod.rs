@@ -14,7 +14,7 @@ use request::Framing;
 use super::config::BackendConfig;
 use super::io::Io;
 use super::outbox::Outbox;
-use super::pool::places::Holder;
+use super::pool::places::{Client, Holder};
 use super::sink::{Fault, Key, Sink};
 use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
@@ -86,6 +86,8 @@ pub struct H1 {
     scanned: usize,
     /// What the head's `connection` named, for the trailers.
     named: Vec<u8>,
+    /// The client whose identity the backend may take the connection to have: only its exchanges may be carried.
+    owner: Option<Client>,
 }
 
 impl H1 {
@@ -100,7 +102,13 @@ impl H1 {
             is_closing: false,
             scanned: 0,
             named: Vec::new(),
+            owner: None,
         }
+    }
+
+    /// Whose alone the connection is, once NTLM or Negotiate were spoken of on it.
+    pub fn owner(&self) -> Option<Client> {
+        self.owner
     }
 
     /// Exchanges open: one or none.
@@ -133,6 +141,9 @@ impl H1 {
         text.clear();
         let Some(line) = request::write_head(head, has_body, text) else { return Err(Fault::unsent(Reason::RequestMalformed)) };
         io.out.push(text);
+        if line.is_of_connection {
+            self.owner = Some(holder.client);
+        }
         io.stats.streams_open += 1;
         self.window = if io.work.is_tight { self.max_window.min(SMALL_WINDOW as usize) } else { self.max_window };
         self.last_id += 1;

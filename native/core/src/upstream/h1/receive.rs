@@ -5,6 +5,7 @@ use super::head::{self, HeadError};
 use super::{Download, Exchange, H1, Upload};
 use crate::base::chunk::Block;
 use crate::base::reason::Reason;
+use crate::http::challenge::asks_for_connection;
 use crate::http::check::{check_response, check_trailers, has_no_length, leave_one_length};
 use crate::upstream::io::{Broken, Io, broken};
 use crate::upstream::sink::{BodyPart, Sink};
@@ -72,7 +73,7 @@ impl H1 {
             Err(HeadError::Malformed(because)) => return broken(0, because),
             Err(HeadError::TooLarge) => return Ok(self.refuse(io, sink, bytes)),
         };
-        let Ok(facts) = check_response(&io.work.fields) else { return broken(0, "a malformed response head") };
+        let Ok(mut facts) = check_response(&io.work.fields) else { return broken(0, "a malformed response head") };
         if facts.has_spare_length {
             leave_one_length(&mut io.work.fields, !has_no_length(facts.status));
         }
@@ -86,6 +87,10 @@ impl H1 {
             return Ok(len);
         }
         self.is_closing |= line.is_last;
+        if matches!(line.status, 401 | 407) && asks_for_connection(&io.work.fields) {
+            facts.asks_for_connection = true;
+            self.owner = Some(exchange.holder.client);
+        }
         exchange.download = match facts.content_length {
             _ if exchange.is_head || matches!(line.status, 204 | 304) => Download::Length(0),
             _ if line.is_chunked => Download::Chunked(Chunked::default()),

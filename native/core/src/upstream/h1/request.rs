@@ -1,5 +1,6 @@
 //! A request head as text (RFC 9112 §3, RFC 9113 §8.3.1 read backwards).
 
+use crate::http::challenge::offers_connection;
 use crate::http::fields::{Field, Fields, Known};
 
 /// How the backend will know where the request ends.
@@ -20,6 +21,8 @@ pub struct RequestLine {
     pub framing: Framing,
     /// HEAD: the response has no body.
     pub is_head: bool,
+    /// It brings credentials that are believed of the whole connection.
+    pub is_of_connection: bool,
 }
 
 /// Appends the head of a request. None when a field holds what would break out of its line; nothing may be sent then.
@@ -36,7 +39,9 @@ pub fn write_head(head: &Fields, has_body: bool, out: &mut Vec<u8>) -> Option<Re
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     out.extend_from_slice(authority);
     out.extend_from_slice(b"\r\n");
+    let mut is_of_connection = false;
     for field in head.iter().filter(|field| is_copied(field)) {
+        is_of_connection |= offers_connection(&field);
         write_field(field, out)?;
     }
     write_cookies(head, out)?;
@@ -45,7 +50,7 @@ pub fn write_head(head: &Fields, has_body: bool, out: &mut Vec<u8>) -> Option<Re
     }
     let framing = write_framing(head, method, has_body, out)?;
     out.extend_from_slice(b"\r\n");
-    Some(RequestLine { framing, is_head: method == b"HEAD" })
+    Some(RequestLine { framing, is_head: method == b"HEAD", is_of_connection })
 }
 
 /// Appends trailer fields; those that would break out of their line are left out.
@@ -144,7 +149,7 @@ mod tests {
     fn pseudo_header_fields_become_the_request_line_and_host() {
         let (line, text) = written(&[&GET[..], &[("accept", "*/*")]].concat(), false);
         assert_eq!(text, "GET /x?y HTTP/1.1\r\nhost: a.test\r\naccept: */*\r\n\r\n");
-        assert_eq!(line, Some(RequestLine { framing: Framing::None, is_head: false }));
+        assert_eq!(line, Some(RequestLine { framing: Framing::None, is_head: false, is_of_connection: false }));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl H2 {
         io.stats.resets_in += 1;
         let is_refused = h2_code == code::REFUSED_STREAM;
         if !stream.has_head && !is_refused {
-            self.streak.extend(stream.holder.connection);
+            self.streak.extend(stream.holder.client.connection);
         }
         let reason = if is_refused { Reason::BackendRefused } else { Reason::BackendReset };
         tell_end(sink, &stream, Fault { reason, is_unsent: is_refused, h2_code, was_reused: stream.was_reused });

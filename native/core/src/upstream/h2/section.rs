@@ -4,6 +4,7 @@ use super::frame::{FrameHead, flag};
 use super::guard::EMPTY_WEIGHT;
 use super::{H2, MALFORMED};
 use crate::base::reason::Reason;
+use crate::http::challenge::remove_of_connection;
 use crate::http::check::{ResponseFacts, check_response, check_trailers, has_no_length, leave_one_length};
 use crate::http::error::h2 as code;
 use crate::http::section::DecodeError;
@@ -129,7 +130,7 @@ impl H2 {
             let is_short = stream.remaining > 0 && !stream.is_bodiless;
             return if is_short { Meaning::Refused(Reason::ResponseLengthMismatch) } else { Meaning::Trailers };
         }
-        let Ok(facts) = check_response(fields) else { return Meaning::Refused(Reason::BackendProtocolError) };
+        let Ok(mut facts) = check_response(fields) else { return Meaning::Refused(Reason::BackendProtocolError) };
         if facts.has_spare_length {
             leave_one_length(fields, !has_no_length(facts.status));
         }
@@ -139,6 +140,11 @@ impl H2 {
             return if is_wrong { Meaning::Refused(Reason::BackendProtocolError) } else { Meaning::Informational(facts.status) };
         }
         stream.has_head = true;
+        // Many clients share the session: whoever took this up would do it for all of them.
+        if matches!(facts.status, 401 | 407) && remove_of_connection(fields) {
+            facts.asks_for_connection = true;
+            io.stats.challenges_removed += 1;
+        }
         self.streak.end();
         stream.is_bodiless |= matches!(facts.status, 204 | 304);
         stream.remaining = facts.content_length.map_or(-1, |len| len.min(i64::MAX as u64) as i64);

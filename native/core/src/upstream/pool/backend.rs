@@ -78,6 +78,8 @@ pub struct Backend {
     pub lasting: u32,
     /// Those of them that are on their way.
     pub connecting: u32,
+    /// Sessions that are one client's alone.
+    pub bound: u32,
     /// How long all of those that there may be were open.
     pub full: FullClock,
     /// What other shards know of it.
@@ -104,6 +106,7 @@ impl Backend {
             places: Places::default(),
             lasting: 0,
             connecting: 0,
+            bound: 0,
             full: FullClock::default(),
             told: Told::default(),
             told_streams: Rc::new(Cell::new(ASSUMED_STREAMS)),

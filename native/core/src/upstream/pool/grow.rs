@@ -55,7 +55,7 @@ impl Upstreams {
     /// The first session with room. A body wants one on which it can be sent too, as long as another session could be opened instead.
     pub(super) fn find_room(&self, key: slab::Key, has_body: bool, now: Nanos) -> Option<SessionRef> {
         let sessions = self.backends.get(key)?.sessions.iter().filter_map(|name| self.sessions.get(name.0));
-        let mut with_room = sessions.filter(|session| session.has_room());
+        let mut with_room = sessions.filter(|session| session.has_room_for_all());
         let first = with_room.next()?;
         if !has_body || first.has_credit() {
             return Some(first.key);
@@ -129,6 +129,7 @@ impl Upstreams {
 
     /// Draws the consequences after a session was touched: it may have room, be over, or have something to write.
     pub(super) fn settle<S: Sink + ?Sized>(&mut self, name: SessionRef, now: Nanos, sink: &mut S) {
+        self.bind(name);
         self.yield_place(name, now);
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         let (is_spent, backend) = (session.is_spent(), session.backend);
@@ -164,7 +165,16 @@ impl Upstreams {
         for name in &backend.sessions {
             let Some(session) = self.sessions.get_mut(name.0) else { continue };
             while session.has_room() && (session.has_credit() || !may_grow) {
-                let Some((waiting, holder)) = backend.places.next(part.max(1).saturating_mul(session.capacity())) else { return };
+                let (waiting, holder) = match session.owner() {
+                    Some(client) => match backend.places.next_of(client) {
+                        Some(next) => next,
+                        None => break,
+                    },
+                    None => match backend.places.next(part.max(1).saturating_mul(session.capacity())) {
+                        Some(next) => next,
+                        None => return,
+                    },
+                };
                 self.stats.waiting -= 1;
                 session.reserved.push((waiting, holder));
                 sink.on_opened(waiting, *name);
@@ -185,6 +195,8 @@ impl Upstreams {
         session.freed.iter().chain(reserved).for_each(|holder| backend.places.free(*holder));
         backend.sessions.retain(|other| *other != name);
         backend.give_connection(&self.table);
+        backend.bound -= u32::from(session.is_bound);
+        self.stats.sessions_bound -= u64::from(session.is_bound);
         if !session.because().0.is_empty() {
             backend.last_fault = session.because();
         }

@@ -4,6 +4,7 @@
 //! waits, and what is to be told goes to the [`Sink`] during these calls.
 
 pub(super) mod backend;
+mod bound;
 mod describe;
 mod grow;
 pub(super) mod places;
@@ -84,8 +85,16 @@ impl Upstreams {
     pub fn start_over(&mut self) {
         let fresh = Upstreams::new(self.epoll, self.token_base, self.table);
         let mut old = std::mem::replace(self, fresh);
-        self.stats =
-            Stats { sessions_open: 0, sessions_connecting: 0, streams_open: 0, granted_bytes: 0, queued_bytes: 0, waiting: 0, ..old.stats };
+        self.stats = Stats {
+            sessions_open: 0,
+            sessions_connecting: 0,
+            streams_open: 0,
+            sessions_bound: 0,
+            granted_bytes: 0,
+            queued_bytes: 0,
+            waiting: 0,
+            ..old.stats
+        };
         let mut sessions = std::mem::take(&mut old.sessions);
         // Their sockets close with them. Tokens of theirs that are on the way find nothing.
         for session in sessions.drain() {
@@ -153,8 +162,10 @@ impl Upstreams {
         let Some(backend) = self.backends.get(backend_key) else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
-        if backend.places.is_quiet()
-            && let Some(name) = self.find_room(backend_key, has_body, now)
+        // Nobody else can use what is a client's own, so nobody is passed over.
+        let own = if backend.bound > 0 { self.find_own(backend_key, client) } else { None };
+        if (own.is_some() || backend.places.is_quiet())
+            && let Some(name) = own.or_else(|| self.find_room(backend_key, has_body, now))
             && let Some(session) = self.sessions.get_mut(name.0)
             && let Some(backend) = self.backends.get_mut(backend_key)
         {

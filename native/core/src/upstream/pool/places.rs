@@ -42,8 +42,8 @@ const IPV4: u64 = 0xffff << 32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     entry: slab::Key,
-    /// Client's connection.
-    pub connection: u64,
+    /// On whose behalf.
+    pub client: Client,
 }
 
 /// An address that holds places or waits for some.
@@ -111,7 +111,7 @@ impl Places {
     pub fn hold(&mut self, client: Client) -> Holder {
         let entry = self.connection_of(client);
         self.count(entry, 1);
-        Holder { entry, connection: client.connection }
+        Holder { entry, client }
     }
 
     /// Takes a place back.
@@ -153,11 +153,21 @@ impl Places {
     pub fn next(&mut self, places: u32) -> Option<(Key, Holder)> {
         let entry = self.choose(places)?;
         let connection = self.connections.get(entry)?;
-        let (first, holder) = (connection.first?, Holder { entry, connection: connection.client.connection });
+        let (first, holder) = (connection.first?, Holder { entry, client: connection.client });
         let key = self.waits.get(first)?.key;
         self.take_out(first);
         self.count(entry, 1);
         Some((key, holder))
+    }
+
+    /// The same for a place that only one client may have: whoever of its own came first.
+    pub fn next_of(&mut self, client: Client) -> Option<(Key, Holder)> {
+        let entry = *self.by_client.get(&client)?;
+        let first = self.connections.get(entry)?.first?;
+        let key = self.waits.get(first)?.key;
+        self.take_out(first);
+        self.count(entry, 1);
+        Some((key, Holder { entry, client }))
     }
 
     /// Takes the first who waits, if any, without a place.

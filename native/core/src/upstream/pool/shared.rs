@@ -8,6 +8,7 @@
 //! waits. Who waits asks the others for that, and looks again every few milliseconds.
 
 use super::backend::Backend;
+use super::bound::may_be_given_up;
 use super::{Upstreams, mark_dirty};
 use crate::base::reason::Reason;
 use crate::base::slab;
@@ -136,6 +137,10 @@ impl Upstreams {
         backend.tell(&self.table);
         let may_connect = backend.may_connect(&self.table, now);
         backend.full.note(backend.connecting == 0 && !may_connect, now);
+        if !may_connect && backend.bound > 0 && !backend.places.is_quiet() {
+            self.give_up_bound(key, now);
+        }
+        let Some(backend) = self.backends.get_mut(key) else { return };
         if may_connect || !backend.is_shared() || backend.places.is_quiet() {
             return;
         }
@@ -163,7 +168,7 @@ impl Upstreams {
             let mut owed = backend.owed(&self.table);
             let mut wanted = backend.others_waiting(&self.table).saturating_sub(backend.free(&self.table));
             for name in &backend.sessions {
-                let Some(session) = self.sessions.get_mut(name.0).filter(|session| is_idle(session)) else { continue };
+                let Some(session) = self.sessions.get_mut(name.0).filter(|session| is_idle(session, now)) else { continue };
                 if owed > 0 || wanted > 0 && session.is_idle_for(LONG_IDLE_NANOS, now) {
                     session.is_draining = true;
                     mark_dirty(&mut self.dirty, session);
@@ -177,7 +182,7 @@ impl Upstreams {
     pub(super) fn yield_place(&mut self, name: SessionRef, now: Nanos) {
         let Some(session) = self.sessions.get_mut(name.0) else { return };
         let Some(backend) = self.backends.get_mut(session.backend).filter(|backend| backend.is_shared()) else { return };
-        if session.is_reused() && is_idle(session) && backend.owed(&self.table) > 0 {
+        if session.is_reused() && is_idle(session, now) && backend.owed(&self.table) > 0 {
             session.is_draining = true;
             backend.told.leaves_until = now + LEAVE_NANOS;
         }
@@ -217,6 +222,6 @@ impl Drop for Upstreams {
     }
 }
 
-fn is_idle(session: &Session) -> bool {
-    session.has_room() && session.open_streams() == 0 && session.reserved.is_empty()
+fn is_idle(session: &Session, now: Nanos) -> bool {
+    session.has_room() && session.open_streams() == 0 && session.reserved.is_empty() && may_be_given_up(session, now)
 }

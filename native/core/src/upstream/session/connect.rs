@@ -58,6 +58,7 @@ impl Session {
             is_dirty: false,
             is_draining: false,
             is_suspect: false,
+            is_bound: false,
             started: 0,
             phase: Phase::Connecting,
             transport,

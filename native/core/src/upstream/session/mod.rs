@@ -19,7 +19,7 @@ use super::h2::H2;
 use super::io::{Io, Work};
 use super::outbox::Outbox;
 use super::pool::backend::Counted;
-use super::pool::places::Holder;
+use super::pool::places::{Client, Holder};
 use super::sink::{Fault, Key, SessionRef, Sink};
 use super::socket::Interest;
 use super::stats::Stats;
@@ -81,6 +81,8 @@ pub struct Session {
     pub is_draining: bool,
     /// Takes no more streams until it is known whether another can take its place.
     pub is_suspect: bool,
+    /// Stands in the books as one client's alone.
+    pub is_bound: bool,
     /// Attempts started on it.
     pub started: u64,
     phase: Phase,
@@ -132,6 +134,19 @@ impl Session {
     /// Whether another attempt may start on it.
     pub fn has_room(&self) -> bool {
         self.phase == Phase::Open && self.is_lasting() && self.open_streams() + self.promised() < self.capacity()
+    }
+
+    /// The client whose alone it is.
+    pub fn owner(&self) -> Option<Client> {
+        match &self.protocol {
+            Protocol::H2(_) => None,
+            Protocol::H1(h1) => h1.owner(),
+        }
+    }
+
+    /// Whether an attempt on behalf of anybody may start on it.
+    pub fn has_room_for_all(&self) -> bool {
+        self.has_room() && self.owner().is_none()
     }
 
     /// Whether a body could be sent on it now, as far as the session as a whole is concerned.

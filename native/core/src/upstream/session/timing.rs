@@ -49,6 +49,11 @@ impl Session {
         now.saturating_sub(self.idle_since) >= time
     }
 
+    /// Since when nothing has run on it.
+    pub fn idle_since(&self) -> Nanos {
+        self.idle_since
+    }
+
     /// A session that is busy now can at the earliest become idle now.
     fn idle_at(&self, now: Nanos) -> Nanos {
         let since = if self.open_streams() == 0 && self.reserved.is_empty() { self.idle_since } else { now };

@@ -1,5 +1,6 @@
 //! Sessions against peers: real servers where there are any, and scripted ones for what no real server does.
 
+mod bound;
 mod cost;
 mod driver;
 mod http1;
