@@ -13,15 +13,21 @@ export interface Publication {
   readonly addresses: readonly (readonly string[])[];
 }
 
-/** The task of a shard's worker. */
-export interface ShardStart {
-  readonly shard: number;
-  readonly port: MessagePort;
+/** What a shard decides by: a snapshot, and what belongs to it. */
+export interface ShardTerms {
+  /** Which of the process's snapshots it is, counted from 1. */
+  readonly serial: number;
   /** Without private keys and tokens: a lane has no use for them. */
   readonly snapshot: Snapshot;
   readonly publication: Publication;
   /** What lanes and the main thread see at once. */
   readonly shared: SharedState;
+}
+
+/** The task of a shard's worker. */
+export interface ShardStart extends ShardTerms {
+  readonly shard: number;
+  readonly port: MessagePort;
   /** Counters this shard writes and the main thread reads (`src/observe`). */
   readonly counters: SharedArrayBuffer;
   /** Obey `fault` orders; tests only. */
@@ -31,13 +37,23 @@ export interface ShardStart {
 /** Ways in which a test may hurt a worker. */
 export type Fault = 'throw' | 'loop' | 'exit' | 'oom' | 'panic';
 
+/** What a shard is asked. */
+export type ShardQuestion =
+  | { readonly kind: 'connections'; readonly limit: number }
+  | { readonly kind: 'sessions' }
+  | { readonly kind: 'oldest' };
+
 /** From the main thread. `question` numbers come back in the answer. */
 export type ShardOrder =
   | { readonly kind: 'publish'; readonly publication: Publication }
+  /** Heads from now on are decided by these terms; answered by `applied`. */
+  | { readonly kind: 'apply'; readonly terms: ShardTerms }
   | { readonly kind: 'drain' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'connections'; readonly question: number; readonly limit: number }
   | { readonly kind: 'sessions'; readonly question: number }
+  /** How old the oldest open exchange is, milliseconds; -1 where none is open. */
+  | { readonly kind: 'oldest'; readonly question: number }
   /** `decide` strikes inside the lane's next call, `now` while the order is read; a panic, where the reactor next passes the place. */
   | { readonly kind: 'fault'; readonly fault: Fault; readonly at: string }
   | { readonly kind: 'stop' };
@@ -45,6 +61,7 @@ export type ShardOrder =
 /** From the shard. */
 export type ShardReport =
   | { readonly kind: 'ready'; readonly threadId: number }
+  | { readonly kind: 'applied'; readonly serial: number }
   | { readonly kind: 'pong' }
   /** A rule threw; the exchange was answered and the shard goes on. At most one a second. */
   | { readonly kind: 'lane-error'; readonly error: string }

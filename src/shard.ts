@@ -5,13 +5,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
+import { backendsOf } from './config/numbering.ts';
 import { createLane, type Lane } from './lane/lane.ts';
 import type { BindingAddon } from './native/binding.ts';
 import { toBindingBackend } from './native/convert.ts';
 import { loadAddon } from './native/load.ts';
 import { createLaneObserver } from './observe/lane-observer.ts';
 import { createFaults } from './shard/faults.ts';
-import type { Publication, ShardOrder, ShardReport, ShardStart } from './shard-port.ts';
+import type { Publication, ShardOrder, ShardReport, ShardStart, ShardTerms } from './shard-port.ts';
 
 /** How long a successor waits for the thread before it to let go of the reactor. */
 const ATTACH_TIMEOUT_MS = 5_000;
@@ -24,7 +25,8 @@ export default function runShard(start: ShardStart): Promise<void> {
 
 /** Serves one shard. Resolves when told to stop; every other end is a death. */
 export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
-  const { shard, port, snapshot, shared } = start;
+  const { shard, port, shared } = start;
+  let { snapshot } = start;
   const faults = start.areFaultsAllowed ? createFaults(addon) : undefined;
   const observer = createLaneObserver({
     ...start,
@@ -59,10 +61,19 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     port.close();
   }
 
+  /** Lane and reactor change within one call, so nothing is decided in between. */
+  function apply(to: Lane, terms: ShardTerms): void {
+    snapshot = terms.snapshot;
+    to.apply(snapshot, terms.shared, observer.beside(snapshot));
+    published = -1;
+    publish(to, terms.publication);
+    report({ kind: 'applied', serial: terms.serial });
+  }
+
   function publish(to: Lane, { number, addresses }: Publication): void {
     if (number <= published) return;
     published = number;
-    const backends = snapshot.backends.map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
+    const backends = backendsOf(snapshot).map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
     addon.reactorApply(shard, { generation: number, backends, plans: [...to.plans] });
     for (const { slot, addresses: found } of backends) to.setAddresses(slot, found.length);
   }
@@ -74,6 +85,8 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
         switch (order.kind) {
           case 'publish':
             return publish(to, order.publication);
+          case 'apply':
+            return apply(to, order.terms);
           case 'drain':
             return addon.reactorDrain(shard);
           case 'ping':
@@ -82,6 +95,8 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
             return answer(order.question, () => addon.reactorConnections(shard, order.limit));
           case 'sessions':
             return answer(order.question, () => addon.reactorSessions(shard));
+          case 'oldest':
+            return answer(order.question, () => String(addon.reactorOldestExchange(shard)));
           case 'fault':
             return faults?.order(order.fault, order.at);
           case 'stop':

@@ -24,6 +24,12 @@ export function createBackendTable(count: number): SharedArrayBuffer {
   return new SharedArrayBuffer(Math.max(1, count) * BACKEND_SLOT_BYTES);
 }
 
+/** Another backend has `slot` from now on. What reactors count there they take back by themselves. */
+export function forgetBackend(table: SharedArrayBuffer, slot: number): void {
+  new Int32Array(table)[(slot * BACKEND_SLOT_BYTES) / 4 + SAMPLE_COUNT_WORD] = 0;
+  forgetLatency(table, slot);
+}
+
 /** What was known of the latency of `slot` is old: nothing is known any more, so that balancers try it. */
 export function forgetLatency(table: SharedArrayBuffer, slot: number): void {
   new Float64Array(table)[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64] = 0;

@@ -9,6 +9,7 @@ import { LychgateError } from '../base/errors.ts';
 import { CONFIG_VIEWS, DEFAULT_CERTIFICATES, printConfigView } from './config.ts';
 import { eventsCommand } from './events.ts';
 import { getCommand } from './get.ts';
+import { diffCommand, reloadCommand } from './reload.ts';
 import { describeFailure, EXIT_FAILED, EXIT_USAGE } from './report.ts';
 import { routesCommand } from './routes.ts';
 import { addSettings, readSettings } from './settings.ts';
@@ -23,6 +24,8 @@ Examples:
   lychgate get --insecure https://localhost:8443/        one request over HTTP/3
   lychgate upstreams                                     backends of a running edge: state, load, latency
   lychgate weights route shop 95 5                       shift traffic between the targets of a route
+  lychgate reload                                        read the configuration again, without downtime
+  lychgate config diff                                   what that would change
   lychgate events                                        what changes, as it happens
   lychgate config defaults > edge.yaml                   a file with every key
   lychgate config schema                                 for editors
@@ -63,6 +66,7 @@ function program(): Command {
     routesCommand(),
     upstreamsCommand(),
     weightsCommand(),
+    reloadCommand(),
     eventsCommand(),
   ])
     lychgate.addCommand(inherit(command));
@@ -103,6 +107,7 @@ function configCommand(): Command {
     const print = (options: { certificates?: string }): void => printConfigView(view as keyof typeof CONFIG_VIEWS, options.certificates);
     config.addCommand(inherit(command.action(print)));
   }
+  config.addCommand(inherit(diffCommand()));
   return config;
 }
 

@@ -29,12 +29,13 @@ export async function run(file: string, outside: Outside): Promise<number> {
     log.flush();
     process.exit(status);
   };
+  let running: Edge | undefined;
   const isCut = Promise.withResolvers<number>();
   const signals = listenForSignals(process, {
     isTerminal,
     cut: isCut.resolve,
     exit,
-    onHangup: () => log.target('edge').warn('SIGHUP is ignored: a running edge does not read its configuration again; restart it'),
+    onHangup: () => void running?.reload('SIGHUP'),
     onUserSignal: (signal) => log.target('edge').warn(`${signal} is ignored: nothing is asked of a running edge by it`),
   });
   try {
@@ -43,8 +44,13 @@ export async function run(file: string, outside: Outside): Promise<number> {
     addon.unblockSignal(constants.signals.SIGUSR1);
     const edge = createEdge(
       { addon, snapshot, log },
-      { shownConfig: redact(config), areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1' },
+      {
+        shownConfig: redact(config),
+        source: { config, load: () => loadSnapshot(file, outside) },
+        areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1',
+      },
     );
+    running = edge;
     const serve = async (): Promise<undefined> => {
       await edge.start();
       tellReady(edge, log, isTerminal);

@@ -8,7 +8,7 @@ export interface Snapshot {
   readonly generation: string;
   readonly listeners: readonly ListenerSnapshot[];
   readonly upstreams: readonly UpstreamSnapshot[];
-  /** Every backend of every upstream; its place in this list is its slot. */
+  /** Every backend of every upstream; its place in this list is its slot. Which places of this list and the next are in use says `numbering`. */
   readonly backends: readonly BackendSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   /** In the order in which they are asked for a match. */
@@ -21,6 +21,33 @@ export interface Snapshot {
   readonly log: LogSnapshot;
   readonly drain: DrainSnapshot;
   readonly limits: LimitsSnapshot;
+  /** Which numbers of the lists are in use; without it every number is, in configured order (`./numbering.ts`). */
+  readonly numbering?: NumberingSnapshot;
+}
+
+/** Numbers that outlive a snapshot: what is in two snapshots one after the other has the same place in the lists of both. */
+export interface NumberingSnapshot {
+  /** For how many of each the tables that lanes share have room. */
+  readonly room: RoomSnapshot;
+  /** In configured order. The other places of the lists are kept for exchanges that began before what stood there was removed. */
+  readonly upstreams: readonly number[];
+  readonly backends: readonly number[];
+  readonly routes: readonly number[];
+  readonly tenants: readonly number[];
+  /** What pools mean, by number. */
+  readonly pools: readonly PoolSnapshot[];
+}
+
+export interface PoolSnapshot extends Pick<TargetSnapshot, 'upstream' | 'subset'> {
+  /** A route uses it. */
+  readonly isUsed: boolean;
+}
+
+export interface RoomSnapshot {
+  readonly upstreams: number;
+  readonly backends: number;
+  readonly routes: number;
+  readonly tenants: number;
 }
 
 export interface CertificateSnapshot {

@@ -3,14 +3,21 @@
  * shards, admin API, and only then readiness. Stopping is the same list read backwards. What a part does stands in its own file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { Registry } from 'prom-client';
+import { createError } from '../base/errors.ts';
 import { forgetLatency } from '../base/tables.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { createSharedState } from '../lane/shared.ts';
+import type { LoadedSnapshot } from '../config/load.ts';
+import { backendsOf, type NoRoom, type Numbered, Numberer } from '../config/numbering.ts';
+import { redact } from '../config/redact.ts';
+import type { Config } from '../config/schema/config.ts';
+import type { ListenerSnapshot, Snapshot } from '../config/snapshot.ts';
+import { createSharedState, nextSharedState, type SharedState, takeOver } from '../lane/shared.ts';
 import { setHealth, setUpAgain } from '../lane/standing/health.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { giveCertificates, toBindingListener } from '../native/convert.ts';
-import { createCounters } from '../observe/counters.ts';
-import type { Log } from '../observe/log.ts';
+import { createCounters, forgetCounts } from '../observe/counters.ts';
+import { isLogLevel, type Log } from '../observe/log.ts';
 import { createRegistry } from '../observe/registry.ts';
 import type { EdgeState, EdgeStatus } from './admin/parts.ts';
 import { addAdminMetrics, noCounts } from './admin/places.ts';
@@ -23,6 +30,8 @@ import { createEvents, type Events } from './events.ts';
 import { createHealth } from './health/health.ts';
 import { addLimitMetrics } from './limit-metrics.ts';
 import { viewAllLimits } from './limit-view.ts';
+import { addReloadMetrics } from './reload/metrics.ts';
+import { createReloader, type Loaded, type Ready, type ReloadAnswer } from './reload/reload.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
@@ -37,9 +46,19 @@ export interface EdgeParts {
   readonly log: Log;
 }
 
+/** Where the configuration comes from. */
+export interface EdgeSource {
+  /** The one that the snapshot was made of. */
+  readonly config: Config;
+  /** Reads it again. */
+  load(): Promise<LoadedSnapshot>;
+}
+
 export interface EdgeOptions {
-  /** What `/v1/config` shows; secrets are already replaced. */
+  /** What `/v1/config` shows; secrets are already replaced. Where there is a source, its configuration is shown as it is in force. */
   readonly shownConfig: unknown;
+  /** Without it nothing can be reloaded. */
+  readonly source?: EdgeSource;
   /** Obey orders to hurt workers; tests only. */
   readonly areFaultsAllowed?: boolean;
   /** Another worker file, for tests. */
@@ -52,6 +71,8 @@ export interface Edge {
   status(): EdgeStatus;
   /** What changes in the standing of backends, limits and budgets. */
   readonly events: Pick<Events, 'subscribe'>;
+  /** Reads the configuration again and puts it in the place of the one in force, or says why not; `trigger` names who asks. Never rejects. */
+  reload(trigger: string, isDryRun?: boolean): Promise<ReloadAnswer>;
   /** Lets open exchanges end; `stop` is the next step. */
   drain(reason: string): Promise<DrainResult>;
   /** Ends everything that lives, cutting what is open. Safe to call twice. */
@@ -60,24 +81,40 @@ export interface Edge {
   cut(): Promise<void>;
 }
 
+/** What is in force, and what was made of it. */
+interface InForce {
+  readonly snapshot: Snapshot;
+  readonly shared: SharedState;
+  readonly config: Config | undefined;
+  /** Families of what the snapshot names, and those of the process. */
+  readonly registry: Registry;
+}
+
+/** How long a reload waits for shards. One that takes longer has its worker replaced, by one that has the new configuration. */
+const APPLY_PATIENCE_MS = 35_000;
+
 /** How long a worker may take to obey when everything is cut. */
 const CUT_PATIENCE_MS = 500;
 
-export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOptions): Edge {
+export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: EdgeOptions): Edge {
   const startedMs = performance.now();
-  const shardNumbers = Array.from({ length: snapshot.shards.count }, (_, shard) => shard);
-  const shared = createSharedState(snapshot);
-  const counters = shardNumbers.map(() => createCounters(snapshot));
-  const registry = createRegistry({ addon, snapshot, counters, backendTable: shared.backends });
-  const events = createEvents(snapshot, log.target('events'));
+  const { source } = options;
+  const numberer = new Numberer();
+  const { snapshot: first, take } = mustFit(numberer.number(given, 0, 0));
+  take(0);
+  const shardNumbers = Array.from({ length: first.shards.count }, (_, shard) => shard);
+  const counters = shardNumbers.map(() => createCounters(first));
+  const processRegistry = new Registry();
+  const events = createEvents(() => now.snapshot, log.target('events'));
   const endpoint = createEndpoint({ addon, log: log.target('endpoint') });
   const discovery = createDiscovery({
-    backends: snapshot.backends,
+    backends: backendsOf(first),
     onPublish: (publication) => shards.publish(publication),
     log: log.target('discovery'),
   });
+  const shared = createSharedState(first);
   const health = createHealth({
-    snapshot,
+    snapshot: first,
     addressOf: (slot) => discovery.status(slot).addresses[0],
     publish(slot, state) {
       if (state === 'up') forgetLatency(shared.backends, slot);
@@ -87,20 +124,27 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     onEvent: (event) => events.note(event),
   });
   const shards = createShards(
-    { addon, snapshot, shared, counters, log: log.target('shards'), onEvent: (event) => events.note(event) },
+    { addon, snapshot: first, shared, counters, log: log.target('shards'), onEvent: (event) => events.note(event) },
     {
-      stallTimeoutMs: snapshot.shards.stallTimeoutMs,
+      stallTimeoutMs: first.shards.stallTimeoutMs,
       areFaultsAllowed: options.areFaultsAllowed ?? false,
       ...(options.workerFile === undefined ? {} : { filename: options.workerFile }),
     },
   );
-  addRestartMetric(registry, shards);
-  addEventMetric(registry, events);
-  addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
-  addLimitMetrics(registry, { snapshot, shared });
-  const shortages = createShortages({ addon, counters, log, nowMs: () => performance.now() }, registry);
+  const reloader = createReloader({
+    load: async () => source?.load() ?? { problems: [] },
+    inForce: () => ({ snapshot: now.snapshot, config: now.config as Config }),
+    isServing: () => state === 'serving',
+    prepare,
+    log: log.target('reload'),
+  });
+  addRestartMetric(processRegistry, shards);
+  addEventMetric(processRegistry, events);
+  const shortages = createShortages({ addon, counters, log, nowMs: () => performance.now() }, processRegistry);
   const adminCounts = noCounts();
-  addAdminMetrics(registry, adminCounts);
+  addAdminMetrics(processRegistry, adminCounts);
+  addReloadMetrics(processRegistry, reloader, () => now.snapshot.generation);
+  let now: InForce = inForceOf(first, shared, source?.config);
   const admin = adminOf();
   const probes = probesOf();
 
@@ -124,6 +168,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     },
     status,
     events,
+    reload: (trigger, isDryRun) => reloader.reload(trigger, isDryRun),
     drain: (reason) =>
       drain(
         reason,
@@ -138,7 +183,7 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
           nowMs: () => performance.now(),
           sleep,
         },
-        snapshot.drain,
+        now.snapshot.drain,
       ),
     stop: takeDown,
     async cut() {
@@ -180,20 +225,20 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
 
   /** Each reactor owns its sockets from the moment it is made; those of shards that got none are closed here. */
   async function openReactors(): Promise<void> {
-    for (const [place, listener] of snapshot.listeners.entries()) giveCertificates(addon, place, listener);
-    listeners = await endpoint.open(snapshot.listeners, snapshot.shards.count);
+    for (const [place, listener] of first.listeners.entries()) giveCertificates(addon, place, listener);
+    listeners = await endpoint.open(first.listeners, first.shards.count);
     const { cidKey, processGeneration } = endpoint;
     for (const shard of shardNumbers) {
       try {
         addon.reactorCreate({
           shard,
-          shards: snapshot.shards.count,
+          shards: first.shards.count,
           processGeneration,
           cidKey,
-          listeners: snapshot.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
-          maxExchanges: snapshot.limits.maxExchanges,
-          statelessReplies: snapshot.limits.statelessReplies,
-          maxHeldBytes: snapshot.limits.maxHeldBytes,
+          listeners: first.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
+          maxExchanges: first.limits.maxExchanges,
+          statelessReplies: first.limits.statelessReplies,
+          maxHeldBytes: first.limits.maxHeldBytes,
           backendTable: new Uint8Array(shared.backends),
         });
       } catch (error) {
@@ -219,31 +264,91 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
     state = 'stopped';
   }
 
+  function inForceOf(snapshot: Snapshot, shared: SharedState, config: Config | undefined): InForce {
+    const registry = createRegistry({ addon, snapshot, counters, backendTable: shared.backends });
+    addStandingMetrics(registry, { snapshot, shared, addresses: (slot) => discovery.status(slot).addresses.length });
+    addLimitMetrics(registry, { snapshot, shared });
+    return { snapshot, shared, config, registry: Registry.merge([registry, processRegistry]) };
+  }
+
+  /** Everything that a reload needs and that could fail, or takes its time. */
+  async function prepare(next: Loaded, isDryRun: boolean): Promise<Ready | { noRoom: string }> {
+    const numbered = numberer.number(next.snapshot, await oldestExchange(), performance.now());
+    if ('kind' in numbered) return { noRoom: describeRoom(numbered) };
+    const { snapshot, fresh } = numbered;
+    const before = now;
+    const shared = nextSharedState(before, snapshot);
+    if (isDryRun) return { commit: async () => {}, drop() {} };
+    const addresses = await discovery.prepare(backendsOf(snapshot));
+    const after = inForceOf(snapshot, shared, next.config);
+    return {
+      drop: addresses.drop,
+      async commit() {
+        changeCertificates(before.snapshot, snapshot);
+        takeOver(before, after, fresh);
+        const tables = counters.map((memory) => new Float64Array(memory));
+        for (const table of tables) forgetCounts(table, snapshot, fresh);
+        now = after;
+        addresses.take();
+        health.apply(snapshot);
+        const { level } = snapshot.log;
+        if (level !== before.snapshot.log.level && isLogLevel(level)) log.setLevel(level);
+        const isLate = await isLaterThan(APPLY_PATIENCE_MS, shards.apply({ snapshot, shared, publication: discovery.publication() }));
+        if (isLate) log.target('reload').error('a shard does not decide by the new configuration yet');
+        // Until now something could still be decided by what was removed.
+        numbered.take(performance.now());
+      },
+    };
+  }
+
+  /** Of all listeners or, when those of one cannot be used, of none: then it throws. */
+  function changeCertificates(before: Snapshot, after: Snapshot): void {
+    const changed = after.listeners.flatMap((listener, place) => {
+      const { certificates, unknownName } = before.listeners[place] as ListenerSnapshot;
+      return isDeepStrictEqual([certificates, unknownName], [listener.certificates, listener.unknownName]) ? [] : [place];
+    });
+    try {
+      for (const place of changed) giveCertificates(addon, place, after.listeners[place] as ListenerSnapshot);
+    } catch (error) {
+      for (const place of changed) giveCertificates(addon, place, before.listeners[place] as ListenerSnapshot);
+      throw error;
+    }
+  }
+
+  /** When the oldest exchange began that is open in any shard: Infinity where none is, 0 where a shard has no worker to ask. */
+  async function oldestExchange(): Promise<number> {
+    const ages = (await shards.ask<number>({ kind: 'oldest' })).map(({ rows }) => rows);
+    if (ages.length < shardNumbers.length) return 0;
+    const oldest = Math.max(...ages);
+    return oldest < 0 ? Number.POSITIVE_INFINITY : performance.now() - oldest;
+  }
+
   function adminOf(): Admin | undefined {
-    if (snapshot.admin.address === '') return undefined;
+    if (first.admin.address === '') return undefined;
     return createAdmin(
       {
         status,
-        upstreams: async () => viewUpstreams({ snapshot, shared, discovery, health }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
-        metrics: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
+        upstreams: async () => viewUpstreams({ ...now, discovery, health }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
+        metrics: async () => ({ text: await now.registry.metrics(), contentType: now.registry.contentType }),
         connections: async (limit) =>
           viewConnections(
             await shards.ask<ConnectionRow[]>({ kind: 'connections', limit }),
-            snapshot.listeners.map(({ name }) => name),
+            now.snapshot.listeners.map(({ name }) => name),
           ),
-        config: () => options.shownConfig,
+        config: () => (now.config === undefined ? options.shownConfig : redact(now.config)),
         events,
-        weights: createWeightControl(snapshot, shared.weights, events),
-        limits: () => viewAllLimits(snapshot, shared),
+        weights: createWeightControl(() => ({ snapshot: now.snapshot, weights: now.shared.weights }), events),
+        limits: () => viewAllLimits(now.snapshot, now.shared),
+        reload: source === undefined ? undefined : reloader.reload,
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },
-      { ...snapshot.admin, counts: adminCounts },
+      { ...first.admin, counts: adminCounts },
     );
   }
 
   function probesOf(): Admin | undefined {
-    const { probesAddress: address, maxConnections } = snapshot.admin;
+    const { probesAddress: address, maxConnections } = first.admin;
     return address === '' ? undefined : createProbes({ status, log }, { address, maxConnections, counts: adminCounts });
   }
 
@@ -253,7 +358,8 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
       version: addon.version(),
       pid: process.pid,
       uptimeMs: Math.round(performance.now() - startedMs),
-      generation: snapshot.generation,
+      generation: now.snapshot.generation,
+      reload: source === undefined ? null : reloader.status(),
       listeners: listeners.map(({ name, address, isSteered }) => ({ name, address, isSteered })),
       adminAddress,
       probesAddress,
@@ -267,4 +373,22 @@ export function createEdge({ addon, snapshot, log }: EdgeParts, options: EdgeOpt
   function isLive(): boolean {
     return state === 'serving' || state === 'draining';
   }
+}
+
+/** The first configuration makes its own room. */
+function mustFit(numbered: Numbered | NoRoom): Numbered {
+  if ('kind' in numbered) throw createError('config_not_valid', describeRoom(numbered));
+  return numbered;
+}
+
+function describeRoom({ kind, room, held }: NoRoom): string {
+  return `there is room for ${room} ${kind}, of which ${held} are held by what was removed while exchanges from before are open; a restart makes more`;
+}
+
+async function isLaterThan(ms: number, done: Promise<void>): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(late.resolve, ms, true);
+  const isLate = await Promise.race([done.then(() => false), late.promise]);
+  clearTimeout(timer);
+  return isLate;
 }

@@ -5,6 +5,7 @@
 
 import { reasonByNumber } from '../base/errors.ts';
 import { NOTES, type NoteCode } from '../base/notes.ts';
+import { upstreamsOf } from '../config/numbering.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { listLimits } from '../lane/admit/rate-limit/table.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
@@ -27,7 +28,7 @@ export interface EdgeEvent {
 
 export interface Events {
   /** Names of the upstreams that an event can concern. */
-  readonly upstreams: readonly string[];
+  upstreams(): readonly string[];
   /** Takes a note of a lane or of the main thread, with the numbers of the snapshot. */
   note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number }): void;
   /** Calls `listener` for each event from now on, after those kept with an id above `afterId`; returns how to stop. */
@@ -62,16 +63,17 @@ const WITH_REASON: ReadonlySet<NoteCode> = new Set([
 /** Notes whose detail is the number of a rate limit. */
 const WITH_LIMIT: ReadonlySet<NoteCode> = new Set(['limit_began', 'limit_ended']);
 
-export function createEvents(snapshot: Snapshot, log: Logger): Events {
+/** `inForce` gives the snapshot that numbers are of. */
+export function createEvents(inForce: () => Snapshot, log: Logger): Events {
   const listeners = new Set<(event: EdgeEvent) => void>();
   const kept: EdgeEvent[] = [];
   const counted = new Map<string, { upstream: string; event: NoteCode; count: number }>();
   let id = 0;
 
   return {
-    upstreams: snapshot.upstreams.map(({ name }) => name),
+    upstreams: () => upstreamsOf(inForce()).map(([, { name }]) => name),
     note(raw) {
-      const event = describe(snapshot, ++id, raw);
+      const event = describe(inForce(), ++id, raw);
       kept.push(event);
       if (kept.length > KEPT) kept.shift();
       count(event);

@@ -8,7 +8,7 @@ import type { SharedState } from '../lane/shared.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
 import type { Logger } from '../observe/log.ts';
-import type { Fault, Publication } from '../shard-port.ts';
+import type { Fault, Publication, ShardQuestion, ShardTerms } from '../shard-port.ts';
 import { RESTART_CAUSES } from './supervision/cause.ts';
 import { createPool } from './supervision/pool.ts';
 import { createSupervisor, type Supervisor, type SupervisorState } from './supervision/supervisor.ts';
@@ -54,9 +54,14 @@ export interface Shards {
   start(publication: Publication): Promise<void>;
   /** Hands new endpoint sets to every lane and reactor; workers that start later get the latest. */
   publish(publication: Publication): void;
+  /**
+   * Has every lane decide by another snapshot. Resolves when all do: those that obeyed, and workers that were started with it in the place of others. Workers
+   * that start later start with it.
+   */
+  apply(next: Omit<ShardTerms, 'serial'>): Promise<void>;
   drain(): void;
   /** Asks every shard; shards without a worker are left out. */
-  ask<Row>(order: { kind: 'connections'; limit: number } | { kind: 'sessions' }): Promise<{ shard: number; rows: Row }[]>;
+  ask<Row>(order: ShardQuestion): Promise<{ shard: number; rows: Row }[]>;
   hurt(shard: number, fault: Fault, at: string): boolean;
   /** Exchanges open in all shards. */
   exchanges(): number;
@@ -71,12 +76,22 @@ export interface Shards {
 
 export function createShards(parts: ShardsParts, options: ShardsOptions): Shards {
   const { addon, log } = parts;
-  const snapshot = withoutSecrets(parts.snapshot);
   const shards = parts.counters.map((_, shard) => shard);
   const connectionsPlace = addon.families().find(({ name }) => name === CONNECTIONS_FAMILY)?.offset ?? -1;
   const deaths = shards.map(() => new Map<string, number>(RESTART_CAUSES.map((cause) => [cause, 0])));
   let pool: Piscina | undefined;
-  let publication: Publication = { number: 0, addresses: [] };
+  let terms: ShardTerms = {
+    serial: 1,
+    snapshot: withoutSecrets(parts.snapshot),
+    shared: parts.shared,
+    publication: { number: 0, addresses: [] },
+  };
+  /** By shard: the terms that its worker has taken. */
+  const taken = shards.map(() => 0);
+  /** By shard: the terms that its worker was started with. */
+  const started = shards.map(() => 0);
+  let whenAllHave: { readonly serial: number; resolve(): void }[] = [];
+  let { stallTimeoutMs } = options;
   let isDraining = false;
   let watch: NodeJS.Timeout | undefined;
 
@@ -84,13 +99,18 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     createSupervisor({
       shard,
       hire: (onReady) => {
-        const { shared, counters } = parts;
         const { areFaultsAllowed } = options;
+        const { serial } = terms;
+        started[shard] = serial;
         return startWorker(
           pool as Piscina,
-          { shard, snapshot, publication, shared, counters: counters[shard] as SharedArrayBuffer, areFaultsAllowed },
+          { ...terms, shard, counters: parts.counters[shard] as SharedArrayBuffer, areFaultsAllowed },
           {
-            onReady,
+            onReady() {
+              onReady();
+              has(shard, serial);
+            },
+            onApplied: (applied) => has(shard, applied),
             onLaneError: (error) => log.error({ shard, error }, 'a rule threw; its exchange was answered with lane_failed'),
             onEvent: parts.onEvent ?? (() => {}),
           },
@@ -98,8 +118,9 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       },
       laneBusyMs: () => addon.reactorLaneBusyMs(shard),
       onReady() {
-        // What was published while the worker started went past it.
-        supervisors[shard]?.tell({ kind: 'publish', publication });
+        // What was said while the worker started went past it.
+        if (started[shard] !== terms.serial) supervisors[shard]?.tell({ kind: 'apply', terms });
+        else supervisors[shard]?.tell({ kind: 'publish', publication: terms.publication });
         if (isDraining) supervisors[shard]?.tell({ kind: 'drain' });
       },
       onDeath: (cause) => deaths[shard]?.set(cause, (deaths[shard].get(cause) ?? 0) + 1),
@@ -109,25 +130,35 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   );
 
   return {
-    async start(published) {
-      publication = published;
+    async start(publication) {
+      terms = { ...terms, publication };
       pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a thread that had no shard died'));
       const started = supervisors.map((supervisor) => supervisor.start());
-      watch = watchEvery(options.stallTimeoutMs, () => {
-        for (const supervisor of supervisors) supervisor.watch(options.stallTimeoutMs);
-        logPanics();
-      });
+      watch = watchEvery(stallTimeoutMs, look);
       await Promise.all(started);
     },
-    publish(published) {
-      publication = published;
+    apply(next) {
+      const serial = terms.serial + 1;
+      terms = { ...next, serial, snapshot: withoutSecrets(next.snapshot) };
+      if (next.snapshot.shards.stallTimeoutMs !== stallTimeoutMs && watch !== undefined) {
+        ({ stallTimeoutMs } = next.snapshot.shards);
+        clearInterval(watch);
+        watch = watchEvery(stallTimeoutMs, look);
+      }
+      return new Promise((resolve) => {
+        whenAllHave.push({ serial, resolve });
+        for (const supervisor of supervisors) supervisor.tell({ kind: 'apply', terms });
+      });
+    },
+    publish(publication) {
+      terms = { ...terms, publication };
       for (const supervisor of supervisors) supervisor.tell({ kind: 'publish', publication });
     },
     drain() {
       isDraining = true;
       for (const supervisor of supervisors) supervisor.tell({ kind: 'drain' });
     },
-    async ask<Row>(order: Parameters<Shards['ask']>[0]) {
+    async ask<Row>(order: ShardQuestion) {
       const answers = await Promise.allSettled(supervisors.map((supervisor) => supervisor.ask(order)));
       return answers.flatMap((answer, shard) => (answer.status === 'fulfilled' ? [{ shard, rows: JSON.parse(answer.value) as Row }] : []));
     },
@@ -143,8 +174,9 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         exchanges: addon.reactorExchanges(shard),
         connections: connectionsOf(shard),
       })),
-    async stop(patienceMs = options.stallTimeoutMs) {
+    async stop(patienceMs = stallTimeoutMs) {
       clearInterval(watch);
+      watch = undefined;
       // A worker that does not obey in time is ended by the pool.
       const stopped = Promise.all(supervisors.map((supervisor) => supervisor.stop()));
       const deadline = Promise.withResolvers<void>();
@@ -154,8 +186,21 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       await pool?.destroy();
       await stopped;
       logPanics();
+      for (const { resolve } of whenAllHave.splice(0)) resolve();
     },
   };
+
+  function look(): void {
+    for (const supervisor of supervisors) supervisor.watch(stallTimeoutMs);
+    logPanics();
+  }
+
+  function has(shard: number, serial: number): void {
+    taken[shard] = Math.max(taken[shard] ?? 0, serial);
+    const all = Math.min(...taken);
+    for (const { resolve } of whenAllHave.filter((waiting) => waiting.serial <= all)) resolve();
+    whenAllHave = whenAllHave.filter((waiting) => waiting.serial > all);
+  }
 
   function logPanics(): void {
     for (const { shard, owner, place, message } of addon.takePanics()) {

@@ -1,6 +1,7 @@
 /** Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be used. Read at the moment of a scrape. */
 
 import type { Registry } from 'prom-client';
+import { backendsOf, upstreamsOf } from '../config/numbering.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { readWeights } from '../lane/balance/weights.ts';
 import type { SharedState } from '../lane/shared.ts';
@@ -36,7 +37,7 @@ export interface StandingMetricParts {
 
 /** Adds the families to `registry`. */
 export function addStandingMetrics(registry: Registry, { snapshot, shared, addresses }: StandingMetricParts): void {
-  const backends = snapshot.backends.map(({ upstream, url, slot }) => ({ slot, labels: { upstream, backend: url } }));
+  const backends = backendsOf(snapshot).map(({ upstream, url, slot }) => ({ slot, labels: { upstream, backend: url } }));
   const add = (of: Family, collect: (put: Put) => void) => addFamily(registry, of, collect);
   const view = () => viewStanding(shared.standing, snapshot);
 
@@ -59,13 +60,13 @@ export function addStandingMetrics(registry: Registry, { snapshot, shared, addre
   add(STANDING_FAMILIES.admitted, (set) => {
     const standing = view().backends;
     const weights = readWeights(shared.weights).backends;
-    for (const { name, slots } of snapshot.upstreams) {
+    for (const [, { name, slots }] of upstreamsOf(snapshot)) {
       set({ upstream: name }, slots.filter((slot) => isInUse(standing[slot], weights[slot] ?? 0, addresses(slot))).length);
     }
   });
   add(STANDING_FAMILIES.panic, (set) => {
-    for (const [number, { isPanicking }] of view().upstreams.entries())
-      set({ upstream: snapshot.upstreams[number]!.name }, isPanicking ? 1 : 0);
+    const standing = view().upstreams;
+    for (const [number, { name }] of upstreamsOf(snapshot)) set({ upstream: name }, standing[number]?.isPanicking === true ? 1 : 0);
   });
 }
 

@@ -3,6 +3,7 @@
  * shards' sessions.
  */
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../base/tables.ts';
+import { upstreamsOf } from '../config/numbering.ts';
 import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
 import { readWeights } from '../lane/balance/weights.ts';
 import type { SharedState } from '../lane/shared.ts';
@@ -29,7 +30,7 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
   const standing = viewStanding(shared.standing, snapshot);
   const weights = readWeights(shared.weights);
   const published = discovery.publication().addresses;
-  return snapshot.upstreams.map(({ name, balance, slots }, number) => {
+  return upstreamsOf(snapshot).map(([number, { name, balance, slots }]) => {
     const backends = slots.map((slot) => viewBackend(snapshot.backends[slot] as BackendSnapshot));
     const crowd = standing.upstreams[number];
     return {

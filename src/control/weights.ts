@@ -1,9 +1,9 @@
 /** Weights that people change while the edge runs: names to numbers, and the change told to whoever listens. */
 
 import { noteNumber } from '../base/notes.ts';
+import { backendsOf, routesOf, upstreamsOf } from '../config/numbering.ts';
 import { showValue } from '../config/problem.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { readWeights, setBackendWeight, setTargetWeight } from '../lane/balance/weights.ts';
+import { readWeights, setBackendWeight, setTargetWeight, type WeightState } from '../lane/balance/weights.ts';
 import type { WeightOrder } from './admin/weights.ts';
 import type { Events } from './events.ts';
 
@@ -39,19 +39,21 @@ export interface WeightRefusal {
 
 const WEIGHT_CHANGED = noteNumber('weight_changed');
 
-export function createWeightControl(snapshot: Snapshot, table: SharedArrayBuffer, events: Pick<Events, 'note'>): WeightControl {
+/** `inForce` gives the snapshot and its table. */
+export function createWeightControl(inForce: () => WeightState, events: Pick<Events, 'note'>): WeightControl {
   return {
     view() {
+      const { snapshot, weights: table } = inForce();
       const now = readWeights(table);
       return {
-        backends: snapshot.backends.map(({ upstream, url, weight, slot }) => ({
+        backends: backendsOf(snapshot).map(({ upstream, url, weight, slot }) => ({
           upstream,
           backend: url,
           configured: weight,
           weight: now.backends[slot] ?? weight,
         })),
         // A route with one target has nothing to weigh.
-        routes: snapshot.routes.flatMap(({ name, targets }, route) =>
+        routes: routesOf(snapshot).flatMap(([route, { name, targets }]) =>
           targets.length < 2
             ? []
             : [
@@ -72,12 +74,17 @@ export function createWeightControl(snapshot: Snapshot, table: SharedArrayBuffer
   };
 
   function changeBackend({ upstream, backend, weight }: Exclude<WeightOrder, { route: string }>): WeightRefusal | undefined {
-    const found = snapshot.backends.find((candidate) => candidate.upstream === upstream && candidate.url === backend);
+    const { snapshot, weights: table } = inForce();
+    const found = backendsOf(snapshot).find((candidate) => candidate.upstream === upstream && candidate.url === backend);
     if (found === undefined) {
-      const urls = snapshot.backends.filter((candidate) => candidate.upstream === upstream).map(({ url }) => url);
+      const urls = backendsOf(snapshot)
+        .filter((candidate) => candidate.upstream === upstream)
+        .map(({ url }) => url);
       const detail =
         urls.length === 0
-          ? `upstream: ${showValue(upstream)} is no upstream; expected one of ${snapshot.upstreams.map(({ name }) => name).join(', ')}`
+          ? `upstream: ${showValue(upstream)} is no upstream; expected one of ${upstreamsOf(snapshot)
+              .map(([, { name }]) => name)
+              .join(', ')}`
           : `backend: ${showValue(backend)} is no backend of ${upstream}; expected one of ${urls.join(', ')}`;
       return { error: 'backend_not_found', detail };
     }
@@ -87,10 +94,10 @@ export function createWeightControl(snapshot: Snapshot, table: SharedArrayBuffer
   }
 
   function changeRoute(name: string, weights: readonly number[]): WeightRefusal | undefined {
-    const route = snapshot.routes.findIndex((candidate) => candidate.name === name);
-    const targets = snapshot.routes[route]?.targets ?? [];
+    const { snapshot, weights: table } = inForce();
+    const [route, { targets }] = routesOf(snapshot).find(([, candidate]) => candidate.name === name) ?? [-1, { targets: [] }];
     if (route === -1 || targets.length < 2) {
-      const splits = snapshot.routes.flatMap((candidate) => (candidate.targets.length < 2 ? [] : [candidate.name]));
+      const splits = routesOf(snapshot).flatMap(([, candidate]) => (candidate.targets.length < 2 ? [] : [candidate.name]));
       const expected = splits.length === 0 ? 'none: no route is split' : `one of ${splits.join(', ')}`;
       const why = route === -1 ? 'is no route' : 'is a route with one target';
       return { error: 'split_not_found', detail: `route: ${showValue(name)} ${why}; expected ${expected}` };

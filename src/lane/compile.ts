@@ -3,6 +3,7 @@
  * that began under an older one end under it, so a few of these live side by side.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES } from '../record/layout.ts';
 import { type DecisionWriter, maxForwardBytes, type Subject } from '../record/write.ts';
@@ -25,7 +26,7 @@ import { PathRewrite } from './head/path-rewrite.ts';
 import { Underscores } from './head/underscores.ts';
 import { DROPS_UNDERSCORES, MAX_TENANTS, memoTrust } from './memo.ts';
 import type { Observer } from './observer.ts';
-import { compilePlans, EDGE_PLAN, type Plan, type RoutePlans } from './plan.ts';
+import { compilePlans, EDGE_PLAN, type Plan, type PlanBook, type RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
 import { Budgets } from './retry/budgets.ts';
 import { HEDGE_COUNTS, HedgeDelay } from './retry/hedge-delay.ts';
@@ -73,6 +74,7 @@ export interface RouteTerms {
 }
 
 export interface Compiled {
+  readonly snapshot: Snapshot;
   /** Which of the snapshots that are alive this is, for tags. */
   readonly epoch: number;
   /** What decisions name by number; the reactor must have them before the first. */
@@ -107,6 +109,10 @@ export interface CompileParts {
   readonly bytes: Uint8Array;
   readonly lives: Lives;
   readonly nowMs: number;
+  /** Numbers plans beside those of the snapshots before. */
+  readonly book: PlanBook;
+  /** The snapshot before: what lanes learn for themselves of routes goes on from there. */
+  readonly previous?: Compiled | undefined;
 }
 
 /** Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants or pools than a memo. */
@@ -122,17 +128,18 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   );
   const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
   const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
-  const { plans, ofRoute } = compilePlans(snapshot);
+  const { plans, ofRoute } = compilePlans(snapshot, parts.book);
   const weights = new Weights(shared.weights);
   const hedgeCounts = new Uint16Array(snapshot.routes.some(({ hedge }) => hedge !== undefined) ? snapshot.routes.length * HEDGE_COUNTS : 0);
   const routes = snapshot.routes.map((route, number) =>
-    routeTerms({ lookups, weights, hedgeCounts }, route, number, pools.ofRoute[number]!, ofRoute[number]!),
+    routeTerms({ lookups, weights, hedgeCounts, previous: parts.previous }, route, number, pools.ofRoute[number]!, ofRoute[number]!),
   );
   const admission = new Admission({ ...parts, lookups });
   return {
+    snapshot,
     epoch,
     plans,
-    router: new Router(snapshot.routes, snapshot.tenants, lookups),
+    router: new Router(snapshot, lookups),
     routes,
     pools: pools.pools,
     budgets: new Budgets(snapshot.upstreams, shared.budgets, observer),
@@ -162,8 +169,15 @@ export function planOf(route: RouteTerms, pool: number, position: number, { memo
   return EDGE_PLAN;
 }
 
+interface RouteParts {
+  readonly lookups: Lookups;
+  readonly weights: Weights;
+  readonly hedgeCounts: Uint16Array;
+  readonly previous: Compiled | undefined;
+}
+
 function routeTerms(
-  { lookups, weights, hedgeCounts }: { lookups: Lookups; weights: Weights; hedgeCounts: Uint16Array },
+  { lookups, weights, hedgeCounts, previous }: RouteParts,
   route: RouteSnapshot,
   number: number,
   pools: readonly number[],
@@ -197,8 +211,14 @@ function routeTerms(
     rewrite: PathRewrite.of(route.path),
     deadline: DeadlineReader.of(route, lookups),
     retry,
-    hedge: route.hedge === undefined ? undefined : new HedgeDelay(route.hedge, hedgeCounts, number * HEDGE_COUNTS),
+    hedge: route.hedge && (knownHedge(previous, route, number) ?? new HedgeDelay(route.hedge, hedgeCounts, number * HEDGE_COUNTS)),
   };
+}
+
+/** What was learned of the route's latency, where it hedges as before. */
+function knownHedge(previous: Compiled | undefined, { name, hedge }: RouteSnapshot, number: number): HedgeDelay | undefined {
+  const before = previous?.snapshot.routes[number];
+  return before?.name === name && isDeepStrictEqual(before.hedge, hedge) ? previous?.routes[number]?.hedge : undefined;
 }
 
 function answerBytes({ ownAnswer, fallbackAnswer, lastHop }: RouteTerms): number {

@@ -128,7 +128,7 @@ function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
 function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): void {
   const { subject } = parts;
   const chosen = memoPool(subject.memo0);
-  const pool = chosen === NO_POOL ? choose(compiled, route, head, subject) : chosen;
+  const pool = chosen === NO_POOL ? choose(compiled, route, head, subject) : stillChosen(compiled, route, head, subject, chosen);
   if (!takeDeadline(parts.forward, route, head)) {
     standIn(parts, compiled, route, head, pool, EXCHANGE_TIMEOUT);
     return;
@@ -163,6 +163,13 @@ function takeDeadline(forward: Forward, route: RouteTerms, head: HeadReader): bo
   if (deadlineMs !== NO_DEADLINE && (route.exchangeTimeoutMs === 0 || deadlineMs < route.exchangeTimeoutMs))
     forward.exchangeTimeoutMs = deadlineMs;
   return deadlineMs !== 0;
+}
+
+/** The pool that a head waited for, unless the route sends there no more: then another, and what it has at that upstream is given back. */
+function stillChosen(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject, pool: number): number {
+  if (route.pools.includes(pool)) return pool;
+  compiled.admission.forsake(subject, route.number, compiled.pools[pool]?.upstream ?? -1);
+  return choose(compiled, route, head, subject);
 }
 
 function choose(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject): number {

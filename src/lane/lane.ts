@@ -3,6 +3,7 @@
  * a byte of body; the reactor waits meanwhile, so nothing in here waits for anybody.
  */
 
+import { inUse } from '../config/numbering.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../record/layout.ts';
 import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';
@@ -15,7 +16,7 @@ import { type Compiled, compile } from './compile.ts';
 import { complete } from './complete.ts';
 import { type DecideParts, decideHead } from './decide.ts';
 import type { Observer } from './observer.ts';
-import type { Plan } from './plan.ts';
+import { type Plan, PlanBook } from './plan.ts';
 import { Random } from './random.ts';
 import { hedge } from './retry/hedge.ts';
 import { retryOrAnswer } from './retry/retry.ts';
@@ -47,11 +48,14 @@ export interface LaneOptions {
 }
 
 export interface Lane {
-  /** Plans of the snapshot that decides, which the reactor must know before it does. */
+  /** Plans of the snapshots that decide, which the reactor must know before they do. */
   readonly plans: readonly Plan[];
   /** Takes every record there is room to answer. Called by the reactor, once a turn and again while the lane left heads for want of room. */
   decide(): void;
-  /** Heads from now on are decided by `snapshot`; exchanges that began before end by theirs. */
+  /**
+   * Heads from now on are decided by `snapshot`; exchanges that began before end by theirs, or, when fifteen have followed on it, by the one that has its number
+   * by then: numbers that outlive a snapshot (`src/config/numbering.ts`) are what makes that right.
+   */
   apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
   setAddresses(slot: number, count: number): void;
@@ -79,6 +83,7 @@ class RingLane implements Lane {
   private readonly lives: Lives;
   /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
+  private readonly book = new PlanBook(TAG_EPOCHS);
   private current: Compiled;
   /** Room there must be for a decision before a record is taken. */
   private roomBytes = MAX_ANSWER_BYTES;
@@ -108,7 +113,7 @@ class RingLane implements Lane {
   }
 
   get plans(): readonly Plan[] {
-    return this.current.plans;
+    return this.book.plans;
   }
 
   decide(): void {
@@ -142,12 +147,14 @@ class RingLane implements Lane {
   }
 
   apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void {
-    this.current.admission.close();
-    this.current = this.adopt({ snapshot, shared, observer, kick: this.kick }, (this.current.epoch + 1) % TAG_EPOCHS);
+    const before = this.current;
+    this.current = this.adopt({ snapshot, shared, observer, kick: this.kick }, (before.epoch + 1) % TAG_EPOCHS, before);
+    for (const compiled of this.epochs) if (compiled !== undefined) removeBackends(compiled, snapshot);
+    closeLater(before);
   }
 
   setAddresses(slot: number, count: number): void {
-    this.current.backends.setAddresses(slot, count);
+    for (const compiled of this.epochs) compiled?.backends.setAddresses(slot, count);
   }
 
   close(): void {
@@ -169,9 +176,10 @@ class RingLane implements Lane {
     }
   }
 
-  private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
-    const { random, bytes, lives } = this;
-    const compiled = compile({ ...parts, random, bytes, lives, nowMs: this.nowMs(), writer: this.decideParts.writer }, epoch);
+  private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number, previous?: Compiled): Compiled {
+    const { random, bytes, lives, book } = this;
+    const writer = this.decideParts.writer;
+    const compiled = compile({ ...parts, random, bytes, lives, book, previous, nowMs: this.nowMs(), writer }, epoch);
     this.epochs[epoch] = compiled;
     this.roomBytes = Math.max(this.roomBytes, compiled.maxDecisionBytes);
     return compiled;
@@ -193,6 +201,21 @@ function begin(compiled: Compiled, nowMs: number): void {
   compiled.standing.begin(nowMs);
   compiled.budgets.begin(nowMs);
   compiled.admission.begin(nowMs);
+}
+
+/** Nobody is sent to a backend any more that `snapshot` has not, or has others in the place of. */
+function removeBackends({ backends, snapshot: own }: Compiled, snapshot: Snapshot): void {
+  const used = new Set(inUse(snapshot, 'backends'));
+  for (const { slot, upstream, url } of own.backends) {
+    const now = snapshot.backends[slot];
+    if (!used.has(slot) || now?.url !== url || now.upstream !== upstream) backends.remove(slot);
+  }
+}
+
+/** Heads that wait for the store are answered by the one that they asked. */
+function closeLater({ admission, snapshot: { store } }: Compiled): void {
+  if (store === undefined) admission.close();
+  else setTimeout(() => admission.close(), store.timeoutMs * 2).unref();
 }
 
 const ORIGIN_MS = performance.timeOrigin;

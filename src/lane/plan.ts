@@ -87,17 +87,61 @@ const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
 /** What a proxy before us may have written, and a client may pretend. */
 const FORWARDED_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
 
-/** Compiles the plans of `snapshot`; the same snapshot gives the same numbers on every thread. */
-export function compilePlans(snapshot: Snapshot): Plans {
-  const numbers = new Map<string, number>();
-  const plans: Plan[] = [];
-  const number = (plan: Plan): number => {
+/**
+ * Numbers of plans over several snapshots, the latest of which may all still decide: what the reactor is given is the plans of all of them. A plan keeps its
+ * number while any of them has it.
+ */
+export class PlanBook {
+  /** By number; what none has any more is there until its number is given again. */
+  readonly plans: Plan[] = [];
+  private readonly numbers = new Map<string, number>();
+  private readonly keys: string[] = [];
+  /** Numbers by snapshot, the latest last. */
+  private readonly pages: Set<number>[] = [];
+  private readonly maxPages: number;
+  private free: number[] = [];
+
+  constructor(maxPages = 1) {
+    this.maxPages = maxPages;
+  }
+
+  /** A snapshot follows; the one so many before it decides no more. */
+  turn(): void {
+    this.pages.push(new Set([EDGE_PLAN]));
+    if (this.pages.length <= this.maxPages) return;
+    this.pages.shift();
+    const used = new Set(this.pages.flatMap((page) => [...page]));
+    for (let number = 0; number < this.plans.length; number++) if (!used.has(number)) this.forget(number);
+  }
+
+  /** The number of `plan`, for the snapshot of the last `turn`. */
+  number(plan: Plan): number {
     const key = JSON.stringify(plan);
-    const known = numbers.get(key);
-    if (known !== undefined) return known;
-    numbers.set(key, plans.length);
-    return plans.push(plan) - 1;
-  };
+    const number = this.numbers.get(key) ?? this.add(plan, key);
+    this.pages.at(-1)!.add(number);
+    return number;
+  }
+
+  private add(plan: Plan, key: string): number {
+    const number = this.free.pop() ?? this.plans.length;
+    this.plans[number] = plan;
+    this.keys[number] = key;
+    this.numbers.set(key, number);
+    return number;
+  }
+
+  private forget(number: number): void {
+    const key = this.keys[number]!;
+    if (this.numbers.get(key) !== number) return;
+    this.numbers.delete(key);
+    this.free.push(number);
+  }
+}
+
+/** Compiles the plans of `snapshot`; a new book gives the same numbers on every thread. */
+export function compilePlans(snapshot: Snapshot, book: PlanBook = new PlanBook()): Plans {
+  book.turn();
+  const number = (plan: Plan): number => book.number(plan);
   const known = new Map<string, RoutePlans>();
   const routePlans = (ofTargets: number[][][], answer: number): RoutePlans => {
     const key = JSON.stringify([ofTargets, answer]);
@@ -123,7 +167,7 @@ export function compilePlans(snapshot: Snapshot): Plans {
     if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
     return routePlans(ofTargets, number(answerPlan(untold, operatorEdits(route, route.responseEdits, '', ''))));
   });
-  return { plans, ofRoute };
+  return { plans: book.plans, ofRoute };
 }
 
 /** One a backend where the plan tells of it, else a single one. */

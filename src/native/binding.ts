@@ -247,6 +247,8 @@ export interface BindingAddon {
   reactorConnections(shard: number, limit: number): string;
   /** Worker thread: JSON text of upstream sessions. */
   reactorSessions(shard: number): string;
+  /** Worker thread: milliseconds since the oldest open exchange began, -1 where none is open. */
+  reactorOldestExchange(shard: number): number;
   /** Any thread: a copy of the reactor's counters, laid out by `families`. */
   reactorCounters(shard: number): Float64Array;
   families(): BindingFamily[];

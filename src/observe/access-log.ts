@@ -37,6 +37,8 @@ export interface AccessLogParts {
 export interface AccessLog {
   /** Writes a line for the exchange, if it is in the sample or a failure. */
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
+  /** Hands what waits to the sink. */
+  flush(): void;
   /** Writes what waits; resolves when it is written or lost. */
   close(): Promise<void>;
 }
@@ -44,13 +46,13 @@ export interface AccessLog {
 /** Lines wait this long for company. */
 const FLUSH_MS = 100;
 /** What standard output does not take within so long of a shard's end is lost. */
-const LAST_LINES_MS = 1_000;
+export const LAST_LINES_MS = 1_000;
 
 /** As good as never, and still a small integer. */
 const LONGEST_GAP = 2 ** 30;
 
 export function createAccessLog(parts: AccessLogParts): AccessLog {
-  if (!parts.snapshot.log.isAccessLogged) return { completed() {}, close: async () => {} };
+  if (!parts.snapshot.log.isAccessLogged) return { completed() {}, flush() {}, close: async () => {} };
   return new LineLog(parts, parts.sink ?? standardOutput(parts.table));
 }
 
@@ -107,7 +109,7 @@ class LineLog implements AccessLog {
     return this.sink.drain(LAST_LINES_MS);
   }
 
-  private flush(): void {
+  flush(): void {
     if (this.lines > 0) this.sink.write(this.batch, this.lines);
     this.batch = '';
     this.lines = 0;
@@ -188,7 +190,7 @@ function quoted(text: string): string {
 }
 
 /** Standard output, with the shard's counts of lines. */
-function standardOutput(table: Float64Array): Output {
+export function standardOutput(table: Float64Array): Output {
   const add = (place: number, lines: number) => {
     table[place] = table[place]! + lines;
   };

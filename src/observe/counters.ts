@@ -8,6 +8,7 @@
 
 import { REASONS } from '../base/errors.ts';
 import { NOTES } from '../base/notes.ts';
+import { roomOf, routesOf } from '../config/numbering.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
 import { LOSSES } from './output.ts';
@@ -65,8 +66,8 @@ const REASON_PLACES: Uint8Array = placeReasons();
 
 /** Where each block of a snapshot's table begins. */
 export class CounterLayout {
-  /** Labels of route series, in the order of their blocks; the last two are NO_ROUTE_LABEL and OTHER_ROUTES_LABEL. */
-  readonly routeLabels: readonly string[];
+  /** Labels of route series and where their blocks begin, in configured order; the last two are NO_ROUTE_LABEL and OTHER_ROUTES_LABEL. */
+  readonly routeSeries: readonly { readonly label: string; readonly at: number }[];
   /** How many float64 the table has. */
   readonly length: number;
 
@@ -81,23 +82,29 @@ export class CounterLayout {
   private readonly upstreamCount: number;
 
   constructor(snapshot: Snapshot) {
-    const names = [...new Set(snapshot.routes.map((route) => route.name))].slice(0, ROUTE_SERIES);
-    const series = new Map(names.map((name, place) => [name, place]));
-    this.routeLabels = [...names, NO_ROUTE_LABEL, OTHER_ROUTES_LABEL];
-    this.noRoute = this.routePlace(names.length);
-    this.routePlaces = Int32Array.from(snapshot.routes, (route) => this.routePlace(series.get(route.name) ?? names.length + 1));
-    this.backendsAt = this.routePlace(this.routeLabels.length);
-    this.backendCount = snapshot.backends.length;
-    this.listenersAt = this.backendsAt + this.backendCount * BACKEND_STRIDE;
+    const { routes } = snapshot;
+    const room = roomOf(snapshot);
+    // Routes of one name are counted together, under the number of the first.
+    const series = new Map<string, number>();
+    for (const [number, { name }] of routesOf(snapshot)) if (number < ROUTE_SERIES && !series.has(name)) series.set(name, number);
+    const [noRoute, others] = [blockOfRoute(0), blockOfRoute(1)];
+    this.noRoute = noRoute;
+    this.routeSeries = [
+      ...[...series].map(([label, number]) => ({ label, at: blockOfRoute(number + 2) })),
+      { label: NO_ROUTE_LABEL, at: noRoute },
+      { label: OTHER_ROUTES_LABEL, at: others },
+    ];
+    this.routePlaces = Int32Array.from(routes, ({ name }, number) => {
+      const place = series.get(name) ?? number;
+      return place < ROUTE_SERIES ? blockOfRoute(place + 2) : others;
+    });
+    this.backendsAt = blockOfRoute(Math.min(ROUTE_SERIES, room.routes) + 2);
+    this.backendCount = room.backends;
+    this.upstreamsAt = this.backendsAt + this.backendCount * BACKEND_STRIDE;
+    this.upstreamCount = room.upstreams;
+    this.listenersAt = this.upstreamsAt + (this.upstreamCount + 1) * UPSTREAM_STRIDE;
     this.listenerCount = snapshot.listeners.length;
-    this.upstreamsAt = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
-    this.upstreamCount = snapshot.upstreams.length;
-    this.length = this.upstreamsAt + (this.upstreamCount + 1) * UPSTREAM_STRIDE;
-  }
-
-  /** Block of the series at `place` of `routeLabels`. */
-  routePlace(place: number): number {
-    return SHARD_STRIDE + place * ROUTE_STRIDE;
+    this.length = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
   }
 
   /** Block of route `number`, -1 for none. */
@@ -124,6 +131,23 @@ export class CounterLayout {
   listenerAt(number: number): number {
     return number < this.listenerCount ? this.listenersAt + number * LISTENER_STRIDE : -1;
   }
+}
+
+function blockOfRoute(place: number): number {
+  return SHARD_STRIDE + place * ROUTE_STRIDE;
+}
+
+/** What was counted under these numbers was counted of others. Only for numbers that no exchange knows. */
+export function forgetCounts(
+  table: Float64Array,
+  snapshot: Snapshot,
+  fresh: { readonly [K in 'routes' | 'upstreams' | 'backends']: readonly number[] },
+): void {
+  const layout = new CounterLayout(snapshot);
+  const forget = (at: number, length: number): Float64Array => table.fill(0, at, at + length);
+  for (const number of fresh.routes) if (number < ROUTE_SERIES) forget(layout.routeAt(number), ROUTE_STRIDE);
+  for (const slot of fresh.backends) forget(layout.backendAt(slot), BACKEND_STRIDE);
+  for (const number of fresh.upstreams) forget(layout.notesAt(number), UPSTREAM_STRIDE);
 }
 
 /** The table of one shard, all zero. */

@@ -6,7 +6,7 @@
 import { NOTES, noteNumber } from '../base/notes.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { CompletionReader } from '../record/read.ts';
-import { type AccessLog, createAccessLog, type LineSink } from './access-log.ts';
+import { type AccessLog, createAccessLog, LAST_LINES_MS, type LineSink, standardOutput } from './access-log.ts';
 import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS } from './buckets.ts';
 import {
   BACKEND_ATTEMPTS,
@@ -59,6 +59,8 @@ export interface LaneObserver {
   laneFailed(error: unknown): void;
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   turned(records: number, durationMs: number): void;
+  /** One for exchanges that are decided by `snapshot`, beside this one; what is not a snapshot's is shared, and closed with the first. */
+  beside(snapshot: Snapshot): LaneObserver;
   /** Stops the timers; resolves when the access lines that wait are written or lost. */
   close(): Promise<void>;
 }
@@ -66,7 +68,9 @@ export interface LaneObserver {
 /** Starts observing: opens the access log and watches the event loop of the calling thread. */
 export function createLaneObserver(parts: LaneObserverParts): LaneObserver {
   const table = new Float64Array(parts.counters);
-  return new TableObserver(parts, table, createAccessLog({ ...parts, table }), watchEventLoop(table));
+  const sink = parts.sink ?? standardOutput(table);
+  const shared: Shared = { parts: { ...parts, sink }, table, eventLoop: watchEventLoop(table), toldMs: new Map(), logs: [] };
+  return new TableObserver(shared, parts.snapshot);
 }
 
 const RETRIED = noteNumber('retried');
@@ -75,23 +79,38 @@ const ERROR_INTERVAL_MS = 1_000;
 
 const SAMPLE_MS = 1_000;
 
+/** What observers of one lane have in common. */
+interface Shared {
+  readonly parts: LaneObserverParts & { readonly sink: LineSink };
+  readonly table: Float64Array;
+  readonly eventLoop: EventLoopWatch;
+  /** When a sampled note was last told of, by its place in the table: one for each upstream and kind. */
+  readonly toldMs: Map<number, number>;
+  /** Those of the last snapshots, which may still write lines. */
+  readonly logs: AccessLog[];
+}
+
+/** As many snapshots may be alive in a lane (`src/lane/tag.ts`). */
+const MAX_LOGS = 16;
+
 class TableObserver implements LaneObserver {
+  private readonly shared: Shared;
   private readonly table: Float64Array;
   private readonly layout: CounterLayout;
   private readonly accessLog: AccessLog;
-  private readonly eventLoop: EventLoopWatch;
   private readonly onLaneError: (error: unknown) => void;
   private readonly onEvent: (event: LaneEvent) => void;
-  /** When a sampled note was last told of, by its place in the table: one for each upstream and kind. */
-  private readonly toldMs = new Map<number, number>();
   private errorToldMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: LaneObserverParts, table: Float64Array, accessLog: AccessLog, eventLoop: EventLoopWatch) {
+  constructor(shared: Shared, snapshot: Snapshot) {
+    const { parts, table } = shared;
+    this.shared = shared;
     this.table = table;
-    this.layout = new CounterLayout(parts.snapshot);
+    this.layout = new CounterLayout(snapshot);
     if (table.length < this.layout.length) throw new RangeError(`the table has ${table.length} numbers, ${this.layout.length} are needed`);
-    this.accessLog = accessLog;
-    this.eventLoop = eventLoop;
+    this.accessLog = createAccessLog({ ...parts, snapshot, table });
+    shared.logs.push(this.accessLog);
+    if (shared.logs.length > MAX_LOGS) shared.logs.shift()?.flush();
     this.onEvent = parts.onEvent ?? (() => {});
     this.onLaneError = parts.onLaneError ?? (() => {});
   }
@@ -121,8 +140,9 @@ class TableObserver implements LaneObserver {
   /** Notes that come with every request are told of once a second; all of them are counted. */
   private mayTell(note: number, upstream: number, atMs: number): boolean {
     const place = this.layout.notesAt(upstream) + note;
-    if (atMs - (this.toldMs.get(place) ?? Number.NEGATIVE_INFINITY) < SAMPLE_MS) return false;
-    this.toldMs.set(place, atMs);
+    const { toldMs } = this.shared;
+    if (atMs - (toldMs.get(place) ?? Number.NEGATIVE_INFINITY) < SAMPLE_MS) return false;
+    toldMs.set(place, atMs);
     return true;
   }
 
@@ -151,9 +171,14 @@ class TableObserver implements LaneObserver {
     DECIDE_BUCKETS.observe(this.table, SHARD_DECIDE, Math.max(0, Math.round(durationMs * 1e6)));
   }
 
+  beside(snapshot: Snapshot): LaneObserver {
+    return new TableObserver(this.shared, snapshot);
+  }
+
   close(): Promise<void> {
-    this.eventLoop.close();
-    return this.accessLog.close();
+    this.shared.eventLoop.close();
+    for (const log of this.shared.logs) log.flush();
+    return this.shared.parts.sink.drain(LAST_LINES_MS);
   }
 
   /** A phase that an exchange did not come to has no time and is not counted as a short one. */

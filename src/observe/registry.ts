@@ -10,6 +10,7 @@ import { type Metric, Registry } from 'prom-client';
 import { REASONS } from '../base/errors.ts';
 import { NOTES, type NoteCode, noteNumber } from '../base/notes.ts';
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../base/tables.ts';
+import { backendsOf, upstreamsOf } from '../config/numbering.ts';
 import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
 import type { BindingAddon, BindingFamily } from '../native/binding.ts';
 import { BATCH_BUCKETS, type Buckets, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
@@ -99,7 +100,7 @@ class TableMetric {
 }
 
 function registerRoutes(register: Register, layout: CounterLayout, tables: readonly Float64Array[]): void {
-  const routes = layout.routeLabels.map((route, place) => ({ labels: { route }, at: layout.routePlace(place) }));
+  const routes = layout.routeSeries.map(({ label, at }) => ({ labels: { route: label }, at }));
   register(FAMILIES.requests, () =>
     routes.flatMap(({ labels, at }) =>
       STATUS_CLASSES.map((status, i) => ({ labels: { ...labels, status_class: status }, value: sum(tables, at + ROUTE_STATUS + i) })),
@@ -126,7 +127,7 @@ function registerListeners(register: Register, layout: CounterLayout, tables: re
 }
 
 function registerBackends(register: Register, layout: CounterLayout, tables: readonly Float64Array[], parts: RegistryParts): void {
-  const backends = backendLabels(parts.snapshot.backends).map((labels, slot) => ({ labels, slot, at: layout.backendAt(slot) }));
+  const backends = backendLabels(backendsOf(parts.snapshot)).map(({ slot, labels }) => ({ labels, slot, at: layout.backendAt(slot) }));
   const count = (place: number) => () => backends.map(({ labels, at }) => ({ labels, value: sum(tables, at + place) }));
   register(FAMILIES.attempts, count(BACKEND_ATTEMPTS));
   register(FAMILIES.retries, count(BACKEND_RETRIES));
@@ -144,7 +145,8 @@ function registerBackends(register: Register, layout: CounterLayout, tables: rea
 
 /** Decisions that are not the plain one: what lanes noted. Every upstream has its series from the start. */
 function registerNotes(register: Register, layout: CounterLayout, tables: readonly Float64Array[], snapshot: Snapshot): void {
-  const upstreams = [...snapshot.upstreams.map(({ name }) => name), NO_UPSTREAM_LABEL].map((upstream, number) => ({
+  const named = upstreamsOf(snapshot).map(([number, { name }]): [number, string] => [number, name]);
+  const upstreams = [...named, [-1, NO_UPSTREAM_LABEL] as const].map(([number, upstream]) => ({
     upstream,
     at: layout.notesAt(number),
     reasonsAt: layout.retriedAt(number),
@@ -161,18 +163,18 @@ function registerNotes(register: Register, layout: CounterLayout, tables: readon
         }),
       ),
     );
-  const named = (prefix: string): [NoteCode, string][] =>
+  const codesOf = (prefix: string): [NoteCode, string][] =>
     NOTES.filter(({ code }) => code.startsWith(prefix)).map(({ code }) => [code, code.slice(prefix.length)]);
   register(FAMILIES.retriedFailures, () => upstreams.flatMap(({ upstream, reasonsAt }) => reasonValues(tables, { upstream }, reasonsAt)));
-  counts(FAMILIES.retriesDenied, 'denial', named('retry_denied_'));
-  counts(FAMILIES.hedges, 'outcome', named('hedge_'));
+  counts(FAMILIES.retriesDenied, 'denial', codesOf('retry_denied_'));
+  counts(FAMILIES.hedges, 'outcome', codesOf('hedge_'));
   counts(FAMILIES.queued, undefined, [['queued', '']]);
   counts(FAMILIES.fallbacks, undefined, [['fallback_used', '']]);
   counts(FAMILIES.stickyMoves, undefined, [['sticky_moved', '']]);
   counts(FAMILIES.hashTables, undefined, [['hash_table_built', '']]);
   const ofNone = layout.notesAt(-1);
   register(FAMILIES.underscores, () =>
-    named('underscore_')
+    codesOf('underscore_')
       .filter(([, outcome]) => outcome !== 'met')
       .map(([code, outcome]) => ({ labels: { outcome }, value: sum(tables, ofNone + noteNumber(code)) })),
   );
@@ -289,12 +291,12 @@ function decimal(value: number): string {
 }
 
 /** Upstream and URL; a URL that an upstream has twice is told apart by its slot. */
-function backendLabels(backends: readonly BackendSnapshot[]): Labels[] {
+function backendLabels(backends: readonly BackendSnapshot[]): { slot: number; labels: Labels }[] {
   const seen = new Set<string>();
   return backends.map(({ upstream, url, slot }) => {
     const key = `${upstream} ${url}`;
     const backend = seen.has(key) ? `${url}#${slot}` : url;
     seen.add(key);
-    return { upstream, backend };
+    return { slot, labels: { upstream, backend } };
   });
 }

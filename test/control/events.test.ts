@@ -24,7 +24,7 @@ const CLOSED = { note: noteNumber('breaker_closed'), upstream: 0, slot: 1, detai
 function stand() {
   const lines: string[] = [];
   const log = createLog({ level: 'info', isText: false, stream: { write: (line) => void lines.push(line) } });
-  return { events: createEvents(sampleSnapshot(), log.target('events')), log, lines };
+  return { events: createEvents(() => sampleSnapshot(), log.target('events')), log, lines };
 }
 
 /** The admin API with `events` and nothing else of interest; `listen` opens the stream and gives a reader of its frames. */

@@ -57,7 +57,7 @@ t.test('places, adaptive limits and rate limits are shown as metrics and by the 
 
 t.test('events of limits name the limit', async (t) => {
   const log = createLog({ level: 'fatal', isText: false, stream: { write: () => {} } });
-  const events = createEvents(snapshot, log.target('events'));
+  const events = createEvents(() => snapshot, log.target('events'));
   const seen: unknown[] = [];
   events.subscribe((event) => void seen.push(event));
   events.note({ note: noteNumber('limit_began'), upstream: -1, slot: -1, detail: 0 });

@@ -13,6 +13,7 @@ function serve(addon: FakeAddon) {
   const served = serveShard(
     {
       shard: 1,
+      serial: 1,
       port: port2,
       snapshot,
       publication: { number: 5, addresses: [['127.0.0.1:9000']] },

@@ -11,10 +11,11 @@ function stand() {
     routes: [{ name: 'shop', targets: [{ weight: 90 }, { upstream: 1, weight: 10, subset: { version: 'canary' } }] }, { name: 'rest' }],
   });
   const log = createLog({ level: 'fatal', isText: false, stream: { write() {} } });
-  const events = createEvents(snapshot, log.target('events'));
+  const events = createEvents(() => snapshot, log.target('events'));
   const seen: EdgeEvent[] = [];
   events.subscribe((event) => void seen.push(event));
-  return { control: createWeightControl(snapshot, createWeightTable(snapshot), events), seen };
+  const inForce = { snapshot, weights: createWeightTable(snapshot) };
+  return { control: createWeightControl(() => inForce, events), seen };
 }
 
 t.test('weights are shown beside those that are configured, and only routes with something to weigh', async (t) => {

@@ -11,11 +11,7 @@ import { sampleListener, sampleRoute, sampleTenant, trusting } from '../support/
 /** A router and a client to ask it for. */
 function ask(matches: readonly Partial<MatchSnapshot>[], tenants: readonly TenantSnapshot[] = []) {
   const desk = headDesk();
-  const router = new Router(
-    matches.map((match) => sampleRoute({ match })),
-    tenants,
-    desk.lookups,
-  );
+  const router = new Router({ routes: matches.map((match) => sampleRoute({ match })), tenants }, desk.lookups);
   const client = new Client([sampleListener()], desk.lookups);
   const read = (given: Partial<SampleHead>) => {
     const head = desk.read(given);
@@ -202,7 +198,10 @@ t.test('query parameters are compared decoded', async (t) => {
 
 t.test('client networks are those of the client behind trusted proxies', async (t) => {
   const desk = headDesk();
-  const router = new Router([sampleRoute({ match: { networks: ['203.0.113.0/24', '2001:db8::/32'] } })], [], desk.lookups);
+  const router = new Router(
+    { routes: [sampleRoute({ match: { networks: ['203.0.113.0/24', '2001:db8::/32'] } })], tenants: [] },
+    desk.lookups,
+  );
   const client = new Client([sampleListener({ trustedNetworks: trusting(['127.0.0.1']) })], desk.lookups);
   const from = (address: string) => {
     const head = desk.read({ fields: [['x-forwarded-for', address]] });

@@ -5,6 +5,7 @@ import { NOTES } from '../../src/base/notes.ts';
 import { addAdminMetrics, noCounts } from '../../src/control/admin/places.ts';
 import { addEventMetric } from '../../src/control/event-metric.ts';
 import { addLimitMetrics } from '../../src/control/limit-metrics.ts';
+import { addReloadMetrics } from '../../src/control/reload/metrics.ts';
 import { addRestartMetric } from '../../src/control/restart-metric.ts';
 import { createShortages } from '../../src/control/shortages.ts';
 import { addStandingMetrics } from '../../src/control/standing-metrics.ts';
@@ -77,6 +78,8 @@ function mainFamilies(): DescribedFamily[] {
     registry,
   );
   addAdminMetrics(registry, noCounts());
+  const status = { since: '', serial: 1, lastResult: null, lastAt: null, staleSince: null };
+  addReloadMetrics(registry, { status: () => status, counts: () => ({}) as never, lastSuccess: () => 0 }, () => '');
   addLimitMetrics(registry, { snapshot, shared: createSharedState(snapshot) });
   return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
 }

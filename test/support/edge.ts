@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -55,6 +55,10 @@ export interface Edge {
   readonly port: number;
   /** `https://localhost:port`. */
   readonly origin: string;
+  /** Its configuration. */
+  readonly file: string;
+  /** Puts another configuration in the place of its file, as an editor does; it is not reloaded by that. */
+  rewrite(options: Partial<EdgeOptions>): void;
   /** Base of the admin API. */
   readonly admin: string;
   readonly log: readonly LogLine[];
@@ -110,6 +114,11 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
     port: ready.port,
     origin: `https://localhost:${ready.port}`,
     admin: `http://${ready.admin}`,
+    file: path,
+    rewrite(changes) {
+      writeFileSync(`${path}.new`, stringify(configuration({ ...options, ...changes })));
+      renameSync(`${path}.new`, path);
+    },
     log,
     child,
     metrics: async () => new Metrics(await get(`${edge.admin}/metrics`)),

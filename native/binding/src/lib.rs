@@ -168,6 +168,12 @@ pub fn reactor_sessions(shard: u32) -> Result<String> {
     shards::with(shard, |reactor| reactor.describe_sessions())
 }
 
+/// Milliseconds since the oldest open exchange began, -1 where there is none.
+#[napi(catch_unwind)]
+pub fn reactor_oldest_exchange(shard: u32) -> Result<f64> {
+    shards::with(shard, |reactor| reactor.oldest_exchange_ms().unwrap_or(-1.0))
+}
+
 /// A copy of the counters.
 #[napi(catch_unwind)]
 pub fn reactor_counters(shard: u32) -> Result<Float64Array> {

@@ -50,6 +50,15 @@ export async function tellAdmin<T>(target: AdminTarget, path: string, order: unk
   return JSON.parse(text) as T;
 }
 
+/** Asks for something to be done; the JSON answer, and that of a refusal that says what came of it. Throws `admin_failed` for every other. */
+export async function postAdmin<T extends { readonly result: string }>(target: AdminTarget, path: string, order: unknown): Promise<T> {
+  const { statusCode, body } = await send(target, path, 'POST', JSON.stringify(order));
+  const text = await body.text();
+  const said = readRefusal(text) as Partial<T>;
+  if (typeof said.result !== 'string') throw refusal(target, path, statusCode, text);
+  return said as T;
+}
+
 /** Lines of a stream of server-sent events, until it ends. */
 export async function* followAdmin(target: AdminTarget, path: string): AsyncGenerator<string> {
   const { statusCode, body } = await send(target, path, 'GET', undefined);
@@ -62,7 +71,7 @@ export async function* followAdmin(target: AdminTarget, path: string): AsyncGene
   }
 }
 
-async function send({ url, token }: AdminTarget, path: string, method: 'GET' | 'PUT', body: string | undefined) {
+async function send({ url, token }: AdminTarget, path: string, method: 'GET' | 'PUT' | 'POST', body: string | undefined) {
   try {
     return await request(`${url}${path}`, {
       method,
@@ -71,6 +80,8 @@ async function send({ url, token }: AdminTarget, path: string, method: 'GET' | '
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       bodyTimeout: 0,
+      // A reload answers when it has ended.
+      headersTimeout: 0,
       ...(body === undefined ? {} : { body }),
     });
   } catch (error) {
@@ -90,7 +101,7 @@ function refusal({ url }: AdminTarget, path: string, status: number, text: strin
 }
 
 /** What the body of a refusal says; nothing where it is not one of ours. */
-function readRefusal(text: string): { error?: string; detail?: string } {
+function readRefusal(text: string): { error?: string; detail?: string; result?: string } {
   try {
     return Object(JSON.parse(text));
   } catch {

@@ -72,7 +72,7 @@ export function explainRequest(snapshot: Snapshot, request: AskedRequest, compla
   client.read(head);
   const told = { request, complaint, client: addressText(client.address, 0, client.family), isPeerTrusted: client.isPeerTrusted };
   if (complaint !== '') return { ...told, tenant: '', passedOver: [], route: null, outcome: refused('path_not_canonical', 400) };
-  const router = new Router(snapshot.routes, snapshot.tenants, lookups);
+  const router = new Router(snapshot, lookups);
   const { tenant, passedOver, route: number } = router.explain(head, client);
   const route = number === NO_ROUTE ? null : snapshot.routes[number]!;
   return {

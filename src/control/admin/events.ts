@@ -27,7 +27,6 @@ interface Query {
 
 export function eventRoutes(app: FastifyInstance, { events }: Pick<AdminParts, 'events'>): void {
   const open = new Set<() => void>();
-  const { upstreams } = events;
   app.addHook('preClose', async () => {
     for (const end of open) end();
   });
@@ -47,8 +46,8 @@ export function eventRoutes(app: FastifyInstance, { events }: Pick<AdminParts, '
         `event: ${showValue(unknown)} is no event${meant}; expected some of ${EVENT_NAMES.join(', ')}`,
       );
     }
-    if (upstream !== undefined && !upstreams.includes(upstream)) {
-      const known = upstreams.join(', ');
+    if (upstream !== undefined && !events.upstreams().includes(upstream)) {
+      const known = events.upstreams().join(', ');
       return refuse(reply, 'value_not_valid', `upstream: ${showValue(upstream)} is no upstream of this edge; expected one of ${known}`);
     }
     const lastId = request.headers['last-event-id'] ?? after;

@@ -9,6 +9,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Fault } from '../../shard-port.ts';
 import type { BackendState } from '../backend-state.ts';
 import type { Events } from '../events.ts';
+import type { Reloader, ReloadStatus } from '../reload/reload.ts';
 import type { ShardStatus } from '../shards.ts';
 import type { WeightControl } from '../weights.ts';
 
@@ -22,6 +23,8 @@ export interface EdgeStatus {
   readonly uptimeMs: number;
   /** Hash of the configuration in force. */
   readonly generation: string;
+  /** What became of the last reloads; null where the configuration came from no file. */
+  readonly reload: ReloadStatus | null;
   readonly listeners: readonly { readonly name: string; readonly address: string; readonly isSteered: boolean }[];
   /** Where the admin API itself listens; empty while it does not. */
   readonly adminAddress: string;
@@ -141,6 +144,8 @@ export interface AdminParts {
   readonly weights: WeightControl;
   readonly limits: () => LimitsView;
   readonly log: Log;
+  /** Reads the configuration again; undefined where it came from no file. */
+  readonly reload: Reloader['reload'] | undefined;
   /** Hurts a worker; undefined outside of tests, and then the route does not exist. */
   readonly hurt: ((shard: number, fault: Fault, at: string) => boolean) | undefined;
 }

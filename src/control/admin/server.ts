@@ -20,6 +20,7 @@ import { logLevelRoutes } from './log-level.ts';
 import { metricsRoutes } from './metrics.ts';
 import type { AdminParts } from './parts.ts';
 import { type PlaceCounts, Places } from './places.ts';
+import { reloadRoutes } from './reload.ts';
 import { statusRoutes } from './status.ts';
 import { upstreamRoutes } from './upstreams.ts';
 import { explainValue } from './values.ts';
@@ -62,6 +63,7 @@ const ROUTES = [
   eventRoutes,
   configRoutes,
   logLevelRoutes,
+  reloadRoutes,
   faultRoutes,
 ] as const;
 

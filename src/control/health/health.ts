@@ -3,7 +3,9 @@
  * stuck pool of traffic therefore says nothing about a backend's health, and a check never waits behind a request.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { noteNumber } from '../../base/notes.ts';
+import { upstreamsOf } from '../../config/numbering.ts';
 import type { BackendSnapshot, HealthSnapshot, Snapshot } from '../../config/snapshot.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
 import { createH3Ask } from './ask-h3.ts';
@@ -12,7 +14,7 @@ import { type Checker, createChecker, type HealthStatus } from './checker.ts';
 import { type Ask, faultOf, questionOf } from './question.ts';
 
 export interface HealthParts {
-  readonly snapshot: Pick<Snapshot, 'upstreams' | 'backends'>;
+  readonly snapshot: Pick<Snapshot, 'upstreams' | 'backends' | 'numbering'>;
   /** The first address of the backend's name, without port; undefined while it has none. */
   readonly addressOf: (slot: number) => string | undefined;
   /** Tells the lanes. */
@@ -26,10 +28,19 @@ export interface HealthParts {
 
 export interface Health {
   start(): void;
+  /** Asks as `snapshot` wants it from now on. Backends that are asked as before keep what is known of them; those that are asked no more are nobody's business. */
+  apply(snapshot: HealthParts['snapshot']): void;
   /** Resolves when no check is under way and no timer is left. */
   stop(): Promise<void>;
   /** Undefined for backends that are not checked. */
   status(slot: number): HealthStatus | undefined;
+}
+
+interface Check {
+  readonly checker: Checker;
+  readonly backend: BackendSnapshot;
+  readonly health: HealthSnapshot;
+  readonly upstream: number;
 }
 
 const HEALTH_DOWN = noteNumber('health_down');
@@ -39,30 +50,49 @@ const HEALTH_UP = noteNumber('health_up');
 const FIRST_PASS_MS = 1_000;
 
 export function createHealth(parts: HealthParts): Health {
-  const { snapshot } = parts;
   const random = parts.random ?? Math.random;
-  const checkers = new Map<number, { readonly checker: Checker; readonly intervalMs: number }>();
-
-  for (const [number, { health, slots }] of snapshot.upstreams.entries()) {
-    if (health === undefined) continue;
-    for (const slot of slots) {
-      const backend = snapshot.backends[slot] as BackendSnapshot;
-      checkers.set(slot, { checker: checkerOf(backend, health, number), intervalMs: health.intervalMs });
-    }
-  }
+  let checks = checksOf(parts.snapshot, new Map());
+  /** Checks of earlier snapshots that may still be under way. */
+  const ending = new Set<Promise<void>>();
 
   return {
-    start() {
-      let place = 0;
-      for (const { checker, intervalMs } of checkers.values()) {
-        checker.start((Math.min(FIRST_PASS_MS, intervalMs) * place++) / checkers.size);
+    start: () => startAll([...checks.values()]),
+    apply(snapshot) {
+      const before = checks;
+      checks = checksOf(snapshot, before);
+      for (const [slot, check] of before) {
+        if (checks.get(slot) === check) continue;
+        const ended = check.checker.stop().finally(() => ending.delete(ended));
+        ending.add(ended);
+        if (!checks.has(slot)) parts.publish(slot, 'unknown');
       }
+      startAll([...checks].filter(([slot, check]) => before.get(slot) !== check).map(([, check]) => check));
     },
     async stop() {
-      await Promise.all([...checkers.values()].map(({ checker }) => checker.stop()));
+      await Promise.all([...[...checks.values()].map(({ checker }) => checker.stop()), ...ending]);
     },
-    status: (slot) => checkers.get(slot)?.checker.status(),
+    status: (slot) => checks.get(slot)?.checker.status(),
   };
+
+  /** Checks of every backend that wants them; of those known, the ones that ask the same. */
+  function checksOf(snapshot: HealthParts['snapshot'], known: ReadonlyMap<number, Check>): Map<number, Check> {
+    const found = new Map<number, Check>();
+    for (const [upstream, { health, slots }] of upstreamsOf(snapshot)) {
+      if (health === undefined) continue;
+      for (const slot of slots) {
+        const backend = snapshot.backends[slot] as BackendSnapshot;
+        const before = known.get(slot);
+        const isKnown = before?.upstream === upstream && isDeepStrictEqual([before.backend, before.health], [backend, health]);
+        found.set(slot, isKnown ? before : { checker: checkerOf(backend, health, upstream), backend, health, upstream });
+      }
+    }
+    return found;
+  }
+
+  function startAll(fresh: readonly Check[]): void {
+    for (const [place, { checker, health }] of fresh.entries())
+      checker.start((Math.min(FIRST_PASS_MS, health.intervalMs) * place) / fresh.length);
+  }
 
   function checkerOf(backend: BackendSnapshot, health: HealthSnapshot, upstream: number): Checker {
     const { slot } = backend;

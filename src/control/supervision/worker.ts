@@ -5,7 +5,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { LaneEvent } from '../../observe/lane-observer.ts';
-import type { ShardOrder, ShardReport, ShardStart } from '../../shard-port.ts';
+import type { ShardOrder, ShardQuestion, ShardReport, ShardStart } from '../../shard-port.ts';
 import { causeOf, type EndCause, Ended } from './cause.ts';
 
 /** How a life ended. */
@@ -20,7 +20,7 @@ export interface Worker {
   threadId(): number;
   tell(order: ShardOrder): void;
   /** Asks and waits for the answer's JSON; rejects when the worker ends first. */
-  ask(order: { kind: 'connections'; limit: number } | { kind: 'sessions' }): Promise<string>;
+  ask(order: ShardQuestion): Promise<string>;
   /** Milliseconds the oldest unanswered ping is old; 0 when none is out. Sends a ping when none is. */
   beat(nowMs: number): number;
   /** Ends the thread whatever it does. */
@@ -37,6 +37,8 @@ interface Waiting {
 export interface WorkerEvents {
   /** Once, when the shard has attached to its reactor and taken its snapshot. */
   onReady(): void;
+  /** It decides by the terms it was told of. */
+  onApplied(serial: number): void;
   /** A rule threw in the lane; text with its stack. */
   onLaneError(error: string): void;
   /** A lane noted something that is an event. */
@@ -57,6 +59,9 @@ export function startWorker(pool: Piscina, start: Omit<ShardStart, 'port'>, even
       case 'ready':
         threadId = report.threadId;
         events.onReady();
+        break;
+      case 'applied':
+        events.onApplied(report.serial);
         break;
       case 'pong':
         pingedAtMs = 0;

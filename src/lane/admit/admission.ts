@@ -271,6 +271,18 @@ export class Admission {
     subject.memo0 = (subject.memo0 & ~held) >>> 0;
   }
 
+  /** The exchange goes to another upstream than the one it waited for, or had a place at. */
+  forsake(subject: Subject, route: number, upstream: number): void {
+    const gate = this.upstreams[upstream];
+    const { memo0, memo1, memo2, exchangeIndex, exchangeGeneration } = subject;
+    if ((memo0 & QUEUES_UPSTREAM) !== 0 && memoLife(memo2) === this.life) {
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit, this.nowMs);
+      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, this.nowMs);
+    }
+    this.release(subject, route, upstream, true);
+    subject.memo0 = (subject.memo0 & ~QUEUES_UPSTREAM) >>> 0;
+  }
+
   /** The exchange ended: gives back its places, learns its latency, and wakes who waits. */
   completed(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo2 } = completion;

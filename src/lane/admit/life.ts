@@ -7,7 +7,7 @@
 
 import type { Snapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
 import { StandingQueue } from './overload/standing-queue.ts';
-import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, WAITING } from './places.ts';
+import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, placesOf, WAITING } from './places.ts';
 
 /** Lives go from 1 to this and round again; 0 in a memo says that nothing was taken. */
 const LIVES = 255;
@@ -54,7 +54,7 @@ function begin(table: SharedArrayBuffer, snapshot: Snapshot, shard: number): num
   const words = new Int32Array(table);
   const layout = placeLayout(snapshot);
   const own = layout.own(shard);
-  for (let place = 0; place < layout.places; place++) {
+  for (const place of placesOf(snapshot)) {
     const at = own + place * OWN_WORDS;
     words[at + EARLIER] = words[at + EARLIER]! + words[at + IN_FLIGHT]!;
     words[at + IN_FLIGHT] = 0;

@@ -7,6 +7,7 @@
  */
 
 import { wordsOf } from '../../base/views.ts';
+import { roomOf, upstreamsOf } from '../../config/numbering.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { initialLimit } from './concurrency/cells.ts';
 
@@ -43,11 +44,13 @@ export interface PlaceLayout {
   own(shard: number): number;
 }
 
-export function placeLayout({ routes, upstreams, tenants, shards }: Snapshot): PlaceLayout {
-  const places = routes.length + upstreams.length + tenants.length;
+export function placeLayout(snapshot: Snapshot): PlaceLayout {
+  const { shards } = snapshot;
+  const room = roomOf(snapshot);
+  const places = room.routes + room.upstreams + room.tenants;
   const first = lines(shards.count);
   const concurrency = first + places * LINE;
-  const own = concurrency + upstreams.length * LINE;
+  const own = concurrency + room.upstreams * LINE;
   const ownWords = lines(places * OWN_WORDS);
   return {
     places,
@@ -61,8 +64,20 @@ export function placeLayout({ routes, upstreams, tenants, shards }: Snapshot): P
 
 /** Numbers of places. */
 export const placeOfRoute = (_snapshot: Snapshot, route: number): number => route;
-export const placeOfUpstream = (snapshot: Snapshot, upstream: number): number => snapshot.routes.length + upstream;
-export const placeOfTenant = (snapshot: Snapshot, tenant: number): number => snapshot.routes.length + snapshot.upstreams.length + tenant;
+export const placeOfUpstream = (snapshot: Snapshot, upstream: number): number => roomOf(snapshot).routes + upstream;
+export const placeOfTenant = (snapshot: Snapshot, tenant: number): number => {
+  const { routes, upstreams } = roomOf(snapshot);
+  return routes + upstreams + tenant;
+};
+
+/** Every place of what `snapshot` has. */
+export function placesOf(snapshot: Snapshot): number[] {
+  return [
+    ...snapshot.routes.map((_, route) => placeOfRoute(snapshot, route)),
+    ...snapshot.upstreams.map((_, upstream) => placeOfUpstream(snapshot, upstream)),
+    ...snapshot.tenants.map((_, tenant) => placeOfTenant(snapshot, tenant)),
+  ];
+}
 
 /** Room for every route, upstream and tenant of `snapshot`. */
 export function createPlaceTable(snapshot: Snapshot): SharedArrayBuffer {
@@ -71,10 +86,25 @@ export function createPlaceTable(snapshot: Snapshot): SharedArrayBuffer {
   const words = new Int32Array(table);
   // A life of one table should not pass for one of another.
   for (let shard = 0; shard < snapshot.shards.count; shard++) words[layout.life(shard)] = Math.floor(Math.random() * 255);
-  for (const [number, { concurrency }] of snapshot.upstreams.entries()) {
-    if (concurrency !== undefined) initialLimit(words, layout.concurrency(number), concurrency);
-  }
+  beginLimits(table, snapshot);
   return table;
+}
+
+/** Upstreams whose limit follows the latency from now on begin as they are configured; where it does already it stays, within its bounds. */
+export function beginLimits(table: SharedArrayBuffer, snapshot: Snapshot): void {
+  const words = new Int32Array(table);
+  const layout = placeLayout(snapshot);
+  for (const [number, upstream] of upstreamsOf(snapshot)) {
+    if (upstream.concurrency !== undefined) initialLimit(words, layout.concurrency(number), upstream.concurrency);
+  }
+}
+
+/** What was counted at these places was counted of others. Who is in flight and waits is taken off by those who counted it. */
+export function forgetPlaces(table: SharedArrayBuffer, snapshot: Snapshot, places: readonly number[], upstreams: readonly number[]): void {
+  const words = new Int32Array(table);
+  const layout = placeLayout(snapshot);
+  for (const place of places) words.fill(0, layout.place(place) + HELD_US, layout.place(place) + LINE);
+  for (const upstream of upstreams) words.fill(0, layout.concurrency(upstream), layout.concurrency(upstream) + LINE);
 }
 
 /** One place as one shard sees it. */

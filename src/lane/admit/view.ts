@@ -1,5 +1,6 @@
 /** Places and adaptive limits as the main thread sees them: for metrics and the admin API. */
 
+import { routesOf, tenantsOf, upstreamsOf } from '../../config/numbering.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 import { BASE_US, LATEST_US, LIMIT, LIMIT_UNIT } from './concurrency/cells.ts';
 import { isGuarded } from './overload/guard.ts';
@@ -66,14 +67,29 @@ export function viewPlaces(snapshot: Snapshot, table: SharedArrayBuffer): PlaceV
     };
   };
   return [
-    ...snapshot.routes.flatMap(({ name, bulkhead: { max, queue } }, i) =>
-      max === 0 ? [] : [view('route', name, placeOfRoute(snapshot, i), max, queue)],
+    ...routesOf(snapshot).flatMap(
+      ([
+        i,
+        {
+          name,
+          bulkhead: { max, queue },
+        },
+      ]) => (max === 0 ? [] : [view('route', name, placeOfRoute(snapshot, i), max, queue)]),
     ),
-    ...snapshot.upstreams.flatMap(({ name, bulkhead: { max, queue }, concurrency }, i) => {
-      if (max === 0 && concurrency === undefined) return [];
-      return [view('upstream', name, placeOfUpstream(snapshot, i), max, queue, concurrency && layout.concurrency(i))];
-    }),
-    ...snapshot.tenants.flatMap(({ name, maxInFlight }, i) =>
+    ...upstreamsOf(snapshot).flatMap(
+      ([
+        i,
+        {
+          name,
+          bulkhead: { max, queue },
+          concurrency,
+        },
+      ]) => {
+        if (max === 0 && concurrency === undefined) return [];
+        return [view('upstream', name, placeOfUpstream(snapshot, i), max, queue, concurrency && layout.concurrency(i))];
+      },
+    ),
+    ...tenantsOf(snapshot).flatMap(([i, { name, maxInFlight }]) =>
       maxInFlight === 0 ? [] : [view('tenant', name, placeOfTenant(snapshot, i), maxInFlight, 0)],
     ),
   ];
@@ -95,7 +111,7 @@ export interface GuardView {
 export function viewGuards(snapshot: Snapshot, table: SharedArrayBuffer): GuardView[] {
   const layout = placeLayout(snapshot);
   const words = new Int32Array(table);
-  return snapshot.upstreams.flatMap((upstream, number) => {
+  return upstreamsOf(snapshot).flatMap(([number, upstream]) => {
     if (!isGuarded(upstream)) return [];
     const place = placeOfUpstream(snapshot, number);
     const word = (of: number): number => Atomics.load(words, layout.place(place) + of);

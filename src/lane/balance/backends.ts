@@ -17,6 +17,9 @@ export const FAILURE_PENALTY_US = 1_000_000;
 /** How long a backend that could not be reached is passed over while others can be. */
 export const AVOID_MS = 1_000;
 
+/** No number of addresses makes it a choice again. */
+const IS_GONE = 2;
+
 /** What must be known of a backend beside the table. */
 export interface BackendTerms {
   readonly slot: number;
@@ -115,7 +118,12 @@ export class Backends {
 
   /** How many addresses the name of `slot` has; none takes it out of the choice. */
   setAddresses(slot: number, count: number): void {
-    if (slot < this.isAddressed.length) this.isAddressed[slot] = count > 0 ? 1 : 0;
+    if (slot < this.isAddressed.length && this.isAddressed[slot] !== IS_GONE) this.isAddressed[slot] = count > 0 ? 1 : 0;
+  }
+
+  /** Takes `slot` out of the choice for good: a later snapshot has no such backend, or another one there. */
+  remove(slot: number): void {
+    this.isAddressed[slot] = IS_GONE;
   }
 
   hasAddress(slot: number): boolean {

@@ -3,6 +3,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
+import { aimKey } from '../../config/numbering.ts';
 import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
 import type { Key } from '../head/key.ts';
 import type { Lookups } from '../head/lookups.ts';
@@ -15,7 +16,7 @@ import type { Balancer } from './balancer.ts';
 import { type Member, Members } from './members.ts';
 import { policyOf } from './policies.ts';
 import { type Sticky, StickyCookie } from './sticky.ts';
-import { aimKey, slotsOf } from './subset.ts';
+import { slotsOf } from './subset.ts';
 import { Tiers } from './tiers.ts';
 import { Weights } from './weights.ts';
 
@@ -53,8 +54,12 @@ export interface Pools {
 /** Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a memo can name. */
 export function compilePools(parts: PoolParts): Pools {
   const numbers = new Map<string, number>();
-  const pools: Pool[] = [];
   const weights = new Weights(parts.weights);
+  const pools: Pool[] = (parts.snapshot.numbering?.pools ?? []).map((aim, number) => {
+    if (!aim.isUsed) return emptyPool(parts, weights, aim.upstream, number);
+    numbers.set(aimKey(aim), number);
+    return poolOf(parts, weights, aim, number);
+  });
   const ofRoute = parts.snapshot.routes.map((route) => {
     const numbersOfRoute = aimsOf(route).map((target) => {
       const key = aimKey(target);
@@ -76,7 +81,13 @@ function aimsOf({ targets, fallback }: RouteSnapshot): readonly TargetSnapshot[]
   return fallback.kind === 'upstream' ? [...targets, fallback.target] : targets;
 }
 
-function poolOf(parts: PoolParts, weights: Weights, target: TargetSnapshot, number: number): Pool {
+/** In the place of one that no route uses any more: exchanges that went there still have to find its upstream. */
+function emptyPool({ random }: PoolParts, weights: Weights, upstream: number, number: number): Pool {
+  const balancer = new Tiers({ tiers: [], healthyShare: 1, weights, random });
+  return { number, upstream, slots: new Int32Array(), balancer, key: undefined, sticky: undefined };
+}
+
+function poolOf(parts: PoolParts, weights: Weights, target: Pick<TargetSnapshot, 'upstream' | 'subset'>, number: number): Pool {
   const { snapshot, backends, lookups } = parts;
   const upstream = snapshot.upstreams[target.upstream]!;
   const { balance, name } = upstream;

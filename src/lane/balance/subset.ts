@@ -11,8 +11,3 @@ export function slotsOf(snapshot: Snapshot, { upstream, subset }: Aim): readonly
   if (labels.length === 0) return slots;
   return slots.filter((slot) => labels.every(([name, value]) => snapshot.backends[slot]!.labels[name] === value));
 }
-
-/** The same text for targets that mean the same. */
-export function aimKey({ upstream, subset }: Aim): string {
-  return JSON.stringify([upstream, Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1))]);
-}

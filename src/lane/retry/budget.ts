@@ -2,11 +2,22 @@
  * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a share of the requests of a window, plus a floor a second.
  */
 
-import type { RetryBudgetSnapshot } from '../../config/snapshot.ts';
+import type { RetryBudgetSnapshot, RoomSnapshot } from '../../config/snapshot.ts';
 
 /** Room for the retry and hedge budgets of every upstream. */
-export function createBudgetTable(snapshot: { readonly upstreams: { readonly length: number } }): SharedArrayBuffer {
-  return new SharedArrayBuffer(BUDGET_BYTES * Math.max(1, snapshot.upstreams.length * 2));
+export function createBudgetTable({ upstreams, numbering }: BudgetRoom): SharedArrayBuffer {
+  return new SharedArrayBuffer(BUDGET_BYTES * Math.max(1, (numbering?.room.upstreams ?? upstreams.length) * 2));
+}
+
+/** How many upstreams there are, or may be. */
+export interface BudgetRoom {
+  readonly upstreams: { readonly length: number };
+  readonly numbering?: { readonly room: RoomSnapshot };
+}
+
+/** Another upstream has this number from now on. */
+export function forgetBudgets(table: SharedArrayBuffer, upstream: number): void {
+  new Int32Array(table).fill(0, upstream * 2 * WORDS, (upstream + 1) * 2 * WORDS);
 }
 
 /** Slices of a window: an old slice is forgotten whole. */

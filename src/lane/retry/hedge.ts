@@ -21,7 +21,7 @@ export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader):
   try {
     const route = compiled.routes[tagRoute(late.tag)];
     const pool = compiled.pools[memoPool(late.memo0)];
-    if (route === undefined || pool === undefined || route.hedge === undefined) return;
+    if (route === undefined || pool === undefined || route.hedge === undefined || !route.pools.includes(pool.number)) return;
     const tried = tagTried(late.tag);
     const position = pool.balancer.pick(late.memo1, tried, pool.slots.indexOf(late.slot));
     if (position === NO_MEMBER) {

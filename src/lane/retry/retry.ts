@@ -61,11 +61,18 @@ export function retryOrAnswer(parts: DecideParts, compiled: Compiled, failed: At
     const route = compiled.routes[tagRoute(failed.tag)];
     const pool = compiled.pools[memoPool(failed.memo0)];
     if (route === undefined || pool === undefined) answer(parts, failed, failed.reason);
+    else if (!route.pools.includes(pool.number)) endAsItIs(parts, failed);
     else if (!tryAgain(parts, compiled, route, pool, failed)) giveUp(parts, compiled, route, pool, failed);
   } catch (error) {
     compiled.observer.laneFailed(error);
     answer(parts, failed, LANE_FAILED);
   }
+}
+
+/** The route sends there no more, so nothing is known of how another attempt would be made. */
+function endAsItIs(parts: DecideParts, failed: AttemptFailedReader): void {
+  if (failed.isHeld) parts.writer.commit(parts.subject, 0);
+  else answer(parts, failed, failed.reason);
 }
 
 /** True when another attempt was decided, now or after a wait. */

@@ -8,7 +8,8 @@
  * query: what is canonical was made so before. Hosts are compared without case, port and trailing dot.
  */
 
-import type { RouteSnapshot, TenantSnapshot } from '../../config/snapshot.ts';
+import { routesOf } from '../../config/numbering.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import type { Lookups } from '../head/lookups.ts';
@@ -37,6 +38,9 @@ export interface Explanation {
   readonly route: number;
 }
 
+/** What of a snapshot matching needs. */
+export type RouterSource = Pick<Snapshot, 'routes' | 'tenants' | 'numbering'>;
+
 /** Routes of one tenant, host and path, in their precedence. */
 interface Place {
   readonly site: number;
@@ -63,12 +67,13 @@ export class Router {
   private trace: PassedOver[] | undefined;
 
   /** Throws what re2js throws for a pattern that is none. */
-  constructor(routes: readonly RouteSnapshot[], tenants: readonly TenantSnapshot[], lookups: Lookups) {
+  constructor(source: RouterSource, lookups: Lookups) {
+    const { routes, tenants } = source;
     this.bytes = lookups.bytes;
-    this.tenants = Tenants.of(tenants, lookups);
+    this.tenants = Tenants.of(source, lookups);
     this.count = routes.length;
     this.predicates = routes.map(({ match }) => compilePredicates(match, lookups));
-    const { sites, places } = placesOf(routes);
+    const { sites, places } = placesOf(source);
     this.hosts = new HostTable(
       sites.map(({ tenant, host }, value) => ({ scope: tenant + 1, host, value })),
       tenants.length + 1,
@@ -180,11 +185,12 @@ function failedOf(predicates: readonly Predicate[], head: HeadReader, client: Cl
 }
 
 /** Sites and places of `routes`. Routes that can never be reached, because one before them at their place takes everything, are left out. */
-function placesOf(routes: readonly RouteSnapshot[]): { sites: { tenant: number; host: string }[]; places: Place[] } {
+function placesOf(source: Pick<Snapshot, 'routes' | 'numbering'>): { sites: { tenant: number; host: string }[]; places: Place[] } {
   const sites: { tenant: number; host: string }[] = [];
   const siteOf = new Map<string, number>();
   const placeOf = new Map<string, Place>();
-  for (const [number, { match }] of routes.entries()) {
+  const { routes } = source;
+  for (const [number, { match }] of routesOf(source)) {
     const { tenant, host, pathKind: kind } = match;
     const siteKey = `${tenant} ${host}`;
     const site = siteOf.get(siteKey) ?? sites.push({ tenant, host }) - 1;
@@ -197,7 +203,8 @@ function placesOf(routes: readonly RouteSnapshot[]): { sites: { tenant: number; 
   }
   const places = [...placeOf.values()];
   for (const place of places) {
-    place.routes.sort((a, b) => compareConditions(routes[a]!.match, routes[b]!.match) || a - b);
+    // Where neither is more particular the one configured first stays first.
+    place.routes.sort((a, b) => compareConditions(routes[a]!.match, routes[b]!.match));
     const last = place.routes.findIndex((number) => isUnconditional(routes[number]!.match));
     if (last !== -1) place.routes.length = last + 1;
   }

@@ -3,7 +3,8 @@
  * tenants apart, and not on how many tenants there are.
  */
 
-import type { TenantSnapshot } from '../../config/snapshot.ts';
+import { inUse } from '../../config/numbering.ts';
+import type { Snapshot, TenantSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { FieldWalk } from '../head/fields.ts';
 import type { Lookups } from '../head/lookups.ts';
@@ -25,14 +26,23 @@ export class Tenants {
   private readonly hosts: HostTable | undefined;
   private readonly paths: PathTable | undefined;
   private readonly headers: readonly TellingHeader[];
+  /** Tables name tenants by their place in the order in which they are asked; here are their numbers. */
+  private readonly numbers: readonly number[];
 
   /** Undefined where there are none. */
-  static of(tenants: readonly TenantSnapshot[], lookups: Lookups): Tenants | undefined {
-    return tenants.length === 0 ? undefined : new Tenants(tenants, lookups);
+  static of(source: Pick<Snapshot, 'tenants' | 'numbering'>, lookups: Lookups): Tenants | undefined {
+    const numbers = inUse(source, 'tenants');
+    if (numbers.length === 0) return undefined;
+    return new Tenants(
+      numbers.map((number) => source.tenants[number]!),
+      numbers,
+      lookups,
+    );
   }
 
-  private constructor(tenants: readonly TenantSnapshot[], lookups: Lookups) {
+  private constructor(tenants: readonly TenantSnapshot[], numbers: readonly number[], lookups: Lookups) {
     this.bytes = lookups.bytes;
+    this.numbers = numbers;
     const hosts = tenants.flatMap(({ hosts }, value) => hosts.map((host) => ({ scope: 0, host, value })));
     const paths = new Map<string, number>();
     for (const [value, { pathPrefix }] of tenants.entries()) {
@@ -45,7 +55,7 @@ export class Tenants {
     this.headers = compileHeaders(tenants, lookups);
   }
 
-  /** Place of the tenant of `head`, or NO_TENANT. Of several that fit the first in order. */
+  /** Number of the tenant of `head`, or NO_TENANT. Of several that fit the first in order. */
   find(head: HeadReader): number {
     const { hosts, paths, headers, bytes } = this;
     let first = NO_TENANT;
@@ -67,7 +77,7 @@ export class Tenants {
         if (tenant !== NO_PATH) first = earlier(first, tenant);
       }
     }
-    return first;
+    return first === NO_TENANT ? NO_TENANT : this.numbers[first]!;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   BACKEND_WORDS,
   BARRING_BITS,
   BREAKER_BITS,
+  backendRoom,
   DOWN,
   HALF_OPEN,
   HELD_OFF,
@@ -56,7 +57,7 @@ export class Standing {
   private readonly floats: Float64Array;
   private readonly terms: readonly StandingTerms[];
   /** Terms by slot. */
-  private readonly of: readonly StandingTerms[];
+  private readonly of: readonly (StandingTerms | undefined)[];
   private readonly crowd: Crowd;
   private readonly breakers: Breakers;
   private readonly outliers: Outliers;
@@ -64,11 +65,11 @@ export class Standing {
   private sweepAtMs = 0;
 
   constructor({ snapshot, table, observer, backends }: StandingParts) {
-    const backendCount = snapshot.backends.length;
+    const backendCount = backendRoom(snapshot);
     this.words = new Int32Array(table);
     this.floats = new Float64Array(table, 0, backendCount * BACKEND_FLOATS);
     this.terms = compileTerms(snapshot, table);
-    this.of = termsBySlot(this.terms, backendCount);
+    this.of = termsBySlot(this.terms, snapshot.backends.length);
     this.crowd = new Crowd(table, backendCount, observer);
     this.breakers = new Breakers(table, this.crowd, observer, backends);
     this.outliers = new Outliers(table, backendCount, this.breakers);
@@ -127,7 +128,9 @@ export class Standing {
 
   /** A response head came from `slot`. `grpcStatus` and `retryAfterS` are NONE when there is none. */
   responded(slot: number, status: number, grpcStatus: number, retryAfterS: number, isProbe: boolean): void {
-    const terms = this.of[slot]!;
+    const terms = this.of[slot];
+    // It was removed since.
+    if (terms === undefined) return;
     const isFailure = terms.countsAnswer(status, grpcStatus);
     terms.windows.at(this.nowMs);
     if (terms.outlier.isOn) this.outliers.count(slot, !isFailure);
@@ -139,7 +142,8 @@ export class Standing {
 
   /** The attempt at `slot` did well, says someone who has no response head to be judged. */
   succeeded(slot: number, isProbe: boolean): void {
-    const terms = this.of[slot]!;
+    const terms = this.of[slot];
+    if (terms === undefined) return;
     terms.windows.at(this.nowMs);
     if (terms.outlier.isOn) this.outliers.count(slot, true);
     this.breakers.succeeded(terms, slot, isProbe);
@@ -147,7 +151,8 @@ export class Standing {
 
   /** The attempt at `slot` failed for `reason`, before or after its response head. */
   failed(slot: number, reason: number, isProbe: boolean): void {
-    const terms = this.of[slot]!;
+    const terms = this.of[slot];
+    if (terms === undefined) return;
     if (!terms.countsReason(reason)) {
       this.abandoned(slot, isProbe);
       return;
@@ -218,8 +223,8 @@ export class Standing {
   }
 }
 
-function termsBySlot(terms: readonly StandingTerms[], count: number): StandingTerms[] {
-  const of = new Array<StandingTerms>(count);
+function termsBySlot(terms: readonly StandingTerms[], count: number): (StandingTerms | undefined)[] {
+  const of = new Array<StandingTerms | undefined>(count).fill(undefined);
   for (const upstream of terms) for (const slot of upstream.slots) of[slot] = upstream;
   return of;
 }

@@ -5,6 +5,8 @@
  * until when.
  */
 
+import type { RoomSnapshot } from '../../config/snapshot.ts';
+
 /** Int32 words of a backend's block: 256 bytes. */
 export const BACKEND_WORDS = 64;
 /** The same block in Float64 cells. */
@@ -71,14 +73,36 @@ export const PANIC_WORD = 0;
 export const COMPARED_WORD = 1;
 
 /** Room for the backends and upstreams of a snapshot. All zero: closed, health unknown, nothing counted. */
-export function createStandingTable({ backends, upstreams }: StandingRoom): SharedArrayBuffer {
-  return new SharedArrayBuffer((backends.length * BACKEND_WORDS + Math.max(1, upstreams.length) * UPSTREAM_WORDS) * 4);
+export function createStandingTable(source: StandingRoom): SharedArrayBuffer {
+  const upstreams = source.numbering?.room.upstreams ?? source.upstreams.length;
+  return new SharedArrayBuffer((backendRoom(source) * BACKEND_WORDS + Math.max(1, upstreams) * UPSTREAM_WORDS) * 4);
 }
 
-/** How many there are of each. */
+/** How many there are of each, or may be. */
 export interface StandingRoom {
   readonly backends: { readonly length: number };
   readonly upstreams: { readonly length: number };
+  readonly numbering?: { readonly room: RoomSnapshot };
+}
+
+/** For how many backends the table has room, which says where those of upstreams begin. */
+export function backendRoom({ backends, numbering }: Pick<StandingRoom, 'backends' | 'numbering'>): number {
+  return numbering?.room.backends ?? backends.length;
+}
+
+/** What was known under these numbers was known of others: as in a new table. */
+export function forgetStanding(
+  table: SharedArrayBuffer,
+  source: StandingRoom,
+  backends: readonly number[],
+  upstreams: readonly number[],
+): void {
+  const words = new Int32Array(table);
+  for (const slot of backends) words.fill(0, slot * BACKEND_WORDS, (slot + 1) * BACKEND_WORDS);
+  for (const upstream of upstreams) {
+    const at = upstreamWord(backendRoom(source), upstream);
+    words.fill(0, at, at + UPSTREAM_WORDS);
+  }
 }
 
 /** Word at which the block of the upstream at `upstream` begins. */

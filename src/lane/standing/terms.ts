@@ -1,7 +1,7 @@
 /** How an upstream wants the standing of its backends judged, in the form that judging wants. */
 
 import { type ReasonCode, reasonNumber } from '../../base/errors.ts';
-import type { FailureSnapshot, OutlierSnapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { FailureSnapshot, NumberingSnapshot, OutlierSnapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
 import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 
@@ -23,6 +23,7 @@ const GRPC_STATUSES = 32;
 export interface StandingSource {
   readonly backends: { readonly length: number };
   readonly upstreams: readonly JudgedUpstream[];
+  readonly numbering?: NumberingSnapshot;
 }
 
 export type JudgedUpstream = Pick<UpstreamSnapshot, 'slots' | 'breaker' | 'outlier' | 'maxEjected' | 'panicBelow' | 'slowStartMs'>;

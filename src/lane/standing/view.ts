@@ -8,6 +8,7 @@ import {
   BACKEND_WORDS,
   BARRING_BITS,
   BREAKER_BITS,
+  backendRoom,
   CONSECUTIVE_WORD,
   DOWN,
   EJECTIONS_WORD,
@@ -88,7 +89,7 @@ export function viewStanding(
       return backends[slot];
     });
     return {
-      isPanicking: Atomics.load(words, upstreamWord(snapshot.backends.length, number) + PANIC_WORD) !== 0,
+      isPanicking: Atomics.load(words, upstreamWord(backendRoom(snapshot), number) + PANIC_WORD) !== 0,
       admitted: members.filter(({ isAdmitted }) => isAdmitted).length,
       ejected: members.filter(({ state }) => state !== 'closed').length,
     };

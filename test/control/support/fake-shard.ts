@@ -14,6 +14,10 @@ export default function runFakeShard({ shard, port, snapshot, publication }: Sha
     port.on('message', (order: ShardOrder) => {
       if (order.kind === 'ping') report({ kind: 'pong' });
       if (order.kind === 'publish') seen = order.publication.number;
+      if (order.kind === 'apply') {
+        seen = order.terms.publication.number;
+        report({ kind: 'applied', serial: order.terms.serial });
+      }
       if (order.kind === 'drain') isDrained = true;
       if (order.kind === 'sessions')
         report({

@@ -510,6 +510,12 @@ impl Reactor {
         format!("[{}]", rows.join(","))
     }
 
+    /// Milliseconds since the oldest exchange that is open began; none where there is none.
+    pub fn oldest_exchange_ms(&self) -> Option<f64> {
+        let began = self.relay.exchanges.iter().map(|(_, exchange)| exchange.times.began).min()?;
+        Some(self.relay.clock.now().saturating_sub(began) as f64 / 1e6)
+    }
+
     /// Sessions as JSON, for the admin API.
     pub fn describe_sessions(&self) -> String {
         self.upstreams.describe(self.relay.now)

@@ -35,6 +35,22 @@ fn what_runs_is_finished_what_comes_later_is_rejected_and_then_the_connection_cl
 }
 
 #[test]
+fn the_oldest_exchange_is_told_while_it_is_open() {
+    let mut bed = Bed::new();
+    let client = bed.connect(Kind::Raw);
+    assert_eq!(bed.shard().reactor.oldest_exchange_ms(), None);
+    let running = bed.clients[client].open(&headers(&head("GET", "/late", &[])), true);
+    bed.until("the origin to have it", |bed| bed.origin.notes.requests.load(Relaxed) == 1);
+    bed.rest(std::time::Duration::from_millis(20));
+    let younger = bed.clients[client].open(&headers(&GET), true);
+    assert_eq!(bed.finish(client, younger).status, 200);
+    assert!(bed.shard().reactor.oldest_exchange_ms().is_some_and(|age| age >= 20.0));
+    bed.origin.notes.is_released.store(true, Relaxed);
+    assert_eq!(bed.finish(client, running).status, 200);
+    bed.until("the end", |bed| bed.shard().reactor.oldest_exchange_ms().is_none());
+}
+
+#[test]
 fn a_connection_without_requests_closes_soon_and_a_new_one_is_refused_at_once() {
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Raw);

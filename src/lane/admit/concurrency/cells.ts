@@ -29,7 +29,8 @@ export const PROBE_PHASE = 11;
 
 export const LIMIT_UNIT = 256;
 
-/** Writes the limit an upstream begins with. */
+/** Writes the limit an upstream begins with, or that it goes on with under other bounds. */
 export function initialLimit(words: Int32Array, at: number, { initial, min, max }: ConcurrencySnapshot): void {
-  words[at + LIMIT] = Math.min(max, Math.max(min, initial)) * LIMIT_UNIT;
+  const known = words[at + LIMIT]! / LIMIT_UNIT;
+  words[at + LIMIT] = Math.round(Math.min(max, Math.max(min, known === 0 ? initial : known)) * LIMIT_UNIT);
 }

@@ -113,7 +113,7 @@ export class RateLimits {
   /** Says which limits have become quiet. */
   sweep(nowMs: number): void {
     for (const limit of this.all) {
-      if (limit.refusedNoMore(nowMs, QUIET_MS)) this.observer.noted(LIMIT_ENDED, -1, -1, limit.number);
+      if (limit.refusedNoMore(nowMs, QUIET_MS)) this.observer.noted(LIMIT_ENDED, -1, -1, limit.number, limit.snapshot.name);
     }
   }
 
@@ -168,7 +168,7 @@ export class RateLimits {
   private refuse(limit: Limit, waitMs: number, nowMs: number): number {
     this.refusing = limit.snapshot;
     this.waitMs = waitMs;
-    if (limit.refused(nowMs)) this.observer.noted(LIMIT_BEGAN, -1, -1, limit.number);
+    if (limit.refused(nowMs)) this.observer.noted(LIMIT_BEGAN, -1, -1, limit.number, limit.snapshot.name);
     return RATE_LIMITED;
   }
 }

@@ -87,6 +87,39 @@ export function createBucketTable(snapshot: LimitSource): SharedArrayBuffer {
   return table;
 }
 
+/** A snapshot and its table. */
+export interface BucketState {
+  readonly snapshot: LimitSource;
+  readonly buckets: SharedArrayBuffer;
+}
+
+/**
+ * Takes the buckets of limits over into the table of the next snapshot: of each that is there under the same name and of the same owner, and counts the same
+ * keys at the same rate. What is charged in the old table meanwhile is charged to nobody. Keys must have the same seed to be found again, so that is taken over as well.
+ */
+export function carryBuckets(from: BucketState, to: BucketState): void {
+  const [before, after] = [new Int32Array(from.buckets), new Int32Array(to.buckets)];
+  after.set(before.subarray(0, LINE));
+  const known = listLimits(from.snapshot);
+  const { regions: knownRegions } = regionsOf(known);
+  const places = new Map(known.map((one, number) => [bucketKey(one), number]));
+  const limits = listLimits(to.snapshot);
+  const { regions } = regionsOf(limits);
+  for (const [number, one] of limits.entries()) {
+    const place = places.get(bucketKey(one));
+    if (place === undefined) continue;
+    const { at, ways, sets } = regions[number]!;
+    const source = knownRegions[place]!;
+    if (source.ways !== ways || source.sets !== sets) continue;
+    after.set(before.subarray(source.at, source.at + LINE + sets * ways * CELL_WORDS), at);
+  }
+}
+
+/** The same text for limits whose buckets mean the same. */
+function bucketKey({ owner, of, limit: { name, keys, requests, periodMs, burst } }: OwnedLimit): string {
+  return JSON.stringify([owner, of, name, keys, requests, periodMs, burst]);
+}
+
 /** The seed of the keys of a table, the same for all shards. */
 export function seedOf(table: SharedArrayBuffer): KeySeed {
   const words = new Uint32Array(table);

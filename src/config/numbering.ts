@@ -1,0 +1,302 @@
+/**
+ * Numbers that outlive a snapshot. Lanes, reactors and the main thread name routes, upstreams, backends, tenants and pools by number, in tables that they share and in what
+ * travels with an exchange. So what is in two snapshots one after the other keeps its number, by name; what is new gets one that nobody knows; and what was removed
+ * keeps its place until the last exchange that began before has ended. Then whoever finishes an old exchange finds the same thing under its number, whichever
+ * snapshot it looks in.
+ */
+
+import type {
+  BackendSnapshot,
+  NumberingSnapshot,
+  PoolSnapshot,
+  RoomSnapshot,
+  RouteSnapshot,
+  Snapshot,
+  TenantSnapshot,
+  UpstreamSnapshot,
+} from './snapshot.ts';
+
+/** What is numbered. */
+export type NumberedKind = keyof RoomSnapshot;
+
+const KINDS = ['upstreams', 'backends', 'routes', 'tenants'] as const satisfies readonly NumberedKind[];
+
+/** Room that there is at least, whatever the first snapshot has, and how many times what it has. What is not used costs no memory. */
+const LEAST_ROOM: RoomSnapshot = { upstreams: 512, backends: 2_048, routes: 4_096, tenants: 1_024 };
+const ROOM_FACTOR = 4;
+
+/** As many pools as a memo can name (`src/lane/memo.ts`). */
+const MAX_POOLS = 0xffff;
+
+/** A number is not given again sooner: records of exchanges that have ended may be on their way. */
+const SHORTEST_REST_MS = 5_000;
+
+/** For how many of each the tables of `snapshot` have room. */
+export function roomOf(snapshot: Lists): RoomSnapshot {
+  if (snapshot.numbering !== undefined) return snapshot.numbering.room;
+  const { upstreams, backends, routes, tenants } = snapshot;
+  return { upstreams: upstreams.length, backends: backends.length, routes: routes.length, tenants: tenants.length };
+}
+
+type Lists = { readonly [K in NumberedKind]: { readonly length: number } } & { readonly numbering?: NumberingSnapshot };
+
+/** Numbers of a kind that are in use, in configured order. */
+export function inUse<K extends NumberedKind>(
+  snapshot: { readonly [L in K]: { readonly length: number } } & { readonly numbering?: NumberingSnapshot },
+  kind: K,
+): readonly number[] {
+  return snapshot.numbering?.[kind] ?? Array.from({ length: snapshot[kind].length }, (_, number) => number);
+}
+
+/** Upstreams that are in use, in configured order, with their numbers. */
+export function upstreamsOf(snapshot: Pick<Snapshot, 'upstreams' | 'numbering'>): [number, UpstreamSnapshot][] {
+  return inUse(snapshot, 'upstreams').map((number) => [number, snapshot.upstreams[number]!]);
+}
+
+/** Backends that are in use, in configured order. */
+export function backendsOf(snapshot: Pick<Snapshot, 'backends' | 'numbering'>): BackendSnapshot[] {
+  return inUse(snapshot, 'backends').map((slot) => snapshot.backends[slot]!);
+}
+
+/** Routes that are in use, in configured order, with their numbers. */
+export function routesOf(snapshot: Pick<Snapshot, 'routes' | 'numbering'>): [number, RouteSnapshot][] {
+  return inUse(snapshot, 'routes').map((number) => [number, snapshot.routes[number]!]);
+}
+
+/** Tenants that are in use, in configured order, with their numbers. */
+export function tenantsOf(snapshot: Pick<Snapshot, 'tenants' | 'numbering'>): [number, TenantSnapshot][] {
+  return inUse(snapshot, 'tenants').map((number) => [number, snapshot.tenants[number]!]);
+}
+
+/** The same text for targets that mean the same. */
+export function aimKey({ upstream, subset }: Aim): string {
+  return JSON.stringify([upstream, Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+function aimOf(key: string): Aim {
+  const [upstream, subset] = JSON.parse(key) as [number, [string, string][]];
+  return { upstream, subset: Object.fromEntries(subset) };
+}
+
+type Aim = { readonly upstream: number; readonly subset: Readonly<Record<string, string>> };
+
+/** What there is no room for, and how much there is. */
+export interface NoRoom {
+  readonly kind: NumberedKind | 'pools';
+  readonly room: number;
+  /** Of those, held by what was removed and exchanges may still know. */
+  readonly held: number;
+}
+
+/** A snapshot with numbers of its own. */
+export interface Numbered {
+  readonly snapshot: Snapshot;
+  /** Numbers that mean something else than in the snapshot before, or nothing there: what tables say under them is to be forgotten. */
+  readonly fresh: Readonly<Record<NumberedKind, readonly number[]>>;
+  /** To be called when the snapshot is in force; `nowMs` is on the clock of `oldestMs`. */
+  take(nowMs: number): void;
+}
+
+/** One kind: who has which number. */
+interface Numbers {
+  /** By number; stays when what has the name is removed. */
+  readonly keys: string[];
+  /** When it was removed; undefined while it is in use. */
+  readonly removedMs: (number | undefined)[];
+}
+
+/** Gives numbers, one snapshot after the other. */
+export class Numberer {
+  private readonly numbers: Readonly<Record<NumberedKind | 'pools', Numbers>> = {
+    upstreams: { keys: [], removedMs: [] },
+    backends: { keys: [], removedMs: [] },
+    routes: { keys: [], removedMs: [] },
+    tenants: { keys: [], removedMs: [] },
+    pools: { keys: [], removedMs: [] },
+  };
+  private room: RoomSnapshot | undefined;
+  private last: Snapshot | undefined;
+
+  /**
+   * Numbers a snapshot that has none. `oldestMs` is when the oldest exchange that is open began, Infinity where there is none and 0 where nobody knows: what
+   * was removed before that has no one left who knows its number.
+   */
+  number(next: Snapshot, oldestMs: number, nowMs: number): Numbered | NoRoom {
+    const room = this.room ?? firstRoom(next);
+    const upstreamKeys = next.upstreams.map(({ name }) => name);
+    const keys = {
+      upstreams: upstreamKeys,
+      backends: unique(next.backends.map(({ upstream, url }) => `${upstream} ${url}`)),
+      routes: unique(next.routes.map(({ name }) => name)),
+      tenants: next.tenants.map(({ name }) => name),
+    };
+    const isFree = (removedMs: number | undefined): boolean =>
+      removedMs !== undefined && removedMs < oldestMs && removedMs < nowMs - SHORTEST_REST_MS;
+    const given = {} as Record<NumberedKind, number[]>;
+    const fresh = {} as Record<NumberedKind, number[]>;
+    for (const kind of KINDS) {
+      const found = give(this.numbers[kind], keys[kind], room[kind], isFree);
+      if (found === undefined)
+        return { kind, room: room[kind], held: this.numbers[kind].removedMs.filter((removedMs) => removedMs !== undefined).length };
+      given[kind] = found.numbers;
+      fresh[kind] = found.fresh;
+    }
+    const lists = this.lists(next, given);
+    const aims = new Map(
+      given.routes.flatMap((number) =>
+        aimsOf(lists.routes[number]!).map(({ upstream, subset }) => [aimKey({ upstream, subset }), { upstream, subset }]),
+      ),
+    );
+    const pools = give(this.numbers.pools, [...aims.keys()], MAX_POOLS, isFree);
+    if (pools === undefined) return { kind: 'pools', room: MAX_POOLS, held: 0 };
+    const byNumber = this.numbers.pools.keys.map((key): PoolSnapshot => ({ ...aimOf(key), isUsed: false }));
+    for (const [place, aim] of [...aims.values()].entries()) byNumber[pools.numbers[place]!] = { ...aim, isUsed: true };
+
+    const snapshot: Snapshot = Object.freeze({ ...next, ...lists, numbering: { room, ...given, pools: byNumber } });
+    return {
+      snapshot,
+      fresh,
+      take: (takenMs) => {
+        this.room = room;
+        this.last = snapshot;
+        for (const kind of KINDS) settle(this.numbers[kind], keys[kind], given[kind], takenMs);
+        settle(this.numbers.pools, [...aims.keys()], pools.numbers, takenMs);
+      },
+    };
+  }
+
+  /** The lists of `next` by the numbers given, with what was removed in the places nobody has. */
+  private lists(next: Snapshot, given: Record<NumberedKind, readonly number[]>): Pick<Snapshot, NumberedKind> {
+    const { last } = this;
+    const target = <T extends Aim>(one: T): T => ({ ...one, upstream: given.upstreams[one.upstream] ?? -1 });
+    return {
+      upstreams: place(next.upstreams, given.upstreams, last?.upstreams, removedUpstream, (upstream) => ({
+        ...upstream,
+        slots: upstream.slots.map((slot) => given.backends[slot]!),
+      })),
+      backends: place(next.backends, given.backends, last?.backends, same, (backend) => ({
+        ...backend,
+        slot: given.backends[backend.slot]!,
+      })),
+      routes: place(next.routes, given.routes, last?.routes, removedRoute, (route) => ({
+        ...route,
+        match: { ...route.match, tenant: given.tenants[route.match.tenant] ?? -1 },
+        targets: route.targets.map(target),
+        fallback: route.fallback.kind === 'upstream' ? { ...route.fallback, target: target(route.fallback.target) } : route.fallback,
+      })),
+      tenants: place(next.tenants, given.tenants, last?.tenants, (tenant) => ({ ...tenant, rateLimits: [] }), same),
+    };
+  }
+}
+
+function firstRoom(snapshot: Snapshot): RoomSnapshot {
+  const room = (kind: NumberedKind): number => Math.max(LEAST_ROOM[kind], snapshot[kind].length * ROOM_FACTOR);
+  return { upstreams: room('upstreams'), backends: room('backends'), routes: room('routes'), tenants: room('tenants') };
+}
+
+/** Names that may be there twice are told apart by which of them it is. */
+function unique(names: readonly string[]): string[] {
+  const seen = new Map<string, number>();
+  return names.map((name) => {
+    const count = seen.get(name) ?? 0;
+    seen.set(name, count + 1);
+    return count === 0 ? name : `${name} #${count + 1}`;
+  });
+}
+
+/** A number for each key: the one it has, or had and nobody got since, else the lowest that is free. Undefined where there are too few. */
+function give(
+  { keys: known, removedMs }: Numbers,
+  keys: readonly string[],
+  room: number,
+  isFree: (removedMs: number | undefined) => boolean,
+): { numbers: number[]; fresh: number[] } | undefined {
+  const having = new Map(known.map((key, number) => [key, number]));
+  const kept = new Set(keys.flatMap((key) => having.get(key) ?? []));
+  const fresh: number[] = [];
+  let lowest = 0;
+  const numbers: number[] = [];
+  for (const key of keys) {
+    const had = having.get(key);
+    if (had !== undefined) {
+      numbers.push(had);
+      continue;
+    }
+    while (lowest < known.length && (kept.has(lowest) || !isFree(removedMs[lowest]))) lowest += 1;
+    if (lowest >= room) return undefined;
+    fresh.push(lowest);
+    numbers.push(lowest++);
+  }
+  return { numbers, fresh };
+}
+
+function settle({ keys: known, removedMs }: Numbers, keys: readonly string[], numbers: readonly number[], nowMs: number): void {
+  const used = new Set(numbers);
+  for (const [place, number] of numbers.entries()) {
+    known[number] = keys[place]!;
+    removedMs[number] = undefined;
+  }
+  for (let number = 0; number < known.length; number++) if (!used.has(number)) removedMs[number] ??= nowMs;
+}
+
+function place<T>(
+  items: readonly T[],
+  numbers: readonly number[],
+  last: readonly T[] | undefined,
+  removed: (item: T) => T,
+  moved: (item: T) => T,
+): T[] {
+  const list = Array.from({ length: lengthFor(numbers, last?.length ?? 0) }, (_, number) => last?.[number]);
+  for (const [number, item] of list.entries()) if (item !== undefined) list[number] = removed(item);
+  for (const [at, item] of items.entries()) list[numbers[at]!] = moved(item);
+  // Numbers are given from the lowest, so none is left out.
+  return list as T[];
+}
+
+function lengthFor(numbers: readonly number[], least: number): number {
+  return numbers.reduce((length, number) => Math.max(length, number + 1), least);
+}
+
+function same<T>(item: T): T {
+  return item;
+}
+
+/** Its backends get nothing more; what it limited it goes on counting. */
+function removedUpstream(upstream: UpstreamSnapshot): UpstreamSnapshot {
+  return upstream.slots.length === 0 ? upstream : { ...upstream, slots: [], health: undefined };
+}
+
+/** Requests that were decided by it may end under it, and none is sent anywhere: what it meant may be gone. */
+function removedRoute(route: RouteSnapshot): RouteSnapshot {
+  if (route.targets.length === 0 && route.fixed === REMOVED) return route;
+  return {
+    ...route,
+    targets: [],
+    redirect: undefined,
+    fixed: REMOVED,
+    fallback: { kind: 'none' },
+    retries: { ...route.retries, attempts: 0, on: NO_FAILURE, methods: [] },
+    hedge: undefined,
+    rateLimits: [],
+    path: { kind: 'keep' },
+    requestEdits: [],
+    responseEdits: [],
+    splitKeys: [],
+  };
+}
+
+/** What a request is told that waited for so long that its route and the snapshot it began with are both gone. */
+const REMOVED: NonNullable<RouteSnapshot['fixed']> = Object.freeze({ status: 503, fields: Object.freeze([]), body: '' });
+
+const NO_FAILURE: RouteSnapshot['retries']['on'] = Object.freeze({
+  isConnect: false,
+  isRefused: false,
+  isReset: false,
+  isTimeout: false,
+  statuses: Object.freeze([]),
+  grpcStatuses: Object.freeze([]),
+});
+
+function aimsOf({ targets, fallback }: RouteSnapshot): readonly Aim[] {
+  return fallback.kind === 'upstream' ? [...targets, fallback.target] : targets;
+}
