@@ -1,7 +1,7 @@
 /** From a configuration that was found good, and the files it points at, to the frozen snapshot. Nothing here can fail or touches the disk. */
 
 import { availableParallelism } from 'node:os';
-import { listenerSnapshot } from './assemble/listener.ts';
+import { type ListenerFiles, listenerSnapshot } from './assemble/listener.ts';
 import { routeSnapshot } from './assemble/route.ts';
 import { tenantSnapshot } from './assemble/tenant.ts';
 import { upstreamSnapshot } from './assemble/upstream.ts';
@@ -9,12 +9,14 @@ import { generationOf } from './generation.ts';
 import { defaultMaxHeld } from './memory.ts';
 import { routeNames } from './route-names.ts';
 import type { Config } from './schema/config.ts';
-import type { BackendSnapshot, CertificateSnapshot, Snapshot } from './snapshot.ts';
+import type { BackendSnapshot, Snapshot } from './snapshot.ts';
+
+const NO_FILES: ListenerFiles = { certificates: [], ticketKeys: [] };
 
 /** What was read from disk for a configuration. */
 export interface ReadFiles {
-  /** By listener, those that are usable. */
-  readonly certificates: readonly (readonly CertificateSnapshot[])[];
+  /** By listener. */
+  readonly listeners: readonly ListenerFiles[];
   /** PEM text by path as configured. */
   readonly authorities: ReadonlyMap<string, string>;
   /** 32 bytes that seal sticky cookies, by upstream. */
@@ -40,7 +42,9 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
   const { store, claims } = config;
   return freezeDeep({
     generation: generationOf(config, read.digests),
-    listeners: config.listeners.map((listener, place) => listenerSnapshot(listener, read.certificates[place] ?? [], claims.client_field)),
+    listeners: config.listeners.map((listener, place) =>
+      listenerSnapshot(listener, read.listeners[place] ?? NO_FILES, claims.client_field),
+    ),
     upstreams,
     backends,
     routes: config.routes.map((route, place) => routeSnapshot(names[place] ?? '', route, places)),

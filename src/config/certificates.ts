@@ -28,6 +28,7 @@ export interface CheckedCertificate {
 export async function readCertificate(configured: Certificate, path: KeyPath, files: Files, nowMs: number): Promise<CheckedCertificate> {
   const [chainFile, keyFile] = await Promise.all([files.read(configured.chain), files.read(configured.key)]);
   const complaints: Complaint[] = [];
+  const ocsp = await readOcsp(configured.ocsp, [...path, 'ocsp'], files, complaints);
   if ('fault' in chainFile) complaints.push({ path: [...path, 'chain'], message: chainFile.fault });
   if ('fault' in keyFile) complaints.push({ path: [...path, 'key'], message: keyFile.fault });
 
@@ -48,7 +49,25 @@ export async function readCertificate(configured: Certificate, path: KeyPath, fi
   const isUsable = !complaints.some(({ severity }) => severity !== 'warning');
   if (!isUsable || !('text' in chainFile) || !('text' in keyFile)) return { complaints };
   const label = configured.name === '' ? (names[0] ?? '') : configured.name;
-  return { certificate: { label, names, chainPem: chainFile.text, keyPem: keyFile.text }, complaints };
+  return { certificate: { label, names, chainPem: chainFile.text, keyPem: keyFile.text, ocsp }, complaints };
+}
+
+/** The issuer's word on a revocation, in DER; empty where there is none. */
+async function readOcsp(file: string, path: KeyPath, files: Files, complaints: Complaint[]): Promise<Uint8Array> {
+  const read = file === '' ? undefined : await files.read(file);
+  if (read === undefined) return new Uint8Array();
+  if ('fault' in read) complaints.push({ path, message: read.fault });
+  else if (isOcspResponse(read.bytes)) return read.bytes;
+  else complaints.push({ path, message: 'holds no OCSP response that says anything', expected: 'a successful response in DER' });
+  return new Uint8Array();
+}
+
+/** Whether it is a sequence that begins with the status 0, "successful" (RFC 6960 §4.2.1). */
+function isOcspResponse(der: Uint8Array): boolean {
+  const [tag, length = 0] = der;
+  const begin = length < 0x80 ? 2 : 2 + (length & 0x7f);
+  const size = length < 0x80 ? length : der.subarray(2, begin).reduce((sum, byte) => sum * 256 + byte, 0);
+  return tag === 0x30 && begin <= 4 && der.length === begin + size && der[begin] === 0x0a && der[begin + 1] === 1 && der[begin + 2] === 0;
 }
 
 /** Names and addresses of a leaf that a client can ask for, each once. */

@@ -11,8 +11,8 @@ const MAX_BYTES = 1 << 20;
 /** S_IROTH. */
 const READ_BY_OTHERS = 0o004;
 
-/** A file's text and whether every user of the machine may read it, or why it cannot be had. */
-export type Reading = { readonly text: string; readonly isOpenToAll: boolean } | { readonly fault: string };
+/** A file's text, its bytes, and whether every user of the machine may read it, or why it cannot be had. */
+export type Reading = { readonly text: string; readonly bytes: Uint8Array; readonly isOpenToAll: boolean } | { readonly fault: string };
 
 /** Of a file that holds a secret: what is wrong with its permissions, if anything. */
 export function checkPrivacy(reading: Reading, path: KeyPath): Complaint[] {
@@ -50,9 +50,9 @@ export class Files {
       const facts = await stat(absolute);
       if (!facts.isFile()) return { fault: `${absolute} is not a file` };
       if (facts.size > MAX_BYTES) return { fault: `${absolute} has ${facts.size} bytes, too many to be the right file` };
-      const text = await readFile(absolute, 'utf8');
-      this.#digests.set(absolute, createHash('sha256').update(text).digest('hex'));
-      return { text, isOpenToAll: (facts.mode & READ_BY_OTHERS) !== 0 };
+      const bytes = await readFile(absolute);
+      this.#digests.set(absolute, createHash('sha256').update(bytes).digest('hex'));
+      return { text: bytes.toString('utf8'), bytes: new Uint8Array(bytes), isOpenToAll: (facts.mode & READ_BY_OTHERS) !== 0 };
     } catch (error) {
       return { fault: `${absolute}: ${explainReading(error)}` };
     }

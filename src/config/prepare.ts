@@ -4,6 +4,7 @@
  */
 
 import { checkAgreement, type IsMended } from './agreement.ts';
+import type { ListenerFiles } from './assemble/listener.ts';
 import { assembleSnapshot } from './assemble.ts';
 import { parseChain, readCertificate } from './certificates.ts';
 import { Files } from './files.ts';
@@ -12,6 +13,7 @@ import type { Config } from './schema/config.ts';
 import type { Listener } from './schema/listener.ts';
 import { readSecrets } from './secrets.ts';
 import type { CertificateSnapshot, Snapshot } from './snapshot.ts';
+import { readTicketKeys } from './ticket-keys.ts';
 
 /** A snapshot where there is no error; warnings may stand beside it. */
 export interface Prepared {
@@ -31,7 +33,7 @@ export async function prepareSnapshot(
 ): Promise<Prepared> {
   const files = new Files(baseDir);
   const complaints = checkAgreement(config, isMended);
-  const certificates = await readCertificates(config.listeners, files, complaints);
+  const listeners = await readListeners(config.listeners, files, complaints);
   const authorities = await readAuthorities(config.upstreams, files, complaints);
   const secrets = await readSecrets(config, files, complaints);
   const problems = sortProblems(
@@ -42,12 +44,12 @@ export async function prepareSnapshot(
   );
   if (hasErrors(problems)) return { problems };
 
-  return { snapshot: assembleSnapshot(config, { certificates, authorities, ...secrets, digests: files.digests() }), problems };
+  return { snapshot: assembleSnapshot(config, { listeners, authorities, ...secrets, digests: files.digests() }), problems };
 }
 
-async function readCertificates(listeners: readonly Listener[], files: Files, complaints: Complaint[]): Promise<CertificateSnapshot[][]> {
+async function readListeners(listeners: readonly Listener[], files: Files, complaints: Complaint[]): Promise<ListenerFiles[]> {
   const nowMs = Date.now();
-  const perListener: CertificateSnapshot[][] = [];
+  const perListener: ListenerFiles[] = [];
   for (const [place, listener] of listeners.entries()) {
     const usable: CertificateSnapshot[] = [];
     for (const [index, configured] of listener.certificates.entries()) {
@@ -56,7 +58,11 @@ async function readCertificates(listeners: readonly Listener[], files: Files, co
       complaints.push(...checked.complaints);
       if (checked.certificate !== undefined) usable.push(checked.certificate);
     }
-    perListener.push(usable);
+    const keysPath = ['listeners', place, 'tls', 'tickets', 'keys_file'];
+    perListener.push({
+      certificates: usable,
+      ticketKeys: await readTicketKeys(listener.tls.tickets.keys_file, keysPath, files, complaints),
+    });
   }
   return perListener;
 }

@@ -57,6 +57,8 @@ export interface CertificateSnapshot {
   readonly names: readonly string[];
   readonly chainPem: string;
   readonly keyPem: string;
+  /** OCSP response in DER; empty for none. */
+  readonly ocsp: Uint8Array;
 }
 
 export interface ListenerSnapshot {
@@ -66,6 +68,11 @@ export interface ListenerSnapshot {
   readonly certificates: readonly CertificateSnapshot[];
   /** What becomes of clients that ask for no name which a certificate is for. */
   readonly unknownName: 'default' | 'refuse';
+  /** Key exchange in order of preference. */
+  readonly groups: readonly string[];
+  readonly ticketRotationMs: number;
+  /** Keys of session tickets, the first seals; none where the process makes its own. */
+  readonly ticketKeys: readonly Uint8Array[];
   readonly congestion: 'cubic' | 'bbr';
   readonly idleTimeoutMs: number;
   /** 0 for none. */

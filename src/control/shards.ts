@@ -227,7 +227,7 @@ function watchEvery(stallTimeoutMs: number, look: () => void): NodeJS.Timeout {
 function withoutSecrets(snapshot: Snapshot): Snapshot {
   return {
     ...snapshot,
-    listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [] })),
+    listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [], ticketKeys: [] })),
     admin: { ...snapshot.admin, token: '' },
   };
 }

@@ -13,6 +13,8 @@ export interface BindingCertificate {
   names: string[];
   chainPem: string;
   keyPem: string;
+  /** What the issuer says of its revocation: an OCSP response in DER, given to clients that ask for it; empty for none. */
+  ocsp: Uint8Array;
 }
 
 /** Rules of a listener's handshakes. Session tickets are worth nothing under other rules, or at a listener of another name. */
@@ -21,12 +23,18 @@ export interface BindingTlsPolicy {
   listener: string;
   /** What becomes of clients that ask for no name which a certificate is for: `default` (the first certificate) or `refuse`. */
   unknownName: string;
+  /** How often a new key of session tickets is made; keys open for two periods more. Only without `ticketKeys`. */
+  ticketRotationMs: number;
+  /** Keys of 48 or 80 bytes: the first seals, all open. */
+  ticketKeys: Uint8Array[];
 }
 
 /** One UDP listening address as one shard sees it. Sizes are bytes, times are milliseconds. */
 export interface BindingListener {
   /** Bound UDP socket, opened by `openUdp`; the reactor owns and closes it. */
   fd: number;
+  /** Key exchange in order of preference. */
+  groups: string[];
   /** `cubic` or `bbr`. */
   congestion: string;
   idleTimeoutMs: number;

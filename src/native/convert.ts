@@ -9,6 +9,7 @@ import type { BindingAddon, BindingBackend, BindingListener } from './binding.ts
 export function toBindingListener(listener: ListenerSnapshot, fd: number): BindingListener {
   return {
     fd,
+    groups: [...listener.groups],
     congestion: listener.congestion,
     idleTimeoutMs: listener.idleTimeoutMs,
     keepAliveMs: listener.keepAliveMs,
@@ -38,8 +39,9 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
 
 /** Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in the snapshot. Throws and changes nothing where one cannot be used. */
 export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, place: number, listener: ListenerSnapshot): void {
-  const certificates = listener.certificates.map(({ label, names, chainPem, keyPem }) => ({ label, names: [...names], chainPem, keyPem }));
-  addon.setCertificates(place, certificates, { listener: listener.name, unknownName: listener.unknownName });
+  const certificates = listener.certificates.map(({ names, ...rest }) => ({ ...rest, names: [...names] }));
+  const { name, unknownName, ticketRotationMs, ticketKeys } = listener;
+  addon.setCertificates(place, certificates, { listener: name, unknownName, ticketRotationMs, ticketKeys: [...ticketKeys] });
 }
 
 /** A backend with the socket addresses its name has just now; none while it is not resolved. */

@@ -26,12 +26,12 @@ function makeSelfSigned(folder: string, algorithm: string, names: string): void 
 }
 
 const day = 24 * 3_600_000;
-const configured = { name: '', names: ['localhost'], chain: 'dev.pem', key: 'dev.key' };
+const configured = { name: '', names: ['localhost'], chain: 'dev.pem', key: 'dev.key', ocsp: '' };
 
 t.test('a chain and its key become part of the snapshot as they are on disk', async (t) => {
   const { snapshot } = await loadSnapshot(writeConfiguration(t, PLAIN));
   t.same(snapshot?.listeners[0]?.certificates, [
-    { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem: certificates().key },
+    { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem: certificates().key, ocsp: new Uint8Array() },
   ]);
 });
 
@@ -112,6 +112,25 @@ t.test('where no names are given those of the certificate hold, and one without 
   makeSelfSigned(folder, 'ed25519', 'email:x@a.test');
   const refused = await readCertificate(unnamed, [], new Files(folder), Date.now());
   t.match(refused.complaints, [{ path: ['chain'], message: 'the certificate has no name that a client could ask for' }]);
+});
+
+t.test('an OCSP response is read as it is, and what is none is refused', async (t) => {
+  const folder = t.testdir();
+  makeSelfSigned(folder, 'ed25519', 'DNS:localhost');
+  const read = async (content: Uint8Array) => {
+    writeFileSync(join(folder, 'ocsp'), content);
+    return readCertificate({ ...configured, ocsp: 'ocsp' }, [], new Files(folder), Date.now());
+  };
+  const long = Buffer.concat([Buffer.from([0x30, 0x82, 1, 3, 0x0a, 1, 0]), Buffer.alloc(256, 0xff)]);
+  for (const good of [Buffer.from([0x30, 3, 0x0a, 1, 0]), long]) {
+    const { certificate, complaints } = await read(good);
+    t.same(complaints, []);
+    t.same(Buffer.from(certificate?.ocsp ?? []), good);
+  }
+  // Nothing, another status, too short, text.
+  for (const bad of [Buffer.alloc(0), Buffer.from([0x30, 3, 0x0a, 1, 6]), long.subarray(0, 200), Buffer.from('-----BEGIN OCSP')]) {
+    t.match((await read(bad)).complaints, [{ path: ['ocsp'], message: /no OCSP response/ }]);
+  }
 });
 
 t.test('a name that is not covered is told with those that are', async (t) => {

@@ -1,11 +1,11 @@
 /** Which certificate a client gets: by the name it asks for and the signatures it can verify. */
 
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { connectAioquic, getHead, missingAioquic, refusedAioquic, serialAioquic } from '../support/client/aioquic.ts';
+import { connectAioquic, getHead, missingAioquic, refusedAioquic, serialAioquic, shakeHands } from '../support/client/aioquic.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 
@@ -83,10 +83,26 @@ t.test('the name chooses the certificate, and of several the signatures that a c
 
 t.test('where unknown names are refused the client is told so, and a known one is served', { skip }, async (t) => {
   const origin = await startOrigin(t);
-  const edge = await startEdge(t, { backends: [origin.url], listener: { unknown_name: 'refuse' } });
+  const edge = await startEdge(t, { backends: [origin.url], listener: { tls: { unknown_name: 'refuse' } } });
   const { code } = await refusedAioquic(t, edge.port, { servername: 'elsewhere.test' });
   t.equal(code, UNRECOGNIZED_NAME);
   t.equal((await edge.metrics()).sum('lychgate_server_names_refused_total', { found: 'unknown' }), 1);
   const client = await connectAioquic(t, edge.port);
   t.equal(await client.status(await client.request(getHead(edge.port))), 200);
+});
+
+t.test('edges that share keys resume what the other began, and one with keys of its own does not', { skip }, async (t) => {
+  const origin = await startOrigin(t);
+  const keysFile = join(t.testdir(), 'tickets.keys');
+  writeFileSync(keysFile, `${randomBytes(80).toString('base64')}\n${randomBytes(48).toString('base64')}\n`, { mode: 0o600 });
+  const edge = (tickets: object) => startEdge(t, { backends: [origin.url], shards: 2, listener: { tls: { tickets } } });
+  const [first, second, own] = [await edge({ keys_file: keysFile }), await edge({ keys_file: keysFile }), await edge({})];
+  const { isResumed, ticket } = await shakeHands(t, first.port);
+  t.notOk(isResumed);
+  for (const same of [first, second]) t.ok((await shakeHands(t, same.port, { ticket })).isResumed);
+  t.notOk((await shakeHands(t, own.port, { ticket })).isResumed);
+  t.equal((await own.metrics()).sum('lychgate_session_tickets_refused_total', { reason: 'unknown_key' }), 1);
+  t.equal((await second.metrics()).sum('lychgate_handshakes_total', { outcome: 'resumed' }), 1);
+  const theirs = await shakeHands(t, own.port);
+  t.ok((await shakeHands(t, own.port, { ticket: theirs.ticket })).isResumed, 'by any of its shards');
 });

@@ -67,7 +67,7 @@ t.test('a certificate that cannot be used fails the start before a socket is ope
 
 function withCertificates(keyPem: string): Snapshot {
   const snapshot = testSnapshot();
-  const certificate = { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem };
+  const certificate = { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem, ocsp: new Uint8Array() };
   return { ...snapshot, listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [certificate] })) };
 }
 

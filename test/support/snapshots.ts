@@ -115,7 +115,7 @@ function defaults(): Snapshot {
   });
   if (config === undefined) throw new Error(JSON.stringify(complaints));
   return assembleSnapshot(config, {
-    certificates: [[]],
+    listeners: [],
     authorities: new Map(),
     stickyKeys: new Map(),
     token: '',

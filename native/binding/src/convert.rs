@@ -10,10 +10,13 @@ use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
+use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
 use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
+use napi::bindgen_prelude::Uint8Array;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A listener with its socket. `connections` counts those of all shards, `clients` the same by client.
 pub fn listener(
@@ -28,6 +31,7 @@ pub fn listener(
     Ok(ListenerOptions {
         socket,
         certificates,
+        groups: listener.groups.join(":"),
         congestion: listener.congestion,
         idle_timeout_ms: listener.idle_timeout_ms as u64,
         keep_alive_ms: listener.keep_alive_ms as u64,
@@ -55,8 +59,8 @@ pub fn listener(
 pub fn certificates(list: Vec<BindingCertificate>) -> Result<Vec<Certificate>> {
     let mut parsed = Vec::with_capacity(list.len());
     let mut complaints = Vec::new();
-    for BindingCertificate { label, names, chain_pem, key_pem } in list {
-        match Certificate::parse(label.clone(), names, &chain_pem, &key_pem) {
+    for BindingCertificate { label, names, chain_pem, key_pem, ocsp } in list {
+        match Certificate::parse(label.clone(), names, &chain_pem, &key_pem).and_then(|parsed| parsed.with_ocsp(&ocsp)) {
             Ok(certificate) => parsed.push(certificate),
             Err(said) => complaints.push(format!("certificate {label}: {}", said.join("; "))),
         }
@@ -71,7 +75,14 @@ pub fn tls_policy(policy: BindingTlsPolicy) -> Result<Policy> {
         "refuse" => UnknownName::Refuse,
         other => return Err(failure(format!("{other} is nothing to do with unknown names: expected default or refuse"))),
     };
-    Ok(Policy { listener: policy.listener, unknown_name })
+    let key = |bytes: &Uint8Array| {
+        TicketKey::parse(bytes).ok_or_else(|| failure(format!("a ticket key has {} bytes instead of 48 or 80", bytes.len())))
+    };
+    let tickets = match policy.ticket_keys.is_empty() {
+        true => TicketPolicy::Rotating(Duration::from_millis(policy.ticket_rotation_ms.max(1.0) as u64)),
+        false => TicketPolicy::Given(policy.ticket_keys.iter().map(key).collect::<Result<_>>()?),
+    };
+    Ok(Policy { listener: policy.listener, unknown_name, tickets })
 }
 
 fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {

@@ -98,7 +98,10 @@ fn canonical(
 /// Complaints about a certificate; none when all is well.
 #[napi(catch_unwind)]
 pub fn check_certificate(certificate: BindingCertificate) -> Vec<String> {
-    Certificate::parse(certificate.label, certificate.names, &certificate.chain_pem, &certificate.key_pem).err().unwrap_or_default()
+    Certificate::parse(certificate.label, certificate.names, &certificate.chain_pem, &certificate.key_pem)
+        .and_then(|parsed| parsed.with_ocsp(&certificate.ocsp))
+        .err()
+        .unwrap_or_default()
 }
 
 /// Gives a listener its certificates, in all shards at once.

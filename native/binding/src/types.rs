@@ -15,16 +15,17 @@ macro_rules! record {
 
 record!(
     /// A certificate.
-    BindingCertificate { label: String, names: Vec<String>, chain_pem: String, key_pem: String }
+    BindingCertificate { label: String, names: Vec<String>, chain_pem: String, key_pem: String, ocsp: Uint8Array }
 );
 record!(
     /// Rules of a listener's handshakes.
-    BindingTlsPolicy { listener: String, unknown_name: String }
+    BindingTlsPolicy { listener: String, unknown_name: String, ticket_rotation_ms: f64, ticket_keys: Vec<Uint8Array> }
 );
 record!(
     /// A listener as one shard sees it.
     BindingListener {
         fd: i32,
+        groups: Vec<String>,
         congestion: String,
         idle_timeout_ms: f64,
         keep_alive_ms: f64,

@@ -4,15 +4,25 @@ import { keyOf } from '../schema/key.ts';
 import type { Listener } from '../schema/listener.ts';
 import type { CertificateSnapshot, ListenerSnapshot } from '../snapshot.ts';
 
+/** What was read for a listener. */
+export interface ListenerFiles {
+  /** Those that are usable. */
+  readonly certificates: readonly CertificateSnapshot[];
+  readonly ticketKeys: readonly Uint8Array[];
+}
+
 /** A listener with the certificates that were read for it; proxies that are said to write no field of their own tell the client in `clientField`. */
-export function listenerSnapshot(listener: Listener, certificates: readonly CertificateSnapshot[], clientField: string): ListenerSnapshot {
-  const { quic, http, normalise, per_client: perClient } = listener;
+export function listenerSnapshot(listener: Listener, { certificates, ticketKeys }: ListenerFiles, clientField: string): ListenerSnapshot {
+  const { tls, quic, http, normalise, per_client: perClient } = listener;
   const { prefix4, prefix6 } = keyOf(perClient.by);
   return {
     name: listener.name,
     address: listener.address,
     certificates,
-    unknownName: listener.unknown_name,
+    unknownName: tls.unknown_name,
+    groups: tls.groups,
+    ticketRotationMs: tls.tickets.rotation,
+    ticketKeys,
     congestion: quic.congestion,
     idleTimeoutMs: quic.idle_timeout,
     keepAliveMs: quic.keep_alive,

@@ -21,6 +21,41 @@ const certificate = mapping('A certificate chain with its key.', {
   ),
   chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: 'certs/dev.pem' }),
   key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: 'certs/dev.key', isSecret: true }),
+  ocsp: text(FILE_RULE, {
+    absent: '',
+    prose: 'File with an OCSP response (DER), what the issuer says of its revocation; given to clients that ask for it.',
+    example: 'certs/dev.ocsp',
+  }),
+});
+
+const tickets = section('Session tickets (RFC 8446 §4.6.1), with which a client that comes back spares itself and the edge a signature.', {
+  rotation: duration({
+    min: '1m',
+    max: '84h',
+    fallback: '12h',
+    prose: 'So often a new key seals them. Old keys open them for two periods more. Without `keys_file` only.',
+  }),
+  keys_file: text(FILE_RULE, {
+    absent: '',
+    prose:
+      'Keys that several edges share instead: a line each, 48 or 80 bytes in base64 (`openssl rand -base64 -A 80`), or one key as it is. The first seals, all open. The file must not be readable by others.',
+    example: 'tickets.keys',
+    isSecret: true,
+  }),
+});
+
+const tls = section('TLS 1.3 of QUIC (RFC 9001).', {
+  unknown_name: choice(['default', 'refuse'], {
+    fallback: 'default',
+    prose:
+      'Clients that send no server name, an IP address, or a name that no certificate is for: `default` gives them the first certificate, `refuse` ends the handshake (unrecognized_name; missing_extension without a name).',
+  }),
+  groups: words(
+    'Key exchange in order of preference.',
+    choice(['X25519MLKEM768', 'X25519', 'P-256', 'P-384', 'P-521'], { prose: 'A group.' }),
+    { fallback: ['X25519MLKEM768', 'X25519', 'P-256', 'P-384'], insteadOfNone: 'X25519' },
+  ),
+  tickets,
 });
 
 const perClient = section('What one client may have of it, told by its address. It counts once its handshake has shown that it is there.', {
@@ -140,11 +175,7 @@ export const listener = mapping('An address on which HTTP/3 is served.', {
     "Certificates; the client's server name (SNI) chooses: an exact name before a wildcard. The first, with the others for its first name, is the default.",
     certificate,
   ),
-  unknown_name: choice(['default', 'refuse'], {
-    fallback: 'default',
-    prose:
-      'Clients that send no server name, an IP address, or a name that no certificate is for: `default` gives them the first certificate, `refuse` ends the handshake (unrecognized_name; missing_extension without a name).',
-  }),
+  tls,
   max_connections: integer({
     min: 1,
     max: 10_000_000,

@@ -7,7 +7,7 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
     listeners: [
       {
         name: 'public',
-        certificates: [{ label: 'localhost', names: ['localhost'], chainPem: 'chain', keyPem: 's3cret' }],
+        certificates: [{ label: 'localhost', names: ['localhost'], chainPem: 'chain', keyPem: 's3cret', ocsp: new Uint8Array() }],
         maxConnections: 10,
         maxStreams: 10,
         connectionWindowBytes: 65_536,

@@ -98,6 +98,17 @@ function connect(client: AioquicClient, port: number, options: Readonly<Record<s
   return client.order('connect', { host: '127.0.0.1', port, servername: 'localhost', ca: certificates().caPath, ...options });
 }
 
+/** A handshake: whether it resumed a session, by a `ticket` among the options, and a ticket for the next. */
+export async function shakeHands(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}) {
+  const client = startAioquic(t);
+  const { resumed } = await connect(client, port, options);
+  // Tickets come after the handshake, at the latest with the first answer.
+  await client.status(await client.request(getHead(port)));
+  const { ticket } = await client.order('ticket');
+  await client.order('close');
+  return { isResumed: resumed === true, ticket: String(ticket) };
+}
+
 /** Serial number, hex, of the certificate that a client gets. Which that is depends on `servername` and on the signature `algorithms` that it can verify. */
 export async function serialAioquic(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}): Promise<string> {
   const client = startAioquic(t);

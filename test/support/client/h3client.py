@@ -3,17 +3,19 @@
 Driven by JSON lines: one order a line on stdin, one event a line on stdout. `./aioquic.ts` is the other end.
 
 Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
-  connect  host port servername ca? idle? from? algorithms?   -> serial   request  headers body? fin?     -> stream
+  connect  host port servername ca? idle? from? algorithms? ticket?   -> serial resumed   request  headers body? fin?     -> stream
   data     stream body fin                        frame    stream type hex fin?   raw     stream hex fin?
   uni      hex                    -> stream       bidi     hex fin?    -> stream
   reset    stream code                            stop     stream code
   pause    (no more flow-control credit)          resume
-  rotate   (another connection ID of the edge's)  close
+  rotate   (another connection ID of the edge's)  close   ticket   -> ticket
 Events: interim, headers, trailers, data {bytes, text?}, end, reset {code}, stop {code}, goaway {last}, closed {code, reason}, settings
 """
 
 import asyncio
+import base64
 import json
+import pickle
 import socket
 import sys
 from hashlib import sha256
@@ -101,6 +103,7 @@ class Client(QuicConnectionProtocol):
     http = None
     seen = None
     early = ()
+    tickets = ()
 
     def start(self):
         self.http = Http(self._quic)
@@ -215,6 +218,9 @@ class Session:
         self.quic.change_connection_id()
         return {"changed": self.quic._peer_cid.cid != before}
 
+    def ticket(self, **_):
+        return {"ticket": base64.b64encode(pickle.dumps(self.client.tickets[0])).decode()}
+
     def close(self, **_):
         self.client.close()
 
@@ -242,14 +248,20 @@ async def main():
         configuration.load_verify_locations(first["ca"])
     else:
         configuration.verify_mode = 0
+    if "ticket" in first:
+        configuration.session_ticket = pickle.loads(base64.b64decode(first["ticket"]))
+    tickets = []
     try:
-        async with connect(first["host"], first["port"], configuration=configuration, create_protocol=Client) as client:
+        async with connect(
+            first["host"], first["port"], configuration=configuration, create_protocol=Client, session_ticket_handler=tickets.append
+        ) as client:
+            client.tickets = tickets
             client.start()
             session = Session(client)
             client.transmit()
             shaken = client._quic.tls
             serial = format(shaken._peer_certificate.serial_number, "X") if shaken._peer_certificate else ""
-            say("done", id=first["id"], alpn=shaken.alpn_negotiated, version=client._quic._version, serial=serial)
+            say("done", id=first["id"], alpn=shaken.alpn_negotiated, version=client._quic._version, serial=serial, resumed=shaken.session_resumed)
             async for order in source:
                 try:
                     answer = getattr(session, order.pop("do"))(**order) or {}

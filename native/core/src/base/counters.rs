@@ -112,6 +112,15 @@ pub enum ServerName {
     Unknown,
 }
 
+/// Why a session ticket opened no session; the place is the series of [`Id::TicketsRefused`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum TicketRefused {
+    UnknownKey,
+    Rules,
+}
+
 /// What closed a connection; the place is the series of [`Id::ConnectionsClosed`].
 #[allow(missing_docs, reason = "the label values say what each is")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +187,8 @@ families! {
         ["exact", "wildcard", "absent", "address", "unknown"], NO_BOUNDS, 1.0;
     ServerNamesRefused = Counter "lychgate_server_names_refused_total", "Handshakes refused for their server name (`unknown_name: refuse`), by what was found of it.", "found"
         ["absent", "address", "unknown"], NO_BOUNDS, 1.0;
+    TicketsRefused = Counter "lychgate_session_tickets_refused_total", "Session tickets that led to a full handshake, by reason: sealed with a key that is not known or no longer (unknown_key), too old or given for other names or under other rules (rules).", "reason"
+        ["unknown_key", "rules"], NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"

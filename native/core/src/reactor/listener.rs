@@ -4,7 +4,6 @@ use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::counters::Counters;
 use crate::base::slab::Key;
 use crate::http::normal;
-use crate::quic::cid::CidKey;
 use crate::quic::clients::ClientLimit;
 use crate::quic::connection::Connection;
 use crate::quic::count::ConnectionCount;
@@ -23,6 +22,8 @@ pub struct ListenerOptions {
     pub socket: OwnedFd,
     /// Its certificates, which all shards share.
     pub certificates: Arc<CertificateStore>,
+    /// Key exchange in order of preference, names with colons between them.
+    pub groups: String,
     /// `cubic` or `bbr`.
     pub congestion: String,
     /// Connection is closed after so long without a packet.
@@ -116,10 +117,10 @@ const MAX_RECEIVED_PAYLOAD: usize = 1_500;
 
 impl Listener {
     /// Sets a listener up.
-    pub fn new(options: ListenerOptions, key: &CidKey, counters: &Arc<Counters>) -> io::Result<Listener> {
+    pub fn new(options: ListenerOptions, counters: &Arc<Counters>) -> io::Result<Listener> {
         let local = socket::local_address(options.socket.as_raw_fd())?;
-        let context = server::context(options.certificates.clone(), counters.clone()).map_err(io::Error::other)?;
-        let config = configure(&options, context, key).map_err(io::Error::other)?;
+        let context = server::context(options.certificates.clone(), &options.groups, counters.clone()).map_err(io::Error::other)?;
+        let config = configure(&options, context).map_err(io::Error::other)?;
         if options.is_gro_allowed {
             socket::enable_gro(&options.socket);
         }
@@ -177,10 +178,9 @@ impl Listener {
     }
 }
 
-fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder, key: &CidKey) -> quiche::Result<quiche::Config> {
+fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder) -> quiche::Result<quiche::Config> {
     let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
     config.set_application_protos(&[b"h3"])?;
-    config.set_ticket_key(&server::ticket_key(key))?;
     config.set_max_idle_timeout(options.idle_timeout_ms);
     // quiche probes for no more than it would receive.
     config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(options.max_udp_payload));

@@ -140,7 +140,7 @@ impl Reactor {
                 decode_timeout: listener.handshake_timeout_ms * 1_000_000,
                 floor: Floor::new(listener.min_rate, listener.min_rate_period_ms),
             });
-            let listener = Listener::new(listener, &options.cid_key, &counters)?;
+            let listener = Listener::new(listener, &counters)?;
             poll.add(listener.fd(), place as u64, false)?;
             listeners.push(listener);
         }

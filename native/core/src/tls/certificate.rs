@@ -28,6 +28,8 @@ pub struct Certificate {
     pub chain: Vec<Vec<u8>>,
     /// Of the leaf.
     pub key: PKey<Private>,
+    /// What its issuer says of its revocation, given to clients that ask for it (an OCSP response, DER); empty for none.
+    pub ocsp: Vec<u8>,
     /// What a signature costs.
     pub kind: KeyKind,
     /// From then and until then the leaf is valid, seconds since 1970.
@@ -66,8 +68,28 @@ impl Certificate {
             Id::EC if key.bits() == 256 => KeyKind::P256,
             _ => KeyKind::Other,
         };
-        Ok(Certificate { label, names, covered, chain, key, kind, validity: (from, until) })
+        Ok(Certificate { label, names, covered, chain, key, ocsp: Vec::new(), kind, validity: (from, until) })
     }
+
+    /// Adds the issuer's word on its revocation.
+    pub fn with_ocsp(mut self, response: &[u8]) -> Result<Certificate, Vec<String>> {
+        if !response.is_empty() && !is_ocsp_response(response) {
+            return Err(vec!["the OCSP response is none, or one that says nothing".to_owned()]);
+        }
+        self.ocsp = response.to_vec();
+        Ok(self)
+    }
+}
+
+/// Whether it is a successful OCSP response (RFC 6960 §4.2.1), as far as its beginning and its length say.
+fn is_ocsp_response(der: &[u8]) -> bool {
+    let (length, rest) = match der {
+        [0x30, length @ 0..=0x7f, rest @ ..] => (usize::from(*length), rest),
+        [0x30, 0x81, length, rest @ ..] => (usize::from(*length), rest),
+        [0x30, 0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
+        _ => return false,
+    };
+    length == rest.len() && rest.starts_with(&[0x0a, 1, 0])
 }
 
 /// Names and addresses that a certificate is for (RFC 9525 §6: of its alternative names alone).

@@ -70,6 +70,10 @@ impl Credential {
             done(ffi::SSL_CREDENTIAL_set1_cert_chain(raw, chain.as_ptr(), chain.len()))?;
             done(ffi::SSL_CREDENTIAL_set1_private_key(raw, certificate.key.as_ptr()))?;
             done(ffi::SSL_CREDENTIAL_set1_session_id_context(raw, context.as_ptr(), context.len()))?;
+            if !certificate.ocsp.is_empty() {
+                let response = Buffer::new(&certificate.ocsp)?;
+                done(ffi::SSL_CREDENTIAL_set1_ocsp_response(raw, response.0.as_ptr()))?;
+            }
         }
         Ok(made)
     }
@@ -86,6 +90,12 @@ impl Drop for Credential {
         // SAFETY: the reference is ours.
         unsafe { ffi::SSL_CREDENTIAL_free(self.0.as_ptr()) }
     }
+}
+
+/// What a connection was configured with is freed once its handshake is through: the list of certificates among it, and more than a kilobyte of settings.
+pub fn shed_when_done(ssl: &mut SslRef) {
+    // SAFETY: the connection lives. Nothing reads its configuration after the handshake: quiche asks for what was negotiated, which stays.
+    unsafe { ffi::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) }
 }
 
 fn done(status: std::ffi::c_int) -> Result<(), ErrorStack> {

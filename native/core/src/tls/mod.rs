@@ -5,3 +5,4 @@ pub mod client;
 mod credential;
 pub mod server;
 pub mod store;
+pub mod tickets;

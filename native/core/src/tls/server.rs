@@ -1,35 +1,62 @@
 //! TLS of listeners: TLS 1.3 only, certificates from the listener's store, X25519MLKEM768 offered beside X25519, tickets that every shard opens.
 
 use super::store::CertificateStore;
-use crate::base::counters::Counters;
+use super::tickets::Ticket;
+use crate::base::counters::{Counters, Id, TicketRefused};
 use crate::base::panics;
-use crate::quic::cid::CidKey;
 use boring::error::ErrorStack;
-use boring::ssl::{SniError, SslAlert, SslContextBuilder, SslMethod};
+use boring::ssl::{SniError, SslAlert, SslContextBuilder, SslInfoCallbackMode, SslMethod};
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Key exchange in order of preference (draft-ietf-tls-ecdhe-mlkem for the first).
-const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
+/// Key exchange in order of preference, unless told otherwise (draft-ietf-tls-ecdhe-mlkem for the first).
+pub const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
 
-/// A context for quiche; its handshakes take their certificates from the store.
-pub fn context(store: Arc<CertificateStore>, counters: Arc<Counters>) -> Result<SslContextBuilder, ErrorStack> {
-    let mut builder = SslContextBuilder::new(SslMethod::tls())?;
-    builder.set_curves_list(GROUPS)?;
-    // BoringSSL calls it: what panics must not pass through there.
-    builder.set_servername_callback(move |ssl, alert| {
-        *alert = SslAlert::INTERNAL_ERROR;
-        panics::callback(Err(SniError::ALERT_FATAL), || store.choose(ssl, alert, &counters))
-    });
-    Ok(builder)
+/// No ticket lives longer (RFC 8446 §4.6.1).
+const MAX_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+
+thread_local! {
+    /// Whether the handshake that this thread is at has just opened a ticket.
+    static IS_OPENED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The key of session tickets, 48 bytes, the same in every shard of a process.
-pub fn ticket_key(key: &CidKey) -> [u8; 48] {
-    let mut bytes = [0u8; 48];
-    for (place, part) in bytes.chunks_exact_mut(16).enumerate() {
-        part.copy_from_slice(&key.derive(&[b"session tickets "[..].as_ref(), &[place as u8]].concat()).to_be_bytes());
+/// A context for quiche; its handshakes take their certificates from the store.
+pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counters>) -> Result<SslContextBuilder, ErrorStack> {
+    let mut builder = SslContextBuilder::new(SslMethod::tls())?;
+    builder.set_curves_list(groups)?;
+    let (certificates, names) = (store.clone(), counters.clone());
+    // BoringSSL calls it: what panics must not pass through there.
+    builder.set_servername_callback(move |ssl, alert| {
+        IS_OPENED.set(false);
+        *alert = SslAlert::INTERNAL_ERROR;
+        panics::callback(Err(SniError::ALERT_FATAL), || certificates.choose(ssl, alert, &names))
+    });
+    // SAFETY: the callback sets up everything that BoringSSL's documentation asks for, or says that it did not.
+    unsafe {
+        let (keys, counters) = (store.clone(), counters.clone());
+        builder.set_ticket_key_callback(move |_, name, iv, cipher, hmac, is_sealing| {
+            let ticket = panics::callback(Ticket::Failed, || match is_sealing {
+                true => keys.tickets().seal(name, iv, cipher, hmac),
+                false => keys.tickets().open(name, iv, cipher, hmac),
+            });
+            IS_OPENED.set(ticket == Ticket::Opened);
+            if ticket == Ticket::Unknown && !is_sealing {
+                counters.add_to(Id::TicketsRefused, TicketRefused::UnknownKey as usize, 1);
+            }
+            ticket.result()
+        });
+        if let Some(lifetime) = store.ticket_lifetime() {
+            boring_sys::SSL_CTX_set_session_psk_dhe_timeout(builder.as_ptr(), lifetime.min(MAX_LIFETIME).as_secs() as u32);
+        }
     }
-    bytes
+    // BoringSSL holds a ticket against the rules right after it was opened, and then goes on to its next state.
+    builder.set_info_callback(move |ssl, mode, _| {
+        if mode == SslInfoCallbackMode::ACCEPT_LOOP && IS_OPENED.take() && !ssl.session_reused() {
+            counters.add_to(Id::TicketsRefused, TicketRefused::Rules as usize, 1);
+        }
+    });
+    Ok(builder)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! what they have. Finding a name's certificates is a look-up or two, however many names there are.
 
 use super::certificate::{Certificate, KeyKind};
-use super::credential::{Credential, Pool};
+use super::credential::{self, Credential, Pool};
+use super::tickets::{TicketKeys, TicketPolicy};
 use crate::base::counters::{Counters, Id, ServerName};
 use crate::base::panics::plant;
 use boring::error::ErrorStack;
@@ -14,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest name that a client may ask for, as BoringSSL has it.
 const MAX_NAME: usize = 255;
@@ -29,12 +30,14 @@ pub enum UnknownName {
 }
 
 /// Rules of a listener's handshakes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Policy {
     /// The listener's name: sessions of one are worth nothing at another.
     pub listener: String,
     /// For names that nobody knows, addresses, and clients that give no name.
     pub unknown_name: UnknownName,
+    /// Where the keys of session tickets come from.
+    pub tickets: TicketPolicy,
 }
 
 impl Policy {
@@ -77,21 +80,38 @@ struct Set {
 /// Certificates of a listener, for all shards.
 pub struct CertificateStore {
     set: RwLock<Arc<Set>>,
+    tickets: TicketKeys,
 }
 
 impl CertificateStore {
     /// Prepares the first set.
     pub fn new(certificates: Vec<Certificate>, policy: Policy) -> Result<CertificateStore, String> {
-        Ok(CertificateStore { set: RwLock::new(Arc::new(Set::new(certificates, policy)?)) })
+        let tickets = TicketKeys::new(policy.tickets.clone()).map_err(|stack| stack.to_string())?;
+        Ok(CertificateStore { set: RwLock::new(Arc::new(Set::new(certificates, policy)?)), tickets })
     }
 
     /// Puts another set in the place of what is there, at once; when it fails nothing has changed.
     pub fn replace(&self, certificates: Vec<Certificate>, policy: Policy) -> Result<(), String> {
+        let tickets = policy.tickets.clone();
         let set = Arc::new(Set::new(certificates, policy)?);
+        self.tickets.obey(tickets).map_err(|stack| stack.to_string())?;
         let before = std::mem::replace(&mut *self.set.write().unwrap_or_else(PoisonError::into_inner), set);
         // Outside of the lock: thousands of certificates take a while to be freed.
         drop(before);
         Ok(())
+    }
+
+    /// Keys of session tickets.
+    pub fn tickets(&self) -> &TicketKeys {
+        &self.tickets
+    }
+
+    /// How long a ticket can be opened.
+    pub(super) fn ticket_lifetime(&self) -> Option<Duration> {
+        match self.set.read().unwrap_or_else(PoisonError::into_inner).policy.tickets {
+            TicketPolicy::Rotating(period) => Some(2 * period),
+            TicketPolicy::Given(_) => None,
+        }
     }
 
     /// Gives a handshake the certificates of the name it asks for. An error ends it with the alert.
@@ -109,6 +129,7 @@ impl CertificateStore {
             *alert = if found == ServerName::Absent { SslAlert::MISSING_EXTENSION } else { SslAlert::UNRECOGNIZED_NAME };
             return Err(SniError::ALERT_FATAL);
         }
+        credential::shed_when_done(ssl);
         if set.offer(group.unwrap_or(&set.default), ssl).is_err() {
             *alert = SslAlert::INTERNAL_ERROR;
             return Err(SniError::ALERT_FATAL);

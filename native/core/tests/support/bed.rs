@@ -420,6 +420,7 @@ fn listener(
     ListenerOptions {
         socket,
         certificates,
+        groups: lychgate_core::tls::server::GROUPS.to_owned(),
         congestion: setup.congestion.to_owned(),
         idle_timeout_ms: setup.idle_timeout_ms,
         keep_alive_ms: setup.keep_alive_ms,

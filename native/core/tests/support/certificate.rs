@@ -9,10 +9,12 @@ use boring::x509::X509;
 use boring::x509::extension::SubjectAlternativeName;
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::store::{Policy, UnknownName};
+use lychgate_core::tls::tickets::TicketPolicy;
+use std::time::Duration;
 
 /// Rules of the bed's listener.
 pub fn policy() -> Policy {
-    Policy { listener: "bed".to_owned(), unknown_name: UnknownName::Default }
+    Policy { listener: "bed".to_owned(), unknown_name: UnknownName::Default, tickets: TicketPolicy::Rotating(Duration::from_secs(3600)) }
 }
 
 /// With so many names beside `localhost`, to make it long: about twenty bytes each.

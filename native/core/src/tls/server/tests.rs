@@ -1,16 +1,19 @@
 use super::*;
-use crate::base::counters::{Id, ServerName, offset};
+use crate::base::counters::{Id, ServerName, TicketRefused, offset};
 use crate::tls::certificate::Certificate;
 use crate::tls::store::{Policy, UnknownName};
+use crate::tls::tickets::{TicketKey, TicketPolicy};
 use boring::asn1::Asn1Time;
 use boring::ec::{EcGroup, EcKey};
 use boring::hash::MessageDigest;
 use boring::nid::Nid;
 use boring::pkey::{PKey, Private};
 use boring::rsa::Rsa;
-use boring::ssl::{SslSignatureAlgorithm, SslVerifyMode};
+use boring::ssl::{SslRef, SslSignatureAlgorithm, SslVerifyMode};
 use boring::x509::extension::SubjectAlternativeName;
 use boring::x509::{X509, X509Name};
+use foreign_types_shared::ForeignTypeRef;
+use std::time::Instant;
 
 /// A key of RSA or of ECDSA.
 fn key(is_rsa: bool) -> PKey<Private> {
@@ -78,10 +81,12 @@ impl Made {
     }
 }
 
+const PERIOD: Duration = Duration::from_secs(3600);
+
 const RULES: UnknownName = UnknownName::Default;
 
 fn policy(listener: &str, unknown_name: UnknownName) -> Policy {
-    Policy { listener: listener.to_owned(), unknown_name }
+    Policy { listener: listener.to_owned(), unknown_name, tickets: TicketPolicy::Rotating(PERIOD) }
 }
 
 /// A listener's store and a shard of it.
@@ -97,11 +102,12 @@ struct Try<'a> {
     group: &'a str,
     algorithms: Option<&'a [SslSignatureAlgorithm]>,
     session: Option<&'a [u8]>,
+    asks_for_ocsp: bool,
 }
 
 impl<'a> Try<'a> {
     fn of(name: &'a str) -> Try<'a> {
-        Try { name: Some(name), group: "X25519", algorithms: None, session: None }
+        Try { name: Some(name), group: "X25519", algorithms: None, session: None, asks_for_ocsp: false }
     }
 }
 
@@ -112,14 +118,21 @@ struct Got {
     is_resumed: bool,
     alert: Option<u64>,
     session: Option<Vec<u8>>,
+    ocsp: Option<Vec<u8>>,
+    /// Of the server's end.
+    is_shed: bool,
+    group: Option<u16>,
 }
 
 impl Server {
     fn new(certificates: &[&Made], policy: Policy) -> Server {
-        let store = Arc::new(CertificateStore::new(certificates.iter().map(|one| one.parse()).collect(), policy).unwrap());
+        Server::around(CertificateStore::new(certificates.iter().map(|one| one.parse()).collect(), policy).unwrap())
+    }
+
+    fn around(store: CertificateStore) -> Server {
+        let store = Arc::new(store);
         let counters = Arc::new(Counters::default());
-        let mut config = configured(context(store.clone(), counters.clone()).unwrap());
-        config.set_ticket_key(&[7; 48]).unwrap();
+        let config = configured(context(store.clone(), GROUPS, counters.clone()).unwrap());
         Server { store, counters, config }
     }
 
@@ -136,6 +149,9 @@ impl Server {
         let mut offered = SslContextBuilder::new(SslMethod::tls()).unwrap();
         offered.set_verify(SslVerifyMode::NONE);
         offered.set_curves_list(tried.group).unwrap();
+        if tried.asks_for_ocsp {
+            offered.enable_ocsp_stapling();
+        }
         if let Some(algorithms) = tried.algorithms {
             offered.set_verify_algorithm_prefs(algorithms).unwrap();
         }
@@ -158,7 +174,14 @@ impl Server {
             }
         }
         let chain = asking.peer_cert_chain().unwrap_or_default().into_iter().map(<[u8]>::to_vec).collect();
+        let (theirs, ours): (&mut SslRef, &mut SslRef) = (asking.as_mut(), answering.as_mut());
+        // SAFETY: the connection lives. What is configured cannot be told any more once it is freed.
+        let is_shed = unsafe { boring_sys::SSL_get_max_proto_version(ours.as_ptr()) } == 0;
+        let (ocsp, group) = (theirs.ocsp_status().map(<[u8]>::to_vec), ours.curve());
         Got {
+            ocsp,
+            is_shed,
+            group,
             chain,
             is_done: asking.is_established() && answering.is_established(),
             is_resumed: asking.is_resumed(),
@@ -292,8 +315,77 @@ fn a_ticket_resumes_for_the_names_it_was_given_for_and_under_the_same_rules_only
     assert!(resumes(&mut server, "a.test"), "a renewed certificate");
     server.replace(&[&a], policy("public", UnknownName::Refuse)).unwrap();
     assert!(!resumes(&mut server, "a.test"), "other rules");
-    let mut other = Server::new(&[&a], policy("other", RULES));
-    assert!(!resumes(&mut other, "a.test"), "another listener with the same key");
+    assert_eq!(server.count(Id::TicketsRefused, TicketRefused::Rules as usize), 2.0);
+    assert_eq!(server.count(Id::TicketsRefused, TicketRefused::UnknownKey as usize), 0.0);
+}
+
+#[test]
+fn keys_that_are_given_open_the_tickets_of_other_instances_but_not_those_of_another_listener() {
+    let a = Made::simple("a.test");
+    let keys: Vec<TicketKey> = [vec![1; 48], vec![2; 80], vec![3; 48]].iter().map(|bytes| TicketKey::parse(bytes).unwrap()).collect();
+    let with = |listener: &str, keys: &[TicketKey]| Policy { tickets: TicketPolicy::Given(keys.to_vec()), ..policy(listener, RULES) };
+    let resumes = |server: &mut Server, session: &[u8]| {
+        let got = server.try_with(Try { session: Some(session), ..Try::of("a.test") });
+        assert!(got.is_done);
+        got.is_resumed
+    };
+    for first in 0..3 {
+        let mut order = keys.clone();
+        order.rotate_left(first);
+        let mut server = Server::new(&[&a], with("public", &order));
+        let session = server.try_with(Try::of("a.test")).session.unwrap();
+        assert!(resumes(&mut Server::new(&[&a], with("public", &keys)), &session), "{first} seals");
+        assert!(!resumes(&mut Server::new(&[&a], with("other", &keys)), &session));
+        assert!(!resumes(&mut Server::new(&[&a], with("public", &order[1..])), &session), "the key has left");
+        server.replace(&[&a], with("public", &order[1..])).unwrap();
+        assert!(!resumes(&mut server, &session), "the key has left");
+        assert_eq!(server.count(Id::TicketsRefused, TicketRefused::UnknownKey as usize), 1.0);
+    }
+    assert!([0, 47, 49, 79, 81, 96].iter().all(|length| TicketKey::parse(&vec![0; *length]).is_none()));
+    let none = Server::new(&[&a], with("public", &[])).try_with(Try::of("a.test"));
+    assert!(none.is_done && none.session.is_none(), "without a key there is no ticket");
+}
+
+#[test]
+fn a_key_seals_for_a_period_and_opens_for_two_more() {
+    let a = Made::simple("a.test");
+    let mut server = Server::of(&[&a]);
+    let resumes = |server: &mut Server, session: &[u8]| server.try_with(Try { session: Some(session), ..Try::of("a.test") }).is_resumed;
+    let session = server.try_with(Try::of("a.test")).session.unwrap();
+    let mut then = Instant::now();
+    for age in 0..4 {
+        assert_eq!(resumes(&mut server, &session), age < 3, "{age} periods on");
+        // Certificates come and go meanwhile: the keys stay.
+        server.replace(&[&a], policy("public", RULES)).unwrap();
+        then += PERIOD + Duration::from_secs(1);
+        server.store.tickets().advance(then);
+    }
+    let session = server.try_with(Try::of("a.test")).session.unwrap();
+    assert!(resumes(&mut server, &session));
+    server.store.tickets().advance(then + 3 * PERIOD);
+    assert!(!resumes(&mut server, &session), "after a long silence all keys are new");
+}
+
+#[test]
+fn a_connection_s_configuration_is_freed_and_what_was_negotiated_stays() {
+    let mut server = Server::of(&[&Made::simple("a.test")]);
+    let got = server.try_with(Try::of("a.test"));
+    assert_eq!((got.is_done, got.is_shed, got.group), (true, true, Some(29)));
+}
+
+#[test]
+fn the_issuer_s_word_on_revocation_is_given_to_who_asks_for_it() {
+    let made = Made::simple("a.test");
+    let response = [&[0x30, 5, 0x0a, 1, 0, 0xa0, 0][..]].concat();
+    let store = CertificateStore::new(vec![made.parse().with_ocsp(&response).unwrap()], policy("public", RULES)).unwrap();
+    let mut server = Server::of(&[&made]);
+    assert_eq!(server.try_with(Try { asks_for_ocsp: true, ..Try::of("a.test") }).ocsp, None);
+    server = Server::around(store);
+    assert_eq!(server.try_with(Try { asks_for_ocsp: true, ..Try::of("a.test") }).ocsp, Some(response));
+    assert_eq!(server.try_with(Try::of("a.test")).ocsp, None);
+    for other in [&[0x30, 3, 0x0a, 1, 1][..], &[0x30, 4, 0x0a, 1, 0], b"-----BEGIN", &[0x30]] {
+        assert!(made.parse().with_ocsp(other).is_err());
+    }
 }
 
 #[test]
