@@ -5,6 +5,7 @@
 #   make native   only the addon                  make bench    cost beside nghttpx, and decide() by itself
 #   make docs     generated pages                 make clean    forget what was built
 #   make fresh    `make run` and `make test` on bare Debians, made by debootstrap; as root
+#   make rotations 100 certificates changed in a minute under load, broken ones in between
 #   make chaos    a backend misbehaves, and overload: the edge beside nginx, HAProxy, Envoy, Caddy
 #
 # CARGO_TARGET_DIR moves cargo's files out of the tree; PROFILE is release (fat LTO, slow to build) or ci (the same code, built in a third
@@ -13,7 +14,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos docs fresh fresh-short clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos rotations docs fresh fresh-short clean
 
 PROFILE := $(or $(PROFILE),release)
 TEST_PROFILE := $(or $(TEST_PROFILE),ci)
@@ -94,6 +95,10 @@ bench: $(installed) $(addon) certs
 chaos: $(installed) $(addon)
 	$(say) 'chaos: whom the edge and its peers choose while a backend misbehaves'
 	@node bench/chaos/run.ts $(CHAOS)
+
+rotations: $(installed) $(addon) certs
+	$(say) '100 certificates changed in a minute, under load'
+	@ROTATIONS=100 ROTATION_MS=600 node test/journey/rotation.test.ts | grep -E '^ *not ok|^ok|^ +# in use|^# '
 
 fresh:
 	$(say) 'fresh: what README.md says, on bare Debians'

@@ -167,6 +167,7 @@ export const ADMIN_ERRORS = [
   entry(178, 'no_room', 'internal', 409, 'never', 'There is no room for so much more; a restart makes it'),
   entry(179, 'reload_under_way', 'internal', 409, 'never', 'A reload is under way'),
   entry(180, 'not_serving', 'internal', 409, 'never', 'The edge starts or ends'),
+  entry(181, 'certificate_refused', 'internal', 422, 'never', 'Something is wrong with files of certificates; those in use stay in use'),
 ] as const satisfies readonly ErrorEntry[];
 
 /** Codes of the admin API's refusals. */

@@ -63,6 +63,8 @@ export const NOTES = [
   sampled(36, 'turned_away', 'A request had no place in a bulkhead, or none in time'),
   note(37, 'hash_table_built', false, 'A hash ring or a Maglev table was built'),
   note(38, 'connection_auth', true, 'A backend of an upstream asked for NTLM or Negotiate for the first time, as a shard saw it'),
+  note(39, 'certificate_changed', true, 'Another certificate is in use: its files changed'),
+  note(40, 'certificate_refused', true, 'The files of a certificate changed and something is wrong with them; the one before stays in use'),
 ] as const satisfies readonly NoteEntry[];
 
 /** Names of notes. */

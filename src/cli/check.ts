@@ -2,16 +2,27 @@
 
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
+import { hasErrors, type Problem, placeComplaints } from '../config/problem.ts';
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
+import { complaintsOfAddon } from './addon-check.ts';
 import { count, EXIT_FAILED, reportProblems } from './report.ts';
 
 /** Checks a configuration; mistakes go to stderr, a summary to stdout. Returns the exit status: 0, or 1 when there is an error. */
 export async function check(file: string, outside: Outside): Promise<number> {
-  const { snapshot, problems } = await loadSnapshot(file, outside);
+  const { snapshot, problems: found } = await loadSnapshot(file, outside);
+  const problems = [...found, ...(snapshot === undefined ? [] : refusedByAddon(file, snapshot))];
   reportProblems(problems);
-  if (snapshot === undefined) return EXIT_FAILED;
+  if (snapshot === undefined || hasErrors(problems)) return EXIT_FAILED;
   process.stdout.write(summary(file, snapshot));
   return 0;
+}
+
+/** Certificates that a start would refuse although they were found good here. */
+function refusedByAddon(file: string, { listeners }: Snapshot): Problem[] {
+  const complaints = listeners.flatMap(({ certificates }, place) =>
+    certificates.flatMap((certificate, index) => complaintsOfAddon(certificate, ['listeners', place, 'certificates', index])),
+  );
+  return placeComplaints(complaints, () => ({ source: file }));
 }
 
 function summary(file: string, snapshot: Snapshot): string {

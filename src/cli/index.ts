@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { LychgateError } from '../base/errors.ts';
+import { certCommand } from './cert.ts';
 import { CONFIG_VIEWS, DEFAULT_CERTIFICATES, printConfigView } from './config.ts';
 import { eventsCommand } from './events.ts';
 import { getCommand } from './get.ts';
@@ -26,6 +27,8 @@ Examples:
   lychgate weights route shop 95 5                       shift traffic between the targets of a route
   lychgate reload                                        read the configuration again, without downtime
   lychgate config diff                                   what that would change
+  lychgate cert list                                     certificates in use and their days left
+  lychgate cert check edge.yaml                          what a rotation would say of the files
   lychgate events                                        what changes, as it happens
   lychgate config defaults > edge.yaml                   a file with every key
   lychgate config schema                                 for editors
@@ -67,6 +70,7 @@ function program(): Command {
     upstreamsCommand(),
     weightsCommand(),
     reloadCommand(),
+    certCommand(),
     eventsCommand(),
   ])
     lychgate.addCommand(inherit(command));
@@ -113,6 +117,7 @@ function configCommand(): Command {
 
 /** Commands added whole do not take over how their parent leaves; without this a mistake would end the process from within. */
 function inherit(command: Command): Command {
+  for (const below of command.commands) inherit(below);
   return command.exitOverride().showSuggestionAfterError();
 }
 

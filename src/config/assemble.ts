@@ -42,6 +42,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
   const { store, claims } = config;
   return freezeDeep({
     generation: generationOf(config, read.digests),
+    certificates: { isWatched: config.certificates.watch, pollMs: config.certificates.poll },
     listeners: config.listeners.map((listener, place) =>
       listenerSnapshot(listener, read.listeners[place] ?? NO_FILES, claims.client_field),
     ),

@@ -30,9 +30,14 @@ export class Files {
     this.#baseDir = baseDir;
   }
 
+  /** Where the file at `path` is. */
+  absolute(path: string): string {
+    return resolve(this.#baseDir, path);
+  }
+
   /** Text of the file at `path`. Never rejects. */
   read(path: string): Promise<Reading> {
-    const absolute = resolve(this.#baseDir, path);
+    const absolute = this.absolute(path);
     const known = this.#readings.get(absolute);
     if (known !== undefined) return known;
     const reading = this.#readNow(absolute);

@@ -3,10 +3,13 @@
  * plain data, so that it can be posted to a shard. Prepared by `prepareSnapshot`, swapped whole, never changed.
  */
 
+import type { Certificate } from './schema/listener.ts';
+
 export interface Snapshot {
   /** SHA-256 of the canonical configuration (fast-json-stable-stringify), hex. */
   readonly generation: string;
   readonly listeners: readonly ListenerSnapshot[];
+  readonly certificates: CertificatesSnapshot;
   readonly upstreams: readonly UpstreamSnapshot[];
   /** Every backend of every upstream; its place in this list is its slot. Which places of this list and the next are in use says `numbering`. */
   readonly backends: readonly BackendSnapshot[];
@@ -56,9 +59,18 @@ export interface CertificateSnapshot {
   /** Never empty: those of the leaf where none are configured. */
   readonly names: readonly string[];
   readonly chainPem: string;
+  /** PKCS#8, not encrypted. */
   readonly keyPem: string;
   /** OCSP response in DER; empty for none. */
   readonly ocsp: Uint8Array;
+  /** As configured, its paths absolute: what a rotation reads again. */
+  readonly source: Certificate;
+}
+
+/** How files of certificates are followed. */
+export interface CertificatesSnapshot {
+  readonly isWatched: boolean;
+  readonly pollMs: number;
 }
 
 export interface ListenerSnapshot {

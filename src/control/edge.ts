@@ -3,7 +3,6 @@
  * shards, admin API, and only then readiness. Stopping is the same list read backwards. What a part does stands in its own file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import { Registry } from 'prom-client';
 import { createError } from '../base/errors.ts';
 import { forgetLatency } from '../base/tables.ts';
@@ -11,7 +10,7 @@ import type { LoadedSnapshot } from '../config/load.ts';
 import { backendsOf, type NoRoom, type Numbered, Numberer } from '../config/numbering.ts';
 import { redact } from '../config/redact.ts';
 import type { Config } from '../config/schema/config.ts';
-import type { ListenerSnapshot, Snapshot } from '../config/snapshot.ts';
+import type { Snapshot } from '../config/snapshot.ts';
 import { createSharedState, nextSharedState, type SharedState, takeOver } from '../lane/shared.ts';
 import { setHealth, setUpAgain } from '../lane/standing/health.ts';
 import type { BindingAddon } from '../native/binding.ts';
@@ -22,6 +21,8 @@ import { createRegistry } from '../observe/registry.ts';
 import type { EdgeState, EdgeStatus } from './admin/parts.ts';
 import { addAdminMetrics, noCounts } from './admin/places.ts';
 import { type Admin, createAdmin, createProbes } from './admin/server.ts';
+import { addCertificateMetrics } from './certificates/metrics.ts';
+import { createRotation } from './certificates/rotation.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
@@ -131,6 +132,13 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
       ...(options.workerFile === undefined ? {} : { filename: options.workerFile }),
     },
   );
+  const rotation = createRotation({
+    addon,
+    listeners: first.listeners,
+    options: first.certificates,
+    events,
+    log: log.target('certificates'),
+  });
   const reloader = createReloader({
     load: async () => source?.load() ?? { problems: [] },
     inForce: () => ({ snapshot: now.snapshot, config: now.config as Config }),
@@ -139,6 +147,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     log: log.target('reload'),
   });
   addRestartMetric(processRegistry, shards);
+  addCertificateMetrics(processRegistry, rotation);
   addEventMetric(processRegistry, events);
   const shortages = createShortages({ addon, counters, log, nowMs: () => performance.now() }, processRegistry);
   const adminCounts = noCounts();
@@ -213,6 +222,9 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     health.start();
     await shards.start(discovery.publication());
 
+    undo.push(() => rotation.stop());
+    await rotation.start();
+
     if (admin !== undefined) {
       undo.push(() => admin.stop());
       adminAddress = await admin.start();
@@ -284,7 +296,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     return {
       drop: addresses.drop,
       async commit() {
-        changeCertificates(before.snapshot, snapshot);
+        await rotation.change(snapshot.listeners);
         takeOver(before, after, fresh);
         const tables = counters.map((memory) => new Float64Array(memory));
         for (const table of tables) forgetCounts(table, snapshot, fresh);
@@ -299,20 +311,6 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         numbered.take(performance.now());
       },
     };
-  }
-
-  /** Of all listeners or, when those of one cannot be used, of none: then it throws. */
-  function changeCertificates(before: Snapshot, after: Snapshot): void {
-    const changed = after.listeners.flatMap((listener, place) => {
-      const { certificates, unknownName } = before.listeners[place] as ListenerSnapshot;
-      return isDeepStrictEqual([certificates, unknownName], [listener.certificates, listener.unknownName]) ? [] : [place];
-    });
-    try {
-      for (const place of changed) giveCertificates(addon, place, after.listeners[place] as ListenerSnapshot);
-    } catch (error) {
-      for (const place of changed) giveCertificates(addon, place, before.listeners[place] as ListenerSnapshot);
-      throw error;
-    }
   }
 
   /** When the oldest exchange began that is open in any shard: Infinity where none is, 0 where a shard has no worker to ask. */
@@ -340,6 +338,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         weights: createWeightControl(() => ({ snapshot: now.snapshot, weights: now.shared.weights }), events),
         limits: () => viewAllLimits(now.snapshot, now.shared),
         reload: source === undefined ? undefined : reloader.reload,
+        certificates: rotation,
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },

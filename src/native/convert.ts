@@ -2,8 +2,8 @@
  * Named converters from the snapshot to what the addon takes. Nothing is decided here: every value has been checked and normalised before,
  * and only its name and place change.
  */
-import type { BackendSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
-import type { BindingAddon, BindingBackend, BindingListener } from './binding.ts';
+import type { BackendSnapshot, CertificateSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
+import type { BindingAddon, BindingBackend, BindingCertificate, BindingListener, BindingTlsPolicy } from './binding.ts';
 
 /** A listener of the snapshot together with the socket one shard got for it. */
 export function toBindingListener(listener: ListenerSnapshot, fd: number): BindingListener {
@@ -37,11 +37,19 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
   };
 }
 
+/** A certificate without what only the main thread knows of it. */
+export function toBindingCertificate({ label, names, chainPem, keyPem, ocsp }: CertificateSnapshot): BindingCertificate {
+  return { label, names: [...names], chainPem, keyPem, ocsp };
+}
+
+/** Rules of a listener's handshakes. */
+export function toBindingPolicy({ name, unknownName, ticketRotationMs, ticketKeys }: ListenerSnapshot): BindingTlsPolicy {
+  return { listener: name, unknownName, ticketRotationMs, ticketKeys: [...ticketKeys] };
+}
+
 /** Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in the snapshot. Throws and changes nothing where one cannot be used. */
 export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, place: number, listener: ListenerSnapshot): void {
-  const certificates = listener.certificates.map(({ names, ...rest }) => ({ ...rest, names: [...names] }));
-  const { name, unknownName, ticketRotationMs, ticketKeys } = listener;
-  addon.setCertificates(place, certificates, { listener: name, unknownName, ticketRotationMs, ticketKeys: [...ticketKeys] });
+  addon.setCertificates(place, listener.certificates.map(toBindingCertificate), toBindingPolicy(listener));
 }
 
 /** A backend with the socket addresses its name has just now; none while it is not resolved. */

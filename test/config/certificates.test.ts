@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import { readCertificate } from '../../src/config/certificates.ts';
+import { readCertificate, worseThan } from '../../src/config/certificates.ts';
 import { Files } from '../../src/config/files.ts';
 import { loadSnapshot } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
@@ -20,18 +20,47 @@ async function withFile(t: Test, name: 'dev.pem' | 'dev.key', content: string): 
 
 /** Writes dev.pem and dev.key for `names` (OpenSSL's spelling) into a folder. */
 function makeSelfSigned(folder: string, algorithm: string, names: string): void {
-  const words = ['req', '-x509', '-newkey', algorithm, '-nodes', '-days', '30', '-subj', '/CN=x', '-addext', `subjectAltName=${names}`];
+  const words = [
+    'req',
+    '-x509',
+    '-newkey',
+    algorithm,
+    ...(algorithm === 'ec' ? ['-pkeyopt', 'ec_paramgen_curve:P-256'] : []),
+    '-nodes',
+    '-days',
+    '30',
+    '-subj',
+    '/CN=x',
+    '-addext',
+    `subjectAltName=${names}`,
+  ];
   const files = ['-keyout', join(folder, 'dev.key'), '-out', join(folder, 'dev.pem')];
   execFileSync('openssl', [...words, ...files], { stdio: 'ignore' });
 }
 
 const day = 24 * 3_600_000;
-const configured = { name: '', names: ['localhost'], chain: 'dev.pem', key: 'dev.key', ocsp: '' };
+const configured = { name: '', names: ['localhost'], chain: 'dev.pem', key: 'dev.key', key_passphrase_file: '', ocsp: '' };
 
-t.test('a chain and its key become part of the snapshot as they are on disk', async (t) => {
-  const { snapshot } = await loadSnapshot(writeConfiguration(t, PLAIN));
+t.test('a chain and its key become part of the snapshot, with the places of their files', async (t) => {
+  const file = writeConfiguration(t, PLAIN);
+  const folder = join(dirname(file), 'certs');
+  const { snapshot } = await loadSnapshot(file);
   t.same(snapshot?.listeners[0]?.certificates, [
-    { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem: certificates().key, ocsp: new Uint8Array() },
+    {
+      label: 'localhost',
+      names: ['localhost'],
+      chainPem: certificates().chain,
+      keyPem: certificates().key,
+      ocsp: new Uint8Array(),
+      source: {
+        name: '',
+        names: ['localhost'],
+        chain: join(folder, 'dev.pem'),
+        key: join(folder, 'dev.key'),
+        key_passphrase_file: '',
+        ocsp: '',
+      },
+    },
   ]);
 });
 
@@ -171,4 +200,113 @@ t.test('authorities of an upstream are read, and refused when they are none', as
   t.equal(snapshot?.backends[0]?.caPem, certificates().ca);
   t.match((await problemsOf(t, text('certs/dev.key')))[0], /upstreams\.web\.tls\.ca: holds a key, not a certificate/);
   t.match((await problemsOf(t, text('none.pem')))[0], /upstreams\.web\.tls\.ca: none\.pem: the file does not exist/);
+});
+
+/** A key of P-256 and a certificate for it, in dev.key and dev.pem, and other forms of the key by name. */
+function makeForms(folder: string): Record<string, string> {
+  makeSelfSigned(folder, 'ec', 'DNS:localhost');
+  const key = join(folder, 'dev.key');
+  const openssl = (...words: string[]): string => execFileSync('openssl', words, { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
+  return {
+    pkcs8: readFileSync(key, 'utf8'),
+    parameters: openssl('ecparam', '-name', 'prime256v1'),
+    traditional: openssl('ec', '-in', key),
+    encrypted: openssl('pkcs8', '-topk8', '-v2', 'aes-256-cbc', '-in', key, '-passout', 'pass:s3same'),
+    encryptedTraditional: openssl('ec', '-in', key, '-aes128', '-passout', 'pass:s3same'),
+    chain: readFileSync(join(folder, 'dev.pem'), 'utf8'),
+    text: openssl('x509', '-in', join(folder, 'dev.pem'), '-text'),
+    other: openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'),
+    der: execFileSync('openssl', ['pkcs8', '-topk8', '-nocrypt', '-in', key, '-outform', 'DER']).toString('utf8'),
+  };
+}
+
+/** Complaints of dev.pem and dev.key as they are now, and whether they can be used. */
+async function checked(folder: string, change: Partial<typeof configured> = {}) {
+  const { certificate, complaints } = await readCertificate({ ...configured, ...change }, [], new Files(folder), Date.now());
+  return { certificate, messages: complaints.filter(({ severity }) => severity !== 'warning').map(({ message }) => message) };
+}
+
+t.test('PEM is read as tools write it, and goes on in one form', async (t) => {
+  const folder = t.testdir();
+  const forms = makeForms(folder);
+  const write = (name: string, text: string): void => writeFileSync(join(folder, name), text, { mode: 0o600 });
+  const windows = (text: string): string => `\ufeff${text.replaceAll('\n', '  \r\n')}\r\n \r\n`;
+  const keys: Record<string, string> = {
+    'PKCS#8': forms['pkcs8'] as string,
+    'EC PRIVATE KEY': forms['traditional'] as string,
+    'EC PARAMETERS before it': `${forms['parameters']}${forms['traditional']}`,
+    'Windows line ends, a byte order mark and blanks': windows(forms['pkcs8'] as string),
+    'text before and after': `Bag Attributes\n    localKeyID: 01\n${forms['pkcs8']}\nthe end`,
+    'certificates in the same file': `${forms['chain']}${forms['pkcs8']}`,
+    'another key before it': `${forms['other']}${forms['pkcs8']}`,
+    'no line end at its end': (forms['pkcs8'] as string).trimEnd(),
+  };
+  for (const [what, text] of Object.entries(keys)) {
+    write('dev.key', text);
+    const { certificate, messages } = await checked(folder);
+    t.same(messages, [], what);
+    t.equal(certificate?.keyPem, forms['pkcs8'], what);
+  }
+  write('dev.key', forms['pkcs8'] as string);
+  for (const [what, text] of Object.entries({
+    'text of openssl x509': forms['text'] as string,
+    'Windows line ends': windows(forms['chain'] as string),
+    'the key in the same file': `${forms['pkcs8']}${forms['chain']}`,
+    'the name of old': (forms['chain'] as string).replaceAll('CERTIFICATE', 'X509 CERTIFICATE'),
+  })) {
+    write('dev.pem', text);
+    const { certificate, messages } = await checked(folder);
+    t.same(messages, [], what);
+    t.equal(certificate?.chainPem, forms['chain'], what);
+  }
+});
+
+t.test('files that are cut off, binary or on a curve that TLS 1.3 has not are refused', async (t) => {
+  const folder = t.testdir();
+  const forms = makeForms(folder);
+  const chain = forms['chain'] as string;
+  writeFileSync(join(folder, 'dev.pem'), chain + chain.slice(0, 200));
+  t.match((await checked(folder)).messages, [/^the CERTIFICATE that begins on line \d+ has no end: the file is cut off$/]);
+  writeFileSync(join(folder, 'dev.pem'), chain);
+  const key = forms['pkcs8'] as string;
+  writeFileSync(join(folder, 'dev.key'), key.slice(0, -30));
+  t.match((await checked(folder)).messages, [/^the PRIVATE KEY that begins on line 1 has no end/]);
+  writeFileSync(join(folder, 'dev.key'), forms['der'] as string);
+  t.same((await checked(folder)).messages, ['is binary (DER or PKCS#12), not PEM']);
+  for (const curve of ['secp256k1', 'P-224', 'brainpoolP256r1']) {
+    execFileSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${curve}`, '-out', join(folder, 'dev.key')], {
+      stdio: 'ignore',
+    });
+    t.match((await checked(folder)).messages[0], /^a key on the curve \w+ cannot be used$/, curve);
+  }
+});
+
+t.test('an encrypted key is opened with the pass phrase of a file, and the wrong one says so without telling it', async (t) => {
+  const folder = t.testdir();
+  const forms = makeForms(folder);
+  const write = (name: string, text: string): void => writeFileSync(join(folder, name), text, { mode: 0o600 });
+  const withFile = { key_passphrase_file: 'dev.pass' };
+  write('dev.pass', 's3same\r\n');
+  for (const form of ['encrypted', 'encryptedTraditional']) {
+    write('dev.key', forms[form] as string);
+    const { certificate, messages } = await checked(folder, withFile);
+    t.same(messages, [], form);
+    t.equal(certificate?.keyPem, forms['pkcs8'], form);
+    t.match((await checked(folder)).messages, [/^the key is encrypted/]);
+  }
+  write('dev.pass', 'wr0ng');
+  t.same((await checked(folder, withFile)).messages, ['the key cannot be decrypted with the pass phrase']);
+  write('dev.pass', '\n');
+  t.match((await checked(folder, withFile)).messages, ['holds no pass phrase', /encrypted/]);
+});
+
+t.test('a chain is worse than another where it ran out or does not link, and the other does not', async (t) => {
+  const { chain, ca } = certificates();
+  const now = Date.now();
+  t.equal(worseThan(chain, chain, now), undefined);
+  t.equal(worseThan(chain, ca, now), undefined);
+  t.match(worseThan(chain, ca, now + 200 * day), /^the certificate expired on /);
+  t.equal(worseThan(chain, chain, now + 1000 * day), undefined, 'both ran out');
+  t.equal(worseThan(chain + chain, chain, now), 'the certificate was not issued by the one after it');
+  t.match(worseThan('hello', chain, now), /no PEM certificate/);
 });

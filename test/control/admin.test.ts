@@ -64,6 +64,7 @@ async function admin(
     events: createEvents(() => ({ upstreams: [], backends: [] }) as unknown as Snapshot, log.target('events')),
     weights: { view: () => ({ backends: [], routes: [] }), change: () => undefined },
     limits: () => ({ places: [], guards: [], rateLimits: [], storeLostShards: 0 }),
+    certificates: { view: () => [], reload: async () => ({ result: 'unchanged', changed: 0, unchanged: 1, refused: [] }) },
     log,
     reload: undefined,
     hurt: undefined,

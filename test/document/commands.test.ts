@@ -41,6 +41,8 @@ function asHere(command: string, edge: Edge, [first = '', second = '']: readonly
     .replaceAll(/h2c:\/\/(127\.0\.0\.1:29001|…)/g, second)
     .replace('> edge.yaml', '> made.yaml')
     .replace('[name]', 'web')
+    .replace('new.pem', 'certs/dev.pem')
+    .replace('new.key', 'certs/dev.key')
     .replace('<upstream> <url> <weight>', `web ${first} 50`)
     .replace('<route> <weights…>', 'shop 80 20')
     .replace('<url>', 'https://localhost/');
@@ -129,7 +131,7 @@ t.test(
         t.match(output, /\n200$/, `${method} ${path} ${body}`, { output });
       }
     }
-    t.equal(asked, 14);
+    t.equal(asked, 15);
     t.match(await edge.ask('/v1/log/level'), { level: 'debug' });
     t.match(await edge.ask('/v1/weights'), { backends: [{ weight: 0 }, {}], routes: [{ targets: [{ weight: 80 }, { weight: 20 }] }] });
   },

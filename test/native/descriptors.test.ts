@@ -1,7 +1,7 @@
 /** A listener's descriptor has one owner: the main thread until it is handed to a reactor, the reactor from that call on, whether or not it comes of it. */
 import { closeSync, fstatSync, openSync, readlinkSync } from 'node:fs';
 import t from 'tap';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { CertificateSnapshot, Snapshot } from '../../src/config/snapshot.ts';
 import { createEdge } from '../../src/control/edge.ts';
 import type { BindingAddon, BindingReactorOptions } from '../../src/native/binding.ts';
 import { createLog } from '../../src/observe/log.ts';
@@ -67,8 +67,11 @@ t.test('a certificate that cannot be used fails the start before a socket is ope
 
 function withCertificates(keyPem: string): Snapshot {
   const snapshot = testSnapshot();
-  const certificate = { label: 'localhost', names: ['localhost'], chainPem: certificates().chain, keyPem, ocsp: new Uint8Array() };
-  return { ...snapshot, listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [certificate] })) };
+  const changed = (given: CertificateSnapshot): CertificateSnapshot => ({ ...given, keyPem });
+  return {
+    ...snapshot,
+    listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: listener.certificates.map(changed) })),
+  };
 }
 
 function isOpen(fd: number): boolean {

@@ -49,9 +49,10 @@ export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
     });
     return { ...sampleUpstream(wish), name, slots };
   });
-  const { log, limits, drain, claims } = DEFAULTS;
+  const { log, limits, drain, claims, certificates } = DEFAULTS;
   return {
     generation: 'test',
+    certificates,
     listeners: (wishes.listeners ?? ['public']).map((wish) => sampleListener(typeof wish === 'string' ? { name: wish } : wish)),
     upstreams,
     backends,

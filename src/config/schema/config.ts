@@ -5,7 +5,7 @@ import { admin } from './admin.ts';
 import { claims } from './claims.ts';
 import { withFacts, withNamesFacts } from './facts.ts';
 import { list, mapping } from './groups.ts';
-import { listener } from './listener.ts';
+import { certificates, listener } from './listener.ts';
 import { log } from './log.ts';
 import { drain, limits, shards } from './process.ts';
 import { route } from './route.ts';
@@ -30,6 +30,7 @@ const upstreamName = z.string().refine((name) => NAME_RULE.normalise(name) !== u
 export const configSchema = mapping('The configuration of one edge.', {
   version,
   listeners: list('Where clients come in.', listener),
+  certificates,
   upstreams: withNamesFacts(
     z.record(upstreamName, upstream).describe('Groups of backends, by name. May be left out where every route answers by itself.'),
     { expected: NAME_RULE.expected, example: 'web', isUsual: true },

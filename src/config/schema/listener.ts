@@ -20,7 +20,13 @@ const certificate = mapping('A certificate chain with its key.', {
     { example: ['localhost'] },
   ),
   chain: text(FILE_RULE, { prose: 'PEM file: the leaf first, then the intermediates. All of it is sent.', example: 'certs/dev.pem' }),
-  key: text(FILE_RULE, { prose: 'PEM file of the private key, not encrypted.', example: 'certs/dev.key', isSecret: true }),
+  key: text(FILE_RULE, { prose: 'PEM file of the private key; it may be the same file.', example: 'certs/dev.key', isSecret: true }),
+  key_passphrase_file: text(FILE_RULE, {
+    absent: '',
+    prose: 'File whose first line is the pass phrase of an encrypted key.',
+    example: 'certs/dev.pass',
+    isSecret: true,
+  }),
   ocsp: text(FILE_RULE, {
     absent: '',
     prose: 'File with an OCSP response (DER), what the issuer says of its revocation; given to clients that ask for it.',
@@ -56,6 +62,20 @@ const tls = section('TLS 1.3 of QUIC (RFC 9001).', {
     { fallback: ['X25519MLKEM768', 'X25519', 'P-256', 'P-384'], insteadOfNone: 'X25519' },
   ),
   tickets,
+});
+
+/** Files of certificates while the edge runs. */
+export const certificates = section('How files of certificates are followed. Other files of a configuration are read at the start.', {
+  watch: flag({
+    fallback: true,
+    prose: 'Chains and keys that change on disk are checked and used for new handshakes; what is wrong leaves the old ones in use.',
+  }),
+  poll: duration({
+    min: '1s',
+    max: '1h',
+    fallback: '10s',
+    prose: 'How often files are looked at besides, for file systems that tell nobody of changes (NFS, some container volumes).',
+  }),
 });
 
 const perClient = section('What one client may have of it, told by its address. It counts once its handshake has shown that it is there.', {

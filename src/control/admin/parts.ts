@@ -8,6 +8,7 @@ import type { BreakerState } from '../../lane/standing/view.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Fault } from '../../shard-port.ts';
 import type { BackendState } from '../backend-state.ts';
+import type { Rotation } from '../certificates/rotation.ts';
 import type { Events } from '../events.ts';
 import type { Reloader, ReloadStatus } from '../reload/reload.ts';
 import type { ShardStatus } from '../shards.ts';
@@ -143,6 +144,7 @@ export interface AdminParts {
   readonly events: Pick<Events, 'subscribe' | 'upstreams'>;
   readonly weights: WeightControl;
   readonly limits: () => LimitsView;
+  readonly certificates: Pick<Rotation, 'view' | 'reload'>;
   readonly log: Log;
   /** Reads the configuration again; undefined where it came from no file. */
   readonly reload: Reloader['reload'] | undefined;

@@ -9,6 +9,7 @@ import { ADMIN_ERRORS, type AdminErrorCode, createError, errorEntry, LychgateErr
 import { showValue } from '../../config/problem.ts';
 import { formatAddress, type HostPort, isLoopback, parseAddress } from '../address.ts';
 import { listenHint } from '../port-check.ts';
+import { certificateRoutes } from './certificates.ts';
 import { configRoutes } from './config.ts';
 import { connectionRoutes } from './connections.ts';
 import { eventRoutes } from './events.ts';
@@ -59,6 +60,7 @@ const ROUTES = [
   upstreamRoutes,
   weightRoutes,
   limitRoutes,
+  certificateRoutes,
   connectionRoutes,
   eventRoutes,
   configRoutes,

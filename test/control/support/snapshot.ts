@@ -1,5 +1,6 @@
 /** A snapshot for tests of the control room: one listener, one upstream with one backend, one route, small numbers. */
 import type { Snapshot } from '../../../src/config/snapshot.ts';
+import { certificates } from '../../support/certificates.ts';
 import { sampleSnapshot } from '../../support/snapshots.ts';
 
 export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
@@ -7,7 +8,16 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
     listeners: [
       {
         name: 'public',
-        certificates: [{ label: 'localhost', names: ['localhost'], chainPem: 'chain', keyPem: 's3cret', ocsp: new Uint8Array() }],
+        certificates: [
+          {
+            label: 'localhost',
+            names: ['localhost'],
+            chainPem: certificates().chain,
+            keyPem: 's3cret',
+            ocsp: new Uint8Array(),
+            source: { name: '', names: ['localhost'], chain: '/none.pem', key: '/none.key', key_passphrase_file: '', ocsp: '' },
+          },
+        ],
         maxConnections: 10,
         maxStreams: 10,
         connectionWindowBytes: 65_536,
@@ -23,6 +33,7 @@ export function testSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
   return {
     ...sample,
     generation: 'sound',
+    certificates: { isWatched: false, pollMs: 10_000 },
     shards: { count: 2, stallTimeoutMs: 500 },
     admin: { address: '127.0.0.1:0', token: '', maxConnections: 256, probesAddress: '' },
     drain: { timeoutMs: 1_000, delayMs: 0 },

@@ -117,6 +117,16 @@ export async function serialAioquic(t: Test, port: number, options: Readonly<Rec
   return String(serial);
 }
 
+/** The same in two steps, for tests in which the start of a process would take too long: the client is started now, and connects when it is asked. */
+export function readySerialAioquic(t: Test): (port: number, options?: Readonly<Record<string, unknown>>) => Promise<string> {
+  const client = startAioquic(t);
+  return async (port, options) => {
+    const { serial } = await connect(client, port, options);
+    await client.order('close');
+    return String(serial);
+  };
+}
+
 /** A client that waits for its first order. */
 function startAioquic(t: Test, place: readonly string[] = []): AioquicClient {
   const [program = python, ...parameters] = [...place, python, join(import.meta.dirname, 'h3client.py')];

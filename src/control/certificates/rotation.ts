@@ -1,0 +1,368 @@
+/**
+ * Certificates that change while the edge runs. A chain or key that changes on disk is read again, checked as at the start, and given to the reactors of all shards at once; what
+ * is wrong leaves the one in use, and is told with the name of its file. Each certificate stands for itself: a bad one keeps no other from being renewed.
+ *
+ * Files of a pair are rarely written in one moment. What does not fit is tried again for a while before anything is said.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import { noteNumber } from '../../base/notes.ts';
+import { type CertificateFacts, factsOfChain, readCertificate, worseThan } from '../../config/certificates.ts';
+import { Files } from '../../config/files.ts';
+import type { CertificateSnapshot, CertificatesSnapshot, ListenerSnapshot } from '../../config/snapshot.ts';
+import type { BindingAddon } from '../../native/binding.ts';
+import { giveCertificates, toBindingCertificate, toBindingPolicy } from '../../native/convert.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Events } from '../events.ts';
+import { createFileWatch, type FileWatch, stampOf } from './watch.ts';
+
+/** A certificate as `/v1/certificates` shows it. Where its key is, is said only where that is what is wrong. */
+export interface CertificateView extends CertificateFacts {
+  readonly listener: string;
+  /** What it is called in metrics and logs; unique at its listener. */
+  readonly certificate: string;
+  readonly names: readonly string[];
+  readonly chain: string;
+  /** Whole days until it runs out; negative afterwards. */
+  readonly daysLeft: number;
+  /** ISO 8601: since when it is in use. */
+  readonly since: string;
+  /** Why what is on disk is not in use; null where it is, as far as known. */
+  readonly refusal: { readonly at: string; readonly message: string } | null;
+}
+
+export const CERTIFICATE_RESULTS = ['changed', 'unchanged', 'refused'] as const;
+export type CertificateResult = (typeof CERTIFICATE_RESULTS)[number];
+
+/** What came of reading all files again. */
+export interface CertificatesAnswer {
+  /** `refused` where any was, `changed` where any was and none was refused. */
+  readonly result: CertificateResult;
+  readonly changed: number;
+  readonly unchanged: number;
+  readonly refused: readonly { readonly listener: string; readonly certificate: string; readonly message: string }[];
+}
+
+/** How often a certificate ended so; what was tried again is counted once. */
+export interface CertificateCount {
+  readonly listener: string;
+  readonly certificate: string;
+  readonly result: CertificateResult;
+  readonly count: number;
+}
+
+export interface Rotation {
+  /** To be called when the reactors have the certificates. Watches their files, where that is wanted. */
+  start(): Promise<void>;
+  stop(): void;
+  /** Reads all files again now; `trigger` says in the log who asked. */
+  reload(trigger: string): Promise<CertificatesAnswer>;
+  /** Gives listeners, which are the same, the certificates of another configuration: all of them or, when those of one cannot be used, none. Then it rejects. */
+  change(listeners: readonly ListenerSnapshot[]): Promise<void>;
+  view(): readonly CertificateView[];
+  counts(): readonly CertificateCount[];
+}
+
+export interface RotationParts {
+  readonly addon: Pick<BindingAddon, 'checkCertificate' | 'setCertificates'>;
+  readonly listeners: readonly ListenerSnapshot[];
+  readonly options: CertificatesSnapshot;
+  readonly events: Pick<Events, 'note'>;
+  readonly log: Logger;
+}
+
+/** One certificate of a listener. */
+interface Held {
+  readonly listener: ListenerSnapshot;
+  /** Place of the listener. */
+  readonly place: number;
+  readonly label: string;
+  serving: CertificateSnapshot;
+  facts: CertificateFacts;
+  sinceMs: number;
+  refusal: { readonly message: string; readonly atMs: number } | undefined;
+  /** How often it did not fit since it last did. */
+  tries: number;
+}
+
+type Outcome =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'good'; readonly certificate: CertificateSnapshot }
+  | { readonly kind: 'bad'; readonly message: string };
+
+/** Pauses before what does not fit is tried again; afterwards it is told. */
+const RETRY_MS = [50, 100, 200, 400, 800];
+
+const CHANGED = noteNumber('certificate_changed');
+const REFUSED = noteNumber('certificate_refused');
+
+export function createRotation({ addon, listeners: first, options, events, log }: RotationParts): Rotation {
+  let listeners = first;
+  let held: Held[] = [];
+  const counts = new Map<string, number>();
+  let watch: FileWatch | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  /** Files that did not fit, and are looked at again. */
+  const pending = new Set<Held>();
+  let isStopped = false;
+  /** One round at a time. */
+  let working: Promise<unknown> = Promise.resolve();
+
+  return {
+    async start() {
+      held = hold(listeners, []);
+      if (!options.isWatched) return;
+      watch = createFileWatch({ pollMs: options.pollMs, log, onLook: (changed) => void after(() => look(changed)) });
+      await watch.follow(pathsOf(held));
+      // What changed since it was read has no sign of its own.
+      await after(() => round(held, false, 'start'));
+    },
+    stop() {
+      isStopped = true;
+      watch?.stop();
+      clearTimeout(retry);
+    },
+    reload: (trigger) => after(() => round(held, true, trigger)),
+    change: (next) =>
+      after(async () => {
+        giveAll(next);
+        listeners = next;
+        held = hold(next, held);
+        pending.clear();
+        if (watch === undefined) return;
+        await watch.follow(pathsOf(held));
+        // What changed between being read and being followed has no sign of its own.
+        void after(() => round(held, false, 'reload')).catch(() => {});
+      }),
+    view: () => held.map(viewOf),
+    counts: () =>
+      held.flatMap(({ listener, label }) =>
+        CERTIFICATE_RESULTS.map((result) => ({
+          listener: listener.name,
+          certificate: label,
+          result,
+          count: counts.get(countKey(listener.name, label, result)) ?? 0,
+        })),
+      ),
+  };
+
+  function after<T>(work: () => Promise<T>): Promise<T> {
+    const done = working.then(work);
+    working = done.catch((error: unknown) => log.error({ err: error }, 'certificates could not be looked at'));
+    return done;
+  }
+
+  function giveAll(next: readonly ListenerSnapshot[]): void {
+    const before = listeners.map((listener) => ({
+      ...listener,
+      certificates: held.filter((one) => one.listener === listener).map(({ serving }) => serving),
+    }));
+    const changed = next.flatMap((listener, place) => (isDeepStrictEqual(givenOf(listener), givenOf(before[place])) ? [] : [place]));
+    try {
+      for (const place of changed) giveCertificates(addon, place, next[place] as ListenerSnapshot);
+    } catch (error) {
+      for (const place of changed) giveCertificates(addon, place, before[place] as ListenerSnapshot);
+      throw error;
+    }
+  }
+
+  /** Those whose files changed, and those that were refused: what was wrong may be time, or rights. */
+  async function look(changed: ReadonlySet<string>): Promise<void> {
+    const due = held.filter((one) => one.refusal !== undefined || filesOf(one).some((path) => changed.has(path)));
+    if (due.length > 0) await round(due, false, 'watch');
+  }
+
+  async function round(due: readonly Held[], isImpatient: boolean, trigger: string): Promise<CertificatesAnswer> {
+    const refused: { listener: string; certificate: string; message: string }[] = [];
+    let [changed, unchanged] = [0, 0];
+    if (isStopped) return { result: 'unchanged', changed, unchanged, refused };
+    const files = new Files('/');
+    const found = new Map<Held, Outcome>();
+    for (const one of due) found.set(one, await read(one, files));
+    for (const listener of new Set(due.map((one) => one.listener))) swap(listener, found);
+    for (const [one, outcome] of found) {
+      const isPatient = !isImpatient && outcome.kind === 'bad' && one.refusal === undefined && one.tries < RETRY_MS.length;
+      if (isPatient) {
+        pending.add(one);
+        continue;
+      }
+      pending.delete(one);
+      one.tries = 0;
+      if (outcome.kind === 'bad') {
+        refuse(one, outcome.message, trigger);
+        refused.push({ listener: one.listener.name, certificate: one.label, message: outcome.message });
+        continue;
+      }
+      if (outcome.kind === 'good') {
+        changed += 1;
+        tellChange(one, trigger);
+      } else {
+        unchanged += 1;
+        if (one.refusal !== undefined) log.info(nameOf(one), 'what is on disk is the certificate in use again');
+        if (isImpatient || one.refusal !== undefined) count(one, 'unchanged');
+      }
+      one.refusal = undefined;
+    }
+    tryAgain();
+    return { result: refused.length > 0 ? 'refused' : changed > 0 ? 'changed' : 'unchanged', changed, unchanged, refused };
+  }
+
+  function tryAgain(): void {
+    clearTimeout(retry);
+    if (pending.size === 0) return;
+    const pauses = [...pending].map(({ tries }) => RETRY_MS[tries] ?? 0);
+    retry = setTimeout(
+      () => {
+        const due = [...pending];
+        for (const one of due) one.tries += 1;
+        void after(() => round(due, false, 'watch')).catch(() => {});
+      },
+      Math.min(...pauses),
+    ).unref();
+  }
+
+  /** What is on disk, held against what is in use. */
+  async function read(one: Held, files: Files): Promise<Outcome> {
+    const paths = filesOf(one);
+    const stamps = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join(' ');
+    const before = await stamps();
+    const nowMs = Date.now();
+    const { certificate, complaints } = await readCertificate(one.serving.source, [], files, nowMs);
+    if (certificate === undefined) {
+      const messages = complaints.filter(({ severity }) => severity !== 'warning').map((complaint) => describe(one, complaint));
+      return { kind: 'bad', message: messages.join('; ') };
+    }
+    if ((await stamps()) !== before) return { kind: 'bad', message: `${one.serving.source.chain}: is being written` };
+    const { chainPem } = certificate;
+    if (isDeepStrictEqual(toBindingCertificate(certificate), toBindingCertificate(one.serving))) return { kind: 'unchanged' };
+    const worse = worseThan(chainPem, one.serving.chainPem, nowMs);
+    if (worse !== undefined) return { kind: 'bad', message: `${one.serving.source.chain}: ${worse}` };
+    const faults = addon.checkCertificate(toBindingCertificate({ ...certificate, label: one.serving.label }));
+    if (faults.length > 0) return { kind: 'bad', message: `${one.serving.source.chain}: ${faults.join('; ')}` };
+    return { kind: 'good', certificate };
+  }
+
+  /** Gives a listener what is good of `found`, with what it has of the others. Where the reactors do not take it, none of it was good. */
+  function swap(listener: ListenerSnapshot, found: Map<Held, Outcome>): void {
+    const own = held.filter((one) => one.listener === listener);
+    const next = own.map((one) => {
+      const outcome = found.get(one);
+      return outcome?.kind === 'good' ? outcome.certificate : one.serving;
+    });
+    if (own.every((one, i) => one.serving === next[i])) return;
+    try {
+      giveCertificates(addon, own[0]?.place ?? 0, { ...listener, certificates: next });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      for (const [one, { kind }] of found) {
+        if (one.listener === listener && kind === 'good')
+          found.set(one, { kind: 'bad', message: `${one.serving.source.chain}: ${message}` });
+      }
+      return;
+    }
+    for (const [i, one] of own.entries()) {
+      const certificate = next[i];
+      if (certificate === undefined || certificate === one.serving) continue;
+      one.serving = certificate;
+      one.facts = factsOfChain(certificate.chainPem);
+      one.sinceMs = Date.now();
+    }
+  }
+
+  function tellChange(one: Held, trigger: string): void {
+    const { serial, notAfter, issuer, key } = one.facts;
+    count(one, 'changed');
+    log.info({ ...nameOf(one), trigger, serial, notAfter, issuer, key, names: one.serving.names.slice(0, 8) }, 'certificate changed');
+    events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text: `${titleOf(one)}: serial ${serial}, valid until ${notAfter}` });
+  }
+
+  /** The same again is not told again. */
+  function refuse(one: Held, message: string, trigger: string): void {
+    const isKnown = one.refusal?.message === message;
+    if (isKnown && trigger === 'watch') return;
+    count(one, 'refused');
+    one.refusal = { message, atMs: Date.now() };
+    if (isKnown) return;
+    log.error({ ...nameOf(one), trigger, fault: message, serial: one.facts.serial }, 'certificate refused; the one before stays in use');
+    events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${titleOf(one)}: ${message}` });
+  }
+
+  function count({ listener, label }: Held, result: CertificateResult): void {
+    const key = countKey(listener.name, label, result);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+}
+
+/** What the reactors are told of a listener's handshakes. */
+function givenOf(listener: ListenerSnapshot | undefined): unknown {
+  return listener === undefined ? undefined : [listener.certificates.map(toBindingCertificate), toBindingPolicy(listener)];
+}
+
+/** Certificates of `listeners`; those that are as they were keep what is known of them. */
+function hold(listeners: readonly ListenerSnapshot[], before: readonly Held[]): Held[] {
+  const sinceMs = Date.now();
+  return listeners.flatMap((listener, place) => {
+    const labels = new Map<string, number>();
+    return listener.certificates.map((serving) => {
+      const times = (labels.get(serving.label) ?? 0) + 1;
+      labels.set(serving.label, times);
+      const label = times === 1 ? serving.label : `${serving.label} (${times})`;
+      const known = before.find(
+        (one) => one.listener.name === listener.name && one.label === label && one.serving.chainPem === serving.chainPem,
+      );
+      const facts = known?.facts ?? factsOfChain(serving.chainPem);
+      return { listener, place, label, serving, facts, sinceMs: known?.sinceMs ?? sinceMs, refusal: undefined, tries: 0 };
+    });
+  });
+}
+
+function filesOf({ serving: { source } }: Held): string[] {
+  const { chain, key, key_passphrase_file: passphrase, ocsp } = source;
+  return [...new Set([chain, key, passphrase, ocsp])].filter((path) => path !== '');
+}
+
+function pathsOf(held: readonly Held[]): string[] {
+  return held.flatMap(filesOf);
+}
+
+function countKey(listener: string, label: string, result: CertificateResult): string {
+  return `${listener}\n${label}\n${result}`;
+}
+
+function nameOf({ listener, label }: Held): { listener: string; certificate: string } {
+  return { listener: listener.name, certificate: label };
+}
+
+function titleOf({ listener, label }: Held): string {
+  return `${listener.name} ${label}`;
+}
+
+/** A complaint with the file that it is about. */
+function describe(
+  { serving: { source } }: Held,
+  complaint: { path: readonly (string | number)[]; value?: string; message: string },
+): string {
+  const { path, value, message } = complaint;
+  const file = fileOf(source, path[0]);
+  const said = value === undefined ? message : `${value} ${message}`;
+  return said.startsWith(file) ? said : `${file}: ${said}`;
+}
+
+function fileOf(source: CertificateSnapshot['source'], key: string | number | undefined): string {
+  return key === 'key' || key === 'key_passphrase_file' || key === 'ocsp' ? source[key] : source.chain;
+}
+
+const DAY_MS = 24 * 3_600_000;
+
+function viewOf({ listener, label, serving, facts, sinceMs, refusal }: Held): CertificateView {
+  return {
+    listener: listener.name,
+    certificate: label,
+    names: serving.names,
+    ...facts,
+    daysLeft: Math.floor((Date.parse(facts.notAfter) - Date.now()) / DAY_MS),
+    chain: serving.source.chain,
+    since: new Date(sinceMs).toISOString(),
+    refusal: refusal === undefined ? null : { at: new Date(refusal.atMs).toISOString(), message: refusal.message },
+  };
+}

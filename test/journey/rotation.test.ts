@@ -1,0 +1,358 @@
+/**
+ * Certificates are changed under load, in every way tools change files, with all kinds of broken ones in between: the next handshake shows what was changed, and nobody else
+ * notices. `ROTATIONS` and `ROTATION_MS` make it longer (`make rotations`: 100 in a minute).
+ */
+
+import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { CertificateView } from '../../src/control/certificates/rotation.ts';
+import { certificates } from '../support/certificates.ts';
+import { missingAioquic, readySerialAioquic } from '../support/client/aioquic.ts';
+import { connectH3, readAll } from '../support/client/h3.ts';
+import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
+import { byPath } from '../support/origin/behaviours.ts';
+import { startH2Origin } from '../support/origin/h2.ts';
+import { until } from '../support/wait.ts';
+
+const ROTATIONS = Number(process.env['ROTATIONS'] || 10);
+/** From one rotation to the next; 0 for as soon as it was seen. */
+const ROTATION_MS = Number(process.env['ROTATION_MS'] || 0);
+
+const skip = missingAddon || missingAioquic;
+
+interface Pair {
+  readonly chain: string;
+  readonly key: string;
+  readonly serial: string;
+}
+
+function makePair(folder: string, name = 'localhost'): Pair {
+  const [chain, key] = [join(folder, 'made.pem'), join(folder, 'made.key')];
+  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30', '-subj', '/CN=made'];
+  execFileSync('openssl', [...words, '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', chain], { stdio: 'ignore' });
+  return { chain: readFileSync(chain, 'utf8'), key: readFileSync(key, 'utf8'), serial: serialOf(readFileSync(chain, 'utf8')) };
+}
+
+function serialOf(chain: string): string {
+  return new X509Certificate(chain).serialNumber.replace(/^0+/, '');
+}
+
+/** The same certificate as if it had run out in 2020; nobody gets as far as its signature. */
+function expired({ chain, key, serial }: Pair): Pair {
+  const der = Buffer.from(new X509Certificate(chain).raw);
+  // Both are UTCTime: type 23, length 13.
+  const first = der.indexOf(Buffer.from([23, 13]));
+  const second = der.indexOf(Buffer.from([23, 13]), first + 15);
+  der.write('190101000000Z', first + 2, 'latin1');
+  der.write('200101000000Z', second + 2, 'latin1');
+  const lines = der.toString('base64').replaceAll(/(.{64})/g, '$1\n');
+  return { chain: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`, key, serial };
+}
+
+const folderOf = (t: Test): string => t.testdir({ made: {}, k8s: {}, live: {}, archive: {}, flat: {} });
+
+/** Ways to put a pair in the place of another, each with files of its own. */
+function waysOf(folder: string, first: Pair) {
+  let number = 0;
+  const at = (name: string): string => join(folder, name);
+  const write = (chain: string, key: string, pair: Pair): void => {
+    writeFileSync(chain, pair.chain);
+    writeFileSync(key, pair.key, { mode: 0o600 });
+  };
+  const link = (target: string, path: string): void => {
+    symlinkSync(target, `${path}.tmp`);
+    renameSync(`${path}.tmp`, path);
+  };
+  const ways = {
+    'written in place': {
+      chain: at('flat/a.pem'),
+      key: at('flat/a.key'),
+      put: (pair: Pair) => write(at('flat/a.pem'), at('flat/a.key'), pair),
+    },
+    'renamed over': {
+      chain: at('flat/b.pem'),
+      key: at('flat/b.key'),
+      put(pair: Pair) {
+        write(at('flat/b.pem.new'), at('flat/b.key.new'), pair);
+        renameSync(at('flat/b.pem.new'), at('flat/b.pem'));
+        renameSync(at('flat/b.key.new'), at('flat/b.key'));
+      },
+    },
+    Kubernetes: {
+      chain: at('k8s/tls.crt'),
+      key: at('k8s/tls.key'),
+      put(pair: Pair) {
+        const version = `..v${++number}`;
+        mkdirSync(at(`k8s/${version}`));
+        write(at(`k8s/${version}/tls.crt`), at(`k8s/${version}/tls.key`), pair);
+        link(version, at('k8s/..data'));
+        if (number === 1) for (const name of ['tls.crt', 'tls.key']) symlinkSync(`..data/${name}`, at(`k8s/${name}`));
+      },
+    },
+    certbot: {
+      chain: at('live/fullchain.pem'),
+      key: at('live/privkey.pem'),
+      put(pair: Pair) {
+        number += 1;
+        write(at(`archive/fullchain${number}.pem`), at(`archive/privkey${number}.pem`), pair);
+        for (const name of ['fullchain', 'privkey']) {
+          rmSync(at(`live/${name}.pem`), { force: true });
+          symlinkSync(`../archive/${name}${number}.pem`, at(`live/${name}.pem`));
+        }
+      },
+    },
+    'the folder replaced': {
+      chain: at('whole/c.pem'),
+      key: at('whole/c.key'),
+      put(pair: Pair) {
+        const next = at(`whole-${++number}`);
+        mkdirSync(next);
+        write(join(next, 'c.pem'), join(next, 'c.key'), pair);
+        rmSync(at('whole'), { recursive: true, force: true });
+        renameSync(next, at('whole'));
+      },
+    },
+  };
+  for (const { put } of Object.values(ways)) put(first);
+  return ways;
+}
+
+/** What an edge shows of its certificates. */
+async function shown(edge: Edge): Promise<CertificateView[]> {
+  return ((await edge.ask('/v1/certificates')) as { certificates: CertificateView[] }).certificates;
+}
+
+async function reload(edge: Edge): Promise<{ status: number; text: string }> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(`${edge.admin}/v1/certificates/reload`, { method: 'POST', headers, body: '{}' });
+  return { status: response.status, text: await response.text() };
+}
+
+// Starts of openssl and of Python, one for each rotation.
+t.setTimeout(600_000);
+
+t.test(
+  `${ROTATIONS} rotations under load, broken files in between: each next handshake shows the new serial, nothing else notices`,
+  { skip, timeout: 500_000 },
+  async (t) => {
+    const folder = folderOf(t);
+    const names = ['localhost', 'b.test', 'k8s.test', 'certbot.test', 'whole.test'];
+    const first = { ...certificates(), serial: serialOf(certificates().chain) };
+    const ways = waysOf(folder, makePair(join(folder, 'made'), names.join(',DNS:')));
+    // The kept connection verifies what it is given: the first certificate is of its authority.
+    ways['written in place'].put(first);
+    const origin = await startH2Origin(
+      t,
+      byPath({
+        '/': (stream) => {
+          stream.respond({ ':status': 200 });
+          stream.end('found');
+        },
+        '/download': (stream) => {
+          stream.respond({ ':status': 200 });
+          feed.download = (text) => void (text === '' ? stream.end() : stream.write(text));
+        },
+        '/events': (stream) => {
+          stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
+          feed.events = (text) => void (text === '' ? stream.end() : stream.write(text));
+        },
+        '/upload': (stream) => {
+          let bytes = 0;
+          stream.on('data', (chunk: Buffer) => {
+            bytes += chunk.length;
+          });
+          stream.on('end', () => {
+            stream.respond({ ':status': 200 });
+            stream.end(String(bytes));
+          });
+        },
+      }),
+    );
+    const feed: Record<'download' | 'events', (text: string) => void> = { download() {}, events() {} };
+    const edge = await startEdge(t, {
+      backends: [origin.url],
+      shards: 2,
+      listener: {
+        certificates: Object.values(ways).map(({ chain, key }, i) => ({ names: [names[i]], chain, key })),
+      },
+    });
+
+    const client = await connectH3(t, edge.port);
+    let isClosed = false;
+    client.session.on('close', () => {
+      isClosed = true;
+    });
+    const [download, upload, events] = [
+      await client.open({ path: '/download' }),
+      await client.open({ path: '/upload', method: 'POST' }, false),
+      await client.open({ path: '/events' }),
+    ];
+    const [downloaded, uploaded, listened] = [readAll(download), readAll(upload), readAll(events)];
+    await Promise.all([download.head, events.head]);
+    let [isOver, requests, failed, chunks] = [false, 0, 0, 0];
+    const chunk = 'x'.repeat(16_384);
+    const load = (async () => {
+      while (!isOver) {
+        feed.download(chunk);
+        feed.events(`data: ${chunks}\n\n`);
+        upload.stream.write(chunk);
+        chunks += 1;
+        requests += 1;
+        const status = await client.exchange().then(
+          (response) => response.status,
+          () => 0,
+        );
+        if (status !== 200) failed += 1;
+        await sleep(20);
+      }
+    })();
+
+    const inUse = Object.values(ways).map(({ chain }) => serialOf(readFileSync(chain, 'utf8')));
+    const seenAfterMs: number[] = [];
+    let refusals = 0;
+    for (let round = 0; round < ROTATIONS; round += 1) {
+      const beganMs = performance.now();
+      const place = round % names.length;
+      const [what, { chain, key, put }] = Object.entries(ways)[place] as [string, (typeof ways)['certbot']];
+      const servername = names[place] as string;
+      const next = makePair(join(folder, 'made'), servername);
+      const other = makePair(join(folder, 'made'), servername);
+      const broken = BROKEN[round % BROKEN.length] as (typeof BROKEN)[number];
+      const [before, after] = [readySerialAioquic(t), readySerialAioquic(t)];
+
+      put(broken.make(next, other));
+      const refused = await reload(edge);
+      if (refused.status === 422) refusals += 1;
+      t.equal(refused.status, 422, `${broken.what} is refused`);
+      t.match(refused.text, broken.file === 'chain' ? chain : key, 'and the file is named');
+      t.match(refused.text, broken.message);
+      t.equal(await before(edge.port, { servername, ca: undefined }), inUse[place], `${broken.what} changes nothing`);
+
+      // Half of it first: nobody is to hear of it.
+      if (what === 'written in place') writeFileSync(chain, next.chain.slice(0, 300));
+      const changedMs = performance.now();
+      put(next);
+      await until(`${what}: ${next.serial} is in use`, async () => serialsMatch((await shown(edge))[place]?.serial, next.serial));
+      seenAfterMs.push(performance.now() - changedMs);
+      t.equal(await after(edge.port, { servername, ca: undefined }), next.serial, `${what}: the next handshake shows it`);
+      inUse[place] = next.serial;
+      await sleep(Math.max(0, ROTATION_MS - (performance.now() - beganMs)));
+    }
+
+    isOver = true;
+    await load;
+    feed.download('');
+    feed.events('');
+    upload.stream.end();
+    t.equal((await downloaded).body.length, chunks * chunk.length, 'the download is whole');
+    t.equal((await listened).text, Array.from({ length: chunks }, (_, i) => `data: ${i}\n\n`).join(''), 'every event came');
+    t.equal((await uploaded).text, String(chunks * chunk.length), 'the upload is whole');
+    t.equal(failed, 0, `${requests} requests, none failed`);
+    t.notOk(isClosed, 'the connection is the same');
+    const metrics = await edge.metrics();
+    t.equal(metrics.sum('lychgate_certificate_reloads_total', { result: 'changed' }), ROTATIONS);
+    t.equal(metrics.sum('lychgate_certificate_reloads_total', { result: 'refused' }), refusals);
+    t.equal(metrics.sum('lychgate_certificate_refused'), 0, 'all that is on disk is in use');
+    t.equal(
+      metrics.sum('lychgate_certificate_expiry_timestamp_seconds', { certificate: 'b.test' }),
+      Date.parse((await shown(edge))[1]?.notAfter ?? '') / 1000,
+    );
+    seenAfterMs.sort((a, b) => a - b);
+    t.comment(
+      `in use after ${seenAfterMs[Math.floor(ROTATIONS / 2)]?.toFixed(0)} ms (median), ${seenAfterMs.at(-1)?.toFixed(0)} ms (worst); ${requests} requests`,
+    );
+
+    // Whatever was refused, and whatever else was said: no line of a key.
+    const secrets = Object.values(ways).map(({ key }) => readFileSync(key, 'utf8').split('\n')[1] as string);
+    const said = [
+      edge.log.map((line) => JSON.stringify(line)).join('\n'),
+      metrics.text,
+      JSON.stringify(await shown(edge)),
+      JSON.stringify(await edge.ask('/v1/config')),
+    ].join('\n');
+    for (const secret of secrets) t.notOk(said.includes(secret.slice(0, 24)), 'no key is shown');
+  },
+);
+
+/** What is wrong with files, how they are made, and what is said. */
+const BROKEN: readonly {
+  readonly what: string;
+  readonly file: 'chain' | 'key';
+  readonly message: RegExp;
+  make(pair: Pair, other: Pair): Pair;
+}[] = [
+  { what: 'a chain that is none', file: 'chain', message: /holds no PEM certificate/, make: (pair) => ({ ...pair, chain: 'hello' }) },
+  {
+    what: 'a key of another certificate',
+    file: 'key',
+    message: /the key does not belong to the certificate/,
+    make: (pair, other) => ({ ...pair, key: other.key }),
+  },
+  { what: 'a chain that ran out', file: 'chain', message: /expired on Jan {2}1 00:00:00 2020 GMT/, make: (pair) => expired(pair) },
+  { what: 'half a chain', file: 'chain', message: /is cut off/, make: (pair) => ({ ...pair, chain: pair.chain.slice(0, 300) }) },
+  { what: 'half a key', file: 'key', message: /is cut off/, make: (pair) => ({ ...pair, key: pair.key.slice(0, 100) }) },
+  {
+    what: 'a chain that does not link',
+    file: 'chain',
+    message: /was not issued by the one after it/,
+    make: (pair, other) => ({ ...pair, chain: pair.chain + other.chain }),
+  },
+  { what: 'an empty key', file: 'key', message: /holds no PEM key/, make: (pair) => ({ ...pair, key: '' }) },
+];
+
+function serialsMatch(shownSerial: string | undefined, serial: string): boolean {
+  return shownSerial?.replace(/^0+/, '') === serial;
+}
+
+t.test(
+  'what is wrong with a file that changed is told by log, event, metric and API, once, and is forgotten when it is right again',
+  { skip: missingAddon },
+  async (t) => {
+    const folder = folderOf(t);
+    const [good, other] = [makePair(join(folder, 'made')), makePair(join(folder, 'made'))];
+    const { chain, key, put } = waysOf(folder, good)['renamed over'];
+    const origin = await startH2Origin(t, (stream) => stream.respond({ ':status': 200 }, { endStream: true }));
+    const edge = await startEdge(t, {
+      backends: [origin.url],
+      listener: { certificates: [{ names: ['localhost'], chain, key }] },
+      config: { certificates: { poll: '1s' } },
+    });
+    put({ ...good, key: other.key });
+    const refusal = await until('it is refused', async () => (await shown(edge))[0]?.refusal);
+    t.equal(refusal.message, `${key}: the key does not belong to the certificate`);
+    t.equal((await edge.metrics()).sum('lychgate_certificate_refused', { listener: 'public', certificate: 'localhost' }), 1);
+    // It is looked at again every second, and told no second time.
+    await sleep(2_500);
+    const lines = edge.log.filter(({ msg }) => msg === 'certificate refused; the one before stays in use');
+    t.match(lines, [{ level: 'error', listener: 'public', certificate: 'localhost', fault: refusal.message }]);
+    t.equal(lines.length, 1);
+    t.equal((await edge.metrics()).sum('lychgate_events_total', { event: 'certificate_refused' }), 1);
+    t.equal((await edge.metrics()).sum('lychgate_certificate_reloads_total', { result: 'refused' }), 1);
+    put(other);
+    await until('it is in use', async () => serialsMatch((await shown(edge))[0]?.serial, other.serial));
+    t.equal((await shown(edge))[0]?.refusal, null);
+    t.equal((await edge.metrics()).sum('lychgate_certificate_refused'), 0);
+  },
+);
+
+t.test('where files are not watched they change when somebody asks', { skip: missingAddon }, async (t) => {
+  const folder = folderOf(t);
+  const [good, next] = [makePair(join(folder, 'made')), makePair(join(folder, 'made'))];
+  const { chain, key, put } = waysOf(folder, good)['renamed over'];
+  const origin = await startH2Origin(t, (stream) => stream.respond({ ':status': 200 }, { endStream: true }));
+  const edge = await startEdge(t, {
+    backends: [origin.url],
+    listener: { certificates: [{ names: ['localhost'], chain, key }] },
+    config: { certificates: { watch: false } },
+  });
+  put(next);
+  await sleep(500);
+  t.ok(serialsMatch((await shown(edge))[0]?.serial, good.serial));
+  t.match(await reload(edge), { status: 200, text: /"result":"changed"/ });
+  t.ok(serialsMatch((await shown(edge))[0]?.serial, next.serial));
+  t.match(await reload(edge), { status: 200, text: /"result":"unchanged"/ });
+});
