@@ -9,7 +9,7 @@ import { generationOf } from './generation.ts';
 import { defaultMaxHeld } from './memory.ts';
 import { routeNames } from './route-names.ts';
 import type { Config } from './schema/config.ts';
-import type { BackendSnapshot, Snapshot } from './snapshot.ts';
+import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot } from './snapshot.ts';
 
 const NO_FILES: ListenerFiles = { certificates: [], ticketKeys: [] };
 
@@ -19,6 +19,8 @@ export interface ReadFiles {
   readonly listeners: readonly ListenerFiles[];
   /** PEM text by path as configured. */
   readonly authorities: ReadonlyMap<string, string>;
+  /** What upstreams show to their backends, by upstream. */
+  readonly clientCertificates: ReadonlyMap<string, ClientCertificateSnapshot>;
   /** 32 bytes that seal sticky cookies, by upstream. */
   readonly stickyKeys: ReadonlyMap<string, Uint8Array>;
   readonly token: string;
@@ -31,7 +33,11 @@ export interface ReadFiles {
 export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
   const backends: BackendSnapshot[] = [];
   const upstreams = Object.entries(config.upstreams).map(([name, upstream]) => {
-    const files = { caPem: read.authorities.get(upstream.tls.ca) ?? '', stickyKey: read.stickyKeys.get(name) ?? new Uint8Array(32) };
+    const files = {
+      caPem: read.authorities.get(upstream.tls.ca) ?? '',
+      clientCertificate: read.clientCertificates.get(name),
+      stickyKey: read.stickyKeys.get(name) ?? new Uint8Array(32),
+    };
     return upstreamSnapshot(name, upstream, files, backends);
   });
   const names = routeNames(config.routes);

@@ -11,7 +11,7 @@ import { readPem } from './pem.ts';
 import type { Complaint, KeyPath } from './problem.ts';
 import type { Certificate } from './schema/listener.ts';
 import { CERTIFICATE_NAME_RULE } from './schema/rules.ts';
-import type { CertificateSnapshot } from './snapshot.ts';
+import type { CertificateSnapshot, ClientCertificateSnapshot } from './snapshot.ts';
 
 /** A certificate that is about to run out is told this long before, milliseconds. */
 const EXPIRY_NOTICE_MS = 7 * 24 * 3_600_000;
@@ -36,56 +36,24 @@ export interface CheckedCertificate {
 /** Reads and checks one certificate of a listener. `nowMs` is the wall clock, milliseconds since the epoch. */
 export async function readCertificate(configured: Certificate, path: KeyPath, files: Files, nowMs: number): Promise<CheckedCertificate> {
   const { key_passphrase_file: passphraseFile } = configured;
-  const [chainFile, keyFile, passphrase] = await Promise.all([
-    files.read(configured.chain),
-    files.read(configured.key),
-    passphraseFile === '' ? undefined : files.read(passphraseFile),
-  ]);
-  const complaints: Complaint[] = [];
+  const at = { chain: [...path, 'chain'], key: [...path, 'key'], passphrase: [...path, 'key_passphrase_file'] };
+  const { chain, key, complaints } = await readPair({ ...configured, passphrase: passphraseFile }, at, files, nowMs);
   const ocsp = await readOcsp(configured.ocsp, [...path, 'ocsp'], files, complaints);
-  const complain = (key: 'chain' | 'key' | 'key_passphrase_file', message: string, expected?: string): number =>
-    complaints.push({ path: [...path, key], message, ...(expected === undefined ? {} : { expected }) });
-
-  const chain = 'text' in chainFile ? parseChain(chainFile.text) : undefined;
-  if ('fault' in chainFile) complain('chain', chainFile.fault);
-  if (typeof chain === 'string') complain('chain', chain, 'PEM certificates, the leaf first');
-  if ('fault' in keyFile) complain('key', keyFile.fault);
-  if (passphrase !== undefined) {
-    if ('fault' in passphrase) complain('key_passphrase_file', passphrase.fault);
-    else if (passphraseOf(passphrase) === '') complain('key_passphrase_file', 'holds no pass phrase', 'the pass phrase in its first line');
-    complaints.push(...checkPrivacy(passphrase, [...path, 'key_passphrase_file']));
+  if (key?.asymmetricKeyDetails?.namedCurve === 'secp521r1') {
+    const message = 'browsers verify no signature of P-521';
+    complaints.push({ severity: 'warning', path: at.key, message, expected: 'a key on P-256, or a second certificate with one' });
   }
-  const isReadable = 'text' in keyFile && (passphrase === undefined || 'text' in passphrase);
-  const leaf = typeof chain === 'object' ? chain[0] : undefined;
-  const key = isReadable ? parseKey(keyFile.text, passphraseOf(passphrase), leaf) : undefined;
-  if (typeof key === 'string') complain('key', key, KEY_EXPECTED);
-  if (typeof key === 'object') {
-    complaints.push(...checkPrivacy(keyFile, [...path, 'key']));
-    if (key.asymmetricKeyDetails?.namedCurve === 'secp521r1') {
-      const message = 'browsers verify no signature of P-521';
-      complaints.push({
-        severity: 'warning',
-        path: [...path, 'key'],
-        message,
-        expected: 'a key on P-256, or a second certificate with one',
-      });
-    }
+  if (chain !== undefined) complaints.push(...checkNames(chain, configured.names, path));
+  const names = configured.names.length > 0 || chain === undefined ? configured.names : namesOf(chain[0]);
+  if (names.length === 0 && chain !== undefined) {
+    complaints.push({ path: at.chain, message: 'the certificate has no name that a client could ask for' });
   }
-  if (typeof chain === 'object') {
-    complaints.push(...checkChain(chain, path, nowMs), ...checkNames(chain, configured.names, path));
-    if (typeof key === 'object') complaints.push(...checkPair(chain, key, path));
-  }
-  const names = configured.names.length > 0 || typeof chain !== 'object' ? configured.names : namesOf(leaf);
-  const isNamed = names.length > 0 || typeof chain !== 'object';
-  if (!isNamed) complain('chain', 'the certificate has no name that a client could ask for');
-  const isUsable = !complaints.some(({ severity }) => severity !== 'warning');
-  if (!isUsable || typeof chain !== 'object' || typeof key !== 'object') return { complaints };
+  if (!isUsable(complaints) || chain === undefined || key === undefined) return { complaints };
   const absolute = (file: string): string => (file === '' ? '' : files.absolute(file));
   const certificate: CertificateSnapshot = {
     label: configured.name === '' ? (names[0] ?? '') : configured.name,
     names,
-    chainPem: chain.map((one) => one.toString()).join(''),
-    keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    ...pemOf(chain, key),
     ocsp,
     source: {
       ...configured,
@@ -96,6 +64,69 @@ export async function readCertificate(configured: Certificate, path: KeyPath, fi
     },
   };
   return { certificate, complaints };
+}
+
+/** Reads and checks what an upstream shows to its backends. */
+export async function readClientCertificate(
+  configured: { readonly certificate: string; readonly key: string; readonly key_passphrase_file: string },
+  path: KeyPath,
+  files: Files,
+  nowMs: number,
+): Promise<{ readonly certificate?: ClientCertificateSnapshot; readonly complaints: readonly Complaint[] }> {
+  const at = { chain: [...path, 'certificate'], key: [...path, 'key'], passphrase: [...path, 'key_passphrase_file'] };
+  const named = { chain: configured.certificate, key: configured.key, passphrase: configured.key_passphrase_file };
+  const { chain, key, complaints } = await readPair(named, at, files, nowMs);
+  if (!isUsable(complaints) || chain === undefined || key === undefined) return { complaints };
+  return { certificate: pemOf(chain, key), complaints };
+}
+
+/** A chain and its key as far as each can be read, and what is to be said of them. */
+async function readPair(
+  named: { readonly chain: string; readonly key: string; readonly passphrase: string },
+  at: { readonly chain: KeyPath; readonly key: KeyPath; readonly passphrase: KeyPath },
+  files: Files,
+  nowMs: number,
+): Promise<{ readonly chain?: X509Certificate[]; readonly key?: KeyObject; readonly complaints: Complaint[] }> {
+  const [chainFile, keyFile, passphrase] = await Promise.all([
+    files.read(named.chain),
+    files.read(named.key),
+    named.passphrase === '' ? undefined : files.read(named.passphrase),
+  ]);
+  const complaints: Complaint[] = [];
+  const complain = (path: KeyPath, message: string, expected?: string): number =>
+    complaints.push({ path, message, ...(expected === undefined ? {} : { expected }) });
+
+  const chain = 'text' in chainFile ? parseChain(chainFile.text) : undefined;
+  if ('fault' in chainFile) complain(at.chain, chainFile.fault);
+  if (typeof chain === 'string') complain(at.chain, chain, 'PEM certificates, the leaf first');
+  if ('fault' in keyFile) complain(at.key, keyFile.fault);
+  if (passphrase !== undefined) {
+    if ('fault' in passphrase) complain(at.passphrase, passphrase.fault);
+    else if (passphraseOf(passphrase) === '') complain(at.passphrase, 'holds no pass phrase', 'the pass phrase in its first line');
+    complaints.push(...checkPrivacy(passphrase, at.passphrase));
+  }
+  const isReadable = 'text' in keyFile && (passphrase === undefined || 'text' in passphrase);
+  const leaf = typeof chain === 'object' ? chain[0] : undefined;
+  const key = isReadable ? parseKey(keyFile.text, passphraseOf(passphrase), leaf) : undefined;
+  if (typeof key === 'string') complain(at.key, key, KEY_EXPECTED);
+  if (typeof key === 'object') complaints.push(...checkPrivacy(keyFile, at.key));
+  if (typeof chain === 'object') {
+    complaints.push(...checkChain(chain, at.chain, nowMs));
+    if (typeof key === 'object') complaints.push(...checkPair(chain, key, at));
+  }
+  return { ...(typeof chain === 'object' ? { chain } : {}), ...(typeof key === 'object' ? { key } : {}), complaints };
+}
+
+/** In one form, however the files have it. */
+function pemOf(chain: readonly X509Certificate[], key: KeyObject): ClientCertificateSnapshot {
+  return {
+    chainPem: chain.map((one) => one.toString()).join(''),
+    keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
+}
+
+function isUsable(complaints: readonly Complaint[]): boolean {
+  return !complaints.some(({ severity }) => severity !== 'warning');
 }
 
 /** The issuer's word on a revocation, in DER; empty where there is none. */
@@ -237,7 +268,7 @@ function checkChain(chain: readonly X509Certificate[], path: KeyPath, nowMs: num
     const { signatureAlgorithm: algorithm = '' } = certificate;
     if (!isRoot && /sha1|md5/i.test(algorithm)) messages.push(`${whichOf(place)} is signed with ${algorithm}, which most clients refuse`);
   }
-  return messages.map((message) => ({ severity: 'warning', path: [...path, 'chain'], message }));
+  return messages.map((message) => ({ severity: 'warning', path, message }));
 }
 
 function checkNames([leaf]: readonly X509Certificate[], names: readonly string[], path: KeyPath): Complaint[] {
@@ -267,12 +298,11 @@ function isCovered(leaf: X509Certificate, name: string): boolean {
   return entries.includes(`dns:${name}`) || entries.includes(`dns:${parent}`);
 }
 
-function checkPair(chain: readonly X509Certificate[], key: KeyObject, path: KeyPath): Complaint[] {
+function checkPair(chain: readonly X509Certificate[], key: KeyObject, at: { readonly chain: KeyPath; readonly key: KeyPath }): Complaint[] {
   const place = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
   if (place === 0) return [];
-  if (place > 0)
-    return [{ path: [...path, 'chain'], message: `the key belongs to certificate ${place + 1}, but the leaf must come first` }];
-  return [{ path: [...path, 'key'], message: 'the key does not belong to the certificate' }];
+  if (place > 0) return [{ path: at.chain, message: `the key belongs to certificate ${place + 1}, but the leaf must come first` }];
+  return [{ path: at.key, message: 'the key does not belong to the certificate' }];
 }
 
 /** What people want to know of a certificate. */

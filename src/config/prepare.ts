@@ -6,13 +6,13 @@
 import { checkAgreement, type IsMended } from './agreement.ts';
 import type { ListenerFiles } from './assemble/listener.ts';
 import { assembleSnapshot } from './assemble.ts';
-import { parseChain, readCertificate } from './certificates.ts';
+import { parseChain, readCertificate, readClientCertificate } from './certificates.ts';
 import { Files } from './files.ts';
 import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
 import type { Listener } from './schema/listener.ts';
 import { readSecrets } from './secrets.ts';
-import type { CertificateSnapshot, Snapshot } from './snapshot.ts';
+import type { CertificateSnapshot, ClientCertificateSnapshot, Snapshot } from './snapshot.ts';
 import { readTicketKeys } from './ticket-keys.ts';
 
 /** A snapshot where there is no error; warnings may stand beside it. */
@@ -35,6 +35,7 @@ export async function prepareSnapshot(
   const complaints = checkAgreement(config, isMended);
   const listeners = await readListeners(config.listeners, files, complaints);
   const authorities = await readAuthorities(config.upstreams, files, complaints);
+  const clientCertificates = await readClientCertificates(config.upstreams, files, complaints);
   const secrets = await readSecrets(config, files, complaints);
   const problems = sortProblems(
     placeComplaints(
@@ -44,7 +45,10 @@ export async function prepareSnapshot(
   );
   if (hasErrors(problems)) return { problems };
 
-  return { snapshot: assembleSnapshot(config, { listeners, authorities, ...secrets, digests: files.digests() }), problems };
+  return {
+    snapshot: assembleSnapshot(config, { listeners, authorities, clientCertificates, ...secrets, digests: files.digests() }),
+    problems,
+  };
 }
 
 async function readListeners(listeners: readonly Listener[], files: Files, complaints: Complaint[]): Promise<ListenerFiles[]> {
@@ -79,6 +83,22 @@ async function readAuthorities(upstreams: Config['upstreams'], files: Files, com
     if ('text' in file) texts.set(tls.ca, file.text);
   }
   return texts;
+}
+
+/** What upstreams show to their backends, by upstream. */
+async function readClientCertificates(
+  upstreams: Config['upstreams'],
+  files: Files,
+  complaints: Complaint[],
+): Promise<Map<string, ClientCertificateSnapshot>> {
+  const usable = new Map<string, ClientCertificateSnapshot>();
+  for (const [name, { tls }] of Object.entries(upstreams)) {
+    if (tls.certificate === '' || tls.key === '') continue;
+    const checked = await readClientCertificate(tls, ['upstreams', name, 'tls'], files, Date.now());
+    complaints.push(...checked.complaints);
+    if (checked.certificate !== undefined) usable.set(name, checked.certificate);
+  }
+  return usable;
 }
 
 function nowhere(): { source: string } {

@@ -300,6 +300,11 @@ export interface UpstreamSnapshot {
   readonly locality: LocalitySnapshot;
 }
 
+export interface ClientCertificateSnapshot {
+  readonly chainPem: string;
+  readonly keyPem: string;
+}
+
 export interface BackendSnapshot {
   readonly slot: number;
   readonly upstream: string;
@@ -317,6 +322,13 @@ export interface BackendSnapshot {
   readonly serverName: string;
   readonly isVerified: boolean;
   readonly caPem: string;
+  /** Shown to the backend when it asks. */
+  readonly clientCertificate: ClientCertificateSnapshot | undefined;
+  /** `1.2` or `1.3`. */
+  readonly minTlsVersion: string;
+  readonly maxTlsVersion: string;
+  /** Base64 SHA-256 of public keys, one of which the verified chain must have; empty for any. */
+  readonly pins: readonly string[];
   readonly maxSessions: number;
   readonly maxStreamsPerSession: number;
   readonly sessionIdleTimeoutMs: number;

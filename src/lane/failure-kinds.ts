@@ -16,6 +16,7 @@ const TLS = [
   'tls_not_agreed',
   'tls_alert',
   'tls_closed',
+  'tls_pin_mismatch',
 ] as const satisfies readonly ReasonCode[];
 export const CONNECT = [
   'connect_failed',

@@ -106,6 +106,14 @@ export interface BindingBackend {
   isVerified: boolean;
   /** PEM bundle to trust instead of the system's; empty for the system's. */
   caPem: string;
+  /** Certificate chain shown to the backend, and its key; empty for none. */
+  clientChainPem: string;
+  clientKeyPem: string;
+  /** `1.2` or `1.3`. */
+  minTlsVersion: string;
+  maxTlsVersion: string;
+  /** Base64 SHA-256 of public keys, one of which the verified chain must have. */
+  pins: string[];
   maxSessions: number;
   /** Streams we open on one HTTP/2 session at most, whatever the peer allows. */
   maxStreamsPerSession: number;

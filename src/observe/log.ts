@@ -13,7 +13,7 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Keys whose values never reach a line, at the top and one level down. */
-const SECRET_KEYS = ['token', 'authorization', 'cookie', 'keyPem', 'cidKey', 'password'];
+const SECRET_KEYS = ['token', 'authorization', 'cookie', 'keyPem', 'clientKeyPem', 'cidKey', 'password'];
 
 /** The process's log. */
 export interface Log {

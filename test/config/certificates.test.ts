@@ -310,3 +310,56 @@ t.test('a chain is worse than another where it ran out or does not link, and the
   t.equal(worseThan(chain + chain, chain, now), 'the certificate was not issued by the one after it');
   t.match(worseThan('hello', chain, now), /no PEM certificate/);
 });
+
+const tls = (keys: string): string =>
+  plainWith('balance: { policy: peak-ewma }', `tls: { ca: certs/ca.pem, ${keys} }`).replaceAll('h2c:', 'https:');
+
+t.test('what an upstream shows to its backends is read and checked like what listeners show', async (t) => {
+  const { snapshot, problems } = await loadSnapshot(
+    writeConfiguration(t, tls('certificate: certs/dev.pem, key: certs/dev.key, min_version: 1.3')),
+  );
+  t.same(problems, []);
+  const { chain, key } = certificates();
+  for (const backend of snapshot?.backends ?? []) {
+    t.match(backend, { clientCertificate: { chainPem: chain, keyPem: key }, minTlsVersion: '1.3', maxTlsVersion: '1.3' });
+  }
+  const first = async (keys: string): Promise<string> => (await problemsOf(t, tls(keys)))[0]?.replace(/^.*upstreams\.web\./, '') ?? '';
+  t.equal(await first('certificate: certs/dev.pem, key: certs/ca.key'), 'tls.key: the key does not belong to the certificate');
+  t.match(await first('certificate: certs/dev.key, key: certs/dev.key'), /^tls\.certificate: holds a key, not a certificate/);
+  t.match(await first('certificate: certs/dev.pem, key: none.key'), /^tls\.key: none\.key: the file does not exist/);
+  t.equal(await first('certificate: certs/dev.pem'), 'tls.certificate: stands without key; expected both or none');
+  t.equal(await first('key: certs/dev.key'), 'tls.key: stands without certificate; expected both or none');
+  t.match(await first('key_passphrase_file: x'), /^tls\.key_passphrase_file: has no meaning without a key/);
+
+  const file = writeConfiguration(t, tls('certificate: certs/dev.pem, key: certs/dev.enc, key_passphrase_file: certs/pass'));
+  const at = (name: string): string => join(dirname(file), 'certs', name);
+  execFileSync('openssl', ['pkcs8', '-topk8', '-in', at('dev.key'), '-out', at('dev.enc'), '-passout', 'pass:s3same'], { stdio: 'ignore' });
+  writeFileSync(at('pass'), 's3same\n', { mode: 0o600 });
+  t.equal((await loadSnapshot(file)).snapshot?.backends[0]?.clientCertificate?.keyPem, key);
+  writeFileSync(at('pass'), 'another\n');
+  t.match((await loadSnapshot(file)).problems.map(formatProblem)[0], /upstreams\.web\.tls\.key: .*pass phrase/);
+});
+
+t.test('health checks over HTTP/3 cannot show a certificate, which is told', async (t) => {
+  const text = tls('certificate: certs/dev.pem, key: certs/dev.key').replace('    tls:', '    health: { protocol: h3 }\n    tls:');
+  t.match(
+    (await problemsOf(t, text))[0],
+    /web\.health\.protocol: "h3" shows no certificate of its own, which tls\.certificate says that backends ask for; expected h2 or http\/1\.1/,
+  );
+});
+
+t.test('versions and pins of an upstream are checked', async (t) => {
+  const pin = certificates().spki;
+  const load = async (keys: string) => (await loadSnapshot(writeConfiguration(t, tls(keys)))).snapshot?.backends[0]?.pins;
+  t.same(await load(`pins: ${pin}`), [pin]);
+  t.same(await load(`pins: ['pin-sha256="${pin}"', ${pin}]`), [pin, pin], 'with its name as in RFC 7469');
+  const first = async (keys: string): Promise<string> => (await problemsOf(t, tls(keys)))[0]?.replace(/^.*upstreams\.web\./, '') ?? '';
+  t.match(await first('min_version: 1.1'), /^tls\.min_version: 1\.1 is not acceptable; expected 1\.2 or 1\.3/);
+  t.equal(await first('min_version: "1.3", max_version: 1.2'), 'tls.min_version: "1.3" lies above max_version, 1.2');
+  t.match(await first('pins: [abc]'), /^tls\.pins\[0\]: "abc" is not acceptable; expected the base64 SHA-256/);
+  t.match(await first(`verify: false, pins: ${pin}`), /^tls\.pins: has no meaning without a verified chain/);
+  t.match(
+    (await problemsOf(t, plainWith('balance: { policy: peak-ewma }', `tls: { pins: ${pin} }`)))[0],
+    /tls\.pins: has no meaning without TLS/,
+  );
+});

@@ -1,9 +1,10 @@
+import { createHash, X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import t from 'tap';
 import { createHttpAsk } from '../../src/control/health/ask-http.ts';
 import type { Question } from '../../src/control/health/question.ts';
-import { certificates } from '../support/certificates.ts';
+import { certificates, issueClientCertificate } from '../support/certificates.ts';
 import { startH1Origin } from '../support/origin/h1.ts';
 import { startH2Origin, startH2TlsOrigin } from '../support/origin/h2.ts';
 import { until, within } from '../support/wait.ts';
@@ -17,6 +18,10 @@ const question = (given: Partial<Question> = {}): Question => ({
   serverName: 'localhost',
   caPem: '',
   isVerified: true,
+  clientCertificate: undefined,
+  minTlsVersion: '1.2',
+  maxTlsVersion: '1.3',
+  pins: [],
   timeoutMs: 5_000,
   bodyBytes: 65_536,
   ...given,
@@ -51,6 +56,27 @@ t.test('HTTP/2 over TLS is verified as traffic is: by CA and server name', async
   await t.rejects(createHttpAsk(question({ scheme: 'https' }))('127.0.0.1', origin.port, never), 'nobody knows the CA');
   const careless = createHttpAsk(question({ scheme: 'https', serverName: 'other.test', isVerified: false }));
   t.match(await careless('127.0.0.1', origin.port, never), { status: 200 });
+});
+
+t.test('a check shows the certificate of the upstream, speaks its versions and wants its pins, as traffic does', async (t) => {
+  const { ca, spki } = certificates();
+  const { chain, key } = issueClientCertificate('checker');
+  const origin = await startH2TlsOrigin(
+    t,
+    (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('well');
+    },
+    { ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
+  );
+  const tls = { scheme: 'https', caPem: ca, clientCertificate: { chainPem: chain, keyPem: key } } as const;
+  const ask = (more: Partial<Question>) => createHttpAsk(question({ ...tls, ...more }))('127.0.0.1', origin.port, never);
+  const ofCa = new X509Certificate(ca).publicKey.export({ type: 'spki', format: 'der' });
+  const pinOfCa = createHash('sha256').update(ofCa).digest('base64');
+  for (const pins of [[], [spki], [pinOfCa], [`${'A'.repeat(43)}=`, spki]]) t.match(await ask({ pins }), { body: 'well' });
+  await t.rejects(ask({ pins: [`${'A'.repeat(43)}=`] }), { message: 'no certificate of the chain has a pinned key' });
+  await t.rejects(ask({ clientCertificate: undefined }));
+  await t.rejects(ask({ maxTlsVersion: '1.2' }));
 });
 
 t.test('HTTP/1.1 is spoken where it is asked for, and where TLS does not agree on HTTP/2', async (t) => {

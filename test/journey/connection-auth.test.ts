@@ -75,8 +75,9 @@ t.test('two clients of a backend that believes connections are never taken for e
   await until('her sessions end with her connection', async () => (await edge.metrics()).sum('lychgate_upstream_bound_sessions') <= 4);
   t.equal((await bob.exchange()).text, 'bob', 'his go on');
   await bob.close();
-  await until('and his with his', () => origin.sockets.size === 0);
-  t.equal((await edge.metrics()).sum('lychgate_upstream_bound_sessions'), 0);
+  // Of the many that were opened at once some may have found nobody to serve: they are nobody's and stay.
+  await until('and his with his', async () => (await edge.metrics()).sum('lychgate_upstream_bound_sessions') === 0);
+  await until('the backend sees it', async () => origin.sockets.size === (await edge.metrics()).sum('lychgate_upstream_sessions'));
   const carol = await connectH3(t, edge.port);
   t.equal((await carol.exchange()).status, 401);
   t.equal(edge.log.filter((line) => line['event'] === 'connection_auth').length, 1, 'told once');

@@ -93,7 +93,11 @@ t.test('every reason has an answer that says its code and nothing else, and fits
     const answer = answerFor(number, '\u00ff"'.repeat(200), false);
     t.equal(answer.status, status === 0 || status === 499 ? 500 : status, code);
     t.strictSame(Object.keys(JSON.parse(answer.body)), ['error', 'status', 'request_id']);
-    t.equal(JSON.parse(answer.body).error, code);
+    t.equal(
+      JSON.parse(answer.body).error,
+      code.startsWith('tls_') ? 'tls_failed' : code,
+      'what is wrong with a backend is none of its business',
+    );
     t.ok(respondBytes(answer) <= MAX_ANSWER_BYTES);
     t.notMatch(answer.body, /[^\n\x20-\x7e]/, 'ASCII, so Latin-1 and UTF-8 agree');
   }

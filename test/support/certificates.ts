@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -43,5 +43,38 @@ function make(): Certificates {
     chain,
     key: read('dev.key'),
     spki: createHash('sha256').update(publicKey).digest('base64'),
+  };
+}
+
+/** A certificate and its key, of the test's CA. */
+export interface Issued {
+  readonly chainPath: string;
+  readonly keyPath: string;
+  readonly chain: string;
+  readonly key: string;
+}
+
+/** Issues a certificate to a client, by the test's CA; files of `name` lie beside the others. */
+export function issueClientCertificate(name: string): Issued {
+  const { folder, caPath } = certificates();
+  const at = (file: string): string => join(folder, `${name}.${file}`);
+  const run = (...words: string[]): Buffer => execFileSync('openssl', words, { stdio: 'ignore' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', at('key')];
+  run('req', '-new', ...key, '-subj', `/CN=${name}`, '-out', at('csr'));
+  writeFileSync(at('cnf'), 'basicConstraints = critical, CA:FALSE\nextendedKeyUsage = clientAuth\n');
+  const by = [
+    '-CA',
+    caPath,
+    '-CAkey',
+    join(folder, 'ca.key'),
+    '-set_serial',
+    `0x${createHash('sha1').update(name).digest('hex').slice(1, 17)}`,
+  ];
+  run('x509', '-req', '-in', at('csr'), ...by, '-days', '30', '-sha256', '-extfile', at('cnf'), '-out', at('pem'));
+  return {
+    chainPath: at('pem'),
+    keyPath: at('key'),
+    chain: readFileSync(at('pem'), 'utf8'),
+    key: readFileSync(at('key'), 'utf8'),
   };
 }

@@ -118,6 +118,7 @@ function defaults(): Snapshot {
   return assembleSnapshot(config, {
     listeners: [],
     authorities: new Map(),
+    clientCertificates: new Map(),
     stickyKeys: new Map(),
     token: '',
     storeUrl: '',

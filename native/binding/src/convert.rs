@@ -9,6 +9,7 @@ use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
+use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
 use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
 use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
 use lychgate_core::upstream::{BackendConfig, Scheme};
@@ -140,6 +141,10 @@ fn backend(backend: BindingBackend) -> Result<BackendConfig> {
         server_name: backend.server_name,
         is_verified: backend.is_verified,
         ca_pem: backend.ca_pem,
+        credentials: Credentials { chain_pem: backend.client_chain_pem, key_pem: backend.client_key_pem },
+        min_tls: TlsVersion::of(&backend.min_tls_version).ok_or_else(|| failure("no version of TLS"))?,
+        max_tls: TlsVersion::of(&backend.max_tls_version).ok_or_else(|| failure("no version of TLS"))?,
+        pins: backend.pins.iter().map(|pin| Pin::of(pin).ok_or_else(|| failure(format!("{pin} is no pin")))).collect::<Result<_>>()?,
         max_sessions: backend.max_sessions as u32,
         max_streams_per_session: backend.max_streams_per_session as u32,
         session_idle_timeout_ms: backend.session_idle_timeout_ms as u64,

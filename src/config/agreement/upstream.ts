@@ -51,24 +51,45 @@ function checkBackends(path: KeyPath, { backends, locality }: Upstream, isMended
 
 function checkTls(path: KeyPath, { backends, tls }: Upstream): Complaint[] {
   const where = [...path, 'tls'];
-  if (backends.some(isTls)) {
-    if (tls.verify) return [];
-    const message = 'leaves the certificates of these backends unverified';
-    return [{ severity: 'warning', path: [...where, 'verify'], message }];
-  }
+  if (backends.some(isTls)) return [...checkVerification(where, tls), ...checkCredentials(where, tls), ...checkVersions(where, tls)];
   const expected = 'an https:// backend in this upstream';
   return [
     ...(tls.verify ? [] : [meaningless([...where, 'verify'], 'without TLS', expected)]),
-    ...(tls.ca === '' ? [] : [meaningless([...where, 'ca'], 'without TLS', expected)]),
+    ...(['ca', 'certificate', 'key', 'key_passphrase_file'] as const).flatMap((key) =>
+      tls[key] === '' ? [] : [meaningless([...where, key], 'without TLS', expected)],
+    ),
+    ...(tls.pins.length === 0 ? [] : [meaningless([...where, 'pins'], 'without TLS', expected)]),
   ];
 }
 
-function checkHealth(path: KeyPath, { health, backends }: Upstream): Complaint[] {
+function checkVerification(where: KeyPath, { verify, pins }: Upstream['tls']): Complaint[] {
+  if (verify) return [];
+  if (pins.length > 0) return [meaningless([...where, 'pins'], 'without a verified chain', 'verify: true, with the authority as ca')];
+  return [{ severity: 'warning', path: [...where, 'verify'], message: 'leaves the certificates of these backends unverified' }];
+}
+
+function checkCredentials(where: KeyPath, { certificate, key, key_passphrase_file: passphraseFile }: Upstream['tls']): Complaint[] {
+  if (key === '' && passphraseFile !== '') return [meaningless([...where, 'key_passphrase_file'], 'without a key', 'key beside it')];
+  if ((certificate === '') === (key === '')) return [];
+  const [given, missing] = certificate === '' ? ['key', 'certificate'] : ['certificate', 'key'];
+  return [{ path: [...where, given], message: `stands without ${missing}`, expected: 'both or none' }];
+}
+
+function checkVersions(where: KeyPath, { min_version: min, max_version: max }: Upstream['tls']): Complaint[] {
+  if (min <= max) return [];
+  return [{ path: [...where, 'min_version'], value: JSON.stringify(min), message: `lies above max_version, ${max}` }];
+}
+
+function checkHealth(path: KeyPath, { health, backends, tls }: Upstream): Complaint[] {
   if (health === undefined) return [];
   const complaints = checkOrder(path, ['failing_interval', health.failing_interval], ['interval', health.interval], formatDuration);
   if (health.protocol === 'h3' && !backends.every(isTls)) {
     const expected = 'h2, http/1.1 or auto, or only https:// backends';
     complaints.push({ path: [...path, 'protocol'], value: '"h3"', message: 'needs TLS', expected });
+  }
+  if (health.protocol === 'h3' && tls.certificate !== '') {
+    const message = 'shows no certificate of its own, which tls.certificate says that backends ask for';
+    complaints.push({ path: [...path, 'protocol'], value: '"h3"', message, expected: 'h2 or http/1.1' });
   }
   const plain = backends.filter(({ url }) => url.startsWith('http:')).length;
   if (health.protocol === 'auto' && plain > 0 && plain < backends.length) {

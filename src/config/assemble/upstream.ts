@@ -9,6 +9,7 @@ import type {
   BackendSnapshot,
   BalanceSnapshot,
   BreakerSnapshot,
+  ClientCertificateSnapshot,
   ConcurrencySnapshot,
   HealthSnapshot,
   UpstreamSnapshot,
@@ -19,6 +20,7 @@ import { bulkheadSnapshot } from './limit.ts';
 export interface UpstreamFiles {
   /** Authorities to trust; empty for the system's. */
   readonly caPem: string;
+  readonly clientCertificate: ClientCertificateSnapshot | undefined;
   /** 32 bytes. */
   readonly stickyKey: Uint8Array;
 }
@@ -26,7 +28,7 @@ export interface UpstreamFiles {
 /** An upstream; each of its backends takes the next slot of `all`. */
 export function upstreamSnapshot(name: string, upstream: Upstream, files: UpstreamFiles, all: BackendSnapshot[]): UpstreamSnapshot {
   const { outliers, retry_budget: retryBudget, hedge_budget: hedgeBudget, limits, locality } = upstream;
-  const slots = upstream.backends.map((backend) => all.push(backendSnapshot(all.length, name, backend, upstream, files.caPem)) - 1);
+  const slots = upstream.backends.map((backend) => all.push(backendSnapshot(all.length, name, backend, upstream, files)) - 1);
   return {
     name,
     balance: balanceSnapshot(upstream.balance, files.stickyKey),
@@ -58,7 +60,7 @@ export function upstreamSnapshot(name: string, upstream: Upstream, files: Upstre
   };
 }
 
-function backendSnapshot(slot: number, upstream: string, backend: Backend, group: Upstream, caPem: string): BackendSnapshot {
+function backendSnapshot(slot: number, upstream: string, backend: Backend, group: Upstream, files: UpstreamFiles): BackendSnapshot {
   const { pool, tls, resolve } = group;
   const parts = parseBackendUrl(backend.url);
   if (parts === undefined) throw new TypeError(`the schema let ${backend.url} pass`);
@@ -73,7 +75,11 @@ function backendSnapshot(slot: number, upstream: string, backend: Backend, group
     tier: tierOf(backend, group.locality.zone),
     serverName: backend.server_name === '' ? parts.host : backend.server_name,
     isVerified: tls.verify,
-    caPem,
+    caPem: files.caPem,
+    clientCertificate: files.clientCertificate,
+    minTlsVersion: tls.min_version,
+    maxTlsVersion: tls.max_version,
+    pins: tls.pins,
     maxSessions: parts.scheme === 'http' ? pool.max_connections : pool.max_sessions,
     maxStreamsPerSession: pool.max_streams,
     sessionIdleTimeoutMs: pool.idle_timeout,

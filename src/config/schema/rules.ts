@@ -32,6 +32,20 @@ export const FILE_RULE: TextRule = {
   normalise: (given) => (given === '' || given.includes('\0') ? undefined : given),
 };
 
+/** A version of TLS; without quotes YAML has it as a number. */
+export const TLS_VERSION_RULE: TextRule = {
+  expected: '1.2 or 1.3',
+  range: '`1.2`, `1.3`',
+  normalise: (given) => (given === '1.2' || given === '1.3' ? given : undefined),
+};
+
+/** A pin as RFC 7469 §2.1.1 has it, with its name or without. */
+export const PIN_RULE: TextRule = {
+  expected: 'the base64 SHA-256 of a SubjectPublicKeyInfo: 43 characters and =',
+  range: 'base64 SHA-256',
+  normalise: (given) => /^(?:pin-sha256=)?("?)([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)\1$/.exec(given)?.[2],
+};
+
 /** A bearer token. RFC 6750 §2.1 gives the characters; the length keeps guessing hopeless. */
 export const TOKEN_RULE: TextRule = {
   expected: 'at least 16 characters of letters, digits and -._~+/=',

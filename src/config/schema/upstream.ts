@@ -4,9 +4,18 @@ import type { z } from 'zod';
 import { balance, locality } from './balance.ts';
 import { breaker, outliers } from './breaker.ts';
 import { hedgeBudget, limits, retryBudget } from './capacity.ts';
-import { list, mapping, named, section } from './groups.ts';
+import { list, mapping, named, section, words } from './groups.ts';
 import { health } from './health.ts';
-import { BACKEND_URL_RULE, FILE_RULE, LABEL_NAME_RULE, LABEL_VALUE_RULE, NAME_RULE, SERVER_NAME_RULE } from './rules.ts';
+import {
+  BACKEND_URL_RULE,
+  FILE_RULE,
+  LABEL_NAME_RULE,
+  LABEL_VALUE_RULE,
+  NAME_RULE,
+  PIN_RULE,
+  SERVER_NAME_RULE,
+  TLS_VERSION_RULE,
+} from './rules.ts';
 import { duration, flag, integer, integerOrAuto, looseText, share, size, text } from './values.ts';
 
 const backend = mapping('One member of the upstream.', {
@@ -46,6 +55,23 @@ const tls = section('TLS towards `https://` backends.', {
     prose: 'Verify the certificate and its name. Without it anyone on the way can read and change everything.',
   }),
   ca: text(FILE_RULE, { prose: "PEM file of the authorities to trust instead of the system's.", absent: '', example: 'certs/ca.pem' }),
+  certificate: text(FILE_RULE, {
+    prose: 'PEM file of the certificate that is shown to backends which ask for one: the leaf first, then its intermediates.',
+    absent: '',
+    example: 'certs/client.pem',
+  }),
+  key: text(FILE_RULE, { prose: 'PEM file of its private key.', absent: '', example: 'certs/client.key' }),
+  key_passphrase_file: text(FILE_RULE, {
+    prose: 'File whose first line is the pass phrase of that key, where it is encrypted.',
+    absent: '',
+    example: 'certs/client.pass',
+  }),
+  min_version: looseText(TLS_VERSION_RULE, { fallback: '1.2', prose: 'Lowest version of TLS that is spoken.' }),
+  max_version: looseText(TLS_VERSION_RULE, { fallback: '1.3', prose: 'Highest version of TLS that is spoken.' }),
+  pins: words(
+    'Public keys (RFC 7469): one of them must be that of a certificate in the verified chain, so name the next one before it comes into use.',
+    text(PIN_RULE, { prose: 'Base64 of the SHA-256 of a SubjectPublicKeyInfo.', example: 'd6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM=' }),
+  ),
 });
 
 const pool = section('Sessions to each backend.', {

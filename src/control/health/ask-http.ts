@@ -3,8 +3,9 @@
  * what is checked, and nothing has to be kept between checks but the TLS session, which makes the next handshake cheap.
  */
 
+import { createHash, X509Certificate } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { checkServerIdentity, createSecureContext, type DetailedPeerCertificate, type SecureContext, type SecureVersion } from 'node:tls';
 import { buildConnector, Client } from 'undici';
 import { type Ask, type Question, type Reply, USER_AGENT } from './question.ts';
 
@@ -17,7 +18,8 @@ export function createHttpAsk(question: Question): Ask {
     preferH2: isHttp2,
     timeout: question.timeoutMs,
     rejectUnauthorized: question.isVerified,
-    ...(isTls ? { secureContext: contextOf(question.caPem) } : {}),
+    ...(isTls ? { secureContext: contextOf(question) } : {}),
+    ...(question.pins.length > 0 ? { checkServerIdentity: identityByPins(question.pins) } : {}),
   });
   // RFC 6066 §3: an address is no server name; it is verified all the same, as the host connected to.
   const servername = isIP(question.serverName) === 0 ? question.serverName : '';
@@ -43,16 +45,45 @@ export function createHttpAsk(question: Question): Ask {
   };
 }
 
-/** By CA: reading one costs more than the handshake, and a thousand backends share one. */
+/** By what they are made of: reading a CA costs more than the handshake, and a thousand backends share one. */
 const contexts = new Map<string, SecureContext>();
+/** More are not kept: certificates come and go with every reload. */
+const MAX_CONTEXTS = 256;
 
-function contextOf(caPem: string): SecureContext {
-  let context = contexts.get(caPem);
+function contextOf({ caPem, clientCertificate, minTlsVersion, maxTlsVersion }: Question): SecureContext {
+  const { chainPem: cert, keyPem: key } = clientCertificate ?? {};
+  // The key itself need not be kept here as well: another one has another certificate.
+  const name = JSON.stringify([caPem, cert, minTlsVersion, maxTlsVersion]);
+  let context = contexts.get(name);
   if (context === undefined) {
-    context = createSecureContext(caPem === '' ? {} : { ca: caPem });
-    contexts.set(caPem, context);
+    context = createSecureContext({
+      ...(caPem === '' ? {} : { ca: caPem }),
+      ...(cert === undefined ? {} : { cert, key }),
+      minVersion: `TLSv${minTlsVersion}` as SecureVersion,
+      maxVersion: `TLSv${maxTlsVersion}` as SecureVersion,
+    });
+    for (const oldest of contexts.keys()) {
+      if (contexts.size < MAX_CONTEXTS) break;
+      contexts.delete(oldest);
+    }
+    contexts.set(name, context);
   }
   return context;
+}
+
+/** The usual check of names, and then that the chain has one of the pinned keys. */
+function identityByPins(pins: readonly string[]): typeof checkServerIdentity {
+  return (host, leaf) => {
+    const fault = checkServerIdentity(host, leaf);
+    if (fault !== undefined) return fault;
+    const seen = new Set<DetailedPeerCertificate>();
+    for (let one = leaf as DetailedPeerCertificate | undefined; one?.raw !== undefined && !seen.has(one); one = one.issuerCertificate) {
+      seen.add(one);
+      const key = new X509Certificate(one.raw).publicKey.export({ type: 'spki', format: 'der' });
+      if (pins.includes(createHash('sha256').update(key).digest('base64'))) return undefined;
+    }
+    return new Error('no certificate of the chain has a pinned key');
+  };
 }
 
 async function askOnce(client: Client, question: Question, signal: AbortSignal): Promise<Reply> {

@@ -13,6 +13,11 @@ export interface Question {
   readonly serverName: string;
   readonly caPem: string;
   readonly isVerified: boolean;
+  /** Shown to the backend when it asks; not over HTTP/3. */
+  readonly clientCertificate: BackendSnapshot['clientCertificate'];
+  readonly minTlsVersion: string;
+  readonly maxTlsVersion: string;
+  readonly pins: readonly string[];
   readonly timeoutMs: number;
   /** Bytes of the body that are wanted; 0 when nobody looks at it. */
   readonly bodyBytes: number;
@@ -43,6 +48,10 @@ export function questionOf(backend: BackendSnapshot, health: HealthSnapshot): Qu
     serverName: backend.serverName,
     caPem: backend.caPem,
     isVerified: backend.isVerified,
+    clientCertificate: backend.clientCertificate,
+    minTlsVersion: backend.minTlsVersion,
+    maxTlsVersion: backend.maxTlsVersion,
+    pins: backend.pins,
     timeoutMs: health.timeoutMs,
     bodyBytes: health.body === '' ? 0 : MAX_BODY_BYTES,
   };

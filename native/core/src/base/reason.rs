@@ -132,6 +132,8 @@ pub enum Reason {
     TlsClosed = 58,
     /// Every backend of the upstream is down by its health checks.
     BackendsUnhealthy = 59,
+    /// No certificate of the backend's chain has a pinned key.
+    TlsPinMismatch = 60,
     /// The edge is draining.
     Draining = 64,
     /// The edge has no room for another exchange.
@@ -229,6 +231,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::TlsAlert, "tls_alert", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::TlsClosed, "tls_closed", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::BackendsUnhealthy, "backends_unhealthy", Side::Upstream, 503, Retry::Never),
+    entry(Reason::TlsPinMismatch, "tls_pin_mismatch", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::Draining, "draining", Side::Internal, 503, Retry::Never),
     entry(Reason::Overloaded, "overloaded", Side::Internal, 503, Retry::Never),
     entry(Reason::LaneFailed, "lane_failed", Side::Internal, 500, Retry::Never),
@@ -244,7 +247,7 @@ pub const ALL: &[Entry] = &[
 ];
 
 /// Why a TLS handshake with a backend failed, in the order of the counter's series; the first stands for all that has no reason of its own.
-pub const OF_TLS: [Reason; 10] = [
+pub const OF_TLS: [Reason; 11] = [
     Reason::TlsFailed,
     Reason::TlsIssuerUnknown,
     Reason::TlsNameMismatch,
@@ -255,6 +258,7 @@ pub const OF_TLS: [Reason; 10] = [
     Reason::TlsNotAgreed,
     Reason::TlsAlert,
     Reason::TlsClosed,
+    Reason::TlsPinMismatch,
 ];
 
 /// Place in [`ALL`] of each number, so that a look-up is one load; 0 for numbers nobody has.

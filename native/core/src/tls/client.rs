@@ -9,14 +9,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use boring::error::ErrorStack;
+use boring::pkey::PKey;
+use boring::sha::sha256;
 use boring::ssl::{
     ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslRef, SslSession, SslSessionCacheMode, SslStream, SslVerifyMode,
     SslVersion,
 };
-use boring::x509::X509;
 use boring::x509::X509VerifyError;
 use boring::x509::store::X509StoreBuilder;
 use boring::x509::verify::X509CheckFlags;
+use boring::x509::{X509, X509Ref};
 use boring_sys as ffi;
 
 use crate::base::panics;
@@ -36,12 +38,79 @@ pub struct ClientTlsOptions<'a> {
     pub is_verified: bool,
     /// PEM bundle trusted instead of the system's roots; empty for the system's.
     pub ca_pem: &'a str,
+    /// What is shown when the backend asks.
+    pub credentials: &'a Credentials,
+    /// Lowest and highest version that is spoken.
+    pub versions: (TlsVersion, TlsVersion),
+    /// Keys of which the verified chain must have one; none for any.
+    pub pins: &'a [Pin],
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+impl TlsVersion {
+    /// `1.2` or `1.3`.
+    pub fn of(text: &str) -> Option<TlsVersion> {
+        match text {
+            "1.2" => Some(TlsVersion::V12),
+            "1.3" => Some(TlsVersion::V13),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> SslVersion {
+        match self {
+            TlsVersion::V12 => SslVersion::TLS1_2,
+            TlsVersion::V13 => SslVersion::TLS1_3,
+        }
+    }
+}
+
+/// A certificate chain and its key, PEM; both empty for none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// The leaf first.
+    pub chain_pem: String,
+    /// Not encrypted.
+    pub key_pem: String,
+}
+
+impl fmt::Debug for Credentials {
+    /// Never the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("chain_pem", &self.chain_pem).finish_non_exhaustive()
+    }
+}
+
+/// SHA-256 of a SubjectPublicKeyInfo (RFC 7469 §2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin([u8; 32]);
+
+impl Pin {
+    /// From base64.
+    pub fn of(text: &str) -> Option<Pin> {
+        let bytes = boring::base64::decode_block(text).ok().filter(|_| text.len() == 44 && text.ends_with('='))?;
+        bytes.first_chunk().copied().map(Pin)
+    }
+
+    /// Of a certificate's key; none when BoringSSL does not know its kind.
+    pub fn of_key(certificate: &X509Ref) -> Option<Pin> {
+        let key = certificate.public_key().and_then(|key| key.public_key_to_der()).ok()?;
+        Some(Pin(sha256(&key)))
+    }
 }
 
 /// Why a backend's trust could not be prepared.
 #[derive(Debug)]
 pub enum ClientTlsError {
-    /// The bundle holds no certificate.
+    /// The bundle, or the chain to be shown, holds no certificate.
     EmptyBundle,
     /// BoringSSL refused something; what it says.
     Library(ErrorStack),
@@ -74,7 +143,7 @@ pub struct Failure {
 impl Failure {
     /// What is trusted could not be prepared.
     pub fn of_trust() -> Failure {
-        Failure { reason: Reason::TlsFailed, detail: "the certificates to trust cannot be used" }
+        Failure { reason: Reason::TlsFailed, detail: "the certificates to trust or to show cannot be used" }
     }
 
     /// What a handshake's error says.
@@ -85,6 +154,10 @@ impl Failure {
         let code = code_of(error);
         match code {
             ffi::SSL_R_CERTIFICATE_VERIFY_FAILED => match ssl.verify_result() {
+                // Our own verdict, which the library has no word for.
+                Err(X509VerifyError::APPLICATION_VERIFICATION) => {
+                    Failure { reason: Reason::TlsPinMismatch, detail: "no certificate of the chain has a pinned key" }
+                }
                 Err(verdict) => Failure { reason: of_verdict(verdict), detail: verdict.error_string() },
                 Ok(()) => Failure { reason: Reason::TlsCertificateInvalid, detail: "" },
             },
@@ -184,11 +257,14 @@ impl ClientTls {
     /// Parses the bundle and prepares the context. Fails when the bundle holds no certificate or cannot be read.
     pub fn new(options: ClientTlsOptions<'_>) -> Result<ClientTls, ClientTlsError> {
         let mut builder = SslContextBuilder::new(SslMethod::tls())?;
-        builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+        builder.set_min_proto_version(Some(options.versions.0.number()))?;
+        builder.set_max_proto_version(Some(options.versions.1.number()))?;
         builder.set_alpn_protos(ALPN)?;
         // Writes are repeated from a buffer that may have moved meanwhile, and what fits is taken.
         builder.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::RELEASE_BUFFERS);
         trust(&mut builder, &options)?;
+        show(&mut builder, options.credentials)?;
+        pin(&mut builder, options.pins);
         let session = remember_sessions(&mut builder);
         let name = if options.server_name.is_empty() { options.host } else { options.server_name };
         Ok(ClientTls {
@@ -242,6 +318,41 @@ fn trust(builder: &mut SslContextBuilder, options: &ClientTlsOptions<'_>) -> Res
     }
     builder.set_cert_store(store.build());
     Ok(())
+}
+
+fn show(builder: &mut SslContextBuilder, credentials: &Credentials) -> Result<(), ClientTlsError> {
+    if credentials.chain_pem.is_empty() {
+        return Ok(());
+    }
+    let mut chain = X509::stack_from_pem(credentials.chain_pem.as_bytes())?.into_iter();
+    let leaf = chain.next().ok_or(ClientTlsError::EmptyBundle)?;
+    let key = PKey::private_key_from_pem(credentials.key_pem.as_bytes())?;
+    builder.set_certificate(&leaf)?;
+    chain.try_for_each(|issuer| builder.add_extra_chain_cert(issuer))?;
+    builder.set_private_key(&key)?;
+    Ok(())
+}
+
+/// Wants one of the keys in the chain, from the leaf to the authority, by which the usual verification came to its verdict.
+fn pin(builder: &mut SslContextBuilder, pins: &[Pin]) {
+    if pins.is_empty() {
+        return;
+    }
+    let pins = pins.to_vec();
+    // BoringSSL calls it: what panics must not pass through there.
+    builder.set_cert_verify_callback(move |context| {
+        panics::callback(false, || {
+            if !context.verify_cert().unwrap_or(false) {
+                return false;
+            }
+            let mut keys = context.chain().into_iter().flatten().filter_map(Pin::of_key);
+            let is_pinned = keys.any(|key| pins.contains(&key));
+            if !is_pinned {
+                context.set_error(Err(X509VerifyError::APPLICATION_VERIFICATION));
+            }
+            is_pinned
+        })
+    });
 }
 
 fn remember_sessions(builder: &mut SslContextBuilder) -> Arc<Mutex<Option<SslSession>>> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::http::section::FieldLimits;
+use crate::tls::client::{Credentials, Pin, TlsVersion};
 
 /// How a backend is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,14 @@ pub struct BackendConfig {
     pub is_verified: bool,
     /// PEM bundle trusted instead of the system's; empty for the system's.
     pub ca_pem: String,
+    /// What is shown to the backend when it asks.
+    pub credentials: Credentials,
+    /// Lowest version of TLS that is spoken.
+    pub min_tls: TlsVersion,
+    /// Highest version of TLS that is spoken.
+    pub max_tls: TlsVersion,
+    /// Keys of which the backend's chain must have one; none for any.
+    pub pins: Vec<Pin>,
     /// Sessions open at once.
     pub max_sessions: u32,
     /// Streams on one HTTP/2 session, whatever the peer allows.
@@ -83,6 +92,9 @@ impl BackendConfig {
             && self.server_name == other.server_name
             && self.is_verified == other.is_verified
             && self.ca_pem == other.ca_pem
+            && self.credentials == other.credentials
+            && (self.min_tls, self.max_tls) == (other.min_tls, other.max_tls)
+            && self.pins == other.pins
     }
 
     /// Host of the authority, without port and brackets.
@@ -112,6 +124,10 @@ mod tests {
             server_name: String::new(),
             is_verified: true,
             ca_pem: String::new(),
+            credentials: Credentials::default(),
+            min_tls: TlsVersion::V12,
+            max_tls: TlsVersion::V13,
+            pins: vec![],
             max_sessions: 1,
             max_streams_per_session: 1,
             session_idle_timeout_ms: 1,

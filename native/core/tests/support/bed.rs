@@ -18,6 +18,7 @@ use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
 use lychgate_core::relay::plan::Plan;
+use lychgate_core::tls::client::{Credentials, TlsVersion};
 use lychgate_core::tls::store::CertificateStore;
 use lychgate_core::upstream::{BackendConfig, Scheme};
 
@@ -459,6 +460,10 @@ fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
         server_name: String::new(),
         is_verified: true,
         ca_pem: String::new(),
+        credentials: Credentials::default(),
+        min_tls: TlsVersion::V12,
+        max_tls: TlsVersion::V13,
+        pins: vec![],
         max_sessions: setup.max_sessions,
         max_streams_per_session: setup.max_streams,
         session_idle_timeout_ms: 60_000,

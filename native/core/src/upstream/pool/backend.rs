@@ -138,7 +138,14 @@ fn make_tls(config: &BackendConfig) -> Option<ClientTls> {
     if config.scheme != Scheme::Https {
         return None;
     }
-    let options =
-        ClientTlsOptions { server_name: &config.server_name, host: config.host(), is_verified: config.is_verified, ca_pem: &config.ca_pem };
+    let options = ClientTlsOptions {
+        server_name: &config.server_name,
+        host: config.host(),
+        is_verified: config.is_verified,
+        ca_pem: &config.ca_pem,
+        credentials: &config.credentials,
+        versions: (config.min_tls, config.max_tls),
+        pins: &config.pins,
+    };
     ClientTls::new(options).ok()
 }

@@ -11,6 +11,7 @@ use crate::base::table::BackendTable;
 use crate::base::timers::{Clock, NEVER, Nanos};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
+use crate::tls::client::{Credentials, TlsVersion};
 use crate::upstream::{BackendConfig, BodyPart, Client, Fault, Key, Opened, Scheme, SessionRef, Sink, StreamRef, Upstreams};
 
 /// What became of an exchange so far.
@@ -143,6 +144,10 @@ pub fn config(slot: u32, scheme: Scheme, address: SocketAddr) -> BackendConfig {
         server_name: String::new(),
         is_verified: true,
         ca_pem: String::new(),
+        credentials: Credentials::default(),
+        min_tls: TlsVersion::V12,
+        max_tls: TlsVersion::V13,
+        pins: vec![],
         max_sessions: 4,
         max_streams_per_session: 1000,
         session_idle_timeout_ms: 60_000,

@@ -12,12 +12,14 @@ use boring::ssl::{
     select_next_proto,
 };
 use boring::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName};
+use boring::x509::store::X509StoreBuilder;
 use boring::x509::{X509, X509Name};
 
 use super::driver::{Driver, config};
 use super::peer::Peer;
 use super::real::Nghttpd;
 use crate::base::reason::{OF_TLS, Reason};
+use crate::tls::client::{Credentials, Pin, TlsVersion};
 use crate::upstream::{BackendConfig, Scheme};
 
 /// A certificate that signs itself, for `backend.test` and 127.0.0.1.
@@ -321,4 +323,146 @@ fn http_2_over_tls_carries_large_bodies_both_ways() {
     assert!(driver.finish(key).status.is_some());
     assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
     assert!(driver.upstreams.describe(driver.now()).contains("\"protocol\":\"h2\""));
+}
+
+/// A server by this acceptor that answers every request with the common name of the client's certificate, `nobody` without one, and the version.
+fn asking_server(connections: usize, mut builder: SslAcceptorBuilder, authority: &X509) -> Peer {
+    let mut store = X509StoreBuilder::new().unwrap();
+    store.add_cert(authority).unwrap();
+    builder.set_verify_cert_store(store.build()).unwrap();
+    builder.set_verify(SslVerifyMode::PEER);
+    let acceptor = builder.build();
+    Peer::serve(connections, move |_, stream| {
+        let acceptor = acceptor.clone();
+        // Sessions that drain are open beside those that take their place.
+        std::thread::spawn(move || {
+            let Ok(mut stream) = acceptor.accept(stream) else { return };
+            let mut text = Vec::new();
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                text.extend_from_slice(&bytes[..count]);
+                if !text.ends_with(b"\r\n\r\n") {
+                    continue;
+                }
+                text.clear();
+                let shown = stream.ssl().peer_certificate();
+                let names = shown
+                    .iter()
+                    .flat_map(|shown| shown.subject_name().entries_by_nid(Nid::COMMONNAME).map(|name| name.data().as_slice().to_vec()));
+                let name = names.map(|name| String::from_utf8(name).unwrap()).next().unwrap_or("nobody".to_owned());
+                let body = format!("{name} {}", stream.ssl().version_str());
+                let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+            }
+        });
+    })
+}
+
+fn acceptor(certificate: &X509, key: &PKey<Private>) -> SslAcceptorBuilder {
+    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    builder.set_certificate(certificate).unwrap();
+    builder.set_private_key(key).unwrap();
+    builder.set_session_id_context(b"backend").unwrap();
+    builder
+}
+
+/// A certificate of this name for `backend.test`, by an authority.
+fn issued(name: &str, authority: &X509, authority_key: &PKey<Private>) -> (X509, PKey<Private>) {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let mut subject = X509Name::builder().unwrap();
+    subject.append_entry_by_text("CN", name).unwrap();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&subject.build()).unwrap();
+    builder.set_issuer_name(authority.subject_name()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+    let context = builder.x509v3_context(Some(authority), None);
+    let names = SubjectAlternativeName::new().dns("backend.test").build(&context).unwrap();
+    builder.append_extension(&names).unwrap();
+    builder.sign(authority_key, MessageDigest::sha256()).unwrap();
+    (builder.build(), key)
+}
+
+fn credentials((certificate, key): &(X509, PKey<Private>)) -> Credentials {
+    Credentials { chain_pem: pem(certificate), key_pem: String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap() }
+}
+
+#[test]
+fn a_backend_that_asks_is_shown_a_certificate_and_the_next_session_after_a_new_snapshot_shows_the_new_one() {
+    let (authority, authority_key) = certificate();
+    let peer = asking_server(3, acceptor(&authority, &authority_key), &authority);
+    let plain = backend(&peer, "backend.test", pem(&authority));
+    let with = |name| BackendConfig { credentials: credentials(&issued(name, &authority, &authority_key)), ..plain.clone() };
+    let mut driver = Driver::new(vec![plain.clone()]);
+    assert_eq!(driver.fetch(0, "/").body, b"nobody TLSv1.3");
+    let old = with("old");
+    driver.upstreams.apply(vec![old.clone()]);
+    assert_eq!(driver.fetch(0, "/").body, b"old TLSv1.3");
+    driver.upstreams.apply(vec![old]);
+    let running = driver.get(0, "/");
+    driver.upstreams.apply(vec![with("new")]);
+    assert_eq!(driver.fetch(0, "/").body, b"new TLSv1.3", "whoever comes after it");
+    assert_eq!(driver.finish(running).body, b"old TLSv1.3", "what is under way ends where it began");
+    driver.until("the old sessions to end", |driver| driver.upstreams.stats.sessions_open == 1);
+    assert_eq!(driver.upstreams.stats.connects_succeeded, 3, "an equal snapshot opens none");
+    drop(driver);
+    peer.join();
+}
+
+#[test]
+fn versions_are_those_that_the_configuration_allows() {
+    let (authority, key) = certificate();
+    for (versions, offered, expected) in [
+        ((TlsVersion::V12, TlsVersion::V12), None, Ok("nobody TLSv1.2")),
+        ((TlsVersion::V13, TlsVersion::V13), None, Ok("nobody TLSv1.3")),
+        ((TlsVersion::V12, TlsVersion::V13), Some(SslVersion::TLS1_2), Ok("nobody TLSv1.2")),
+        ((TlsVersion::V13, TlsVersion::V13), Some(SslVersion::TLS1_2), Err(Reason::TlsNotAgreed)),
+    ] {
+        let mut builder = acceptor(&authority, &key);
+        builder.set_max_proto_version(offered).unwrap();
+        let peer = asking_server(1, builder, &authority);
+        let (min_tls, max_tls) = versions;
+        let mut driver = Driver::new(vec![BackendConfig { min_tls, max_tls, ..backend(&peer, "backend.test", pem(&authority)) }]);
+        let told = driver.fetch(0, "/");
+        let got = told.fault.map_or(Ok(String::from_utf8(told.body).unwrap()), |fault| Err(fault.reason));
+        assert_eq!(got, expected.map(str::to_owned));
+        drop(driver);
+        peer.join();
+    }
+}
+
+#[test]
+fn a_pin_is_the_key_of_any_certificate_of_the_verified_chain_and_none_beside_it() {
+    let (authority, authority_key) = certificate();
+    let (leaf, leaf_key) = issued("leaf", &authority, &authority_key);
+    let (elsewhere, elsewhere_key) = certificate();
+    let (stranger, _) = issued("stranger", &elsewhere, &elsewhere_key);
+    let pin = |certificate: &X509| Pin::of_key(certificate).unwrap();
+    // What `openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64` makes of the key.
+    let text = boring::base64::encode_block(&boring::sha::sha256(&leaf.public_key().unwrap().public_key_to_der().unwrap()));
+    assert_eq!(Pin::of(&text), Some(pin(&leaf)));
+    assert_eq!((Pin::of("abc="), Pin::of(&text[..43]), Pin::of("")), (None, None, None));
+    for (pins, ca, expected) in [
+        (vec![pin(&leaf)], &authority, Ok(200)),
+        (vec![pin(&authority)], &authority, Ok(200)),
+        (vec![pin(&stranger), pin(&leaf)], &authority, Ok(200)),
+        (vec![pin(&stranger)], &authority, Err(Reason::TlsPinMismatch)),
+        // A pin is no trust.
+        (vec![pin(&leaf)], &elsewhere, Err(Reason::TlsIssuerUnknown)),
+    ] {
+        // The stranger's certificate comes along, as anybody can send it: it is no part of the chain.
+        let mut builder = acceptor(&leaf, &leaf_key);
+        builder.add_extra_chain_cert(stranger.clone()).unwrap();
+        let peer = asking_server(1, builder, &authority);
+        let mut driver = Driver::new(vec![BackendConfig { pins, ..backend(&peer, "backend.test", pem(ca)) }]);
+        let told = driver.fetch(0, "/");
+        let got = told.fault.map_or(Ok(told.status.unwrap_or(0)), |fault| Err(fault.reason));
+        assert_eq!(got, expected);
+        let failures = driver.upstreams.stats.tls_failures;
+        assert_eq!(failures.iter().sum::<u64>(), u64::from(expected.is_err()));
+        drop(driver);
+        peer.join();
+    }
 }
