@@ -40,6 +40,7 @@ export const REASONS = [
   entry(10, 'client_protocol_error', 'downstream', 400, 'never', 'The client broke the protocol on its stream'),
   entry(11, 'path_not_canonical', 'downstream', 400, 'never', 'The path or authority has no canonical form'),
   entry(12, 'client_below_rate', 'downstream', 408, 'never', 'The client took or sent fewer bytes a second than it has to'),
+  entry(13, 'misdirected', 'downstream', 421, 'never', 'The certificate of the connection does not name the authority of the request'),
   entry(16, 'route_not_found', 'config', 404, 'never', 'No route matches the request'),
   entry(17, 'backend_not_available', 'upstream', 503, 'never', 'The upstream has no backend that could be tried'),
   entry(18, 'fixed_response', 'config', 0, 'never', 'The route answers by itself'),

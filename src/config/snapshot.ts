@@ -80,6 +80,8 @@ export interface ListenerSnapshot {
   readonly certificates: readonly CertificateSnapshot[];
   /** What becomes of clients that ask for no name which a certificate is for. */
   readonly unknownName: 'default' | 'refuse';
+  /** Requests for authorities that the handshake's certificate does not name get 421. */
+  readonly isStrict: boolean;
   /** Key exchange in order of preference. */
   readonly groups: readonly string[];
   readonly ticketRotationMs: number;

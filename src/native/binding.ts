@@ -23,10 +23,22 @@ export interface BindingTlsPolicy {
   listener: string;
   /** What becomes of clients that ask for no name which a certificate is for: `default` (the first certificate) or `refuse`. */
   unknownName: string;
+  /** Requests for authorities that the handshake's certificate does not name get 421. */
+  isStrict: boolean;
   /** How often a new key of session tickets is made; keys open for two periods more. Only without `ticketKeys`. */
   ticketRotationMs: number;
   /** Keys of 48 or 80 bytes: the first seals, all open. */
   ticketKeys: Uint8Array[];
+}
+
+/** Handshakes of the certificates of one label, since the process began or the label came. */
+export interface BindingCertificateHandshakes {
+  listener: string;
+  certificate: string;
+  full: number;
+  resumed: number;
+  /** After the certificate was chosen. */
+  failed: number;
 }
 
 /** One UDP listening address as one shard sees it. Sizes are bytes, times are milliseconds. */
@@ -238,6 +250,8 @@ export interface BindingAddon {
    * some before the first reactor is made.
    */
   setCertificates(listener: number, certificates: BindingCertificate[], policy: BindingTlsPolicy): void;
+  /** Any thread: handshakes by listener and certificate, of all shards. */
+  certificateHandshakes(): BindingCertificateHandshakes[];
   /**
    * Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. The listeners' descriptors are the reactor's from this call on, and are closed
    * when it throws. Main thread.

@@ -43,8 +43,8 @@ export function toBindingCertificate({ label, names, chainPem, keyPem, ocsp }: C
 }
 
 /** Rules of a listener's handshakes. */
-export function toBindingPolicy({ name, unknownName, ticketRotationMs, ticketKeys }: ListenerSnapshot): BindingTlsPolicy {
-  return { listener: name, unknownName, ticketRotationMs, ticketKeys: [...ticketKeys] };
+export function toBindingPolicy({ name, unknownName, isStrict, ticketRotationMs, ticketKeys }: ListenerSnapshot): BindingTlsPolicy {
+  return { listener: name, unknownName, isStrict, ticketRotationMs, ticketKeys: [...ticketKeys] };
 }
 
 /** Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in the snapshot. Throws and changes nothing where one cannot be used. */

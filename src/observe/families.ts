@@ -41,6 +41,12 @@ export const FAMILIES = {
     'Time of the phases of exchanges: decide (head to decision), open (decision to stream opened), send (opened to request sent), await (opened to response head), total.',
     ['listener', 'phase'],
   ),
+  certificateHandshakes: family(
+    'lychgate_certificate_handshakes_total',
+    'counter',
+    'Handshakes by name of the certificate they had and by outcome: full, resumed, failed after it was chosen. Beyond a thousand names of a listener the rest counts as others.',
+    ['listener', 'certificate', 'outcome'],
+  ),
   attempts: family('lychgate_attempts_total', 'counter', 'Attempts sent to a backend.', ['upstream', 'backend']),
   retries: family('lychgate_retries_total', 'counter', 'Attempts that were not the first of their exchange.', ['upstream', 'backend']),
   attemptFailures: family('lychgate_attempt_failures_total', 'counter', 'Attempts that failed, by reason.', [

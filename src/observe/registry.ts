@@ -40,7 +40,7 @@ import { FAMILIES, type Family } from './families.ts';
 import { LOSSES } from './output.ts';
 
 export interface RegistryParts {
-  readonly addon: Pick<BindingAddon, 'families' | 'reactorCounters'>;
+  readonly addon: Pick<BindingAddon, 'families' | 'reactorCounters' | 'certificateHandshakes'>;
   readonly snapshot: Snapshot;
   /** One table a shard, made by `createCounters`. */
   readonly counters: readonly SharedArrayBuffer[];
@@ -69,6 +69,7 @@ export function createRegistry(parts: RegistryParts): Registry {
   registerBackends(register, layout, tables, parts);
   registerNotes(register, layout, tables, snapshot);
   registerShards(register, tables);
+  registerCertificates(register, parts.addon);
   registerReactors(register, parts.addon, tables.length);
   return registry;
 }
@@ -196,6 +197,17 @@ function registerShards(register: Register, tables: readonly Float64Array[]): vo
     tables.flatMap((table, shard) =>
       LOSSES.map((reason, place) => ({ labels: { shard: String(shard), reason }, value: table[SHARD_LINES_LOST + place]! })),
     ),
+  );
+}
+
+/** Handshakes by certificate; the labels are names of the configuration. */
+function registerCertificates(register: Register, addon: RegistryParts['addon']): void {
+  register(FAMILIES.certificateHandshakes, () =>
+    addon
+      .certificateHandshakes()
+      .flatMap(({ listener, certificate, ...counts }) =>
+        Object.entries(counts).map(([outcome, value]) => ({ labels: { listener, certificate, outcome }, value })),
+      ),
   );
 }
 

@@ -22,6 +22,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     name: 'public',
     address: '127.0.0.1:8443',
     unknownName: 'default',
+    isStrict: false,
     groups: ['X25519MLKEM768', 'X25519', 'P-256', 'P-384'],
     ticketRotationMs: 12 * 3_600_000,
     ticketKeys: [],

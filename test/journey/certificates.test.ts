@@ -8,6 +8,7 @@ import t, { type Test } from 'tap';
 import { connectAioquic, getHead, missingAioquic, refusedAioquic, serialAioquic, shakeHands } from '../support/client/aioquic.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { until } from '../support/wait.ts';
 
 const skip = missingAddon || missingAioquic;
 
@@ -105,4 +106,43 @@ t.test('edges that share keys resume what the other began, and one with keys of 
   t.equal((await second.metrics()).sum('lychgate_handshakes_total', { outcome: 'resumed' }), 1);
   const theirs = await shakeHands(t, own.port);
   t.ok((await shakeHands(t, own.port, { ticket: theirs.ticket })).isResumed, 'by any of its shards');
+});
+
+t.test(
+  'a strict listener answers 421 to a host that its certificate does not name, and serves every one that it does',
+  { skip },
+  async (t) => {
+    const origin = await startOrigin(t);
+    const { wildcard } = makeAll(t);
+    const certificates = [{ chain: wildcard.chain, key: wildcard.key }];
+    const edge = async (strict: boolean) => startEdge(t, { backends: [origin.url], listener: { certificates, tls: { strict } } });
+    const [strict, lenient] = [await edge(true), await edge(false)];
+    for (const { port } of [strict, lenient]) {
+      const isStrict = port === strict.port;
+      const client = await connectAioquic(t, port, { servername: 'c.test', ca: undefined });
+      const ask = async (authority: string) => {
+        const head = getHead(port).map(([name, value]): [string, string] => [name, name === ':authority' ? authority : value]);
+        return client.status(await client.request(head));
+      };
+      // Twice in turn: what passed is remembered for the next request only.
+      for (const authority of ['c.test', 'x.b.test:8443', 'c.test', 'Y.B.TEST']) t.equal(await ask(authority), 200, authority);
+      for (const authority of ['d.test', 'x.y.b.test', '127.0.0.1']) t.equal(await ask(authority), isStrict ? 421 : 200, authority);
+      t.equal(await ask('c.test'), 200);
+    }
+    const metrics = await strict.metrics();
+    t.equal(metrics.sum('lychgate_request_failures_total', { reason: 'misdirected' }), 3);
+    t.equal(metrics.sum('lychgate_certificate_handshakes_total', { certificate: '*.b.test', outcome: 'full' }), 1);
+  },
+);
+
+t.test('a client that refuses the certificate counts as a failed handshake of it', { skip }, async (t) => {
+  const origin = await startOrigin(t);
+  const { first } = makeAll(t);
+  const certificates = [{ name: 'own', chain: first.chain, key: first.key }];
+  const edge = await startEdge(t, { backends: [origin.url], listener: { certificates } });
+  // Its CA did not issue it.
+  t.match(await refusedAioquic(t, edge.port), { event: 'closed' });
+  const failed = async () =>
+    (await edge.metrics()).sum('lychgate_certificate_handshakes_total', { listener: 'public', certificate: 'own', outcome: 'failed' });
+  await until('the failure is counted', async () => (await failed()) === 1);
 });

@@ -40,6 +40,7 @@ function stand(wishes: SnapshotWishes = {}) {
   let copies = 0;
   const addon = {
     families: () => REACTOR_FAMILIES,
+    certificateHandshakes: () => [{ listener: 'public', certificate: 'a.test', full: 3, resumed: 2, failed: 1 }],
     reactorCounters: (shard: number) => {
       copies += 1;
       if (shard === 1) throw new Error('no reactor');
@@ -96,6 +97,7 @@ t.test('what lanes count is what a scrape says, summed over the shards', async (
     'lychgate_attempt_failures_total{upstream="web",backend="h2c://127.0.0.1:9000",reason="connect_failed"}': 2,
     'lychgate_decide_records_count{shard="1"}': 4,
     'lychgate_decide_failures_total{shard="0"}': 0,
+    'lychgate_certificate_handshakes_total{listener="public",certificate="a.test",outcome="resumed"}': 2,
   };
   for (const [series, value] of Object.entries(expected)) t.equal(seriesValue(text, series), value, series);
   t.ok(Math.abs(seriesValue(text, 'lychgate_request_duration_seconds_sum{route="route-0"}')! - 0.004) < 1e-9);
@@ -110,7 +112,7 @@ t.test('a rule that throws is counted for its shard and told once a second', asy
   for (let i = 0; i < 5; i++) observer.laneFailed(new Error(`${i}`));
   const { backendTable } = standLane(snapshot);
   const registry = createRegistry({
-    addon: { families: () => [], reactorCounters: () => new Float64Array() },
+    addon: { families: () => [], certificateHandshakes: () => [], reactorCounters: () => new Float64Array() },
     snapshot,
     counters: [counters],
     backendTable,

@@ -83,7 +83,7 @@ pub fn tls_policy(policy: BindingTlsPolicy) -> Result<Policy> {
         true => TicketPolicy::Rotating(Duration::from_millis(policy.ticket_rotation_ms.max(1.0) as u64)),
         false => TicketPolicy::Given(policy.ticket_keys.iter().map(key).collect::<Result<_>>()?),
     };
-    Ok(Policy { listener: policy.listener, unknown_name, tickets })
+    Ok(Policy { listener: policy.listener, unknown_name, is_strict: policy.is_strict, tickets })
 }
 
 fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {

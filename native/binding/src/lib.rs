@@ -110,6 +110,12 @@ pub fn set_certificates(listener: u32, certificates: Vec<BindingCertificate>, po
     stores::set(listener, certificates, policy)
 }
 
+/// Handshakes by certificate, of all shards.
+#[napi(catch_unwind)]
+pub fn certificate_handshakes() -> Vec<BindingCertificateHandshakes> {
+    stores::handshakes()
+}
+
 /// Makes the reactor of a shard.
 #[napi(catch_unwind)]
 pub fn reactor_create(options: BindingReactorOptions) -> Result<()> {

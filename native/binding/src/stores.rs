@@ -1,10 +1,11 @@
 //! The process's certificates by listener. They belong to no reactor: those of all shards read the same store, and the main thread swaps what is in it.
 
-use crate::types::{BindingCertificate, BindingTlsPolicy};
+use crate::types::{BindingCertificate, BindingCertificateHandshakes, BindingTlsPolicy};
 use crate::{convert, failure};
 use lychgate_core::tls::store::CertificateStore;
 use napi::Result;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 static STORES: Mutex<BTreeMap<u32, Arc<CertificateStore>>> = Mutex::new(BTreeMap::new());
@@ -20,6 +21,22 @@ pub fn set(listener: u32, certificates: Vec<BindingCertificate>, policy: Binding
             Ok(())
         }
     }
+}
+
+/// Handshakes by listener and certificate.
+pub fn handshakes() -> Vec<BindingCertificateHandshakes> {
+    let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let rows = stores.values().flat_map(|store| {
+        let (listener, rows) = store.handshakes();
+        rows.into_iter().map(move |(certificate, counts)| BindingCertificateHandshakes {
+            listener: listener.clone(),
+            certificate,
+            full: counts.full.load(Relaxed) as f64,
+            resumed: counts.resumed.load(Relaxed) as f64,
+            failed: counts.failed.load(Relaxed) as f64,
+        })
+    });
+    rows.collect()
 }
 
 /// The store of a listener.

@@ -19,7 +19,11 @@ record!(
 );
 record!(
     /// Rules of a listener's handshakes.
-    BindingTlsPolicy { listener: String, unknown_name: String, ticket_rotation_ms: f64, ticket_keys: Vec<Uint8Array> }
+    BindingTlsPolicy { listener: String, unknown_name: String, is_strict: bool, ticket_rotation_ms: f64, ticket_keys: Vec<Uint8Array> }
+);
+record!(
+    /// Handshakes of a certificate.
+    BindingCertificateHandshakes { listener: String, certificate: String, full: f64, resumed: f64, failed: f64 }
 );
 record!(
     /// A listener as one shard sees it.

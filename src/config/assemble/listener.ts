@@ -20,6 +20,7 @@ export function listenerSnapshot(listener: Listener, { certificates, ticketKeys 
     address: listener.address,
     certificates,
     unknownName: tls.unknown_name,
+    isStrict: tls.strict,
     groups: tls.groups,
     ticketRotationMs: tls.tickets.rotation,
     ticketKeys,

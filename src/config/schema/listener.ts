@@ -56,6 +56,11 @@ const tls = section('TLS 1.3 of QUIC (RFC 9001).', {
     prose:
       'Clients that send no server name, an IP address, or a name that no certificate is for: `default` gives them the first certificate, `refuse` ends the handshake (unrecognized_name; missing_extension without a name).',
   }),
+  strict: flag({
+    fallback: false,
+    prose:
+      'Requests for a host that the certificate of the connection does not name get 421 (Misdirected Request); off, the routes alone decide. Hosts that it names are served in either case: browsers use one connection for all of them.',
+  }),
   groups: words(
     'Key exchange in order of preference.',
     choice(['X25519MLKEM768', 'X25519', 'P-256', 'P-384', 'P-521'], { prose: 'A group.' }),

@@ -58,6 +58,7 @@ export function createFakeAddon(): FakeAddon {
     },
     reactorCounters: () => new Float64Array(),
     families: () => [],
+    certificateHandshakes: () => [],
     takePanics: () => [],
     plantPanic: () => {},
     reactorLaneBusyMs: () => 0,

@@ -58,6 +58,8 @@ pub enum Reason {
     PathNotCanonical = 11,
     /// The client took or sent fewer bytes a second than it has to.
     ClientBelowRate = 12,
+    /// The certificate of the connection does not name the authority of the request.
+    Misdirected = 13,
     /// No route matches the request.
     RouteNotFound = 16,
     /// The upstream has no backend that could be tried.
@@ -194,6 +196,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::ClientProtocolError, "client_protocol_error", Side::Downstream, 400, Retry::Never),
     entry(Reason::PathNotCanonical, "path_not_canonical", Side::Downstream, 400, Retry::Never),
     entry(Reason::ClientBelowRate, "client_below_rate", Side::Downstream, 408, Retry::Never),
+    entry(Reason::Misdirected, "misdirected", Side::Downstream, 421, Retry::Never),
     entry(Reason::RouteNotFound, "route_not_found", Side::Config, 404, Retry::Never),
     entry(Reason::BackendNotAvailable, "backend_not_available", Side::Upstream, 503, Retry::Never),
     entry(Reason::FixedResponse, "fixed_response", Side::Config, 0, Retry::Never),

@@ -12,6 +12,7 @@ use crate::base::slab::Key;
 use crate::base::timers::{Armed, NEVER, Nanos};
 use crate::http::error::h3 as h3_error;
 use crate::http::h3::{self, PeerStreams};
+use crate::tls::facts::{self, Coverage};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
@@ -172,6 +173,8 @@ pub struct Connection {
     pub stops: u64,
     /// Smoothed round-trip time at the last flush, microseconds.
     pub rtt_us: u64,
+    /// Authorities that requests of it may name.
+    pub coverage: Coverage,
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
@@ -221,6 +224,7 @@ impl Connection {
             finishing: Vec::new(),
             stops: 0,
             rtt_us: 0,
+            coverage: Coverage::default(),
             tls: (0, 0),
             control: Vec::new(),
             client: ClientPlace::default(),
@@ -236,6 +240,7 @@ impl Connection {
         self.keep_alive = if theirs > 0 { keep_alive.min((theirs / 2).max(MIN_KEEP_ALIVE)) } else { keep_alive };
         let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
+        self.coverage = facts::coverage(ssl);
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
     }

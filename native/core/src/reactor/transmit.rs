@@ -12,6 +12,7 @@ use crate::quic::clients::ClientPlace;
 use crate::quic::connection::{Connection, Quic};
 use crate::quic::send::{Flushed, Sender};
 use crate::quic::stateless::CONNECTION_REFUSED;
+use crate::tls::facts;
 use quiche::{ConnectionId, PathEvent};
 
 /// Packets whose release lies nearer than this leave at once: timers are no finer.
@@ -319,6 +320,7 @@ impl Reactor {
         if !connection.is_open {
             let age = self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000;
             let is_late = connection.quic.is_timed_out() || age >= self.listeners[connection.listener as usize].handshake_timeout_ms;
+            facts::note_failure(connection.quic.as_mut());
             let outcome = if is_late { Handshake::TimedOut } else { Handshake::Failed };
             return counters.add_to(Id::Handshakes, outcome as usize, 1);
         }

@@ -9,6 +9,7 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::check::{self, FaultKind};
 use crate::http::error::h3;
+use crate::http::fields::{Fields, Known};
 use crate::http::h3::{RequestFrame, request_frame};
 use crate::http::normal;
 use crate::http::qpack;
@@ -150,9 +151,10 @@ impl Relay {
     pub(super) fn head_is_complete(&mut self, key: Key) {
         self.note_head(key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let Some(connection) = self.connections.get(exchange.connection) else { return };
+        let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let rules = self.limits[connection.listener as usize].normal;
         match judge_head(exchange, rules, &mut self.text) {
+            Ok(()) if !connection.coverage.admits(authority(&exchange.request)) => self.answer_reason(key, Reason::Misdirected),
             Ok(()) if self.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
             Ok(()) => self.offer(key, Offer::Head),
             Err(reason) => self.answer_reason(key, reason),
@@ -178,6 +180,11 @@ impl Relay {
             self.client_left(upstreams, key, Reason::ClientReset, code);
         }
     }
+}
+
+/// Whom a request is for.
+fn authority(request: &Fields) -> &[u8] {
+    request.known(Known::Authority).or_else(|| request.known(Known::Host)).unwrap_or_default()
 }
 
 /// Makes the head canonical, where the listener wants it so, and checks it. What is malformed is called that, even where it also has no canonical form.

@@ -2,6 +2,7 @@
 //! the `boring` crate makes none of certificates.
 
 use super::certificate::Certificate;
+use super::facts::{self, Facts};
 use boring::error::ErrorStack;
 use boring::ssl::SslRef;
 use boring_sys as ffi;
@@ -52,7 +53,7 @@ unsafe impl Sync for Credential {}
 
 impl Credential {
     /// Prepares a certificate. Sessions begun with it resume only where the same `context` holds.
-    pub fn new(certificate: &Certificate, context: &[u8; 32], pool: &mut Pool) -> Result<Credential, ErrorStack> {
+    pub fn new(certificate: &Certificate, context: &[u8; 32], facts: Facts, pool: &mut Pool) -> Result<Credential, ErrorStack> {
         // SAFETY: no preconditions.
         let made = NonNull::new(unsafe { ffi::SSL_CREDENTIAL_new_x509() }).map(Credential).ok_or_else(ErrorStack::get)?;
         let mut chain = Vec::with_capacity(certificate.chain.len());
@@ -70,6 +71,7 @@ impl Credential {
             done(ffi::SSL_CREDENTIAL_set1_cert_chain(raw, chain.as_ptr(), chain.len()))?;
             done(ffi::SSL_CREDENTIAL_set1_private_key(raw, certificate.key.as_ptr()))?;
             done(ffi::SSL_CREDENTIAL_set1_session_id_context(raw, context.as_ptr(), context.len()))?;
+            facts::attach(raw, facts)?;
             if !certificate.ocsp.is_empty() {
                 let response = Buffer::new(&certificate.ocsp)?;
                 done(ffi::SSL_CREDENTIAL_set1_ocsp_response(raw, response.0.as_ptr()))?;
@@ -98,6 +100,6 @@ pub fn shed_when_done(ssl: &mut SslRef) {
     unsafe { ffi::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) }
 }
 
-fn done(status: std::ffi::c_int) -> Result<(), ErrorStack> {
+pub(super) fn done(status: std::ffi::c_int) -> Result<(), ErrorStack> {
     if status == 1 { Ok(()) } else { Err(ErrorStack::get()) }
 }

@@ -1,5 +1,6 @@
 //! TLS of listeners: TLS 1.3 only, certificates from the listener's store, X25519MLKEM768 offered beside X25519, tickets that every shard opens.
 
+use super::facts;
 use super::store::CertificateStore;
 use super::tickets::Ticket;
 use crate::base::counters::{Counters, Id, TicketRefused};
@@ -54,6 +55,9 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
     builder.set_info_callback(move |ssl, mode, _| {
         if mode == SslInfoCallbackMode::ACCEPT_LOOP && IS_OPENED.take() && !ssl.session_reused() {
             counters.add_to(Id::TicketsRefused, TicketRefused::Rules as usize, 1);
+        }
+        if mode == SslInfoCallbackMode::HANDSHAKE_DONE {
+            facts::note_end(ssl);
         }
     });
     Ok(builder)

@@ -5,6 +5,7 @@
 
 use super::certificate::{Certificate, KeyKind};
 use super::credential::{self, Credential, Pool};
+use super::facts::{Counts, Facts};
 use super::tickets::{TicketKeys, TicketPolicy};
 use crate::base::counters::{Counters, Id, ServerName};
 use crate::base::panics::plant;
@@ -12,13 +13,19 @@ use boring::error::ErrorStack;
 use boring::sha::Sha256;
 use boring::ssl::{NameType, SniError, SslAlert, SslRef};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest name that a client may ask for, as BoringSSL has it.
 const MAX_NAME: usize = 255;
+
+/// Names of certificates that are told apart in metrics; what is beyond counts as one.
+const MAX_LABELS: usize = 1_000;
+
+/// The name of those.
+const OTHERS: &str = "others";
 
 /// What becomes of a handshake that asks for no name that a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub struct Policy {
     pub listener: String,
     /// For names that nobody knows, addresses, and clients that give no name.
     pub unknown_name: UnknownName,
+    /// Requests for authorities that the handshake's certificate does not name get 421.
+    pub is_strict: bool,
     /// Where the keys of session tickets come from.
     pub tickets: TicketPolicy,
 }
@@ -48,7 +57,7 @@ impl Policy {
         let mut hash = Sha256::new();
         hash.update(b"lychgate session 1\0");
         hash.update(self.listener.as_bytes());
-        hash.update(&[0, (self.unknown_name == UnknownName::Refuse) as u8]);
+        hash.update(&[0, (self.unknown_name == UnknownName::Refuse) as u8, self.is_strict as u8]);
         for name in names {
             hash.update(name.as_bytes());
             hash.update(b"\0");
@@ -75,6 +84,7 @@ struct Set {
     wildcard: HashMap<Box<str>, Group>,
     default: Group,
     policy: Policy,
+    counts: BTreeMap<String, Arc<Counts>>,
 }
 
 /// Certificates of a listener, for all shards.
@@ -87,18 +97,28 @@ impl CertificateStore {
     /// Prepares the first set.
     pub fn new(certificates: Vec<Certificate>, policy: Policy) -> Result<CertificateStore, String> {
         let tickets = TicketKeys::new(policy.tickets.clone()).map_err(|stack| stack.to_string())?;
-        Ok(CertificateStore { set: RwLock::new(Arc::new(Set::new(certificates, policy)?)), tickets })
+        Ok(CertificateStore { set: RwLock::new(Arc::new(Set::new(certificates, policy, &BTreeMap::new())?)), tickets })
     }
 
     /// Puts another set in the place of what is there, at once; when it fails nothing has changed.
     pub fn replace(&self, certificates: Vec<Certificate>, policy: Policy) -> Result<(), String> {
         let tickets = policy.tickets.clone();
-        let set = Arc::new(Set::new(certificates, policy)?);
+        let set = Arc::new(Set::new(certificates, policy, &self.current().counts)?);
         self.tickets.obey(tickets).map_err(|stack| stack.to_string())?;
         let before = std::mem::replace(&mut *self.set.write().unwrap_or_else(PoisonError::into_inner), set);
         // Outside of the lock: thousands of certificates take a while to be freed.
         drop(before);
         Ok(())
+    }
+
+    fn current(&self) -> Arc<Set> {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Handshakes by name of certificate, with the listener's name. Those of a certificate that has left are forgotten.
+    pub fn handshakes(&self) -> (String, Vec<(String, Arc<Counts>)>) {
+        let set = self.current();
+        (set.policy.listener.clone(), set.counts.iter().map(|(label, counts)| (label.clone(), counts.clone())).collect())
     }
 
     /// Keys of session tickets.
@@ -108,7 +128,7 @@ impl CertificateStore {
 
     /// How long a ticket can be opened.
     pub(super) fn ticket_lifetime(&self) -> Option<Duration> {
-        match self.set.read().unwrap_or_else(PoisonError::into_inner).policy.tickets {
+        match self.current().policy.tickets {
             TicketPolicy::Rotating(period) => Some(2 * period),
             TicketPolicy::Given(_) => None,
         }
@@ -117,7 +137,7 @@ impl CertificateStore {
     /// Gives a handshake the certificates of the name it asks for. An error ends it with the alert.
     pub(super) fn choose(&self, ssl: &mut SslRef, alert: &mut SslAlert, counters: &Counters) -> Result<(), SniError> {
         plant::here("certificate");
-        let set = self.set.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let set = self.current();
         let (found, group) = match ssl.servername_raw(NameType::HOST_NAME) {
             None => (ServerName::Absent, None),
             Some(name) => set.find(name),
@@ -140,13 +160,18 @@ impl CertificateStore {
 }
 
 impl Set {
-    fn new(certificates: Vec<Certificate>, policy: Policy) -> Result<Set, String> {
+    fn new(certificates: Vec<Certificate>, policy: Policy, before: &BTreeMap<String, Arc<Counts>>) -> Result<Set, String> {
         let Some(first) = certificates.first() else { return Err("a listener needs a certificate".to_owned()) };
         let (mut exact, mut wildcard) = (HashMap::<&str, Vec<u32>>::new(), HashMap::<&str, Vec<u32>>::new());
         let mut pool = Pool::default();
+        let mut counts = BTreeMap::new();
         let mut kept = Vec::with_capacity(certificates.len());
         for (place, certificate) in certificates.iter().enumerate() {
-            let credential = Credential::new(certificate, &policy.digest(&certificate.names), &mut pool)
+            let label = if counts.len() < MAX_LABELS || counts.contains_key(&certificate.label) { &certificate.label } else { OTHERS };
+            let counted = counts.entry(label.to_owned()).or_insert_with(|| before.get(label).cloned().unwrap_or_default());
+            let covered = policy.is_strict.then(|| certificate.covered.clone().into());
+            let facts = Facts { counts: counted.clone(), covered };
+            let credential = Credential::new(certificate, &policy.digest(&certificate.names), facts, &mut pool)
                 .map_err(|stack| format!("certificate {}: {stack}", certificate.label))?;
             kept.push(Kept { credential, kind: certificate.kind, validity: certificate.validity });
             for name in &certificate.names {
@@ -175,7 +200,7 @@ impl Set {
         };
         let by_name = |map: HashMap<&str, Vec<u32>>| map.into_iter().map(|(name, group)| (name.into(), ordered(group))).collect();
         let (exact, wildcard, default) = (by_name(exact), by_name(wildcard), ordered(default));
-        Ok(Set { kept, exact, wildcard, default, policy })
+        Ok(Set { kept, exact, wildcard, default, policy, counts })
     }
 
     /// Certificates for a name: exact before wildcard, which stands for exactly one label (RFC 9525 §6.3).

@@ -14,7 +14,12 @@ use std::time::Duration;
 
 /// Rules of the bed's listener.
 pub fn policy() -> Policy {
-    Policy { listener: "bed".to_owned(), unknown_name: UnknownName::Default, tickets: TicketPolicy::Rotating(Duration::from_secs(3600)) }
+    Policy {
+        listener: "bed".to_owned(),
+        unknown_name: UnknownName::Default,
+        is_strict: false,
+        tickets: TicketPolicy::Rotating(Duration::from_secs(3600)),
+    }
 }
 
 /// With so many names beside `localhost`, to make it long: about twenty bytes each.

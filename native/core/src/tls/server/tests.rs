@@ -13,6 +13,7 @@ use boring::ssl::{SslRef, SslSignatureAlgorithm, SslVerifyMode};
 use boring::x509::extension::SubjectAlternativeName;
 use boring::x509::{X509, X509Name};
 use foreign_types_shared::ForeignTypeRef;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// A key of RSA or of ECDSA.
@@ -86,7 +87,7 @@ const PERIOD: Duration = Duration::from_secs(3600);
 const RULES: UnknownName = UnknownName::Default;
 
 fn policy(listener: &str, unknown_name: UnknownName) -> Policy {
-    Policy { listener: listener.to_owned(), unknown_name, tickets: TicketPolicy::Rotating(PERIOD) }
+    Policy { listener: listener.to_owned(), unknown_name, is_strict: false, tickets: TicketPolicy::Rotating(PERIOD) }
 }
 
 /// A listener's store and a shard of it.
@@ -103,11 +104,13 @@ struct Try<'a> {
     algorithms: Option<&'a [SslSignatureAlgorithm]>,
     session: Option<&'a [u8]>,
     asks_for_ocsp: bool,
+    /// The server's end is not shed.
+    is_kept_whole: bool,
 }
 
 impl<'a> Try<'a> {
     fn of(name: &'a str) -> Try<'a> {
-        Try { name: Some(name), group: "X25519", algorithms: None, session: None, asks_for_ocsp: false }
+        Try { name: Some(name), group: "X25519", algorithms: None, session: None, asks_for_ocsp: false, is_kept_whole: false }
     }
 }
 
@@ -122,6 +125,7 @@ struct Got {
     /// Of the server's end.
     is_shed: bool,
     group: Option<u16>,
+    server: quiche::Connection,
 }
 
 impl Server {
@@ -169,6 +173,11 @@ impl Server {
             while let Ok((length, _)) = asking.send(&mut packet) {
                 let _ = answering.recv(&mut packet[..length], quiche::RecvInfo { from: near, to: far });
             }
+            if tried.is_kept_whole {
+                let ssl: &mut SslRef = answering.as_mut();
+                // SAFETY: the connection lives.
+                unsafe { boring_sys::SSL_set_shed_handshake_config(ssl.as_ptr(), 0) };
+            }
             while let Ok((length, _)) = answering.send(&mut packet) {
                 let _ = asking.recv(&mut packet[..length], quiche::RecvInfo { from: far, to: near });
             }
@@ -187,6 +196,7 @@ impl Server {
             is_resumed: asking.is_resumed(),
             alert: asking.peer_error().map(|error| error.error_code - 0x100),
             session: asking.session().map(<[u8]>::to_vec),
+            server: answering,
         }
     }
 
@@ -425,5 +435,58 @@ fn a_client_may_choose_the_hybrid_group_or_plain_x25519_and_no_other_kind() {
     let mut server = Server::of(&[&Made::simple("a.test")]);
     for (group, is_taken) in [("X25519MLKEM768", true), ("X25519", true), ("P-256", true), ("P-521", false)] {
         assert_eq!(server.try_with(Try { group, ..Try::of("a.test") }).is_done, is_taken, "{group}");
+    }
+}
+
+#[test]
+fn handshakes_count_for_the_certificate_they_had_across_swaps() {
+    let [a, b] = ["a.test", "b.test"].map(Made::simple);
+    let mut server = Server::of(&[&a, &b]);
+    let session = server.try_with(Try::of("a.test")).session.unwrap();
+    server.replace(&[&b, &a], policy("public", RULES)).unwrap();
+    assert!(server.try_with(Try { session: Some(&session), ..Try::of("a.test") }).is_resumed);
+    server.try_with(Try::of("unknown.test"));
+    let (listener, rows) = server.store.handshakes();
+    let rows: Vec<_> = rows.iter().map(|(label, counts)| (&label[..], counts.full.load(Relaxed), counts.resumed.load(Relaxed))).collect();
+    assert_eq!((&listener[..], &rows[..]), ("public", &[("a.test", 1, 1), ("b.test", 1, 0)][..]));
+}
+
+/// Memory and time with many names; and what a connection is spared by being shed.
+#[test]
+#[ignore = "prints a measurement"]
+fn what_many_names_and_idle_connections_cost() {
+    // SAFETY: no preconditions.
+    let used = || unsafe { libc::mallinfo2() }.uordblks as f64;
+    let mut server = Server::of(&[&Made::simple("a.test")]);
+    for is_kept_whole in [true, false, true, false] {
+        let mut each = || server.try_with(Try { is_kept_whole, ..Try::of("a.test") }).server;
+        // What the allocator keeps is used up first.
+        let spare: Vec<_> = (0..500).map(|_| each()).collect();
+        let before = used();
+        let crowd: Vec<_> = (0..4_000).map(|_| each()).collect();
+        println!("{} connections, shed: {}: {:.0} bytes each", crowd.len(), !is_kept_whole, (used() - before) / crowd.len() as f64);
+        drop((spare, crowd));
+    }
+    let key = key(false);
+    for count in [1, 5_000, 50_000] {
+        let certificates = (0..count).map(|number| {
+            let name = format!("name-{number}.test");
+            Made::new(&[&name], &key, &[issued(&name, &key, (0, 1), None)]).parse()
+        });
+        let certificates: Vec<Certificate> = certificates.collect();
+        let (before, began) = (used(), Instant::now());
+        let mut server = Server::around(CertificateStore::new(certificates, policy("public", RULES)).unwrap());
+        let made = began.elapsed();
+        let after = used();
+        let began = Instant::now();
+        for number in 0..500 {
+            let name = format!("name-{}.test", number * 7_919 % count);
+            assert!(server.try_with(Try::of(&name)).is_done);
+        }
+        println!(
+            "{count} names: {made:?} to prepare, {:.0} bytes each, {:?} a handshake of both sides",
+            (after - before) / count as f64,
+            began.elapsed() / 500
+        );
     }
 }
