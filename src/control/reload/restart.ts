@@ -6,7 +6,7 @@ import type { Snapshot } from '../../config/snapshot.ts';
 /** Sections and keys that are read at the start and never again: sockets are bound by them, memory is cut by them. */
 const AT_START: readonly RegExp[] = [
   // All of a listener but its certificates and who gets which.
-  /^listeners(?!\.[^.]+\.(certificates|tls\.(unknown_name|tickets))\b)/,
+  /^listeners(?!\.[^.]+\.(certificates|tls\.(unknown_name|strict|tickets))\b)/,
   /^certificates\b/,
   /^shards\.count\b/,
   /^limits\b/,
