@@ -261,6 +261,20 @@ t.test('PEM is read as tools write it, and goes on in one form', async (t) => {
   }
 });
 
+t.test('an RSA key is read in the form of old too', async (t) => {
+  const folder = t.testdir();
+  makeSelfSigned(folder, 'rsa:2048', 'DNS:localhost');
+  const pkcs8 = readFileSync(join(folder, 'dev.key'), 'utf8');
+  const traditional = execFileSync('openssl', ['rsa', '-in', join(folder, 'dev.key'), '-traditional'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  t.match(traditional.toString(), /^-----BEGIN RSA PRIVATE KEY-----/);
+  writeFileSync(join(folder, 'dev.key'), traditional, { mode: 0o600 });
+  const { certificate, messages } = await checked(folder);
+  t.same(messages, []);
+  t.equal(certificate?.keyPem, pkcs8);
+});
+
 t.test('files that are cut off, binary or on a curve that TLS 1.3 has not are refused', async (t) => {
   const folder = t.testdir();
   const forms = makeForms(folder);

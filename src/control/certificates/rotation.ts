@@ -181,7 +181,8 @@ export function createRotation({ addon, listeners: first, options, events, log }
     for (const one of due) found.set(one, await read(one, files));
     for (const listener of new Set(due.map((one) => one.listener))) swap(listener, found);
     for (const [one, outcome] of found) {
-      const isPatient = !isImpatient && outcome.kind === 'bad' && one.refusal === undefined && one.tries < RETRY_MS.length;
+      const isNews = outcome.kind === 'bad' && outcome.message !== one.refusal?.message;
+      const isPatient = isNews && !isImpatient && one.tries < RETRY_MS.length;
       if (isPatient) {
         pending.add(one);
         continue;

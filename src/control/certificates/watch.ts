@@ -27,6 +27,8 @@ export interface FileWatch {
 /** Quiet after the last change before files are looked at, and the longest wait for it. */
 const SETTLE_MS = 80;
 const MAX_SETTLE_MS = 400;
+/** So many files make the quiet longer by a millisecond: about what it takes to look at them. */
+const FILES_A_MS = 50;
 /** Files asked for at once. */
 const AT_ONCE = 32;
 
@@ -46,7 +48,6 @@ export function createFileWatch({ pollMs, onLook, log }: FileWatchOptions): File
   let interests = new Map<string, Interest>();
   let settling: NodeJS.Timeout | undefined;
   let firstSignMs = 0;
-  let lookMs = 0;
   let isStopped = false;
   /** One look at a time. */
   let looking: Promise<void> = Promise.resolve();
@@ -77,8 +78,8 @@ export function createFileWatch({ pollMs, onLook, log }: FileWatchOptions): File
     const nowMs = performance.now();
     if (settling === undefined) firstSignMs = nowMs;
     else clearTimeout(settling);
-    const quietMs = Math.max(SETTLE_MS, 4 * lookMs);
-    const waitMs = Math.max(0, Math.min(quietMs, firstSignMs + Math.max(MAX_SETTLE_MS, quietMs) - nowMs));
+    const quietMs = Math.min(MAX_SETTLE_MS, SETTLE_MS + stamps.size / FILES_A_MS);
+    const waitMs = Math.max(0, Math.min(quietMs, firstSignMs + MAX_SETTLE_MS - nowMs));
     settling = setTimeout(() => {
       settling = undefined;
       look();
@@ -91,7 +92,6 @@ export function createFileWatch({ pollMs, onLook, log }: FileWatchOptions): File
 
   async function lookNow(): Promise<void> {
     if (isStopped) return;
-    const beganMs = performance.now();
     const paths = [...stamps.keys()];
     // Folders first: what changes afterwards is told.
     await arm(paths);
@@ -100,7 +100,6 @@ export function createFileWatch({ pollMs, onLook, log }: FileWatchOptions): File
     // A link may lead elsewhere now.
     if (changed.size > 0) await arm(paths);
     stamps = now;
-    lookMs = performance.now() - beganMs;
     if (!isStopped) onLook(changed);
   }
 
