@@ -12,6 +12,7 @@ import { listenForSignals } from '../control/signals.ts';
 import { loadAddon } from '../native/load.ts';
 import { createLog, isLogLevel, type Log } from '../observe/log.ts';
 import { reportProblems } from './report.ts';
+import { createService, type Service } from './service.ts';
 
 /** How long a second signal may take to close what is open. */
 const CUT_TIMEOUT_MS = 3_000;
@@ -29,13 +30,20 @@ export async function run(file: string, outside: Outside): Promise<number> {
     log.flush();
     process.exit(status);
   };
-  let running: Edge | undefined;
+  let running: { readonly edge: Edge; readonly service: Service } | undefined;
+  const hangUp = async (): Promise<void> => {
+    if (running === undefined) return;
+    const { edge, service } = running;
+    service.reloading();
+    const { result, generation } = await edge.reload('SIGHUP', { waits: true });
+    service.ready(`${result}; ${generation.slice(0, 12)} is in force`);
+  };
   const isCut = Promise.withResolvers<number>();
   const signals = listenForSignals(process, {
     isTerminal,
     cut: isCut.resolve,
     exit,
-    onHangup: () => void running?.reload('SIGHUP'),
+    onHangup: () => void hangUp(),
     onUserSignal: (signal) => log.target('edge').warn(`${signal} is ignored: nothing is asked of a running edge by it`),
   });
   try {
@@ -46,15 +54,19 @@ export async function run(file: string, outside: Outside): Promise<number> {
       { addon, snapshot, log },
       {
         shownConfig: redact(config),
-        source: { config, load: () => loadSnapshot(file, outside) },
+        source: { config, file, load: () => loadSnapshot(file, outside) },
         areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1',
       },
     );
-    running = edge;
+    const service = createService(addon, process.env, log.target('edge'));
+    running = { edge, service };
     const serve = async (): Promise<undefined> => {
       await edge.start();
       tellReady(edge, log, isTerminal);
-      await edge.drain(await signals.asked);
+      service.ready(`${edge.status().generation.slice(0, 12)} is in force`);
+      const reason = await signals.asked;
+      service.stopping();
+      await edge.drain(reason);
       await edge.stop();
     };
     const status = await Promise.race([serve(), isCut.promise]);

@@ -79,6 +79,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
       areFailuresAlwaysLogged: config.log.access.failures,
     },
     drain: { timeoutMs: config.drain.timeout, delayMs: config.drain.delay },
+    reload: { isWatched: config.reload.watch },
     limits: {
       maxExchanges: config.limits.max_exchanges,
       maxHeldBytes: config.limits.max_held === 'auto' ? defaultMaxHeld() : config.limits.max_held,

@@ -23,6 +23,7 @@ export interface Snapshot {
   readonly admin: AdminSnapshot;
   readonly log: LogSnapshot;
   readonly drain: DrainSnapshot;
+  readonly reload: ReloadSnapshot;
   readonly limits: LimitsSnapshot;
   /** Which numbers of the lists are in use; without it every number is, in configured order (`./numbering.ts`). */
   readonly numbering?: NumberingSnapshot;
@@ -591,6 +592,11 @@ export interface DrainSnapshot {
   readonly timeoutMs: number;
   /** Pause between readiness turning false and GOAWAY, so that balancers notice. */
   readonly delayMs: number;
+}
+
+export interface ReloadSnapshot {
+  /** The file is looked at, and reloaded when it is another one. */
+  readonly isWatched: boolean;
 }
 
 export interface LimitsSnapshot {

@@ -32,7 +32,8 @@ import { createHealth } from './health/health.ts';
 import { addLimitMetrics } from './limit-metrics.ts';
 import { viewAllLimits } from './limit-view.ts';
 import { addReloadMetrics } from './reload/metrics.ts';
-import { createReloader, type Loaded, type Ready, type ReloadAnswer } from './reload/reload.ts';
+import { createReloader, type Loaded, type Ready, type ReloadAnswer, type ReloadOptions } from './reload/reload.ts';
+import { type Watch, watchFile } from './reload/watch.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
@@ -51,6 +52,8 @@ export interface EdgeParts {
 export interface EdgeSource {
   /** The one that the snapshot was made of. */
   readonly config: Config;
+  /** The file, for `reload.watch`. */
+  readonly file?: string;
   /** Reads it again. */
   load(): Promise<LoadedSnapshot>;
 }
@@ -73,7 +76,7 @@ export interface Edge {
   /** What changes in the standing of backends, limits and budgets. */
   readonly events: Pick<Events, 'subscribe'>;
   /** Reads the configuration again and puts it in the place of the one in force, or says why not; `trigger` names who asks. Never rejects. */
-  reload(trigger: string, isDryRun?: boolean): Promise<ReloadAnswer>;
+  reload(trigger: string, options?: ReloadOptions): Promise<ReloadAnswer>;
   /** Lets open exchanges end; `stop` is the next step. */
   drain(reason: string): Promise<DrainResult>;
   /** Ends everything that lives, cutting what is open. Safe to call twice. */
@@ -157,6 +160,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   const admin = adminOf();
   const probes = probesOf();
 
+  let watch: Watch | undefined;
   let state: EdgeState = 'idle';
   let listeners: readonly OpenListener[] = [];
   let adminAddress = '';
@@ -177,7 +181,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     },
     status,
     events,
-    reload: (trigger, isDryRun) => reloader.reload(trigger, isDryRun),
+    reload: reloader.reload,
     drain: (reason) =>
       drain(
         reason,
@@ -221,6 +225,8 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     undo.push(() => health.stop());
     health.start();
     await shards.start(discovery.publication());
+    undo.push(() => watch?.stop());
+    watchAsWished();
 
     undo.push(() => rotation.stop());
     await rotation.start();
@@ -305,12 +311,20 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         health.apply(snapshot);
         const { level } = snapshot.log;
         if (level !== before.snapshot.log.level && isLogLevel(level)) log.setLevel(level);
+        watchAsWished();
         const isLate = await isLaterThan(APPLY_PATIENCE_MS, shards.apply({ snapshot, shared, publication: discovery.publication() }));
         if (isLate) log.target('reload').error('a shard does not decide by the new configuration yet');
         // Until now something could still be decided by what was removed.
         numbered.take(performance.now());
       },
     };
+  }
+
+  function watchAsWished(): void {
+    const { isWatched } = now.snapshot.reload;
+    if (isWatched === (watch !== undefined) || source?.file === undefined) return;
+    watch?.stop();
+    watch = isWatched ? watchFile(source.file, () => void reloader.reload('watch', { waits: true })) : undefined;
   }
 
   /** When the oldest exchange began that is open in any shard: Infinity where none is, 0 where a shard has no worker to ask. */

@@ -277,6 +277,8 @@ export interface BindingAddon {
   reactorConnections(shard: number, limit: number): string;
   /** Worker thread: JSON text of upstream sessions. */
   reactorSessions(shard: number): string;
+  /** Sends a datagram to the Unix socket at `address` (a path, or `@` and an abstract name), and does not wait. Throws when it is not taken. */
+  notifyService(address: string, text: string): void;
   /** Worker thread: milliseconds since the oldest open exchange began, -1 where none is open. */
   reactorOldestExchange(shard: number): number;
   /** Any thread: a copy of the reactor's counters, laid out by `families`. */

@@ -1,10 +1,11 @@
 /** The configuration changes while the edge serves: what did not change goes on, what is under way ends as it began, and nothing is lost. */
 
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { certificates } from '../support/certificates.ts';
@@ -13,7 +14,7 @@ import { connectH3 } from '../support/client/h3.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { answers, type byPath, pour, pourDigest, tellsFields } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
-import { plainCommand, plainEnvironment } from '../support/process.ts';
+import { findProgram, plainCommand, plainEnvironment } from '../support/process.ts';
 import { until } from '../support/wait.ts';
 
 const MIB = 1024 * 1024;
@@ -256,6 +257,61 @@ t.test('SIGHUP reloads', { skip: missingAddon }, async (t) => {
   t.match(await edge.ask('/v1/log/level'), { level: 'warn' });
 });
 
+t.test('a file that is watched is reloaded when another is renamed or linked into its place', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, answers('ok'));
+  const edge = await startEdge(t, { backends: [origin.url], config: { reload: { watch: true } } });
+  const client = await connectH3(t, edge.port);
+  const fieldOf = async () => (await client.exchange()).headers['x-round'];
+  const round = (value: string) => ({ config: { reload: { watch: true } }, route: { response_headers: { set: { 'x-round': value } } } });
+  edge.rewrite(round('renamed'));
+  await until('the file that was renamed is in force', async () => (await fieldOf()) === 'renamed');
+  // As Kubernetes does it: the name is a link all the time, and what it points at changes.
+  edge.rewrite(round('linked'));
+  renameSync(edge.file, `${edge.file}.linked`);
+  symlinkSync(`${edge.file}.linked`, `${edge.file}.next`);
+  renameSync(`${edge.file}.next`, edge.file);
+  await until('the file that is linked is in force', async () => (await fieldOf()) === 'linked');
+  const sound = readFileSync(edge.file, 'utf8');
+  writeFileSync(edge.file, `${sound}nonsense: 1\n`);
+  await until('the mistake is told', () => edge.log.some(({ target, result }) => target === 'reload' && result === 'invalid'));
+  t.equal(await fieldOf(), 'linked');
+  edge.rewrite({ ...round('last'), config: {} });
+  await until('the last is in force', async () => (await fieldOf()) === 'last');
+  edge.rewrite({ ...round('unseen'), config: {} });
+  await sleep(3_000);
+  t.equal(await fieldOf(), 'last', 'it is watched no more');
+});
+
+t.test(
+  'systemd is told when the edge is ready, reloads and stops',
+  { skip: missingAddon || findProgram('python3') === undefined },
+  async (t) => {
+    // The path of a socket is short.
+    const folder = mkdtempSync(join(tmpdir(), 'lychgate-notify-'));
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const socket = join(folder, 'notify');
+    const told: string[] = [];
+    const manager = spawn('python3', ['-uc', MANAGER, socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => manager.kill());
+    createInterface({ input: manager.stdout }).on('line', (line) => told.push(JSON.parse(line)));
+    await until('the manager listens', () => told.length === 1);
+    const origin = await startH2Origin(t, answers('ok'));
+    const edge = await startEdge(t, { backends: [origin.url], env: { NOTIFY_SOCKET: socket } });
+    await until('ready is told', () => told.length === 2);
+    t.match(told[1], /^READY=1\nSTATUS=[0-9a-f]{12} is in force$/);
+    edge.rewrite({ route: { priority: 'low' } });
+    edge.child.kill('SIGHUP');
+    await until('the reload is told', () => told.length === 4);
+    t.match(told[2], /^RELOADING=1\nMONOTONIC_USEC=\d+$/);
+    const uptimeUs = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1e6;
+    const clockUs = Number(/USEC=(\d+)/.exec(told[2] ?? '')?.[1]);
+    t.ok(Math.abs(uptimeUs - clockUs) < 60e6, 'on the clock of the manager');
+    t.match(told[3], /^READY=1\nSTATUS=applied; [0-9a-f]{12} is in force$/);
+    await edge.stop();
+    await until('the end is told', () => told.at(-1) === 'STOPPING=1');
+  },
+);
+
 t.test('what did not change keeps weights, breakers, limits and places', { skip: missingAddon, timeout: 60_000 }, async (t) => {
   let isOpen = false;
   const waiting: (() => void)[] = [];
@@ -387,6 +443,16 @@ function issue(t: Test, name: string): Issued {
   );
   return { chain: at('pem'), key: at('key'), serial: new X509Certificate(readFileSync(at('pem'))).serialNumber.replace(/^0+/, '') };
 }
+
+/** A datagram a line. */
+const MANAGER = `
+import json, socket, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+server.bind(sys.argv[1])
+print(json.dumps("listening"))
+while True:
+    print(json.dumps(server.recv(4096).decode()))
+`;
 
 async function hurt(edge: Edge, shard: number, fault: string): Promise<void> {
   await until('the shard is there to be hurt', async () => {

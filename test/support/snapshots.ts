@@ -49,7 +49,7 @@ export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
     });
     return { ...sampleUpstream(wish), name, slots };
   });
-  const { log, limits, drain, claims, certificates } = DEFAULTS;
+  const { log, limits, drain, reload, claims, certificates } = DEFAULTS;
   return {
     generation: 'test',
     certificates,
@@ -64,6 +64,7 @@ export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
     admin: { address: '', token: '', maxConnections: 256, probesAddress: '' },
     log: { ...log, ...wishes.log },
     drain,
+    reload,
     limits: { ...limits, ...wishes.limits },
   };
 }

@@ -2,6 +2,7 @@
 
 mod attachment;
 mod convert;
+mod service;
 mod shards;
 mod signals;
 mod stores;
@@ -175,6 +176,12 @@ pub fn reactor_connections(shard: u32, limit: u32) -> Result<String> {
 #[napi(catch_unwind)]
 pub fn reactor_sessions(shard: u32) -> Result<String> {
     shards::with(shard, |reactor| reactor.describe_sessions())
+}
+
+/// Tells the service manager that listens at `address`.
+#[napi(catch_unwind)]
+pub fn notify_service(address: String, text: String) -> Result<()> {
+    service::notify(&address, &text)
 }
 
 /// Milliseconds since the oldest open exchange began, -1 where there is none.

@@ -7,7 +7,7 @@ import { withFacts, withNamesFacts } from './facts.ts';
 import { list, mapping } from './groups.ts';
 import { certificates, listener } from './listener.ts';
 import { log } from './log.ts';
-import { drain, limits, shards } from './process.ts';
+import { drain, limits, reload, shards } from './process.ts';
 import { route } from './route.ts';
 import { NAME_RULE } from './rules.ts';
 import { store } from './store.ts';
@@ -44,6 +44,7 @@ export const configSchema = mapping('The configuration of one edge.', {
   admin,
   log,
   drain,
+  reload,
 });
 
 /** A configuration that was read: keys as in the file, durations in milliseconds, sizes in bytes, every default filled in. */

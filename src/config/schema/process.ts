@@ -1,7 +1,7 @@
-/** Sections about the process as a whole: `shards`, `limits`, `drain`. */
+/** Sections about the process as a whole: `shards`, `limits`, `drain`, `reload`. */
 
 import { section } from './groups.ts';
-import { duration, integer, integerOrAuto, sizeOrAuto } from './values.ts';
+import { duration, flag, integer, integerOrAuto, sizeOrAuto } from './values.ts';
 
 export const shards = section('Worker threads that carry the traffic.', {
   count: integerOrAuto({ min: 1, max: 256, fallback: 'auto', prose: 'How many; `auto` is one for each core the process may use.' }),
@@ -44,5 +44,13 @@ export const drain = section('The end of a process after SIGTERM or SIGINT.', {
     max: '1h',
     fallback: '0',
     prose: 'Pause between readiness turning false and GOAWAY, so that load balancers notice first.',
+  }),
+});
+
+export const reload = section('Changes of the configuration while the edge runs.', {
+  watch: flag({
+    fallback: false,
+    prose:
+      'The file is looked at once a second, and reloaded when it is another one: renamed into its place, or behind a symbolic link that points elsewhere. Without it a reload is asked for by SIGHUP, `lychgate reload` or the admin API.',
   }),
 });

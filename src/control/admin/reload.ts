@@ -23,7 +23,7 @@ const REFUSALS: Partial<Record<ReloadResult, AdminErrorCode>> = {
 export function reloadRoutes(app: FastifyInstance, { reload }: Pick<AdminParts, 'reload'>): void {
   app.post<{ Body: { dry_run: boolean } | undefined }>('/v1/reload', { schema: { body: BODY } }, async (request, reply) => {
     if (reload === undefined) return refuse(reply, 'not_found', 'this edge was not started from a file');
-    const answer = await reload('admin', request.body?.dry_run ?? false);
+    const answer = await reload('admin', { isDryRun: request.body?.dry_run ?? false });
     const error = REFUSALS[answer.result];
     if (error === undefined) return answer;
     const { status } = errorEntry(error);

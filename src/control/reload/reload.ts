@@ -69,9 +69,15 @@ export interface ReloaderParts {
   readonly log: Logger;
 }
 
+export interface ReloadOptions {
+  readonly isDryRun?: boolean;
+  /** For those who would not hear of a refusal. */
+  readonly waits?: boolean;
+}
+
 export interface Reloader {
-  /** `trigger` says in the log who asked. Never rejects. */
-  reload(trigger: string, isDryRun?: boolean): Promise<ReloadAnswer>;
+  /** `trigger` says in the log who asked. Never rejects. While another is under way who `waits` is next, once for all who wait, and others are refused. */
+  reload(trigger: string, options?: ReloadOptions): Promise<ReloadAnswer>;
   status(): ReloadStatus;
   /** How many ended so; dry runs are none. */
   counts(): Readonly<Record<ReloadResult, number>>;
@@ -85,7 +91,8 @@ const MAX_LOGGED = 20;
 export function createReloader(parts: ReloaderParts): Reloader {
   const { log } = parts;
   const counts = Object.fromEntries(RELOAD_RESULTS.map((result) => [result, 0])) as Record<ReloadResult, number>;
-  let isUnderWay = false;
+  let underWay: Promise<ReloadAnswer> | undefined;
+  let next: Promise<ReloadAnswer> | undefined;
   let serial = 1;
   let sinceMs = Date.now();
   let successMs = Date.now();
@@ -93,12 +100,7 @@ export function createReloader(parts: ReloaderParts): Reloader {
   let staleSinceMs: number | undefined;
 
   return {
-    async reload(trigger, isDryRun = false) {
-      const beganMs = performance.now();
-      const answer = isUnderWay ? busy(isDryRun) : await alone(isDryRun);
-      if (!isDryRun) note(answer, trigger, Math.round(performance.now() - beganMs));
-      return answer;
-    },
+    reload: ask,
     status: () => ({
       since: new Date(sinceMs).toISOString(),
       serial,
@@ -110,15 +112,37 @@ export function createReloader(parts: ReloaderParts): Reloader {
     lastSuccess: () => successMs / 1_000,
   };
 
-  async function alone(isDryRun: boolean): Promise<ReloadAnswer> {
-    isUnderWay = true;
+  function ask(trigger: string, { isDryRun = false, waits = false }: ReloadOptions = {}): Promise<ReloadAnswer> {
+    if (underWay === undefined) return start(trigger, isDryRun);
+    if (!waits) {
+      const answer = busy(isDryRun);
+      if (!isDryRun) note(answer, trigger, 0);
+      return Promise.resolve(answer);
+    }
+    next ??= underWay.then(() => {
+      next = undefined;
+      return ask(trigger, { waits });
+    });
+    return next;
+  }
+
+  /** Begins at once, so that whoever asks next finds it under way. */
+  function start(trigger: string, isDryRun: boolean): Promise<ReloadAnswer> {
+    const beganMs = performance.now();
+    underWay = tried(isDryRun).then((answer) => {
+      underWay = undefined;
+      if (!isDryRun) note(answer, trigger, Math.round(performance.now() - beganMs));
+      return answer;
+    });
+    return underWay;
+  }
+
+  async function tried(isDryRun: boolean): Promise<ReloadAnswer> {
     try {
       return await run(isDryRun);
     } catch (error) {
       log.error({ err: error }, 'a reload failed; what was in force still is');
       return answerOf('failed', isDryRun, { detail: error instanceof Error ? error.message : String(error) });
-    } finally {
-      isUnderWay = false;
     }
   }
 
