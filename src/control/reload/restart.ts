@@ -6,7 +6,7 @@ import type { Snapshot } from '../../config/snapshot.ts';
 /** Sections and keys that are read at the start and never again: sockets are bound by them, memory is cut by them. */
 const AT_START: readonly RegExp[] = [
   // All of a listener but its certificates and who gets which.
-  /^listeners(?!\.[^.]+\.(certificates|tls\.(unknown_name|strict|tickets))\b)/,
+  /^listeners(?!(\.[\w-]+|\["[^"]*"\])\.(certificates|tls\.(unknown_name|strict|tickets))\b)/,
   /^certificates\b/,
   /^shards\.count\b/,
   /^limits\b/,
@@ -18,6 +18,10 @@ const AT_START: readonly RegExp[] = [
 /** Those of `changes` that need a restart. */
 export function needingRestart(changes: readonly Change[], before: Snapshot, after: Snapshot): Change[] {
   const found = changes.filter(({ path }) => AT_START.some((pattern) => pattern.test(path)));
+  // Reactors know listeners by their place.
+  const [names, next] = [before, after].map(({ listeners }) => listeners.map(({ name }) => name));
+  if (names?.toSorted().join() === next?.toSorted().join() && names?.join() !== next?.join())
+    found.push({ path: 'listeners', before: names, after: next });
   // A file has the same name whatever it says.
   if (before.admin.token !== after.admin.token && !found.some(({ path }) => path.startsWith('admin.token')))
     found.push({ path: 'admin.token_file', before: 'the token as it was read', after: 'another token' });
