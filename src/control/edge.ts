@@ -302,9 +302,14 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     return {
       drop: addresses.drop,
       async commit() {
-        await rotation.change(snapshot.listeners);
-        // What ends meanwhile has ended its parts, which nobody is to begin anew.
-        if (state !== 'serving') throw createError('not_serving', 'the edge ends');
+        try {
+          await rotation.change(snapshot.listeners);
+          // What ends meanwhile has ended its parts, which nobody is to begin anew.
+          if (state !== 'serving') throw createError('not_serving');
+        } catch (error) {
+          addresses.drop();
+          throw error;
+        }
         takeOver(before, after, fresh);
         const tables = counters.map((memory) => new Float64Array(memory));
         for (const table of tables) forgetCounts(table, snapshot, fresh);
