@@ -7,7 +7,7 @@ const needs = (path: string): boolean => needingRestart([{ path, before: 1, afte
 
 t.test('certificates, tickets and what unknown names get can change, and nothing else of a listener', async (t) => {
   for (const name of ['.public', '["my.edge"]']) {
-    for (const key of ['certificates', 'tls.unknown_name', 'tls.tickets.rotation', 'tls.tickets.keys_file'])
+    for (const key of ['certificates', 'tls.unknown_name', 'tls.strict', 'tls.tickets.rotation', 'tls.tickets.keys_file'])
       t.notOk(needs(`listeners${name}.${key}`), key);
     for (const key of ['address', 'tls.groups', 'quic.idle_timeout', 'max_connections']) t.ok(needs(`listeners${name}.${key}`), key);
     t.ok(needs(`listeners${name}`), 'a listener that comes or goes');
