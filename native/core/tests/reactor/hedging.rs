@@ -110,11 +110,13 @@ fn hints_of_both_attempts_reach_the_client_before_the_response_that_wins() {
     for is_hedge_first in [true, false] {
         let (mut bed, client) = bed_with(FIRST, OTHER);
         let stream = bed.clients[client].get("/hint");
-        bed.until("the first hint", |bed| bed.clients[client].streams.get(&stream).is_some_and(|answer| answer.interim == [103]));
-        assert_eq!(bed.clients[client].streams[&stream].hint("x-answered"), Some("first"));
-        bed.until("the hint of the hedge", |bed| bed.clients[client].streams[&stream].interim == [103, 103]);
+        bed.until("both hints", |bed| bed.clients[client].streams.get(&stream).is_some_and(|answer| answer.interim == [103, 103]));
         let answer = &bed.clients[client].streams[&stream];
-        assert_eq!((answer.hint("link"), answer.hint("x-answered")), (Some("</style.css>"), Some("hedge")), "edited by its own plan");
+        // On a busy machine the hedge's may come first.
+        let mut attempts = answer.hinted("x-answered");
+        attempts.sort_unstable();
+        assert_eq!(attempts, ["first", "hedge"], "each edited by its own plan");
+        assert_eq!(answer.hinted("link"), ["</style.css>"; 2]);
         let winner = if is_hedge_first { bed.other() } else { &bed.origin };
         winner.notes.is_released.store(true, Relaxed);
         let answer = bed.finish(client, stream);

@@ -25,8 +25,8 @@ pub enum Kind {
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     pub interim: Vec<u16>,
-    /// Fields of the last interim response.
-    pub hints: Vec<(String, String)>,
+    /// Fields of the interim responses.
+    pub hints: Vec<Vec<(String, String)>>,
     pub status: u16,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -40,9 +40,9 @@ impl Received {
         self.fields.iter().find(|field| field.0 == name).map(|field| &field.1[..])
     }
 
-    /// A field of the last interim response.
-    pub fn hint(&self, name: &str) -> Option<&str> {
-        self.hints.iter().find(|field| field.0 == name).map(|field| &field.1[..])
+    /// A field of every interim response that has it, in their order.
+    pub fn hinted(&self, name: &str) -> Vec<&str> {
+        self.hints.iter().flatten().filter(|field| field.0 == name).map(|field| &field.1[..]).collect()
     }
 
     pub fn is_over(&self) -> bool {
@@ -57,7 +57,7 @@ impl Received {
         let status = fields.iter().find(|field| field.0 == ":status").map_or(0, |field| field.1.parse().unwrap());
         if status < 200 {
             self.interim.push(status);
-            self.hints = fields;
+            self.hints.push(fields);
         } else {
             self.status = status;
             self.fields = fields;
