@@ -164,7 +164,7 @@ export const ADMIN_ERRORS = [
     'never',
     'As many requests are under way as may; the places that are left are those of /healthz and /readyz',
   ),
-  entry(176, 'config_not_valid', 'internal', 422, 'never', 'The configuration has mistakes; the one in force stays'),
+  entry(176, 'reload_not_valid', 'internal', 422, 'never', 'The configuration has mistakes; the one in force stays'),
   entry(177, 'restart_needed', 'internal', 409, 'never', 'Something changed that only a restart can change; nothing was done'),
   entry(178, 'no_room', 'internal', 409, 'never', 'There is no room for so much more; a restart makes it'),
   entry(179, 'reload_under_way', 'internal', 409, 'never', 'A reload is under way'),

@@ -183,7 +183,7 @@ t.test('a configuration with mistakes changes nothing and every mistake is told 
   const sound = readFileSync(edge.file, 'utf8');
   writeFileSync(edge.file, sound.replace('upstream: web', 'upstream: nobody\n    priority: urgent'));
   const answer = await reload(edge);
-  t.match(answer, { status: 422, error: 'config_not_valid', result: 'invalid', generation: before });
+  t.match(answer, { status: 422, error: 'reload_not_valid', result: 'invalid', generation: before });
   t.ok(
     answer.problems.some((problem) => /edge\.yaml:\d+:\d+: error: routes\[0\]\.upstream: .*nobody.*; expected /.test(problem)),
     answer.problems.join('\n'),

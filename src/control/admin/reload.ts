@@ -12,7 +12,7 @@ const BODY = {
 } as const;
 
 const REFUSALS: Partial<Record<ReloadResult, AdminErrorCode>> = {
-  invalid: 'config_not_valid',
+  invalid: 'reload_not_valid',
   needs_restart: 'restart_needed',
   no_room: 'no_room',
   busy: 'reload_under_way',
