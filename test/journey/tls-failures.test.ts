@@ -21,10 +21,19 @@ const overTls = (url: string): string => url.replace(/^\w+:\/\//, 'https://');
 function expired(): string {
   const { folder, keyPath, caPath } = certificates();
   const at = (name: string): string => join(folder, name);
-  writeFileSync(at('expired.cnf'), 'subjectAltName = DNS:localhost,IP:127.0.0.1\n');
+  // `openssl ca`, because `openssl x509` takes no dates before 3.4, and no days below zero since.
+  const settings = [
+    '[ca]\ndefault_ca = own\n[own]',
+    `database = ${at('expired.db')}\nnew_certs_dir = ${folder}\nrand_serial = yes\ndefault_md = sha256\npolicy = any`,
+    '[any]\ncommonName = supplied\n[leaf]\nsubjectAltName = DNS:localhost,IP:127.0.0.1\n',
+  ];
+  writeFileSync(at('expired.cnf'), settings.join('\n'));
+  writeFileSync(at('expired.db'), '');
   execFileSync('openssl', ['req', '-new', '-key', keyPath, '-subj', '/CN=localhost', '-out', at('expired.csr')], { stdio: 'ignore' });
-  const issue = ['x509', '-req', '-in', at('expired.csr'), '-CA', caPath, '-CAkey', at('ca.key'), '-set_serial', '7', '-days', '-1'];
-  execFileSync('openssl', [...issue, '-extfile', at('expired.cnf'), '-out', at('expired.pem')], { stdio: 'ignore' });
+  const by = ['-config', at('expired.cnf'), '-extensions', 'leaf', '-cert', caPath, '-keyfile', at('ca.key')];
+  const dates = ['-startdate', '20200101000000Z', '-enddate', '20200102000000Z'];
+  const files = ['-in', at('expired.csr'), '-out', at('expired.pem'), '-notext'];
+  execFileSync('openssl', ['ca', '-batch', ...by, ...dates, ...files], { stdio: 'ignore' });
   return readFileSync(at('expired.pem'), 'utf8');
 }
 
