@@ -63,9 +63,11 @@ async function readListeners(listeners: readonly Listener[], files: Files, compl
       if (checked.certificate !== undefined) usable.push(checked.certificate);
     }
     const keysPath = ['listeners', place, 'tls', 'tickets', 'keys_file'];
+    const { keys_file: keysFile } = listener.tls.tickets;
     perListener.push({
       certificates: usable,
-      ticketKeys: await readTicketKeys(listener.tls.tickets.keys_file, keysPath, files, complaints),
+      ticketKeys: await readTicketKeys(keysFile, keysPath, files, complaints),
+      ticketKeysFile: keysFile === '' ? '' : files.absolute(keysFile),
     });
   }
   return perListener;

@@ -88,6 +88,8 @@ export interface ListenerSnapshot {
   readonly ticketRotationMs: number;
   /** Keys of session tickets, the first seals; none where the process makes its own. */
   readonly ticketKeys: readonly Uint8Array[];
+  /** Absolute; empty where the process makes its own. */
+  readonly ticketKeysFile: string;
   readonly congestion: 'cubic' | 'bbr';
   readonly idleTimeoutMs: number;
   /** 0 for none. */

@@ -26,6 +26,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     groups: ['X25519MLKEM768', 'X25519', 'P-256', 'P-384'],
     ticketRotationMs: 12 * 3_600_000,
     ticketKeys: [],
+    ticketKeysFile: '',
     congestion: 'bbr',
     idleTimeoutMs: 30_000,
     keepAliveMs: 10_000,

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { connectAioquic, getHead, missingAioquic, refusedAioquic, serialAioquic, shakeHands } from '../support/client/aioquic.ts';
@@ -106,6 +106,36 @@ t.test('edges that share keys resume what the other began, and one with keys of 
   t.equal((await second.metrics()).sum('lychgate_handshakes_total', { outcome: 'resumed' }), 1);
   const theirs = await shakeHands(t, own.port);
   t.ok((await shakeHands(t, own.port, { ticket: theirs.ticket })).isResumed, 'by any of its shards');
+});
+
+t.test('a file of keys that changes is taken up by itself, and a bad one leaves those in use', { skip }, async (t) => {
+  const origin = await startOrigin(t);
+  const keysFile = join(t.testdir(), 'tickets.keys');
+  const [old, young] = [randomBytes(80).toString('base64'), randomBytes(80).toString('base64')];
+  const put = (mode: number, ...keys: string[]): void => {
+    writeFileSync(`${keysFile}.new`, `${keys.join('\n')}\n`);
+    chmodSync(`${keysFile}.new`, mode);
+    renameSync(`${keysFile}.new`, keysFile);
+  };
+  put(0o600, old);
+  const edge = await startEdge(t, { backends: [origin.url], shards: 2, listener: { tls: { tickets: { keys_file: keysFile } } } });
+  const { ticket } = await shakeHands(t, edge.port);
+  const told = (msg: string) => () => edge.log.find((line) => line['msg'] === msg);
+
+  put(0o644, young);
+  const refused = await until('the refusal', told('keys of session tickets refused; those before stay in use'));
+  t.match(refused, { listener: 'public', file: keysFile, fault: /read by every user/ });
+  t.ok((await shakeHands(t, edge.port, { ticket })).isResumed, 'the key before opens');
+
+  put(0o600, young, old);
+  await until('the change', told('keys of session tickets changed'));
+  t.ok((await shakeHands(t, edge.port, { ticket })).isResumed, 'both open');
+  const next = await shakeHands(t, edge.port);
+
+  put(0o600, young);
+  await until('the old key to be forgotten', async () => !(await shakeHands(t, edge.port, { ticket })).isResumed);
+  t.ok((await shakeHands(t, edge.port, { ticket: next.ticket })).isResumed, 'the first of two has sealed');
+  t.notMatch(edge.log.map((line) => JSON.stringify(line)).join('\n'), young.slice(0, 20));
 });
 
 t.test(

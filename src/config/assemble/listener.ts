@@ -9,10 +9,16 @@ export interface ListenerFiles {
   /** Those that are usable. */
   readonly certificates: readonly CertificateSnapshot[];
   readonly ticketKeys: readonly Uint8Array[];
+  /** Absolute, or empty. */
+  readonly ticketKeysFile: string;
 }
 
 /** A listener with the certificates that were read for it; proxies that are said to write no field of their own tell the client in `clientField`. */
-export function listenerSnapshot(listener: Listener, { certificates, ticketKeys }: ListenerFiles, clientField: string): ListenerSnapshot {
+export function listenerSnapshot(
+  listener: Listener,
+  { certificates, ticketKeys, ticketKeysFile }: ListenerFiles,
+  clientField: string,
+): ListenerSnapshot {
   const { tls, quic, http, normalise, per_client: perClient } = listener;
   const { prefix4, prefix6 } = keyOf(perClient.by);
   return {
@@ -24,6 +30,7 @@ export function listenerSnapshot(listener: Listener, { certificates, ticketKeys 
     groups: tls.groups,
     ticketRotationMs: tls.tickets.rotation,
     ticketKeys,
+    ticketKeysFile,
     congestion: quic.congestion,
     idleTimeoutMs: quic.idle_timeout,
     keepAliveMs: quic.keep_alive,

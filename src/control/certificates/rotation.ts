@@ -2,14 +2,16 @@
  * Certificates that change while the edge runs. A chain or key that changes on disk is read again, checked as at the start, and given to the reactors of all shards at once; what
  * is wrong leaves the one in use, and is told with the name of its file. Each certificate stands for itself: a bad one keeps no other from being renewed.
  *
- * Files of a pair are rarely written in one moment. What does not fit is tried again for a while before anything is said.
+ * Files of a pair are rarely written in one moment. What does not fit is tried again for a while before anything is said. A file of keys of session tickets is followed too.
  */
 
 import { isDeepStrictEqual } from 'node:util';
 import { noteNumber } from '../../base/notes.ts';
 import { type CertificateFacts, factsOfChain, readCertificate, worseThan } from '../../config/certificates.ts';
 import { Files } from '../../config/files.ts';
+import type { Complaint } from '../../config/problem.ts';
 import type { CertificateSnapshot, CertificatesSnapshot, ListenerSnapshot } from '../../config/snapshot.ts';
+import { readTicketKeys } from '../../config/ticket-keys.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { giveCertificates, toBindingCertificate, toBindingPolicy } from '../../native/convert.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -73,7 +75,8 @@ export interface RotationParts {
 
 /** One certificate of a listener. */
 interface Held {
-  readonly listener: ListenerSnapshot;
+  /** With the keys of session tickets that it has now. */
+  listener: ListenerSnapshot;
   /** Place of the listener. */
   readonly place: number;
   readonly label: string;
@@ -104,6 +107,8 @@ export function createRotation({ addon, listeners: first, options, events, log }
   let retry: NodeJS.Timeout | undefined;
   /** Files that did not fit, and are looked at again. */
   const pending = new Set<Held>();
+  /** What is wrong with the keys of session tickets on disk, by listener. */
+  const keyFaults = new Map<string, string>();
   let isStopped = false;
   /** One round at a time. */
   let working: Promise<unknown> = Promise.resolve();
@@ -113,24 +118,32 @@ export function createRotation({ addon, listeners: first, options, events, log }
       held = hold(listeners, []);
       if (!options.isWatched) return;
       watch = createFileWatch({ pollMs: options.pollMs, log, onLook: (changed) => void after(() => look(changed)) });
-      await watch.follow(pathsOf(held));
+      await watch.follow(paths());
       // What changed since it was read has no sign of its own.
-      await after(() => round(held, false, 'start'));
+      await after(async () => {
+        await renewKeys(listeners, 'start');
+        await round(held, false, 'start');
+      });
     },
     stop() {
       isStopped = true;
       watch?.stop();
       clearTimeout(retry);
     },
-    reload: (trigger) => after(() => round(held, true, trigger)),
+    reload: (trigger) =>
+      after(async () => {
+        await renewKeys(listeners, trigger);
+        return await round(held, true, trigger);
+      }),
     change: (next) =>
       after(async () => {
         giveAll(next);
         listeners = next;
         held = hold(next, held);
         pending.clear();
+        keyFaults.clear();
         if (watch === undefined) return;
-        await watch.follow(pathsOf(held));
+        await watch.follow(paths());
         // What changed between being read and being followed has no sign of its own.
         void after(() => round(held, false, 'reload')).catch(() => {});
       }),
@@ -170,6 +183,49 @@ export function createRotation({ addon, listeners: first, options, events, log }
   async function look(changed: ReadonlySet<string>): Promise<void> {
     const due = held.filter((one) => one.refusal !== undefined || filesOf(one).some((path) => changed.has(path)));
     if (due.length > 0) await round(due, false, 'watch');
+    const isDue = ({ name, ticketKeysFile: file }: ListenerSnapshot): boolean => changed.has(file) || keyFaults.has(name);
+    await renewKeys(listeners.filter(isDue), 'watch');
+  }
+
+  /** Reads files of keys of session tickets again. What is wrong with one leaves the keys in use, and is told once. */
+  async function renewKeys(due: readonly ListenerSnapshot[], trigger: string): Promise<void> {
+    for (const listener of due.filter(({ ticketKeysFile }) => ticketKeysFile !== '')) {
+      if (isStopped) return;
+      const complaints: Complaint[] = [];
+      const ticketKeys = await readTicketKeys(listener.ticketKeysFile, [], new Files('/'), complaints);
+      const fault = complaints.map(({ message }) => message).join('; ') || giveKeys(listener, ticketKeys, trigger);
+      if (fault === '') keyFaults.delete(listener.name);
+      else refuseKeys(listener, fault, trigger);
+    }
+  }
+
+  /** What is wrong with the keys, or nothing. */
+  function giveKeys(listener: ListenerSnapshot, ticketKeys: readonly Uint8Array[], trigger: string): string {
+    const { name, ticketKeys: before } = listener;
+    if (before.length === ticketKeys.length && before.every((key, i) => Buffer.compare(key, ticketKeys[i] as Uint8Array) === 0)) return '';
+    const next = { ...listener, ticketKeys };
+    const own = held.filter((one) => one.listener === listener);
+    try {
+      giveCertificates(addon, listeners.indexOf(listener), { ...next, certificates: own.map(({ serving }) => serving) });
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    listeners = listeners.map((one) => (one === listener ? next : one));
+    for (const one of own) one.listener = next;
+    log.info({ listener: name, trigger, keys: ticketKeys.length }, 'keys of session tickets changed');
+    events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text: `${name} keys of session tickets: ${ticketKeys.length}` });
+    return '';
+  }
+
+  function refuseKeys({ name, ticketKeysFile: file }: ListenerSnapshot, fault: string, trigger: string): void {
+    if (keyFaults.get(name) === fault) return;
+    keyFaults.set(name, fault);
+    log.error({ listener: name, trigger, file, fault }, 'keys of session tickets refused; those before stay in use');
+    events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${name} keys of session tickets: ${file}: ${fault}` });
+  }
+
+  function paths(): string[] {
+    return [...held.flatMap(filesOf), ...listeners.map(({ ticketKeysFile }) => ticketKeysFile).filter((path) => path !== '')];
   }
 
   async function round(due: readonly Held[], isImpatient: boolean, trigger: string): Promise<CertificatesAnswer> {
@@ -320,10 +376,6 @@ function hold(listeners: readonly ListenerSnapshot[], before: readonly Held[]): 
 function filesOf({ serving: { source } }: Held): string[] {
   const { chain, key, key_passphrase_file: passphrase, ocsp } = source;
   return [...new Set([chain, key, passphrase, ocsp])].filter((path) => path !== '');
-}
-
-function pathsOf(held: readonly Held[]): string[] {
-  return held.flatMap(filesOf);
 }
 
 function countKey(listener: string, label: string, result: CertificateResult): string {
