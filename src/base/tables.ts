@@ -24,7 +24,9 @@ export function createBackendTable(count: number): SharedArrayBuffer {
   return new SharedArrayBuffer(Math.max(1, count) * BACKEND_SLOT_BYTES);
 }
 
-/** Another backend has `slot` from now on. What reactors count there they take back by themselves. */
+/**
+ * Another backend has `slot` from now on. What reactors count there they take back by themselves.
+ */
 export function forgetBackend(table: SharedArrayBuffer, slot: number): void {
   new Int32Array(table)[(slot * BACKEND_SLOT_BYTES) / 4 + SAMPLE_COUNT_WORD] = 0;
   forgetLatency(table, slot);

@@ -1,4 +1,7 @@
-/** What the addon says of a certificate: whatever it refuses, a start refuses, and so does a check. Where it is not built the checks of TypeScript stand alone. */
+/**
+ * What the addon says of a certificate: whatever it refuses, a start refuses, and so does a check.
+ * Where it is not built the checks of TypeScript stand alone.
+ */
 
 import type { Complaint, KeyPath } from '../config/problem.ts';
 import type { CertificateSnapshot } from '../config/snapshot.ts';

@@ -1,4 +1,7 @@
-/** Tells systemd where the edge is in its life (sd_notify(3)): ready, reloading, stopping. Nothing where nobody asked to be told. */
+/**
+ * Tells systemd where the edge is in its life (sd_notify(3)): ready, reloading, stopping. Nothing
+ * where nobody asked to be told.
+ */
 
 import type { BindingAddon } from '../native/binding.ts';
 import type { Logger } from '../observe/log.ts';

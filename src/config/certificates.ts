@@ -1,7 +1,8 @@
 /**
  * Certificate chains and their keys, checked before anything is changed: a file that cannot be parsed, a key that belongs to another
- * certificate or a name that is not covered would otherwise show only at the first handshake. Expiry is a warning at the start, because an edge
- * that refuses to start helps nobody whose certificate ran out an hour ago; a rotation refuses what is worse than what it would replace.
+ * certificate or a name that is not covered would otherwise show only at the first handshake.
+ * Expiry is a warning at the start, because an edge that refuses to start helps nobody whose
+ * certificate ran out an hour ago; a rotation refuses what is worse than what it would replace.
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
@@ -180,7 +181,10 @@ function isKey(label: string): boolean {
   return label.endsWith('PRIVATE KEY');
 }
 
-/** The key of a file; of several the one that belongs to the leaf, where one does. Or what is wrong with it. */
+/**
+ * The key of a file; of several the one that belongs to the leaf, where one does. Or what is wrong
+ * with it.
+ */
 function parseKey(pem: string, passphrase: string, leaf: X509Certificate | undefined): KeyObject | string {
   const all = readPem(pem);
   if (typeof all === 'string') return all;
@@ -214,7 +218,10 @@ function parseKeyBlock(label: string, text: string, passphrase: string): KeyObje
   return key;
 }
 
-/** What makes a chain worse than another, though it can be used: `expired`, `early`, `unlinked`. `which` is the certificate that is to blame. */
+/**
+ * What makes a chain worse than another, though it can be used: `expired`, `early`, `unlinked`.
+ * `which` is the certificate that is to blame.
+ */
 interface Weakness {
   readonly kind: 'expired' | 'early' | 'unlinked';
   readonly message: string;
@@ -241,8 +248,9 @@ function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): bool
 }
 
 /**
- * Why a chain should not take the place of another, though both can be used: it has a weakness that the other has not. Undefined where it may. A chain that ran out thus
- * replaces none that holds, but may replace one that ran out as well.
+ * Why a chain should not take the place of another, though both can be used: it has a weakness that
+ * the other has not. Undefined where it may. A chain that ran out thus replaces none that holds,
+ * but may replace one that ran out as well.
  */
 export function worseThan(nextPem: string, servingPem: string, nowMs: number): string | undefined {
   const [next, serving] = [parseChain(nextPem), parseChain(servingPem)];

@@ -1,6 +1,7 @@
 /**
- * What is different between two configurations, by name: a route that moved is no change, one that was added is one. Values are as the file would spell them; secrets
- * are not shown, but that one is another is.
+ * What is different between two configurations, by name: a route that moved is no change, one that
+ * was added is one. Values are as the file would spell them; secrets are not shown, but that one is
+ * another is.
  */
 
 import { isDeepStrictEqual } from 'node:util';

@@ -11,7 +11,10 @@ const MAX_BYTES = 1 << 20;
 /** S_IROTH. */
 const READ_BY_OTHERS = 0o004;
 
-/** A file's text, its bytes, and whether every user of the machine may read it, or why it cannot be had. */
+/**
+ * A file's text, its bytes, and whether every user of the machine may read it, or why it cannot be
+ * had.
+ */
 export type Reading = { readonly text: string; readonly bytes: Uint8Array; readonly isOpenToAll: boolean } | { readonly fault: string };
 
 /** Of a file that holds a secret: what is wrong with its permissions, if anything. */

@@ -1,8 +1,10 @@
 /**
- * Numbers that outlive a snapshot. Lanes, reactors and the main thread name routes, upstreams, backends, tenants and pools by number, in tables that they share and in what
- * travels with an exchange. So what is in two snapshots one after the other keeps its number, by name; what is new gets one that nobody knows; and what was removed
- * keeps its place until the last exchange that began before has ended. Then whoever finishes an old exchange finds the same thing under its number, whichever
- * snapshot it looks in.
+ * Numbers that outlive a snapshot. Lanes, reactors and the main thread name routes, upstreams,
+ * backends, tenants and pools by number, in tables that they share and in what travels with an
+ * exchange. So what is in two snapshots one after the other keeps its number, by name; what is new
+ * gets one that nobody knows; and what was removed keeps its place until the last exchange that
+ * began before has ended. Then whoever finishes an old exchange finds the same thing under its
+ * number, whichever snapshot it looks in.
  */
 
 import type {
@@ -21,7 +23,10 @@ export type NumberedKind = keyof RoomSnapshot;
 
 const KINDS = ['upstreams', 'backends', 'routes', 'tenants'] as const satisfies readonly NumberedKind[];
 
-/** Room that there is at least, whatever the first snapshot has, and how many times what it has. What is not used costs no memory. */
+/**
+ * Room that there is at least, whatever the first snapshot has, and how many times what it has.
+ * What is not used costs no memory.
+ */
 const LEAST_ROOM: RoomSnapshot = { upstreams: 512, backends: 2_048, routes: 4_096, tenants: 1_024 };
 const ROOM_FACTOR = 4;
 
@@ -91,7 +96,10 @@ export interface NoRoom {
 /** A snapshot with numbers of its own. */
 export interface Numbered {
   readonly snapshot: Snapshot;
-  /** Numbers that mean something else than in the snapshot before, or nothing there: what tables say under them is to be forgotten. */
+  /**
+   * Numbers that mean something else than in the snapshot before, or nothing there: what tables say
+   * under them is to be forgotten.
+   */
   readonly fresh: Readonly<Record<NumberedKind, readonly number[]>>;
   /** To be called when the snapshot is in force; `nowMs` is on the clock of `oldestMs`. */
   take(nowMs: number): void;
@@ -118,8 +126,9 @@ export class Numberer {
   private last: Snapshot | undefined;
 
   /**
-   * Numbers a snapshot that has none. `oldestMs` is when the oldest exchange that is open began, Infinity where there is none and 0 where nobody knows: what
-   * was removed before that has no one left who knows its number.
+   * Numbers a snapshot that has none. `oldestMs` is when the oldest exchange that is open began,
+   * Infinity where there is none and 0 where nobody knows: what was removed before that has no one
+   * left who knows its number.
    */
   number(next: Snapshot, oldestMs: number, nowMs: number): Numbered | NoRoom {
     const room = this.room ?? firstRoom(next);
@@ -204,7 +213,10 @@ function unique(names: readonly string[]): string[] {
   });
 }
 
-/** A number for each key: the one it has, or had and nobody got since, else the lowest that is free. Undefined where there are too few. */
+/**
+ * A number for each key: the one it has, or had and nobody got since, else the lowest that is free.
+ * Undefined where there are too few.
+ */
 function give(
   { keys: known, removedMs }: Numbers,
   keys: readonly string[],
@@ -266,7 +278,10 @@ function removedUpstream(upstream: UpstreamSnapshot): UpstreamSnapshot {
   return upstream.slots.length === 0 ? upstream : { ...upstream, slots: [], health: undefined };
 }
 
-/** Requests that were decided by it may end under it, and none is sent anywhere: what it meant may be gone. */
+/**
+ * Requests that were decided by it may end under it, and none is sent anywhere: what it meant may
+ * be gone.
+ */
 function removedRoute(route: RouteSnapshot): RouteSnapshot {
   if (route.targets.length === 0 && route.fixed === REMOVED) return route;
   return {
@@ -285,7 +300,10 @@ function removedRoute(route: RouteSnapshot): RouteSnapshot {
   };
 }
 
-/** What a request is told that waited for so long that its route and the snapshot it began with are both gone. */
+/**
+ * What a request is told that waited for so long that its route and the snapshot it began with are
+ * both gone.
+ */
 const REMOVED: NonNullable<RouteSnapshot['fixed']> = Object.freeze({ status: 503, fields: Object.freeze([]), body: '' });
 
 const NO_FAILURE: RouteSnapshot['retries']['on'] = Object.freeze({

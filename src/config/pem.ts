@@ -1,6 +1,7 @@
 /**
- * PEM as tools write it: Windows line ends, a byte order mark, text before and between blocks, blanks at the ends of lines, parameters beside a
- * key, certificates and keys in one file. What comes out is clean, so that whoever parses it next meets one form.
+ * PEM as tools write it: Windows line ends, a byte order mark, text before and between blocks,
+ * blanks at the ends of lines, parameters beside a key, certificates and keys in one file. What
+ * comes out is clean, so that whoever parses it next meets one form.
  */
 
 /** One block of a file. */
@@ -13,7 +14,10 @@ export interface PemBlock {
 
 const BOUNDARY = /^-----(BEGIN|END) ([A-Z0-9 ]+)-----$/;
 
-/** Blocks in their order, or why the file cannot be all there is. Text outside of blocks is passed over. */
+/**
+ * Blocks in their order, or why the file cannot be all there is. Text outside of blocks is passed
+ * over.
+ */
 export function readPem(text: string): PemBlock[] | string {
   // What UTF-8 makes of a DER sequence with a long length.
   if (/^0[\ufffd\u0080-\uffff]/.test(text)) return 'is binary (DER or PKCS#12), not PEM';

@@ -11,7 +11,10 @@ export interface Snapshot {
   readonly listeners: readonly ListenerSnapshot[];
   readonly certificates: CertificatesSnapshot;
   readonly upstreams: readonly UpstreamSnapshot[];
-  /** Every backend of every upstream; its place in this list is its slot. Which places of this list and the next are in use says `numbering`. */
+  /**
+   * Every backend of every upstream; its place in this list is its slot. Which places of this list
+   * and the next are in use says `numbering`.
+   */
   readonly backends: readonly BackendSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   /** In the order in which they are asked for a match. */
@@ -25,15 +28,24 @@ export interface Snapshot {
   readonly drain: DrainSnapshot;
   readonly reload: ReloadSnapshot;
   readonly limits: LimitsSnapshot;
-  /** Which numbers of the lists are in use; without it every number is, in configured order (`./numbering.ts`). */
+  /**
+   * Which numbers of the lists are in use; without it every number is, in configured order
+   * (`./numbering.ts`).
+   */
   readonly numbering?: NumberingSnapshot;
 }
 
-/** Numbers that outlive a snapshot: what is in two snapshots one after the other has the same place in the lists of both. */
+/**
+ * Numbers that outlive a snapshot: what is in two snapshots one after the other has the same place
+ * in the lists of both.
+ */
 export interface NumberingSnapshot {
   /** For how many of each the tables that lanes share have room. */
   readonly room: RoomSnapshot;
-  /** In configured order. The other places of the lists are kept for exchanges that began before what stood there was removed. */
+  /**
+   * In configured order. The other places of the lists are kept for exchanges that began before
+   * what stood there was removed.
+   */
   readonly upstreams: readonly number[];
   readonly backends: readonly number[];
   readonly routes: readonly number[];
@@ -134,7 +146,10 @@ export interface TrustedNetworkSnapshot {
   readonly field: string;
 }
 
-/** Different fields in which proxies tell the client: as many as a memo tells apart (`src/lane/memo.ts`). */
+/**
+ * Different fields in which proxies tell the client: as many as a memo tells apart
+ * (`src/lane/memo.ts`).
+ */
 export const MAX_CLIENT_FIELDS = 7;
 
 /** What of a request tells it from others: for hashing, sticking and limiting. */

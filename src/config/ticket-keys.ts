@@ -1,6 +1,7 @@
 /**
- * Keys of session tickets that several instances share: a file with a key a line in base64, or one key as it is, which is nginx's form. The first
- * seals, all open, so that a new key is first put behind the others everywhere and then in front.
+ * Keys of session tickets that several instances share: a file with a key a line in base64, or one
+ * key as it is, which is nginx's form. The first seals, all open, so that a new key is first put
+ * behind the others everywhere and then in front.
  */
 
 import type { Files } from './files.ts';

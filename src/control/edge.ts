@@ -59,7 +59,10 @@ export interface EdgeSource {
 }
 
 export interface EdgeOptions {
-  /** What `/v1/config` shows; secrets are already replaced. Where there is a source, its configuration is shown as it is in force. */
+  /**
+   * What `/v1/config` shows; secrets are already replaced. Where there is a source, its
+   * configuration is shown as it is in force.
+   */
   readonly shownConfig: unknown;
   /** Without it nothing can be reloaded. */
   readonly source?: EdgeSource;
@@ -75,7 +78,10 @@ export interface Edge {
   status(): EdgeStatus;
   /** What changes in the standing of backends, limits and budgets. */
   readonly events: Pick<Events, 'subscribe'>;
-  /** Reads the configuration again and puts it in the place of the one in force, or says why not; `trigger` names who asks. Never rejects. */
+  /**
+   * Reads the configuration again and puts it in the place of the one in force, or says why not;
+   * `trigger` names who asks. Never rejects.
+   */
   reload(trigger: string, options?: ReloadOptions): Promise<ReloadAnswer>;
   /** Lets open exchanges end; `stop` is the next step. */
   drain(reason: string): Promise<DrainResult>;
@@ -94,7 +100,10 @@ interface InForce {
   readonly registry: Registry;
 }
 
-/** How long a reload waits for shards. One that takes longer has its worker replaced, by one that has the new configuration. */
+/**
+ * How long a reload waits for shards. One that takes longer has its worker replaced, by one that
+ * has the new configuration.
+ */
 const APPLY_PATIENCE_MS = 35_000;
 
 /** How long a worker may take to obey when everything is cut. */
@@ -334,7 +343,10 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     watch = isWatched ? watchFile(source.file, () => void reloader.reload('watch', { waits: true })) : undefined;
   }
 
-  /** When the oldest exchange began that is open in any shard: Infinity where none is, 0 where a shard has no worker to ask. */
+  /**
+   * When the oldest exchange began that is open in any shard: Infinity where none is, 0 where a
+   * shard has no worker to ask.
+   */
   async function oldestExchange(): Promise<number> {
     const ages = (await shards.ask<number>({ kind: 'oldest' })).map(({ rows }) => rows);
     if (ages.length < shardNumbers.length) return 0;

@@ -55,8 +55,8 @@ export interface Shards {
   /** Hands new endpoint sets to every lane and reactor; workers that start later get the latest. */
   publish(publication: Publication): void;
   /**
-   * Has every lane decide by another snapshot. Resolves when all do: those that obeyed, and workers that were started with it in the place of others. Workers
-   * that start later start with it.
+   * Has every lane decide by another snapshot. Resolves when all do: those that obeyed, and workers
+   * that were started with it in the place of others. Workers that start later start with it.
    */
   apply(next: Omit<ShardTerms, 'serial'>): Promise<void>;
   drain(): void;

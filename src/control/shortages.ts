@@ -1,6 +1,7 @@
 /**
- * What there was too little of: descriptors, socket buffers, a standard output that takes every line, connections. Each is counted where it happens; here it is looked
- * at once a second and told, at most once a minute, with the limit to raise.
+ * What there was too little of: descriptors, socket buffers, a standard output that takes every
+ * line, connections. Each is counted where it happens; here it is looked at once a second and told,
+ * at most once a minute, with the limit to raise.
  */
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import type { Registry } from 'prom-client';

@@ -165,7 +165,10 @@ function takeDeadline(forward: Forward, route: RouteTerms, head: HeadReader): bo
   return deadlineMs !== 0;
 }
 
-/** The pool that a head waited for, unless the route sends there no more: then another, and what it has at that upstream is given back. */
+/**
+ * The pool that a head waited for, unless the route sends there no more: then another, and what it
+ * has at that upstream is given back.
+ */
 function stillChosen(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject, pool: number): number {
   if (route.pools.includes(pool)) return pool;
   compiled.admission.forsake(subject, route.number, compiled.pools[pool]?.upstream ?? -1);
@@ -229,7 +232,10 @@ export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean
   return route.fallbackAnswer !== undefined || (memo0 & IS_REPEATABLE) !== 0;
 }
 
-/** Why no backend of `pool` could be picked. Where only some are down the breaker is named: it is what lets the next request try. */
+/**
+ * Why no backend of `pool` could be picked. Where only some are down the breaker is named: it is
+ * what lets the next request try.
+ */
 function notAvailable({ backends, standing }: Compiled, pool: Pool): number {
   let reason = BACKEND_NOT_AVAILABLE;
   for (let i = 0; i < pool.slots.length; i++) {
@@ -241,7 +247,9 @@ function notAvailable({ backends, standing }: Compiled, pool: Pool): number {
   return reason;
 }
 
-/** Whole seconds until the first backend of `pool` may be back, one at least; 0 where nobody knows. */
+/**
+ * Whole seconds until the first backend of `pool` may be back, one at least; 0 where nobody knows.
+ */
 function secondsUntilBack({ backends, standing }: Compiled, pool: Pool): number {
   let soonest = Number.POSITIVE_INFINITY;
   for (let i = 0; i < pool.slots.length; i++) {

@@ -53,8 +53,9 @@ export interface Lane {
   /** Takes every record there is room to answer. Called by the reactor, once a turn and again while the lane left heads for want of room. */
   decide(): void;
   /**
-   * Heads from now on are decided by `snapshot`; exchanges that began before end by theirs, or, when fifteen have followed on it, by the one that has its number
-   * by then: numbers that outlive a snapshot (`src/config/numbering.ts`) are what makes that right.
+   * Heads from now on are decided by `snapshot`; exchanges that began before end by theirs, or,
+   * when fifteen have followed on it, by the one that has its number by then: numbers that outlive
+   * a snapshot (`src/config/numbering.ts`) are what makes that right.
    */
   apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */

@@ -3,8 +3,9 @@
  * a wait or its end, stands here and nowhere else, so that a successor of a dead worker gives back what its predecessor took.
  *
  * Word 0: pool in the low 16 bits, flags above. Word 1: hash of the balancing key; while it waits, its ticket. Word 2: tenant + 1 in the low 16 bits,
- * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that count the attempts which no backend processed, then a flag, then 3 bits that
- * say which field the peer is trusted to tell the client in.
+ * then 8 bits of the life of the worker that took its places (`./admit/life.ts`), then 4 bits that
+ * count the attempts which no backend processed, then a flag, then 3 bits that say which field the
+ * peer is trusted to tell the client in.
  */
 
 /** No pool yet. A word of 0 is no such thing: it is pool 0 without a flag. */

@@ -39,7 +39,10 @@ export interface Plans {
 
 /** The plans of one route. */
 export class RoutePlans {
-  /** By target, then by the peer's trust and whether names with an underscore are dropped (`setOf`), then by position; one entry where all positions share a plan. */
+  /**
+   * By target, then by the peer's trust and whether names with an underscore are dropped (`setOf`),
+   * then by position; one entry where all positions share a plan.
+   */
   private readonly plans: readonly (readonly (readonly number[])[])[];
 
   /** Plan whose response edits apply to the route's own answers. */
@@ -79,7 +82,10 @@ interface Aim {
   readonly upstream: string;
 }
 
-/** The version in which backends answer. With `https` each connection agrees on its own, so nothing is said, which a gateway may (RFC 9110 §7.6.3). */
+/**
+ * The version in which backends answer. With `https` each connection agrees on its own, so nothing
+ * is said, which a gateway may (RFC 9110 §7.6.3).
+ */
 const VIA_VERSIONS = { h2c: '2', http: '1.1', https: '', '': '' } as const;
 
 const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
@@ -88,8 +94,8 @@ const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
 const FORWARDED_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
 
 /**
- * Numbers of plans over several snapshots, the latest of which may all still decide: what the reactor is given is the plans of all of them. A plan keeps its
- * number while any of them has it.
+ * Numbers of plans over several snapshots, the latest of which may all still decide: what the
+ * reactor is given is the plans of all of them. A plan keeps its number while any of them has it.
  */
 export class PlanBook {
   /** By number; what none has any more is there until its number is given again. */
@@ -238,7 +244,10 @@ function inOrder(one: readonly number[], other: readonly number[]): number[] {
   return [...new Set([...one, ...other])].sort((a, b) => a - b);
 }
 
-/** Of answers of the edge itself. `untold` removes what proxies say of the client from the request that TRACE gets back. */
+/**
+ * Of answers of the edge itself. `untold` removes what proxies say of the client from the request
+ * that TRACE gets back.
+ */
 function answerPlan(untold: Edit[], edits: Edit[]): Plan {
   return {
     request: untold,
@@ -257,8 +266,10 @@ function writtenWith(believed: string): readonly string[] {
 }
 
 /**
- * X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself is dropped first, whatever is written, and so is what trusted ones do not
- * write: of all fields in which somebody is trusted to tell the client only the one in which this peer is. `trusts` are these fields.
+ * X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself
+ * is dropped first, whatever is written, and so is what trusted ones do not write: of all fields in
+ * which somebody is trusted to tell the client only the one in which this peer is. `trusts` are
+ * these fields.
  */
 function forwardedEdits({ fields }: ClaimsSnapshot, trusts: readonly string[], route: RouteSnapshot, believed: string): Edit[] {
   const telling = [...FORWARDED_NAMES, ...trusts.slice(1)];

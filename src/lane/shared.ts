@@ -1,6 +1,8 @@
 /**
- * What all shards and the main thread see at once: memory that lanes decide by and that each of them changes. Made by the main thread, handed to every shard, and taken
- * over from one snapshot to the next. What lies in a table is its part's own business; here stands only which tables there are.
+ * What all shards and the main thread see at once: memory that lanes decide by and that each of
+ * them changes. Made by the main thread, handed to every shard, and taken over from one snapshot to
+ * the next. What lies in a table is its part's own business; here stands only which tables there
+ * are.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -35,8 +37,9 @@ export interface SharedOf {
 }
 
 /**
- * Memory for the snapshot that follows on `from`. What is counted by numbers that outlive a snapshot stays where it is. Weights and buckets lie closely packed and get
- * tables of their own, which are filled when the snapshot comes into force (`takeOver`).
+ * Memory for the snapshot that follows on `from`. What is counted by numbers that outlive a
+ * snapshot stays where it is. Weights and buckets lie closely packed and get tables of their own,
+ * which are filled when the snapshot comes into force (`takeOver`).
  */
 export function nextSharedState({ snapshot, shared }: SharedOf, next: Snapshot): SharedState {
   const areLimitsTheSame = isDeepStrictEqual(listLimits(snapshot), listLimits(next));
@@ -47,7 +50,10 @@ export function nextSharedState({ snapshot, shared }: SharedOf, next: Snapshot):
   };
 }
 
-/** What is known under the old snapshot is known under the new one, and what was known under numbers that mean something else now is forgotten. */
+/**
+ * What is known under the old snapshot is known under the new one, and what was known under numbers
+ * that mean something else now is forgotten.
+ */
 export function takeOver(from: SharedOf, to: SharedOf, fresh: Numbered['fresh']): void {
   const { snapshot, shared } = to;
   for (const slot of fresh.backends) forgetBackend(shared.backends, slot);

@@ -9,23 +9,38 @@
 export interface BindingCertificate {
   /** What it is called in metrics and complaints. */
   label: string;
-  /** DNS names this chain answers for: exact (`a.test`) or one leading wildcard label (`*.a.test`). Those of the leaf where there are none. */
+  /**
+   * DNS names this chain answers for: exact (`a.test`) or one leading wildcard label (`*.a.test`).
+   * Those of the leaf where there are none.
+   */
   names: string[];
   chainPem: string;
   keyPem: string;
-  /** What the issuer says of its revocation: an OCSP response in DER, given to clients that ask for it; empty for none. */
+  /**
+   * What the issuer says of its revocation: an OCSP response in DER, given to clients that ask for
+   * it; empty for none.
+   */
   ocsp: Uint8Array;
 }
 
-/** Rules of a listener's handshakes. Session tickets are worth nothing under other rules, or at a listener of another name. */
+/**
+ * Rules of a listener's handshakes. Session tickets are worth nothing under other rules, or at a
+ * listener of another name.
+ */
 export interface BindingTlsPolicy {
   /** Name of the listener. */
   listener: string;
-  /** What becomes of clients that ask for no name which a certificate is for: `default` (the first certificate) or `refuse`. */
+  /**
+   * What becomes of clients that ask for no name which a certificate is for: `default` (the first
+   * certificate) or `refuse`.
+   */
   unknownName: string;
   /** Requests for authorities that the handshake's certificate does not name get 421. */
   isStrict: boolean;
-  /** How often a new key of session tickets is made; keys open for two periods more. Only without `ticketKeys`. */
+  /**
+   * How often a new key of session tickets is made; keys open for two periods more. Only without
+   * `ticketKeys`.
+   */
   ticketRotationMs: number;
   /** Keys of 48 or 80 bytes: the first seals, all open. */
   ticketKeys: Uint8Array[];
@@ -173,7 +188,9 @@ export interface BindingPlan {
   holdGrpcStatuses: number[];
   /** The backend gets the canonical path instead of the client's own spelling. */
   isPathCanonical: boolean;
-  /** What becomes of names with an underscore in a request's trailers: `drop`, `refuse` or `pass`. */
+  /**
+   * What becomes of names with an underscore in a request's trailers: `drop`, `refuse` or `pass`.
+   */
   underscores: string;
   /** Names that pass all the same. */
   underscoreNames: string[];
@@ -245,9 +262,10 @@ export interface BindingAddon {
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
   checkCertificate(certificate: BindingCertificate): string[];
   /**
-   * Main thread: gives a listener its certificates, in all shards at once; `listener` is its place among those of the reactors. Handshakes that begin afterwards get
-   * them, open connections keep what they have. Throws what is wrong with which certificate, a line each, and has changed nothing then. Every listener has to have
-   * some before the first reactor is made.
+   * Main thread: gives a listener its certificates, in all shards at once; `listener` is its place
+   * among those of the reactors. Handshakes that begin afterwards get them, open connections keep
+   * what they have. Throws what is wrong with which certificate, a line each, and has changed
+   * nothing then. Every listener has to have some before the first reactor is made.
    */
   setCertificates(listener: number, certificates: BindingCertificate[], policy: BindingTlsPolicy): void;
   /** Any thread: handshakes by listener and certificate, of all shards. */

@@ -47,7 +47,10 @@ export function toBindingPolicy({ name, unknownName, isStrict, ticketRotationMs,
   return { listener: name, unknownName, isStrict, ticketRotationMs, ticketKeys: [...ticketKeys] };
 }
 
-/** Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in the snapshot. Throws and changes nothing where one cannot be used. */
+/**
+ * Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in
+ * the snapshot. Throws and changes nothing where one cannot be used.
+ */
 export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, place: number, listener: ListenerSnapshot): void {
   addon.setCertificates(place, listener.certificates.map(toBindingCertificate), toBindingPolicy(listener));
 }

@@ -66,7 +66,10 @@ const REASON_PLACES: Uint8Array = placeReasons();
 
 /** Where each block of a snapshot's table begins. */
 export class CounterLayout {
-  /** Labels of route series and where their blocks begin, in configured order; the last two are NO_ROUTE_LABEL and OTHER_ROUTES_LABEL. */
+  /**
+   * Labels of route series and where their blocks begin, in configured order; the last two are
+   * NO_ROUTE_LABEL and OTHER_ROUTES_LABEL.
+   */
   readonly routeSeries: readonly { readonly label: string; readonly at: number }[];
   /** How many float64 the table has. */
   readonly length: number;
@@ -137,7 +140,10 @@ function blockOfRoute(place: number): number {
   return SHARD_STRIDE + place * ROUTE_STRIDE;
 }
 
-/** What was counted under these numbers was counted of others. Only for numbers that no exchange knows. */
+/**
+ * What was counted under these numbers was counted of others. Only for numbers that no exchange
+ * knows.
+ */
 export function forgetCounts(
   table: Float64Array,
   snapshot: Snapshot,

@@ -59,7 +59,10 @@ export interface LaneObserver {
   laneFailed(error: unknown): void;
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   turned(records: number, durationMs: number): void;
-  /** One for exchanges that are decided by `snapshot`, beside this one; what is not a snapshot's is shared, and closed with the first. */
+  /**
+   * One for exchanges that are decided by `snapshot`, beside this one; what is not a snapshot's is
+   * shared, and closed with the first.
+   */
   beside(snapshot: Snapshot): LaneObserver;
   /** Stops the timers; resolves when the access lines that wait are written or lost. */
   close(): Promise<void>;
@@ -84,7 +87,10 @@ interface Shared {
   readonly parts: LaneObserverParts & { readonly sink: LineSink };
   readonly table: Float64Array;
   readonly eventLoop: EventLoopWatch;
-  /** When a sampled note was last told of, by its place in the table: one for each upstream and kind. */
+  /**
+   * When a sampled note was last told of, by its place in the table: one for each upstream and
+   * kind.
+   */
   readonly toldMs: Map<number, number>;
   /** Those of the last snapshots, which may still write lines. */
   readonly logs: AccessLog[];

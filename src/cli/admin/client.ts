@@ -50,7 +50,10 @@ export async function tellAdmin<T>(target: AdminTarget, path: string, order: unk
   return JSON.parse(text) as T;
 }
 
-/** Asks for something to be done; the JSON answer, and that of a refusal that says what came of it. Throws `admin_failed` for every other. */
+/**
+ * Asks for something to be done; the JSON answer, and that of a refusal that says what came of it.
+ * Throws `admin_failed` for every other.
+ */
 export async function postAdmin<T extends { readonly result: string }>(target: AdminTarget, path: string, order: unknown): Promise<T> {
   const { statusCode, body } = await send(target, path, 'POST', JSON.stringify(order));
   const text = await body.text();

@@ -13,7 +13,10 @@ export interface ListenerFiles {
   readonly ticketKeysFile: string;
 }
 
-/** A listener with the certificates that were read for it; proxies that are said to write no field of their own tell the client in `clientField`. */
+/**
+ * A listener with the certificates that were read for it; proxies that are said to write no field
+ * of their own tell the client in `clientField`.
+ */
 export function listenerSnapshot(
   listener: Listener,
   { certificates, ticketKeys, ticketKeysFile }: ListenerFiles,

@@ -51,7 +51,10 @@ export function someOf<I extends z.ZodType>(prose: string, item: I): z.ZodPrefau
     .prefault([] as never);
 }
 
-/** A list of mappings with a short form that is empty where it is left out; a single short one may stand without brackets. */
+/**
+ * A list of mappings with a short form that is empty where it is left out; a single short one may
+ * stand without brackets.
+ */
 export function someOrOne<I extends z.ZodType>(prose: string, item: I): z.ZodType<z.output<I>[]> {
   const listed = z.array(item).max(10_000).describe(prose);
   const known = z.preprocess((given) => (isContainer(given) || given === undefined ? given : [given]), listed).describe(prose);

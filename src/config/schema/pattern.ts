@@ -20,7 +20,10 @@ export const PATTERN_RULE: TextRule = {
 /** Longer ones of a name are no rule about names. */
 const MAX_NAME_PATTERN = 256;
 
-/** What RE2 and the reactor's engine read alike, and what stays as small as it is written: counted repetition does not. */
+/**
+ * What RE2 and the reactor's engine read alike, and what stays as small as it is written: counted
+ * repetition does not.
+ */
 const PLAIN_PATTERN =
   /^(?:[\w!#%&'`~-]|\\[.+*?^$|()[\]{}\\dw-]|\.|\[\^?(?:[\w.!#$%'*+`|]|-(?!-)|\\[.+*?^$|()[\]{}\\-])+\]|\((?:\?:)?(?!\?)|\)|[|*+?^$])*$/;
 

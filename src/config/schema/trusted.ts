@@ -6,7 +6,10 @@ import { mapping, orShort, someOrOne } from './groups.ts';
 import { NETWORK_RULE } from './network.ts';
 import { looseText, type TextRule, text } from './values.ts';
 
-/** A field in which proxies tell the client. Backends that read an underscore as a hyphen could be told another. */
+/**
+ * A field in which proxies tell the client. Backends that read an underscore as a hyphen could be
+ * told another.
+ */
 export const CLIENT_FIELD_RULE: TextRule = {
   expected: 'forwarded, x-forwarded-for, or another field that holds an address or a list of them, such as x-real-ip',
   range: '`x-forwarded-for`, `forwarded`, field name',

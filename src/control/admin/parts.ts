@@ -52,7 +52,10 @@ export interface ConnectionView {
   readonly packetsLost: number;
   readonly bytesReceived: number;
   readonly bytesSent: number;
-  /** Open connections of its client in all shards, this one among them; null where they are not counted (`per_client`). */
+  /**
+   * Open connections of its client in all shards, this one among them; null where they are not
+   * counted (`per_client`).
+   */
   readonly clientConnections: number | null;
 }
 
@@ -106,7 +109,10 @@ export interface BackendView {
   readonly lastFailure: { readonly reason: string; readonly status: number; readonly at: string } | null;
   /** Attempts that wait for a session, over all shards. */
   readonly waiting: number;
-  /** Why the last session ended or could not be made, with what more is known (`tls_alert: unrecognized_name`), or null. */
+  /**
+   * Why the last session ended or could not be made, with what more is known (`tls_alert:
+   * unrecognized_name`), or null.
+   */
   readonly lastFault: string | null;
   readonly sessions: readonly SessionView[];
 }

@@ -1,7 +1,9 @@
 /**
- * Who holds the connections of the admin API. A connection on which nothing is answered holds no place against others: with all places taken the one that has been quiet
- * longest is closed for the next, so half-sent requests keep nobody out. Requests hold theirs until they are answered, but never the last ones, which are left to the two
- * probes: those are answered at once and hold nothing.
+ * Who holds the connections of the admin API. A connection on which nothing is answered holds no
+ * place against others: with all places taken the one that has been quiet longest is closed for the
+ * next, so half-sent requests keep nobody out. Requests hold theirs until they are answered, but
+ * never the last ones, which are left to the two probes: those are answered at once and hold
+ * nothing.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

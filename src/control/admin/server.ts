@@ -31,7 +31,9 @@ import { weightRoutes } from './weights.ts';
 const MAX_BODY_BYTES = 4_096;
 const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 30_000;
-/** How often requests are looked at that are not whole in time; Node's own pace is half a minute. */
+/**
+ * How often requests are looked at that are not whole in time; Node's own pace is half a minute.
+ */
 const CHECK_INTERVAL_MS = 1_000;
 
 export interface ProbesOptions {

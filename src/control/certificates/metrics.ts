@@ -1,4 +1,7 @@
-/** Metrics of certificates: when they run out, and what became of their files. Read at the moment of a scrape. */
+/**
+ * Metrics of certificates: when they run out, and what became of their files. Read at the moment of
+ * a scrape.
+ */
 
 import type { Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';

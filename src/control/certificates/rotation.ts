@@ -1,8 +1,11 @@
 /**
- * Certificates that change while the edge runs. A chain or key that changes on disk is read again, checked as at the start, and given to the reactors of all shards at once; what
- * is wrong leaves the one in use, and is told with the name of its file. Each certificate stands for itself: a bad one keeps no other from being renewed.
+ * Certificates that change while the edge runs. A chain or key that changes on disk is read again,
+ * checked as at the start, and given to the reactors of all shards at once; what is wrong leaves
+ * the one in use, and is told with the name of its file. Each certificate stands for itself: a bad
+ * one keeps no other from being renewed.
  *
- * Files of a pair are rarely written in one moment. What does not fit is tried again for a while before anything is said. A file of keys of session tickets is followed too.
+ * Files of a pair are rarely written in one moment. What does not fit is tried again for a while
+ * before anything is said. A file of keys of session tickets is followed too.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -18,7 +21,10 @@ import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';
 import { createFileWatch, type FileWatch, stampOf } from './watch.ts';
 
-/** A certificate as `/v1/certificates` shows it. Where its key is, is said only where that is what is wrong. */
+/**
+ * A certificate as `/v1/certificates` shows it. Where its key is, is said only where that is what
+ * is wrong.
+ */
 export interface CertificateView extends CertificateFacts {
   readonly listener: string;
   /** What it is called in metrics and logs; unique at its listener. */
@@ -54,12 +60,18 @@ export interface CertificateCount {
 }
 
 export interface Rotation {
-  /** To be called when the reactors have the certificates. Watches their files, where that is wanted. */
+  /**
+   * To be called when the reactors have the certificates. Watches their files, where that is
+   * wanted.
+   */
   start(): Promise<void>;
   stop(): void;
   /** Reads all files again now; `trigger` says in the log who asked. */
   reload(trigger: string): Promise<CertificatesAnswer>;
-  /** Gives listeners, which are the same, the certificates of another configuration: all of them or, when those of one cannot be used, none. Then it rejects. */
+  /**
+   * Gives listeners, which are the same, the certificates of another configuration: all of them or,
+   * when those of one cannot be used, none. Then it rejects.
+   */
   change(listeners: readonly ListenerSnapshot[]): Promise<void>;
   view(): readonly CertificateView[];
   counts(): readonly CertificateCount[];
@@ -179,7 +191,9 @@ export function createRotation({ addon, listeners: first, options, events, log }
     }
   }
 
-  /** Those whose files changed, and those that were refused: what was wrong may be time, or rights. */
+  /**
+   * Those whose files changed, and those that were refused: what was wrong may be time, or rights.
+   */
   async function look(changed: ReadonlySet<string>): Promise<void> {
     const due = held.filter((one) => one.refusal !== undefined || filesOf(one).some((path) => changed.has(path)));
     if (due.length > 0) await round(due, false, 'watch');
@@ -187,7 +201,10 @@ export function createRotation({ addon, listeners: first, options, events, log }
     await renewKeys(listeners.filter(isDue), 'watch');
   }
 
-  /** Reads files of keys of session tickets again. What is wrong with one leaves the keys in use, and is told once. */
+  /**
+   * Reads files of keys of session tickets again. What is wrong with one leaves the keys in use,
+   * and is told once.
+   */
   async function renewKeys(due: readonly ListenerSnapshot[], trigger: string): Promise<void> {
     for (const listener of due.filter(({ ticketKeysFile }) => ticketKeysFile !== '')) {
       if (isStopped) return;
@@ -299,7 +316,10 @@ export function createRotation({ addon, listeners: first, options, events, log }
     return { kind: 'good', certificate };
   }
 
-  /** Gives a listener what is good of `found`, with what it has of the others. Where the reactors do not take it, none of it was good. */
+  /**
+   * Gives a listener what is good of `found`, with what it has of the others. Where the reactors do
+   * not take it, none of it was good.
+   */
   function swap(listener: ListenerSnapshot, found: Map<Held, Outcome>): void {
     const own = held.filter((one) => one.listener === listener);
     const next = own.map((one) => {

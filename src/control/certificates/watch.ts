@@ -1,9 +1,12 @@
 /**
- * Files that are watched: whoever asks is told which of them are not what they were, a moment after the last change, so that files that belong together are there together.
+ * Files that are watched: whoever asks is told which of them are not what they were, a moment after
+ * the last change, so that files that belong together are there together.
  *
- * The kernel tells of changes in folders (inotify): in that of the file, where a rename puts another in its place or `..data` is turned elsewhere (Kubernetes), in the one that
- * a link leads to (certbot), and in the one above, where a folder is replaced. Beside it a slow look at every file finds what the kernel does not tell: changes on another
- * machine, links of links, folders that could not be watched.
+ * The kernel tells of changes in folders (inotify): in that of the file, where a rename puts
+ * another in its place or `..data` is turned elsewhere (Kubernetes), in the one that a link leads
+ * to (certbot), and in the one above, where a folder is replaced. Beside it a slow look at every
+ * file finds what the kernel does not tell: changes on another machine, links of links, folders
+ * that could not be watched.
  */
 
 import { type FSWatcher, watch } from 'node:fs';
@@ -13,13 +16,19 @@ import type { Logger } from '../../observe/log.ts';
 
 export interface FileWatchOptions {
   readonly pollMs: number;
-  /** Paths, absolute, that changed, appeared or vanished; none at a look by the clock that found nothing. */
+  /**
+   * Paths, absolute, that changed, appeared or vanished; none at a look by the clock that found
+   * nothing.
+   */
   readonly onLook: (changed: ReadonlySet<string>) => void;
   readonly log: Logger;
 }
 
 export interface FileWatch {
-  /** Follows these paths, absolute, and no others. What they are now is what changes are held against. */
+  /**
+   * Follows these paths, absolute, and no others. What they are now is what changes are held
+   * against.
+   */
   follow(paths: readonly string[]): Promise<void>;
   stop(): void;
 }
@@ -72,7 +81,10 @@ export function createFileWatch({ pollMs, onLook, log }: FileWatchOptions): File
     },
   };
 
-  /** Something happened in a folder. The more files there are, the longer the quiet that is waited for: a busy folder must not cost more than a part of a core. */
+  /**
+   * Something happened in a folder. The more files there are, the longer the quiet that is waited
+   * for: a busy folder must not cost more than a part of a core.
+   */
   function sign(): void {
     if (isStopped) return;
     const nowMs = performance.now();
@@ -171,7 +183,10 @@ async function stampAll(paths: readonly string[]): Promise<Map<string, string>> 
   return stamps;
 }
 
-/** What tells one state of a file from another: which file it is, when it was changed, how long it is, who may read it. Empty where there is none. */
+/**
+ * What tells one state of a file from another: which file it is, when it was changed, how long it
+ * is, who may read it. Empty where there is none.
+ */
 export async function stampOf(path: string): Promise<string> {
   try {
     const { dev, ino, mtimeNs, ctimeNs, size } = await stat(path, { bigint: true });

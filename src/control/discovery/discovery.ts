@@ -32,16 +32,23 @@ export interface Discovery {
   stop(): void;
   publication(): Publication;
   /**
-   * Makes ready for other backends: names that are new are asked for as at the start, and nothing changes until the result is taken. One at a time.
+   * Makes ready for other backends: names that are new are asked for as at the start, and nothing
+   * changes until the result is taken. One at a time.
    */
   prepare(backends: readonly BackendSnapshot[]): Promise<PreparedDiscovery>;
   /** What is known about the name of a backend, by slot. */
   status(slot: number): ResolverStatus;
 }
 
-/** Names and addresses of a snapshot that is not in force yet. Exactly one of the two is to be called. */
+/**
+ * Names and addresses of a snapshot that is not in force yet. Exactly one of the two is to be
+ * called.
+ */
 export interface PreparedDiscovery {
-  /** The backends are these from now on; the publication is a new one, which `onPublish` is not told. */
+  /**
+   * The backends are these from now on; the publication is a new one, which `onPublish` is not
+   * told.
+   */
   take(): void;
   drop(): void;
 }
@@ -119,7 +126,8 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
 
   function changed(host: string, resolver: Resolver, addresses: readonly string[]): void {
     log.debug({ host, addresses }, 'name resolved');
-    // What is found during the start, or for backends that are not in force yet, is read by whoever awaited it; later changes are news.
+    // What is found during the start, or for backends that are not in force yet, is read by whoever
+    // awaited it; later changes are news.
     if (!isPublishing || names.get(host)?.resolver !== resolver) return;
     number++;
     log.info({ host, addresses, publication: number }, 'addresses of a name changed');

@@ -45,7 +45,10 @@ export function createHttpAsk(question: Question): Ask {
   };
 }
 
-/** By what they are made of: reading a CA costs more than the handshake, and a thousand backends share one. */
+/**
+ * By what they are made of: reading a CA costs more than the handshake, and a thousand backends
+ * share one.
+ */
 const contexts = new Map<string, SecureContext>();
 /** More are not kept: certificates come and go with every reload. */
 const MAX_CONTEXTS = 256;

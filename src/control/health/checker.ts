@@ -24,7 +24,9 @@ export interface CheckerParts {
   /** Checks once: what was wrong, empty when nothing was; undefined when there is no address to ask. Never rejects. */
   readonly check: (signal: AbortSignal) => Promise<string | undefined>;
   readonly onChange: (state: 'up' | 'down', before: HealthState, failure: string) => void;
-  /** While it is down: when the next checks, if they go well, will have it up again at the earliest. */
+  /**
+   * While it is down: when the next checks, if they go well, will have it up again at the earliest.
+   */
   readonly onExpected: (upAtMs: number) => void;
   /** Uniform in [0, 1). */
   readonly random: () => number;

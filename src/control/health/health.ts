@@ -28,7 +28,10 @@ export interface HealthParts {
 
 export interface Health {
   start(): void;
-  /** Asks as `snapshot` wants it from now on. Backends that are asked as before keep what is known of them; those that are asked no more are nobody's business. */
+  /**
+   * Asks as `snapshot` wants it from now on. Backends that are asked as before keep what is known
+   * of them; those that are asked no more are nobody's business.
+   */
   apply(snapshot: HealthParts['snapshot']): void;
   /** Resolves when no check is under way and no timer is left. */
   stop(): Promise<void>;

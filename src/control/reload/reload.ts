@@ -1,6 +1,8 @@
 /**
- * Reload: the configuration is read again, checked, prepared and put in the place of the one in force, whole or not at all. Everything that can fail does so before anything is
- * changed, and the answer says what was wrong, what changed, or what would have to wait for a restart. One at a time.
+ * Reload: the configuration is read again, checked, prepared and put in the place of the one in
+ * force, whole or not at all. Everything that can fail does so before anything is changed, and the
+ * answer says what was wrong, what changed, or what would have to wait for a restart. One at a
+ * time.
  */
 
 import { type Change, diffConfigs } from '../../config/diff.ts';
@@ -54,7 +56,10 @@ export interface Loaded {
 
 /** What is ready to come into force. Exactly one of the two is to be called. */
 export interface Ready {
-  /** Resolves when every shard decides by it. What can fail in here does so first, and then nothing is changed. */
+  /**
+   * Resolves when every shard decides by it. What can fail in here does so first, and then nothing
+   * is changed.
+   */
   commit(): Promise<void>;
   drop(): void;
 }

@@ -1,9 +1,14 @@
-/** What a running edge cannot change: it is said before anything is done, with all of it at once. */
+/**
+ * What a running edge cannot change: it is said before anything is done, with all of it at once.
+ */
 
 import type { Change } from '../../config/diff.ts';
 import type { Snapshot } from '../../config/snapshot.ts';
 
-/** Sections and keys that are read at the start and never again: sockets are bound by them, memory is cut by them. */
+/**
+ * Sections and keys that are read at the start and never again: sockets are bound by them, memory
+ * is cut by them.
+ */
 const AT_START: readonly RegExp[] = [
   // All of a listener but its certificates and who gets which.
   /^listeners(?!(\.[\w-]+|\["[^"]*"\])\.(certificates|tls\.(unknown_name|strict|tickets))\b)/,

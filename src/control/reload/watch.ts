@@ -1,6 +1,8 @@
 /**
- * Watches a file by asking for its identity again and again: whatever puts another file there (a rename, a symbolic link that points elsewhere, a directory that is
- * replaced, a network file system), the path names another one then. A file that is being written is left alone until it is the same twice.
+ * Watches a file by asking for its identity again and again: whatever puts another file there (a
+ * rename, a symbolic link that points elsewhere, a directory that is replaced, a network file
+ * system), the path names another one then. A file that is being written is left alone until it is
+ * the same twice.
  */
 
 import { stat } from 'node:fs/promises';
@@ -11,7 +13,10 @@ export interface Watch {
   stop(): void;
 }
 
-/** Calls back when `path` names another file, or one with other contents, than when it was called last. */
+/**
+ * Calls back when `path` names another file, or one with other contents, than when it was called
+ * last.
+ */
 export function watchFile(path: string, onChange: () => void, intervalMs = WATCH_INTERVAL_MS): Watch {
   let known: string | undefined;
   let seen: string | undefined;

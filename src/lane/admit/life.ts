@@ -18,7 +18,10 @@ export class Lives {
   /** Tables of snapshots that are replaced are not held on to. */
   private readonly begun = new WeakMap<SharedArrayBuffer, number>();
 
-  /** What guards know of their upstreams, by name: a new snapshot changes nothing about backends that are overloaded. */
+  /**
+   * What guards know of their upstreams, by name: a new snapshot changes nothing about backends
+   * that are overloaded.
+   */
   private readonly queues = new Map<string, StandingQueue>();
 
   constructor(shard: number) {

@@ -90,7 +90,10 @@ export function createPlaceTable(snapshot: Snapshot): SharedArrayBuffer {
   return table;
 }
 
-/** Upstreams whose limit follows the latency from now on begin as they are configured; where it does already it stays, within its bounds. */
+/**
+ * Upstreams whose limit follows the latency from now on begin as they are configured; where it does
+ * already it stays, within its bounds.
+ */
 export function beginLimits(table: SharedArrayBuffer, snapshot: Snapshot): void {
   const words = new Int32Array(table);
   const layout = placeLayout(snapshot);
@@ -99,7 +102,10 @@ export function beginLimits(table: SharedArrayBuffer, snapshot: Snapshot): void 
   }
 }
 
-/** What was counted at these places was counted of others. Who is in flight and waits is taken off by those who counted it. */
+/**
+ * What was counted at these places was counted of others. Who is in flight and waits is taken off
+ * by those who counted it.
+ */
 export function forgetPlaces(table: SharedArrayBuffer, snapshot: Snapshot, places: readonly number[], upstreams: readonly number[]): void {
   const words = new Int32Array(table);
   const layout = placeLayout(snapshot);

@@ -23,7 +23,8 @@ const NO_FIELDS: Answer['fields'] = [];
 export function answerFor(reason: number, requestId: string, isGrpc: boolean, more: Answer['fields'] = NO_FIELDS): Answer {
   const entry = reasonByNumber(reason);
   const { status } = entry;
-  // What is wrong with a backend's certificate is none of a client's business (`Reason::told` in the reactor).
+  // What is wrong with a backend's certificate is none of a client's business (`Reason::told` in
+  // the reactor).
   const code = entry.code.startsWith('tls_') ? 'tls_failed' : entry.code;
   // 499 is for logs and metrics, never sent; a reason without a status is our own mistake.
   const sent = status === 0 || status === 499 ? 500 : status;

@@ -1,6 +1,7 @@
 /**
- * What OPTIONS and TRACE get whose Max-Forwards says that nobody may send them on (RFC 9110 §7.6.2): the edge answers as the final recipient. The reactor puts the
- * head of TRACE into its answer.
+ * What OPTIONS and TRACE get whose Max-Forwards says that nobody may send them on (RFC 9110
+ * §7.6.2): the edge answers as the final recipient. The reactor puts the head of TRACE into its
+ * answer.
  */
 
 import type { RouteSnapshot } from '../../config/snapshot.ts';

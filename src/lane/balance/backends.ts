@@ -121,7 +121,10 @@ export class Backends {
     if (slot < this.isAddressed.length && this.isAddressed[slot] !== IS_GONE) this.isAddressed[slot] = count > 0 ? 1 : 0;
   }
 
-  /** Takes `slot` out of the choice for good: a later snapshot has no such backend, or another one there. */
+  /**
+   * Takes `slot` out of the choice for good: a later snapshot has no such backend, or another one
+   * there.
+   */
   remove(slot: number): void {
     this.isAddressed[slot] = IS_GONE;
   }

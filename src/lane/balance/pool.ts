@@ -81,7 +81,10 @@ function aimsOf({ targets, fallback }: RouteSnapshot): readonly TargetSnapshot[]
   return fallback.kind === 'upstream' ? [...targets, fallback.target] : targets;
 }
 
-/** In the place of one that no route uses any more: exchanges that went there still have to find its upstream. */
+/**
+ * In the place of one that no route uses any more: exchanges that went there still have to find its
+ * upstream.
+ */
 function emptyPool({ random }: PoolParts, weights: Weights, upstream: number, number: number): Pool {
   const balancer = new Tiers({ tiers: [], healthyShare: 1, weights, random });
   return { number, upstream, slots: new Int32Array(), balancer, key: undefined, sticky: undefined };

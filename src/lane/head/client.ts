@@ -9,10 +9,16 @@ import { ForwardedAddresses } from './forwarded.ts';
 import type { Lookups } from './lookups.ts';
 import { Networks, NOWHERE } from './networks.ts';
 
-/** Of a peer that is no proxy of our own; one that is has the place of its field in `clientFieldsOf` + 1. */
+/**
+ * Of a peer that is no proxy of our own; one that is has the place of its field in `clientFieldsOf`
+ * + 1.
+ */
 export const NO_TRUST = 0;
 
-/** The fields in which the proxies of some listener tell the client, each once, in an order that follows from the configuration. */
+/**
+ * The fields in which the proxies of some listener tell the client, each once, in an order that
+ * follows from the configuration.
+ */
 export function clientFieldsOf(listeners: readonly Pick<ListenerSnapshot, 'trustedNetworks'>[]): string[] {
   return [...new Set(listeners.flatMap(({ trustedNetworks }) => trustedNetworks.map(({ field }) => field)))];
 }
@@ -22,7 +28,10 @@ export class Client {
   family = 4;
   /** 4 or 16 bytes in network order. */
   readonly address: Uint8Array = new Uint8Array(16);
-  /** Which field the peer is believed to tell the client in, as its network has it; NO_TRUST where it is in no trusted network of its listener. */
+  /**
+   * Which field the peer is believed to tell the client in, as its network has it; NO_TRUST where
+   * it is in no trusted network of its listener.
+   */
   trust = NO_TRUST;
 
   private readonly bytes: Uint8Array;
@@ -83,8 +92,11 @@ export class Client {
   }
 
   /**
-   * The field is the one that the peer writes, whichever proxies stand before it. Each proxy appends whom it was asked by, so the list is read from its end, and only as long as it was written by proxies that are trusted: the first address that is
-   * not theirs is the client, whatever stands before it. Where all are theirs it is the first of all. What cannot be read leaves the peer.
+   * The field is the one that the peer writes, whichever proxies stand before it. Each proxy
+   * appends whom it was asked by, so the list is read from its end, and only as long as it was
+   * written by proxies that are trusted: the first address that is not theirs is the client,
+   * whatever stands before it. Where all are theirs it is the first of all. What cannot be read
+   * leaves the peer.
    */
   private readForwarded(head: HeadReader, trusted: Networks, forwarded: ForwardedAddresses): void {
     const { address } = this;

@@ -1,6 +1,9 @@
 /**
- * The addresses that proxies wrote into a head, from the last to the first: of the `for=` parameters of `Forwarded` (RFC 7239 §4), or of a list as `X-Forwarded-For` has it,
- * in the field that the operator says they write. No other is looked at: proxies that do not write it pass on what strangers put there. Addresses may carry a port, and in `Forwarded` quotes. Without allocation: a flood through a trusted proxy comes by here.
+ * The addresses that proxies wrote into a head, from the last to the first: of the `for=`
+ * parameters of `Forwarded` (RFC 7239 §4), or of a list as `X-Forwarded-For` has it, in the field
+ * that the operator says they write. No other is looked at: proxies that do not write it pass on
+ * what strangers put there. Addresses may carry a port, and in `Forwarded` quotes. Without
+ * allocation: a flood through a trusted proxy comes by here.
  */
 
 import type { HeadReader } from '../../record/read.ts';

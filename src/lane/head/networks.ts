@@ -1,6 +1,8 @@
 /**
- * Sets of networks, asked with an address as it lies in memory: CIDR blocks become ranges that do not overlap, sorted, and a question is a
- * binary search. A list of fifty thousand blocks costs sixteen comparisons. Blocks may have a value each; of those that hold an address the longest prefix says it.
+ * Sets of networks, asked with an address as it lies in memory: CIDR blocks become ranges that do
+ * not overlap, sorted, and a question is a binary search. A list of fifty thousand blocks costs
+ * sixteen comparisons. Blocks may have a value each; of those that hold an address the longest
+ * prefix says it.
  */
 
 import { parseAddress } from './address.ts';
@@ -49,7 +51,9 @@ export class Networks {
     return this.find(family, address) !== NOWHERE;
   }
 
-  /** The value of the block with the longest prefix among those that hold the address, or NOWHERE. */
+  /**
+   * The value of the block with the longest prefix among those that hold the address, or NOWHERE.
+   */
   find(family: number, address: Uint8Array): number {
     return family === 4 ? this.find4(word(address, 0)) : this.find6(address);
   }
@@ -105,7 +109,10 @@ function addBlock(block: string, given: number, ranges4: Range[], ranges6: Range
   (family === 4 ? ranges4 : ranges6).push({ first: value & ~rest, last: value | rest, value: given });
 }
 
-/** Sorted, none within another, and those that touch made one where their value is the same. Blocks overlap only where one holds the other. */
+/**
+ * Sorted, none within another, and those that touch made one where their value is the same. Blocks
+ * overlap only where one holds the other.
+ */
 function merge(ranges: Range[]): Range[] {
   const merged: Range[] = [];
   const add = (first: bigint, last: bigint, value: number): void => {
@@ -115,7 +122,8 @@ function merge(ranges: Range[]): Range[] {
       merged[merged.length - 1] = { first: before.first, last, value };
     else merged.push({ first, last, value });
   };
-  // Blocks that are open where the sweep stands, the widest first, and the address from which on nothing was added yet.
+  // Blocks that are open where the sweep stands, the widest first, and the address from which on
+  // nothing was added yet.
   const open: Range[] = [];
   let from = 0n;
   const closeBefore = (address: bigint | undefined): void => {

@@ -210,7 +210,8 @@ function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject
   const bit = failed.isHedge ? HEDGE_IS_PROBE : IS_PROBE;
   const isProbe = (subject.memo0 & bit) !== 0;
   subject.memo0 = (subject.memo0 & ~bit) >>> 0;
-  // The time of the exchange was over, which is asked about for the sake of the answer: it says no more of the backend than where nobody asks.
+  // The time of the exchange was over, which is asked about for the sake of the answer: it says no
+  // more of the backend than where nobody asks.
   if (failed.reason === EXCHANGE_TIMEOUT || failed.reason === IDLE_TIMEOUT) {
     standing.abandoned(failed.slot, isProbe);
     return;

@@ -26,7 +26,10 @@ export class Tenants {
   private readonly hosts: HostTable | undefined;
   private readonly paths: PathTable | undefined;
   private readonly headers: readonly TellingHeader[];
-  /** Tables name tenants by their place in the order in which they are asked; here are their numbers. */
+  /**
+   * Tables name tenants by their place in the order in which they are asked; here are their
+   * numbers.
+   */
   private readonly numbers: readonly number[];
 
   /** Undefined where there are none. */

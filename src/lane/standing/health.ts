@@ -28,7 +28,10 @@ export function setHealth(
   lower(words, at, DOWN);
 }
 
-/** Checks can find `slot`, which is down, up again at `atMs` at the earliest, on the clock all shards share. */
+/**
+ * Checks can find `slot`, which is down, up again at `atMs` at the earliest, on the clock all
+ * shards share.
+ */
 export function setUpAgain(table: SharedArrayBuffer, slot: number, atMs: number): void {
   new Float64Array(table, 0, (slot + 1) * BACKEND_FLOATS)[slot * BACKEND_FLOATS + UP_AGAIN_F64] = atMs;
 }

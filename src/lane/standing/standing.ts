@@ -95,7 +95,10 @@ export class Standing {
     return (this.words[slot * BACKEND_WORDS]! & DOWN) !== 0;
   }
 
-  /** Milliseconds until `slot`, which is not admitted, may be at the earliest; -1 where nobody knows. */
+  /**
+   * Milliseconds until `slot`, which is not admitted, may be at the earliest; -1 where nobody
+   * knows.
+   */
   msUntilAdmitted(slot: number): number {
     const cell = slot * BACKEND_FLOATS;
     const bars = this.words[slot * BACKEND_WORDS]!;

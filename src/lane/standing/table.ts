@@ -62,7 +62,10 @@ export const RETURNED_F64 = 24;
 export const LAST_FAILURE_F64 = 25;
 /** When the latest probe began. */
 export const PROBED_F64 = 26;
-/** Active checks that found it down can find it up again then at the earliest. Written by the main thread. */
+/**
+ * Active checks that found it down can find it up again then at the earliest. Written by the main
+ * thread.
+ */
 export const UP_AGAIN_F64 = 27;
 
 /** Int32 words of an upstream's block: 64 bytes. */

@@ -100,7 +100,8 @@ pub enum Handshake {
     TimedOut,
 }
 
-/// What was found of the server name that a client asked for; the place is the series of [`Id::ServerNames`], and from `Absent` on of [`Id::ServerNamesRefused`].
+/// What was found of the server name that a client asked for; the place is the series of
+/// [`Id::ServerNames`], and from `Absent` on of [`Id::ServerNamesRefused`].
 #[allow(missing_docs, reason = "the label values say what each is")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]

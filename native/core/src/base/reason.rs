@@ -249,7 +249,8 @@ pub const ALL: &[Entry] = &[
     entry(Reason::BudgetExhausted, "budget_exhausted", Side::Internal, 503, Retry::Never),
 ];
 
-/// Why a TLS handshake with a backend failed, in the order of the counter's series; the first stands for all that has no reason of its own.
+/// Why a TLS handshake with a backend failed, in the order of the counter's series; the first
+/// stands for all that has no reason of its own.
 pub const OF_TLS: [Reason; 11] = [
     Reason::TlsFailed,
     Reason::TlsIssuerUnknown,
@@ -291,7 +292,8 @@ impl Reason {
         OF_TLS.iter().position(|reason| *reason == self)
     }
 
-    /// What a client is told in its place: what is wrong with a backend's certificate is none of its business.
+    /// What a client is told in its place: what is wrong with a backend's certificate is none of
+    /// its business.
     pub fn told(self) -> Reason {
         if self.of_tls().is_some() { Reason::TlsFailed } else { self }
     }

@@ -1,9 +1,11 @@
-//! Authentication that is a connection's and not a request's: NTLM and Negotiate (RFC 4559 §6). Who has shown who he is by these is believed on that
-//! connection without being asked again, so a connection on which they were used can be one client's only.
+//! Authentication that is a connection's and not a request's: NTLM and Negotiate (RFC 4559 §6). Who
+//! has shown who he is by these is believed on that connection without being asked again, so a
+//! connection on which they were used can be one client's only.
 
 use crate::http::fields::{Field, Fields, Known};
 
-/// Whether this response head asks for such authentication. To be asked of 401 and 407 only; others say nothing by these fields.
+/// Whether this response head asks for such authentication. To be asked of 401 and 407 only; others
+/// say nothing by these fields.
 pub fn asks_for_connection(fields: &Fields) -> bool {
     fields.iter().any(|field| is_challenge(&field) && challenges(field.value).any(|(scheme, _)| is_of_connection(scheme)))
 }
@@ -15,7 +17,8 @@ pub fn offers_connection(field: &Field<'_>) -> bool {
         && is_of_connection(token(trim_start(field.value)))
 }
 
-/// Takes such challenges out of a response head; the others stay as they are. Whether there were any.
+/// Takes such challenges out of a response head; the others stay as they are. Whether there were
+/// any.
 pub fn remove_of_connection(fields: &mut Fields) -> bool {
     let mut kept: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut has_found = false;
@@ -70,7 +73,8 @@ fn skip_commas(list: &[u8], from: usize) -> usize {
     list[from..].iter().position(|b| !matches!(b, b',' | b' ' | b'\t')).map_or(list.len(), |count| from + count)
 }
 
-/// The comma after the element that begins at `from`, which is none in quotes, or the end. Quotes that nobody closes are none.
+/// The comma after the element that begins at `from`, which is none in quotes, or the end. Quotes
+/// that nobody closes are none.
 fn element_end(list: &[u8], from: usize) -> usize {
     let (mut is_quoted, mut is_escaped, mut first) = (false, false, None);
     for (place, byte) in list.iter().enumerate().skip(from) {

@@ -55,7 +55,8 @@ pub struct RequestFacts {
     pub is_scheme_plain: bool,
     /// TRACE, which has no content (RFC 9110 §9.3.8).
     pub is_trace: bool,
-    /// How many more may forward it, where it is TRACE or OPTIONS and says so; [`lower_max_forwards`] counts us.
+    /// How many more may forward it, where it is TRACE or OPTIONS and says so;
+    /// [`lower_max_forwards`] counts us.
     pub max_forwards: Option<u64>,
 }
 
@@ -70,7 +71,8 @@ pub struct ResponseFacts {
     pub content_length: Option<u64>,
     /// content-length stands there more than once, or where none may stand; [`leave_one_length`] mends it.
     pub has_spare_length: bool,
-    /// It asks for authentication that is a connection's: noted where it matters, by the session it came on.
+    /// It asks for authentication that is a connection's: noted where it matters, by the session it
+    /// came on.
     pub asks_for_connection: bool,
 }
 
@@ -266,7 +268,8 @@ pub fn tell_https(fields: &mut Fields) {
 /// The most that Max-Forwards is forwarded with, whatever a client says.
 const GREATEST_MAX_FORWARDS: u64 = u32::MAX as u64;
 
-/// Max-Forwards of OPTIONS or TRACE (RFC 9110 §7.6.2). What is no one number is malformed: the request asks for a bound and would go on without one.
+/// Max-Forwards of OPTIONS or TRACE (RFC 9110 §7.6.2). What is no one number is malformed: the
+/// request asks for a bound and would go on without one.
 fn max_forwards(fields: &Fields) -> Result<Option<u64>, HeadFault> {
     let mut values = fields.iter().filter(|field| field.name == b"max-forwards").map(|field| field.value);
     let Some(value) = values.next() else { return Ok(None) };

@@ -1,8 +1,8 @@
 //! Connections by client: how many each address has, counted by all shards together.
 //!
-//! An address counts only once its client has shown that it is there, which a finished handshake does: who forges addresses
-//! uses up nobody's places. The table holds no entry for who has no connection, so it is never longer than the connections of
-//! its listener are many.
+//! An address counts only once its client has shown that it is there, which a finished handshake
+//! does: who forges addresses uses up nobody's places. The table holds no entry for who has no
+//! connection, so it is never longer than the connections of its listener are many.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Parts of the table, each with a lock of its own: two shards seldom want the same.
 const STRIPES: usize = 64;
 
-/// A part of the table that has room for more than this and uses a quarter of it gives half of that back.
+/// A part of the table that has room for more than this and uses a quarter of it gives half of that
+/// back.
 const KEPT_ENTRIES: usize = 64;
 
 /// A block of addresses.
@@ -76,7 +77,8 @@ pub struct ClientLimit {
 }
 
 impl ClientLimit {
-    /// Whether the client at `address` has all it may. It is no promise: others may be about to finish their handshakes.
+    /// Whether the client at `address` has all it may. It is no promise: others may be about to
+    /// finish their handshakes.
     pub fn is_full(&self, address: IpAddr) -> bool {
         // Who is exempt is not counted, and has never all.
         self.counts.get(self.client(address)) >= self.max
@@ -98,7 +100,8 @@ impl ClientLimit {
 
 type Stripe = Mutex<HashMap<IpAddr, u32>>;
 
-/// How many connections each client has. Hashes are keyed (SipHash, keys of the process's own): nobody can choose addresses that collide.
+/// How many connections each client has. Hashes are keyed (SipHash, keys of the process's own):
+/// nobody can choose addresses that collide.
 #[derive(Clone, Debug, Default)]
 pub struct ClientCounts(Arc<Table>);
 
@@ -115,8 +118,8 @@ impl Default for Table {
 }
 
 impl Table {
-    /// The part that an address belongs to. Locked for one look-up, when a client asks for a connection, when it has it and when
-    /// that ends; never for a packet.
+    /// The part that an address belongs to. Locked for one look-up, when a client asks for a
+    /// connection, when it has it and when that ends; never for a packet.
     fn stripe(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
         let place = self.hasher.hash_one(client) as usize % STRIPES;
         // A number is added or taken away in one step: who panicked there left nothing half done.
@@ -125,7 +128,8 @@ impl Table {
 }
 
 impl ClientCounts {
-    /// A place for one more of `client`, if it has fewer than `limit`; it is free again when it is dropped.
+    /// A place for one more of `client`, if it has fewer than `limit`; it is free again when it is
+    /// dropped.
     pub fn take(&self, client: IpAddr, limit: u32) -> Option<ClientPlace> {
         let mut stripe = self.0.stripe(client);
         let held = stripe.get(&client).copied().unwrap_or(0);

@@ -148,9 +148,9 @@ impl Reactor {
         is_ours.then_some(Route::Shard(shard))
     }
 
-    /// A place for a new connection, or why there is none. The client has not shown yet that it is at its address: that others have
-    /// used up what is allowed there is reason to refuse it, which spares a handshake, but it takes none of its client's places
-    /// before that is through.
+    /// A place for a new connection, or why there is none. The client has not shown yet that it is
+    /// at its address: that others have used up what is allowed there is reason to refuse it, which
+    /// spares a handshake, but it takes none of its client's places before that is through.
     fn admit(&self, listener: usize, from: SocketAddr) -> Result<ConnectionPlace, Refused> {
         if self.relay.is_draining {
             return Err(Refused::Draining);

@@ -65,8 +65,8 @@ impl Reactor {
         }
     }
 
-    /// Ends a connection whose client has as many as it may: nothing of it was looked at, so that the client may come again, here
-    /// or elsewhere, with all it wanted.
+    /// Ends a connection whose client has as many as it may: nothing of it was looked at, so that
+    /// the client may come again, here or elsewhere, with all it wanted.
     fn refuse_client(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         connection.is_counted = true;

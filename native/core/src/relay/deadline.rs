@@ -128,8 +128,9 @@ impl Relay {
         self.answer_reason(key, reason);
     }
 
-    /// The time of an exchange is over, of which the client has no response yet, and the lane said that it may have one: it is told as of a failed attempt. False where
-    /// it did not, or where something is to be decided already.
+    /// The time of an exchange is over, of which the client has no response yet, and the lane said
+    /// that it may have one: it is told as of a failed attempt. False where it did not, or where
+    /// something is to be decided already.
     fn ask_at_deadline(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return false };
         let has_waited = exchange.phase == Phase::Wait;

@@ -2,10 +2,11 @@
 //!
 //! A file a part: [`exchange`] is the state of one, `attempt` that of one try at a backend, `incoming` and `outgoing` what it has of the client's stream. `decode` reads the
 //! head, `lane` has it decided, `open` opens a stream at a backend, `send` gives it the request, `response` takes what comes back and `write` passes it on, `complete` ends
-//! it. `trace` answers TRACE as its final recipient. `wait` asks the lane again later, `hold` keeps a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long, `floor` what moves too little, `relief`
-//! the slowest where too much is held. Sessions to backends are
-//! not in here: the reactor owns them beside the relay and passes them in, because they call the relay while they read. What the relay wants of them during such a call it writes down
-//! as a [`Note`].
+//! it. `trace` answers TRACE as its final recipient. `wait` asks the lane again later, `hold` keeps
+//! a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long, `floor`
+//! what moves too little, `relief` the slowest where too much is held. Sessions to backends are not
+//! in here: the reactor owns them beside the relay and passes them in, because they call the relay
+//! while they read. What the relay wants of them during such a call it writes down as a [`Note`].
 
 mod attempt;
 mod complete;

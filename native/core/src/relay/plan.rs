@@ -26,7 +26,8 @@ pub struct Plan {
     pub holds: Holds,
     /// Whether a backend gets the canonical path instead of the client's own spelling.
     pub is_path_canonical: bool,
-    /// What becomes of names with an underscore in a request's trailers. Of the head's the lane decides, but nobody is asked about trailers.
+    /// What becomes of names with an underscore in a request's trailers. Of the head's the lane
+    /// decides, but nobody is asked about trailers.
     pub underscores: Underscores,
 }
 
@@ -42,7 +43,8 @@ impl Plan {
         self.holds.status(status)
     }
 
-    /// Removes from a request's trailers what would not have passed in its head. None where it is malformed for them.
+    /// Removes from a request's trailers what would not have passed in its head. None where it is
+    /// malformed for them.
     pub fn strip_request_trailers(&self, trailers: &mut Fields) -> Option<Stripped> {
         let before = trailers.len();
         let is_met = |field: &Field<'_>, spared: &[Vec<u8>]| field.name.contains(&b'_') && !spared.iter().any(|name| name == field.name);
@@ -63,7 +65,8 @@ impl Plan {
     }
 }
 
-/// What becomes of fields whose names have an underscore: `claims.underscores` and the names that pass all the same.
+/// What becomes of fields whose names have an underscore: `claims.underscores` and the names that
+/// pass all the same.
 #[derive(Clone, Debug, Default)]
 pub enum Underscores {
     /// They pass.
@@ -97,8 +100,9 @@ pub struct Stripped {
     pub underscores: u64,
 }
 
-/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields are passed with one test; only where there are globs or
-/// patterns, regular fields are held against those too.
+/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields
+/// are passed with one test; only where there are globs or patterns, regular fields are held
+/// against those too.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     edits: Vec<Edit>,
@@ -143,8 +147,8 @@ impl Edits {
         trailers.iter().any(|field| self.replaces(field))
     }
 
-    /// Removes from trailers the names that the edits remove from the head or set there: what may not be said before the body may not be said behind it.
-    /// Returns how many fields went.
+    /// Removes from trailers the names that the edits remove from the head or set there: what may
+    /// not be said before the body may not be said behind it. Returns how many fields went.
     pub fn strip(&self, trailers: &mut Fields) -> u64 {
         let before = trailers.len();
         trailers.retain(|field| !self.replaces(field));

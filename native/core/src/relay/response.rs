@@ -74,7 +74,8 @@ impl Sink for Relay {
 
 impl Relay {
     fn take_informational(&mut self, name: Key, fields: &Fields) {
-        // Of two attempts that run each one's goes on, as it comes: which of them will answer is not known, and a hint that waits is none.
+        // Of two attempts that run each one's goes on, as it comes: which of them will answer is
+        // not known, and a hint that waits is none.
         let is_awaited = |exchange: &Exchange| matches!(exchange.phase, Phase::Open | Phase::Relay) && !exchange.is_committed;
         let exchange = self.exchanges.get(key_of(name)).filter(|exchange| is_awaited(exchange));
         if exchange.is_none_or(|exchange| exchange.attempt_of(name).is_none()) {

@@ -1,7 +1,9 @@
-//! What TRACE gets back from its final recipient: its head as it came (RFC 9110 §9.3.8), in the form of HTTP/1.1 that `message/http` has.
+//! What TRACE gets back from its final recipient: its head as it came (RFC 9110 §9.3.8), in the
+//! form of HTTP/1.1 that `message/http` has.
 //!
-//! Left out is what tells who somebody is, to whoever has a client send TRACE and reads the answer: credentials, fields that the sender wants never to
-//! be indexed, and what proxies write about the client. The names of these stand in the plan, as edits of the request that remove them.
+//! Left out is what tells who somebody is, to whoever has a client send TRACE and reads the answer:
+//! credentials, fields that the sender wants never to be indexed, and what proxies write about the
+//! client. The names of these stand in the plan, as edits of the request that remove them.
 
 use super::exchange::Exchange;
 use crate::http::fields::{Field, Known};

@@ -1,4 +1,5 @@
-//! A certificate chain with its key, as they are read: parsed, held against each other, and kept as DER.
+//! A certificate chain with its key, as they are read: parsed, held against each other, and kept as
+//! DER.
 
 use boring::asn1::{Asn1Time, Asn1TimeRef};
 use boring::pkey::{Id, PKey, Private};
@@ -28,7 +29,8 @@ pub struct Certificate {
     pub chain: Vec<Vec<u8>>,
     /// Of the leaf.
     pub key: PKey<Private>,
-    /// What its issuer says of its revocation, given to clients that ask for it (an OCSP response, DER); empty for none.
+    /// What its issuer says of its revocation, given to clients that ask for it (an OCSP response,
+    /// DER); empty for none.
     pub ocsp: Vec<u8>,
     /// What a signature costs.
     pub kind: KeyKind,
@@ -37,7 +39,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Parses PEM text, leaf first. Where no names are given, those of the leaf hold. Complaints are sentences without secrets.
+    /// Parses PEM text, leaf first. Where no names are given, those of the leaf hold. Complaints
+    /// are sentences without secrets.
     pub fn parse(label: String, names: Vec<String>, chain_pem: &str, key_pem: &str) -> Result<Certificate, Vec<String>> {
         let mut complaints = Vec::new();
         let chain = X509::stack_from_pem(chain_pem.as_bytes()).unwrap_or_default();
@@ -81,7 +84,8 @@ impl Certificate {
     }
 }
 
-/// Whether it is a successful OCSP response (RFC 6960 §4.2.1), as far as its beginning and its length say.
+/// Whether it is a successful OCSP response (RFC 6960 §4.2.1), as far as its beginning and its
+/// length say.
 fn is_ocsp_response(der: &[u8]) -> bool {
     let (length, rest) = match der {
         [0x30, length @ 0..=0x7f, rest @ ..] => (usize::from(*length), rest),

@@ -136,7 +136,8 @@ impl fmt::Display for ClientTlsError {
 pub struct Failure {
     /// One of [`crate::base::reason::OF_TLS`].
     pub reason: Reason,
-    /// What more is known: BoringSSL's word, or the name of the alert. Never anything of the peer's own.
+    /// What more is known: BoringSSL's word, or the name of the alert. Never anything of the peer's
+    /// own.
     pub detail: &'static str,
 }
 
@@ -204,7 +205,8 @@ pub fn alert_of(error: &boring::ssl::Error) -> &'static str {
     alert(code_of(error) - ffi::SSL_AD_REASON_OFFSET).unwrap_or("")
 }
 
-/// What TLS says of it; other parts of the library, such as the one that looks at signatures, may have complained before.
+/// What TLS says of it; other parts of the library, such as the one that looks at signatures, may
+/// have complained before.
 fn code_of(error: &boring::ssl::Error) -> i32 {
     let errors = error.ssl_error().map_or(&[][..], |stack| stack.errors());
     errors.iter().find_map(|one| one.library_reason(ffi::ERR_LIB_SSL)).unwrap_or(0)
@@ -333,7 +335,8 @@ fn show(builder: &mut SslContextBuilder, credentials: &Credentials) -> Result<()
     Ok(())
 }
 
-/// Wants one of the keys in the chain, from the leaf to the authority, by which the usual verification came to its verdict.
+/// Wants one of the keys in the chain, from the leaf to the authority, by which the usual
+/// verification came to its verdict.
 fn pin(builder: &mut SslContextBuilder, pins: &[Pin]) {
     if pins.is_empty() {
         return;

@@ -1,5 +1,6 @@
-//! BoringSSL's credentials: a chain and its key, prepared once and offered to handshakes, of which each takes the first that its client can verify. The safe wrapper of
-//! the `boring` crate makes none of certificates.
+//! BoringSSL's credentials: a chain and its key, prepared once and offered to handshakes, of which
+//! each takes the first that its client can verify. The safe wrapper of the `boring` crate makes
+//! none of certificates.
 
 use super::certificate::Certificate;
 use super::facts::{self, Facts};
@@ -94,7 +95,8 @@ impl Drop for Credential {
     }
 }
 
-/// What a connection was configured with is freed once its handshake is through: the list of certificates among it, and more than a kilobyte of settings.
+/// What a connection was configured with is freed once its handshake is through: the list of
+/// certificates among it, and more than a kilobyte of settings.
 pub fn shed_when_done(ssl: &mut SslRef) {
     // SAFETY: the connection lives. Nothing reads its configuration after the handshake: quiche asks for what was negotiated, which stays.
     unsafe { ffi::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) }

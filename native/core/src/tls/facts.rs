@@ -1,4 +1,5 @@
-//! What the edge has to know of the certificate of a handshake or of a connection: BoringSSL keeps it beside the credential.
+//! What the edge has to know of the certificate of a handshake or of a connection: BoringSSL keeps
+//! it beside the credential.
 
 use super::credential::done;
 use boring::error::ErrorStack;
@@ -17,7 +18,8 @@ pub struct Counts {
     pub full: AtomicU64,
     /// Resumed sessions.
     pub resumed: AtomicU64,
-    /// Those that failed after the certificate was chosen: the client refused it, or was not heard of again.
+    /// Those that failed after the certificate was chosen: the client refused it, or was not heard
+    /// of again.
     pub failed: AtomicU64,
 }
 
@@ -38,7 +40,8 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Whether requests for an authority may come here. Nothing is asked where the listener is not strict.
+    /// Whether requests for an authority may come here. Nothing is asked where the listener is not
+    /// strict.
     #[inline]
     pub fn admits(&mut self, authority: &[u8]) -> bool {
         let Some(names) = &self.names else { return true };
@@ -54,7 +57,8 @@ impl Coverage {
     }
 }
 
-/// Whether a certificate is good for the host of an authority: by its name, by a wildcard in place of the first label (RFC 9525 §6.3), or by its address.
+/// Whether a certificate is good for the host of an authority: by its name, by a wildcard in place
+/// of the first label (RFC 9525 §6.3), or by its address.
 fn covers(names: &[String], authority: &[u8]) -> bool {
     let host = match authority {
         [b'[', rest @ ..] => rest.split(|byte| *byte == b']').next().unwrap_or(rest),
@@ -107,7 +111,8 @@ fn of_handshake(ssl: &SslRef) -> Option<&Facts> {
     }
 }
 
-/// A handshake has come to its end: it counts, and a strict listener's connection keeps the names of its certificate.
+/// A handshake has come to its end: it counts, and a strict listener's connection keeps the names
+/// of its certificate.
 pub fn note_end(ssl: &SslRef) {
     let Some(facts) = of_handshake(ssl) else { return };
     let count = if ssl.session_reused() { &facts.counts.resumed } else { &facts.counts.full };

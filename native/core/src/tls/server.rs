@@ -1,4 +1,5 @@
-//! TLS of listeners: TLS 1.3 only, certificates from the listener's store, X25519MLKEM768 offered beside X25519, tickets that every shard opens.
+//! TLS of listeners: TLS 1.3 only, certificates from the listener's store, X25519MLKEM768 offered
+//! beside X25519, tickets that every shard opens.
 
 use super::facts;
 use super::store::CertificateStore;
@@ -11,7 +12,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Key exchange in order of preference, unless told otherwise (draft-ietf-tls-ecdhe-mlkem for the first).
+/// Key exchange in order of preference, unless told otherwise (draft-ietf-tls-ecdhe-mlkem for the
+/// first).
 pub const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
 
 /// No ticket lives longer (RFC 8446 §4.6.1).
@@ -51,7 +53,8 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
             boring_sys::SSL_CTX_set_session_psk_dhe_timeout(builder.as_ptr(), lifetime.min(MAX_LIFETIME).as_secs() as u32);
         }
     }
-    // BoringSSL holds a ticket against the rules right after it was opened, and then goes on to its next state.
+    // BoringSSL holds a ticket against the rules right after it was opened, and then goes on to its
+    // next state.
     builder.set_info_callback(move |ssl, mode, _| {
         if mode == SslInfoCallbackMode::ACCEPT_LOOP && IS_OPENED.take() && !ssl.session_reused() {
             counters.add_to(Id::TicketsRefused, TicketRefused::Rules as usize, 1);

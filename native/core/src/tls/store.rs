@@ -1,7 +1,8 @@
 //! The certificates of a listener, by name, for all shards at once.
 //!
-//! A store holds one set at a time, which a swap replaces as a whole: handshakes that come after it get the new certificates, those under way and open connections keep
-//! what they have. Finding a name's certificates is a look-up or two, however many names there are.
+//! A store holds one set at a time, which a swap replaces as a whole: handshakes that come after it
+//! get the new certificates, those under way and open connections keep what they have. Finding a
+//! name's certificates is a look-up or two, however many names there are.
 
 use super::certificate::{Certificate, KeyKind};
 use super::credential::{self, Credential, Pool};
@@ -50,7 +51,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Stands for the rules in session tickets: a ticket resumes only under the rules that it was given under.
+    /// Stands for the rules in session tickets: a ticket resumes only under the rules that it was
+    /// given under.
     fn digest(&self, names: &[String]) -> [u8; 32] {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.sort_unstable();
@@ -115,7 +117,8 @@ impl CertificateStore {
         self.set.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Handshakes by name of certificate, with the listener's name. Those of a certificate that has left are forgotten.
+    /// Handshakes by name of certificate, with the listener's name. Those of a certificate that has
+    /// left are forgotten.
     pub fn handshakes(&self) -> (String, Vec<(String, Arc<Counts>)>) {
         let set = self.current();
         (set.policy.listener.clone(), set.counts.iter().map(|(label, counts)| (label.clone(), counts.clone())).collect())
@@ -203,7 +206,8 @@ impl Set {
         Ok(Set { kept, exact, wildcard, default, policy, counts })
     }
 
-    /// Certificates for a name: exact before wildcard, which stands for exactly one label (RFC 9525 §6.3).
+    /// Certificates for a name: exact before wildcard, which stands for exactly one label (RFC 9525
+    /// §6.3).
     fn find(&self, name: &[u8]) -> (ServerName, Option<&Group>) {
         let mut room = [0; MAX_NAME];
         let name = name.strip_suffix(b".").unwrap_or(name);
@@ -223,7 +227,8 @@ impl Set {
         }
     }
 
-    /// Offers a handshake the certificates of a group, those first that are valid now. BoringSSL takes the first whose signature the client can verify (RFC 8446 §4.2.3).
+    /// Offers a handshake the certificates of a group, those first that are valid now. BoringSSL
+    /// takes the first whose signature the client can verify (RFC 8446 §4.2.3).
     fn offer(&self, group: &Group, ssl: &mut SslRef) -> Result<(), ErrorStack> {
         if let [only] = **group {
             return self.kept[only as usize].credential.offer(ssl);

@@ -1,5 +1,6 @@
-//! Keys of session tickets (RFC 5077 §4, RFC 8446 §4.6.1): the first seals, all open. They are of this process and change by themselves, or are given, so that several
-//! instances open each other's tickets.
+//! Keys of session tickets (RFC 5077 §4, RFC 8446 §4.6.1): the first seals, all open. They are of
+//! this process and change by themselves, or are given, so that several instances open each other's
+//! tickets.
 
 use boring::error::ErrorStack;
 use boring::hash::MessageDigest;
@@ -10,7 +11,8 @@ use boring::symm::{Cipher, CipherCtxRef};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// Keys that are kept of those that change by themselves: the one that seals, and those of two periods before.
+/// Keys that are kept of those that change by themselves: the one that seals, and those of two
+/// periods before.
 const KEPT: usize = 3;
 
 /// Bytes of a key's name and of an initialisation vector.
@@ -25,7 +27,8 @@ pub struct TicketKey {
 }
 
 impl TicketKey {
-    /// From 48 or 80 bytes: name, then AES-128 and HMAC keys of 16 bytes each, or HMAC and AES-256 keys of 32, as nginx reads them.
+    /// From 48 or 80 bytes: name, then AES-128 and HMAC keys of 16 bytes each, or HMAC and AES-256
+    /// keys of 32, as nginx reads them.
     pub fn parse(bytes: &[u8]) -> Option<TicketKey> {
         let (name, rest) = bytes.split_first_chunk()?;
         let (hmac, aes) = match rest.len() {

@@ -1,7 +1,9 @@
 /**
- * The guard of an upstream that has no limits of its own: while a queue stands before the backends (`./standing-queue.ts`) what is too much for them waits here,
- * where waiting costs them nothing and those who leave are not served for nobody. Who waits is served in order, for every burst and every pause ends. When the line does
- * not end, those who came last are served first and nobody waits long: who waited long would have their answers too late, one and all.
+ * The guard of an upstream that has no limits of its own: while a queue stands before the backends
+ * (`./standing-queue.ts`) what is too much for them waits here, where waiting costs them nothing
+ * and those who leave are not served for nobody. Who waits is served in order, for every burst and
+ * every pause ends. When the line does not end, those who came last are served first and nobody
+ * waits long: who waited long would have their answers too late, one and all.
  *
  * The numbers are the lane's own. The place table gets what others want to see.
  */
@@ -24,16 +26,24 @@ const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 const SHEDDING_BEGAN = noteNumber('shedding_began');
 const SHEDDING_ENDED = noteNumber('shedding_ended');
 
-/** Room that there must be to wake somebody, so that the decision that is under way has its own all the same. */
+/**
+ * Room that there must be to wake somebody, so that the decision that is under way has its own all
+ * the same.
+ */
 const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
 /** An upstream that has shed nothing for so long has stopped. */
 const QUIET_MS = 5_000;
 /** How often everybody who waits looks: limits change without an exchange that ends. */
 const LOOK_MS = 250;
-/** A wait is long from this part of the longest on. A line does not end when nobody waited less for that part, and it gets no shorter. */
+/**
+ * A wait is long from this part of the longest on. A line does not end when nobody waited less for
+ * that part, and it gets no shorter.
+ */
 const LONG = 1 / 5;
 const FOR_LONG = 2 / 5;
-/** How often it is counted whether the line gets shorter, and whether more left it than were served. */
+/**
+ * How often it is counted whether the line gets shorter, and whether more left it than were served.
+ */
 const COUNT_MS = 500;
 
 /** Whether an upstream has a guard: where it has limits of its own they are in its place. */
@@ -69,7 +79,10 @@ export class OverloadGuard {
   private emptyAtMs = Number.NEGATIVE_INFINITY;
   /** Since when nobody was served who had not waited long. */
   private longSinceMs = Number.POSITIVE_INFINITY;
-  /** When it was counted last, how many waited then, and whether they had become fewer by being served. */
+  /**
+   * When it was counted last, how many waited then, and whether they had become fewer by being
+   * served.
+   */
   private countedAtMs = 0;
   private countThen = 0;
   private isEnding = false;
@@ -230,7 +243,10 @@ export class OverloadGuard {
     if (this.count > 0) this.judge(nowMs);
   }
 
-  /** Whether the line ends: not if nobody had a short wait for a while, or more went away than were served. */
+  /**
+   * Whether the line ends: not if nobody had a short wait for a while, or more went away than were
+   * served.
+   */
   private judge(nowMs: number): void {
     if (this.isStanding || this.count === 0) return;
     const isLong = nowMs - this.longSinceMs >= this.terms.maxWaitMs * FOR_LONG;

@@ -1,12 +1,18 @@
 /**
- * Whether a queue stands before the backends of an upstream, as one lane sees it, and how many exchanges it may have there so that none does (docs/design/overload.md).
+ * Whether a queue stands before the backends of an upstream, as one lane sees it, and how many
+ * exchanges it may have there so that none does (docs/design/overload.md).
  *
- * A queue that stands is in the way of every request: then even the quickest answer of a window comes late. Slow answers beside quick ones, streams and pauses do not
- * show there. Such a window halves what is in flight at most (a cut). What is sent from then on tells whether that made answers quicker. If it did, there was a
- * queue; if not, the backend takes its time whatever is in flight, and there is no limit for a while.
+ * A queue that stands is in the way of every request: then even the quickest answer of a window
+ * comes late. Slow answers beside quick ones, streams and pauses do not show there. Such a window
+ * halves what is in flight at most (a cut). What is sent from then on tells whether that made
+ * answers quicker. If it did, there was a queue; if not, the backend takes its time whatever is in
+ * flight, and there is no limit for a while.
  */
 
-/** A window lasts so long, and has so many answers; fewer where twice as many requests came. One that does not come to that is forgotten. */
+/**
+ * A window lasts so long, and has so many answers; fewer where twice as many requests came. One
+ * that does not come to that is forgotten.
+ */
 const WINDOW_MS = 100;
 const ENOUGH = 8;
 const ENOUGH_IN_GROWTH = 4;
@@ -14,7 +20,9 @@ const MOST_SAMPLES = 64;
 const LONGEST_WINDOW_MS = 5_000;
 /** How often it is looked at all. */
 const TICK_MS = 32;
-/** Exchanges older than all slots together are streams, or nobody's: they are not counted in flight. */
+/**
+ * Exchanges older than all slots together are streams, or nobody's: they are not counted in flight.
+ */
 const SLOT_MS = 256;
 const SLOTS = 16;
 /** The least latency is that of one to two times so long. */
@@ -57,13 +65,19 @@ export class StandingQueue {
   private targetUs: number;
   /** In flight by the slot of time in which they were sent. */
   private readonly slots = new Int32Array(SLOTS);
-  /** Those of them whose clients have left: backends learn of that too late, and work on. Done when one that was sent later is answered, or twice as old as answers are. */
+  /**
+   * Those of them whose clients have left: backends learn of that too late, and work on. Done when
+   * one that was sent later is answered, or twice as old as answers are.
+   */
   private readonly deadSlots = new Int32Array(SLOTS);
   private dead = 0;
   private slot = 0;
   /** When the slot began. */
   private slotAtMs: number;
-  /** Answers a millisecond, of the last windows on average; and the most that this was, forgotten by and by. */
+  /**
+   * Answers a millisecond, of the last windows on average; and the most that this was, forgotten by
+   * and by.
+   */
   private usualRate = 0;
   private peakRate = 0;
   private tickAtMs = 0;
@@ -93,7 +107,10 @@ export class StandingQueue {
   private isProbing = false;
   /** Latency that would have come without the cut. */
   private expectedUs = 0;
-  /** Answers a millisecond that will have come if there was no queue and fewer in flight are simply fewer. */
+  /**
+   * Answers a millisecond that will have come if there was no queue and fewer in flight are simply
+   * fewer.
+   */
   private fewerRate = 0;
   /** When the first was sent after the cut, and how many answers had come by then. */
   private resumedAtMs = NEVER;
@@ -111,7 +128,10 @@ export class StandingQueue {
     this.baseAtMs = nowMs;
   }
 
-  /** Exchanges of the last seconds that have not ended. Summed up when asked for: most of the time nobody asks. */
+  /**
+   * Exchanges of the last seconds that have not ended. Summed up when asked for: most of the time
+   * nobody asks.
+   */
   get inFlight(): number {
     const { slots } = this;
     let sum = 0;
@@ -165,7 +185,10 @@ export class StandingQueue {
     this.presses += 1;
   }
 
-  /** An exchange ended that was sent `heldUs` ago. Its answer came after `latencyUs`; 0 where that says nothing. */
+  /**
+   * An exchange ended that was sent `heldUs` ago. Its answer came after `latencyUs`; 0 where that
+   * says nothing.
+   */
   leave(nowMs: number, heldUs: number, latencyUs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
     const back = this.slotsBack(nowMs, heldUs);
@@ -178,7 +201,10 @@ export class StandingQueue {
     if (latencyUs < this.leastUs) this.leastUs = latencyUs;
   }
 
-  /** One ended without an answer: it would have taken longer, which is worth knowing once it is later than answers may be. Its backend works on. */
+  /**
+   * One ended without an answer: it would have taken longer, which is worth knowing once it is
+   * later than answers may be. Its backend works on.
+   */
   leaveUnanswered(nowMs: number, heldUs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
     const back = this.slotsBack(nowMs, heldUs);
@@ -192,7 +218,10 @@ export class StandingQueue {
     if (heldUs < this.leastUs) this.leastUs = heldUs;
   }
 
-  /** The latency is left alone: what was done made it no better, or has not shown any effect for as long as anybody may wait. */
+  /**
+   * The latency is left alone: what was done made it no better, or has not shown any effect for as
+   * long as anybody may wait.
+   */
   giveUp(nowMs: number, us = this.latestUs): void {
     this.newBaseUs = Math.max(us, this.baseUs);
     this.oldBaseUs = this.newBaseUs;
@@ -237,7 +266,9 @@ export class StandingQueue {
     }
   }
 
-  /** Least in flight of the time since the latest was sent that could be answered in time by now. */
+  /**
+   * Least in flight of the time since the latest was sent that could be answered in time by now.
+   */
   private leastInFlight(): number {
     const slots = Math.min(SLOTS, 2 + Math.floor(this.mostUs() / 1_000 / SLOT_MS));
     let least = this.inFlight;
@@ -312,8 +343,9 @@ export class StandingQueue {
   }
 
   /**
-   * To what is in flight and not queued (by Little's law `rate` times the wait is queued), or to what was in flight when there was no queue. Not to less than a quarter, for
-   * answers tell of the time when they were asked for.
+   * To what is in flight and not queued (by Little's law `rate` times the wait is queued), or to
+   * what was in flight when there was no queue. Not to less than a quarter, for answers tell of the
+   * time when they were asked for.
    */
   private cut(nowMs: number, us: number): void {
     const { rate } = this;

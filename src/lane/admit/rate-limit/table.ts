@@ -94,8 +94,10 @@ export interface BucketState {
 }
 
 /**
- * Takes the buckets of limits over into the table of the next snapshot: of each that is there under the same name and of the same owner, and counts the same
- * keys at the same rate. What is charged in the old table meanwhile is charged to nobody. Keys must have the same seed to be found again, so that is taken over as well.
+ * Takes the buckets of limits over into the table of the next snapshot: of each that is there under
+ * the same name and of the same owner, and counts the same keys at the same rate. What is charged
+ * in the old table meanwhile is charged to nobody. Keys must have the same seed to be found again,
+ * so that is taken over as well.
  */
 export function carryBuckets(from: BucketState, to: BucketState): void {
   const [before, after] = [new Int32Array(from.buckets), new Int32Array(to.buckets)];

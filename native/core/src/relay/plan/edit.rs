@@ -6,7 +6,8 @@ use crate::http::fields::Known;
 use crate::http::normal::behind_segments;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Bytes that a compiled pattern and its cache may take; a pattern of the configuration, bounded in length and without counted repetition, needs far less.
+/// Bytes that a compiled pattern and its cache may take; a pattern of the configuration, bounded in
+/// length and without counted repetition, needs far less.
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
 /// What an edit does.

@@ -25,7 +25,8 @@ fn key(is_rsa: bool) -> PKey<Private> {
     }
 }
 
-/// A certificate for a key, valid for some days from now, signed by whose name and key is given, or by itself.
+/// A certificate for a key, valid for some days from now, signed by whose name and key is given, or
+/// by itself.
 fn issued(name: &str, key: &PKey<Private>, (from, until): (i64, i64), issuer: Option<&(X509, PKey<Private>)>) -> X509 {
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();

@@ -1,5 +1,6 @@
-//! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a line and nothing else does, no folding, no control
-//! characters. White space before a colon is removed, as it has to be (RFC 9112 §5.1), before anything is made of the name.
+//! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a
+//! line and nothing else does, no folding, no control characters. White space before a colon is
+//! removed, as it has to be (RFC 9112 §5.1), before anything is made of the name.
 
 use crate::http::fields::{Fields, Known};
 use crate::http::section::FieldLimits;
@@ -40,8 +41,8 @@ pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Head
     Ok(None)
 }
 
-/// Parses a whole response head. `fields` gets `:status` and the fields that are not of the connection, `named` what `connection` names, for
-/// [`drop_named`].
+/// Parses a whole response head. `fields` gets `:status` and the fields that are not of the
+/// connection, `named` what `connection` names, for [`drop_named`].
 pub fn parse(text: &[u8], fields: &mut Fields, named: &mut Vec<u8>, limits: FieldLimits) -> Result<ResponseLine, HeadError> {
     fields.clear();
     let end = text.windows(2).position(|pair| pair == b"\r\n").ok_or(HeadError::Malformed("no status line"))?;
@@ -129,8 +130,9 @@ fn read_connection(fields: &Fields, line: &mut ResponseLine) -> Result<(), HeadE
     Ok(())
 }
 
-/// Removes what belongs to the connection, and every field that `connection` names (RFC 9110 §7.6.1), before any edit sees the head. Two cannot be
-/// named away: the status, and the length by which the end of the message was found.
+/// Removes what belongs to the connection, and every field that `connection` names (RFC 9110
+/// §7.6.1), before any edit sees the head. Two cannot be named away: the status, and the length by
+/// which the end of the message was found.
 fn drop_connection_fields(fields: &mut Fields, named: &mut Vec<u8>) {
     named.clear();
     for field in fields.iter().filter(|field| field.known == Known::Connection) {
@@ -145,7 +147,8 @@ fn drop_connection_fields(fields: &mut Fields, named: &mut Vec<u8>) {
     });
 }
 
-/// Removes trailer fields that the head's `connection` named: they are as much of the connection as in the head.
+/// Removes trailer fields that the head's `connection` named: they are as much of the connection as
+/// in the head.
 pub fn drop_named(trailers: &mut Fields, named: &[u8]) {
     trailers.retain(|field| !is_named(named, field.name));
 }

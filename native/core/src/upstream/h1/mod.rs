@@ -86,7 +86,8 @@ pub struct H1 {
     scanned: usize,
     /// What the head's `connection` named, for the trailers.
     named: Vec<u8>,
-    /// The client whose identity the backend may take the connection to have: only its exchanges may be carried.
+    /// The client whose identity the backend may take the connection to have: only its exchanges
+    /// may be carried.
     owner: Option<Client>,
 }
 

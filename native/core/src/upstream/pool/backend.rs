@@ -92,7 +92,8 @@ pub struct Backend {
     pub connect_not_before: Nanos,
     /// The next sick session is replaced after this.
     pub renew_not_before: Nanos,
-    /// Why a session last ended against our will, and what more is known of that, for the admin API; empty when none has.
+    /// Why a session last ended against our will, and what more is known of that, for the admin
+    /// API; empty when none has.
     pub last_fault: (&'static str, &'static str),
 }
 

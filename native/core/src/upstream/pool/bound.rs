@@ -1,8 +1,10 @@
-//! Sessions that are one client's alone: on which NTLM or Negotiate were spoken of, so that the backend may take every request there for that client's.
+//! Sessions that are one client's alone: on which NTLM or Negotiate were spoken of, so that the
+//! backend may take every request there for that client's.
 //!
-//! A client is a connection and, behind a trusted proxy, the address that the proxy named. Only its exchanges get such a session, and it ends with the
-//! connection. It counts in the pool like any other. So that nobody keeps others out by it, a client has few of them at a backend, and those that are idle
-//! end for others who wait where no further session may be opened.
+//! A client is a connection and, behind a trusted proxy, the address that the proxy named. Only its
+//! exchanges get such a session, and it ends with the connection. It counts in the pool like any
+//! other. So that nobody keeps others out by it, a client has few of them at a backend, and those
+//! that are idle end for others who wait where no further session may be opened.
 
 use super::places::Client;
 use super::{Upstreams, mark_dirty};
@@ -11,10 +13,12 @@ use crate::base::timers::Nanos;
 use crate::upstream::session::Session;
 use crate::upstream::sink::SessionRef;
 
-/// Sessions of its own that a client may have at a backend, of this shard. Another ends with its exchange.
+/// Sessions of its own that a client may have at a backend, of this shard. Another ends with its
+/// exchange.
 const MOST_OF_CLIENT: usize = 4;
 
-/// For how long one is left to its client whoever waits: the client has a challenge to answer there.
+/// For how long one is left to its client whoever waits: the client has a challenge to answer
+/// there.
 const LEFT_NANOS: Nanos = 1_000_000_000;
 
 impl Upstreams {
@@ -57,7 +61,8 @@ impl Upstreams {
         }
     }
 
-    /// Others wait and no session may be opened for them: those that are idle end in their favour, or will when their clients have had their time.
+    /// Others wait and no session may be opened for them: those that are idle end in their favour,
+    /// or will when their clients have had their time.
     pub(super) fn give_up_bound(&mut self, key: slab::Key, now: Nanos) {
         let Some(backend) = self.backends.get(key) else { return };
         let mut wanted = backend.places.waiting();

@@ -125,7 +125,8 @@ impl Session {
             Moved::End => self.on_end(turn, sink, true),
             Moved::Broken(alert) => {
                 if !alert.is_empty() {
-                    // With TLS 1.3 the backend looks at our side of the handshake when we are through with it.
+                    // With TLS 1.3 the backend looks at our side of the handshake when we are
+                    // through with it.
                     (self.because, self.detail) = (Reason::TlsAlert.code(), alert);
                 }
                 self.on_end(turn, sink, false);

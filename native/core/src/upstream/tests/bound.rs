@@ -1,4 +1,5 @@
-//! Authentication that is a connection's: a backend that believes a connection, as NTLM and Negotiate have it, and two clients who must never be taken for each other.
+//! Authentication that is a connection's: a backend that believes a connection, as NTLM and
+//! Negotiate have it, and two clients who must never be taken for each other.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,7 +23,8 @@ struct Notes {
     freed: Condvar,
 }
 
-/// An HTTP/1.1 server that asks who is there once a connection: after `authorization: NTLM name` every request on it is that one's.
+/// An HTTP/1.1 server that asks who is there once a connection: after `authorization: NTLM name`
+/// every request on it is that one's.
 struct Origin {
     address: SocketAddr,
     notes: Arc<Notes>,

@@ -250,7 +250,8 @@ fn a_backend_that_refuses_the_handshake_is_told_apart_by_its_alert() {
     }
 }
 
-/// With TLS 1.3 a client is through with the handshake before the server has looked at its certificate, or missed one.
+/// With TLS 1.3 a client is through with the handshake before the server has looked at its
+/// certificate, or missed one.
 #[test]
 fn an_alert_after_the_handshake_is_told_too() {
     let (peer, certificate) = refusing(|builder| builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT));
@@ -325,7 +326,8 @@ fn http_2_over_tls_carries_large_bodies_both_ways() {
     assert!(driver.upstreams.describe(driver.now()).contains("\"protocol\":\"h2\""));
 }
 
-/// A server by this acceptor that answers every request with the common name of the client's certificate, `nobody` without one, and the version.
+/// A server by this acceptor that answers every request with the common name of the client's
+/// certificate, `nobody` without one, and the version.
 fn asking_server(connections: usize, mut builder: SslAcceptorBuilder, authority: &X509) -> Peer {
     let mut store = X509StoreBuilder::new().unwrap();
     store.add_cert(authority).unwrap();
@@ -440,7 +442,8 @@ fn a_pin_is_the_key_of_any_certificate_of_the_verified_chain_and_none_beside_it(
     let (elsewhere, elsewhere_key) = certificate();
     let (stranger, _) = issued("stranger", &elsewhere, &elsewhere_key);
     let pin = |certificate: &X509| Pin::of_key(certificate).unwrap();
-    // What `openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64` makes of the key.
+    // What `openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | openssl base64` makes
+    // of the key.
     let text = boring::base64::encode_block(&boring::sha::sha256(&leaf.public_key().unwrap().public_key_to_der().unwrap()));
     assert_eq!(Pin::of(&text), Some(pin(&leaf)));
     assert_eq!((Pin::of("abc="), Pin::of(&text[..43]), Pin::of("")), (None, None, None));
@@ -452,7 +455,8 @@ fn a_pin_is_the_key_of_any_certificate_of_the_verified_chain_and_none_beside_it(
         // A pin is no trust.
         (vec![pin(&leaf)], &elsewhere, Err(Reason::TlsIssuerUnknown)),
     ] {
-        // The stranger's certificate comes along, as anybody can send it: it is no part of the chain.
+        // The stranger's certificate comes along, as anybody can send it: it is no part of the
+        // chain.
         let mut builder = acceptor(&leaf, &leaf_key);
         builder.add_extra_chain_cert(stranger.clone()).unwrap();
         let peer = asking_server(1, builder, &authority);
