@@ -1,7 +1,7 @@
 /** The configuration changes while the edge serves: what did not change goes on, what is under way ends as it began, and nothing is lost. */
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import t, { type Test } from 'tap';
 import { certificates } from '../support/certificates.ts';
 import { missingAioquic, serialAioquic } from '../support/client/aioquic.ts';
 import { connectH3 } from '../support/client/h3.ts';
+import { digest } from '../support/digest.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { answers, type byPath, pour, pourDigest, tellsFields } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
@@ -489,16 +490,6 @@ function command(words: readonly string[]): Promise<{ status: number; stdout: st
       resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
-}
-
-async function digest(stream: AsyncIterable<Buffer>): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of stream) {
-    bytes += chunk.length;
-    hash.update(chunk);
-  }
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 async function text(stream: AsyncIterable<Buffer>): Promise<string> {

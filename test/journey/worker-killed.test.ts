@@ -1,9 +1,9 @@
 /** A worker that dies is replaced; the reactor, its connections and the bodies in flight live on. */
 
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
+import { digest } from '../support/digest.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { answers, byPath, pour, pourDigest } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
@@ -89,14 +89,4 @@ async function hurt(edge: Edge, fault: string, at = 'now'): Promise<void> {
     body: JSON.stringify({ shard: 0, fault, at }),
   });
   if (!response.ok) throw new Error(`fault refused: ${response.status} ${await response.text()}`);
-}
-
-async function digest(stream: AsyncIterable<Buffer>): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of stream) {
-    bytes += chunk.length;
-    hash.update(chunk);
-  }
-  return { bytes, sha256: hash.digest('hex') };
 }
