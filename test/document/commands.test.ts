@@ -51,6 +51,16 @@ function asHere(command: string, edge: Edge, [first = '', second = '']: readonly
 // Some twenty processes, one after the other.
 t.setTimeout(600_000);
 
+/** A route of which two upstreams have shares, as the pages speak of it. */
+const SHOP = {
+  name: 'shop',
+  match: { path: '/' },
+  split: [
+    { upstream: 'web', weight: 95 },
+    { upstream: 'next', weight: 5 },
+  ],
+};
+
 t.test('every command of README.md and operating.md does what it says', { skip: missingAddon, timeout: 500_000 }, async (t) => {
   const origins = await Promise.all([
     startH2Origin(t, answers('found')),
@@ -62,16 +72,7 @@ t.test('every command of README.md and operating.md does what it says', { skip: 
     backends: [],
     config: {
       upstreams: { web: { backends: [{ url: first }, { url: second }] }, next: { backends: [{ url: third }] } },
-      routes: [
-        {
-          name: 'shop',
-          match: { path: '/' },
-          split: [
-            { upstream: 'web', weight: 95 },
-            { upstream: 'next', weight: 5 },
-          ],
-        },
-      ],
+      routes: [SHOP],
     },
   });
   const folder = workplace(t, first);
@@ -105,16 +106,7 @@ t.test(
       backends: [],
       config: {
         upstreams: { web: { backends: [{ url: origin.url }] }, next: { backends: [{ url: other.url }] } },
-        routes: [
-          {
-            name: 'shop',
-            match: { path: '/' },
-            split: [
-              { upstream: 'web', weight: 95 },
-              { upstream: 'next', weight: 5 },
-            ],
-          },
-        ],
+        routes: [SHOP],
       },
     });
     let asked = 0;
