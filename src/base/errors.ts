@@ -130,6 +130,7 @@ export const PROCESS_ERRORS = [
   entry(132, 'addon_not_loaded', 'internal', 0, 'never', 'The native addon is missing or does not fit'),
   entry(133, 'shard_not_started', 'internal', 0, 'never', 'A shard did not become ready'),
   entry(134, 'admin_failed', 'internal', 0, 'never', 'The admin API cannot be started'),
+  entry(135, 'pki_failed', 'config', 0, 'never', 'The folder of a development CA is not as it should be, or cannot be written'),
 ] as const satisfies readonly ErrorEntry[];
 
 /** Refusals of the admin API: `error` in the body of its answers. They never stand in a record. */

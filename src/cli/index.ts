@@ -10,6 +10,7 @@ import { certCommand } from './cert.ts';
 import { CONFIG_VIEWS, DEFAULT_CERTIFICATES, printConfigView } from './config.ts';
 import { eventsCommand } from './events.ts';
 import { getCommand } from './get.ts';
+import { pkiCommand } from './pki.ts';
 import { diffCommand, reloadCommand } from './reload.ts';
 import { describeFailure, EXIT_FAILED, EXIT_USAGE } from './report.ts';
 import { routesCommand } from './routes.ts';
@@ -29,6 +30,7 @@ Examples:
   lychgate config diff                                   what that would change
   lychgate cert list                                     certificates in use and their days left
   lychgate cert check edge.yaml                          what a rotation would say of the files
+  lychgate pki init ca                                   a CA for development, with a revocation list
   lychgate events                                        what changes, as it happens
   lychgate config defaults > edge.yaml                   a file with every key
   lychgate config schema                                 for editors
@@ -71,6 +73,7 @@ function program(): Command {
     weightsCommand(),
     reloadCommand(),
     certCommand(),
+    pkiCommand(),
     eventsCommand(),
   ])
     lychgate.addCommand(inherit(command));
