@@ -1,5 +1,6 @@
 /** `lychgate check`: everything that can be known about a configuration without starting it. */
 
+import type { ReadFile } from '../config/include.ts';
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
 import { hasErrors, type Problem, placeComplaints } from '../config/problem.ts';
@@ -9,11 +10,11 @@ import { count, EXIT_FAILED, reportProblems } from './report.ts';
 
 /** Checks a configuration; mistakes go to stderr, a summary to stdout. Returns the exit status: 0, or 1 when there is an error. */
 export async function check(file: string, outside: Outside): Promise<number> {
-  const { snapshot, problems: found } = await loadSnapshot(file, outside);
+  const { snapshot, problems: found, files } = await loadSnapshot(file, outside);
   const problems = [...found, ...(snapshot === undefined ? [] : refusedByAddon(file, snapshot))];
   reportProblems(problems);
   if (snapshot === undefined || hasErrors(problems)) return EXIT_FAILED;
-  process.stdout.write(summary(file, snapshot));
+  process.stdout.write(summary(file, snapshot, files));
   return 0;
 }
 
@@ -25,10 +26,12 @@ function refusedByAddon(file: string, { listeners }: Snapshot): Problem[] {
   return placeComplaints(complaints, () => ({ source: file }));
 }
 
-function summary(file: string, snapshot: Snapshot): string {
+function summary(file: string, snapshot: Snapshot, files: readonly ReadFile[]): string {
   const { listeners, routes, upstreams, backends, shards, admin, generation } = snapshot;
   const lines = [
     `${file} is valid`,
+    // One file needs no list.
+    ...(files.length === 1 ? [] : files.map(({ file, routes }) => `  file      ${file}: ${count(routes, 'route')}`)),
     ...listeners.map(({ name, address, certificates }) => {
       const names = certificates.flatMap((certificate) => certificate.names);
       return `  listener  ${name} on ${address} for ${names.join(', ')}`;

@@ -19,7 +19,7 @@ const CUT_TIMEOUT_MS = 3_000;
 
 /** Runs until a signal has drained the edge; resolves to the exit status. Rejects with a `LychgateError` when it cannot start. */
 export async function run(file: string, outside: Outside): Promise<number> {
-  const { config, snapshot, problems } = await loadSnapshot(file, outside);
+  const { config, snapshot, problems, includes } = await loadSnapshot(file, outside);
   reportProblems(problems);
   if (config === undefined || snapshot === undefined) return 1;
 
@@ -54,7 +54,7 @@ export async function run(file: string, outside: Outside): Promise<number> {
       { addon, snapshot, log },
       {
         shownConfig: redact(config),
-        source: { config, file, load: () => loadSnapshot(file, outside) },
+        source: { config, file, includes, load: () => loadSnapshot(file, outside) },
         areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1',
       },
     );

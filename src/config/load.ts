@@ -5,12 +5,12 @@
 
 import { dirname, resolve } from 'node:path';
 import type { IsMended } from './agreement.ts';
+import { type ReadFile, readSources } from './include.ts';
 import { applyOverrides, type Outside } from './override.ts';
 import { prepareSnapshot } from './prepare.ts';
 import { hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
 import type { Snapshot } from './snapshot.ts';
-import { readSource } from './source.ts';
 import { validate } from './validate.ts';
 
 /** A configuration where there is no error; warnings may stand beside it. */
@@ -28,6 +28,10 @@ export interface LoadedSnapshot {
   readonly config?: Config;
   readonly snapshot?: Snapshot;
   readonly problems: readonly Problem[];
+  /** What was read of the configuration itself: the file, then those that it includes. */
+  readonly files: readonly ReadFile[];
+  /** Patterns of what it includes, as paths; also where there are mistakes. */
+  readonly includes: readonly string[];
 }
 
 /** Reads a configuration and checks its keys one by one. Never rejects for a mistake in it. */
@@ -41,29 +45,32 @@ export async function loadConfig(file: string, outside: Outside = {}): Promise<L
  * complete. Never rejects for a mistake in it.
  */
 export async function loadSnapshot(file: string, outside: Outside = {}): Promise<LoadedSnapshot> {
-  const { config, problems, baseDir, locate, isMended } = await readAll(file, outside);
-  if (config === undefined) return { problems };
+  const { config, problems, baseDir, locate, isMended, files, includes } = await readAll(file, outside);
+  const read = { files, includes };
+  if (config === undefined) return { problems, ...read };
   const prepared = await prepareSnapshot(config, baseDir, locate, isMended);
   if (!hasErrors(problems)) {
     const all = sortProblems([...problems, ...prepared.problems]);
-    return prepared.snapshot === undefined ? { problems: all } : { config, snapshot: prepared.snapshot, problems: all };
+    return prepared.snapshot === undefined ? { problems: all, ...read } : { config, snapshot: prepared.snapshot, problems: all, ...read };
   }
   // Of a mended configuration only errors about what the author wrote are worth telling.
   const further = prepared.problems.filter(({ severity }) => severity === 'error');
-  return { problems: sortProblems([...problems, ...further]) };
+  return { problems: sortProblems([...problems, ...further]), ...read };
 }
 
 interface ReadAll extends LoadedConfig {
   readonly isMended: IsMended;
+  readonly files: readonly ReadFile[];
+  readonly includes: readonly string[];
 }
 
 async function readAll(file: string, outside: Outside): Promise<ReadAll> {
   const baseDir = dirname(resolve(file));
-  const { source, problems } = await readSource(file);
-  if (source === undefined) return { problems, baseDir, locate: () => ({ source: file }), isMended: () => false };
+  const { source, problems, files, includes } = await readSources(file);
+  if (source === undefined) return { problems, baseDir, locate: () => ({ source: file }), isMended: () => false, files, includes };
   const { value, locate, complaints } = applyOverrides(source.value, outside, source.locate);
   const validated = validate(value);
   const found = sortProblems(placeComplaints([...complaints, ...validated.complaints], locate));
-  const rest = { problems: found, baseDir, locate, isMended: validated.isMended };
+  const rest = { problems: found, baseDir, locate, isMended: validated.isMended, files, includes };
   return validated.config === undefined ? rest : { config: validated.config, ...rest };
 }

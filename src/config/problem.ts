@@ -15,6 +15,10 @@ export interface Place {
   readonly source: string;
   readonly line?: number;
   readonly column?: number;
+  /** Steps to the key within the file, where it is one of several that make the configuration. */
+  readonly path?: KeyPath;
+  /** Which of these files, in the order in which they were read; 0 or absent for the configuration itself. */
+  readonly file?: number;
 }
 
 /** One mistake. */
@@ -39,6 +43,8 @@ export interface Complaint {
   readonly source?: string;
   /** Point at the key rather than at its value. */
   readonly isAboutKey?: boolean;
+  /** What it is in the way of: where that stands goes behind the message. */
+  readonly rival?: KeyPath;
   readonly message: string;
   readonly value?: string;
   readonly expected?: string;
@@ -49,11 +55,23 @@ export type Locate = (path: KeyPath, isAboutKey: boolean) => Place;
 
 /** Gives complaints their places. */
 export function placeComplaints(complaints: readonly Complaint[], locate: Locate): Problem[] {
-  return complaints.map(({ isAboutKey = false, severity = 'error', source, ...rest }) => ({
-    ...rest,
-    severity,
-    place: source === undefined ? locate(rest.path, isAboutKey) : { source },
-  }));
+  return complaints.map(({ isAboutKey = false, severity = 'error', source, rival, ...rest }) => {
+    const place = source === undefined ? locate(rest.path, isAboutKey) : { source };
+    const problem = { ...rest, severity, place, path: place.path ?? rest.path };
+    if (rival === undefined) return problem;
+    const other = locate(rival, false);
+    const where = other.source === place.source ? formatPath(other.path ?? rival) : describePlace(other, rival);
+    return { ...problem, message: `${rest.message} ${where}` };
+  });
+}
+
+/** A key in another file: `routes[0] of routes.d/shop.yaml:2:3`. */
+export function describePlace(place: Place, path: KeyPath): string {
+  return `${formatPath(place.path ?? path)} of ${formatWhere(place)}`;
+}
+
+function formatWhere({ source, line, column }: Place): string {
+  return line === undefined ? source : `${source}:${line}:${column ?? 1}`;
 }
 
 /** True when a configuration with these problems must not be used. */
@@ -75,17 +93,18 @@ export function formatPath(path: KeyPath): string {
 /** One line: `edge.yaml:7:14: error: listeners[0].name: is missing; expected a name, such as public`. */
 export function formatProblem(problem: Problem): string {
   const { place, path, value, expected } = problem;
-  const where = place.line === undefined ? place.source : `${place.source}:${place.line}:${place.column ?? 1}`;
+  const where = formatWhere(place);
   const key = path.length === 0 ? '' : `${formatPath(path)}: `;
   const found = value === undefined ? '' : `${value} `;
   const wanted = expected === undefined ? '' : `; expected ${expected}`;
   return `${where}: ${problem.severity}: ${key}${found}${problem.message}${wanted}`;
 }
 
-/** In the order a reader meets them: file first, by line and column, errors and warnings alike. */
+/** In the order a reader meets them: what stands in no file first, then file by file, by line and column, errors and warnings alike. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
-  const rank = (problem: Problem): number => (problem.place.line ?? 0) * 1e6 + (problem.place.column ?? 0);
-  return problems.toSorted((a, b) => rank(a) - rank(b));
+  const fileOf = ({ place: { line, file = 0 } }: Problem): number => (line === undefined ? -1 : file);
+  const rank = ({ place: { line = 0, column = 0 } }: Problem): number => line * 1e6 + column;
+  return problems.toSorted((a, b) => fileOf(a) - fileOf(b) || rank(a) - rank(b));
 }
 
 /** A value as short text for a message: JSON, cut at 60 characters; mappings and lists only by their kind. */

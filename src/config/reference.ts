@@ -34,7 +34,10 @@ export function jsonSchema(): string {
       Object.assign(node, description === undefined ? {} : { description }, fallback === undefined ? {} : { default: fallback }, json);
     },
   });
-  return `${JSON.stringify({ ...schema, title: 'Lychgate configuration' }, null, 2)}\n`;
+  // Files that are included may have all the routes.
+  const required = schema.required?.filter((key) => key !== 'routes');
+  const anyOf = [{ required: ['routes'] }, { required: ['include'] }];
+  return `${JSON.stringify({ ...schema, required, anyOf, title: 'Lychgate configuration' }, null, 2)}\n`;
 }
 
 /** The long form beside the short one; undefined where there is no short one, or where it was written already. */

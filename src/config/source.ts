@@ -8,7 +8,7 @@ import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, ty
 import type { KeyPath, Locate, Place, Problem } from './problem.ts';
 
 /** Larger files are refused: a configuration of this size is a mistake or an attack on the parser. */
-const MAX_FILE_BYTES = 4 * 2 ** 20;
+const MAX_FILE_BYTES = 16 * 2 ** 20;
 
 /** How often anchors may be repeated altogether; ends "billion laughs" before they are expanded. */
 const MAX_ALIASES = 100;
@@ -23,16 +23,21 @@ export interface Source {
   /** The root mapping, plain data. */
   readonly value: Readonly<Record<string, unknown>>;
   readonly locate: Locate;
+  /** Of its text. */
+  readonly bytes: number;
 }
 
-/** Reads and parses a file: either its source or the problems that prevent it. */
-export async function readSource(file: string): Promise<{ source?: Source; problems: Problem[] }> {
+/**
+ * Reads and parses a file: either its source or the problems that prevent it. One that is included may be empty, and a list in it is one of
+ * routes.
+ */
+export async function readSource(file: string, isIncluded = false): Promise<{ source?: Source; problems: Problem[] }> {
   const read = await readText(file);
-  return read.text === undefined ? { problems: [problemAt({ source: file }, read.message)] } : parseSource(file, read.text);
+  return read.text === undefined ? { problems: [problemAt({ source: file }, read.message)] } : parseSource(file, read.text, isIncluded);
 }
 
 /** Parses the text of a file; `file` only names it. */
-export function parseSource(file: string, text: string): { source?: Source; problems: Problem[] } {
+export function parseSource(file: string, text: string, isIncluded = false): { source?: Source; problems: Problem[] } {
   const lines = new LineCounter();
   const placeOf = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
@@ -52,15 +57,21 @@ export function parseSource(file: string, text: string): { source?: Source; prob
       return { problems: [problemAt(placeOf(0), 'another version of YAML is asked for', '%YAML 1.2 or no such line')] };
     }
     if (contents === null || (isScalar(contents) && contents.value === null)) {
+      if (isIncluded) return { source: { file, value: {}, locate: () => placeOf(0), bytes: text.length }, problems: [] };
       return { problems: [problemAt({ source: file }, 'the file is empty', 'a mapping that begins with version: 1')] };
     }
-    if (!isMap(contents)) {
+    const isList = isIncluded && isSeq(contents);
+    if (!isMap(contents) && !isList) {
       const place = placeOf(contents.range[0]);
-      return { problems: [problemAt(place, 'the file is no mapping', 'keys such as version, listeners, upstreams, routes')] };
+      const expected = isIncluded
+        ? 'a list of routes, or keys such as routes, upstreams'
+        : 'keys such as version, listeners, upstreams, routes';
+      return { problems: [problemAt(place, isIncluded ? 'the file is no mapping and no list' : 'the file is no mapping', expected)] };
     }
-    const value = document.toJS({ maxAliasCount: MAX_ALIASES }) as Record<string, unknown>;
-    const locate: Locate = (path, isAboutKey) => placeOf(offsetOf(document, path, isAboutKey));
-    return { source: { file, value, locate }, problems: [] };
+    const data: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+    const value = (isList ? { routes: data } : data) as Record<string, unknown>;
+    const locate: Locate = (path, isAboutKey) => placeOf(offsetOf(document, isList ? path.slice(1) : path, isAboutKey));
+    return { source: { file, value, locate, bytes: text.length }, problems: [] };
   } catch (error) {
     return { problems: [problemAt({ source: file }, explainThrown(error))] };
   }

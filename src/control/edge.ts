@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { createError } from '../base/errors.ts';
 import { forgetLatency } from '../base/tables.ts';
+import { identityOfIncludes } from '../config/include.ts';
 import type { LoadedSnapshot } from '../config/load.ts';
 import { backendsOf, type NoRoom, type Numbered, Numberer } from '../config/numbering.ts';
 import { redact } from '../config/redact.ts';
@@ -33,7 +34,7 @@ import { addLimitMetrics } from './limit-metrics.ts';
 import { viewAllLimits } from './limit-view.ts';
 import { addReloadMetrics } from './reload/metrics.ts';
 import { createReloader, type Loaded, type Ready, type ReloadAnswer, type ReloadOptions } from './reload/reload.ts';
-import { type Watch, watchFile } from './reload/watch.ts';
+import { identityOf, type Watch, watchIdentity } from './reload/watch.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
 import { createShards } from './shards.ts';
@@ -54,8 +55,10 @@ export interface EdgeSource {
   readonly config: Config;
   /** The file, for `reload.watch`. */
   readonly file?: string;
+  /** What the file includes, as `loadSnapshot` tells it, for `reload.watch`. */
+  readonly includes?: readonly string[];
   /** Reads it again. */
-  load(): Promise<LoadedSnapshot>;
+  load(): Promise<Omit<LoadedSnapshot, 'files' | 'includes'> & Partial<LoadedSnapshot>>;
 }
 
 export interface EdgeOptions {
@@ -152,7 +155,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     log: log.target('certificates'),
   });
   const reloader = createReloader({
-    load: async () => source?.load() ?? { problems: [] },
+    load: readAgain,
     inForce: () => ({ snapshot: now.snapshot, config: now.config as Config }),
     isServing: () => state === 'serving',
     prepare,
@@ -170,6 +173,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   const probes = probesOf();
 
   let watch: Watch | undefined;
+  let includes = source?.includes ?? [];
   let state: EdgeState = 'idle';
   let listeners: readonly OpenListener[] = [];
   let adminAddress = '';
@@ -340,7 +344,19 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     const { isWatched } = now.snapshot.reload;
     if (isWatched === (watch !== undefined) || source?.file === undefined) return;
     watch?.stop();
-    watch = isWatched ? watchFile(source.file, () => void reloader.reload('watch', { waits: true })) : undefined;
+    const { file } = source;
+    const identify = async (): Promise<string> => {
+      const [own, included] = await Promise.all([identityOf(file), identityOfIncludes(includes, identityOf)]);
+      return own === '' || included === '' ? '' : `${own} ${included}`;
+    };
+    watch = isWatched ? watchIdentity(identify, () => void reloader.reload('watch', { waits: true })) : undefined;
+  }
+
+  /** What is included is known from then on, also where it has mistakes: whoever mends them need not touch the file itself. */
+  async function readAgain(): ReturnType<EdgeSource['load']> {
+    const read = (await source?.load()) ?? { problems: [] };
+    includes = read.includes ?? [];
+    return read;
   }
 
   /**

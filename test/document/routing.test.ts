@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { writeConfiguration } from '../config/support/configuration.ts';
@@ -7,9 +7,11 @@ import { plainCommand, plainEnvironment } from '../support/process.ts';
 
 const PAGE = readFileSync(join(import.meta.dirname, '../../docs/routing.md'), 'utf8');
 
-t.test('the worked example of routing.md says what lychgate says', async (t) => {
-  const [configuration = ''] = blocksOf('yaml');
+t.test('the worked example and the files of routing.md say what lychgate says', async (t) => {
+  const [configuration = '', ...files] = blocksOf('yaml');
   const folder = dirname(writeConfiguration(t, configuration));
+  mkdirSync(join(folder, 'routes.d'));
+  for (const file of files) writeFileSync(join(folder, /^# (.*)/.exec(file)?.[1] ?? ''), file);
   const blocks = blocksOf('console');
   t.ok(blocks.length > 3);
   for (const block of blocks) {

@@ -283,6 +283,38 @@ t.test('a file that is watched is reloaded when another is renamed or linked int
   t.equal(await fieldOf(), 'last', 'it is watched no more');
 });
 
+t.test('files that are included are watched: they come, change, break and go, and are reloaded', { skip: missingAddon }, async (t) => {
+  const origin = await startH2Origin(t, answers('ok'));
+  const folder = mkdtempSync(join(tmpdir(), 'lychgate-include-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const config = { reload: { watch: true }, include: [`${folder}/*.yaml`] };
+  const edge = await startEdge(t, { backends: [origin.url], config });
+  const client = await connectH3(t, edge.port);
+  const fieldOf = async (path: string) => (await client.exchange({ path })).headers['x-round'];
+  const put = (name: string, text: string): void => {
+    writeFileSync(join(folder, 'next'), text);
+    renameSync(join(folder, 'next'), join(folder, name));
+  };
+  const route = (path: string, value: string) =>
+    `- { match: { path: ${path} }, upstream: web, response_headers: { set: { x-round: ${value} } } }\n`;
+  const resultsOf = (): unknown[] => edge.log.filter(({ target, result }) => target === 'reload' && result).map(({ result }) => result);
+
+  put('a.yaml', route('/a', 'came'));
+  await until('the file that came is in force', async () => (await fieldOf('/a')) === 'came');
+  put('a.yaml', route('/a', 'changed'));
+  await until('the file that changed is in force', async () => (await fieldOf('/a')) === 'changed');
+  put('b.yaml', route('/b', 'broken').replace('upstream: web', 'upsteam: web, upstream: web'));
+  await until('the mistake is told', () => resultsOf().at(-1) === 'invalid');
+  t.equal(await fieldOf('/a'), 'changed');
+  const told = edge.log.findLast(({ result }) => result === 'invalid');
+  t.match(told?.['problems'], [/b\.yaml:1:26: error: routes\[0\]\.upsteam: is not a key here/]);
+  put('b.yaml', route('/b', 'mended'));
+  await until('the file that was mended is in force', async () => (await fieldOf('/b')) === 'mended');
+  rmSync(join(folder, 'a.yaml'));
+  await until('the file that went is in force no more', async () => (await fieldOf('/a')) === undefined);
+  t.equal(await fieldOf('/b'), 'mended');
+});
+
 t.test(
   'systemd is told when the edge is ready, reloads and stops',
   { skip: missingAddon || findProgram('python3') === undefined },

@@ -3,7 +3,6 @@
 import { rateName } from '../assemble/limit.ts';
 import { tenantOwner } from '../assemble/tenant.ts';
 import type { Complaint, KeyPath } from '../problem.ts';
-import { formatPath } from '../problem.ts';
 import { routeNames } from '../route-names.ts';
 import type { Config } from '../schema/config.ts';
 import { type IsMended, meaningless, Seen } from './seen.ts';
@@ -27,7 +26,7 @@ export function checkRates({ routes, tenants, store }: Config, isMended: IsMende
     for (const [place, rate] of rates.entries()) {
       const where = [...path, 'limits', 'rate', place];
       bytes += rate.by.length === 0 ? 0 : rate.max_keys * BUCKET_BYTES;
-      complaints.push(...names.note(rateName(owner, rate, place), [...where, 'name'], formatPath(where)));
+      complaints.push(...names.note(rateName(owner, rate, place), [...where, 'name'], where));
       if (rate.shared && store === undefined) {
         complaints.push({ path: [...where, 'shared'], value: 'true', message: 'has nowhere to count', expected: 'a store beside routes' });
       }

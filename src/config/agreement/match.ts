@@ -42,13 +42,13 @@ function checkCondition(path: KeyPath, condition: Condition): Complaint[] {
 /** Remembers matches and complains of one that takes what an earlier one takes: equal in every part, and with a method in common. */
 export class Matches {
   readonly #isMended: IsMended;
-  readonly #met = new Map<string, { readonly methods: readonly string[]; readonly where: string }[]>();
+  readonly #met = new Map<string, { readonly methods: readonly string[]; readonly where: KeyPath }[]>();
 
   constructor(isMended: IsMended) {
     this.#isMended = isMended;
   }
 
-  note(match: Match, path: KeyPath, where: string): Complaint[] {
+  note(match: Match, path: KeyPath, where: KeyPath): Complaint[] {
     if (this.#isMended(path)) return [];
     const key = keyOf(match);
     const same = this.#met.get(key) ?? [];

@@ -23,8 +23,8 @@ export function checkRoutes({ routes, upstreams, tenants }: Config, isMended: Is
   for (const [place, route] of routes.entries()) {
     const path = ['routes', place] as const;
     complaints.push(
-      ...matches.note(route.match, [...path, 'match'], `routes[${place}]`),
-      ...names.note(called[place] ?? '', [...path, 'name'], `routes[${place}]`),
+      ...matches.note(route.match, [...path, 'match'], path),
+      ...names.note(called[place] ?? '', [...path, 'name'], path),
       ...checkMatch([...path, 'match'], route.match, tenantNames),
       ...checkOutcome(path, route, upstreams),
       ...checkFallback([...path, 'fallback'], route, upstreams),

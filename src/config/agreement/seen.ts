@@ -1,6 +1,6 @@
 /** What several checks of agreement have in common: values that may stand once, names that must exist, keys that exclude each other. */
 
-import type { Complaint, KeyPath } from '../problem.ts';
+import { type Complaint, formatPath, type KeyPath } from '../problem.ts';
 import { suggest } from '../suggest.ts';
 
 /** Says of a key that its value is not what the author wrote, so that nothing can be concluded from it. */
@@ -10,28 +10,31 @@ export type IsMended = (path: KeyPath) => boolean;
 export class Seen {
   readonly #what: string;
   readonly #isMended: IsMended;
-  readonly #first = new Map<string, string>();
+  readonly #first = new Map<string, string | KeyPath>();
 
   constructor(what: string, isMended: IsMended) {
     this.#what = what;
     this.#isMended = isMended;
   }
 
-  note(value: string, path: KeyPath, where: string, shown: string = value): Complaint[] {
+  /** `where` is told to whoever has the value after it: in words, or as a path that may lead into another file. */
+  note(value: string, path: KeyPath, where: string | KeyPath, shown: string = value): Complaint[] {
     if (this.#isMended(path)) return [];
     const first = this.#first.get(value);
     if (first === undefined) {
       this.#first.set(value, where);
       return [];
     }
-    return [standsAlready(path, shown, first === where ? undefined : first, this.#what)];
+    const isSame = typeof first === 'string' || typeof where === 'string' ? first === where : formatPath(first) === formatPath(where);
+    return [standsAlready(path, shown, isSame ? undefined : first, this.#what)];
   }
 }
 
 /** The complaint about a value that stood before: in `first`, or in the same place. */
-export function standsAlready(path: KeyPath, shown: string, first: string | undefined, what: string): Complaint {
-  const place = first === undefined ? 'twice' : `already in ${first}`;
-  return { path, value: JSON.stringify(shown), message: `stands ${place}`, expected: `each ${what} to have its own` };
+export function standsAlready(path: KeyPath, shown: string, first: string | KeyPath | undefined, what: string): Complaint {
+  const complaint = { path, value: JSON.stringify(shown), expected: `each ${what} to have its own` };
+  if (typeof first === 'object') return { ...complaint, message: 'stands already in', rival: first };
+  return { ...complaint, message: `stands ${first === undefined ? 'twice' : `already in ${first}`}` };
 }
 
 /** Complains of a name that nothing has, with the one that was probably meant. `what` has its article: `an upstream`. */

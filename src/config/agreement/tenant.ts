@@ -10,13 +10,12 @@ export function checkTenants({ tenants, routes }: Config, isMended: IsMended): C
   const used = new Set(routes.map(({ match }) => match.tenant));
   for (const [name, { hosts, header, value, path: prefix }] of Object.entries(tenants)) {
     const path = ['tenants', name];
-    const where = `tenants.${name}`;
     complaints.push(...checkOneOf(path, { hosts: hosts.length > 0, header: header !== '', path: prefix !== '' }));
     if (value !== '' && header === '') complaints.push(meaningless([...path, 'value'], 'without header', 'header beside it'));
-    for (const [place, host] of hosts.entries()) complaints.push(...marks.note(`host ${host}`, [...path, 'hosts', place], where, host));
+    for (const [place, host] of hosts.entries()) complaints.push(...marks.note(`host ${host}`, [...path, 'hosts', place], path, host));
     const field = `${header}: ${value === '' ? name : value}`;
-    if (header !== '') complaints.push(...marks.note(`field ${field}`, [...path, 'header'], where, field));
-    if (prefix !== '') complaints.push(...marks.note(`path ${prefix}`, [...path, 'path'], where, prefix));
+    if (header !== '') complaints.push(...marks.note(`field ${field}`, [...path, 'header'], path, field));
+    if (prefix !== '') complaints.push(...marks.note(`path ${prefix}`, [...path, 'path'], path, prefix));
     if (!used.has(name)) {
       complaints.push({ severity: 'warning', path, isAboutKey: true, message: 'has no route, so that its requests get 404' });
     }

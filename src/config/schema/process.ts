@@ -51,6 +51,6 @@ export const reload = section('Changes of the configuration while the edge runs.
   watch: flag({
     fallback: false,
     prose:
-      'The file is looked at once a second, and reloaded when it is another one: renamed into its place, or behind a symbolic link that points elsewhere. Without it a reload is asked for by SIGHUP, `lychgate reload` or the admin API.',
+      'The file, and what it includes, is looked at once a second, and reloaded when it is another one: renamed into its place, or behind a symbolic link that points elsewhere. Without it a reload is asked for by SIGHUP, `lychgate reload` or the admin API.',
   }),
 });

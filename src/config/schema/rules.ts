@@ -32,6 +32,13 @@ export const FILE_RULE: TextRule = {
   normalise: (given) => (given === '' || given.includes('\0') ? undefined : given),
 };
 
+/** Files to include: wildcards stand in the name only, so that one folder is looked at for each. */
+export const INCLUDE_RULE: TextRule = {
+  expected: 'the path of a file, or a folder and a name with * or ?, such as routes.d/*.yaml',
+  range: 'path or pattern',
+  normalise: (given) => (/^(?!.*[*?].*\/)[^\0[\]{}]*[^\0[\]{}/]$/.test(given) && !given.includes('**') ? given : undefined),
+};
+
 /** A version of TLS; without quotes YAML has it as a number. */
 export const TLS_VERSION_RULE: TextRule = {
   expected: '1.2 or 1.3',

@@ -66,7 +66,7 @@ export interface Ready {
 
 export interface ReloaderParts {
   /** Reads the configuration as it is now. */
-  load(): Promise<LoadedSnapshot>;
+  load(): Promise<Pick<LoadedSnapshot, 'config' | 'snapshot' | 'problems'>>;
   inForce(): Loaded;
   isServing(): boolean;
   /** Makes ready, or says why that cannot be. A dry run prepares nothing. */

@@ -1,5 +1,5 @@
 /**
- * Watches a file by asking for its identity again and again: whatever puts another file there (a
+ * Watches files by asking for their identity again and again: whatever puts another file there (a
  * rename, a symbolic link that points elsewhere, a directory that is replaced, a network file
  * system), the path names another one then. A file that is being written is left alone until it is
  * the same twice.
@@ -13,11 +13,8 @@ export interface Watch {
   stop(): void;
 }
 
-/**
- * Calls back when `path` names another file, or one with other contents, than when it was called
- * last.
- */
-export function watchFile(path: string, onChange: () => void, intervalMs = WATCH_INTERVAL_MS): Watch {
+/** Calls back when `identify` tells another identity than when it was called last; an empty one is told while something is missing. */
+export function watchIdentity(identify: () => Promise<string>, onChange: () => void, intervalMs = WATCH_INTERVAL_MS): Watch {
   let known: string | undefined;
   let seen: string | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -31,7 +28,7 @@ export function watchFile(path: string, onChange: () => void, intervalMs = WATCH
   };
 
   async function look(): Promise<void> {
-    const now = await identityOf(path);
+    const now = await identify();
     if (isStopped) return;
     known ??= now;
     // While it is missing it is on its way.
@@ -45,8 +42,8 @@ export function watchFile(path: string, onChange: () => void, intervalMs = WATCH
   }
 }
 
-/** Empty where there is no such file. */
-async function identityOf(path: string): Promise<string> {
+/** Of a file, or of what a link leads to: empty where there is no such file. */
+export async function identityOf(path: string): Promise<string> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
     return [dev, ino, size, mtimeNs, ctimeNs].join();
