@@ -1,6 +1,6 @@
 //! Certificates that are swapped while clients come and go.
 
-use crate::support::client::socket;
+use crate::support::client::{Client, config_with_groups, socket};
 use crate::support::{Bed, Kind, Setup, certificate};
 use lychgate_core::base::counters::{Handshake, Id, ServerName};
 use lychgate_core::tls::certificate::Certificate;
@@ -54,4 +54,28 @@ fn a_swap_that_fails_leaves_the_certificate_that_is_there() {
     bed.certificates.replace(vec![], certificate::policy()).unwrap_err();
     let second = bed.connect(Kind::Http3);
     assert_eq!(bed.clients[second].quic.peer_cert(), Some(&before[..]));
+}
+
+#[test]
+fn a_session_resumes_whichever_kind_of_key_signed_and_whichever_group_was_agreed_on() {
+    for certificate in [certificate::localhost(0), certificate::localhost_rsa()] {
+        let mut bed = Bed::new();
+        bed.certificates.replace(vec![certificate], certificate::policy()).unwrap();
+        for groups in ["X25519", "X25519MLKEM768", "P-256"] {
+            let mut config = config_with_groups(1 << 20, groups);
+            let mut session: Option<Vec<u8>> = None;
+            for round in 0..3u8 {
+                let mut client = Client::with_config(Kind::Http3, bed.address, socket(), &mut config, &[round; 16]);
+                if let Some(session) = &session {
+                    client.quic.set_session(session).unwrap();
+                }
+                let client = bed.adopt(client);
+                assert_eq!(bed.get(client, "/").body, b"hello");
+                assert_eq!(bed.clients[client].quic.is_resumed(), round > 0, "{groups}, round {round}");
+                bed.until("a ticket", |bed| bed.clients[client].quic.session().is_some());
+                session = bed.clients[client].quic.session().map(<[u8]>::to_vec);
+                bed.clients[client].quic.close(true, 0x100, b"").unwrap();
+            }
+        }
+    }
 }

@@ -4,7 +4,8 @@ use boring::asn1::Asn1Time;
 use boring::ec::{EcGroup, EcKey};
 use boring::hash::MessageDigest;
 use boring::nid::Nid;
-use boring::pkey::PKey;
+use boring::pkey::{PKey, Private};
+use boring::rsa::Rsa;
 use boring::x509::X509;
 use boring::x509::extension::SubjectAlternativeName;
 use lychgate_core::tls::certificate::Certificate;
@@ -25,7 +26,15 @@ pub fn policy() -> Policy {
 /// With so many names beside `localhost`, to make it long: about twenty bytes each.
 pub fn localhost(others: usize) -> Certificate {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    signed_by(PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap(), others)
+}
+
+/// The same with a key of RSA, 2,048 bits.
+pub fn localhost_rsa() -> Certificate {
+    signed_by(PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap(), 0)
+}
+
+fn signed_by(key: PKey<Private>, others: usize) -> Certificate {
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
     builder.set_pubkey(&key).unwrap();

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
+use boring::ssl::{SslContextBuilder, SslMethod};
 use quiche::h3::{self, NameValue};
 use quiche::{ConnectionId, RecvInfo, Shutdown};
 
@@ -124,7 +125,17 @@ fn id_of(socket: &UdpSocket, number: u8) -> [u8; 16] {
 
 /// Settings of a client; `stream_window` is what it lets a response send ahead of its reading.
 pub fn config(stream_window: u64) -> quiche::Config {
-    let mut config = quiche::Config::new(quiche::PROTOCOL_VERSION).unwrap();
+    configure(quiche::Config::new(quiche::PROTOCOL_VERSION).unwrap(), stream_window)
+}
+
+/// The same for a client that offers these groups, and does not read the certificates of the system.
+pub fn config_with_groups(stream_window: u64, groups: &str) -> quiche::Config {
+    let mut tls = SslContextBuilder::new(SslMethod::tls()).unwrap();
+    tls.set_curves_list(groups).unwrap();
+    configure(quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, tls).unwrap(), stream_window)
+}
+
+fn configure(mut config: quiche::Config, stream_window: u64) -> quiche::Config {
     config.set_application_protos(&[b"h3"]).unwrap();
     config.verify_peer(false);
     config.set_max_recv_udp_payload_size(1_500);
