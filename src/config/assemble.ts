@@ -11,7 +11,7 @@ import { routeNames } from './route-names.ts';
 import type { Config } from './schema/config.ts';
 import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot } from './snapshot.ts';
 
-const NO_FILES: ListenerFiles = { certificates: [], ticketKeys: [], ticketKeysFile: '' };
+const NO_FILES: ListenerFiles = { certificates: [], ticketKeys: [], ticketKeysFile: '', clientAuth: [] };
 
 /** What was read from disk for a configuration. */
 export interface ReadFiles {

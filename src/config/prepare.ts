@@ -7,6 +7,7 @@ import { checkAgreement, type IsMended } from './agreement.ts';
 import type { ListenerFiles } from './assemble/listener.ts';
 import { assembleSnapshot } from './assemble.ts';
 import { parseChain, readCertificate, readClientCertificate } from './certificates.ts';
+import { readClientAuth } from './client-certificates.ts';
 import { Files } from './files.ts';
 import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
@@ -68,6 +69,7 @@ async function readListeners(listeners: readonly Listener[], files: Files, compl
       certificates: usable,
       ticketKeys: await readTicketKeys(keysFile, keysPath, files, complaints),
       ticketKeysFile: keysFile === '' ? '' : files.absolute(keysFile),
+      clientAuth: await readClientAuth(listener, ['listeners', place], files, complaints, nowMs),
     });
   }
   return perListener;

@@ -80,6 +80,21 @@ export interface CertificateSnapshot {
   readonly source: Certificate;
 }
 
+/** What clients must prove with a certificate of their own. */
+export interface ClientAuthSnapshot {
+  /** Server names that it is for; none for all others. */
+  readonly names: readonly string[];
+  readonly mode: 'off' | 'optional' | 'required' | 'any';
+  /** Certificates of the authorities. */
+  readonly caPem: string;
+  /** Where they were read, absolute. */
+  readonly caFiles: readonly string[];
+  /** Whether clients are told their names. */
+  readonly tellsAuthorities: boolean;
+  readonly maxDepth: number;
+  readonly maxBytes: number;
+}
+
 /** How files of certificates are followed. */
 export interface CertificatesSnapshot {
   readonly isWatched: boolean;
@@ -102,6 +117,8 @@ export interface ListenerSnapshot {
   readonly ticketKeys: readonly Uint8Array[];
   /** Absolute; empty where the process makes its own. */
   readonly ticketKeysFile: string;
+  /** What clients must prove; the first is for all names that no other is for. */
+  readonly clientAuth: readonly ClientAuthSnapshot[];
   readonly congestion: 'cubic' | 'bbr';
   readonly idleTimeoutMs: number;
   /** 0 for none. */

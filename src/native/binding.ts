@@ -44,6 +44,23 @@ export interface BindingTlsPolicy {
   ticketRotationMs: number;
   /** Keys of 48 or 80 bytes: the first seals, all open. */
   ticketKeys: Uint8Array[];
+  /** What clients must prove, by server name. */
+  clients: BindingClientAuth[];
+}
+
+/** What clients must prove with a certificate of their own. */
+export interface BindingClientAuth {
+  /** Server names that it is for; none for all others. */
+  names: string[];
+  /** `off`, `optional`, `required` or `any`. */
+  mode: string;
+  caPem: string;
+  /** Whether clients are told the names of the authorities. */
+  tellsAuthorities: boolean;
+  /** Certificates between the client's and the authority's. */
+  maxDepth: number;
+  /** Bytes of what a client shows. */
+  maxBytes: number;
 }
 
 /** Handshakes of the certificates of one label, since the process began or the label came. */

@@ -2,8 +2,8 @@
  * Named converters from the snapshot to what the addon takes. Nothing is decided here: every value has been checked and normalised before,
  * and only its name and place change.
  */
-import type { BackendSnapshot, CertificateSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
-import type { BindingAddon, BindingBackend, BindingCertificate, BindingListener, BindingTlsPolicy } from './binding.ts';
+import type { BackendSnapshot, CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
+import type { BindingAddon, BindingBackend, BindingCertificate, BindingClientAuth, BindingListener, BindingTlsPolicy } from './binding.ts';
 
 /** A listener of the snapshot together with the socket one shard got for it. */
 export function toBindingListener(listener: ListenerSnapshot, fd: number): BindingListener {
@@ -43,8 +43,15 @@ export function toBindingCertificate({ label, names, chainPem, keyPem, ocsp }: C
 }
 
 /** Rules of a listener's handshakes. */
-export function toBindingPolicy({ name, unknownName, isStrict, ticketRotationMs, ticketKeys }: ListenerSnapshot): BindingTlsPolicy {
-  return { listener: name, unknownName, isStrict, ticketRotationMs, ticketKeys: [...ticketKeys] };
+export function toBindingPolicy(listener: ListenerSnapshot): BindingTlsPolicy {
+  const { name, unknownName, isStrict, ticketRotationMs, ticketKeys, clientAuth } = listener;
+  const clients = clientAuth.map(toBindingClientAuth);
+  return { listener: name, unknownName, isStrict, ticketRotationMs, ticketKeys: [...ticketKeys], clients };
+}
+
+function toBindingClientAuth(auth: ClientAuthSnapshot): BindingClientAuth {
+  const { names, mode, caPem, tellsAuthorities, maxDepth, maxBytes } = auth;
+  return { names: [...names], mode, caPem, tellsAuthorities, maxDepth, maxBytes };
 }
 
 /**

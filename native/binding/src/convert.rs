@@ -1,7 +1,9 @@
 //! From the border's records to the core's.
 
 use crate::failure;
-use crate::types::{BindingBackend, BindingCertificate, BindingEdit, BindingListener, BindingPlan, BindingSnapshot, BindingTlsPolicy};
+use crate::types::{
+    BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingListener, BindingPlan, BindingSnapshot, BindingTlsPolicy,
+};
 use lychgate_core::http::normal;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
@@ -10,6 +12,7 @@ use lychgate_core::reactor::listener::ListenerOptions;
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
+use lychgate_core::tls::client_auth::{Mode, Rules};
 use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
 use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
 use lychgate_core::upstream::{BackendConfig, Scheme};
@@ -83,7 +86,20 @@ pub fn tls_policy(policy: BindingTlsPolicy) -> Result<Policy> {
         true => TicketPolicy::Rotating(Duration::from_millis(policy.ticket_rotation_ms.max(1.0) as u64)),
         false => TicketPolicy::Given(policy.ticket_keys.iter().map(key).collect::<Result<_>>()?),
     };
-    Ok(Policy { listener: policy.listener, unknown_name, is_strict: policy.is_strict, tickets })
+    let clients = policy.clients.into_iter().map(client_auth).collect::<Result<_>>()?;
+    Ok(Policy { listener: policy.listener, unknown_name, is_strict: policy.is_strict, tickets, clients })
+}
+
+fn client_auth(auth: BindingClientAuth) -> Result<Rules> {
+    let mode = Mode::of(&auth.mode).ok_or_else(|| failure(format!("{} is no mode of client certificates", auth.mode)))?;
+    Ok(Rules {
+        names: auth.names,
+        mode,
+        ca_pem: auth.ca_pem,
+        tells_authorities: auth.tells_authorities,
+        max_depth: auth.max_depth,
+        max_bytes: auth.max_bytes as usize,
+    })
 }
 
 fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {

@@ -19,7 +19,11 @@ record!(
 );
 record!(
     /// Rules of a listener's handshakes.
-    BindingTlsPolicy { listener: String, unknown_name: String, is_strict: bool, ticket_rotation_ms: f64, ticket_keys: Vec<Uint8Array> }
+    BindingTlsPolicy { listener: String, unknown_name: String, is_strict: bool, ticket_rotation_ms: f64, ticket_keys: Vec<Uint8Array>, clients: Vec<BindingClientAuth> }
+);
+record!(
+    /// What clients must prove.
+    BindingClientAuth { names: Vec<String>, mode: String, ca_pem: String, tells_authorities: bool, max_depth: u32, max_bytes: u32 }
 );
 record!(
     /// Handshakes of a certificate.

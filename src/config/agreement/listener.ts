@@ -6,6 +6,7 @@ import type { Listener } from '../schema/listener.ts';
 import { splitAddress } from '../schema/rules.ts';
 import { MAX_CLIENT_FIELDS } from '../snapshot.ts';
 import { formatSize } from '../units.ts';
+import { checkClientAuth } from './client-certificates.ts';
 import { checkOrder, type IsMended, meaningless, Seen } from './seen.ts';
 
 export function checkListeners({ listeners, claims }: Config, isMended: IsMended): Complaint[] {
@@ -38,6 +39,7 @@ export function checkListeners({ listeners, claims }: Config, isMended: IsMended
     if (!normalise.enabled && normalise.escaped_slashes === 'reject') {
       complaints.push(meaningless([...path, 'normalise', 'escaped_slashes'], 'without normalisation', 'normalise.enabled: true'));
     }
+    complaints.push(...checkClientAuth(listener, path, isMended));
     const certificateNames = new Seen('certificate', isMended);
     for (const [index, { names: answered, chain }] of listener.certificates.entries()) {
       for (const [nameIndex, answeredName] of answered.entries()) {

@@ -2,7 +2,7 @@
 
 import { keyOf } from '../schema/key.ts';
 import type { Listener } from '../schema/listener.ts';
-import type { CertificateSnapshot, ListenerSnapshot } from '../snapshot.ts';
+import type { CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../snapshot.ts';
 
 /** What was read for a listener. */
 export interface ListenerFiles {
@@ -11,6 +11,7 @@ export interface ListenerFiles {
   readonly ticketKeys: readonly Uint8Array[];
   /** Absolute, or empty. */
   readonly ticketKeysFile: string;
+  readonly clientAuth: readonly ClientAuthSnapshot[];
 }
 
 /**
@@ -19,7 +20,7 @@ export interface ListenerFiles {
  */
 export function listenerSnapshot(
   listener: Listener,
-  { certificates, ticketKeys, ticketKeysFile }: ListenerFiles,
+  { certificates, ticketKeys, ticketKeysFile, clientAuth }: ListenerFiles,
   clientField: string,
 ): ListenerSnapshot {
   const { tls, quic, http, normalise, per_client: perClient } = listener;
@@ -34,6 +35,7 @@ export function listenerSnapshot(
     ticketRotationMs: tls.tickets.rotation,
     ticketKeys,
     ticketKeysFile,
+    clientAuth,
     congestion: quic.congestion,
     idleTimeoutMs: quic.idle_timeout,
     keepAliveMs: quic.keep_alive,

@@ -1,6 +1,7 @@
 /** `listeners`: where clients come in, with which certificates, and what one connection may use. */
 
 import type { z } from 'zod';
+import { clientCertificates, clientCertificatesByName } from './client-certificates.ts';
 import { list, mapping, section, words } from './groups.ts';
 import { CLIENT_KEY_RULE } from './key.ts';
 import { NETWORK_RULE } from './network.ts';
@@ -67,6 +68,7 @@ const tls = section('TLS 1.3 of QUIC (RFC 9001).', {
     { fallback: ['X25519MLKEM768', 'X25519', 'P-256', 'P-384'], insteadOfNone: 'X25519' },
   ),
   tickets,
+  client_certificates: clientCertificates,
 });
 
 /** Files of certificates while the edge runs. */
@@ -201,6 +203,7 @@ export const listener = mapping('An address on which HTTP/3 is served.', {
     certificate,
   ),
   tls,
+  client_certificates: clientCertificatesByName,
   max_connections: integer({
     min: 1,
     max: 10_000_000,

@@ -3,7 +3,7 @@
 Driven by JSON lines: one order a line on stdin, one event a line on stdout. `./aioquic.ts` is the other end.
 
 Orders (every one may carry `id`, answered by {"event":"done","id":…,…}):
-  connect  host port servername ca? idle? from? algorithms? ticket?   -> serial resumed   request  headers body? fin?     -> stream
+  connect  host port servername ca? idle? from? algorithms? ticket? chain? key?   -> serial resumed   request  headers body? fin?     -> stream
   data     stream body fin                        frame    stream type hex fin?   raw     stream hex fin?
   uni      hex                    -> stream       bidi     hex fin?    -> stream
   reset    stream code                            stop     stream code
@@ -248,6 +248,8 @@ async def main():
         configuration.load_verify_locations(first["ca"])
     else:
         configuration.verify_mode = 0
+    if "chain" in first:
+        configuration.load_cert_chain(first["chain"], first["key"])
     if "ticket" in first:
         configuration.session_ticket = pickle.loads(base64.b64decode(first["ticket"]))
     tickets = []

@@ -122,6 +122,18 @@ pub enum TicketRefused {
     Rules,
 }
 
+/// What came of asking a client for a certificate; the place is the series of
+/// [`Id::ClientCertificates`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ClientCertificate {
+    Verified,
+    Unverified,
+    Absent,
+    Refused,
+}
+
 /// What closed a connection; the place is the series of [`Id::ConnectionsClosed`].
 #[allow(missing_docs, reason = "the label values say what each is")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +202,11 @@ families! {
         ["absent", "address", "unknown"], NO_BOUNDS, 1.0;
     TicketsRefused = Counter "lychgate_session_tickets_refused_total", "Session tickets that led to a full handshake, by reason: sealed with a key that is not known or no longer (unknown_key), too old or given for other names or under other rules (rules).", "reason"
         ["unknown_key", "rules"], NO_BOUNDS, 1.0;
+    ClientCertificates = Counter "lychgate_client_certificates_total", "Handshakes that asked the client for a certificate, by result: it was verified, or taken unverified (`mode: any`), the client has none (absent), or the handshake was refused.", "result"
+        ["verified", "unverified", "absent", "refused"], NO_BOUNDS, 1.0;
+    ClientCertificatesRefused = Counter "lychgate_client_certificates_refused_total", "Handshakes refused for the client's certificate, by reason.", "reason"
+        ["missing", "unknown_ca", "expired", "revoked", "revocation_unknown", "denied", "not_allowed", "malformed", "too_large", "purpose", "invalid"],
+        NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"

@@ -12,10 +12,13 @@ use crate::base::slab::Key;
 use crate::base::timers::{Armed, NEVER, Nanos};
 use crate::http::error::h3 as h3_error;
 use crate::http::h3::{self, PeerStreams};
+use crate::tls::client_auth;
 use crate::tls::facts::{self, Coverage};
+use crate::tls::identity::Identity;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A connection of quiche's over our chunks.
 pub type Quic = quiche::Connection<ChunkFactory>;
@@ -175,6 +178,8 @@ pub struct Connection {
     pub rtt_us: u64,
     /// Authorities that requests of it may name.
     pub coverage: Coverage,
+    /// Who the client is, where it has shown a certificate.
+    pub identity: Option<Arc<Identity>>,
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
@@ -225,6 +230,7 @@ impl Connection {
             stops: 0,
             rtt_us: 0,
             coverage: Coverage::default(),
+            identity: None,
             tls: (0, 0),
             control: Vec::new(),
             client: ClientPlace::default(),
@@ -240,7 +246,9 @@ impl Connection {
         self.keep_alive = if theirs > 0 { keep_alive.min((theirs / 2).max(MIN_KEEP_ALIVE)) } else { keep_alive };
         let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
-        self.coverage = facts::coverage(ssl);
+        let auth = client_auth::take(ssl);
+        self.coverage = facts::coverage(ssl, auth.as_deref());
+        self.identity = auth.and_then(|auth| auth.identity);
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
     }

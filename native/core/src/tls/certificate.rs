@@ -112,7 +112,7 @@ fn covered(leaf: &X509Ref) -> Vec<String> {
 }
 
 /// Seconds since 1970.
-fn seconds(time: &Asn1TimeRef) -> Result<i64, boring::error::ErrorStack> {
+pub(super) fn seconds(time: &Asn1TimeRef) -> Result<i64, boring::error::ErrorStack> {
     let passed = Asn1Time::from_unix(0)?.diff(time)?;
     Ok(i64::from(passed.days) * 86_400 + i64::from(passed.secs))
 }

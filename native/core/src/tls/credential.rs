@@ -28,15 +28,23 @@ impl Pool {
 }
 
 /// Bytes that BoringSSL counts the references of.
-struct Buffer(NonNull<ffi::CRYPTO_BUFFER>);
+pub(super) struct Buffer(NonNull<ffi::CRYPTO_BUFFER>);
 
 impl Buffer {
-    fn new(bytes: &[u8]) -> Result<Buffer, ErrorStack> {
+    pub(super) fn new(bytes: &[u8]) -> Result<Buffer, ErrorStack> {
         // SAFETY: the bytes are copied.
         let raw = unsafe { ffi::CRYPTO_BUFFER_new(bytes.as_ptr(), bytes.len(), ptr::null_mut()) };
         NonNull::new(raw).map(Buffer).ok_or_else(ErrorStack::get)
     }
+
+    pub(super) fn as_ptr(&self) -> *mut ffi::CRYPTO_BUFFER {
+        self.0.as_ptr()
+    }
 }
+
+// SAFETY: its references are counted atomically, and its bytes never change.
+unsafe impl Send for Buffer {}
+unsafe impl Sync for Buffer {}
 
 impl Drop for Buffer {
     fn drop(&mut self) {

@@ -1,6 +1,7 @@
 //! What the edge has to know of the certificate of a handshake or of a connection: BoringSSL keeps
 //! it beside the credential.
 
+use super::client_auth::{Auth, Gate};
 use super::credential::done;
 use boring::error::ErrorStack;
 use boring::ssl::SslRef;
@@ -32,23 +33,26 @@ pub struct Facts {
     pub covered: Option<Arc<[String]>>,
 }
 
-/// Names a connection's certificate is good for, and the authority that was last found among them.
+/// Authorities that requests of a connection may name: those its certificate is good for, where its
+/// listener is strict, and those that want of clients what its handshake wanted.
 #[derive(Default)]
 pub struct Coverage {
     names: Option<Arc<[String]>>,
+    gate: Option<Gate>,
+    /// The authority that was last found among them.
     last: Vec<u8>,
 }
 
 impl Coverage {
     /// Whether requests for an authority may come here. Nothing is asked where the listener is not
-    /// strict.
+    /// strict and wants the same of all clients.
     #[inline]
     pub fn admits(&mut self, authority: &[u8]) -> bool {
-        let Some(names) = &self.names else { return true };
-        if authority == self.last {
+        if self.names.is_none() && self.gate.is_none() || !authority.is_empty() && authority == self.last {
             return true;
         }
-        let is_covered = covers(names, authority);
+        let is_named = self.names.as_ref().is_none_or(|names| covers(names, authority));
+        let is_covered = is_named && self.gate.as_ref().is_none_or(|gate| gate.admits(authority));
         if is_covered {
             self.last.clear();
             self.last.extend_from_slice(authority);
@@ -57,13 +61,18 @@ impl Coverage {
     }
 }
 
+/// The host of an authority, without brackets.
+pub(super) fn host_of(authority: &[u8]) -> &[u8] {
+    match authority {
+        [b'[', rest @ ..] => rest.split(|byte| *byte == b']').next().unwrap_or(rest),
+        _ => authority.split(|byte| *byte == b':').next().unwrap_or(authority),
+    }
+}
+
 /// Whether a certificate is good for the host of an authority: by its name, by a wildcard in place
 /// of the first label (RFC 9525 §6.3), or by its address.
 fn covers(names: &[String], authority: &[u8]) -> bool {
-    let host = match authority {
-        [b'[', rest @ ..] => rest.split(|byte| *byte == b']').next().unwrap_or(rest),
-        _ => authority.split(|byte| *byte == b':').next().unwrap_or(authority),
-    };
+    let host = host_of(authority);
     let host = host.strip_suffix(b".").unwrap_or(host);
     let parent = host.iter().position(|byte| *byte == b'.').map(|dot| &host[dot..]).filter(|parent| parent.len() < host.len());
     names.iter().any(|name| match name.strip_prefix('*') {
@@ -135,11 +144,11 @@ pub fn note_failure(ssl: &SslRef) {
     }
 }
 
-/// What a connection's certificate is good for.
-pub fn coverage(ssl: &SslRef) -> Coverage {
+/// What requests of a connection may ask for.
+pub fn coverage(ssl: &SslRef, auth: Option<&Auth>) -> Coverage {
     // SAFETY: only boxes of facts are put there, and this one lives as long as the connection.
     let facts = unsafe { ffi::SSL_get_ex_data(ssl.as_ptr(), PLACES.1).cast::<Facts>().as_ref() };
-    Coverage { names: facts.and_then(|facts| facts.covered.clone()), last: Vec::new() }
+    Coverage { names: facts.and_then(|facts| facts.covered.clone()), gate: auth.and_then(Auth::gate), last: Vec::new() }
 }
 
 #[cfg(test)]
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn an_authority_is_covered_by_its_name_a_wildcard_of_one_label_or_its_address() {
         let names: Arc<[String]> = ["a.test", "*.b.test", "192.0.2.1", "2001:db8::1"].map(str::to_owned).into();
-        let mut coverage = Coverage { names: Some(names), last: Vec::new() };
+        let mut coverage = Coverage { names: Some(names), ..Coverage::default() };
         for good in ["a.test", "A.test:443", "a.test.", "x.b.test", "X.B.TEST:8443", "192.0.2.1:1", "[2001:db8::1]:443", "[2001:db8::1]"] {
             assert!(coverage.admits(good.as_bytes()) && coverage.admits(good.as_bytes()), "{good}");
         }

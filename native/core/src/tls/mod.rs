@@ -2,8 +2,10 @@
 
 pub mod certificate;
 pub mod client;
+pub mod client_auth;
 mod credential;
 pub mod facts;
+pub mod identity;
 pub mod server;
 pub mod store;
 pub mod tickets;

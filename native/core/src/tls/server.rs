@@ -1,13 +1,16 @@
 //! TLS of listeners: TLS 1.3 only, certificates from the listener's store, X25519MLKEM768 offered
 //! beside X25519, tickets that every shard opens.
 
+use super::client_auth::{self, Refusal};
 use super::facts;
 use super::store::CertificateStore;
 use super::tickets::Ticket;
 use crate::base::counters::{Counters, Id, TicketRefused};
 use crate::base::panics;
 use boring::error::ErrorStack;
-use boring::ssl::{SniError, SslAlert, SslContextBuilder, SslInfoCallbackMode, SslMethod};
+use boring::ssl::{
+    SniError, SslAlert, SslContextBuilder, SslInfoCallbackMode, SslInfoCallbackValue, SslMethod, SslVerifyError, SslVerifyMode,
+};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,10 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
         *alert = SslAlert::INTERNAL_ERROR;
         panics::callback(Err(SniError::ALERT_FATAL), || certificates.choose(ssl, alert, &names))
     });
+    let verified = counters.clone();
+    builder.set_custom_verify_callback(SslVerifyMode::NONE, move |ssl| {
+        panics::callback(Err(SslVerifyError::Invalid(SslAlert::INTERNAL_ERROR)), || client_auth::verify(ssl, &verified))
+    });
     // SAFETY: the callback sets up everything that BoringSSL's documentation asks for, or says that it did not.
     unsafe {
         let (keys, counters) = (store.clone(), counters.clone());
@@ -57,16 +64,23 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
     }
     // BoringSSL holds a ticket against the rules right after it was opened, and then goes on to its
     // next state.
-    builder.set_info_callback(move |ssl, mode, _| {
+    builder.set_info_callback(move |ssl, mode, value| {
         if mode == SslInfoCallbackMode::ACCEPT_LOOP && IS_OPENED.take() && !ssl.session_reused() {
             counters.add_to(Id::TicketsRefused, TicketRefused::Rules as usize, 1);
         }
+        // Nothing else is told so.
+        if matches!(value, SslInfoCallbackValue::Alert(alert) if mode == SslInfoCallbackMode::WRITE_ALERT && alert.alert() == SslAlert::CERTIFICATE_REQUIRED) {
+            client_auth::note_refusal(Refusal::Missing, &counters);
+        }
         if mode == SslInfoCallbackMode::HANDSHAKE_DONE {
             facts::note_end(ssl);
+            client_auth::note_end(ssl, &counters);
         }
     });
     Ok(builder)
 }
 
+#[cfg(test)]
+mod client_tests;
 #[cfg(test)]
 mod tests;

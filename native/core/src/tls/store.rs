@@ -5,6 +5,7 @@
 //! name's certificates is a look-up or two, however many names there are.
 
 use super::certificate::{Certificate, KeyKind};
+use super::client_auth::{Policies, Rules};
 use super::credential::{self, Credential, Pool};
 use super::facts::{Counts, Facts};
 use super::tickets::{TicketKeys, TicketPolicy};
@@ -48,22 +49,25 @@ pub struct Policy {
     pub is_strict: bool,
     /// Where the keys of session tickets come from.
     pub tickets: TicketPolicy,
+    /// What clients must prove, by server name; none where nobody is asked.
+    pub clients: Vec<Rules>,
 }
 
 impl Policy {
     /// Stands for the rules in session tickets: a ticket resumes only under the rules that it was
     /// given under.
-    fn digest(&self, names: &[String]) -> [u8; 32] {
+    fn digest(&self, names: &[String], clients: &Policies) -> [u8; 32] {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.sort_unstable();
         let mut hash = Sha256::new();
         hash.update(b"lychgate session 1\0");
         hash.update(self.listener.as_bytes());
         hash.update(&[0, (self.unknown_name == UnknownName::Refuse) as u8, self.is_strict as u8]);
-        for name in names {
+        for name in &names {
             hash.update(name.as_bytes());
             hash.update(b"\0");
         }
+        clients.digest(&names, &mut hash);
         hash.finish()
     }
 }
@@ -86,6 +90,8 @@ struct Set {
     wildcard: HashMap<Box<str>, Group>,
     default: Group,
     policy: Policy,
+    /// What clients must prove; none where nobody is asked.
+    clients: Option<Arc<Policies>>,
     counts: BTreeMap<String, Arc<Counts>>,
 }
 
@@ -153,7 +159,8 @@ impl CertificateStore {
             return Err(SniError::ALERT_FATAL);
         }
         credential::shed_when_done(ssl);
-        if set.offer(group.unwrap_or(&set.default), ssl).is_err() {
+        let asked = set.clients.as_ref().map_or(Ok(()), |clients| clients.demand(ssl));
+        if asked.and_then(|()| set.offer(group.unwrap_or(&set.default), ssl)).is_err() {
             *alert = SslAlert::INTERNAL_ERROR;
             return Err(SniError::ALERT_FATAL);
         }
@@ -163,9 +170,10 @@ impl CertificateStore {
 }
 
 impl Set {
-    fn new(certificates: Vec<Certificate>, policy: Policy, before: &BTreeMap<String, Arc<Counts>>) -> Result<Set, String> {
+    fn new(certificates: Vec<Certificate>, mut policy: Policy, before: &BTreeMap<String, Arc<Counts>>) -> Result<Set, String> {
         let Some(first) = certificates.first() else { return Err("a listener needs a certificate".to_owned()) };
         let (mut exact, mut wildcard) = (HashMap::<&str, Vec<u32>>::new(), HashMap::<&str, Vec<u32>>::new());
+        let clients = Policies::new(std::mem::take(&mut policy.clients))?;
         let mut pool = Pool::default();
         let mut counts = BTreeMap::new();
         let mut kept = Vec::with_capacity(certificates.len());
@@ -174,7 +182,7 @@ impl Set {
             let counted = counts.entry(label.to_owned()).or_insert_with(|| before.get(label).cloned().unwrap_or_default());
             let covered = policy.is_strict.then(|| certificate.covered.clone().into());
             let facts = Facts { counts: counted.clone(), covered };
-            let credential = Credential::new(certificate, &policy.digest(&certificate.names), facts, &mut pool)
+            let credential = Credential::new(certificate, &policy.digest(&certificate.names, &clients), facts, &mut pool)
                 .map_err(|stack| format!("certificate {}: {stack}", certificate.label))?;
             kept.push(Kept { credential, kind: certificate.kind, validity: certificate.validity });
             for name in &certificate.names {
@@ -203,7 +211,8 @@ impl Set {
         };
         let by_name = |map: HashMap<&str, Vec<u32>>| map.into_iter().map(|(name, group)| (name.into(), ordered(group))).collect();
         let (exact, wildcard, default) = (by_name(exact), by_name(wildcard), ordered(default));
-        Ok(Set { kept, exact, wildcard, default, policy, counts })
+        let clients = (!clients.is_off()).then(|| Arc::new(clients));
+        Ok(Set { kept, exact, wildcard, default, policy, clients, counts })
     }
 
     /// Certificates for a name: exact before wildcard, which stands for exactly one label (RFC 9525

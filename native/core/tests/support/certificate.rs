@@ -20,6 +20,7 @@ pub fn policy() -> Policy {
         unknown_name: UnknownName::Default,
         is_strict: false,
         tickets: TicketPolicy::Rotating(Duration::from_secs(3600)),
+        clients: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// A key of RSA or of ECDSA.
-fn key(is_rsa: bool) -> PKey<Private> {
+pub(super) fn key(is_rsa: bool) -> PKey<Private> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     match is_rsa {
         true => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
@@ -27,7 +27,7 @@ fn key(is_rsa: bool) -> PKey<Private> {
 
 /// A certificate for a key, valid for some days from now, signed by whose name and key is given, or
 /// by itself.
-fn issued(name: &str, key: &PKey<Private>, (from, until): (i64, i64), issuer: Option<&(X509, PKey<Private>)>) -> X509 {
+pub(super) fn issued(name: &str, key: &PKey<Private>, (from, until): (i64, i64), issuer: Option<&(X509, PKey<Private>)>) -> X509 {
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
     let subject = subject.build();
@@ -47,16 +47,16 @@ fn issued(name: &str, key: &PKey<Private>, (from, until): (i64, i64), issuer: Op
 
 /// A certificate as configured, which can be made anew: a set takes those that it is given.
 #[derive(Clone)]
-struct Made {
-    names: Vec<String>,
-    chain_pem: String,
-    key_pem: String,
+pub(super) struct Made {
+    pub(super) names: Vec<String>,
+    pub(super) chain_pem: String,
+    pub(super) key_pem: String,
     /// DER, leaf first.
-    chain: Vec<Vec<u8>>,
+    pub(super) chain: Vec<Vec<u8>>,
 }
 
 impl Made {
-    fn new(names: &[&str], key: &PKey<Private>, chain: &[X509]) -> Made {
+    pub(super) fn new(names: &[&str], key: &PKey<Private>, chain: &[X509]) -> Made {
         let pem = chain.iter().flat_map(|one| one.to_pem().unwrap()).collect();
         Made {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -67,95 +67,117 @@ impl Made {
     }
 
     /// For a name and with a key of its own.
-    fn simple(name: &str) -> Made {
+    pub(super) fn simple(name: &str) -> Made {
         Made::lasting(name, false, (0, 1))
     }
 
-    fn lasting(name: &str, is_rsa: bool, days: (i64, i64)) -> Made {
+    pub(super) fn lasting(name: &str, is_rsa: bool, days: (i64, i64)) -> Made {
         let key = key(is_rsa);
         Made::new(&[name], &key, &[issued(name, &key, days, None)])
     }
 
-    fn parse(&self) -> Certificate {
+    pub(super) fn parse(&self) -> Certificate {
         Certificate::parse(self.names.join(" "), self.names.clone(), &self.chain_pem, &self.key_pem)
             .map_err(|said| said.join(", "))
             .unwrap()
     }
 }
 
-const PERIOD: Duration = Duration::from_secs(3600);
+pub(super) const PERIOD: Duration = Duration::from_secs(3600);
 
-const RULES: UnknownName = UnknownName::Default;
+pub(super) const RULES: UnknownName = UnknownName::Default;
 
-fn policy(listener: &str, unknown_name: UnknownName) -> Policy {
-    Policy { listener: listener.to_owned(), unknown_name, is_strict: false, tickets: TicketPolicy::Rotating(PERIOD) }
+pub(super) fn policy(listener: &str, unknown_name: UnknownName) -> Policy {
+    Policy { listener: listener.to_owned(), unknown_name, is_strict: false, tickets: TicketPolicy::Rotating(PERIOD), clients: Vec::new() }
 }
 
 /// A listener's store and a shard of it.
-struct Server {
-    store: Arc<CertificateStore>,
-    counters: Arc<Counters>,
-    config: quiche::Config,
+pub(super) struct Server {
+    pub(super) store: Arc<CertificateStore>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) config: quiche::Config,
 }
 
 /// What a client tries.
-struct Try<'a> {
-    name: Option<&'a str>,
-    group: &'a str,
-    algorithms: Option<&'a [SslSignatureAlgorithm]>,
-    session: Option<&'a [u8]>,
-    asks_for_ocsp: bool,
+pub(super) struct Try<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) group: &'a str,
+    pub(super) algorithms: Option<&'a [SslSignatureAlgorithm]>,
+    pub(super) session: Option<&'a [u8]>,
+    pub(super) asks_for_ocsp: bool,
     /// The server's end is not shed.
-    is_kept_whole: bool,
+    pub(super) is_kept_whole: bool,
+    /// What it shows when it is asked, its own first.
+    pub(super) shows: &'a [X509],
+    pub(super) key: Option<&'a PKey<Private>>,
 }
 
 impl<'a> Try<'a> {
-    fn of(name: &'a str) -> Try<'a> {
-        Try { name: Some(name), group: "X25519", algorithms: None, session: None, asks_for_ocsp: false, is_kept_whole: false }
+    pub(super) fn of(name: &'a str) -> Try<'a> {
+        Try {
+            name: Some(name),
+            group: "X25519",
+            algorithms: None,
+            session: None,
+            asks_for_ocsp: false,
+            is_kept_whole: false,
+            shows: &[],
+            key: None,
+        }
     }
 }
 
 /// What a client got.
-struct Got {
-    chain: Vec<Vec<u8>>,
-    is_done: bool,
-    is_resumed: bool,
-    alert: Option<u64>,
-    session: Option<Vec<u8>>,
-    ocsp: Option<Vec<u8>>,
+pub(super) struct Got {
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) is_done: bool,
+    pub(super) is_resumed: bool,
+    pub(super) alert: Option<u64>,
+    pub(super) session: Option<Vec<u8>>,
+    pub(super) ocsp: Option<Vec<u8>>,
     /// Of the server's end.
-    is_shed: bool,
-    group: Option<u16>,
-    server: quiche::Connection,
+    pub(super) is_shed: bool,
+    pub(super) group: Option<u16>,
+    pub(super) server: quiche::Connection,
+    /// Names of authorities that the client was told.
+    pub(super) authorities: usize,
 }
 
 impl Server {
-    fn new(certificates: &[&Made], policy: Policy) -> Server {
+    pub(super) fn new(certificates: &[&Made], policy: Policy) -> Server {
         Server::around(CertificateStore::new(certificates.iter().map(|one| one.parse()).collect(), policy).unwrap())
     }
 
-    fn around(store: CertificateStore) -> Server {
+    pub(super) fn around(store: CertificateStore) -> Server {
         let store = Arc::new(store);
         let counters = Arc::new(Counters::default());
         let config = configured(context(store.clone(), GROUPS, counters.clone()).unwrap());
         Server { store, counters, config }
     }
 
-    fn of(certificates: &[&Made]) -> Server {
+    pub(super) fn of(certificates: &[&Made]) -> Server {
         Server::new(certificates, policy("public", RULES))
     }
 
-    fn replace(&self, certificates: &[&Made], policy: Policy) -> Result<(), String> {
+    pub(super) fn replace(&self, certificates: &[&Made], policy: Policy) -> Result<(), String> {
         self.store.replace(certificates.iter().map(|one| one.parse()).collect(), policy)
     }
 
     /// A handshake in memory.
-    fn try_with(&mut self, tried: Try<'_>) -> Got {
+    pub(super) fn try_with(&mut self, tried: Try<'_>) -> Got {
         let mut offered = SslContextBuilder::new(SslMethod::tls()).unwrap();
         offered.set_verify(SslVerifyMode::NONE);
+        TOLD.set(0);
+        // SAFETY: the context lives; the callback wants nothing of its argument.
+        unsafe { boring_sys::SSL_CTX_set_cert_cb(offered.as_ptr(), Some(note_told), std::ptr::null_mut()) };
         offered.set_curves_list(tried.group).unwrap();
         if tried.asks_for_ocsp {
             offered.enable_ocsp_stapling();
+        }
+        if let (Some(key), [own, others @ ..]) = (tried.key, tried.shows) {
+            offered.set_certificate(own).unwrap();
+            offered.set_private_key(key).unwrap();
+            others.iter().for_each(|other| offered.add_extra_chain_cert(other.clone()).unwrap());
         }
         if let Some(algorithms) = tried.algorithms {
             offered.set_verify_algorithm_prefs(algorithms).unwrap();
@@ -198,18 +220,33 @@ impl Server {
             alert: asking.peer_error().map(|error| error.error_code - 0x100),
             session: asking.session().map(<[u8]>::to_vec),
             server: answering,
+            authorities: TOLD.get(),
         }
     }
 
     /// Whether a client that asks for a name gets this certificate's chain.
-    fn gives(&mut self, name: &str, expected: &Made) -> bool {
+    pub(super) fn gives(&mut self, name: &str, expected: &Made) -> bool {
         let got = self.try_with(Try::of(name));
         got.is_done && got.chain == expected.chain
     }
 
-    fn count(&self, id: Id, found: usize) -> f64 {
+    pub(super) fn count(&self, id: Id, found: usize) -> f64 {
         self.counters.copy()[offset(id as usize) + found]
     }
+}
+
+thread_local! {
+    /// How many names of authorities the last client of this thread was told.
+    static TOLD: Cell<usize> = const { Cell::new(0) };
+}
+
+extern "C" fn note_told(ssl: *mut boring_sys::SSL, _: *mut std::ffi::c_void) -> i32 {
+    // SAFETY: the connection lives, and the list as long as its handshake.
+    unsafe {
+        let list = boring_sys::SSL_get0_server_requested_CAs(ssl);
+        TOLD.set(if list.is_null() { 0 } else { boring_sys::OPENSSL_sk_num(list.cast()) });
+    }
+    1
 }
 
 fn configured(context: SslContextBuilder) -> quiche::Config {

@@ -1,0 +1,506 @@
+//! Certificates of clients: who is asked for one, by the server name of the handshake, and what it
+//! must prove.
+//!
+//! Nothing here knows of QUIC. A handshake is told what to ask for where its certificate is chosen,
+//! and leaves what it found beside the connection, from where [`take`] takes it.
+
+use super::credential::{Buffer, done};
+use super::facts::host_of;
+use super::identity::{Identity, Verdict};
+use crate::base::counters::{ClientCertificate, Counters, Id};
+use boring::error::ErrorStack;
+use boring::sha::Sha256;
+use boring::ssl::{NameType, SslAlert, SslOptions, SslRef, SslVerifyError, SslVerifyMode};
+use boring::stack::Stack;
+use boring::x509::store::{X509Store, X509StoreBuilder};
+use boring::x509::verify::X509VerifyFlags;
+use boring::x509::{X509, X509StoreContext, X509VerifyError};
+use boring_sys as ffi;
+use foreign_types_shared::ForeignTypeRef;
+use std::collections::HashMap;
+use std::ffi::{c_int, c_long, c_void};
+use std::ptr;
+use std::sync::{Arc, LazyLock};
+
+/// Bytes of authorities' names that a client is told. Where there are more it is told none and
+/// chooses by itself.
+const MAX_TOLD_BYTES: usize = 8 * 1024;
+
+/// Authorities that a chain is held against, of those whose name stands in it.
+const MAX_ATTEMPTS: usize = 8;
+
+/// The longest server name.
+const MAX_NAME: usize = 255;
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// No.
+    Off,
+    /// Yes; one that is shown must hold.
+    Optional,
+    /// Yes, and without one there is no connection.
+    Required,
+    /// Yes; what is shown is passed on unverified.
+    Any,
+}
+
+impl Mode {
+    /// As the configuration spells it.
+    pub fn of(text: &str) -> Option<Mode> {
+        Some(match text {
+            "off" => Mode::Off,
+            "optional" => Mode::Optional,
+            "required" => Mode::Required,
+            "any" => Mode::Any,
+            _ => return None,
+        })
+    }
+}
+
+/// Why a client's certificate is refused; the place is the series of
+/// [`Id::ClientCertificatesRefused`].
+#[allow(missing_docs, reason = "the label values say what each is")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Refusal {
+    Missing,
+    UnknownCa,
+    Expired,
+    Revoked,
+    RevocationUnknown,
+    Denied,
+    NotAllowed,
+    Malformed,
+    TooLarge,
+    Purpose,
+    Invalid,
+}
+
+impl Refusal {
+    /// What the client is told (RFC 8446 §6.2).
+    pub fn alert(self) -> SslAlert {
+        match self {
+            Refusal::Missing => SslAlert::CERTIFICATE_REQUIRED,
+            Refusal::UnknownCa => SslAlert::UNKNOWN_CA,
+            Refusal::Expired => SslAlert::CERTIFICATE_EXPIRED,
+            Refusal::Revoked => SslAlert::CERTIFICATE_REVOKED,
+            Refusal::RevocationUnknown => SslAlert::CERTIFICATE_UNKNOWN,
+            Refusal::Denied | Refusal::NotAllowed => SslAlert::ACCESS_DENIED,
+            Refusal::Purpose => SslAlert::UNSUPPORTED_CERTIFICATE,
+            Refusal::Malformed | Refusal::TooLarge | Refusal::Invalid => SslAlert::BAD_CERTIFICATE,
+        }
+    }
+
+    fn of(verdict: X509VerifyError) -> Refusal {
+        match verdict {
+            X509VerifyError::UNABLE_TO_GET_ISSUER_CERT
+            | X509VerifyError::UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+            | X509VerifyError::UNABLE_TO_VERIFY_LEAF_SIGNATURE
+            | X509VerifyError::DEPTH_ZERO_SELF_SIGNED_CERT
+            | X509VerifyError::SELF_SIGNED_CERT_IN_CHAIN
+            | X509VerifyError::CERT_UNTRUSTED
+            | X509VerifyError::AKID_SKID_MISMATCH
+            // Its issuer bears the name of one that is trusted.
+            | X509VerifyError::CERT_SIGNATURE_FAILURE => Refusal::UnknownCa,
+            X509VerifyError::CERT_HAS_EXPIRED | X509VerifyError::CERT_NOT_YET_VALID => Refusal::Expired,
+            X509VerifyError::INVALID_PURPOSE => Refusal::Purpose,
+            X509VerifyError::CERT_CHAIN_TOO_LONG => Refusal::TooLarge,
+            _ => Refusal::Invalid,
+        }
+    }
+}
+
+/// What clients must prove, as configured.
+#[derive(Clone)]
+pub struct Rules {
+    /// Server names that it is for, lower-case, `*.` for one leading label; of one for all others
+    /// none.
+    pub names: Vec<String>,
+    /// Whether they are asked.
+    pub mode: Mode,
+    /// Authorities, PEM; each is trusted by itself.
+    pub ca_pem: String,
+    /// Whether clients are told the names of the authorities.
+    pub tells_authorities: bool,
+    /// Certificates between the client's and the authority's, at most.
+    pub max_depth: u32,
+    /// Bytes of what a client shows, at most.
+    pub max_bytes: usize,
+}
+
+impl Rules {
+    /// Those of who asks for nothing.
+    pub fn off() -> Rules {
+        Rules { names: Vec::new(), mode: Mode::Off, ca_pem: String::new(), tells_authorities: false, max_depth: 0, max_bytes: 0 }
+    }
+}
+
+/// An authority: alone in its store, so that another of the same name is not mistaken for it.
+struct Authority {
+    der: Box<[u8]>,
+    store: X509Store,
+}
+
+/// What clients must prove, ready for handshakes.
+pub struct Policy {
+    rules: Rules,
+    authorities: Vec<Authority>,
+    /// Places of authorities by subject, DER.
+    by_subject: HashMap<Box<[u8]>, Vec<u32>>,
+    told: Vec<Buffer>,
+    digest: [u8; 32],
+}
+
+impl Policy {
+    fn new(mut rules: Rules) -> Result<Policy, String> {
+        let pem = std::mem::take(&mut rules.ca_pem);
+        let certificates = X509::stack_from_pem(pem.as_bytes()).map_err(|stack| stack.to_string())?;
+        if certificates.is_empty() && matches!(rules.mode, Mode::Optional | Mode::Required) {
+            return Err("client certificates cannot be verified without an authority".to_owned());
+        }
+        let mut authorities = Vec::with_capacity(certificates.len());
+        let mut by_subject = HashMap::<Box<[u8]>, Vec<u32>>::new();
+        for certificate in certificates {
+            let authority = Authority::new(&certificate).map_err(|stack| stack.to_string())?;
+            let subject = certificate.subject_name().to_der().map_err(|stack| stack.to_string())?;
+            if authorities.iter().any(|other: &Authority| other.der == authority.der) {
+                continue;
+            }
+            by_subject.entry(subject.into()).or_default().push(authorities.len() as u32);
+            authorities.push(authority);
+        }
+        let told_bytes: usize = by_subject.keys().map(|name| name.len() + 2).sum();
+        let told = match rules.tells_authorities && told_bytes <= MAX_TOLD_BYTES {
+            true => by_subject.keys().map(|name| Buffer::new(name)).collect::<Result<_, _>>().map_err(|stack| stack.to_string())?,
+            false => Vec::new(),
+        };
+        let mut policy = Policy { rules, authorities, by_subject, told, digest: [0; 32] };
+        policy.digest = policy.digested();
+        Ok(policy)
+    }
+
+    /// Stands for all that decides about a certificate.
+    fn digested(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"lychgate client certificates 1\0");
+        hash.update(&[self.rules.mode as u8]);
+        hash.update(&self.rules.max_depth.to_be_bytes());
+        let mut authorities: Vec<&[u8]> = self.authorities.iter().map(|authority| &*authority.der).collect();
+        authorities.sort_unstable();
+        for der in authorities {
+            hash.update(&(der.len() as u64).to_be_bytes());
+            hash.update(der);
+        }
+        hash.finish()
+    }
+
+    /// What a chain in DER proves, the client's own certificate first.
+    pub fn judge(&self, chain: &[&[u8]]) -> Result<Identity, Refusal> {
+        let is_too_long = chain.len() > self.rules.max_depth as usize + 2;
+        if is_too_long || chain.iter().map(|der| der.len()).sum::<usize>() > self.rules.max_bytes {
+            return Err(Refusal::TooLarge);
+        }
+        let certificates = chain.iter().map(|der| X509::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Malformed)?;
+        let leaf = certificates.first().ok_or(Refusal::Missing)?;
+        let verdict = if self.rules.mode == Mode::Any { Verdict::Unverified } else { Verdict::Verified };
+        let mut identity = Identity::read(leaf, chain, verdict).ok_or(Refusal::Malformed)?;
+        if verdict == Verdict::Verified {
+            identity.valid_until = self.verify(&certificates)?;
+        }
+        Ok(identity)
+    }
+
+    /// Until when the chain holds.
+    fn verify(&self, certificates: &[X509]) -> Result<i64, Refusal> {
+        let (leaf, others) = certificates.split_first().ok_or(Refusal::Missing)?;
+        let mut refusal = Refusal::UnknownCa;
+        for authority in self.candidates(certificates) {
+            match authority.verify(leaf, others, self.rules.max_depth) {
+                Ok(until) => return Ok(until),
+                // What the right authority says counts for more than that others did not issue it.
+                Err(said) if refusal == Refusal::UnknownCa => refusal = said,
+                Err(_) => {}
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Authorities whose name says that they issued one of the certificates, or that stand among
+    /// them.
+    fn candidates(&self, certificates: &[X509]) -> Vec<&Authority> {
+        let mut places: Vec<u32> = Vec::new();
+        for certificate in certificates {
+            for name in [certificate.issuer_name(), certificate.subject_name()] {
+                let Ok(name) = name.to_der() else { continue };
+                places
+                    .extend(self.by_subject.get(&*name).into_iter().flatten().filter(|place| !places.contains(place)).collect::<Vec<_>>());
+            }
+        }
+        places.truncate(MAX_ATTEMPTS);
+        places.into_iter().map(|place| &self.authorities[place as usize]).collect()
+    }
+}
+
+impl Authority {
+    fn new(certificate: &X509) -> Result<Authority, ErrorStack> {
+        let mut store = X509StoreBuilder::new()?;
+        store.add_cert(certificate)?;
+        // One in the middle of a chain is trusted as well as a root.
+        store.set_flags(X509VerifyFlags::PARTIAL_CHAIN);
+        Ok(Authority { der: certificate.to_der()?.into(), store: store.build() })
+    }
+
+    fn verify(&self, leaf: &X509, others: &[X509], max_depth: u32) -> Result<i64, Refusal> {
+        let verified = || -> Result<Result<i64, Refusal>, ErrorStack> {
+            let mut untrusted = Stack::new()?;
+            for other in others {
+                untrusted.push(other.clone())?;
+            }
+            X509StoreContext::new()?.init(&self.store, leaf, &untrusted, |context| {
+                // SAFETY: the context lives, and so do the parameters that belong to it.
+                unsafe {
+                    done(ffi::X509_STORE_CTX_set_purpose(context.as_ptr(), ffi::X509_PURPOSE_SSL_CLIENT))?;
+                    ffi::X509_VERIFY_PARAM_set_depth(ffi::X509_STORE_CTX_get0_param(context.as_ptr()), max_depth as c_int);
+                }
+                // What stays in the queue of errors would be told as somebody else's.
+                let is_good = context.verify_cert().unwrap_or(false);
+                if let Err(verdict) = context.verify_result() {
+                    return Ok(Err(Refusal::of(verdict)));
+                }
+                let ends = context.chain().into_iter().flatten().map(|one| super::certificate::seconds(one.not_after()));
+                let until = ends.collect::<Result<Vec<_>, _>>()?.into_iter().min();
+                Ok(until.filter(|_| is_good).ok_or(Refusal::Invalid))
+            })
+        };
+        verified().unwrap_or(Err(Refusal::Invalid))
+    }
+}
+
+/// What clients of a listener must prove, by server name.
+pub struct Policies {
+    /// The first is for names that no other is for.
+    all: Vec<Policy>,
+    exact: HashMap<Box<str>, u32>,
+    /// By what follows the `*.`.
+    wildcard: HashMap<Box<str>, u32>,
+}
+
+impl Policies {
+    /// Prepares rules; where none are for all other names those are asked for nothing.
+    pub fn new(rules: Vec<Rules>) -> Result<Policies, String> {
+        let (default, named): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rules| rules.names.is_empty());
+        let default = default.into_iter().next().unwrap_or_else(Rules::off);
+        let mut policies = Policies { all: vec![Policy::new(default)?], exact: HashMap::new(), wildcard: HashMap::new() };
+        for rules in named {
+            let place = policies.all.len() as u32;
+            for name in &rules.names {
+                match name.strip_prefix("*.") {
+                    Some(parent) => policies.wildcard.insert(parent.into(), place),
+                    None => policies.exact.insert(name.as_str().into(), place),
+                };
+            }
+            policies.all.push(Policy::new(rules)?);
+        }
+        Ok(policies)
+    }
+
+    /// Whether nobody is asked for anything.
+    pub fn is_off(&self) -> bool {
+        self.all.iter().all(|policy| policy.rules.mode == Mode::Off)
+    }
+
+    /// Whether all names have the same.
+    fn is_uniform(&self) -> bool {
+        self.all.iter().all(|policy| policy.digest == self.all[0].digest)
+    }
+
+    /// Place of a host's policy: of its name, of the wildcard in place of its first label, of all
+    /// others.
+    fn find(&self, host: &[u8]) -> u32 {
+        let mut room = [0; MAX_NAME];
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let Some(lower) = room.get_mut(..host.len()) else { return 0 };
+        lower.copy_from_slice(host);
+        lower.make_ascii_lowercase();
+        let Ok(host) = std::str::from_utf8(lower) else { return 0 };
+        let of_wildcard = || host.split_once('.').and_then(|(label, parent)| self.wildcard.get(parent).filter(|_| !label.is_empty()));
+        self.exact.get(host).or_else(of_wildcard).copied().unwrap_or(0)
+    }
+
+    /// Stands for what decides about clients that ask for these names, in session tickets.
+    pub(super) fn digest(&self, names: &[&str], hash: &mut Sha256) {
+        hash.update(&self.all[0].digest);
+        for name in names {
+            hash.update(&self.policy(self.find(name.as_bytes())).digest);
+        }
+    }
+
+    fn policy(&self, place: u32) -> &Policy {
+        self.all.get(place as usize).unwrap_or(&self.all[0])
+    }
+
+    /// Tells a handshake what to ask its client for.
+    pub(super) fn demand(self: &Arc<Policies>, ssl: &mut SslRef) -> Result<(), ErrorStack> {
+        let place = ssl.servername_raw(NameType::HOST_NAME).map_or(0, |name| self.find(name));
+        let policy = self.policy(place);
+        let auth = Box::new(Auth { policies: self.clone(), place, identity: None });
+        // SAFETY: the connection lives, and has nothing in that place yet: its certificate is chosen once.
+        unsafe { put(ssl, auth)? };
+        if policy.rules.mode == Mode::Off {
+            return Ok(());
+        }
+        let needs_one = policy.rules.mode == Mode::Required;
+        ssl.set_verify(if needs_one { SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::PEER });
+        // A ticket would be as good as a certificate that nobody looks at again.
+        ssl.set_options(SslOptions::NO_TICKET);
+        // SAFETY: the connection lives; the list and what is in it are the connection's from here on.
+        unsafe {
+            ffi::SSL_set_max_cert_list(ssl.as_ptr(), policy.rules.max_bytes);
+            if !policy.told.is_empty() {
+                ffi::SSL_set0_client_CAs(ssl.as_ptr(), counted(&policy.told)?.cast());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A stack with a reference of its own to each buffer.
+fn counted(buffers: &[Buffer]) -> Result<*mut ffi::OPENSSL_STACK, ErrorStack> {
+    // SAFETY: the stack is ours until it is returned; each buffer in it has one reference more.
+    unsafe {
+        let stack = ffi::OPENSSL_sk_new_null();
+        if stack.is_null() {
+            return Err(ErrorStack::get());
+        }
+        for buffer in buffers {
+            if ffi::OPENSSL_sk_push(stack, buffer.as_ptr().cast()) == 0 {
+                // Memory ran out: those that are in it are never freed, which is better than twice.
+                ffi::OPENSSL_sk_free(stack);
+                return Err(ErrorStack::get());
+            }
+            ffi::CRYPTO_BUFFER_up_ref(buffer.as_ptr());
+        }
+        Ok(stack)
+    }
+}
+
+/// What a connection has to do with client certificates.
+pub struct Auth {
+    policies: Arc<Policies>,
+    place: u32,
+    /// Of the certificate that was shown.
+    pub identity: Option<Arc<Identity>>,
+}
+
+impl Auth {
+    /// What requests of it may ask for, where not all names of its listener have the same policy.
+    pub fn gate(&self) -> Option<Gate> {
+        (!self.policies.is_uniform()).then(|| Gate { policies: self.policies.clone(), place: self.place })
+    }
+}
+
+/// The policy that a connection's handshake obeyed, held against those of the hosts it asks for.
+pub struct Gate {
+    policies: Arc<Policies>,
+    place: u32,
+}
+
+impl Gate {
+    /// Whether the policy of an authority is that of the handshake.
+    pub fn admits(&self, authority: &[u8]) -> bool {
+        let place = self.policies.find(host_of(authority));
+        place == self.place || self.policies.policy(place).digest == self.policies.policy(self.place).digest
+    }
+}
+
+/// Place beside connections; below zero where there is none.
+static PLACE: LazyLock<c_int> = LazyLock::new(|| {
+    // SAFETY: no arguments but the function that frees what is put there.
+    unsafe { ffi::SSL_get_ex_new_index(0, ptr::null_mut(), ptr::null_mut(), None, Some(free)) }
+});
+
+unsafe extern "C" fn free(_: *mut c_void, auth: *mut c_void, _: *mut ffi::CRYPTO_EX_DATA, _: c_int, _: c_long, _: *mut c_void) {
+    if !auth.is_null() {
+        // SAFETY: only boxes of it are put in this place, and each is freed once.
+        drop(unsafe { Box::from_raw(auth.cast::<Auth>()) });
+    }
+}
+
+/// # Safety
+/// Nothing may be in the connection's place yet.
+unsafe fn put(ssl: &mut SslRef, auth: Box<Auth>) -> Result<(), ErrorStack> {
+    let raw = Box::into_raw(auth);
+    // SAFETY: as above; the box is BoringSSL's from here on, or ours again where it is not taken.
+    unsafe { done(ffi::SSL_set_ex_data(ssl.as_ptr(), *PLACE, raw.cast())).inspect_err(|_| drop(Box::from_raw(raw))) }
+}
+
+fn of_connection(ssl: &SslRef) -> Option<&Auth> {
+    // SAFETY: only boxes of it are put there, and the reference lives no longer than that to the connection.
+    unsafe { ffi::SSL_get_ex_data(ssl.as_ptr(), *PLACE).cast::<Auth>().as_ref() }
+}
+
+/// Takes what a handshake found, once.
+pub fn take(ssl: &mut SslRef) -> Option<Box<Auth>> {
+    // SAFETY: only boxes of it are put there; once nothing points there any more it is ours.
+    unsafe {
+        let raw = ffi::SSL_get_ex_data(ssl.as_ptr(), *PLACE).cast::<Auth>();
+        if raw.is_null() || ffi::SSL_set_ex_data(ssl.as_ptr(), *PLACE, ptr::null_mut()) != 1 {
+            return None;
+        }
+        Some(Box::from_raw(raw))
+    }
+}
+
+/// A client has shown a certificate: BoringSSL asks whether it holds.
+pub(super) fn verify(ssl: &mut SslRef, counters: &Counters) -> Result<(), SslVerifyError> {
+    let chain = shown(ssl);
+    // SAFETY: only boxes of it are put there, and nobody else has a reference while the callback runs.
+    let auth = unsafe { ffi::SSL_get_ex_data(ssl.as_ptr(), *PLACE).cast::<Auth>().as_mut() };
+    let Some(auth) = auth else { return Err(SslVerifyError::Invalid(SslAlert::INTERNAL_ERROR)) };
+    match auth.policies.policy(auth.place).judge(&chain) {
+        Ok(identity) => {
+            auth.identity = Some(Arc::new(identity));
+            Ok(())
+        }
+        Err(refusal) => {
+            note_refusal(refusal, counters);
+            Err(SslVerifyError::Invalid(refusal.alert()))
+        }
+    }
+}
+
+/// What the client has shown, DER, its own first.
+fn shown<'a>(ssl: &SslRef) -> Vec<&'a [u8]> {
+    // SAFETY: the session under way holds the buffers, which nobody changes, to the end of the handshake: the callback that asks for
+    // them is within it.
+    unsafe {
+        let stack: *const ffi::OPENSSL_STACK = ffi::SSL_get0_peer_certificates(ssl.as_ptr()).cast();
+        let count = if stack.is_null() { 0 } else { ffi::OPENSSL_sk_num(stack) };
+        let der = |place| {
+            let buffer: *const ffi::CRYPTO_BUFFER = ffi::OPENSSL_sk_value(stack, place).cast();
+            std::slice::from_raw_parts(ffi::CRYPTO_BUFFER_data(buffer), ffi::CRYPTO_BUFFER_len(buffer))
+        };
+        (0..count).map(der).collect()
+    }
+}
+
+/// A handshake has come to its end: what came of asking counts.
+pub(super) fn note_end(ssl: &SslRef, counters: &Counters) {
+    let Some(auth) = of_connection(ssl) else { return };
+    if auth.policies.policy(auth.place).rules.mode == Mode::Off {
+        return;
+    }
+    let result = match auth.identity.as_ref().map(|identity| identity.verdict) {
+        Some(Verdict::Verified) => ClientCertificate::Verified,
+        Some(Verdict::Unverified) => ClientCertificate::Unverified,
+        None => ClientCertificate::Absent,
+    };
+    counters.add_to(Id::ClientCertificates, result as usize, 1);
+}
+
+/// A certificate was refused, or there was none where one must be.
+pub(super) fn note_refusal(refusal: Refusal, counters: &Counters) {
+    counters.add_to(Id::ClientCertificates, ClientCertificate::Refused as usize, 1);
+    counters.add_to(Id::ClientCertificatesRefused, refusal as usize, 1);
+}
