@@ -58,6 +58,8 @@ export const lychgate: Contender = {
         upstreams: { web: { backends: [{ url: `h2c://127.0.0.1:${backendPort}` }] } },
         routes: [{ match: { path: '/' }, upstream: 'web' }],
         shards: { count: 1 },
+        // Its memory is measured, by whoever runs this.
+        process: { dumpable: true },
         log: { level: 'info', access: { sample: 0.01 } },
       }),
     );

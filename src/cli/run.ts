@@ -19,6 +19,9 @@ const CUT_TIMEOUT_MS = 3_000;
 
 /** Runs until a signal has drained the edge; resolves to the exit status. Rejects with a `LychgateError` when it cannot start. */
 export async function run(file: string, outside: Outside): Promise<number> {
+  const addon = loadAddon();
+  // Before any key is read.
+  addon.setDumpable(false);
   const { config, snapshot, problems, includes } = await loadSnapshot(file, outside);
   reportProblems(problems);
   if (config === undefined || snapshot === undefined) return 1;
@@ -47,7 +50,7 @@ export async function run(file: string, outside: Outside): Promise<number> {
     onUserSignal: (signal) => log.target('edge').warn(`${signal} is ignored: nothing is asked of a running edge by it`),
   });
   try {
-    const addon = loadAddon();
+    addon.setDumpable(config.process.dumpable);
     // Node leaves it blocked where its debugger is off; one that came before this is heard now.
     addon.unblockSignal(constants.signals.SIGUSR1);
     const edge = createEdge(

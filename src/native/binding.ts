@@ -274,6 +274,8 @@ export interface BindingAddon {
   closeFd(fd: number): void;
   /** Main thread: lets it take a signal that Node was told to leave blocked (`--disable-sigusr1`). Throws for what is no signal. */
   unblockSignal(signal: number): void;
+  /** Whether a crash may leave the memory of the process behind, and other processes of its user may read it (PR_SET_DUMPABLE). */
+  setDumpable(isDumpable: boolean): void;
   /** The canonical form of an authority and a path (with query), or the complaint; the same code that reactors use. For the CLI's `routes test`. */
   normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */

@@ -187,6 +187,8 @@ export function configuration(options: EdgeOptions): Record<string, unknown> {
     routes: [{ match: { path: '/' }, upstream: 'web', ...options.route }],
     shards: { count: options.shards ?? 1 },
     log: { level: 'debug' },
+    // Descriptors of the process are looked at from outside, by whoever runs the tests.
+    process: { dumpable: true },
     ...options.config,
   };
 }

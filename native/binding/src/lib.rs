@@ -59,6 +59,14 @@ pub fn unblock_signal(number: i32) -> Result<()> {
     if failed { Err(failure(format!("{number} is no signal"))) } else { Ok(()) }
 }
 
+/// Whether a crash of the process may leave its memory behind, and other processes of its user may read it.
+#[napi(catch_unwind)]
+pub fn set_dumpable(is_dumpable: bool) -> Result<()> {
+    // SAFETY: the call takes numbers alone.
+    let failed = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(is_dumpable), 0, 0, 0) != 0 };
+    if failed { Err(failure(std::io::Error::last_os_error().to_string())) } else { Ok(()) }
+}
+
 /// Closes a descriptor that no reactor owns.
 #[napi(catch_unwind)]
 pub fn close_fd(fd: i32) {

@@ -7,7 +7,7 @@ import { withFacts, withNamesFacts } from './facts.ts';
 import { list, mapping, words } from './groups.ts';
 import { certificates, listener } from './listener.ts';
 import { log } from './log.ts';
-import { drain, limits, reload, shards } from './process.ts';
+import { drain, limits, ownProcess, reload, shards } from './process.ts';
 import { route } from './route.ts';
 import { INCLUDE_RULE, NAME_RULE } from './rules.ts';
 import { store } from './store.ts';
@@ -47,6 +47,7 @@ export const configSchema = mapping('The configuration of one edge.', {
   tenants,
   claims,
   store,
+  process: ownProcess,
   shards,
   limits,
   admin,

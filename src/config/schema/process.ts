@@ -1,7 +1,15 @@
-/** Sections about the process as a whole: `shards`, `limits`, `drain`, `reload`. */
+/** Sections about the process as a whole: `process`, `shards`, `limits`, `drain`, `reload`. */
 
 import { section } from './groups.ts';
 import { duration, flag, integer, integerOrAuto, sizeOrAuto } from './values.ts';
+
+export const ownProcess = section('What others may see of the process.', {
+  dumpable: flag({
+    fallback: false,
+    prose:
+      'A crash may write the memory of the process to a core file, and other processes of its user may read that memory. Private keys and the keys of session tickets are in it.',
+  }),
+});
 
 export const shards = section('Worker threads that carry the traffic.', {
   count: integerOrAuto({ min: 1, max: 256, fallback: 'auto', prose: 'How many; `auto` is one for each core the process may use.' }),

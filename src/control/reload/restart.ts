@@ -13,6 +13,7 @@ const AT_START: readonly RegExp[] = [
   // All of a listener but its certificates and who gets which.
   /^listeners(?!(\.[\w-]+|\["[^"]*"\])\.(certificates|tls\.(unknown_name|strict|tickets))\b)/,
   /^certificates\b/,
+  /^process\b/,
   /^shards\.count\b/,
   /^limits\b/,
   /^admin\b/,
