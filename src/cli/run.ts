@@ -6,7 +6,6 @@
 import { constants } from 'node:os';
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
-import { redact } from '../config/redact.ts';
 import { createEdge, type Edge } from '../control/edge.ts';
 import { listenForSignals } from '../control/signals.ts';
 import { loadAddon } from '../native/load.ts';
@@ -56,7 +55,6 @@ export async function run(file: string, outside: Outside): Promise<number> {
     const edge = createEdge(
       { addon, snapshot, log },
       {
-        shownConfig: redact(config),
         source: { config, file, includes, load: () => loadSnapshot(file, outside) },
         areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1',
       },

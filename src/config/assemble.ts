@@ -9,6 +9,7 @@ import { generationOf } from './generation.ts';
 import { defaultMaxHeld } from './memory.ts';
 import { routeNames } from './route-names.ts';
 import type { Config } from './schema/config.ts';
+import { freezeDeep } from './schema/once.ts';
 import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot } from './snapshot.ts';
 
 const NO_FILES: ListenerFiles = { certificates: [], ticketKeys: [], ticketKeysFile: '', clientAuth: [] };
@@ -86,13 +87,4 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
       statelessReplies: config.limits.stateless_replies,
     },
   });
-}
-
-function freezeDeep<T>(value: T): T {
-  // Views of memory cannot be frozen; the only one here is a key that nobody has a reason to write to.
-  if (value !== null && typeof value === 'object' && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {
-    Object.freeze(value);
-    for (const item of Object.values(value)) freezeDeep(item);
-  }
-  return value;
 }

@@ -5,10 +5,12 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { z } from 'zod';
 import { formatPath, type KeyPath } from './problem.ts';
-import { redact } from './redact.ts';
+import { redactPart } from './redact.ts';
 import { routeNames } from './route-names.ts';
-import type { Config } from './schema/config.ts';
+import { type Config, configSchema } from './schema/config.ts';
+import { childOf, itemOf } from './schema/facts.ts';
 
 /** One difference. */
 export interface Change {
@@ -26,39 +28,31 @@ const MAX_SHOWN = 200;
 /** Every change from `before` to `after`, in the order of the schema. */
 export function diffConfigs(before: Config, after: Config): Change[] {
   const changes: Change[] = [];
-  compare(changes, [], byName(before, before), byName(after, after), byName(before, redact(before)), byName(after, redact(after)));
+  compare(changes, [], byName(before), byName(after), configSchema);
   return changes;
 }
 
-/** `form`, which is the configuration or what is shown of it, with mappings in the place of lists whose entries have names. */
-function byName(config: Config, form: Record<string, unknown>): Record<string, unknown> {
-  const upstreams = Object.entries(config.upstreams).map(([name, { backends }]) => {
-    const upstream = Object(form['upstreams'])[name] as Record<string, unknown>;
-    return [
-      name,
-      {
-        ...upstream,
-        backends: mapping(
-          upstream['backends'],
-          backends.map(({ url }) => url),
-        ),
-      },
-    ] as const;
+/** The configuration with mappings in the place of lists whose entries have names. */
+function byName(config: Config): Record<string, unknown> {
+  const { listeners, upstreams, routes } = config;
+  const named = Object.entries(upstreams).map(([name, upstream]) => {
+    const urls = upstream.backends.map(({ url }) => url);
+    return [name, { ...upstream, backends: mapping(upstream.backends, urls) }] as const;
   });
   return {
-    ...form,
+    ...config,
     listeners: mapping(
-      form['listeners'],
-      config.listeners.map(({ name }) => name),
+      listeners,
+      listeners.map(({ name }) => name),
     ),
-    upstreams: Object.fromEntries(upstreams),
-    routes: mapping(form['routes'], routeNames(config.routes)),
+    upstreams: Object.fromEntries(named),
+    routes: mapping(routes, routeNames(routes)),
   };
 }
 
-function mapping(items: unknown, names: readonly string[]): Record<string, unknown> {
+function mapping(items: readonly unknown[], names: readonly string[]): Record<string, unknown> {
   const found: Record<string, unknown> = {};
-  for (const [place, item] of (Array.isArray(items) ? items : []).entries()) {
+  for (const [place, item] of items.entries()) {
     let name = names[place] ?? String(place);
     for (let number = 2; name in found; number++) name = `${names[place]}#${number}`;
     found[name] = item;
@@ -66,19 +60,28 @@ function mapping(items: unknown, names: readonly string[]): Record<string, unkno
   return found;
 }
 
-function compare(changes: Change[], path: KeyPath, before: unknown, after: unknown, shownBefore: unknown, shownAfter: unknown): void {
-  if (isDeepStrictEqual(before, after)) return;
+/** `schema` is that of both; what is shown of a value is found only where it is told. */
+function compare(changes: Change[], path: KeyPath, before: unknown, after: unknown, schema: z.core.$ZodType | undefined): void {
+  if (before === after) return;
   if (isMapping(before) && isMapping(after)) {
+    // Of the large ones most entries are the same, and each is looked at once.
+    if (path.length > 1 && isDeepStrictEqual(before, after)) return;
     for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-      compare(changes, [...path, key], before[key], after[key], Object(shownBefore)[key], Object(shownAfter)[key]);
+      compare(changes, [...path, key], before[key], after[key], childBelow(schema, key));
     }
     return;
   }
+  if (isDeepStrictEqual(before, after)) return;
   changes.push({
     path: formatPath(path),
-    ...(before === undefined ? {} : { before: shortened(shownBefore) }),
-    ...(after === undefined ? {} : { after: shortened(shownAfter) }),
+    ...(before === undefined ? {} : { before: shortened(redactPart(schema, before)) }),
+    ...(after === undefined ? {} : { after: shortened(redactPart(schema, after)) }),
   });
+}
+
+/** Of an entry, also where it is one of a list that is compared by name. */
+function childBelow(schema: z.core.$ZodType | undefined, key: string): z.core.$ZodType | undefined {
+  return schema === undefined ? undefined : (itemOf(schema) ?? childOf(schema, key));
 }
 
 function shortened(value: unknown): unknown {

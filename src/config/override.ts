@@ -30,7 +30,8 @@ const OTHER_VARIABLES = new Set(['LYCHGATE_CONFIG', 'LYCHGATE_CACHE', 'LYCHGATE_
 
 /** Lays environment and flags over the value of the file. */
 export function applyOverrides(fileValue: Readonly<Record<string, unknown>>, outside: Outside, locateInFile: Locate): Overridden {
-  const value = structuredClone(fileValue) as Record<string, unknown>;
+  // Only what is set is copied: the file's value is large, and its own.
+  const value: Record<string, unknown> = { ...fileValue };
   const places = new Map<string, Place>();
   for (const key of settableKeys()) {
     const given = overrideOf(key, outside);
@@ -75,14 +76,15 @@ function readWritten({ facts }: Key, text: string): unknown {
   return isNumeric && /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
 }
 
-/** Sets a key, making sections on the way; false when something other than a mapping is in the way. */
+/** Sets a key, making or copying sections on the way; false when something other than a mapping is in the way. */
 function put(root: Record<string, unknown>, path: readonly string[], leaf: unknown): boolean {
   let at = root;
   for (const step of path.slice(0, -1)) {
-    if (!Object.hasOwn(at, step)) at[step] = {};
-    const next = at[step];
+    const next = Object.hasOwn(at, step) ? at[step] : {};
     if (next === null || typeof next !== 'object' || Array.isArray(next)) return false;
-    at = next as Record<string, unknown>;
+    const copy = { ...next };
+    at[step] = copy;
+    at = copy;
   }
   at[path.at(-1) ?? ''] = leaf;
   return true;

@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import { type Config, configSchema } from './schema/config.ts';
-import { childOf, factsOf, isRequired, listFactsOf } from './schema/facts.ts';
+import { childOf, factsOf, isRequired, itemOf, listFactsOf } from './schema/facts.ts';
 
 /** What stands in the place of a secret. */
 export const REDACTED = '(redacted)';
@@ -22,13 +22,19 @@ function show(schema: z.core.$ZodType, value: unknown): unknown {
   if (facts !== undefined) return facts.isSecret ? REDACTED : facts.write(value);
   if (Array.isArray(value)) return value.map((item, place) => show(childOf(schema, place) ?? schema, item));
   const shown: Record<string, unknown> = {};
+  // A list may have names in the place of numbers here (`./diff.ts`).
   for (const [step, item] of Object.entries(value as Record<string, unknown>)) {
-    const child = childOf(schema, step);
-    // An absent text is empty inside; it has no spelling unless its default is `off`.
-    const isAbsent =
-      item === undefined || (item === '' && child !== undefined && factsOf(child)?.fallback === undefined && isOmittable(child));
-    const isAll = Array.isArray(item) && item.length === 0 && child !== undefined && listFactsOf(child)?.insteadOfNone !== undefined;
-    if (child !== undefined && !isAbsent && !isAll) shown[step] = item === '' ? 'off' : show(child, item);
+    const one = redactPart(childOf(schema, step) ?? itemOf(schema), item);
+    if (one !== undefined) shown[step] = one;
   }
   return shown;
+}
+
+/** What is shown of one key's value; undefined where the key would be left out. */
+export function redactPart(schema: z.core.$ZodType | undefined, item: unknown): unknown {
+  if (schema === undefined || item === undefined) return undefined;
+  // An absent text is empty inside; it has no spelling unless its default is `off`.
+  if (item === '') return factsOf(schema)?.fallback === undefined && isOmittable(schema) ? undefined : 'off';
+  const isAll = Array.isArray(item) && item.length === 0 && listFactsOf(schema)?.insteadOfNone !== undefined;
+  return isAll ? undefined : show(schema, item);
 }

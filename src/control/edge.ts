@@ -63,10 +63,10 @@ export interface EdgeSource {
 
 export interface EdgeOptions {
   /**
-   * What `/v1/config` shows; secrets are already replaced. Where there is a source, its
+   * What `/v1/config` shows; secrets are already replaced. Not needed where there is a source, whose
    * configuration is shown as it is in force.
    */
-  readonly shownConfig: unknown;
+  readonly shownConfig?: unknown;
   /** Without it nothing can be reloaded. */
   readonly source?: EdgeSource;
   /** Obey orders to hurt workers; tests only. */

@@ -78,7 +78,9 @@ function checkOutcome(path: KeyPath, route: Route, upstreams: Upstreams): Compla
 }
 
 function checkTarget(path: KeyPath, upstream: string, subset: Route['subset'], upstreams: Upstreams): Complaint[] {
-  const unknown = checkName([...path, 'upstream'], upstream, Object.keys(upstreams), 'an upstream');
+  const unknown = Object.hasOwn(upstreams, upstream)
+    ? []
+    : checkName([...path, 'upstream'], upstream, Object.keys(upstreams), 'an upstream');
   const wanted = Object.entries(subset);
   const { backends } = upstreams[upstream] ?? { backends: [] };
   const isMet = wanted.length === 0 || backends.some(({ labels }) => wanted.every(([name, value]) => labels[name] === value));

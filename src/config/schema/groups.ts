@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { type ListFacts, type NamesFacts, type ShortFacts, withListFacts, withNamesFacts, withShortFacts } from './facts.ts';
+import { absentOnce, writtenOnce } from './once.ts';
 import type { TextRule } from './values.ts';
 
 type Shape = z.core.$ZodLooseShape;
@@ -12,10 +13,12 @@ type Mapping<S extends Shape> = z.ZodObject<S, z.core.$strict>;
 
 /** A mapping with fixed keys, every one of which has a default, so that the whole section may be left out. */
 export function section<S extends Shape>(prose: string, shape: S): z.ZodPrefault<Mapping<S>> {
-  return z
-    .strictObject(shape)
-    .describe(prose)
-    .prefault({} as never);
+  return writtenOnce(
+    z
+      .strictObject(shape)
+      .describe(prose)
+      .prefault({} as never),
+  );
 }
 
 /** A mapping with fixed keys of which some must be given. */
@@ -25,7 +28,7 @@ export function mapping<S extends Shape>(prose: string, shape: S): Mapping<S> {
 
 /** A mapping with fixed keys that is undefined where it is left out: what it describes is off. */
 export function optional<S extends Shape>(prose: string, shape: S): z.ZodOptional<Mapping<S>> {
-  return z.strictObject(shape).describe(prose).optional();
+  return writtenOnce(z.strictObject(shape).describe(prose).optional());
 }
 
 /** A schema whose value may also be written shorter; `expand` gives the long form. */
@@ -44,11 +47,13 @@ export function list<I extends z.ZodType>(prose: string, item: I): z.ZodArray<I>
 
 /** A list of mappings that is empty where it is left out. */
 export function someOf<I extends z.ZodType>(prose: string, item: I): z.ZodPrefault<z.ZodArray<I>> {
-  return z
-    .array(item)
-    .max(100_000)
-    .describe(prose)
-    .prefault([] as never);
+  return absentOnce(
+    z
+      .array(item)
+      .max(100_000)
+      .describe(prose)
+      .prefault([] as never),
+  );
 }
 
 /**
@@ -58,7 +63,7 @@ export function someOf<I extends z.ZodType>(prose: string, item: I): z.ZodPrefau
 export function someOrOne<I extends z.ZodType>(prose: string, item: I): z.ZodType<z.output<I>[]> {
   const listed = z.array(item).max(10_000).describe(prose);
   const known = z.preprocess((given) => (isContainer(given) || given === undefined ? given : [given]), listed).describe(prose);
-  return known.prefault([] as never) as unknown as z.ZodType<z.output<I>[]>;
+  return writtenOnce(known.prefault([] as never)) as unknown as z.ZodType<z.output<I>[]>;
 }
 
 /**
@@ -87,8 +92,8 @@ export function words<I extends z.ZodType>(
   const known = z.preprocess((given) => (isContainer(given) || given === undefined ? given : [given]), listed).describe(prose);
   withListFacts(known, facts);
   // `default` and not `prefault`: what stands for a list that was left out is not what may be written.
-  if (insteadOfNone !== undefined) return known.default([...fallback] as never) as unknown as z.ZodType<z.output<I>[]>;
-  return known.prefault([...fallback] as never) as unknown as z.ZodType<z.output<I>[]>;
+  if (insteadOfNone !== undefined) return writtenOnce(known.default([...fallback] as never)) as unknown as z.ZodType<z.output<I>[]>;
+  return writtenOnce(known.prefault([...fallback] as never)) as unknown as z.ZodType<z.output<I>[]>;
 }
 
 /** A mapping of names that is empty where it is left out. Names are kept in their normal form. */
@@ -107,7 +112,7 @@ export function named<V extends z.ZodType>(
   });
   const known = z.record(name as unknown as z.ZodString, value).describe(prose);
   withNamesFacts(known, facts);
-  return known.prefault({} as never) as unknown as z.ZodType<Readonly<Record<string, z.output<V>>>>;
+  return writtenOnce(known.prefault({} as never)) as unknown as z.ZodType<Readonly<Record<string, z.output<V>>>>;
 }
 
 function isContainer(value: unknown): boolean {

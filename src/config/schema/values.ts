@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { DURATION_PATTERN, formatDuration, formatSize, parseDuration, parseSize, SIZE_PATTERN } from '../units.ts';
 import { type KeyFacts, type Written, withFacts } from './facts.ts';
+import { absentOnce } from './once.ts';
 
 interface Common {
   /** A sentence or two: what the key does and what it costs. */
@@ -263,7 +264,7 @@ function finish<T>(schema: z.ZodType<T, unknown>, options: Common & { fallback?:
   };
   const known = withFacts(schema, own).describe(prose);
   withFacts(known, own);
-  if (fallback !== undefined) return known.prefault(fallback);
+  if (fallback !== undefined) return absentOnce(known.prefault(fallback));
   // `default` and not `prefault`: what stands for an absent key has no spelling that could be parsed.
   return absent === undefined ? known : (known.default(absent as never) as unknown as z.ZodType<T>);
 }
