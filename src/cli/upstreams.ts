@@ -19,7 +19,11 @@ export function upstreamsCommand(): Command {
 
 /** A heading and a table for each upstream. */
 export function formatUpstreams(upstreams: readonly UpstreamView[]): string {
-  return upstreams.map((upstream) => `${heading(upstream)}\n${formatTable(COLUMNS, upstream.backends.map(row))}`).join('\n');
+  const refusal = ({ trust }: UpstreamView): string =>
+    trust?.refusal ? `certificates on disk refused at ${trust.refusal.at}: ${trust.refusal.message}\n` : '';
+  return upstreams
+    .map((upstream) => `${heading(upstream)}\n${formatTable(COLUMNS, upstream.backends.map(row))}${refusal(upstream)}`)
+    .join('\n');
 }
 
 const COLUMNS = [

@@ -26,6 +26,8 @@ export interface ReadFiles {
   readonly stickyKeys: ReadonlyMap<string, Uint8Array>;
   readonly token: string;
   readonly storeUrl: string;
+  /** Where a file is. */
+  readonly absolute: (file: string) => string;
   /** SHA-256 by absolute path. */
   readonly digests: Readonly<Record<string, string>>;
 }
@@ -37,6 +39,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
     const files = {
       caPem: read.authorities.get(upstream.tls.ca) ?? '',
       clientCertificate: read.clientCertificates.get(name),
+      absolute: read.absolute,
       stickyKey: read.stickyKeys.get(name) ?? new Uint8Array(32),
     };
     return upstreamSnapshot(name, upstream, files, backends);

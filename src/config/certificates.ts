@@ -81,6 +81,14 @@ export async function readClientCertificate(
   return { certificate: pemOf(chain, key), complaints };
 }
 
+/** PEM text of authorities that an upstream trusts; undefined where it cannot be read. */
+export async function readAuthorities(file: string, path: KeyPath, files: Files, complaints: Complaint[]): Promise<string | undefined> {
+  const read = await files.read(file);
+  const parsed = 'text' in read ? parseChain(read.text) : read.fault;
+  if (typeof parsed === 'string') complaints.push({ path, message: parsed, expected: 'PEM certificates of authorities' });
+  return 'text' in read ? read.text : undefined;
+}
+
 /** A chain and its key as far as each can be read, and what is to be said of them. */
 async function readPair(
   named: { readonly chain: string; readonly key: string; readonly passphrase: string },
@@ -257,6 +265,16 @@ export function worseThan(nextPem: string, servingPem: string, nowMs: number): s
   if (typeof next === 'string') return next;
   const borne = typeof serving === 'string' ? [] : weaknessesOf(serving, nowMs).map(({ kind }) => kind);
   return weaknessesOf(next, nowMs).find(({ kind }) => !borne.includes(kind))?.message;
+}
+
+/** As `worseThan`, for authorities: a bundle of which nothing is valid replaces none of which something is. */
+export function worseThanBundle(nextPem: string, servingPem: string, nowMs: number): string | undefined {
+  const isSomeValid = (pem: string): boolean => {
+    const all = parseChain(pem);
+    return typeof all === 'object' && all.some((one) => nowMs >= one.validFromDate.getTime() && nowMs <= one.validToDate.getTime());
+  };
+  if (nextPem === '' || isSomeValid(nextPem) || !isSomeValid(servingPem)) return undefined;
+  return 'no certificate of the bundle is valid now';
 }
 
 function whichOf(place: number): string {

@@ -6,7 +6,7 @@
 import { checkAgreement, type IsMended } from './agreement.ts';
 import type { ListenerFiles } from './assemble/listener.ts';
 import { assembleSnapshot } from './assemble.ts';
-import { parseChain, readCertificate, readClientCertificate } from './certificates.ts';
+import { readAuthorities, readCertificate, readClientCertificate } from './certificates.ts';
 import { readClientAuth } from './client-certificates.ts';
 import { Files } from './files.ts';
 import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
@@ -35,7 +35,7 @@ export async function prepareSnapshot(
   const files = new Files(baseDir);
   const complaints = checkAgreement(config, isMended);
   const listeners = await readListeners(config.listeners, files, complaints);
-  const authorities = await readAuthorities(config.upstreams, files, complaints);
+  const authorities = await readAllAuthorities(config.upstreams, files, complaints);
   const clientCertificates = await readClientCertificates(config.upstreams, files, complaints);
   const secrets = await readSecrets(config, files, complaints);
   const problems = sortProblems(
@@ -47,7 +47,14 @@ export async function prepareSnapshot(
   if (hasErrors(problems)) return { problems };
 
   return {
-    snapshot: assembleSnapshot(config, { listeners, authorities, clientCertificates, ...secrets, digests: files.digests() }),
+    snapshot: assembleSnapshot(config, {
+      listeners,
+      authorities,
+      clientCertificates,
+      ...secrets,
+      absolute: (file) => files.absolute(file),
+      digests: files.digests(),
+    }),
     problems,
   };
 }
@@ -76,15 +83,12 @@ async function readListeners(listeners: readonly Listener[], files: Files, compl
 }
 
 /** PEM text of every upstream's own authorities, by path as configured. */
-async function readAuthorities(upstreams: Config['upstreams'], files: Files, complaints: Complaint[]): Promise<Map<string, string>> {
+async function readAllAuthorities(upstreams: Config['upstreams'], files: Files, complaints: Complaint[]): Promise<Map<string, string>> {
   const texts = new Map<string, string>();
   for (const [name, { tls }] of Object.entries(upstreams)) {
     if (tls.ca === '') continue;
-    const path = ['upstreams', name, 'tls', 'ca'];
-    const file = await files.read(tls.ca);
-    const parsed = 'text' in file ? parseChain(file.text) : file.fault;
-    if (typeof parsed === 'string') complaints.push({ path, message: parsed, expected: 'PEM certificates of authorities' });
-    if ('text' in file) texts.set(tls.ca, file.text);
+    const text = await readAuthorities(tls.ca, ['upstreams', name, 'tls', 'ca'], files, complaints);
+    if (text !== undefined) texts.set(tls.ca, text);
   }
   return texts;
 }

@@ -335,6 +335,16 @@ export interface UpstreamSnapshot {
   readonly retryBudget: RetryBudgetSnapshot;
   readonly hedgeBudget: RetryBudgetSnapshot;
   readonly locality: LocalitySnapshot;
+  /** Files of what its backends are held against and shown; undefined where there are none. */
+  readonly trustFiles: TrustFilesSnapshot | undefined;
+}
+
+/** Paths are absolute; empty for none. */
+export interface TrustFilesSnapshot {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly key_passphrase_file: string;
 }
 
 export interface ClientCertificateSnapshot {

@@ -22,8 +22,9 @@ import { createRegistry } from '../observe/registry.ts';
 import type { EdgeState, EdgeStatus } from './admin/parts.ts';
 import { addAdminMetrics, noCounts } from './admin/places.ts';
 import { type Admin, createAdmin, createProbes } from './admin/server.ts';
-import { addCertificateMetrics } from './certificates/metrics.ts';
-import { createRotation } from './certificates/rotation.ts';
+import { addCertificateMetrics, addTrustMetrics } from './certificates/metrics.ts';
+import { createRotation, joined } from './certificates/rotation.ts';
+import { createTrust, type UpstreamTrust, withTrust } from './certificates/trust.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { createEndpoint, type OpenListener } from './endpoint.ts';
@@ -154,6 +155,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     events,
     log: log.target('certificates'),
   });
+  const trust = createTrust({ snapshot: first, use: useTrust, events, log: log.target('certificates') });
   const reloader = createReloader({
     load: readAgain,
     inForce: () => ({ snapshot: now.snapshot, config: now.config as Config }),
@@ -163,6 +165,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   });
   addRestartMetric(processRegistry, shards);
   addCertificateMetrics(processRegistry, rotation);
+  addTrustMetrics(processRegistry, trust);
   addEventMetric(processRegistry, events);
   const shortages = createShortages({ addon, counters, log, nowMs: () => performance.now() }, processRegistry);
   const adminCounts = noCounts();
@@ -243,6 +246,8 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
 
     undo.push(() => rotation.stop());
     await rotation.start();
+    undo.push(() => trust.stop());
+    await trust.start();
 
     if (admin !== undefined) {
       undo.push(() => admin.stop());
@@ -329,6 +334,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         now = after;
         addresses.take();
         health.apply(snapshot);
+        trust.change(snapshot);
         const { level } = snapshot.log;
         if (level !== before.snapshot.log.level && isLogLevel(level)) log.setLevel(level);
         watchAsWished();
@@ -338,6 +344,17 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         numbered.take(performance.now());
       },
     };
+  }
+
+  /** Backends are connected by it from now on. What a reload is about to put in force comes first. */
+  async function useTrust(found: ReadonlyMap<string, UpstreamTrust>): Promise<void> {
+    await reloader.idle();
+    if (state === 'stopping' || state === 'stopped') return;
+    const snapshot = withTrust(now.snapshot, found);
+    now = { ...now, snapshot };
+    health.apply(snapshot);
+    const taken = shards.apply({ snapshot, shared: now.shared, publication: discovery.publication() });
+    if (await isLaterThan(APPLY_PATIENCE_MS, taken)) log.target('certificates').error('a shard does not go by what changed yet');
   }
 
   function watchAsWished(): void {
@@ -375,7 +392,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     return createAdmin(
       {
         status,
-        upstreams: async () => viewUpstreams({ ...now, discovery, health }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
+        upstreams: async () => viewUpstreams({ ...now, discovery, health, trust }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
         metrics: async () => ({ text: await now.registry.metrics(), contentType: now.registry.contentType }),
         connections: async (limit) =>
           viewConnections(
@@ -387,7 +404,10 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         weights: createWeightControl(() => ({ snapshot: now.snapshot, weights: now.shared.weights }), events),
         limits: () => viewAllLimits(now.snapshot, now.shared),
         reload: source === undefined ? undefined : reloader.reload,
-        certificates: rotation,
+        certificates: {
+          view: rotation.view,
+          reload: async (trigger) => joined(await rotation.reload(trigger), await trust.reload(trigger)),
+        },
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },

@@ -10,6 +10,7 @@ import type { SharedState } from '../lane/shared.ts';
 import { viewStanding } from '../lane/standing/view.ts';
 import type { BackendView, UpstreamView } from './admin/parts.ts';
 import { backendState, isInUse } from './backend-state.ts';
+import type { Trust } from './certificates/trust.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import type { HealthStatus } from './health/checker.ts';
 import type { Health } from './health/health.ts';
@@ -20,11 +21,13 @@ export interface UpstreamViewParts {
   readonly shared: Pick<SharedState, 'backends' | 'standing' | 'weights'>;
   readonly discovery: Pick<Discovery, 'status' | 'publication'>;
   readonly health: Pick<Health, 'status'>;
+  readonly trust: Pick<Trust, 'view'>;
 }
 
 /** Reads the tables as they are now. */
 export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardRows<BackendRow>[]): UpstreamView[] {
   const { snapshot, shared, discovery, health } = parts;
+  const trust = parts.trust.view();
   const words = new Int32Array(shared.backends);
   const floats = new Float64Array(shared.backends);
   const standing = viewStanding(shared.standing, snapshot);
@@ -40,6 +43,7 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
       admitted: slots.filter((slot) => isInUse(standing.backends[slot], weights.backends[slot] ?? 0, published[slot]?.length ?? 0)).length,
       ejected: crowd?.ejected ?? 0,
       isPanicking: crowd?.isPanicking ?? false,
+      trust: trust.get(name) ?? null,
       backends,
     };
   });

@@ -49,7 +49,16 @@ t.test('backends stand in columns, with their last failure', async (t) => {
     lastFailure: { reason: 'tls_certificate_expired', status: 0, at },
   };
   const text = formatUpstreams([
-    { name: 'web', policy: 'peak-ewma', inFlight: 6, admitted: 1, ejected: 1, isPanicking: false, backends: [BACKEND, failing, wrong] },
+    {
+      name: 'web',
+      policy: 'peak-ewma',
+      inFlight: 6,
+      admitted: 1,
+      ejected: 1,
+      isPanicking: false,
+      trust: null,
+      backends: [BACKEND, failing, wrong],
+    },
   ]);
   t.strictSame(text.split('\n'), [
     'web: peak-ewma, 6 in flight, 1 of 3 backends in use',
@@ -63,7 +72,7 @@ t.test('backends stand in columns, with their last failure', async (t) => {
 
 t.test('a panic is not to be overlooked', async (t) => {
   const text = formatUpstreams([
-    { name: 'web', policy: 'random', inFlight: 0, admitted: 0, ejected: 1, isPanicking: true, backends: [BACKEND] },
+    { name: 'web', policy: 'random', inFlight: 0, admitted: 0, ejected: 1, isPanicking: true, trust: null, backends: [BACKEND] },
   ]);
   t.match(text, /PANIC/);
 });

@@ -57,7 +57,9 @@ async function admin(
       connections: 0,
       shards: options.shards ?? [],
     }),
-    upstreams: async () => [{ name: 'web', policy: 'peak-ewma', inFlight: 0, admitted: 0, ejected: 0, isPanicking: false, backends: [] }],
+    upstreams: async () => [
+      { name: 'web', policy: 'peak-ewma', inFlight: 0, admitted: 0, ejected: 0, isPanicking: false, trust: null, backends: [] },
+    ],
     metrics: async () => ({ text: 'lychgate_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
     connections: async (limit) => viewConnections([{ shard: 0, rows: [{ ...connectionRow, connection: limit }] }], ['public']),
     config: () => ({ admin: { token: '[redacted]' } }),

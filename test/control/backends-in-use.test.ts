@@ -22,6 +22,7 @@ function stand(unresolved: readonly number[] = []) {
       status: (slot: number) => ({ addresses: addresses[slot]!, resolvedAtMs: 0, failure: '' as const }),
     },
     health: { status: () => undefined },
+    trust: { view: () => new Map() },
   };
   return {
     shared,

@@ -1,8 +1,10 @@
 /** What an upstream demands of its backends' TLS and shows to them: a certificate of its own, versions, pinned keys. What does not fit is told by its cause. */
 
+import { execFileSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
-import { renameSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import { certificates, issueClientCertificate } from '../support/certificates.ts';
@@ -28,10 +30,15 @@ async function startAskingOrigin(t: Test, options: Readonly<Record<string, unkno
 }
 
 /** An edge with one upstream for each of these sections of TLS, at the path of its name. */
-function startWith(t: Test, backends: Readonly<Record<string, { readonly url: string; readonly tls: object }>>): Promise<Edge> {
+function startWith(
+  t: Test,
+  backends: Readonly<Record<string, { readonly url: string; readonly tls: object }>>,
+  config: Readonly<Record<string, unknown>> = {},
+): Promise<Edge> {
   return startEdge(t, {
     backends: [],
     config: {
+      ...config,
       upstreams: Object.fromEntries(
         Object.entries(backends).map(([name, { url, tls }]) => [name, { backends: [{ url }], tls: { ca: certificates().caPath, ...tls } }]),
       ),
@@ -119,3 +126,101 @@ t.test(
     await until('the older session ends', async () => (await edge.metrics()).sum('lychgate_upstream_sessions') === 1);
   },
 );
+
+t.test(
+  'what an upstream trusts and shows follows its files, and what is wrong with them changes nothing and is told by name',
+  { skip: missingAddon },
+  async (t) => {
+    const [first, second] = [issueClientCertificate('before'), issueClientCertificate('after')];
+    const ca = join(t.testdir(), 'ca.pem');
+    copyFileSync(certificates().caPath, ca);
+    const url = await startAskingOrigin(t);
+    const edge = await startWith(t, {
+      web: { url, tls: { ca, certificate: first.chainPath, key: first.keyPath } },
+      other: { url, tls: { certificate: second.chainPath, key: second.keyPath } },
+    });
+    const client = await connectH3(t, edge.port);
+    const get = async (name = 'web') => (await client.exchange({ path: `/${name}` })).text;
+    const trustOf = async () => {
+      const { upstreams } = (await edge.ask('/v1/upstreams')) as { upstreams: { name: string; trust: Trust }[] };
+      return upstreams.find(({ name }) => name === 'web')?.trust as Trust;
+    };
+    const reloads = async (result: string) =>
+      (await edge.metrics()).sum('lychgate_upstream_certificate_reloads_total', { upstream: 'web', result });
+    t.equal(await get(), 'before TLSv1.3');
+    t.equal(await get('other'), 'after TLSv1.3');
+
+    writeFileSync(first.chainPath, second.chain);
+    await until('half of a pair is refused', async () => (await trustOf()).refusal !== null);
+    t.match(await trustOf(), {
+      refusal: { message: `${first.keyPath}: the key does not belong to the certificate` },
+      certificate: { subject: 'CN=before' },
+    });
+    t.equal(await get(), 'before TLSv1.3');
+    t.equal((await edge.metrics()).sum('lychgate_upstream_certificate_refused', { upstream: 'web' }), 1);
+
+    writeFileSync(first.keyPath, second.key);
+    await until('the pair is in use', async () => (await get()) === 'after TLSv1.3');
+    t.match(await trustOf(), { refusal: null, certificate: { subject: 'CN=after' } });
+    t.equal(await reloads('changed'), 1);
+
+    writeFileSync(ca, certificates().ca.slice(0, 200));
+    await until('half a file is refused', async () => (await trustOf()).refusal !== null);
+    t.match((await trustOf()).refusal?.message, `${ca}: the CERTIFICATE that begins on line 1 has no end`);
+    t.equal(await get(), 'after TLSv1.3');
+
+    const stranger = strangersCa();
+    writeFileSync(ca, stranger);
+    await until('another authority is trusted', async () => (await reloads('changed')) === 2);
+    t.match(JSON.parse(await get()), { error: 'tls_failed' }, 'who issued the certificate of the backend is trusted no more');
+    writeFileSync(ca, stranger + certificates().ca);
+    await until('old and new are trusted together', async () => (await get()) === 'after TLSv1.3');
+    t.equal(await get('other'), 'after TLSv1.3', 'the other upstream has files of its own');
+    t.equal((await edge.metrics()).sum('lychgate_upstream_certificate_refused'), 0);
+    const told = edge.log.filter(({ msg }) => msg === 'what the upstream trusts or shows was refused; the one before stays in use');
+    t.same(
+      told.map(({ upstream }) => upstream),
+      ['web', 'web'],
+      'each fault once',
+    );
+  },
+);
+
+t.test(
+  'what changed meanwhile outlives a reload, and one that is asked for reads the files of upstreams too',
+  { skip: missingAddon },
+  async (t) => {
+    const [first, second] = [issueClientCertificate('unwatched'), issueClientCertificate('renewed')];
+    const tls = { certificate: first.chainPath, key: first.keyPath };
+    const edge = await startWith(t, { web: { url: await startAskingOrigin(t), tls } }, { certificates: { watch: false } });
+    const client = await connectH3(t, edge.port);
+    const post = async (path: string) => {
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' };
+      return (await fetch(`${edge.admin}${path}`, init)).json();
+    };
+    const get = async () => (await client.exchange({ path: '/web' })).text;
+    renameSync(second.chainPath, first.chainPath);
+    t.match(await post('/v1/certificates/reload'), {
+      error: 'certificate_refused',
+      refused: [{ listener: 'upstream', certificate: 'web', message: /unwatched\.key: the key does not belong/ }],
+    });
+    t.equal(await get(), 'unwatched TLSv1.3');
+    renameSync(second.keyPath, first.keyPath);
+    t.match(await post('/v1/certificates/reload'), { result: 'changed', changed: 1 });
+    t.equal(await get(), 'renewed TLSv1.3');
+    t.match(await post('/v1/reload'), { result: 'applied' });
+    t.equal(await get(), 'renewed TLSv1.3');
+  },
+);
+
+interface Trust {
+  readonly refusal: { readonly message: string } | null;
+}
+
+/** A CA that issued nothing here. */
+function strangersCa(): string {
+  const path = join(certificates().folder, 'stranger.pem');
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${path}.key`];
+  execFileSync('openssl', ['req', '-x509', ...key, '-subj', '/CN=Stranger', '-days', '30', '-out', path], { stdio: 'ignore' });
+  return readFileSync(path, 'utf8');
+}

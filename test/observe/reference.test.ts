@@ -3,7 +3,7 @@ import { Gauge, type Metric, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { NOTES } from '../../src/base/notes.ts';
 import { addAdminMetrics, noCounts } from '../../src/control/admin/places.ts';
-import { addCertificateMetrics } from '../../src/control/certificates/metrics.ts';
+import { addCertificateMetrics, addTrustMetrics } from '../../src/control/certificates/metrics.ts';
 import { addEventMetric } from '../../src/control/event-metric.ts';
 import { addLimitMetrics } from '../../src/control/limit-metrics.ts';
 import { addReloadMetrics } from '../../src/control/reload/metrics.ts';
@@ -85,8 +85,9 @@ function mainFamilies(): DescribedFamily[] {
   );
   addAdminMetrics(registry, noCounts());
   const status = { since: '', serial: 1, lastResult: null, lastAt: null, staleSince: null };
-  addReloadMetrics(registry, { status: () => status, counts: () => ({}) as never, lastSuccess: () => 0 }, () => '');
+  addReloadMetrics(registry, { status: () => status, idle: async () => {}, counts: () => ({}) as never, lastSuccess: () => 0 }, () => '');
   addCertificateMetrics(registry, { view: () => [], counts: () => [] });
+  addTrustMetrics(registry, { view: () => new Map(), counts: () => [] });
   addLimitMetrics(registry, { snapshot, shared: createSharedState(snapshot) });
   return registry.getMetricsAsArray().map((metric) => describe(metric as unknown as Metric));
 }

@@ -123,6 +123,7 @@ function defaults(): Snapshot {
     stickyKeys: new Map(),
     token: '',
     storeUrl: '',
+    absolute: (file) => file,
     digests: {},
   });
 }

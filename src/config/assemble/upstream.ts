@@ -12,6 +12,7 @@ import type {
   ClientCertificateSnapshot,
   ConcurrencySnapshot,
   HealthSnapshot,
+  TrustFilesSnapshot,
   UpstreamSnapshot,
 } from '../snapshot.ts';
 import { bulkheadSnapshot } from './limit.ts';
@@ -21,6 +22,7 @@ export interface UpstreamFiles {
   /** Authorities to trust; empty for the system's. */
   readonly caPem: string;
   readonly clientCertificate: ClientCertificateSnapshot | undefined;
+  readonly absolute: (file: string) => string;
   /** 32 bytes. */
   readonly stickyKey: Uint8Array;
 }
@@ -57,7 +59,16 @@ export function upstreamSnapshot(name: string, upstream: Upstream, files: Upstre
     retryBudget: { ratio: retryBudget.ratio, minPerSecond: retryBudget.min_per_second, windowMs: retryBudget.window },
     hedgeBudget: { ratio: hedgeBudget.ratio, minPerSecond: hedgeBudget.min_per_second, windowMs: hedgeBudget.window },
     locality: { zone: locality.zone, healthyShare: locality.healthy_share },
+    trustFiles: trustFilesOf(upstream, files),
   };
+}
+
+/** Undefined where there is none to be watched. */
+function trustFilesOf({ tls, backends }: Upstream, { absolute }: UpstreamFiles): TrustFilesSnapshot | undefined {
+  const { ca, certificate, key, key_passphrase_file: passphrase } = tls;
+  if (backends.length === 0 || (ca === '' && certificate === '')) return undefined;
+  const at = (file: string): string => (file === '' ? '' : absolute(file));
+  return { ca: at(ca), certificate: at(certificate), key: at(key), key_passphrase_file: at(passphrase) };
 }
 
 function backendSnapshot(slot: number, upstream: string, backend: Backend, group: Upstream, files: UpstreamFiles): BackendSnapshot {

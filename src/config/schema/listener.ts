@@ -75,7 +75,8 @@ const tls = section('TLS 1.3 of QUIC (RFC 9001).', {
 export const certificates = section('How files of certificates are followed. Other files of a configuration are read at the start.', {
   watch: flag({
     fallback: true,
-    prose: 'Chains and keys that change on disk are checked and used for new handshakes; what is wrong leaves the old ones in use.',
+    prose:
+      'Chains and keys that change on disk are checked and used for new handshakes, as are authorities, certificates and keys of upstreams; what is wrong leaves the old ones in use.',
   }),
   poll: duration({
     min: '1s',

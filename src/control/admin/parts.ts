@@ -9,6 +9,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Fault } from '../../shard-port.ts';
 import type { BackendState } from '../backend-state.ts';
 import type { Rotation } from '../certificates/rotation.ts';
+import type { TrustView } from '../certificates/trust.ts';
 import type { Events } from '../events.ts';
 import type { Reloader, ReloadStatus } from '../reload/reload.ts';
 import type { ShardStatus } from '../shards.ts';
@@ -126,6 +127,8 @@ export interface UpstreamView {
   readonly admitted: number;
   readonly ejected: number;
   readonly isPanicking: boolean;
+  /** What its backends are held against and shown; null where no file says so. */
+  readonly trust: TrustView | null;
   readonly backends: readonly BackendView[];
 }
 

@@ -7,6 +7,7 @@ import type { Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';
 import { addFamily } from '../add-family.ts';
 import type { Rotation } from './rotation.ts';
+import type { Trust } from './trust.ts';
 
 const CERTIFICATE = ['listener', 'certificate'];
 
@@ -37,6 +38,41 @@ export function addCertificateMetrics(registry: Registry, rotation: Pick<Rotatio
   });
   addFamily(registry, CERTIFICATE_FAMILIES.reloads, (put) => {
     for (const { listener, certificate, result, count } of rotation.counts()) put({ listener, certificate, result }, count);
+  });
+}
+
+export const TRUST_FAMILIES = {
+  expiry: family(
+    'lychgate_upstream_certificate_expiry_timestamp_seconds',
+    'gauge',
+    'When the certificate that is shown to the backends of an upstream runs out.',
+    ['upstream'],
+  ),
+  refused: family(
+    'lychgate_upstream_certificate_refused',
+    'gauge',
+    '1 while what an upstream trusts or shows is not what is on disk, because something is wrong with that; /v1/upstreams says what.',
+    ['upstream'],
+  ),
+  reloads: family(
+    'lychgate_upstream_certificate_reloads_total',
+    'counter',
+    'Times the files of what an upstream trusts and shows were read again, by result: changed (in use since), unchanged (asked for, or good again), refused (the one before stays).',
+    ['upstream', 'result'],
+  ),
+} as const;
+
+/** Adds the families to `registry`; every upstream that has files and every result has a series from the start. */
+export function addTrustMetrics(registry: Registry, trust: Pick<Trust, 'view' | 'counts'>): void {
+  addFamily(registry, TRUST_FAMILIES.expiry, (put) => {
+    for (const [upstream, { certificate }] of trust.view())
+      if (certificate !== null) put({ upstream }, Date.parse(certificate.notAfter) / 1_000);
+  });
+  addFamily(registry, TRUST_FAMILIES.refused, (put) => {
+    for (const [upstream, { refusal }] of trust.view()) put({ upstream }, refusal === null ? 0 : 1);
+  });
+  addFamily(registry, TRUST_FAMILIES.reloads, (put) => {
+    for (const { upstream, result, count } of trust.counts()) put({ upstream, result }, count);
   });
 }
 

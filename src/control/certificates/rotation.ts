@@ -51,6 +51,12 @@ export interface CertificatesAnswer {
   readonly refused: readonly { readonly listener: string; readonly certificate: string; readonly message: string }[];
 }
 
+/** Two answers as one. */
+export function joined(a: CertificatesAnswer, b: CertificatesAnswer): CertificatesAnswer {
+  const [changed, unchanged, refused] = [a.changed + b.changed, a.unchanged + b.unchanged, [...a.refused, ...b.refused]];
+  return { result: refused.length > 0 ? 'refused' : changed > 0 ? 'changed' : 'unchanged', changed, unchanged, refused };
+}
+
 /** How often a certificate ended so; what was tried again is counted once. */
 export interface CertificateCount {
   readonly listener: string;

@@ -84,6 +84,8 @@ export interface Reloader {
   /** `trigger` says in the log who asked. Never rejects. While another is under way who `waits` is next, once for all who wait, and others are refused. */
   reload(trigger: string, options?: ReloadOptions): Promise<ReloadAnswer>;
   status(): ReloadStatus;
+  /** Resolves when none is under way. Whoever goes on at once is not overtaken. */
+  idle(): Promise<void>;
   /** How many ended so; dry runs are none. */
   counts(): Readonly<Record<ReloadResult, number>>;
   /** Seconds since the epoch. */
@@ -113,6 +115,9 @@ export function createReloader(parts: ReloaderParts): Reloader {
       lastAt: last === undefined ? null : new Date(last.atMs).toISOString(),
       staleSince: staleSinceMs === undefined ? null : new Date(staleSinceMs).toISOString(),
     }),
+    async idle() {
+      while (underWay !== undefined) await underWay;
+    },
     counts: () => counts,
     lastSuccess: () => successMs / 1_000,
   };
