@@ -55,7 +55,7 @@ export async function run(file: string, outside: Outside): Promise<number> {
     const edge = createEdge(
       { addon, snapshot, log },
       {
-        source: { config, file, includes, load: () => loadSnapshot(file, outside) },
+        source: { config, file, includes, load: (inUse) => loadSnapshot(file, outside, inUse) },
         areFaultsAllowed: process.env['LYCHGATE_TEST_FAULTS'] === '1',
       },
     );

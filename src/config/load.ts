@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path';
 import type { IsMended } from './agreement.ts';
 import { type ReadFile, readSources } from './include.ts';
 import { applyOverrides, type Outside } from './override.ts';
-import { prepareSnapshot } from './prepare.ts';
+import { type InUse, prepareSnapshot } from './prepare.ts';
 import { hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -42,13 +42,13 @@ export async function loadConfig(file: string, outside: Outside = {}): Promise<L
 
 /**
  * Reads a configuration and prepares its snapshot. Where keys are wrong the rest is checked all the same, so that the list of problems is
- * complete. Never rejects for a mistake in it.
+ * complete. Never rejects for a mistake in it. `inUse` tells the chains that certificates would take the place of: one that is worse is a mistake then.
  */
-export async function loadSnapshot(file: string, outside: Outside = {}): Promise<LoadedSnapshot> {
+export async function loadSnapshot(file: string, outside: Outside = {}, inUse?: InUse): Promise<LoadedSnapshot> {
   const { config, problems, baseDir, locate, isMended, files, includes } = await readAll(file, outside);
   const read = { files, includes };
   if (config === undefined) return { problems, ...read };
-  const prepared = await prepareSnapshot(config, baseDir, locate, isMended);
+  const prepared = await prepareSnapshot(config, baseDir, locate, isMended, inUse);
   if (!hasErrors(problems)) {
     const all = sortProblems([...problems, ...prepared.problems]);
     return prepared.snapshot === undefined ? { problems: all, ...read } : { config, snapshot: prepared.snapshot, problems: all, ...read };

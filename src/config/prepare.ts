@@ -6,7 +6,7 @@
 import { checkAgreement, type IsMended } from './agreement.ts';
 import type { ListenerFiles } from './assemble/listener.ts';
 import { assembleSnapshot } from './assemble.ts';
-import { readAuthorities, readCertificate, readClientCertificate } from './certificates.ts';
+import { readAuthorities, readCertificate, readClientCertificate, worseThan } from './certificates.ts';
 import { readClientAuth } from './client-certificates.ts';
 import { Files } from './files.ts';
 import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
@@ -23,6 +23,12 @@ export interface Prepared {
 }
 
 /**
+ * PEM of the chains that a running edge shows at a listener under a certificate's label; none where
+ * it is new. Several may have the same label.
+ */
+export type InUse = (listener: string, label: string) => readonly string[];
+
+/**
  * Prepares a snapshot. `baseDir` is the folder relative paths start from; `locate` gives problems their lines and may be left out where there
  * is no file; about what `isMended` nothing is said. Never rejects for a mistake in the configuration.
  */
@@ -31,10 +37,11 @@ export async function prepareSnapshot(
   baseDir: string,
   locate: Locate = nowhere,
   isMended: IsMended = () => false,
+  inUse: InUse = () => [],
 ): Promise<Prepared> {
   const files = new Files(baseDir);
   const complaints = checkAgreement(config, isMended);
-  const listeners = await readListeners(config.listeners, files, complaints);
+  const listeners = await readListeners(config.listeners, files, complaints, inUse);
   const authorities = await readAllAuthorities(config.upstreams, files, complaints);
   const clientCertificates = await readClientCertificates(config.upstreams, files, complaints);
   const secrets = await readSecrets(config, files, complaints);
@@ -59,7 +66,12 @@ export async function prepareSnapshot(
   };
 }
 
-async function readListeners(listeners: readonly Listener[], files: Files, complaints: Complaint[]): Promise<ListenerFiles[]> {
+async function readListeners(
+  listeners: readonly Listener[],
+  files: Files,
+  complaints: Complaint[],
+  inUse: InUse,
+): Promise<ListenerFiles[]> {
   const nowMs = Date.now();
   const perListener: ListenerFiles[] = [];
   for (const [place, listener] of listeners.entries()) {
@@ -68,7 +80,16 @@ async function readListeners(listeners: readonly Listener[], files: Files, compl
       const path = ['listeners', place, 'certificates', index];
       const checked = await readCertificate(configured, path, files, nowMs);
       complaints.push(...checked.complaints);
-      if (checked.certificate !== undefined) usable.push(checked.certificate);
+      if (checked.certificate === undefined) continue;
+      usable.push(checked.certificate);
+      const worse = worseThanAll(checked.certificate, inUse(listener.name, checked.certificate.label), nowMs);
+      if (worse !== undefined)
+        complaints.push({
+          path: [...path, 'chain'],
+          value: configured.chain,
+          message: worse,
+          expected: 'a chain no worse than the one in use',
+        });
     }
     const keysPath = ['listeners', place, 'tls', 'tickets', 'keys_file'];
     const { keys_file: keysFile } = listener.tls.tickets;
@@ -80,6 +101,12 @@ async function readListeners(listeners: readonly Listener[], files: Files, compl
     });
   }
   return perListener;
+}
+
+/** What is wrong with a certificate that is not wrong with any it could replace. */
+function worseThanAll({ chainPem }: CertificateSnapshot, serving: readonly string[], nowMs: number): string | undefined {
+  const weaknesses = serving.map((pem) => worseThan(chainPem, pem, nowMs));
+  return weaknesses.every((weakness) => weakness !== undefined) ? weaknesses[0] : undefined;
 }
 
 /** PEM text of every upstream's own authorities, by path as configured. */

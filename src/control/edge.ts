@@ -9,6 +9,7 @@ import { forgetLatency } from '../base/tables.ts';
 import { identityOfIncludes } from '../config/include.ts';
 import type { LoadedSnapshot } from '../config/load.ts';
 import { backendsOf, type NoRoom, type Numbered, Numberer } from '../config/numbering.ts';
+import type { InUse } from '../config/prepare.ts';
 import { redact } from '../config/redact.ts';
 import type { Config } from '../config/schema/config.ts';
 import type { Snapshot } from '../config/snapshot.ts';
@@ -58,8 +59,8 @@ export interface EdgeSource {
   readonly file?: string;
   /** What the file includes, as `loadSnapshot` tells it, for `reload.watch`. */
   readonly includes?: readonly string[];
-  /** Reads it again. */
-  load(): Promise<Omit<LoadedSnapshot, 'files' | 'includes'> & Partial<LoadedSnapshot>>;
+  /** Reads it again; a certificate that is worse than the one it would replace is a mistake. */
+  load(inUse: InUse): Promise<Omit<LoadedSnapshot, 'files' | 'includes'> & Partial<LoadedSnapshot>>;
 }
 
 export interface EdgeOptions {
@@ -371,7 +372,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
 
   /** What is included is known from then on, also where it has mistakes: whoever mends them need not touch the file itself. */
   async function readAgain(): ReturnType<EdgeSource['load']> {
-    const read = (await source?.load()) ?? { problems: [] };
+    const read = (await source?.load(rotation.inUse)) ?? { problems: [] };
     includes = read.includes ?? [];
     return read;
   }

@@ -3,7 +3,6 @@
  * notices. `ROTATIONS` and `ROTATION_MS` make it longer (`make rotations`: 100 in a minute).
  */
 
-import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,10 +12,10 @@ import t, { type Test } from 'tap';
 import type { CertificateView } from '../../src/control/certificates/rotation.ts';
 import { certificates } from '../support/certificates.ts';
 import { missingAioquic, readySerialAioquic } from '../support/client/aioquic.ts';
-import { connectH3, readAll } from '../support/client/h3.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
-import { byPath } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { BROKEN, type Broken, makePair, type Pair, serialOf } from '../support/pairs.ts';
+import { createFeed, fed, startUnderWay } from '../support/under-way.ts';
 import { until } from '../support/wait.ts';
 
 const ROTATIONS = Number(process.env['ROTATIONS'] || 10);
@@ -24,35 +23,6 @@ const ROTATIONS = Number(process.env['ROTATIONS'] || 10);
 const ROTATION_MS = Number(process.env['ROTATION_MS'] || 0);
 
 const skip = missingAddon || missingAioquic;
-
-interface Pair {
-  readonly chain: string;
-  readonly key: string;
-  readonly serial: string;
-}
-
-function makePair(folder: string, name = 'localhost'): Pair {
-  const [chain, key] = [join(folder, 'made.pem'), join(folder, 'made.key')];
-  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30', '-subj', '/CN=made'];
-  execFileSync('openssl', [...words, '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', chain], { stdio: 'ignore' });
-  return { chain: readFileSync(chain, 'utf8'), key: readFileSync(key, 'utf8'), serial: serialOf(readFileSync(chain, 'utf8')) };
-}
-
-function serialOf(chain: string): string {
-  return new X509Certificate(chain).serialNumber.replace(/^0+/, '');
-}
-
-/** The same certificate as if it had run out in 2020; nobody gets as far as its signature. */
-function expired({ chain, key, serial }: Pair): Pair {
-  const der = Buffer.from(new X509Certificate(chain).raw);
-  // Both are UTCTime: type 23, length 13.
-  const first = der.indexOf(Buffer.from([23, 13]));
-  const second = der.indexOf(Buffer.from([23, 13]), first + 15);
-  der.write('190101000000Z', first + 2, 'latin1');
-  der.write('200101000000Z', second + 2, 'latin1');
-  const lines = der.toString('base64').replaceAll(/(.{64})/g, '$1\n');
-  return { chain: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`, key, serial };
-}
 
 const folderOf = (t: Test): string => t.testdir({ made: {}, k8s: {}, live: {}, archive: {}, flat: {} });
 
@@ -151,34 +121,8 @@ t.test(
       const name = names[round % names.length] as string;
       return [makePair(join(folder, 'made'), name), makePair(join(folder, 'made'), name)];
     });
-    const origin = await startH2Origin(
-      t,
-      byPath({
-        '/': (stream) => {
-          stream.respond({ ':status': 200 });
-          stream.end('found');
-        },
-        '/download': (stream) => {
-          stream.respond({ ':status': 200 });
-          feed.download = (text) => void (text === '' ? stream.end() : stream.write(text));
-        },
-        '/events': (stream) => {
-          stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
-          feed.events = (text) => void (text === '' ? stream.end() : stream.write(text));
-        },
-        '/upload': (stream) => {
-          let bytes = 0;
-          stream.on('data', (chunk: Buffer) => {
-            bytes += chunk.length;
-          });
-          stream.on('end', () => {
-            stream.respond({ ':status': 200 });
-            stream.end(String(bytes));
-          });
-        },
-      }),
-    );
-    const feed: Record<'download' | 'events', (text: string) => void> = { download() {}, events() {} };
+    const feed = createFeed();
+    const origin = await startH2Origin(t, fed(feed, 'found'));
     const edge = await startEdge(t, {
       backends: [origin.url],
       shards: 2,
@@ -187,36 +131,7 @@ t.test(
       },
     });
 
-    const client = await connectH3(t, edge.port);
-    let isClosed = false;
-    client.session.on('close', () => {
-      isClosed = true;
-    });
-    const [download, upload, events] = [
-      await client.open({ path: '/download' }),
-      await client.open({ path: '/upload', method: 'POST' }, false),
-      await client.open({ path: '/events' }),
-    ];
-    const [downloaded, uploaded, listened] = [readAll(download), readAll(upload), readAll(events)];
-    await Promise.all([download.head, events.head]);
-    let [isOver, requests, failed, chunks] = [false, 0, 0, 0];
-    const chunk = 'x'.repeat(16_384);
-    const load = (async () => {
-      while (!isOver) {
-        feed.download(chunk);
-        feed.events(`data: ${chunks}\n\n`);
-        upload.stream.write(chunk);
-        chunks += 1;
-        requests += 1;
-        const status = await client.exchange().then(
-          (response) => response.status,
-          () => 0,
-        );
-        if (status !== 200) failed += 1;
-        await sleep(20);
-      }
-    })();
-
+    const underWay = await startUnderWay(t, edge.port, feed);
     const inUse = Object.values(ways).map(({ chain }) => readFileSync(chain, 'utf8'));
     const seenAfterMs: number[] = [];
     const startedMs = performance.now();
@@ -227,7 +142,7 @@ t.test(
       const [what, { chain, key, put }] = Object.entries(ways)[place] as [string, (typeof ways)['certbot']];
       const servername = names[place] as string;
       const [next, other] = made[round] as [Pair, Pair];
-      const broken = BROKEN[round % BROKEN.length] as (typeof BROKEN)[number];
+      const broken = BROKEN[round % BROKEN.length] as Broken;
       const serialAfter = readySerialAioquic(t);
 
       put(broken.make(next, other));
@@ -253,16 +168,7 @@ t.test(
     }
 
     const tookMs = performance.now() - startedMs;
-    isOver = true;
-    await load;
-    feed.download('');
-    feed.events('');
-    upload.stream.end();
-    t.equal((await downloaded).body.length, chunks * chunk.length, 'the download is whole');
-    t.equal((await listened).text, Array.from({ length: chunks }, (_, i) => `data: ${i}\n\n`).join(''), 'every event came');
-    t.equal((await uploaded).text, String(chunks * chunk.length), 'the upload is whole');
-    t.equal(failed, 0, `${requests} requests, none failed`);
-    t.notOk(isClosed, 'the connection is the same');
+    await underWay.end();
     const metrics = await edge.metrics();
     t.equal(metrics.sum('lychgate_certificate_reloads_total', { result: 'changed' }), ROTATIONS);
     t.equal(metrics.sum('lychgate_certificate_reloads_total', { result: 'refused' }), refusals);
@@ -274,7 +180,9 @@ t.test(
     seenAfterMs.sort((a, b) => a - b);
     const took = `${ROTATIONS} rotations in ${(tookMs / 1000).toFixed(1)} s`;
     const [median = 0, worst = 0] = [seenAfterMs[Math.floor(ROTATIONS / 2)], seenAfterMs.at(-1)];
-    t.comment(`${took}, in use after ${median.toFixed(0)} ms (median), ${worst.toFixed(0)} ms (worst); ${requests} requests`);
+    t.comment(
+      `${took}, in use after ${median.toFixed(0)} ms (median), ${worst.toFixed(0)} ms (worst); ${underWay.counts.requests} requests`,
+    );
 
     // Whatever was refused, and whatever else was said: no line of a key.
     const secrets = made.flat().flatMap(({ key }) => key.split('\n').slice(1, 3));
@@ -306,32 +214,6 @@ async function isServed(port: number, servername: string, chain: string): Promis
     )
     .finally(() => session.close().catch(() => {}));
 }
-
-/** What is wrong with files, how they are made, and what is said. */
-const BROKEN: readonly {
-  readonly what: string;
-  readonly file: 'chain' | 'key';
-  readonly message: RegExp;
-  make(pair: Pair, other: Pair): Pair;
-}[] = [
-  { what: 'a chain that is none', file: 'chain', message: /holds no PEM certificate/, make: (pair) => ({ ...pair, chain: 'hello' }) },
-  {
-    what: 'a key of another certificate',
-    file: 'key',
-    message: /the key does not belong to the certificate/,
-    make: (pair, other) => ({ ...pair, key: other.key }),
-  },
-  { what: 'a chain that ran out', file: 'chain', message: /expired on Jan {2}1 00:00:00 2020 GMT/, make: (pair) => expired(pair) },
-  { what: 'half a chain', file: 'chain', message: /is cut off/, make: (pair) => ({ ...pair, chain: pair.chain.slice(0, 300) }) },
-  { what: 'half a key', file: 'key', message: /is cut off/, make: (pair) => ({ ...pair, key: pair.key.slice(0, 100) }) },
-  {
-    what: 'a chain that does not link',
-    file: 'chain',
-    message: /was not issued by the one after it/,
-    make: (pair, other) => ({ ...pair, chain: pair.chain + other.chain }),
-  },
-  { what: 'an empty key', file: 'key', message: /holds no PEM key/, make: (pair) => ({ ...pair, key: '' }) },
-];
 
 function serialsMatch(shownSerial: string | undefined, serial: string): boolean {
   return shownSerial?.replace(/^0+/, '') === serial;

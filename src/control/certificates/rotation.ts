@@ -79,6 +79,8 @@ export interface Rotation {
    * when those of one cannot be used, none. Then it rejects.
    */
   change(listeners: readonly ListenerSnapshot[]): Promise<void>;
+  /** Chains in use at a listener under a label. */
+  inUse(listener: string, label: string): string[];
   view(): readonly CertificateView[];
   counts(): readonly CertificateCount[];
 }
@@ -165,6 +167,8 @@ export function createRotation({ addon, listeners: first, options, events, log }
         // What changed between being read and being followed has no sign of its own.
         void after(() => round(held, false, 'reload')).catch(() => {});
       }),
+    inUse: (listener, label) =>
+      held.filter((one) => one.listener.name === listener && one.serving.label === label).map(({ serving }) => serving.chainPem),
     view: () => held.map(viewOf),
     counts: () =>
       held.flatMap(({ listener, label }) =>

@@ -51,7 +51,7 @@ export interface H3Stream {
 }
 
 /** Connects to `https://localhost:port` (packets to 127.0.0.1), trusting the test's CA; closed with the test. */
-export async function connectH3(t: Test, port: number, options: Parameters<typeof connect>[1] = {}): Promise<H3Client> {
+export async function connectH3(t: Pick<Test, 'teardown'>, port: number, options: Parameters<typeof connect>[1] = {}): Promise<H3Client> {
   const session = connect(
     { address: '127.0.0.1', port, servername: 'localhost' },
     { ca: certificates().ca, runtimeMode: 'portable', connectTimeoutMs: 10_000, ...options },
