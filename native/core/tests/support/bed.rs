@@ -451,7 +451,8 @@ fn listener(
     }
 }
 
-fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
+/// A backend without TLS.
+pub fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
     BackendConfig {
         slot,
         scheme: Scheme::H2c,
