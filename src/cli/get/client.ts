@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { type ClientHttp3Stream, connect, type Http3ClientSession, type IncomingHeaders } from '@currentspace/http3';
-import { HandshakeError, TimeoutError } from './failure.ts';
+import { HandshakeError, isAlert, TimeoutError } from './failure.ts';
 import type { ReportedHead, Timing } from './report.ts';
 
 /** What is sent, and to whom. */
@@ -73,7 +73,15 @@ export async function openConnection(target: Target): Promise<Connection> {
   const handshakeMs = performance.now() - began;
   return {
     handshakeMs,
-    exchange: (sink) => exchange(session, target, sink),
+    exchange: async (sink) => {
+      try {
+        return await exchange(session, target, sink);
+      } catch (error) {
+        // A server that wants another certificate of the client, or one at all, says so when the client takes the handshake for done.
+        if (isAlert(closeCode)) throw new HandshakeError(closeCode);
+        throw error;
+      }
+    },
     close: () => session.close().catch(() => {}),
   };
 }

@@ -22,10 +22,18 @@ export class HandshakeError extends Error {
   readonly quicCode: number;
 
   constructor(quicCode: number) {
-    super(quicCode >= 0x100 && quicCode < 0x200 ? `TLS alert ${quicCode - 0x100}` : `QUIC error 0x${quicCode.toString(16)}`);
+    super(isAlert(quicCode) ? `TLS alert ${quicCode - 0x100}` : `QUIC error 0x${quicCode.toString(16)}`);
     this.quicCode = quicCode;
   }
 }
+
+/** Whether a connection was closed with a TLS alert (RFC 9001 §4.8). */
+export function isAlert(quicCode: number): boolean {
+  return quicCode >= 0x100 && quicCode < 0x200;
+}
+
+/** certificate_required (RFC 8446 §6.2). */
+const CERTIFICATE_REQUIRED = 0x100 + 116;
 
 /** TLS alerts that speak of the certificate, as QUIC carries them: 0x100 + alert (RFC 9001 §4.8). */
 const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48].map((alert) => 0x100 + alert));
@@ -43,6 +51,9 @@ export function toFailure(thrown: unknown, url: string): Failure {
   if (error instanceof UsageError) return { text: error.message, exit: 2 };
   if (error instanceof TimeoutError) return { text: error.message, exit: 28 };
   if (error.code === 'ERR_HTTP3_ENDPOINT_RESOLUTION') return { text: `the name in ${url} cannot be resolved: ${error.message}`, exit: 6 };
+  if (error.quicCode === CERTIFICATE_REQUIRED) {
+    return { text: `${url} wants a certificate of the client (${error.message}), and this command has none to show`, exit: 56 };
+  }
   if (isCertificateFailure(error)) {
     return {
       text: `the certificate of ${url} is not trusted (${error.message}); --ca names one to trust, --insecure skips the check`,
