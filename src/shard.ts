@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { backendsOf } from './config/numbering.ts';
 import { createLane, type Lane } from './lane/lane.ts';
+import { certificateFields } from './lane/plan.ts';
 import type { BindingAddon } from './native/binding.ts';
 import { toBindingBackend } from './native/convert.ts';
 import { loadAddon } from './native/load.ts';
@@ -74,7 +75,7 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     if (number <= published) return;
     published = number;
     const backends = backendsOf(snapshot).map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
-    addon.reactorApply(shard, { generation: number, backends, plans: [...to.plans] });
+    addon.reactorApply(shard, { generation: number, backends, plans: [...to.plans], reservedFields: certificateFields(snapshot) });
     for (const { slot, addresses: found } of backends) to.setAddresses(slot, found.length);
   }
 

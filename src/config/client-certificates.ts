@@ -1,5 +1,6 @@
 /** What clients must prove: files of authorities, read and checked before anything is changed. */
 
+import { forwardFields } from './assemble/certificate-fields.ts';
 import { parseChain } from './certificates.ts';
 import type { Files } from './files.ts';
 import type { Complaint, KeyPath } from './problem.ts';
@@ -56,6 +57,7 @@ async function readOne(
     tellsAuthorities: configured.send_ca_names,
     maxDepth: configured.max_depth,
     maxBytes: configured.max_size,
+    forward: forwardFields(configured.forward),
   };
 }
 

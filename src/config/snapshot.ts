@@ -93,6 +93,15 @@ export interface ClientAuthSnapshot {
   readonly tellsAuthorities: boolean;
   readonly maxDepth: number;
   readonly maxBytes: number;
+  /** In which fields backends are told of it. */
+  readonly forward: readonly ForwardFieldSnapshot[];
+}
+
+/** A field that tells backends something of a client's certificate. */
+export interface ForwardFieldSnapshot {
+  /** Lower-case. */
+  readonly name: string;
+  readonly fact: 'certificate' | 'chain' | 'verdict' | 'fingerprint' | 'serial' | 'subject' | 'issuer' | 'names';
 }
 
 /** How files of certificates are followed. */

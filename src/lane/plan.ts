@@ -144,6 +144,11 @@ export class PlanBook {
   }
 }
 
+/** Fields in which backends are told of client certificates on some listener, each once: no client may send them. */
+export function certificateFields({ listeners }: Pick<Snapshot, 'listeners'>): string[] {
+  return [...new Set(listeners.flatMap(({ clientAuth }) => clientAuth.flatMap(({ forward }) => forward.map(({ name }) => name))))];
+}
+
 /** Compiles the plans of `snapshot`; a new book gives the same numbers on every thread. */
 export function compilePlans(snapshot: Snapshot, book: PlanBook = new PlanBook()): Plans {
   book.turn();
@@ -159,13 +164,14 @@ export function compilePlans(snapshot: Snapshot, book: PlanBook = new PlanBook()
   const trusts = ['', ...clientFieldsOf(snapshot.listeners)];
   const untold = [...new Set([...FORWARDED_NAMES, ...trusts.slice(1), ...snapshot.claims.fields])].map((name) => edit('remove', name, ''));
   number(answerPlan(untold, []));
+  const told = certificateFields(snapshot).map((name) => edit('set', name, `\${client_certificate:${name}}`));
   const drops = snapshot.claims.underscores === 'drop' ? [false, true] : [false, false];
   const ofRoute = snapshot.routes.map((route) => {
     const plansOf = (target: TargetSnapshot, isFallback: boolean): number[][] => {
       const aims = aimsOf(snapshot, route, target, isFallback);
       return trusts.flatMap((believed) =>
         drops.map((areUnderscoresDropped) =>
-          aims.map((aim) => number(routePlan(snapshot.claims, trusts, route, { ...aim, believed, areUnderscoresDropped }))),
+          aims.map((aim) => number(routePlan(snapshot.claims, trusts, told, route, { ...aim, believed, areUnderscoresDropped }))),
         ),
       );
     };
@@ -209,7 +215,7 @@ function authorityOf(snapshot: Snapshot, slot: number): string {
   return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
 }
 
-function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], route: RouteSnapshot, aim: Aim): Plan {
+function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], told: readonly Edit[], route: RouteSnapshot, aim: Aim): Plan {
   const { on } = route.retries;
   const { statuses, grpcStatuses } = route.fallbackOn;
   const { upstream, backend } = aim;
@@ -217,6 +223,7 @@ function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], route: Rou
     request: [
       ...(aim.areUnderscoresDropped ? [edit('remove', '*_*', claims.underscoreNames.join(','))] : []),
       ...forwardedEdits(claims, trusts, route, aim.believed),
+      ...told,
       ...viaEdits(route, '3'),
       REQUEST_ID,
       ...deadlineEdits(route),

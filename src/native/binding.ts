@@ -48,6 +48,16 @@ export interface BindingTlsPolicy {
   clients: BindingClientAuth[];
 }
 
+/** A field that tells backends something of a client's certificate. */
+export interface BindingForwardField {
+  name: string;
+  /**
+   * `certificate` and `chain` (RFC 9440), `verdict`, `fingerprint`, `serial`, `subject`, `issuer`,
+   * `names`.
+   */
+  fact: string;
+}
+
 /** What clients must prove with a certificate of their own. */
 export interface BindingClientAuth {
   /** Server names that it is for; none for all others. */
@@ -61,6 +71,8 @@ export interface BindingClientAuth {
   maxDepth: number;
   /** Bytes of what a client shows. */
   maxBytes: number;
+  /** In which fields backends are told of it. */
+  forward: BindingForwardField[];
 }
 
 /** Handshakes of the certificates of one label, since the process began or the label came. */
@@ -185,7 +197,8 @@ export interface BindingBackend {
  * `value` is literal text with variables replaced by the reactor: `${client_address}`, `${client_port}`, `${scheme}`, `${authority}`, `${path}` (with
  * query, as the client sent it after normalisation), `${method}`, `${request_id}`, `${forwarded_node}`, `${header:NAME}` (the request's; all lines joined by `, `), `${remaining_ms}` and
  * `${remaining_grpc}` (what is left of the exchange's time when the head is sent: milliseconds, and in the form of gRPC's `grpc-timeout`),
- * `${value_0}` to `${value_3}` (brought by the Forward). A `set` or `add` whose value comes out empty writes no field.
+ * `${client_certificate_FACT}` (what the client's certificate proves: `verdict`, `fingerprint`, `serial`, `subject`, `issuer`, `names`), `${client_certificate:NAME}` (what the
+ * connection's policy has the field NAME say), `${value_0}` to `${value_3}` (brought by the Forward). A `set` or `add` whose value comes out empty writes no field.
  */
 export interface BindingEdit {
   op: string;
@@ -218,6 +231,8 @@ export interface BindingSnapshot {
   generation: number;
   backends: BindingBackend[];
   plans: BindingPlan[];
+  /** Names of fields that no client may send, beside those of RFC 9440. */
+  reservedFields: string[];
 }
 
 export interface BindingSocket {

@@ -50,8 +50,8 @@ export function toBindingPolicy(listener: ListenerSnapshot): BindingTlsPolicy {
 }
 
 function toBindingClientAuth(auth: ClientAuthSnapshot): BindingClientAuth {
-  const { names, mode, caPem, tellsAuthorities, maxDepth, maxBytes } = auth;
-  return { names: [...names], mode, caPem, tellsAuthorities, maxDepth, maxBytes };
+  const { names, mode, caPem, tellsAuthorities, maxDepth, maxBytes, forward } = auth;
+  return { names: [...names], mode, caPem, tellsAuthorities, maxDepth, maxBytes, forward: forward.map((field) => ({ ...field })) };
 }
 
 /**

@@ -27,7 +27,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     ticketRotationMs: 12 * 3_600_000,
     ticketKeys: [],
     ticketKeysFile: '',
-    clientAuth: [{ names: [], mode: 'off', caPem: '', caFiles: [], tellsAuthorities: true, maxDepth: 3, maxBytes: 16_384 }],
+    clientAuth: [{ names: [], mode: 'off', caPem: '', caFiles: [], tellsAuthorities: true, maxDepth: 3, maxBytes: 16_384, forward: [] }],
     congestion: 'bbr',
     idleTimeoutMs: 30_000,
     keepAliveMs: 10_000,

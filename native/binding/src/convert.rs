@@ -2,9 +2,11 @@
 
 use crate::failure;
 use crate::types::{
-    BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingListener, BindingPlan, BindingSnapshot, BindingTlsPolicy,
+    BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingForwardField, BindingListener, BindingPlan, BindingSnapshot,
+    BindingTlsPolicy,
 };
 use lychgate_core::http::normal;
+use lychgate_core::http::reserved::Reserved;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
@@ -15,6 +17,7 @@ use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
 use lychgate_core::tls::client_auth::{Mode, Rules};
 use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
 use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
+use lychgate_core::tls::told::{Fact, ForwardField};
 use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
 use napi::bindgen_prelude::Uint8Array;
@@ -99,7 +102,13 @@ fn client_auth(auth: BindingClientAuth) -> Result<Rules> {
         tells_authorities: auth.tells_authorities,
         max_depth: auth.max_depth,
         max_bytes: auth.max_bytes as usize,
+        forward: auth.forward.into_iter().map(forward_field).collect::<Result<_>>()?,
     })
+}
+
+fn forward_field(field: BindingForwardField) -> Result<ForwardField> {
+    let fact = Fact::of(&field.fact).ok_or_else(|| failure(format!("{} is nothing that a certificate tells", field.fact)))?;
+    Ok(ForwardField { name: field.name.into(), fact })
 }
 
 fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {
@@ -131,6 +140,7 @@ pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
     Ok(Snapshot {
         backends: snapshot.backends.into_iter().map(backend).collect::<Result<_>>()?,
         plans: snapshot.plans.into_iter().map(plan).collect::<Result<_>>()?,
+        reserved: Reserved::new(&snapshot.reserved_fields),
     })
 }
 

@@ -22,8 +22,12 @@ record!(
     BindingTlsPolicy { listener: String, unknown_name: String, is_strict: bool, ticket_rotation_ms: f64, ticket_keys: Vec<Uint8Array>, clients: Vec<BindingClientAuth> }
 );
 record!(
+    /// A field in which backends are told of a client's certificate.
+    BindingForwardField { name: String, fact: String }
+);
+record!(
     /// What clients must prove.
-    BindingClientAuth { names: Vec<String>, mode: String, ca_pem: String, tells_authorities: bool, max_depth: u32, max_bytes: u32 }
+    BindingClientAuth { names: Vec<String>, mode: String, ca_pem: String, tells_authorities: bool, max_depth: u32, max_bytes: u32, forward: Vec<BindingForwardField> }
 );
 record!(
     /// Handshakes of a certificate.
@@ -119,7 +123,7 @@ record!(
 );
 record!(
     /// A snapshot.
-    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan> }
+    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan>, reserved_fields: Vec<String> }
 );
 record!(
     /// A socket.

@@ -3,15 +3,17 @@
 import type { Complaint, KeyPath } from '../problem.ts';
 import type { ClientCertificates } from '../schema/client-certificates.ts';
 import type { Listener } from '../schema/listener.ts';
+import { checkForward } from './certificate-fields.ts';
 import { type IsMended, meaningless, Seen } from './seen.ts';
 
 export function checkClientAuth(listener: Listener, path: KeyPath, isMended: IsMended): Complaint[] {
   const { tls, client_certificates: named } = listener;
-  const complaints = checkMode(tls.client_certificates, [...path, 'tls', 'client_certificates'], isMended);
+  const first = [...path, 'tls', 'client_certificates'];
+  const complaints = [...checkMode(tls.client_certificates, first, isMended), ...checkForward(tls.client_certificates, first, isMended)];
   const names = new Seen('name', isMended);
   for (const [place, one] of named.entries()) {
     const at = [...path, 'client_certificates', place];
-    complaints.push(...checkMode(one, at, isMended));
+    complaints.push(...checkMode(one, at, isMended), ...checkForward(one, at, isMended));
     for (const [index, name] of one.names.entries()) {
       complaints.push(...names.note(name, [...at, 'names', index], `client_certificates[${place}]`));
     }

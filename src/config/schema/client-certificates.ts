@@ -1,6 +1,7 @@
 /** `client_certificates`: what clients must prove with a certificate of their own. */
 
 import type { z } from 'zod';
+import { certificateFields } from './certificate-fields.ts';
 import { list, mapping, section, someOf, words } from './groups.ts';
 import { CERTIFICATE_NAME_RULE, FILE_RULE } from './rules.ts';
 import { choice, flag, integer, size, text } from './values.ts';
@@ -28,6 +29,7 @@ const common = {
     prose: "Certificates between the client's and the authority's, at most.",
   }),
   max_size: size({ min: '1KiB', max: '32KiB', fallback: '16KiB', prose: 'Bytes of all certificates that a client shows, at most.' }),
+  forward: certificateFields,
 };
 
 /** For all names that have no entry of their own. */

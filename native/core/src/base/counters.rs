@@ -207,6 +207,7 @@ families! {
     ClientCertificatesRefused = Counter "lychgate_client_certificates_refused_total", "Handshakes refused for the client's certificate, by reason.", "reason"
         ["missing", "unknown_ca", "expired", "revoked", "revocation_unknown", "denied", "not_allowed", "malformed", "too_large", "purpose", "invalid"],
         NO_BOUNDS, 1.0;
+    ReservedFieldsRemoved = Counter "lychgate_client_certificate_fields_removed_total", "Fields of requests that pretended to tell of a client's certificate, removed from heads and trailers.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"

@@ -12,5 +12,6 @@ pub mod huffman;
 pub mod integer;
 pub mod normal;
 pub mod qpack;
+pub mod reserved;
 pub mod section;
 pub mod static_table;

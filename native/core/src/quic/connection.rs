@@ -15,6 +15,7 @@ use crate::http::h3::{self, PeerStreams};
 use crate::tls::client_auth;
 use crate::tls::facts::{self, Coverage};
 use crate::tls::identity::Identity;
+use crate::tls::told::Told;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
@@ -180,6 +181,8 @@ pub struct Connection {
     pub coverage: Coverage,
     /// Who the client is, where it has shown a certificate.
     pub identity: Option<Arc<Identity>>,
+    /// What is told of it.
+    pub told: Option<Arc<Told>>,
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
@@ -231,6 +234,7 @@ impl Connection {
             rtt_us: 0,
             coverage: Coverage::default(),
             identity: None,
+            told: None,
             tls: (0, 0),
             control: Vec::new(),
             client: ClientPlace::default(),
@@ -248,6 +252,7 @@ impl Connection {
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
         let auth = client_auth::take(ssl);
         self.coverage = facts::coverage(ssl, auth.as_deref());
+        self.told = auth.as_ref().and_then(|auth| auth.told());
         self.identity = auth.and_then(|auth| auth.identity);
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();

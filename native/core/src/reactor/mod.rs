@@ -15,6 +15,7 @@ use crate::base::poll::Poll;
 use crate::base::rate::Rate;
 use crate::base::slab::Key;
 use crate::base::timers::{Clock, Nanos, Timers};
+use crate::http::reserved::Reserved;
 use crate::http::section::FieldLimits;
 use crate::quic::cid::CidKey;
 use crate::quic::connection::NumberMap;
@@ -81,6 +82,8 @@ pub struct Snapshot {
     pub backends: Vec<BackendConfig>,
     /// Plans by number.
     pub plans: Vec<Plan>,
+    /// Fields that no client may send.
+    pub reserved: Reserved,
 }
 
 /// How a call of the lane ended.
@@ -187,6 +190,7 @@ impl Reactor {
     pub fn apply(&mut self, snapshot: Snapshot) {
         self.upstreams.apply(snapshot.backends);
         self.relay.plans = snapshot.plans.into_iter().map(Rc::new).collect();
+        self.relay.reserved = snapshot.reserved;
     }
 
     /// Tells every client that the end is near and takes no new connection.

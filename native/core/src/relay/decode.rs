@@ -84,6 +84,7 @@ impl Relay {
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
         let now = self.now;
         exchange.peer = state.peer;
+        exchange.told.clone_from(&state.told);
         exchange.started_ms = self.now_ms;
         exchange.request_id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request_id);
         let key = self.exchanges.insert_with(|key| {
@@ -153,7 +154,13 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let rules = self.limits[connection.listener as usize].normal;
-        match judge_head(exchange, rules, &mut self.text) {
+        let judged = judge_head(exchange, rules, &mut self.text);
+        // Before anything looks at the head: no rule can let through what it never sees.
+        let removed = self.reserved.strip(&mut exchange.request);
+        if removed > 0 {
+            self.counters.add(Id::ReservedFieldsRemoved, removed);
+        }
+        match judged {
             Ok(()) if !connection.coverage.admits(authority(&exchange.request)) => self.answer_reason(key, Reason::Misdirected),
             Ok(()) if self.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
             Ok(()) => self.offer(key, Offer::Head),

@@ -14,8 +14,10 @@ use crate::http::fields::Fields;
 use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
 use crate::record::outward::{FailureFacts, RequestId};
+use crate::tls::told::Told;
 use crate::upstream::{self, Client, Upstreams};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Where an exchange stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub struct Exchange {
     pub times: Times,
     /// Client's address at the head.
     pub peer: SocketAddr,
+    /// Who its client is, where it has shown a certificate.
+    pub told: Option<Arc<Told>>,
     /// Network of the client that the lane named in the peer's place; 0 for none.
     pub network: u64,
     /// Request id.
@@ -168,6 +172,7 @@ impl Exchange {
             outgoing: Outgoing::default(),
             times: Times::default(),
             peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+            told: None,
             network: 0,
             request_id: RequestId::new(b"-").expect("a fit id"),
             tag: Tag::NONE,

@@ -39,6 +39,7 @@ use crate::base::timers::{Armed, Clock, NEVER, Nanos};
 use crate::http::date::Date;
 use crate::http::fields::Fields;
 use crate::http::normal;
+use crate::http::reserved::Reserved;
 use crate::http::section::FieldLimits;
 use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
@@ -146,6 +147,8 @@ pub struct Relay {
     pub limits: Vec<ListenerLimits>,
     /// Compiled plans of the present snapshot.
     pub plans: Vec<Rc<Plan>>,
+    /// Fields that no client may send.
+    pub reserved: Reserved,
     /// New requests are rejected.
     pub is_draining: bool,
     /// Exchanges that may be open at once.
@@ -209,6 +212,7 @@ impl Relay {
             shard: 0,
             limits,
             plans: Vec::new(),
+            reserved: Reserved::default(),
             is_draining: false,
             max_exchanges,
             offers: 0,

@@ -18,6 +18,7 @@ use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
 use crate::http::h3::{RequestFrame, request_frame};
 use crate::http::qpack;
+use crate::http::reserved::Reserved;
 use crate::http::section::{DecodeError, FieldLimits};
 use crate::quic::connection::Quic;
 use crate::record::outward::ENDED_BY_CLIENT;
@@ -33,7 +34,8 @@ impl Relay {
             let Some(connection) = self.connections.get_mut(connection_key) else { return };
             let limits = self.limits[connection.listener as usize].fields;
             let before = exchange.incoming.body_bytes;
-            let step = send_step(exchange, &mut connection.quic, upstreams, stream, limits, &self.counters);
+            let rules = BodyRules { limits, reserved: &self.reserved, counters: &self.counters };
+            let step = send_step(exchange, &mut connection.quic, upstreams, stream, &rules);
             if exchange.incoming.body_bytes != before {
                 exchange.times.moved = self.now;
             }
@@ -98,6 +100,13 @@ impl Relay {
     }
 }
 
+/// What trailers are held against.
+struct BodyRules<'a> {
+    limits: FieldLimits,
+    reserved: &'a Reserved,
+    counters: &'a Counters,
+}
+
 /// What one step of sending came to.
 enum Step {
     Again,
@@ -110,21 +119,14 @@ enum Step {
     Panicked,
 }
 
-fn send_step(
-    exchange: &mut Exchange,
-    quic: &mut Quic,
-    upstreams: &mut Upstreams,
-    stream: StreamRef,
-    limits: FieldLimits,
-    counters: &Counters,
-) -> Step {
+fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
     match exchange.incoming.expect {
         Expect::Data(left) if left > 0 => send_data(exchange, quic, upstreams, stream, left),
         Expect::Data(_) | Expect::Skip(0) => {
             exchange.incoming.expect = Expect::Frame;
             Step::Again
         }
-        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, quic, upstreams, stream, limits, counters),
+        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, quic, upstreams, stream, rules),
     }
 }
 
@@ -187,14 +189,8 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
 }
 
 /// Heads of frames, trailers, and frames to skip: small reads of just the bytes that are missing.
-fn send_frame(
-    exchange: &mut Exchange,
-    quic: &mut Quic,
-    upstreams: &mut Upstreams,
-    stream: StreamRef,
-    limits: FieldLimits,
-    counters: &Counters,
-) -> Step {
+fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
+    let BodyRules { limits, reserved, counters } = *rules;
     let mut bytes = [0u8; 256];
     let incoming = &mut exchange.incoming;
     let want = match incoming.expect {
@@ -240,6 +236,7 @@ fn send_frame(
                     return Step::Fault(Reason::RequestLengthMismatch);
                 }
                 incoming.has_trailers = true;
+                counters.add(Id::ReservedFieldsRemoved, reserved.strip(&mut trailers));
                 if let Some(plan) = &exchange.attempt.plan {
                     let Some(stripped) = plan.strip_request_trailers(&mut trailers) else { return Step::Fault(Reason::RequestMalformed) };
                     counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::RequestEdit as usize, stripped.edited);
@@ -307,6 +304,7 @@ pub(super) fn values_of<'a>(exchange: &'a Exchange, attempt: &'a Attempt, now: N
         are_slashes_merged: exchange.are_slashes_merged,
         request_id: exchange.request_id.as_bytes(),
         remaining_ms: exchange.remaining_ms(now),
+        told: exchange.told.as_deref(),
         given: attempt.values.each_ref().map(Vec::as_slice),
     }
 }

@@ -7,6 +7,7 @@
 use super::credential::{Buffer, done};
 use super::facts::host_of;
 use super::identity::{Identity, Verdict};
+use super::told::{ForwardField, Told};
 use crate::base::counters::{ClientCertificate, Counters, Id};
 use boring::error::ErrorStack;
 use boring::sha::Sha256;
@@ -127,12 +128,22 @@ pub struct Rules {
     pub max_depth: u32,
     /// Bytes of what a client shows, at most.
     pub max_bytes: usize,
+    /// In which fields backends are told of it.
+    pub forward: Vec<ForwardField>,
 }
 
 impl Rules {
     /// Those of who asks for nothing.
     pub fn off() -> Rules {
-        Rules { names: Vec::new(), mode: Mode::Off, ca_pem: String::new(), tells_authorities: false, max_depth: 0, max_bytes: 0 }
+        Rules {
+            names: Vec::new(),
+            mode: Mode::Off,
+            ca_pem: String::new(),
+            tells_authorities: false,
+            max_depth: 0,
+            max_bytes: 0,
+            forward: Vec::new(),
+        }
     }
 }
 
@@ -394,6 +405,12 @@ pub struct Auth {
 }
 
 impl Auth {
+    /// Who the client is and what backends are told of it, where it has shown a certificate.
+    pub fn told(&self) -> Option<Arc<Told>> {
+        let forward = &self.policies.policy(self.place).rules.forward;
+        self.identity.as_ref().map(|identity| Arc::new(Told::new(identity.clone(), forward)))
+    }
+
     /// What requests of it may ask for, where not all names of its listener have the same policy.
     pub fn gate(&self) -> Option<Gate> {
         (!self.policies.is_uniform()).then(|| Gate { policies: self.policies.clone(), place: self.place })

@@ -17,6 +17,9 @@ const NAME_FORM: i32 = ffi::XN_FLAG_RFC2253;
 /// Names that are read of one certificate.
 const MAX_NAMES: usize = 1_000;
 
+/// Bytes of all that a certificate says of its owner: what fields, records and lines have to carry.
+const MAX_TEXT: usize = 16 * 1024;
+
 /// What was done to find out whether a certificate holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -37,6 +40,15 @@ pub enum AlternativeName {
     Email(Box<str>),
     /// An address.
     Ip(IpAddr),
+}
+
+impl AlternativeName {
+    fn text_len(&self) -> usize {
+        match self {
+            AlternativeName::Dns(text) | AlternativeName::Uri(text) | AlternativeName::Email(text) => text.len(),
+            AlternativeName::Ip(_) => 16,
+        }
+    }
 }
 
 /// A client's certificate.
@@ -69,17 +81,24 @@ impl Identity {
     }
 
     /// Reads a leaf; none where it says something that no certificate may: what is not text, a NUL
-    /// or another control character in a name, a serial number below zero.
+    /// or another control character in a name, a serial number below zero, more than [`MAX_TEXT`].
     pub fn read(leaf: &X509Ref, chain: &[&[u8]], verdict: Verdict) -> Option<Identity> {
         let [subject, issuer] = [leaf.subject_name(), leaf.issuer_name()].map(name_text);
         let not_after = seconds(leaf.not_after()).ok()?;
+        let serial = serial_text(leaf.serial_number())?;
+        let names = alternative_names(leaf)?;
+        let (subject, issuer) = (subject?, issuer?);
+        let text = serial.len() + subject.len() + issuer.len() + names.iter().map(AlternativeName::text_len).sum::<usize>();
+        if text > MAX_TEXT {
+            return None;
+        }
         Some(Identity {
             verdict,
             fingerprint: sha256(chain.first()?),
-            serial: serial_text(leaf.serial_number())?,
-            subject: subject?,
-            issuer: issuer?,
-            names: alternative_names(leaf)?,
+            serial,
+            subject,
+            issuer,
+            names,
             not_after,
             valid_until: not_after,
             chain: chain.iter().map(|der| Box::from(*der)).collect(),

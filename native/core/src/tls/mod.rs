@@ -9,3 +9,4 @@ pub mod identity;
 pub mod server;
 pub mod store;
 pub mod tickets;
+pub mod told;

@@ -291,7 +291,11 @@ impl Stage {
         let [http2, http1] = script.addresses();
         let mut plain = backend(1, http1, &setup);
         plain.scheme = Scheme::Http;
-        bed.shard().reactor.apply(Snapshot { backends: vec![backend(0, http2, &setup), plain], plans: Vec::new() });
+        bed.shard().reactor.apply(Snapshot {
+            backends: vec![backend(0, http2, &setup), plain],
+            plans: Vec::new(),
+            reserved: Default::default(),
+        });
         let decision = Rc::new(RefCell::new(Decision::Http2));
         let (first, again) = (decision.clone(), decision.clone());
         let lane = &mut bed.shard().lane;

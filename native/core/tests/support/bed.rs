@@ -205,7 +205,7 @@ impl Bed {
                     backend(3, deaf.address, &setup),
                 ]);
             }
-            reactor.apply(Snapshot { backends: backends.clone(), plans: setup.plans.clone() });
+            reactor.apply(Snapshot { backends: backends.clone(), plans: setup.plans.clone(), reserved: Default::default() });
             known = backends;
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
@@ -336,7 +336,7 @@ impl Bed {
                 shard.reactor.start_over();
                 shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
                 shard.reactor.take_over();
-                shard.reactor.apply(Snapshot { backends: self.known.clone(), plans: Vec::new() });
+                shard.reactor.apply(Snapshot { backends: self.known.clone(), plans: Vec::new(), reserved: Default::default() });
             }
         }
         self.clients.iter_mut().for_each(Client::drive);

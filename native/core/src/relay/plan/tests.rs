@@ -26,6 +26,7 @@ fn values(request: &Fields) -> Values<'_> {
         are_slashes_merged: true,
         request_id: b"77",
         remaining_ms: Some(1_500),
+        told: None,
         given: [b"first", b"/second", b"", b"a\r\nb"],
     }
 }

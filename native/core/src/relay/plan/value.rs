@@ -3,6 +3,7 @@
 use crate::http::characters::is_token;
 use crate::http::fields::{Fields, Known};
 use crate::record::inward::MAX_VALUES;
+use crate::tls::told::{Fact, Told};
 use std::net::{IpAddr, SocketAddr};
 
 /// What variables stand for. Nothing is looked up before a value asks for it.
@@ -20,6 +21,8 @@ pub struct Values<'a> {
     pub request_id: &'a [u8],
     /// What is left of the exchange's time, milliseconds; none when it may last as long as it likes.
     pub remaining_ms: Option<u64>,
+    /// Who the client is, where it has shown a certificate.
+    pub told: Option<&'a Told>,
     /// What decisions brought for `${value_0}` and its like.
     pub given: [&'a [u8]; MAX_VALUES],
 }
@@ -39,6 +42,8 @@ enum Part {
     Header(Known, Vec<u8>),
     RemainingMs,
     RemainingGrpc,
+    Certificate(Fact),
+    CertificateField(Vec<u8>),
     Given(u8),
 }
 
@@ -92,6 +97,12 @@ fn variable(name: &str) -> Option<Part> {
         "value_2" => Part::Given(2),
         "value_3" => Part::Given(3),
         _ => {
+            if let Some(fact) = name.strip_prefix("client_certificate_") {
+                return Fact::of(fact).map(Part::Certificate);
+            }
+            if let Some(field) = name.strip_prefix("client_certificate:") {
+                return Some(Part::CertificateField(field.as_bytes().to_vec()));
+            }
             let name = name.strip_prefix("header:")?.to_ascii_lowercase().into_bytes();
             is_token(&name).then(|| Part::Header(Known::of(&name), name))?
         }
@@ -115,6 +126,10 @@ impl Part {
             Part::Header(known, name) => write_header(values.request, *known, name, out),
             Part::RemainingMs => values.remaining_ms.into_iter().for_each(|ms| write_number(ms, out)),
             Part::RemainingGrpc => values.remaining_ms.into_iter().for_each(|ms| write_grpc_timeout(ms, out)),
+            Part::Certificate(fact) => out.extend_from_slice(values.told.map_or("", |told| told.proved(*fact)).as_bytes()),
+            Part::CertificateField(name) => {
+                out.extend_from_slice(values.told.and_then(|told| told.field(name)).unwrap_or_default().as_bytes());
+            }
             Part::Given(number) => out.extend_from_slice(values.given[*number as usize]),
         }
     }

@@ -96,6 +96,7 @@ fn rules(names: &[&str], mode: Mode, authorities: &[&Pair]) -> Rules {
         tells_authorities: true,
         max_depth: 2,
         max_bytes: 16 * 1024,
+        forward: Vec::new(),
     }
 }
 
