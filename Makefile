@@ -7,6 +7,7 @@
 #   make fresh    `make run` and `make test` on bare Debians, made by debootstrap; as root
 #   make rotations 100 certificates changed in a minute under load, broken ones in between
 #   make reloads  1,000 reloads in five minutes under load, mistakes in between; then workers killed meanwhile
+#   make change   what is lost while certificates and configuration change: the edge beside its peers
 #   make chaos    a backend misbehaves, and overload: the edge beside nginx, HAProxy, Envoy, Caddy
 #
 # CARGO_TARGET_DIR moves cargo's files out of the tree; PROFILE is release (fat LTO, slow to build) or ci (the same code, built in a third
@@ -15,7 +16,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos rotations reloads docs fresh fresh-short clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos rotations reloads change docs fresh fresh-short clean
 
 PROFILE := $(or $(PROFILE),release)
 TEST_PROFILE := $(or $(TEST_PROFILE),ci)
@@ -104,6 +105,10 @@ rotations: $(installed) $(addon) certs
 reloads: $(installed) $(addon) certs
 	$(say) '1,000 reloads in five minutes, under load; then 40 with workers killed meanwhile'
 	@RELOADS=1000 RELOAD_MS=300 KILLS=40 node test/journey/reloads.test.ts | grep -E '^ *not ok|^ok|^ +# .*(→|reloads)|^# '
+
+change: $(installed) $(addon)
+	$(say) 'what is lost through a change: the edge and its peers'
+	@node bench/change/run.ts $(CHANGE)
 
 fresh:
 	$(say) 'fresh: what README.md says, on bare Debians'

@@ -160,6 +160,7 @@ export function createRotation({ addon, listeners: first, options, events, log }
         giveAll(next);
         listeners = next;
         held = hold(next, held);
+        forgetCounts();
         pending.clear();
         keyFaults.clear();
         if (watch === undefined) return;
@@ -372,6 +373,14 @@ export function createRotation({ addon, listeners: first, options, events, log }
     if (isKnown) return;
     log.error({ ...nameOf(one), trigger, fault: message, serial: one.facts.serial }, 'certificate refused; the one before stays in use');
     events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${titleOf(one)}: ${message}` });
+  }
+
+  /** Those of certificates that were removed. */
+  function forgetCounts(): void {
+    const known = new Set(
+      held.flatMap(({ listener, label }) => CERTIFICATE_RESULTS.map((result) => countKey(listener.name, label, result))),
+    );
+    for (const key of counts.keys()) if (!known.has(key)) counts.delete(key);
   }
 
   function count({ listener, label }: Held, result: CertificateResult): void {

@@ -1,0 +1,64 @@
+/** Lychgate, out of this checkout: certificates and ticket keys are watched, all else by a reload. JSON is YAML. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort, launch, versionOf } from '../../chaos/peers/peer.ts';
+import { command, type Peer, putFile, type Stage, type Told, whenServing } from './peer.ts';
+
+const root = join(import.meta.dirname, '../../..');
+const program = join(root, 'bin/lychgate');
+
+export const lychgate: Peer = {
+  name: 'lychgate',
+  source: 'make native',
+  version: () => (existsSync(join(root, `native/lychgate.linux-${process.arch}-gnu.node`)) ? versionOf(program, ['--version']) : null),
+  ways: {
+    certificates: 'watched files',
+    routes: 'reload',
+    listeners: 'reload',
+    'client CAs': 'reload',
+    'ticket keys': 'watched file',
+  },
+  start: async (stage) => {
+    const admin = `127.0.0.1:${await freePort()}`;
+    const path = join(stage.folder, 'lychgate.yaml');
+    const write = (): void => putFile(path, JSON.stringify(configuration(stage, admin)));
+    write();
+    const child = launch('lychgate', stage.folder, [program, 'run', '--config', path]);
+    return whenServing(stage, child, 'lychgate', async (): Promise<Told> => {
+      // A command takes a quarter of a second of processor time to begin; its answer is that of the API.
+      if (stage.kind === 'certificates' || stage.kind === 'ticket keys') {
+        if (stage.serial >= 0) return { isRefused: false, text: '' };
+        return command(program, ['cert', 'reload', '--admin', `http://${admin}`]);
+      }
+      write();
+      if (stage.serial < 0) return command(program, ['reload', '--admin', `http://${admin}`]);
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(`http://${admin}/v1/reload`, { method: 'POST', headers, body: '{}' });
+      return { isRefused: !answer.ok, text: await answer.text() };
+    });
+  },
+};
+
+function configuration(stage: Stage, admin: string): object {
+  const { chainPath, keyPath, caPath, ticketPath, kind, port, extraPort, backend, mark } = stage;
+  const listener = (name: string, at: number): object => ({
+    name,
+    address: `127.0.0.1:${at}`,
+    certificates: [{ names: ['localhost'], chain: chainPath, key: keyPath }],
+    tls: {
+      ...(kind === 'client CAs' ? { client_certificates: { mode: 'optional', ca: [caPath] } } : {}),
+      ...(kind === 'ticket keys' ? { tickets: { keys_file: ticketPath } } : {}),
+    },
+  });
+  return {
+    version: 1,
+    listeners: [listener('public', port), ...(extraPort === 0 ? [] : [listener('extra', extraPort)])],
+    admin: { address: admin },
+    upstreams: { web: { backends: [{ url: `h2c://127.0.0.1:${backend.h2Port}` }] } },
+    routes: [{ upstream: 'web', response_headers: { set: { 'x-mark': String(mark) } } }],
+    shards: { count: 1 },
+    log: { access: { enabled: false } },
+    drain: { timeout: '1s' },
+  };
+}
