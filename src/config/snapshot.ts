@@ -387,6 +387,9 @@ export interface BackendSnapshot {
   readonly pins: readonly string[];
   readonly maxSessions: number;
   readonly maxStreamsPerSession: number;
+  /** Sessions of its own that a client may have, a shard, where NTLM or Negotiate bound them. */
+  readonly maxBound: number;
+  readonly boundIdleMs: number;
   readonly sessionIdleTimeoutMs: number;
   readonly sessionMaxAgeMs: number;
   readonly pingIntervalMs: number;

@@ -17,6 +17,7 @@ const TLS = [
   'tls_alert',
   'tls_closed',
   'tls_pin_mismatch',
+  'tls_certificate_required',
 ] as const satisfies readonly ReasonCode[];
 export const CONNECT = [
   'connect_failed',

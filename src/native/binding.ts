@@ -173,6 +173,10 @@ export interface BindingBackend {
   maxSessions: number;
   /** Streams we open on one HTTP/2 session at most, whatever the peer allows. */
   maxStreamsPerSession: number;
+  /** Sessions of its own that a client may have, a shard, where NTLM or Negotiate bound them. */
+  maxBound: number;
+  /** For how long an idle one is left to its client though others wait. */
+  boundIdleMs: number;
   sessionIdleTimeoutMs: number;
   sessionMaxAgeMs: number;
   /** 0 disables. */

@@ -79,6 +79,8 @@ export function toBindingBackend(backend: BackendSnapshot, addresses: readonly s
     pins: [...backend.pins],
     maxSessions: backend.maxSessions,
     maxStreamsPerSession: backend.maxStreamsPerSession,
+    maxBound: backend.maxBound,
+    boundIdleMs: backend.boundIdleMs,
     sessionIdleTimeoutMs: backend.sessionIdleTimeoutMs,
     sessionMaxAgeMs: backend.sessionMaxAgeMs,
     pingIntervalMs: backend.pingIntervalMs,

@@ -114,6 +114,8 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
     pins: [],
     maxSessions: 64,
     maxStreamsPerSession: 128,
+    maxBound: 4,
+    boundIdleMs: 1000,
     sessionIdleTimeoutMs: 60_000,
     sessionMaxAgeMs: 3_600_000,
     pingIntervalMs: 15_000,

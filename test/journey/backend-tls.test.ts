@@ -66,8 +66,10 @@ t.test('a backend that asks is shown the certificate of its upstream, and one wi
   for (const name of ['missing', 'missing-old', 'high']) t.equal((await get(name)).status, 502, name);
   const { upstreams } = (await edge.ask('/v1/upstreams')) as { upstreams: { name: string; backends: { lastFault: string | null }[] }[] };
   const faults = Object.fromEntries(upstreams.map(({ name, backends }) => [name, backends[0]?.lastFault]));
-  t.match(faults, { shown: null, low: null, missing: 'tls_alert: certificate_required', high: /^tls_not_agreed/ });
+  t.match(faults, { shown: null, low: null, missing: 'tls_certificate_required', high: /^tls_not_agreed/ });
   t.match(faults['missing-old'], /^tls_(alert|not_agreed): /, 'TLS 1.2 says it during the handshake');
+  t.ok((await edge.metrics()).sum('lychgate_upstream_tls_failures_total', { cause: 'certificate_required' }) >= 1);
+  await until('the access line', () => edge.access().some((line) => line['reason'] === 'tls_certificate_required'));
 });
 
 t.test(

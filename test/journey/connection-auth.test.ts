@@ -83,6 +83,18 @@ t.test('two clients of a backend that believes connections are never taken for e
   t.equal(edge.log.filter((line) => line['event'] === 'connection_auth').length, 1, 'told once');
 });
 
+t.test('a client has no more sessions of its own than the configuration grants', { skip }, async (t) => {
+  const origin = await startNtlmOrigin(t);
+  const edge = await startEdge(t, { backends: [origin.url], upstream: { pool: { max_bound: 1, bound_idle: '10s' } } });
+  const alice = await connectH3(t, edge.port);
+  await Promise.all(Array.from({ length: 10 }, () => alice.exchange()));
+  await until('one is left', async () => (await edge.metrics()).sum('lychgate_upstream_bound_sessions') === 1);
+  const metrics = await edge.metrics();
+  const count = (outcome: string) => metrics.sum('lychgate_upstream_connection_auth_total', { outcome });
+  t.equal(count('in_excess'), count('bound') - 1);
+  await alice.close();
+});
+
 t.test('over HTTP/2 clients are not asked for what only a connection of their own could have', { skip }, async (t) => {
   const origin = await startH2Origin(t, (stream) => {
     stream.respond({ ':status': 401, 'www-authenticate': ['Negotiate', 'NTLM', 'Basic realm="here"'] }, { endStream: true });

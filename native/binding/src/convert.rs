@@ -173,6 +173,8 @@ fn backend(backend: BindingBackend) -> Result<BackendConfig> {
         pins: backend.pins.iter().map(|pin| Pin::of(pin).ok_or_else(|| failure(format!("{pin} is no pin")))).collect::<Result<_>>()?,
         max_sessions: backend.max_sessions as u32,
         max_streams_per_session: backend.max_streams_per_session as u32,
+        max_bound: backend.max_bound as u32,
+        bound_idle_ms: backend.bound_idle_ms as u64,
         session_idle_timeout_ms: backend.session_idle_timeout_ms as u64,
         session_max_age_ms: backend.session_max_age_ms as u64,
         ping_interval_ms: backend.ping_interval_ms as u64,

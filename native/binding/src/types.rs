@@ -95,6 +95,8 @@ record!(
         pins: Vec<String>,
         max_sessions: f64,
         max_streams_per_session: f64,
+        max_bound: f64,
+        bound_idle_ms: f64,
         session_idle_timeout_ms: f64,
         session_max_age_ms: f64,
         ping_interval_ms: f64,

@@ -93,6 +93,8 @@ function backendSnapshot(slot: number, upstream: string, backend: Backend, group
     pins: tls.pins,
     maxSessions: parts.scheme === 'http' ? pool.max_connections : pool.max_sessions,
     maxStreamsPerSession: pool.max_streams,
+    maxBound: pool.max_bound,
+    boundIdleMs: pool.bound_idle,
     sessionIdleTimeoutMs: pool.idle_timeout,
     sessionMaxAgeMs: pool.max_age,
     pingIntervalMs: pool.ping_interval,

@@ -94,6 +94,20 @@ const pool = section('Sessions to each backend.', {
     fallback: 128,
     prose: 'Exchanges at once on one HTTP/2 session, whatever the backend allows.',
   }),
+  max_bound: integer({
+    min: 1,
+    max: 10_000,
+    fallback: 4,
+    prose:
+      'Sessions of its own that a client may have at a backend, a shard, because NTLM or Negotiate were spoken of there. A further one ends with its exchange.',
+  }),
+  bound_idle: duration({
+    min: '10ms',
+    max: '1h',
+    fallback: '1s',
+    prose:
+      'For how long such a session is left to its client while it is idle and others wait for a place; it has a challenge to answer there.',
+  }),
   idle_timeout: duration({ min: '1s', max: '24h', fallback: '60s', prose: 'A session without exchanges is closed after this time.' }),
   max_age: duration({
     min: '1s',

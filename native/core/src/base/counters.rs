@@ -240,9 +240,9 @@ families! {
     StreamsWaiting = Gauge "lychgate_upstream_waiting", "Attempts that wait for a session.", "" NONE, NO_BOUNDS, 1.0;
     Connects = Counter "lychgate_upstream_connects_total", "Connection attempts to backends, by outcome; no_descriptor: the process has as many files open as it may.", "outcome"
         ["succeeded", "failed", "timed_out", "tls_failed", "no_descriptor"], NO_BOUNDS, 1.0;
-    TlsFailures = Counter "lychgate_upstream_tls_failures_total", "TLS handshakes with backends that failed, by cause; not_agreed: no version, cipher or group in common.", "cause"
+    TlsFailures = Counter "lychgate_upstream_tls_failures_total", "TLS handshakes with backends that failed, by cause; not_agreed: no version, cipher or group in common; certificate_required: the edge showed none.", "cause"
         ["other", "issuer_unknown", "name_mismatch", "certificate_expired", "certificate_not_yet_valid", "certificate_invalid", "plain_text", "not_agreed", "alert",
-         "closed", "pin_mismatch"], NO_BOUNDS, 1.0;
+         "closed", "pin_mismatch", "certificate_required"], NO_BOUNDS, 1.0;
     SessionsBound = Gauge "lychgate_upstream_bound_sessions", "Sessions to backends that are one client's alone, because NTLM or Negotiate were spoken of there.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionAuth = Counter "lychgate_upstream_connection_auth_total", "What came of NTLM and Negotiate: bound, a session became one client's alone; in_excess, and ends, for the client has enough; given_up, and ended for others who waited; challenge_removed, from a response over HTTP/2.", "outcome"
         ["bound", "in_excess", "given_up", "challenge_removed"], NO_BOUNDS, 1.0;

@@ -136,6 +136,8 @@ pub enum Reason {
     BackendsUnhealthy = 59,
     /// No certificate of the backend's chain has a pinned key.
     TlsPinMismatch = 60,
+    /// The backend wants a certificate, and was shown none.
+    TlsCertificateRequired = 61,
     /// The edge is draining.
     Draining = 64,
     /// The edge has no room for another exchange.
@@ -235,6 +237,7 @@ pub const ALL: &[Entry] = &[
     entry(Reason::TlsClosed, "tls_closed", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::BackendsUnhealthy, "backends_unhealthy", Side::Upstream, 503, Retry::Never),
     entry(Reason::TlsPinMismatch, "tls_pin_mismatch", Side::Upstream, 502, Retry::IfUnsent),
+    entry(Reason::TlsCertificateRequired, "tls_certificate_required", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::Draining, "draining", Side::Internal, 503, Retry::Never),
     entry(Reason::Overloaded, "overloaded", Side::Internal, 503, Retry::Never),
     entry(Reason::LaneFailed, "lane_failed", Side::Internal, 500, Retry::Never),
@@ -251,7 +254,7 @@ pub const ALL: &[Entry] = &[
 
 /// Why a TLS handshake with a backend failed, in the order of the counter's series; the first
 /// stands for all that has no reason of its own.
-pub const OF_TLS: [Reason; 11] = [
+pub const OF_TLS: [Reason; 12] = [
     Reason::TlsFailed,
     Reason::TlsIssuerUnknown,
     Reason::TlsNameMismatch,
@@ -263,6 +266,7 @@ pub const OF_TLS: [Reason; 11] = [
     Reason::TlsAlert,
     Reason::TlsClosed,
     Reason::TlsPinMismatch,
+    Reason::TlsCertificateRequired,
 ];
 
 /// Place in [`ALL`] of each number, so that a look-up is one load; 0 for numbers nobody has.

@@ -147,6 +147,14 @@ impl Failure {
         Failure { reason: Reason::TlsFailed, detail: "the certificates to trust or to show cannot be used" }
     }
 
+    /// What the peer's alert says about our side of the handshake.
+    pub fn of_alert(name: &'static str) -> Failure {
+        match name {
+            CERTIFICATE_REQUIRED => Failure { reason: Reason::TlsCertificateRequired, detail: "" },
+            _ => Failure { reason: Reason::TlsAlert, detail: name },
+        }
+    }
+
     /// What a handshake's error says.
     pub fn of_handshake(error: &boring::ssl::Error, ssl: &SslRef) -> Failure {
         if matches!(error.code(), ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN) {
@@ -176,7 +184,7 @@ impl Failure {
                 Some(name @ ("handshake_failure" | "protocol_version" | "insufficient_security" | "no_application_protocol")) => {
                     Failure { reason: Reason::TlsNotAgreed, detail: name }
                 }
-                Some(name) => Failure { reason: Reason::TlsAlert, detail: name },
+                Some(name) => Failure::of_alert(name),
                 None => Failure { reason: Reason::TlsFailed, detail: "" },
             },
         }
@@ -212,6 +220,9 @@ fn code_of(error: &boring::ssl::Error) -> i32 {
     errors.iter().find_map(|one| one.library_reason(ffi::ERR_LIB_SSL)).unwrap_or(0)
 }
 
+/// Said to a client that showed no certificate, and by no one else (RFC 8446 §6.2).
+const CERTIFICATE_REQUIRED: &str = "certificate_required";
+
 /// Names of alerts (RFC 8446 §6, RFC 5246 §7.2).
 fn alert(number: i32) -> Option<&'static str> {
     Some(match number {
@@ -239,7 +250,7 @@ fn alert(number: i32) -> Option<&'static str> {
         112 => "unrecognized_name",
         113 => "bad_certificate_status_response",
         115 => "unknown_psk_identity",
-        116 => "certificate_required",
+        116 => CERTIFICATE_REQUIRED,
         120 => "no_application_protocol",
         0..=255 => "an alert without a name",
         _ => return None,

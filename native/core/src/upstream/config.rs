@@ -74,6 +74,10 @@ pub struct BackendConfig {
     pub ping_interval_ms: u64,
     /// How long the sign of life may take.
     pub ping_timeout_ms: u64,
+    /// Sessions of its own that a client may have, of this shard; another ends with its exchange.
+    pub max_bound: u32,
+    /// For how long an idle one is left to its client whoever waits.
+    pub bound_idle_ms: u64,
     /// Receive window of a stream.
     pub stream_window_bytes: u32,
     /// Receive window of a session.
@@ -129,6 +133,8 @@ mod tests {
             max_tls: TlsVersion::V13,
             pins: vec![],
             max_sessions: 1,
+            max_bound: 4,
+            bound_idle_ms: 1_000,
             max_streams_per_session: 1,
             session_idle_timeout_ms: 1,
             session_max_age_ms: 0,

@@ -466,6 +466,8 @@ pub fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
         max_tls: TlsVersion::V13,
         pins: vec![],
         max_sessions: setup.max_sessions,
+        max_bound: 4,
+        bound_idle_ms: 1_000,
         max_streams_per_session: setup.max_streams,
         session_idle_timeout_ms: 60_000,
         session_max_age_ms: 0,

@@ -274,7 +274,8 @@ impl H1 {
         if matches!(exchange.download, Download::Done) {
             return sink.on_upload_stopped(exchange.key);
         }
-        let is_unsent = io.out.written() <= exchange.head_offset;
+        // Who does not take our side of the handshake reads nothing of what came after it.
+        let is_unsent = reason.of_tls().is_some() || io.out.written() <= exchange.head_offset;
         sink.on_failed(exchange.key, Fault { reason, is_unsent, h2_code: 0, was_reused: exchange.was_reused });
     }
 

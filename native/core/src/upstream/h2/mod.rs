@@ -208,7 +208,8 @@ impl H2 {
                 continue;
             }
             self.finish(io, slot);
-            let is_unsent = io.out.written() <= stream.head_offset;
+            // Who does not take our side of the handshake reads nothing of what came after it.
+            let is_unsent = reason.of_tls().is_some() || io.out.written() <= stream.head_offset;
             tell_end(sink, &stream, Fault { reason, is_unsent, h2_code, was_reused: stream.was_reused });
         }
     }

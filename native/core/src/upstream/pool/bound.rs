@@ -13,13 +13,7 @@ use crate::base::timers::Nanos;
 use crate::upstream::session::Session;
 use crate::upstream::sink::SessionRef;
 
-/// Sessions of its own that a client may have at a backend, of this shard. Another ends with its
-/// exchange.
-const MOST_OF_CLIENT: usize = 4;
-
-/// For how long one is left to its client whoever waits: the client has a challenge to answer
-/// there.
-const LEFT_NANOS: Nanos = 1_000_000_000;
+const NANOS_A_MS: Nanos = 1_000_000;
 
 impl Upstreams {
     /// Takes into the books that a session is one client's alone from now on.
@@ -33,7 +27,7 @@ impl Upstreams {
         let Some(backend) = self.backends.get_mut(key) else { return };
         backend.bound += 1;
         let own = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0));
-        if own.filter(|session| session.is_lasting() && session.owner() == Some(client)).count() > MOST_OF_CLIENT
+        if own.filter(|session| session.is_lasting() && session.owner() == Some(client)).count() > backend.config.max_bound as usize
             && let Some(session) = self.sessions.get_mut(name.0)
         {
             session.is_draining = true;
@@ -78,7 +72,7 @@ impl Upstreams {
                 self.stats.bound_given_up += 1;
                 wanted -= 1;
             } else {
-                self.next_deadline = self.next_deadline.min(session.idle_since() + LEFT_NANOS);
+                self.next_deadline = self.next_deadline.min(session.idle_since() + left_nanos(session));
             }
         }
     }
@@ -86,5 +80,10 @@ impl Upstreams {
 
 /// Whether a session may end for others' sake.
 pub(super) fn may_be_given_up(session: &Session, now: Nanos) -> bool {
-    session.owner().is_none() || session.is_idle_for(LEFT_NANOS, now)
+    session.owner().is_none() || session.is_idle_for(left_nanos(session), now)
+}
+
+/// For how long an idle one is left to its client: there is a challenge to answer.
+fn left_nanos(session: &Session) -> Nanos {
+    session.config.bound_idle_ms * NANOS_A_MS
 }

@@ -79,6 +79,7 @@ impl Session {
             connect_until: after(now, patience(&config, address)),
             retire_at: after(now, age_ms),
             is_write_broken: false,
+            was_heard: false,
             queued: 0,
             because: "",
             detail: "",

@@ -103,6 +103,8 @@ pub struct Session {
     connect_until: Nanos,
     retire_at: Nanos,
     is_write_broken: bool,
+    /// Anything was read of what the backend sent.
+    was_heard: bool,
     /// Of the out buffer, as counted.
     queued: u64,
     because: &'static str,

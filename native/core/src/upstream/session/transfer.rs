@@ -5,6 +5,7 @@ use crate::base::chunk::Block;
 use crate::base::poll::Readiness;
 use crate::base::reason::Reason;
 use crate::http::error::h2 as code;
+use crate::tls::client::Failure;
 use crate::upstream::io::Broken;
 use crate::upstream::sink::Sink;
 use crate::upstream::socket::{AHEAD_BYTES, Interest};
@@ -105,6 +106,7 @@ impl Session {
         let moved = self.transport.read(&mut spare[..asked]);
         if let Moved::Bytes(count) = moved {
             block.advance(count);
+            self.was_heard = true;
             turn.stats.bytes_in += count as u64;
             let at = self.parsed;
             let (protocol, mut io) = self.split(turn);
@@ -122,15 +124,8 @@ impl Session {
         }
         self.block = Some(block);
         match moved {
-            Moved::End => self.on_end(turn, sink, true),
-            Moved::Broken(alert) => {
-                if !alert.is_empty() {
-                    // With TLS 1.3 the backend looks at our side of the handshake when we are
-                    // through with it.
-                    (self.because, self.detail) = (Reason::TlsAlert.code(), alert);
-                }
-                self.on_end(turn, sink, false);
-            }
+            Moved::End => self.on_end(turn, sink, true, Reason::BackendClosed),
+            Moved::Broken(alert) => self.on_alert(turn, sink, alert),
             _ => {}
         }
         false
@@ -154,13 +149,28 @@ impl Session {
         block
     }
 
+    /// The connection broke; `alert` is what TLS said, if anything. With TLS 1.3 the backend looks at our side of the handshake when we are through with it:
+    /// what it says before anything else is about that.
+    fn on_alert<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, alert: &'static str) {
+        let mut reason = Reason::BackendClosed;
+        if !alert.is_empty() {
+            let failure = Failure::of_alert(alert);
+            (self.because, self.detail) = (failure.reason.code(), failure.detail);
+            if !self.was_heard || failure.reason == Reason::TlsCertificateRequired {
+                reason = failure.reason;
+                turn.stats.tls_failures[reason.of_tls().unwrap_or(0)] += 1;
+            }
+        }
+        self.on_end(turn, sink, false, reason);
+    }
+
     /// The peer ended its side, in order or not.
-    fn on_end<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, is_orderly: bool) {
+    fn on_end<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, is_orderly: bool, reason: Reason) {
         let (protocol, mut io) = self.split(turn);
         if let Protocol::H1(h1) = protocol {
             h1.on_end(&mut io, sink, is_orderly);
         }
-        self.close(turn, sink, Reason::BackendClosed, 0);
+        self.close(turn, sink, reason, 0);
     }
 
     fn on_broken<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, broken: Broken) {

@@ -187,6 +187,32 @@ fn ones_own_session_serves_those_of_ones_own_who_wait() {
 }
 
 #[test]
+fn how_many_sessions_a_client_has_and_for_how_long_is_as_configured() {
+    let origin = Origin::start("WWW-Authenticate: NTLM");
+    let few = BackendConfig { max_sessions: 16, max_bound: 2, ..config(0, Scheme::Http, origin.address) };
+    let mut driver = Driver::new(vec![few]);
+    let held: Vec<Key> = (0..5).map(|_| ask(&mut driver, ALICE, "/hold", "")).collect();
+    driver.until("five connections", |_| origin.accepted() == 5);
+    origin.free();
+    for key in held {
+        assert_eq!(driver.finish(key).status, Some(401));
+    }
+    driver.until("those too many to end", |driver| driver.upstreams.stats.sessions_open == 2);
+    assert_eq!((driver.upstreams.stats.bound_in_excess, driver.upstreams.stats.sessions_bound), (3, 2));
+
+    let origin = Origin::start("WWW-Authenticate: NTLM");
+    let long = BackendConfig { max_sessions: 1, bound_idle_ms: 30_000, ..config(0, Scheme::Http, origin.address) };
+    let mut driver = Driver::new(vec![long]);
+    assert_eq!(taken_for(&mut driver, ALICE, "NTLM alice"), "alice");
+    let bob = ask(&mut driver, BOB, "/", "");
+    driver.skew += 29_000_000_000;
+    driver.idle(4);
+    assert!(!driver.sink.told[&bob].is_over(), "it is left to her for half a minute");
+    driver.skew += 1_100_000_000;
+    assert_eq!(driver.finish(bob).status, Some(401));
+}
+
+#[test]
 fn a_client_has_few_sessions_of_its_own() {
     let origin = Origin::start("WWW-Authenticate: NTLM");
     let mut driver = origin.driver(16);

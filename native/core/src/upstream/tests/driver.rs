@@ -149,6 +149,8 @@ pub fn config(slot: u32, scheme: Scheme, address: SocketAddr) -> BackendConfig {
         max_tls: TlsVersion::V13,
         pins: vec![],
         max_sessions: 4,
+        max_bound: 4,
+        bound_idle_ms: 1_000,
         max_streams_per_session: 1000,
         session_idle_timeout_ms: 60_000,
         session_max_age_ms: 0,

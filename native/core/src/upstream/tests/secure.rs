@@ -159,7 +159,12 @@ fn made(making: &Making<'_>) -> (X509, PKey<Private>) {
 
 /// The reason of a fault, and what `describe` says of it.
 fn refused(peer: Peer, server_name: &str, ca: &X509) -> (Reason, String) {
-    let mut driver = Driver::new(vec![backend(&peer, server_name, pem(ca))]);
+    let config = backend(&peer, server_name, pem(ca));
+    refused_with(peer, config)
+}
+
+fn refused_with(peer: Peer, config: BackendConfig) -> (Reason, String) {
+    let mut driver = Driver::new(vec![config]);
     let fault = driver.fetch(0, "/").fault.unwrap();
     let text = driver.upstreams.describe(driver.now());
     let (_, rest) = text.split_once("\"last_fault\":\"").unwrap();
@@ -167,7 +172,8 @@ fn refused(peer: Peer, server_name: &str, ca: &X509) -> (Reason, String) {
         assert!(fault.is_unsent);
         let mut counts = [0; OF_TLS.len()];
         counts[place] = 1;
-        assert_eq!((driver.upstreams.stats.connects_tls_failed, driver.upstreams.stats.tls_failures), (1, counts));
+        let stats = driver.upstreams.stats;
+        assert_eq!((stats.connects_tls_failed + stats.connects_succeeded, stats.tls_failures), (1, counts));
     }
     let told = rest.split('"').next().unwrap().to_owned();
     drop(driver);
@@ -255,7 +261,18 @@ fn a_backend_that_refuses_the_handshake_is_told_apart_by_its_alert() {
 #[test]
 fn an_alert_after_the_handshake_is_told_too() {
     let (peer, certificate) = refusing(|builder| builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT));
-    assert_eq!(refused(peer, "backend.test", &certificate), (Reason::BackendClosed, "tls_alert: certificate_required".to_owned()));
+    assert_eq!(refused(peer, "backend.test", &certificate), (Reason::TlsCertificateRequired, "tls_certificate_required".to_owned()));
+}
+
+/// The same, of a certificate that was shown and that the backend does not take.
+#[test]
+fn a_certificate_that_the_backend_does_not_take_is_a_failed_handshake() {
+    let own = made(&Making { name: "edge.test", is_for_clients: true, ..SOUND });
+    let (peer, certificate) = refusing(|builder| builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT));
+    let credentials =
+        Credentials { chain_pem: pem(&own.0), key_pem: String::from_utf8(own.1.private_key_to_pem_pkcs8().unwrap()).unwrap() };
+    let config = BackendConfig { credentials, ..backend(&peer, "backend.test", pem(&certificate)) };
+    assert_eq!(refused_with(peer, config), (Reason::TlsAlert, "tls_alert: unknown_ca".to_owned()));
 }
 
 #[test]
