@@ -19,8 +19,9 @@ if [ ! -e "$debian/usr/sbin/haproxy" ] || [ ! -e "$debian/usr/sbin/nginx" ]; the
 fi
 # With the loader and the libraries that they came with.
 libraries=$debian/usr/lib/$(uname -m)-linux-gnu
+loader=$(echo "$libraries"/ld-linux-*.so.*)
 for name in nginx haproxy; do
-  printf '#!/bin/sh\nexec %s/ld-linux-x86-64.so.2 --argv0 %s --library-path %s %s "$@"\n' "$libraries" "$name" "$libraries" "$debian/usr/sbin/$name" >"$peers/bin/$name"
+  printf '#!/bin/sh\nexec %s --argv0 %s --library-path %s %s "$@"\n' "$loader" "$name" "$libraries" "$debian/usr/sbin/$name" >"$peers/bin/$name"
   chmod +x "$peers/bin/$name"
 done
 ls "$peers/bin"

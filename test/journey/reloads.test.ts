@@ -106,8 +106,6 @@ async function setUp(t: Test, more: Partial<EdgeOptions>) {
       listener: { certificates: [{ names: ['localhost'], ...pathsOf() }] },
       config: {
         log: { level: patience % 2 === 0 ? 'info' : 'warn' },
-        // The files are changed by reloads here, and by nothing else.
-        certificates: { watch: false },
         upstreams: {
           ...Object.fromEntries(names.map((name, i) => [name, { backends: [{ url: origins[i % 3]?.url }] }])),
           web: {
