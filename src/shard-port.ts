@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Snapshot } from './config/snapshot.ts';
 import type { SharedState } from './lane/shared.ts';
+import type { ListenerPlace } from './native/convert.ts';
 import type { LaneEvent } from './observe/lane-observer.ts';
 
 /** Socket addresses of every backend, by slot; `number` grows with each publication of the process. */
@@ -20,6 +21,8 @@ export interface ShardTerms {
   /** Without private keys and tokens: a lane has no use for them. */
   readonly snapshot: Snapshot;
   readonly publication: Publication;
+  /** Where its listeners listen; connections elsewhere end. */
+  readonly places: readonly ListenerPlace[];
   /** What lanes and the main thread see at once. */
   readonly shared: SharedState;
 }
@@ -48,6 +51,8 @@ export type ShardOrder =
   | { readonly kind: 'publish'; readonly publication: Publication }
   /** Heads from now on are decided by these terms; answered by `applied`. */
   | { readonly kind: 'apply'; readonly terms: ShardTerms }
+  /** Places that have retired are closed, which are not among these. */
+  | { readonly kind: 'listen'; readonly places: readonly ListenerPlace[] }
   | { readonly kind: 'drain' }
   | { readonly kind: 'ping' }
   | { readonly kind: 'connections'; readonly question: number; readonly limit: number }

@@ -6,10 +6,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { backendsOf } from './config/numbering.ts';
+import type { ListenerSnapshot } from './config/snapshot.ts';
 import { createLane, type Lane } from './lane/lane.ts';
 import { certificateFields } from './lane/plan.ts';
 import type { BindingAddon } from './native/binding.ts';
-import { toBindingBackend } from './native/convert.ts';
+import { toBindingBackend, toBindingListener } from './native/convert.ts';
 import { loadAddon } from './native/load.ts';
 import { createLaneObserver } from './observe/lane-observer.ts';
 import { createFaults } from './shard/faults.ts';
@@ -27,7 +28,7 @@ export default function runShard(start: ShardStart): Promise<void> {
 /** Serves one shard. Resolves when told to stop; every other end is a death. */
 export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
   const { shard, port, shared } = start;
-  let { snapshot } = start;
+  let { snapshot, places } = start;
   const faults = start.areFaultsAllowed ? createFaults(addon) : undefined;
   const observer = createLaneObserver({
     ...start,
@@ -49,6 +50,7 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     lane = createLane({ ring, snapshot, shared, observer, shard, kick });
     // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
     publish(lane, start.publication);
+    listen();
     const obeyed = obey(lane);
     report({ kind: 'ready', threadId });
     await obeyed;
@@ -64,11 +66,19 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
 
   /** Lane and reactor change within one call, so nothing is decided in between. */
   function apply(to: Lane, terms: ShardTerms): void {
-    snapshot = terms.snapshot;
+    ({ snapshot, places } = terms);
     to.apply(snapshot, terms.shared, observer.beside(snapshot));
     published = -1;
     publish(to, terms.publication);
+    listen();
     report({ kind: 'applied', serial: terms.serial });
+  }
+
+  function listen(): void {
+    const { listeners, drain, limits } = snapshot;
+    addon.reactorLimit(shard, limits.maxExchanges, limits.statelessReplies);
+    const wanted = places.map((place) => toBindingListener(listeners[place.listener] as ListenerSnapshot, place));
+    addon.reactorListen(shard, wanted, drain.timeoutMs);
   }
 
   function publish(to: Lane, { number, addresses }: Publication): void {
@@ -88,6 +98,9 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
             return publish(to, order.publication);
           case 'apply':
             return apply(to, order.terms);
+          case 'listen':
+            ({ places } = order);
+            return listen();
           case 'drain':
             return addon.reactorDrain(shard);
           case 'ping':

@@ -59,6 +59,7 @@ function tell(answer: ReloadAnswer): void {
     invalid: `the configuration has mistakes; ${short(generation)} stays in force`,
     needs_restart: `${count(restart.length, 'change')} of ${changes.length} can only be made by a restart, so nothing was done; ${short(generation)} stays in force`,
     no_room: `${detail ?? ''}; ${short(generation)} stays in force`,
+    cannot_listen: `${detail ?? ''}, so nothing was done; ${short(generation)} stays in force`,
     busy: detail ?? '',
     not_serving: detail ?? '',
     failed: `${detail ?? ''}; ${short(generation)} stays in force, and the log says more`,

@@ -1,33 +1,35 @@
 /**
  * Numbers that outlive a snapshot. Lanes, reactors and the main thread name routes, upstreams,
- * backends, tenants and pools by number, in tables that they share and in what travels with an
+ * backends, tenants, listeners and pools by number, in tables that they share and in what travels with an
  * exchange. So what is in two snapshots one after the other keeps its number, by name; what is new
  * gets one that nobody knows; and what was removed keeps its place until the last exchange that
  * began before has ended. Then whoever finishes an old exchange finds the same thing under its
  * number, whichever snapshot it looks in.
  */
 
-import type {
-  BackendSnapshot,
-  NumberingSnapshot,
-  PoolSnapshot,
-  RoomSnapshot,
-  RouteSnapshot,
-  Snapshot,
-  TenantSnapshot,
-  UpstreamSnapshot,
+import {
+  type BackendSnapshot,
+  type ListenerSnapshot,
+  MAX_CLIENT_FIELDS,
+  type NumberingSnapshot,
+  type PoolSnapshot,
+  type RoomSnapshot,
+  type RouteSnapshot,
+  type Snapshot,
+  type TenantSnapshot,
+  type UpstreamSnapshot,
 } from './snapshot.ts';
 
 /** What is numbered. */
 export type NumberedKind = keyof RoomSnapshot;
 
-const KINDS = ['upstreams', 'backends', 'routes', 'tenants'] as const satisfies readonly NumberedKind[];
+const KINDS = ['upstreams', 'backends', 'routes', 'tenants', 'listeners'] as const satisfies readonly NumberedKind[];
 
 /**
  * Room that there is at least, whatever the first snapshot has, and how many times what it has.
  * What is not used costs no memory.
  */
-const LEAST_ROOM: RoomSnapshot = { upstreams: 512, backends: 2_048, routes: 4_096, tenants: 1_024 };
+const LEAST_ROOM: RoomSnapshot = { upstreams: 512, backends: 2_048, routes: 4_096, tenants: 1_024, listeners: 64 };
 const ROOM_FACTOR = 4;
 
 /** As many pools as a memo can name (`src/lane/memo.ts`). */
@@ -39,8 +41,14 @@ const SHORTEST_REST_MS = 5_000;
 /** For how many of each the tables of `snapshot` have room. */
 export function roomOf(snapshot: Lists): RoomSnapshot {
   if (snapshot.numbering !== undefined) return snapshot.numbering.room;
-  const { upstreams, backends, routes, tenants } = snapshot;
-  return { upstreams: upstreams.length, backends: backends.length, routes: routes.length, tenants: tenants.length };
+  const room = (kind: NumberedKind): number => snapshot[kind].length;
+  return {
+    upstreams: room('upstreams'),
+    backends: room('backends'),
+    routes: room('routes'),
+    tenants: room('tenants'),
+    listeners: room('listeners'),
+  };
 }
 
 type Lists = { readonly [K in NumberedKind]: { readonly length: number } } & { readonly numbering?: NumberingSnapshot };
@@ -73,6 +81,26 @@ export function tenantsOf(snapshot: Pick<Snapshot, 'tenants' | 'numbering'>): [n
   return inUse(snapshot, 'tenants').map((number) => [number, snapshot.tenants[number]!]);
 }
 
+/** Listeners that are in use, in configured order, with their numbers. */
+export function listenersOf(snapshot: Pick<Snapshot, 'listeners' | 'numbering'>): [number, ListenerSnapshot][] {
+  return inUse(snapshot, 'listeners').map((number) => [number, snapshot.listeners[number]!]);
+}
+
+/**
+ * The fields in which the proxies of some listener tell the client, by number. The same field has
+ * the same number in snapshots that follow on each other, because numbers travel with exchanges;
+ * one that nobody knows any more is empty.
+ */
+export function clientFieldsOf(snapshot: Pick<Snapshot, 'numbering'> & TrustingLists): readonly string[] {
+  return snapshot.numbering?.clientFields ?? fieldsOf(snapshot.listeners);
+}
+
+type TrustingLists = { readonly listeners: readonly Pick<ListenerSnapshot, 'trustedNetworks'>[] };
+
+function fieldsOf(listeners: TrustingLists['listeners']): string[] {
+  return [...new Set(listeners.flatMap(({ trustedNetworks }) => trustedNetworks.map(({ field }) => field)))];
+}
+
 /** The same text for targets that mean the same. */
 export function aimKey({ upstream, subset }: Aim): string {
   return JSON.stringify([upstream, Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1))]);
@@ -87,7 +115,7 @@ type Aim = { readonly upstream: number; readonly subset: Readonly<Record<string,
 
 /** What there is no room for, and how much there is. */
 export interface NoRoom {
-  readonly kind: NumberedKind | 'pools';
+  readonly kind: NumberedKind | 'pools' | 'clientFields';
   readonly room: number;
   /** Of those, held by what was removed and exchanges may still know. */
   readonly held: number;
@@ -105,6 +133,9 @@ export interface Numbered {
   take(nowMs: number): void;
 }
 
+/** Whether a number that was removed then may be given to something else. */
+type IsFree = (removedMs: number | undefined, number: number) => boolean;
+
 /** One kind: who has which number. */
 interface Numbers {
   /** By number; stays when what has the name is removed. */
@@ -115,12 +146,14 @@ interface Numbers {
 
 /** Gives numbers, one snapshot after the other. */
 export class Numberer {
-  private readonly numbers: Readonly<Record<NumberedKind | 'pools', Numbers>> = {
+  private readonly numbers: Readonly<Record<NumberedKind | 'pools' | 'clientFields', Numbers>> = {
     upstreams: { keys: [], removedMs: [] },
     backends: { keys: [], removedMs: [] },
     routes: { keys: [], removedMs: [] },
     tenants: { keys: [], removedMs: [] },
+    listeners: { keys: [], removedMs: [] },
     pools: { keys: [], removedMs: [] },
+    clientFields: { keys: [], removedMs: [] },
   };
   private room: RoomSnapshot | undefined;
   private last: Snapshot | undefined;
@@ -128,9 +161,10 @@ export class Numberer {
   /**
    * Numbers a snapshot that has none. `oldestMs` is when the oldest exchange that is open began,
    * Infinity where there is none and 0 where nobody knows: what was removed before that has no one
-   * left who knows its number.
+   * left who knows its number. A listener's number is not given away while connections to it are
+   * open.
    */
-  number(next: Snapshot, oldestMs: number, nowMs: number): Numbered | NoRoom {
+  number(next: Snapshot, oldestMs: number, nowMs: number, hasConnections: (listener: number) => boolean = () => false): Numbered | NoRoom {
     const room = this.room ?? firstRoom(next);
     const upstreamKeys = next.upstreams.map(({ name }) => name);
     const keys = {
@@ -138,30 +172,45 @@ export class Numberer {
       backends: unique(next.backends.map(({ upstream, url }) => `${upstream} ${url}`)),
       routes: unique(next.routes.map(({ name }) => name)),
       tenants: next.tenants.map(({ name }) => name),
+      listeners: next.listeners.map(({ name }) => name),
     };
-    const isFree = (removedMs: number | undefined): boolean =>
+    const isForgotten = (removedMs: number | undefined): boolean =>
       removedMs !== undefined && removedMs < oldestMs && removedMs < nowMs - SHORTEST_REST_MS;
+    const isFree: Record<NumberedKind, IsFree> = {
+      upstreams: isForgotten,
+      backends: isForgotten,
+      routes: isForgotten,
+      tenants: isForgotten,
+      listeners: (removedMs, listener) => isForgotten(removedMs) && !hasConnections(listener),
+    };
     const given = {} as Record<NumberedKind, number[]>;
     const fresh = {} as Record<NumberedKind, number[]>;
     for (const kind of KINDS) {
-      const found = give(this.numbers[kind], keys[kind], room[kind], isFree);
-      if (found === undefined)
-        return { kind, room: room[kind], held: this.numbers[kind].removedMs.filter((removedMs) => removedMs !== undefined).length };
+      const found = give(this.numbers[kind], keys[kind], room[kind], isFree[kind]);
+      if (found === undefined) return this.noRoom(kind, room[kind]);
       given[kind] = found.numbers;
       fresh[kind] = found.fresh;
     }
-    const lists = this.lists(next, given);
+    const lists = this.lists(next, given, isFree.listeners);
+    const fields = fieldsOf(lists.listeners);
+    const clientFields = give(this.numbers.clientFields, fields, MAX_CLIENT_FIELDS, isForgotten);
+    if (clientFields === undefined) return this.noRoom('clientFields', MAX_CLIENT_FIELDS);
     const aims = new Map(
       given.routes.flatMap((number) =>
         aimsOf(lists.routes[number]!).map(({ upstream, subset }) => [aimKey({ upstream, subset }), { upstream, subset }]),
       ),
     );
-    const pools = give(this.numbers.pools, [...aims.keys()], MAX_POOLS, isFree);
+    const pools = give(this.numbers.pools, [...aims.keys()], MAX_POOLS, isForgotten);
     if (pools === undefined) return { kind: 'pools', room: MAX_POOLS, held: 0 };
     const byNumber = this.numbers.pools.keys.map((key): PoolSnapshot => ({ ...aimOf(key), isUsed: false }));
     for (const [place, aim] of [...aims.values()].entries()) byNumber[pools.numbers[place]!] = { ...aim, isUsed: true };
 
-    const snapshot: Snapshot = Object.freeze({ ...next, ...lists, numbering: { room, ...given, pools: byNumber } });
+    const { keys: knownFields, removedMs: fieldsRemovedMs } = this.numbers.clientFields;
+    const fieldsByNumber = knownFields.map((field, number) => (isForgotten(fieldsRemovedMs[number]) ? '' : field));
+    for (const [place, field] of fields.entries()) fieldsByNumber[clientFields.numbers[place]!] = field;
+
+    const numbering = { room, ...given, pools: byNumber, clientFields: fieldsByNumber };
+    const snapshot: Snapshot = Object.freeze({ ...next, ...lists, numbering });
     return {
       snapshot,
       fresh,
@@ -170,13 +219,19 @@ export class Numberer {
         this.last = snapshot;
         for (const kind of KINDS) settle(this.numbers[kind], keys[kind], given[kind], takenMs);
         settle(this.numbers.pools, [...aims.keys()], pools.numbers, takenMs);
+        settle(this.numbers.clientFields, fields, clientFields.numbers, takenMs);
       },
     };
   }
 
+  private noRoom(kind: NoRoom['kind'], room: number): NoRoom {
+    return { kind, room, held: this.numbers[kind].removedMs.filter((removedMs) => removedMs !== undefined).length };
+  }
+
   /** The lists of `next` by the numbers given, with what was removed in the places nobody has. */
-  private lists(next: Snapshot, given: Record<NumberedKind, readonly number[]>): Pick<Snapshot, NumberedKind> {
+  private lists(next: Snapshot, given: Record<NumberedKind, readonly number[]>, isListenerFree: IsFree): Pick<Snapshot, NumberedKind> {
     const { last } = this;
+    const isForgotten = (listener: number): boolean => isListenerFree(this.numbers.listeners.removedMs[listener], listener);
     const target = <T extends Aim>(one: T): T => ({ ...one, upstream: given.upstreams[one.upstream] ?? -1 });
     return {
       upstreams: place(next.upstreams, given.upstreams, last?.upstreams, removedUpstream, (upstream) => ({
@@ -194,13 +249,26 @@ export class Numberer {
         fallback: route.fallback.kind === 'upstream' ? { ...route.fallback, target: target(route.fallback.target) } : route.fallback,
       })),
       tenants: place(next.tenants, given.tenants, last?.tenants, (tenant) => ({ ...tenant, rateLimits: [] }), same),
+      listeners: place(
+        next.listeners,
+        given.listeners,
+        last?.listeners,
+        (listener, number) => removedListener(listener, isForgotten(number)),
+        same,
+      ),
     };
   }
 }
 
 function firstRoom(snapshot: Snapshot): RoomSnapshot {
   const room = (kind: NumberedKind): number => Math.max(LEAST_ROOM[kind], snapshot[kind].length * ROOM_FACTOR);
-  return { upstreams: room('upstreams'), backends: room('backends'), routes: room('routes'), tenants: room('tenants') };
+  return {
+    upstreams: room('upstreams'),
+    backends: room('backends'),
+    routes: room('routes'),
+    tenants: room('tenants'),
+    listeners: room('listeners'),
+  };
 }
 
 /** Names that may be there twice are told apart by which of them it is. */
@@ -221,7 +289,7 @@ function give(
   { keys: known, removedMs }: Numbers,
   keys: readonly string[],
   room: number,
-  isFree: (removedMs: number | undefined) => boolean,
+  isFree: IsFree,
 ): { numbers: number[]; fresh: number[] } | undefined {
   const having = new Map(known.map((key, number) => [key, number]));
   const kept = new Set(keys.flatMap((key) => having.get(key) ?? []));
@@ -234,7 +302,7 @@ function give(
       numbers.push(had);
       continue;
     }
-    while (lowest < known.length && (kept.has(lowest) || !isFree(removedMs[lowest]))) lowest += 1;
+    while (lowest < known.length && (kept.has(lowest) || !isFree(removedMs[lowest], lowest))) lowest += 1;
     if (lowest >= room) return undefined;
     fresh.push(lowest);
     numbers.push(lowest++);
@@ -255,11 +323,11 @@ function place<T>(
   items: readonly T[],
   numbers: readonly number[],
   last: readonly T[] | undefined,
-  removed: (item: T) => T,
+  removed: (item: T, number: number) => T,
   moved: (item: T) => T,
 ): T[] {
   const list = Array.from({ length: lengthFor(numbers, last?.length ?? 0) }, (_, number) => last?.[number]);
-  for (const [number, item] of list.entries()) if (item !== undefined) list[number] = removed(item);
+  for (const [number, item] of list.entries()) if (item !== undefined) list[number] = removed(item, number);
   for (const [at, item] of items.entries()) list[numbers[at]!] = moved(item);
   // Numbers are given from the lowest, so none is left out.
   return list as T[];
@@ -271,6 +339,11 @@ function lengthFor(numbers: readonly number[], least: number): number {
 
 function same<T>(item: T): T {
   return item;
+}
+
+/** Its connections end; while one may be left, who its proxies are is known. */
+function removedListener(listener: ListenerSnapshot, isForgotten: boolean): ListenerSnapshot {
+  return { ...listener, certificates: [], clientAuth: [], ticketKeys: [], trustedNetworks: isForgotten ? [] : listener.trustedNetworks };
 }
 
 /** Its backends get nothing more; what it limited it goes on counting. */

@@ -8,6 +8,7 @@ import type { Certificate } from './schema/listener.ts';
 export interface Snapshot {
   /** SHA-256 of the canonical configuration (fast-json-stable-stringify), hex. */
   readonly generation: string;
+  /** Which places of this list and the next are in use says `numbering`. */
   readonly listeners: readonly ListenerSnapshot[];
   readonly certificates: CertificatesSnapshot;
   readonly upstreams: readonly UpstreamSnapshot[];
@@ -50,6 +51,9 @@ export interface NumberingSnapshot {
   readonly backends: readonly number[];
   readonly routes: readonly number[];
   readonly tenants: readonly number[];
+  readonly listeners: readonly number[];
+  /** Fields in which trusted proxies tell the client, by number; empty where nobody knows it. */
+  readonly clientFields: readonly string[];
   /** What pools mean, by number. */
   readonly pools: readonly PoolSnapshot[];
 }
@@ -64,6 +68,7 @@ export interface RoomSnapshot {
   readonly backends: number;
   readonly routes: number;
   readonly tenants: number;
+  readonly listeners: number;
 }
 
 export interface CertificateSnapshot {

@@ -4,11 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
-import { createError } from '../base/errors.ts';
+import { createError, LychgateError } from '../base/errors.ts';
 import { forgetLatency } from '../base/tables.ts';
 import { identityOfIncludes } from '../config/include.ts';
 import type { LoadedSnapshot } from '../config/load.ts';
-import { backendsOf, type NoRoom, type Numbered, Numberer } from '../config/numbering.ts';
+import { backendsOf, listenersOf, type NoRoom, type Numbered, Numberer } from '../config/numbering.ts';
 import type { InUse } from '../config/prepare.ts';
 import { redact } from '../config/redact.ts';
 import type { Config } from '../config/schema/config.ts';
@@ -16,7 +16,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import { createSharedState, nextSharedState, type SharedState, takeOver } from '../lane/shared.ts';
 import { setHealth, setUpAgain } from '../lane/standing/health.ts';
 import type { BindingAddon } from '../native/binding.ts';
-import { giveCertificates, toBindingListener } from '../native/convert.ts';
+import { giveCertificates, type ListenerPlace } from '../native/convert.ts';
 import { createCounters, forgetCounts } from '../observe/counters.ts';
 import { isLogLevel, type Log } from '../observe/log.ts';
 import { createRegistry } from '../observe/registry.ts';
@@ -28,14 +28,14 @@ import { createRotation, joined } from './certificates/rotation.ts';
 import { createTrust, type UpstreamTrust, withTrust } from './certificates/trust.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { type DrainResult, drain } from './drain.ts';
-import { createEndpoint, type OpenListener } from './endpoint.ts';
+import { createEndpoint, type Opening } from './endpoint.ts';
 import { addEventMetric } from './event-metric.ts';
 import { createEvents, type Events } from './events.ts';
 import { createHealth } from './health/health.ts';
 import { addLimitMetrics } from './limit-metrics.ts';
 import { viewAllLimits } from './limit-view.ts';
 import { addReloadMetrics } from './reload/metrics.ts';
-import { createReloader, type Loaded, type Ready, type ReloadAnswer, type ReloadOptions } from './reload/reload.ts';
+import { createReloader, type Loaded, type Ready, type ReloadAnswer, type ReloadOptions, type Unready } from './reload/reload.ts';
 import { identityOf, type Watch, watchIdentity } from './reload/watch.ts';
 import { addRestartMetric } from './restart-metric.ts';
 import { type BackendRow, type ConnectionRow, viewConnections } from './shard-view.ts';
@@ -124,7 +124,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   const counters = shardNumbers.map(() => createCounters(first));
   const processRegistry = new Registry();
   const events = createEvents(() => now.snapshot, log.target('events'));
-  const endpoint = createEndpoint({ addon, log: log.target('endpoint') });
+  const endpoint = createEndpoint({ addon, log: log.target('endpoint'), onPlaces: (places) => shards.listen(places) }, first.shards.count);
   const discovery = createDiscovery({
     backends: backendsOf(first),
     onPublish: (publication) => shards.publish(publication),
@@ -151,7 +151,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   );
   const rotation = createRotation({
     addon,
-    listeners: first.listeners,
+    listeners: listenersOf(first),
     options: first.certificates,
     events,
     log: log.target('certificates'),
@@ -179,7 +179,6 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   let watch: Watch | undefined;
   let includes = source?.includes ?? [];
   let state: EdgeState = 'idle';
-  let listeners: readonly OpenListener[] = [];
   let adminAddress = '';
   let probesAddress = '';
   /** How to undo what was started, last first. */
@@ -235,13 +234,13 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     undo.push(() => shortages.stop());
     shortages.start();
     undo.push(() => shards.stop());
-    await openReactors();
+    const places = await openReactors();
 
     undo.push(() => discovery.stop());
     await discovery.start();
     undo.push(() => health.stop());
     health.start();
-    await shards.start(discovery.publication());
+    await shards.start(discovery.publication(), places);
     undo.push(() => watch?.stop());
     watchAsWished();
 
@@ -260,32 +259,27 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     }
   }
 
-  /** Each reactor owns its sockets from the moment it is made; those of shards that got none are closed here. */
-  async function openReactors(): Promise<void> {
-    for (const [place, listener] of first.listeners.entries()) giveCertificates(addon, place, listener);
-    listeners = await endpoint.open(first.listeners, first.shards.count);
+  /** Sockets are open before anything else is; each reactor gets its own when its shard listens. */
+  async function openReactors(): Promise<readonly ListenerPlace[]> {
+    for (const [number, listener] of listenersOf(first)) giveCertificates(addon, number, listener);
+    const opening = await endpoint.open(listenersOf(first));
+    undo.unshift(() => endpoint.stop());
     const { cidKey, processGeneration } = endpoint;
     for (const shard of shardNumbers) {
-      try {
-        addon.reactorCreate({
-          shard,
-          shards: first.shards.count,
-          processGeneration,
-          cidKey,
-          listeners: first.listeners.map((listener, place) => toBindingListener(listener, listeners[place]?.fds[shard] as number)),
-          maxExchanges: first.limits.maxExchanges,
-          statelessReplies: first.limits.statelessReplies,
-          maxHeldBytes: first.limits.maxHeldBytes,
-          backendTable: new Uint8Array(shared.backends),
-        });
-      } catch (error) {
-        // Those of this shard were its reactor's already.
-        endpoint.closeFrom(listeners, shard + 1);
-        throw error;
-      }
+      addon.reactorCreate({
+        shard,
+        shards: first.shards.count,
+        processGeneration,
+        cidKey,
+        maxExchanges: first.limits.maxExchanges,
+        statelessReplies: first.limits.statelessReplies,
+        maxHeldBytes: first.limits.maxHeldBytes,
+        backendTable: new Uint8Array(shared.backends),
+      });
       // A reactor must outlive its worker, so this comes to pass after the shards have stopped.
       undo.unshift(() => addon.reactorDestroy(shard));
     }
+    return opening.take();
   }
 
   async function takeDown(): Promise<void> {
@@ -309,24 +303,48 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   }
 
   /** Everything that a reload needs and that could fail, or takes its time. */
-  async function prepare(next: Loaded, isDryRun: boolean): Promise<Ready | { noRoom: string }> {
-    const numbered = numberer.number(next.snapshot, await oldestExchange(), performance.now());
-    if ('kind' in numbered) return { noRoom: describeRoom(numbered) };
+  async function prepare(next: Loaded, isDryRun: boolean): Promise<Ready | Unready> {
+    const numbered = numberer.number(next.snapshot, await oldestExchange(), performance.now(), endpoint.isKnown);
+    if ('kind' in numbered) return { result: 'no_room', detail: describeRoom(numbered) };
     const { snapshot, fresh } = numbered;
     const before = now;
     const shared = nextSharedState(before, snapshot);
-    if (isDryRun) return { commit: async () => {}, drop() {} };
-    const addresses = await discovery.prepare(backendsOf(snapshot));
-    const after = inForceOf(snapshot, shared, next.config);
+    const listeners = listenersOf(snapshot);
+    const drops: (() => void)[] = [];
+    const drop = (): void => {
+      for (const one of drops.splice(0)) one();
+    };
+    let opening: Opening;
+    try {
+      if (isDryRun) {
+        await endpoint.check(listeners);
+        return { commit: async () => {}, drop };
+      }
+      opening = await endpoint.open(listeners);
+    } catch (error) {
+      if (error instanceof LychgateError && error.code === 'listen_failed') return { result: 'cannot_listen', detail: error.message };
+      throw error;
+    }
+    drops.push(() => opening.drop());
+    let addresses: Awaited<ReturnType<typeof discovery.prepare>>;
+    let after: InForce;
+    try {
+      addresses = await discovery.prepare(backendsOf(snapshot));
+      drops.push(() => addresses.drop());
+      after = inForceOf(snapshot, shared, next.config);
+    } catch (error) {
+      drop();
+      throw error;
+    }
     return {
-      drop: addresses.drop,
+      drop,
       async commit() {
         try {
-          await rotation.change(snapshot.listeners);
+          await rotation.change(listeners, snapshot.certificates);
           // What ends meanwhile has ended its parts, which nobody is to begin anew.
           if (state !== 'serving') throw createError('not_serving');
         } catch (error) {
-          addresses.drop();
+          drop();
           throw error;
         }
         takeOver(before, after, fresh);
@@ -336,10 +354,14 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         addresses.take();
         health.apply(snapshot);
         trust.change(snapshot);
+        addon.limitHeld(snapshot.limits.maxHeldBytes);
         const { level } = snapshot.log;
         if (level !== before.snapshot.log.level && isLogLevel(level)) log.setLevel(level);
         watchAsWished();
-        const isLate = await isLaterThan(APPLY_PATIENCE_MS, shards.apply({ snapshot, shared, publication: discovery.publication() }));
+        const isLate = await isLaterThan(
+          APPLY_PATIENCE_MS,
+          shards.apply({ snapshot, shared, publication: discovery.publication(), places: opening.take() }),
+        );
         if (isLate) log.target('reload').error('a shard does not decide by the new configuration yet');
         // Until now something could still be decided by what was removed.
         numbered.take(performance.now());
@@ -429,7 +451,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
       uptimeMs: Math.round(performance.now() - startedMs),
       generation: now.snapshot.generation,
       reload: source === undefined ? null : reloader.status(),
-      listeners: listeners.map(({ name, address, isSteered }) => ({ name, address, isSteered })),
+      listeners: endpoint.view(),
       adminAddress,
       probesAddress,
       // Asking for a reactor that does not exist yet, or no more, is an error.
@@ -451,6 +473,8 @@ function mustFit(numbered: Numbered | NoRoom): Numbered {
 }
 
 function describeRoom({ kind, room, held }: NoRoom): string {
+  if (kind === 'clientFields')
+    return `proxies tell the client in ${room} different fields at most, of which ${held} are known to what was open before; try again later`;
   return `there is room for ${room} ${kind}, of which ${held} are held by what was removed while exchanges from before are open; a restart makes more`;
 }
 

@@ -6,6 +6,7 @@ import type { Piscina } from 'piscina';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { SharedState } from '../lane/shared.ts';
 import type { BindingAddon } from '../native/binding.ts';
+import type { ListenerPlace } from '../native/convert.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Fault, Publication, ShardQuestion, ShardTerms } from '../shard-port.ts';
@@ -51,14 +52,17 @@ export interface ShardStatus {
 
 export interface Shards {
   /** Resolves when every shard decides; rejects with the first failure. */
-  start(publication: Publication): Promise<void>;
+  start(publication: Publication, places?: readonly ListenerPlace[]): Promise<void>;
   /** Hands new endpoint sets to every lane and reactor; workers that start later get the latest. */
   publish(publication: Publication): void;
   /**
    * Has every lane decide by another snapshot. Resolves when all do: those that obeyed, and workers
-   * that were started with it in the place of others. Workers that start later start with it.
+   * that were started with it in the place of others. Workers that start later start with it. Without
+   * `places` they listen where they did.
    */
-  apply(next: Omit<ShardTerms, 'serial'>): Promise<void>;
+  apply(next: Omit<ShardTerms, 'serial' | 'places'> & Partial<Pick<ShardTerms, 'places'>>): Promise<void>;
+  /** Has every shard listen in other places. */
+  listen(places: readonly ListenerPlace[]): void;
   drain(): void;
   /** Asks every shard; shards without a worker are left out. */
   ask<Row>(order: ShardQuestion): Promise<{ shard: number; rows: Row }[]>;
@@ -85,6 +89,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     snapshot: withoutSecrets(parts.snapshot),
     shared: parts.shared,
     publication: { number: 0, addresses: [] },
+    places: [],
   };
   /** By shard: the terms that its worker has taken. */
   const taken = shards.map(() => 0);
@@ -120,7 +125,10 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       onReady() {
         // What was said while the worker started went past it.
         if (started[shard] !== terms.serial) supervisors[shard]?.tell({ kind: 'apply', terms });
-        else supervisors[shard]?.tell({ kind: 'publish', publication: terms.publication });
+        else {
+          supervisors[shard]?.tell({ kind: 'publish', publication: terms.publication });
+          supervisors[shard]?.tell({ kind: 'listen', places: terms.places });
+        }
         if (isDraining) supervisors[shard]?.tell({ kind: 'drain' });
       },
       onDeath: (cause) => deaths[shard]?.set(cause, (deaths[shard].get(cause) ?? 0) + 1),
@@ -130,8 +138,8 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   );
 
   return {
-    async start(publication) {
-      terms = { ...terms, publication };
+    async start(publication, places = []) {
+      terms = { ...terms, publication, places };
       pool = createPool({ ...options, shards: shards.length }, (error) => log.error({ err: error }, 'a thread that had no shard died'));
       const started = supervisors.map((supervisor) => supervisor.start());
       watch = watchEvery(stallTimeoutMs, look);
@@ -139,7 +147,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     },
     apply(next) {
       const serial = terms.serial + 1;
-      terms = { ...next, serial, snapshot: withoutSecrets(next.snapshot) };
+      terms = { ...terms, ...next, serial, snapshot: withoutSecrets(next.snapshot) };
       if (next.snapshot.shards.stallTimeoutMs !== stallTimeoutMs && watch !== undefined) {
         ({ stallTimeoutMs } = next.snapshot.shards);
         clearInterval(watch);
@@ -153,6 +161,10 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     publish(publication) {
       terms = { ...terms, publication };
       for (const supervisor of supervisors) supervisor.tell({ kind: 'publish', publication });
+    },
+    listen(places) {
+      terms = { ...terms, places };
+      for (const supervisor of supervisors) supervisor.tell({ kind: 'listen', places });
     },
     drain() {
       isDraining = true;

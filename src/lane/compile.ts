@@ -4,6 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import { clientFieldsOf } from '../config/numbering.ts';
 import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES } from '../record/layout.ts';
 import { type DecisionWriter, maxForwardBytes, type Subject } from '../record/write.ts';
@@ -146,7 +147,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     backends,
     standing,
     admission,
-    client: new Client(snapshot.listeners, lookups),
+    client: new Client(snapshot.listeners, lookups, clientFieldsOf(snapshot)),
     grpc: new GrpcSign(lookups),
     underscores: Underscores.of(snapshot.claims, parts.bytes, observer),
     connectionAuth: new Set(),

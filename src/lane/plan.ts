@@ -6,10 +6,10 @@
  * sticky cookie, without which nothing would stick. Variables are the client's, whatever the edits before them did; those that are known beforehand are written out here.
  */
 
+import { clientFieldsOf } from '../config/numbering.ts';
 import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
 import { slotsOf } from './balance/subset.ts';
-import { clientFieldsOf } from './head/client.ts';
 
 /** One edit, as the native border knows it (`BindingEdit`). */
 export interface Edit {
@@ -161,8 +161,10 @@ export function compilePlans(snapshot: Snapshot, book: PlanBook = new PlanBook()
     return plans;
   };
   // In the order of `Client.trust`.
-  const trusts = ['', ...clientFieldsOf(snapshot.listeners)];
-  const untold = [...new Set([...FORWARDED_NAMES, ...trusts.slice(1), ...snapshot.claims.fields])].map((name) => edit('remove', name, ''));
+  const trusts = ['', ...clientFieldsOf(snapshot)];
+  const untold = [...new Set([...FORWARDED_NAMES, ...trusts.filter(isName), ...snapshot.claims.fields])].map((name) =>
+    edit('remove', name, ''),
+  );
   number(answerPlan(untold, []));
   const told = certificateFields(snapshot).map((name) => edit('set', name, `\${client_certificate:${name}}`));
   const drops = snapshot.claims.underscores === 'drop' ? [false, true] : [false, false];
@@ -246,6 +248,10 @@ function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], told: read
   };
 }
 
+function isName(field: string): boolean {
+  return field !== '';
+}
+
 /** Both lists as one, ascending, each number once. */
 function inOrder(one: readonly number[], other: readonly number[]): number[] {
   return [...new Set([...one, ...other])].sort((a, b) => a - b);
@@ -279,7 +285,7 @@ function writtenWith(believed: string): readonly string[] {
  * these fields.
  */
 function forwardedEdits({ fields }: ClaimsSnapshot, trusts: readonly string[], route: RouteSnapshot, believed: string): Edit[] {
-  const telling = [...FORWARDED_NAMES, ...trusts.slice(1)];
+  const telling = [...FORWARDED_NAMES, ...trusts.filter(isName)];
   const written = writtenWith(believed);
   const keeps = believed !== '' && route.forwardedTrusted !== 'overwrite';
   const dropped = keeps ? telling.filter((name) => !written.includes(name)) : [...telling, ...fields];

@@ -87,8 +87,12 @@ export interface BindingCertificateHandshakes {
 
 /** One UDP listening address as one shard sees it. Sizes are bytes, times are milliseconds. */
 export interface BindingListener {
-  /** Bound UDP socket, opened by `openUdp`; the reactor owns and closes it. */
-  fd: number;
+  /** Number of its socket, opened by `openListener`: another one for each address it has. */
+  place: number;
+  /** Its own number, as records and `setCertificates` have it. */
+  listener: number;
+  /** Nobody new is let in, and who is connected is told to go. */
+  isRetiring: boolean;
   /** Key exchange in order of preference. */
   groups: string[];
   /** `cubic` or `bbr`. */
@@ -113,6 +117,8 @@ export interface BindingListener {
   maxUdpPayloadBytes: number;
   isGsoAllowed: boolean;
   isGroAllowed: boolean;
+  receiveBufferBytes: number;
+  sendBufferBytes: number;
   isPaced: boolean;
   /** Bytes of a field section, each field counted as name + value + 32 (RFC 9114 §4.2.2). */
   maxHeadBytes: number;
@@ -137,7 +143,6 @@ export interface BindingReactorOptions {
   processGeneration: number;
   /** 32 bytes that seal connection IDs and stateless-reset tokens; the same for all shards. */
   cidKey: Uint8Array;
-  listeners: BindingListener[];
   /** Exchanges open at once in this shard. */
   maxExchanges: number;
   /** Answers a second to first datagrams that make no connection. */
@@ -239,9 +244,11 @@ export interface BindingSnapshot {
   reservedFields: string[];
 }
 
-export interface BindingSocket {
-  fd: number;
+/** Where the sockets of a place were opened. */
+export interface BindingPlace {
   port: number;
+  /** Whether the kernel steers by connection ID. Always true with one shard: there is nothing to steer. */
+  isSteered: boolean;
 }
 
 /** One family of the reactor's counters; `offset` is the first value's place in `reactorCounters`. */
@@ -286,11 +293,30 @@ export interface BindingReason {
 
 export interface BindingAddon {
   version(): string;
-  /** Opens a bound, non-blocking UDP socket with SO_REUSEPORT. Throws with the address and errno in the message. */
-  openUdp(address: string, receiveBufferBytes: number, sendBufferBytes: number): BindingSocket;
-  /** Attaches connection-ID steering to the socket's reuseport group; false when the kernel refuses. */
-  steerUdp(fd: number, shards: number, cidKey: Uint8Array): boolean;
-  closeFd(fd: number): void;
+  /**
+   * Main thread: opens the sockets of a place, one for each shard, which share an address by
+   * SO_REUSEPORT, and has the kernel steer by connection ID where it does that. All or none: throws
+   * with the address and errno in the message. Each is kept until its reactor is told to listen
+   * there.
+   */
+  openListener(
+    place: number,
+    address: string,
+    shards: number,
+    receiveBufferBytes: number,
+    sendBufferBytes: number,
+    cidKey: Uint8Array,
+  ): BindingPlace;
+  /** Main thread: closes the sockets of a place that no reactor has taken, and forgets it. */
+  closeListener(place: number): void;
+  /** Any thread: sockets of a place that are open, those that reactors have with them. */
+  listenerSockets(place: number): number;
+  /** Any thread: connections that send by the sockets of a place, in all shards. */
+  placeConnections(place: number): number;
+  /** Any thread: open connections of a listener in all shards. */
+  listenerConnections(listener: number): number;
+  /** Throws what is wrong with the settings of a listener. */
+  checkListener(listener: BindingListener): void;
   /** Main thread: lets it take a signal that Node was told to leave blocked (`--disable-sigusr1`). Throws for what is no signal. */
   unblockSignal(signal: number): void;
   /** Whether a crash may leave the memory of the process behind, and other processes of its user may read it (PR_SET_DUMPABLE). */
@@ -301,16 +327,17 @@ export interface BindingAddon {
   checkCertificate(certificate: BindingCertificate): string[];
   /**
    * Main thread: gives a listener its certificates, in all shards at once; `listener` is its place
-   * among those of the reactors. Handshakes that begin afterwards get them, open connections keep
+   * number. Handshakes that begin afterwards get them, open connections keep
    * what they have. Throws what is wrong with which certificate, a line each, and has changed
-   * nothing then. Every listener has to have some before the first reactor is made.
+   * nothing then. Every listener has to have some before a reactor is told of it.
    */
   setCertificates(listener: number, certificates: BindingCertificate[], policy: BindingTlsPolicy): void;
+  /** Main thread: forgets the certificates of a listener that no reactor is told of any more. */
+  removeCertificates(listener: number): void;
   /** Any thread: handshakes by listener and certificate, of all shards. */
   certificateHandshakes(): BindingCertificateHandshakes[];
   /**
-   * Makes the reactor of a shard; it belongs to the process until `reactorDestroy`. The listeners' descriptors are the reactor's from this call on, and are closed
-   * when it throws. Main thread.
+   * Makes the reactor of a shard, which listens nowhere yet; it belongs to the process until `reactorDestroy`. Main thread.
    */
   reactorCreate(options: BindingReactorOptions): void;
   reactorDestroy(shard: number): void;
@@ -323,6 +350,17 @@ export interface BindingAddon {
   reactorDetach(shard: number): void;
   /** Worker thread of the shard only. */
   reactorApply(shard: number, snapshot: BindingSnapshot): void;
+  /**
+   * Worker thread of the shard only: listens where `listeners` say and nowhere else, and obeys what
+   * else they say. Connections to listeners that are not among them, or have left their address,
+   * are told to go and cut after `drainMs`; sockets are closed after their last connection. When it
+   * throws nothing has changed, and the same call may be made again.
+   */
+  reactorListen(shard: number, listeners: BindingListener[], drainMs: number): void;
+  /** Worker thread of the shard only: other limits of exchanges open at once, and of answers a second to first datagrams that make no connection. */
+  reactorLimit(shard: number, maxExchanges: number, statelessReplies: number): void;
+  /** Main thread: another limit of what all shards hold for peers. */
+  limitHeld(bytes: number): void;
   /** Worker thread, between turns: takes the decisions that stand in the ring now. */
   reactorKick(shard: number): void;
   /** Worker thread, last of all: ends every exchange that is left, with completions in the ring, and every connection. */

@@ -5,10 +5,12 @@
 import type { BackendSnapshot, CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
 import type { BindingAddon, BindingBackend, BindingCertificate, BindingClientAuth, BindingListener, BindingTlsPolicy } from './binding.ts';
 
-/** A listener of the snapshot together with the socket one shard got for it. */
-export function toBindingListener(listener: ListenerSnapshot, fd: number): BindingListener {
+/** A listener of the snapshot with its numbers. */
+export function toBindingListener(listener: ListenerSnapshot, { place, listener: number, isRetiring }: ListenerPlace): BindingListener {
   return {
-    fd,
+    place,
+    listener: number,
+    isRetiring,
     groups: [...listener.groups],
     congestion: listener.congestion,
     idleTimeoutMs: listener.idleTimeoutMs,
@@ -25,6 +27,8 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     maxUdpPayloadBytes: listener.maxUdpPayloadBytes,
     isGsoAllowed: listener.isGsoAllowed,
     isGroAllowed: listener.isGroAllowed,
+    receiveBufferBytes: listener.receiveBufferBytes,
+    sendBufferBytes: listener.sendBufferBytes,
     isPaced: listener.isPaced,
     maxHeadBytes: listener.maxHeadBytes,
     maxFields: listener.maxFields,
@@ -35,6 +39,16 @@ export function toBindingListener(listener: ListenerSnapshot, fd: number): Bindi
     areSlashesMerged: listener.areSlashesMerged,
     escapedSlashes: listener.escapedSlashes,
   };
+}
+
+/** Which of the process's listening sockets are a listener's. */
+export interface ListenerPlace {
+  /** Number of the sockets, one in each shard. */
+  readonly place: number;
+  /** Number of the listener in the snapshot. */
+  readonly listener: number;
+  /** It has left them; what is open there ends. */
+  readonly isRetiring: boolean;
 }
 
 /** A certificate without what only the main thread knows of it. */
@@ -55,11 +69,11 @@ function toBindingClientAuth(auth: ClientAuthSnapshot): BindingClientAuth {
 }
 
 /**
- * Gives a listener the certificates of its snapshot, in all shards at once; `place` is its place in
+ * Gives a listener the certificates of its snapshot, in all shards at once; `number` is its number in
  * the snapshot. Throws and changes nothing where one cannot be used.
  */
-export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, place: number, listener: ListenerSnapshot): void {
-  addon.setCertificates(place, listener.certificates.map(toBindingCertificate), toBindingPolicy(listener));
+export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, number: number, listener: ListenerSnapshot): void {
+  addon.setCertificates(number, listener.certificates.map(toBindingCertificate), toBindingPolicy(listener));
 }
 
 /** A backend with the socket addresses its name has just now; none while it is not resolved. */

@@ -106,7 +106,7 @@ export class CounterLayout {
     this.upstreamsAt = this.backendsAt + this.backendCount * BACKEND_STRIDE;
     this.upstreamCount = room.upstreams;
     this.listenersAt = this.upstreamsAt + (this.upstreamCount + 1) * UPSTREAM_STRIDE;
-    this.listenerCount = snapshot.listeners.length;
+    this.listenerCount = room.listeners;
     this.length = this.listenersAt + this.listenerCount * LISTENER_STRIDE;
   }
 
@@ -147,13 +147,14 @@ function blockOfRoute(place: number): number {
 export function forgetCounts(
   table: Float64Array,
   snapshot: Snapshot,
-  fresh: { readonly [K in 'routes' | 'upstreams' | 'backends']: readonly number[] },
+  fresh: { readonly [K in 'routes' | 'upstreams' | 'backends' | 'listeners']: readonly number[] },
 ): void {
   const layout = new CounterLayout(snapshot);
   const forget = (at: number, length: number): Float64Array => table.fill(0, at, at + length);
   for (const number of fresh.routes) if (number < ROUTE_SERIES) forget(layout.routeAt(number), ROUTE_STRIDE);
   for (const slot of fresh.backends) forget(layout.backendAt(slot), BACKEND_STRIDE);
   for (const number of fresh.upstreams) forget(layout.notesAt(number), UPSTREAM_STRIDE);
+  for (const number of fresh.listeners) forget(layout.listenerAt(number), LISTENER_STRIDE);
 }
 
 /** The table of one shard, all zero. */

@@ -10,7 +10,7 @@ import { type Metric, Registry } from 'prom-client';
 import { REASONS } from '../base/errors.ts';
 import { NOTES, type NoteCode, noteNumber } from '../base/notes.ts';
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../base/tables.ts';
-import { backendsOf, upstreamsOf } from '../config/numbering.ts';
+import { backendsOf, listenersOf, upstreamsOf } from '../config/numbering.ts';
 import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
 import type { BindingAddon, BindingFamily } from '../native/binding.ts';
 import { BATCH_BUCKETS, type Buckets, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
@@ -118,7 +118,7 @@ function registerRoutes(register: Register, layout: CounterLayout, tables: reado
 
 function registerListeners(register: Register, layout: CounterLayout, tables: readonly Float64Array[], snapshot: Snapshot): void {
   register(FAMILIES.phases, () =>
-    snapshot.listeners.flatMap(({ name }, listener) =>
+    listenersOf(snapshot).flatMap(([listener, { name }]) =>
       PHASES.flatMap((phase, i) => {
         const at = layout.listenerAt(listener) + i * DURATION_BUCKETS.stride;
         return histogram(FAMILIES.phases.name, { listener: name, phase }, DURATION_BUCKETS, tables, at);

@@ -17,6 +17,7 @@ function serve(addon: FakeAddon) {
       port: port2,
       snapshot,
       publication: { number: 5, addresses: [['127.0.0.1:9000']] },
+      places: [{ place: 3, listener: 0, isRetiring: false }],
       shared: createSharedState(snapshot),
       counters: createCounters(snapshot),
       areFaultsAllowed: false,
@@ -34,11 +35,11 @@ t.test('a shard attaches, applies what is published, says that it is ready, and 
   const addon = createFakeAddon();
   const { port, served, tell } = serve(addon);
   t.match(await next(port), { kind: 'ready' });
-  t.same(addon.calls, ['attach 1', 'apply 5']);
+  t.same(addon.calls, ['attach 1', 'apply 5', 'listen 1 3']);
   t.match(addon.applied[0]?.backends, [{ slot: 0, authority: '127.0.0.1:9000', addresses: ['127.0.0.1:9000'] }]);
   tell({ kind: 'stop' });
   await served;
-  t.same(addon.calls.slice(2), ['close 1', 'detach 1']);
+  t.same(addon.calls.slice(3), ['close 1', 'detach 1']);
 });
 
 t.test('a successor waits until the dead thread has let go of the reactor', async (t) => {
@@ -59,7 +60,7 @@ t.test('a newer publication is applied and an older one is not', async (t) => {
   tell({ kind: 'drain' });
   tell({ kind: 'stop' });
   await served;
-  t.same(addon.calls, ['attach 1', 'apply 5', 'apply 7', 'drain 1', 'close 1', 'detach 1']);
+  t.same(addon.calls, ['attach 1', 'apply 5', 'listen 1 3', 'apply 7', 'drain 1', 'close 1', 'detach 1']);
   t.same(addon.applied[1]?.backends[0]?.addresses, ['10.0.0.7:9000', '10.0.0.8:9000']);
 });
 

@@ -10,7 +10,7 @@ use lychgate_core::http::reserved::Reserved;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
-use lychgate_core::reactor::listener::ListenerOptions;
+use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings};
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
@@ -21,37 +21,45 @@ use lychgate_core::tls::told::{Fact, ForwardField};
 use lychgate_core::upstream::{BackendConfig, Scheme};
 use napi::Result;
 use napi::bindgen_prelude::Uint8Array;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A listener with its socket. `connections` counts those of all shards, `clients` the same by client.
+/// A listener, without its socket. `connections` counts those of all shards, `clients` the same by client.
 pub fn listener(
-    socket: OwnedFd,
     listener: BindingListener,
     connections: ConnectionCount,
     clients: ClientCounts,
     certificates: Arc<CertificateStore>,
 ) -> Result<ListenerOptions> {
-    let client_limit = client_limit(&listener, clients)?;
-    let normal = if listener.is_normalised { Some(rules(listener.are_slashes_merged, &listener.escaped_slashes)?) } else { None };
     Ok(ListenerOptions {
-        socket,
+        place: listener.place,
+        number: listener.listener,
+        is_retiring: listener.is_retiring,
+        socket: None,
         certificates,
+        connections,
+        client_limit: client_limit(&listener, clients)?,
+        settings: settings(&listener)?,
+    })
+}
+
+/// Settings of a listener.
+pub fn settings(listener: &BindingListener) -> Result<ListenerSettings> {
+    let normal = if listener.is_normalised { Some(rules(listener.are_slashes_merged, &listener.escaped_slashes)?) } else { None };
+    Ok(ListenerSettings {
         groups: listener.groups.join(":"),
-        congestion: listener.congestion,
+        congestion: listener.congestion.clone(),
         idle_timeout_ms: listener.idle_timeout_ms as u64,
         keep_alive_ms: listener.keep_alive_ms as u64,
         handshake_timeout_ms: listener.handshake_timeout_ms as u64,
         max_connections: listener.max_connections as usize,
-        connections,
-        client_limit,
         max_streams: listener.max_streams as u64,
         stream_window: listener.stream_window_bytes as u64,
         connection_window: listener.connection_window_bytes as u64,
         max_udp_payload: listener.max_udp_payload_bytes as usize,
         is_gso_allowed: listener.is_gso_allowed,
         is_gro_allowed: listener.is_gro_allowed,
+        buffers: (listener.receive_buffer_bytes as usize, listener.send_buffer_bytes as usize),
         is_paced: listener.is_paced,
         max_head_bytes: listener.max_head_bytes as usize,
         max_fields: listener.max_fields as usize,
@@ -111,7 +119,8 @@ fn forward_field(field: BindingForwardField) -> Result<ForwardField> {
     Ok(ForwardField { name: field.name.into(), fact })
 }
 
-fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {
+/// The limit of a client's connections.
+pub fn client_limit(listener: &BindingListener, counts: ClientCounts) -> Result<Option<ClientLimit>> {
     if listener.max_connections_per_client == 0.0 {
         return Ok(None);
     }

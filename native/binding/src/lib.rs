@@ -2,6 +2,7 @@
 
 mod attachment;
 mod convert;
+mod listeners;
 mod service;
 mod shards;
 mod signals;
@@ -13,13 +14,11 @@ use lychgate_core::base::counters::{FAMILIES, Kind, offset};
 use lychgate_core::base::panics;
 use lychgate_core::base::reason;
 use lychgate_core::http::normal;
-use lychgate_core::quic::{cid::CidKey, socket, steer};
 use lychgate_core::record::sample;
 use lychgate_core::tls::certificate::Certificate;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use std::collections::HashMap;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use types::*;
 
 #[global_allocator]
@@ -31,20 +30,65 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Opens a bound UDP socket of a reuseport group.
+/// Opens the sockets of a place, one for each shard, all or none.
 #[napi(catch_unwind)]
-pub fn open_udp(address: String, receive_buffer_bytes: f64, send_buffer_bytes: f64) -> Result<BindingSocket> {
-    let parsed = address.parse().map_err(|_| failure(format!("{address} is no address of the form ip:port")))?;
-    let socket = socket::open(parsed, receive_buffer_bytes as usize, send_buffer_bytes as usize)
-        .map_err(|error| failure(format!("cannot listen on {address}: {error}")))?;
-    let port = socket::local_address(socket.as_raw_fd()).map_err(|error| failure(error.to_string()))?.port();
-    Ok(BindingSocket { fd: socket.into_raw_fd(), port: port as u32 })
+pub fn open_listener(
+    place: u32,
+    address: String,
+    shards: u32,
+    receive_buffer_bytes: f64,
+    send_buffer_bytes: f64,
+    cid_key: Uint8Array,
+) -> Result<BindingPlace> {
+    listeners::open(place, &address, shards, (receive_buffer_bytes as usize, send_buffer_bytes as usize), &cid_key)
 }
 
-/// Attaches steering by connection ID; false when the kernel refuses.
+/// Closes the sockets of a place that no reactor has taken, and forgets it.
 #[napi(catch_unwind)]
-pub fn steer_udp(fd: i32, shards: u32, cid_key: Uint8Array) -> Result<bool> {
-    Ok(steer::attach(fd, shards, &CidKey::new(&key(&cid_key)?)).is_ok())
+pub fn close_listener(place: u32) {
+    listeners::close(place);
+}
+
+/// Sockets of a place that are open.
+#[napi(catch_unwind)]
+pub fn listener_sockets(place: u32) -> u32 {
+    listeners::sockets(place)
+}
+
+/// Connections that send by the sockets of a place.
+#[napi(catch_unwind)]
+pub fn place_connections(place: u32) -> f64 {
+    listeners::place_connections(place) as f64
+}
+
+/// Connections of a listener, in all shards.
+#[napi(catch_unwind)]
+pub fn listener_connections(listener: u32) -> f64 {
+    listeners::connections(listener) as f64
+}
+
+/// Throws what is wrong with the settings of a listener.
+#[napi(catch_unwind)]
+pub fn check_listener(listener: BindingListener) -> Result<()> {
+    listeners::check(listener)
+}
+
+/// Has a shard listen where it is told to, and nowhere else.
+#[napi(catch_unwind)]
+pub fn reactor_listen(shard: u32, listeners: Vec<BindingListener>, drain_ms: f64) -> Result<()> {
+    shards::with(shard, |reactor| listeners::listen(reactor, shard as usize, listeners, drain_ms))?
+}
+
+/// Gives a shard other limits.
+#[napi(catch_unwind)]
+pub fn reactor_limit(shard: u32, max_exchanges: f64, stateless_replies: f64) -> Result<()> {
+    shards::with(shard, |reactor| reactor.set_limits(max_exchanges as usize, stateless_replies as u32))
+}
+
+/// Another limit of what all shards hold for peers.
+#[napi(catch_unwind)]
+pub fn limit_held(bytes: f64) -> Result<()> {
+    shards::limit_held(bytes as u64)
 }
 
 /// Lets this thread take a signal that was blocked when the process began.
@@ -65,13 +109,6 @@ pub fn set_dumpable(is_dumpable: bool) -> Result<()> {
     // SAFETY: the call takes numbers alone.
     let failed = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(is_dumpable), 0, 0, 0) != 0 };
     if failed { Err(failure(std::io::Error::last_os_error().to_string())) } else { Ok(()) }
-}
-
-/// Closes a descriptor that no reactor owns.
-#[napi(catch_unwind)]
-pub fn close_fd(fd: i32) {
-    // SAFETY: the caller gives up a descriptor that `open_udp` gave it.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
 }
 
 /// The canonical form of an authority and a path, as a listener with these rules makes it.
@@ -117,6 +154,12 @@ pub fn check_certificate(certificate: BindingCertificate) -> Vec<String> {
 #[napi(catch_unwind)]
 pub fn set_certificates(listener: u32, certificates: Vec<BindingCertificate>, policy: BindingTlsPolicy) -> Result<()> {
     stores::set(listener, certificates, policy)
+}
+
+/// Forgets the certificates of a listener that is no more.
+#[napi(catch_unwind)]
+pub fn remove_certificates(listener: u32) {
+    stores::remove(listener);
 }
 
 /// Handshakes by certificate, of all shards.

@@ -1,19 +1,16 @@
 //! The process's reactors. They belong to no worker: a worker attaches to one, and when it dies its successor does.
 
-use crate::types::{BindingListener, BindingReactorOptions};
-use crate::{convert, failure, key, stores};
+use crate::types::BindingReactorOptions;
+use crate::{failure, key};
 use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::Counters;
 use lychgate_core::base::panics::{self, Panicked};
 use lychgate_core::quic::cid::CidKey;
-use lychgate_core::quic::clients::ClientCounts;
-use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::switchboard::{self, Inbox, Port};
 use lychgate_core::reactor::{Reactor, ReactorOptions};
 use lychgate_core::relay::BackendTable;
 use napi::Result;
 use std::cell::UnsafeCell;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
@@ -43,8 +40,6 @@ struct Registry {
     shards: Vec<Option<Arc<Shard>>>,
     ports: Vec<Port>,
     inboxes: Vec<Option<Inbox>>,
-    /// By listener: connections of all shards, and the same by client.
-    connections: Vec<(ConnectionCount, ClientCounts)>,
     budget: Arc<Budget>,
 }
 
@@ -90,12 +85,8 @@ impl Shard {
     }
 }
 
-/// Makes a shard's reactor. Its sockets are closed when that fails.
+/// Makes a shard's reactor.
 pub fn create(options: BindingReactorOptions) -> Result<()> {
-    // Owned before anything can fail.
-    // SAFETY: the main thread hands the descriptors over and forgets them.
-    let owned = |listener: BindingListener| (unsafe { OwnedFd::from_raw_fd(listener.fd) }, listener);
-    let listeners: Vec<_> = options.listeners.into_iter().map(owned).collect();
     let shard = options.shard as usize;
     let cid_key = CidKey::new(&key(&options.cid_key)?);
     let table: &[u8] = &options.backend_table;
@@ -105,15 +96,9 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
     if registry.shards.iter().all(Option::is_none) {
         let (ports, inboxes) = switchboard::connect(options.shards.max(1) as usize).map_err(|error| failure(error.to_string()))?;
         let inboxes = inboxes.into_iter().map(Some).collect();
-        let connections = listeners.iter().map(|_| Default::default()).collect();
         let shards = (0..options.shards).map(|_| None).collect();
-        *registry = Registry { shards, ports, inboxes, connections, budget: Arc::new(Budget::new(options.max_held_bytes as u64)) };
+        *registry = Registry { shards, ports, inboxes, budget: Arc::new(Budget::new(options.max_held_bytes as u64)) };
     }
-    let counts = registry.connections.iter().cloned();
-    let convert = |(place, ((socket, listener), (connections, clients)))| {
-        convert::listener(socket, listener, connections, clients, stores::find(place)?)
-    };
-    let listeners = listeners.into_iter().zip(counts).enumerate().map(convert).collect::<Result<Vec<_>>>()?;
     if registry.shards.get(shard).is_none_or(Option::is_some) {
         return Err(failure(format!("shard {shard} exists already or is none of {}", registry.shards.len())));
     }
@@ -122,7 +107,6 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         shard: shard as u8,
         generation: options.process_generation as u8,
         cid_key,
-        listeners,
         max_exchanges: options.max_exchanges as usize,
         stateless_replies: options.stateless_replies as u32,
         table,
@@ -140,6 +124,13 @@ pub fn create(options: BindingReactorOptions) -> Result<()> {
         is_renewed: AtomicBool::new(false),
         is_broken: AtomicBool::new(false),
     }));
+    Ok(())
+}
+
+/// Another limit of what all shards hold for peers.
+pub fn limit_held(bytes: u64) -> Result<()> {
+    let registry = REGISTRY.lock().map_err(|_| failure("the registry of reactors is broken"))?;
+    registry.budget.set_limit(bytes);
     Ok(())
 }
 

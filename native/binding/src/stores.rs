@@ -23,6 +23,12 @@ pub fn set(listener: u32, certificates: Vec<BindingCertificate>, policy: Binding
     }
 }
 
+/// Forgets the certificates of a listener that is no more. Handshakes under way keep them.
+pub fn remove(listener: u32) {
+    let removed = STORES.lock().unwrap_or_else(PoisonError::into_inner).remove(&listener);
+    drop(removed);
+}
+
 /// Handshakes by listener and certificate.
 pub fn handshakes() -> Vec<BindingCertificateHandshakes> {
     let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +46,7 @@ pub fn handshakes() -> Vec<BindingCertificateHandshakes> {
 }
 
 /// The store of a listener.
-pub fn find(listener: usize) -> Result<Arc<CertificateStore>> {
+pub fn find(listener: u32) -> Result<Arc<CertificateStore>> {
     let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-    stores.get(&(listener as u32)).cloned().ok_or_else(|| failure(format!("listener {listener} has no certificates yet")))
+    stores.get(&listener).cloned().ok_or_else(|| failure(format!("listener {listener} has no certificates yet")))
 }

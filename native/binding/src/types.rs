@@ -36,7 +36,9 @@ record!(
 record!(
     /// A listener as one shard sees it.
     BindingListener {
-        fd: i32,
+        place: u32,
+        listener: u32,
+        is_retiring: bool,
         groups: Vec<String>,
         congestion: String,
         idle_timeout_ms: f64,
@@ -53,6 +55,8 @@ record!(
         max_udp_payload_bytes: f64,
         is_gso_allowed: bool,
         is_gro_allowed: bool,
+        receive_buffer_bytes: f64,
+        send_buffer_bytes: f64,
         is_paced: bool,
         max_head_bytes: f64,
         max_fields: f64,
@@ -71,7 +75,6 @@ record!(
         shards: u32,
         process_generation: u32,
         cid_key: Uint8Array,
-        listeners: Vec<BindingListener>,
         max_exchanges: f64,
         stateless_replies: f64,
         max_held_bytes: f64,
@@ -128,8 +131,8 @@ record!(
     BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan>, reserved_fields: Vec<String> }
 );
 record!(
-    /// A socket.
-    BindingSocket { fd: i32, port: u32 }
+    /// Where sockets were opened.
+    BindingPlace { port: u32, is_steered: bool }
 );
 record!(
     /// A family of counters.

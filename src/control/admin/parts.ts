@@ -10,6 +10,7 @@ import type { Fault } from '../../shard-port.ts';
 import type { BackendState } from '../backend-state.ts';
 import type { Rotation } from '../certificates/rotation.ts';
 import type { TrustView } from '../certificates/trust.ts';
+import type { ListenerView } from '../endpoint.ts';
 import type { Events } from '../events.ts';
 import type { Reloader, ReloadStatus } from '../reload/reload.ts';
 import type { ShardStatus } from '../shards.ts';
@@ -27,7 +28,7 @@ export interface EdgeStatus {
   readonly generation: string;
   /** What became of the last reloads; null where the configuration came from no file. */
   readonly reload: ReloadStatus | null;
-  readonly listeners: readonly { readonly name: string; readonly address: string; readonly isSteered: boolean }[];
+  readonly listeners: readonly ListenerView[];
   /** Where the admin API itself listens; empty while it does not. */
   readonly adminAddress: string;
   /** Where the probes have an address of their own; empty where they have none. */

@@ -15,6 +15,7 @@ const REFUSALS: Partial<Record<ReloadResult, AdminErrorCode>> = {
   invalid: 'reload_not_valid',
   needs_restart: 'restart_needed',
   no_room: 'no_room',
+  cannot_listen: 'cannot_listen',
   busy: 'reload_under_way',
   not_serving: 'not_serving',
   failed: 'internal',

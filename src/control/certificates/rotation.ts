@@ -75,10 +75,11 @@ export interface Rotation {
   /** Reads all files again now; `trigger` says in the log who asked. */
   reload(trigger: string): Promise<CertificatesAnswer>;
   /**
-   * Gives listeners, which are the same, the certificates of another configuration: all of them or,
-   * when those of one cannot be used, none. Then it rejects.
+   * Gives listeners, by number, the certificates of another configuration: all of them or, when
+   * those of one cannot be used, none. Then it rejects. Those of listeners that are no more stay
+   * with whoever is at a handshake, and are not followed.
    */
-  change(listeners: readonly ListenerSnapshot[]): Promise<void>;
+  change(listeners: Listeners, options: CertificatesSnapshot): Promise<void>;
   /** Chains in use at a listener under a label. */
   inUse(listener: string, label: string): string[];
   view(): readonly CertificateView[];
@@ -86,19 +87,22 @@ export interface Rotation {
 }
 
 export interface RotationParts {
-  readonly addon: Pick<BindingAddon, 'checkCertificate' | 'setCertificates'>;
-  readonly listeners: readonly ListenerSnapshot[];
+  readonly addon: Pick<BindingAddon, 'checkCertificate' | 'setCertificates' | 'removeCertificates'>;
+  readonly listeners: Listeners;
   readonly options: CertificatesSnapshot;
   readonly events: Pick<Events, 'note'>;
   readonly log: Logger;
 }
 
+/** Listeners with their numbers. */
+type Listeners = readonly (readonly [number, ListenerSnapshot])[];
+
 /** One certificate of a listener. */
 interface Held {
   /** With the keys of session tickets that it has now. */
   listener: ListenerSnapshot;
-  /** Place of the listener. */
-  readonly place: number;
+  /** Number of the listener. */
+  readonly number: number;
   readonly label: string;
   serving: CertificateSnapshot;
   facts: CertificateFacts;
@@ -119,8 +123,9 @@ const RETRY_MS = [50, 100, 200, 400, 800];
 const CHANGED = noteNumber('certificate_changed');
 const REFUSED = noteNumber('certificate_refused');
 
-export function createRotation({ addon, listeners: first, options, events, log }: RotationParts): Rotation {
+export function createRotation({ addon, listeners: first, options: firstOptions, events, log }: RotationParts): Rotation {
   let listeners = first;
+  let options = firstOptions;
   let held: Held[] = [];
   const counts = new Map<string, number>();
   let watch: FileWatch | undefined;
@@ -137,11 +142,10 @@ export function createRotation({ addon, listeners: first, options, events, log }
     async start() {
       held = hold(listeners, []);
       if (!options.isWatched) return;
-      watch = createFileWatch({ pollMs: options.pollMs, log, onLook: (changed) => void after(() => look(changed)) });
-      await watch.follow(paths());
+      await follow();
       // What changed since it was read has no sign of its own.
       await after(async () => {
-        await renewKeys(listeners, 'start');
+        await renewKeys(all(), 'start');
         await round(held, false, 'start');
       });
     },
@@ -152,19 +156,25 @@ export function createRotation({ addon, listeners: first, options, events, log }
     },
     reload: (trigger) =>
       after(async () => {
-        await renewKeys(listeners, trigger);
+        await renewKeys(all(), trigger);
         return await round(held, true, trigger);
       }),
-    change: (next) =>
+    change: (next, nextOptions) =>
       after(async () => {
         giveAll(next);
+        const isOtherWatch = nextOptions.isWatched !== options.isWatched || nextOptions.pollMs !== options.pollMs;
+        options = nextOptions;
         listeners = next;
         held = hold(next, held);
         forgetCounts();
         pending.clear();
         keyFaults.clear();
-        if (watch === undefined) return;
-        await watch.follow(paths());
+        if (isOtherWatch) {
+          watch?.stop();
+          watch = undefined;
+        }
+        if (!options.isWatched || isStopped) return;
+        await follow();
         // What changed between being read and being followed has no sign of its own.
         void after(() => round(held, false, 'reload')).catch(() => {});
       }),
@@ -182,22 +192,34 @@ export function createRotation({ addon, listeners: first, options, events, log }
       ),
   };
 
+  async function follow(): Promise<void> {
+    watch ??= createFileWatch({ pollMs: options.pollMs, log, onLook: (changed) => void after(() => look(changed)) });
+    await watch.follow(paths());
+  }
+
+  function all(): ListenerSnapshot[] {
+    return listeners.map(([, listener]) => listener);
+  }
+
   function after<T>(work: () => Promise<T>): Promise<T> {
     const done = working.then(work);
     working = done.catch((error: unknown) => log.error({ err: error }, 'certificates could not be looked at'));
     return done;
   }
 
-  function giveAll(next: readonly ListenerSnapshot[]): void {
-    const before = listeners.map((listener) => ({
-      ...listener,
-      certificates: held.filter((one) => one.listener === listener).map(({ serving }) => serving),
-    }));
-    const changed = next.flatMap((listener, place) => (isDeepStrictEqual(givenOf(listener), givenOf(before[place])) ? [] : [place]));
+  function giveAll(next: Listeners): void {
+    const serving = (listener: ListenerSnapshot): CertificateSnapshot[] =>
+      held.filter((one) => one.listener === listener).map((one) => one.serving);
+    const before = new Map(listeners.map(([number, listener]) => [number, { ...listener, certificates: serving(listener) }]));
+    const changed = next.filter(([number, listener]) => !isDeepStrictEqual(givenOf(listener), givenOf(before.get(number))));
     try {
-      for (const place of changed) giveCertificates(addon, place, next[place] as ListenerSnapshot);
+      for (const [number, listener] of changed) giveCertificates(addon, number, listener);
     } catch (error) {
-      for (const place of changed) giveCertificates(addon, place, before[place] as ListenerSnapshot);
+      for (const [number] of changed) {
+        const listener = before.get(number);
+        if (listener !== undefined) giveCertificates(addon, number, listener);
+        else addon.removeCertificates(number);
+      }
       throw error;
     }
   }
@@ -209,7 +231,7 @@ export function createRotation({ addon, listeners: first, options, events, log }
     const due = held.filter((one) => one.refusal !== undefined || filesOf(one).some((path) => changed.has(path)));
     if (due.length > 0) await round(due, false, 'watch');
     const isDue = ({ name, ticketKeysFile: file }: ListenerSnapshot): boolean => changed.has(file) || keyFaults.has(name);
-    await renewKeys(listeners.filter(isDue), 'watch');
+    await renewKeys(all().filter(isDue), 'watch');
   }
 
   /**
@@ -234,11 +256,11 @@ export function createRotation({ addon, listeners: first, options, events, log }
     const next = { ...listener, ticketKeys };
     const own = held.filter((one) => one.listener === listener);
     try {
-      giveCertificates(addon, listeners.indexOf(listener), { ...next, certificates: own.map(({ serving }) => serving) });
+      giveCertificates(addon, numberOf(listener), { ...next, certificates: own.map(({ serving }) => serving) });
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
-    listeners = listeners.map((one) => (one === listener ? next : one));
+    listeners = listeners.map(([number, one]) => [number, one === listener ? next : one] as const);
     for (const one of own) one.listener = next;
     log.info({ listener: name, trigger, keys: ticketKeys.length }, 'keys of session tickets changed');
     events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text: `${name} keys of session tickets: ${ticketKeys.length}` });
@@ -252,8 +274,17 @@ export function createRotation({ addon, listeners: first, options, events, log }
     events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${name} keys of session tickets: ${file}: ${fault}` });
   }
 
+  function numberOf(listener: ListenerSnapshot): number {
+    return listeners.find(([, one]) => one === listener)?.[0] ?? 0;
+  }
+
   function paths(): string[] {
-    return [...held.flatMap(filesOf), ...listeners.map(({ ticketKeysFile }) => ticketKeysFile).filter((path) => path !== '')];
+    return [
+      ...held.flatMap(filesOf),
+      ...all()
+        .map(({ ticketKeysFile }) => ticketKeysFile)
+        .filter((path) => path !== ''),
+    ];
   }
 
   async function round(due: readonly Held[], isImpatient: boolean, trigger: string): Promise<CertificatesAnswer> {
@@ -339,7 +370,7 @@ export function createRotation({ addon, listeners: first, options, events, log }
     });
     if (own.every((one, i) => one.serving === next[i])) return;
     try {
-      giveCertificates(addon, own[0]?.place ?? 0, { ...listener, certificates: next });
+      giveCertificates(addon, own[0]?.number ?? 0, { ...listener, certificates: next });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       for (const [one, { kind }] of found) {
@@ -395,9 +426,9 @@ function givenOf(listener: ListenerSnapshot | undefined): unknown {
 }
 
 /** Certificates of `listeners`; those that are as they were keep what is known of them. */
-function hold(listeners: readonly ListenerSnapshot[], before: readonly Held[]): Held[] {
+function hold(listeners: Listeners, before: readonly Held[]): Held[] {
   const sinceMs = Date.now();
-  return listeners.flatMap((listener, place) => {
+  return listeners.flatMap(([number, listener]) => {
     const labels = new Map<string, number>();
     return listener.certificates.map((serving) => {
       const times = (labels.get(serving.label) ?? 0) + 1;
@@ -407,7 +438,7 @@ function hold(listeners: readonly ListenerSnapshot[], before: readonly Held[]): 
         (one) => one.listener.name === listener.name && one.label === label && one.serving.chainPem === serving.chainPem,
       );
       const facts = known?.facts ?? factsOfChain(serving.chainPem);
-      return { listener, place, label, serving, facts, sinceMs: known?.sinceMs ?? sinceMs, refusal: undefined, tries: 0 };
+      return { listener, number, label, serving, facts, sinceMs: known?.sinceMs ?? sinceMs, refusal: undefined, tries: 0 };
     });
   });
 }

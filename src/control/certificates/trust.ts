@@ -48,7 +48,7 @@ export interface Trust {
   /** Reads all files again now; `trigger` says in the log who asked. */
   reload(trigger: string): Promise<CertificatesAnswer>;
   /** Another configuration is in force: its files are followed from now on. */
-  change(snapshot: Pick<Snapshot, 'upstreams' | 'backends' | 'numbering'>): void;
+  change(snapshot: TrustParts['snapshot']): void;
   /** By name of the upstream; those without files are left out. */
   view(): ReadonlyMap<string, TrustView>;
   counts(): readonly { readonly upstream: string; readonly result: CertificateResult; readonly count: number }[];
@@ -88,6 +88,7 @@ const REFUSED = noteNumber('certificate_refused');
 
 export function createTrust({ snapshot: first, use, events, log }: TrustParts): Trust {
   let held = hold(first, []);
+  let options = first.certificates;
   const counts = new Map<string, number>();
   let watch: FileWatch | undefined;
   let retry: NodeJS.Timeout | undefined;
@@ -99,13 +100,8 @@ export function createTrust({ snapshot: first, use, events, log }: TrustParts): 
 
   return {
     async start() {
-      if (!first.certificates.isWatched) return;
-      watch = createFileWatch({
-        pollMs: first.certificates.pollMs,
-        log,
-        onLook: (changed) => void after(() => look(changed)).catch(() => {}),
-      });
-      await watch.follow(paths());
+      if (!options.isWatched) return;
+      await follow();
       // What changed since it was read has no sign of its own.
       await after(() => round(held, false, 'start'));
     },
@@ -119,8 +115,13 @@ export function createTrust({ snapshot: first, use, events, log }: TrustParts): 
       void after(async () => {
         held = hold(snapshot, held);
         pending.clear();
-        if (watch === undefined || isStopped) return;
-        await watch.follow(paths());
+        if (snapshot.certificates.isWatched !== options.isWatched || snapshot.certificates.pollMs !== options.pollMs) {
+          watch?.stop();
+          watch = undefined;
+        }
+        options = snapshot.certificates;
+        if (!options.isWatched || isStopped) return;
+        await follow();
         await round(held, false, 'reload');
       }).catch(() => {});
     },
@@ -130,6 +131,12 @@ export function createTrust({ snapshot: first, use, events, log }: TrustParts): 
         CERTIFICATE_RESULTS.map((result) => ({ upstream, result, count: counts.get(countKey(upstream, result)) ?? 0 })),
       ),
   };
+
+  async function follow(): Promise<void> {
+    const onLook = (changed: ReadonlySet<string>): void => void after(() => look(changed)).catch(() => {});
+    watch ??= createFileWatch({ pollMs: options.pollMs, log, onLook });
+    await watch.follow(paths());
+  }
 
   function after<T>(work: () => Promise<T>): Promise<T> {
     const done = working.then(work);

@@ -14,7 +14,17 @@ import type { Logger } from '../../observe/log.ts';
 import { needingRestart } from './restart.ts';
 
 /** How a reload can end. */
-export const RELOAD_RESULTS = ['applied', 'unchanged', 'invalid', 'needs_restart', 'no_room', 'busy', 'not_serving', 'failed'] as const;
+export const RELOAD_RESULTS = [
+  'applied',
+  'unchanged',
+  'invalid',
+  'needs_restart',
+  'no_room',
+  'cannot_listen',
+  'busy',
+  'not_serving',
+  'failed',
+] as const;
 export type ReloadResult = (typeof RELOAD_RESULTS)[number];
 
 /** What came of a reload, for people and programs. */
@@ -64,13 +74,19 @@ export interface Ready {
   drop(): void;
 }
 
+/** Why something cannot come into force. */
+export interface Unready {
+  readonly result: 'no_room' | 'cannot_listen';
+  readonly detail: string;
+}
+
 export interface ReloaderParts {
   /** Reads the configuration as it is now. */
   load(): Promise<Pick<LoadedSnapshot, 'config' | 'snapshot' | 'problems'>>;
   inForce(): Loaded;
   isServing(): boolean;
   /** Makes ready, or says why that cannot be. A dry run prepares nothing. */
-  prepare(next: Loaded, isDryRun: boolean): Promise<Ready | { readonly noRoom: string }>;
+  prepare(next: Loaded, isDryRun: boolean): Promise<Ready | Unready>;
   readonly log: Logger;
 }
 
@@ -167,7 +183,7 @@ export function createReloader(parts: ReloaderParts): Reloader {
     if (snapshot.generation === before.snapshot.generation) return answerOf('unchanged', isDryRun, facts);
     if (restart.length > 0) return answerOf('needs_restart', isDryRun, facts);
     const ready = await parts.prepare({ config, snapshot }, isDryRun);
-    if ('noRoom' in ready) return answerOf('no_room', isDryRun, { ...facts, detail: ready.noRoom });
+    if ('result' in ready) return answerOf(ready.result, isDryRun, { ...facts, detail: ready.detail });
     if (isDryRun || !parts.isServing()) {
       ready.drop();
       return answerOf(isDryRun ? 'applied' : 'not_serving', isDryRun, facts);

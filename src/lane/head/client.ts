@@ -2,6 +2,7 @@
  * Who the client is: the peer, or, where the peer is a proxy of our own, whom its forwarded fields name. Read once a head, into the same object.
  */
 
+import { clientFieldsOf } from '../../config/numbering.ts';
 import type { ListenerSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { unmap } from './address.ts';
@@ -14,14 +15,6 @@ import { Networks, NOWHERE } from './networks.ts';
  * + 1.
  */
 export const NO_TRUST = 0;
-
-/**
- * The fields in which the proxies of some listener tell the client, each once, in an order that
- * follows from the configuration.
- */
-export function clientFieldsOf(listeners: readonly Pick<ListenerSnapshot, 'trustedNetworks'>[]): string[] {
-  return [...new Set(listeners.flatMap(({ trustedNetworks }) => trustedNetworks.map(({ field }) => field)))];
-}
 
 export class Client {
   /** 4 or 6. An IPv4 address in IPv6 form (::ffff:0:0/96) is 4. */
@@ -40,8 +33,7 @@ export class Client {
   /** By place of the field. */
   private readonly forwarded: readonly ForwardedAddresses[];
 
-  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups) {
-    const fields = clientFieldsOf(listeners);
+  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups, fields: readonly string[] = clientFieldsOf({ listeners })) {
     this.bytes = lookups.bytes;
     this.trusted = listeners.map(({ trustedNetworks }) => {
       if (trustedNetworks.length === 0) return undefined;

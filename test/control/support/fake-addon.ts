@@ -15,7 +15,6 @@ const RING_BYTES = 4_096 + 2 ** 20 + 2 ** 18;
 
 export function createFakeAddon(): FakeAddon {
   const calls: string[] = [];
-  let fd = 100;
   const fake: Partial<FakeAddon> = {
     calls,
     reactors: [],
@@ -24,12 +23,19 @@ export function createFakeAddon(): FakeAddon {
     createErrors: [],
     attachErrors: [],
     version: () => '0.0.0-fake',
-    openUdp: () => {
-      calls.push(`open ${++fd}`);
-      return { fd, port: 4433 };
+    openListener(place, address) {
+      calls.push(`open ${place} ${address}`);
+      return { port: 4433, isSteered: true };
     },
-    steerUdp: () => true,
-    closeFd: (closed) => void calls.push(`close ${closed}`),
+    closeListener: (place) => void calls.push(`close listener ${place}`),
+    checkListener() {},
+    listenerSockets: () => 0,
+    placeConnections: () => 0,
+    listenerConnections: () => 0,
+    removeCertificates: (listener) => void calls.push(`remove certificates ${listener}`),
+    limitHeld() {},
+    reactorLimit() {},
+    reactorListen: (shard, listeners) => void calls.push(`listen ${shard} ${listeners.map(({ place }) => place).join(' ')}`),
     setCertificates: (listener, certificates) =>
       void calls.push(`certificates ${listener} ${certificates.map(({ label }) => label).join(' ')}`),
     reactorCreate(options) {

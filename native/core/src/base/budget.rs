@@ -28,7 +28,7 @@ pub enum Pressure {
 #[derive(Debug)]
 pub struct Budget {
     held: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
     reactors: AtomicU64,
 }
 
@@ -42,14 +42,20 @@ impl Default for Budget {
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(limit: u64) -> Budget {
-        Budget { held: AtomicU64::new(0), limit: limit.max(1), reactors: AtomicU64::new(0) }
+        Budget { held: AtomicU64::new(0), limit: AtomicU64::new(limit.max(1)), reactors: AtomicU64::new(0) }
+    }
+
+    /// Another limit, which holds from the next turns on.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit.max(1), Relaxed);
     }
 
     /// How much of it is held.
     pub fn pressure(&self) -> Pressure {
+        let limit = self.limit.load(Relaxed);
         match self.held() {
-            held if held >= self.limit => Pressure::Full,
-            held if held >= self.limit.div_ceil(2) => Pressure::High,
+            held if held >= limit => Pressure::Full,
+            held if held >= limit.div_ceil(2) => Pressure::High,
             _ => Pressure::None,
         }
     }
@@ -123,8 +129,8 @@ impl Account {
     /// a part that is less than a window to the others, lest each reactor ends an exchange for the last byte.
     pub fn excess(&self) -> u64 {
         let Budget { held, limit, reactors } = &*self.budget;
-        let (held, reactors) = (held.load(Relaxed), reactors.load(Relaxed));
-        if held < *limit {
+        let (held, limit, reactors) = (held.load(Relaxed), limit.load(Relaxed), reactors.load(Relaxed));
+        if held < limit {
             return 0;
         }
         // A byte less than the limit is the aim, for at the limit nobody new begins.

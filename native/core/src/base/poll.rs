@@ -48,6 +48,12 @@ impl Poll {
         self.control(libc::EPOLL_CTL_MOD, fd, token, is_writing)
     }
 
+    /// Watches a descriptor no more.
+    pub fn remove(&self, fd: RawFd) {
+        // It fails only for what is not watched.
+        let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, false);
+    }
+
     fn control(&self, operation: libc::c_int, fd: RawFd, token: u64, is_writing: bool) -> io::Result<()> {
         let events = libc::EPOLLIN | if is_writing { libc::EPOLLOUT } else { 0 };
         let mut event = libc::epoll_event { events: events as u32, u64: token };

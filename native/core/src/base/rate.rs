@@ -18,6 +18,11 @@ impl Rate {
         Rate { interval: SECOND.checked_div(per_second as Nanos), next: 0 }
     }
 
+    /// So many a second from now on; what has passed still counts.
+    pub fn set(&mut self, per_second: u32) {
+        *self = Rate { next: self.next, ..Rate::new(per_second) };
+    }
+
     /// Whether one may pass now.
     pub fn take(&mut self, now: Nanos) -> bool {
         let Some(interval) = self.interval else { return false };

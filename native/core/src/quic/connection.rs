@@ -94,6 +94,8 @@ pub struct Accepted {
     pub number: u64,
     /// Listener it came to.
     pub listener: u32,
+    /// Place of the socket it came to.
+    pub socket: u32,
     /// Client's address.
     pub peer: SocketAddr,
     /// Our first connection ID.
@@ -112,6 +114,12 @@ pub struct Connection {
     pub number: u64,
     /// Listener it came to.
     pub listener: u32,
+    /// Place of the socket it sends by.
+    pub socket: u32,
+    /// Its listener is no more, or has left its address: it drains.
+    pub is_retired: bool,
+    /// What is left of it then is cut.
+    pub cut_at: Nanos,
     /// Client's address, changed only after the new one is validated.
     pub peer: SocketAddr,
     /// Entry in the timers.
@@ -194,11 +202,14 @@ pub struct Connection {
 impl Connection {
     /// Wraps an accepted connection.
     pub fn new(quic: Quic, accepted: Accepted, now: Nanos) -> Connection {
-        let Accepted { number, listener, peer, cid, initial_dcid, place } = accepted;
+        let Accepted { number, listener, socket, peer, cid, initial_dcid, place } = accepted;
         Connection {
             quic,
             number,
             listener,
+            socket,
+            is_retired: false,
+            cut_at: NEVER,
             peer,
             armed: Armed::default(),
             is_dirty: false,

@@ -7,6 +7,7 @@ use super::address::{self, RawAddress};
 use super::socket::UDP_SEGMENT;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::AddAssign;
 use std::os::fd::RawFd;
 
 /// Messages a call takes.
@@ -52,6 +53,16 @@ pub struct SendStats {
     pub gso_fallbacks: u64,
 }
 
+impl AddAssign for SendStats {
+    fn add_assign(&mut self, other: SendStats) {
+        self.calls += other.calls;
+        self.datagrams += other.datagrams;
+        self.bytes += other.bytes;
+        self.errors += other.errors;
+        self.gso_fallbacks += other.gso_fallbacks;
+    }
+}
+
 /// The batch of one socket.
 pub struct Sender {
     fd: RawFd,
@@ -91,6 +102,11 @@ impl Sender {
     /// An empty batch for the same socket, which counts on.
     pub fn renewed(&self) -> Sender {
         Sender { stats: self.stats, ..Sender::new(self.fd, self.is_gso, self.is_wildcard) }
+    }
+
+    /// Whether packets go to the kernel many at once from now on. What waits goes as it is.
+    pub fn set_gso(&mut self, is_gso: bool) {
+        self.is_gso = is_gso;
     }
 
     /// Whether a message of full size fits, and one beside it for a packet of another path; if not, flush.
@@ -258,7 +274,7 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let local = client.local_addr().unwrap();
         if is_gro {
-            socket::enable_gro(&client);
+            socket::set_gro(&client, true);
         }
         let mut sender = Sender::new(server.as_raw_fd(), is_gso, false);
         let from = socket::local_address(server.as_raw_fd()).unwrap();

@@ -29,14 +29,7 @@ pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::
     if listen.is_ipv6() {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, i32::from(!listen.ip().is_unspecified()))?;
     }
-    for (forced, plain, bytes) in
-        [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, receive_bytes), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, send_bytes)]
-    {
-        let bytes = bytes.min(i32::MAX as usize / 2) as i32;
-        if set(fd, libc::SOL_SOCKET, forced, bytes).is_err() {
-            set(fd, libc::SOL_SOCKET, plain, bytes)?;
-        }
-    }
+    size_buffers(&socket, (receive_bytes, send_bytes));
     // Datagrams that found the receive buffer full are counted by the kernel, and told with those that did not.
     set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
     // QUIC sets its own packet size: never let the network fragment (RFC 9000 §14).
@@ -75,9 +68,19 @@ pub fn local_address(fd: RawFd) -> io::Result<SocketAddr> {
     address::read(&raw).ok_or_else(|| io::Error::other("not an internet socket"))
 }
 
-/// Asks for generic receive offload; false when the kernel has none.
-pub fn enable_gro(fd: &impl AsRawFd) -> bool {
-    set(fd.as_raw_fd(), libc::SOL_UDP, UDP_GRO, 1).is_ok()
+/// Asks for buffers of so many bytes, to receive and to send. The kernel may grant less, and refuses no size.
+pub fn size_buffers(fd: &impl AsRawFd, (receive, send): (usize, usize)) {
+    for (forced, plain, bytes) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, receive), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, send)] {
+        let bytes = bytes.min(i32::MAX as usize / 2) as i32;
+        if set(fd.as_raw_fd(), libc::SOL_SOCKET, forced, bytes).is_err() {
+            let _ = set(fd.as_raw_fd(), libc::SOL_SOCKET, plain, bytes);
+        }
+    }
+}
+
+/// Asks for generic receive offload, or for none; false when the kernel has none.
+pub fn set_gro(fd: &impl AsRawFd, is_on: bool) -> bool {
+    set(fd.as_raw_fd(), libc::SOL_UDP, UDP_GRO, i32::from(is_on)).is_ok()
 }
 
 /// Whether the kernel knows generic segmentation offload: setting a segment size of zero changes nothing else.

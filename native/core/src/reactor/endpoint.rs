@@ -156,10 +156,13 @@ impl Reactor {
             return Err(Refused::Draining);
         }
         let listener = &self.listeners[listener];
+        if listener.is_retiring {
+            return Err(Refused::Draining);
+        }
         if listener.client_limit.as_ref().is_some_and(|limit| limit.is_full(from.ip())) {
             return Err(Refused::ClientLimit);
         }
-        listener.connections.take(listener.max_connections).ok_or(Refused::ConnectionLimit)
+        listener.connections.take(listener.settings.max_connections).ok_or(Refused::ConnectionLimit)
     }
 
     /// Answers a version we do not speak with those we do.
@@ -220,7 +223,9 @@ impl Reactor {
         let number = self.next_number;
         self.next_number += self.ports.len().max(1) as u64;
         let now = self.relay.now;
-        let accepted = Accepted { number, listener: listener as u32, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };
+        let (socket, listener) = (listener as u32, state.number);
+        state.enter();
+        let accepted = Accepted { number, listener, socket, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };
         let connection = Box::new(Connection::new(quic, accepted, now));
         let key = self.relay.connections.insert_with(|_| connection);
         self.by_cid.insert(id, key);

@@ -3,25 +3,80 @@
 use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::counters::Counters;
 use crate::base::slab::Key;
+use crate::base::timers::Nanos;
 use crate::http::normal;
+use crate::http::section::FieldLimits;
 use crate::quic::clients::ClientLimit;
 use crate::quic::connection::Connection;
 use crate::quic::count::ConnectionCount;
-use crate::quic::send::Sender;
+use crate::quic::send::{SendStats, Sender};
 use crate::quic::socket;
+use crate::relay::{Floor, ListenerLimits};
 use crate::tls::server;
 use crate::tls::store::CertificateStore;
+use boring::ssl::{SslContextBuilder, SslMethod};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-/// A shard's part of a listener; sizes in bytes, times in milliseconds.
+/// What all shards count of a place together. It is held by every socket of the place, beside whoever asks.
+#[derive(Debug, Default)]
+pub struct PlaceCount {
+    connections: AtomicUsize,
+}
+
+impl PlaceCount {
+    /// Connections that send by its sockets.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+}
+
+/// A socket of a place.
+pub struct ListenerSocket {
+    fd: OwnedFd,
+    count: Arc<PlaceCount>,
+}
+
+impl ListenerSocket {
+    /// A bound socket.
+    pub fn new(fd: OwnedFd, count: &Arc<PlaceCount>) -> ListenerSocket {
+        ListenerSocket { fd, count: count.clone() }
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// A shard's part of a listener.
 pub struct ListenerOptions {
-    /// Bound socket, owned from now on.
-    pub socket: OwnedFd,
+    /// Number of its socket in all shards: a listener has another one for every address that it gets.
+    pub place: u32,
+    /// Number of the listener, which records tell.
+    pub number: u32,
+    /// Nobody new is let in, and who is connected is told to go.
+    pub is_retiring: bool,
+    /// Bound socket, owned from now on. None where the reactor has it.
+    pub socket: Option<ListenerSocket>,
     /// Its certificates, which all shards share.
     pub certificates: Arc<CertificateStore>,
+    /// Connections that are open, in all shards.
+    pub connections: ConnectionCount,
+    /// How many of them a client may have; none for as many as there are.
+    pub client_limit: Option<ClientLimit>,
+    /// The rest.
+    pub settings: ListenerSettings,
+}
+
+/// What a listener does; sizes in bytes, times in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerSettings {
     /// Key exchange in order of preference, names with colons between them.
     pub groups: String,
     /// `cubic` or `bbr`.
@@ -34,10 +89,6 @@ pub struct ListenerOptions {
     pub handshake_timeout_ms: u64,
     /// Connections at once, in all shards.
     pub max_connections: usize,
-    /// Those that are open, in all shards.
-    pub connections: ConnectionCount,
-    /// How many of them a client may have; none for as many as there are.
-    pub client_limit: Option<ClientLimit>,
     /// Request streams open at once, a connection.
     pub max_streams: u64,
     /// Body bytes of a request that wait for a backend, a stream.
@@ -50,6 +101,8 @@ pub struct ListenerOptions {
     pub is_gso_allowed: bool,
     /// Receive offload, if the kernel has it.
     pub is_gro_allowed: bool,
+    /// What the kernel keeps of packets that nobody has taken yet, and of those on their way out, where it grants as much.
+    pub buffers: (usize, usize),
     /// Pacing, where the congestion controller gives release times.
     pub is_paced: bool,
     /// Size of field sections.
@@ -66,9 +119,40 @@ pub struct ListenerOptions {
     pub normal: Option<normal::Rules>,
 }
 
-/// A listener at work.
+impl ListenerSettings {
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        let mut context = SslContextBuilder::new(SslMethod::tls()).map_err(|stack| stack.to_string())?;
+        context.set_curves_list(&self.groups).map_err(|stack| stack.to_string())?;
+        configure(self, context).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Limits that the relay obeys.
+    pub(super) fn limits(&self) -> ListenerLimits {
+        ListenerLimits {
+            fields: FieldLimits { max_size: self.max_head_bytes, max_count: self.max_fields, max_crumbs: self.max_cookie_crumbs },
+            normal: self.normal,
+            decode_timeout: self.handshake_timeout_ms * 1_000_000,
+            floor: Floor::new(self.min_rate, self.min_rate_period_ms),
+        }
+    }
+
+    /// Whether connections are made alike by `other`.
+    fn is_config_of(&self, other: &ListenerSettings) -> bool {
+        let of = |settings: &ListenerSettings| {
+            let ListenerSettings { congestion, idle_timeout_ms, max_streams, stream_window, connection_window, .. } = settings;
+            let transport = (congestion.clone(), *idle_timeout_ms, *max_streams, *stream_window, *connection_window);
+            (settings.groups.clone(), transport, settings.max_udp_payload, settings.is_paced)
+        };
+        of(self) == of(other)
+    }
+}
+
+/// A listener at work: a socket, and what becomes of who comes to it.
 pub struct Listener {
-    socket: OwnedFd,
+    socket: ListenerSocket,
+    /// Number of the listener it is a socket of.
+    pub number: u32,
     /// Address it is bound to.
     pub local: SocketAddr,
     /// Settings for new connections.
@@ -83,24 +167,28 @@ pub struct Listener {
     pub overflows: u32,
     /// Connections of this listener that are open, in all shards.
     pub connections: ConnectionCount,
-    /// Limit of them.
-    pub max_connections: usize,
     /// Limit of those of one client.
     pub client_limit: Option<ClientLimit>,
-    /// Size of a full datagram.
-    pub max_udp_payload: usize,
-    /// Request bytes that may wait on a stream, and on all streams of a connection.
-    windows: (u64, u64),
+    /// Connections of this shard that send by its socket.
+    own: usize,
+    /// Nobody new is let in.
+    pub is_retiring: bool,
+    /// The socket is closed after the last connection.
+    pub is_closing: bool,
+    /// What it does.
+    pub settings: ListenerSettings,
+    certificates: Arc<CertificateStore>,
+    /// How long tickets live for new connections.
+    ticket_lifetime: Option<Duration>,
     /// Whether new connections keep their first windows, which are small.
     is_tight: bool,
-    /// Whether packets wait for their release time.
-    pub is_paced: bool,
-    /// Told in SETTINGS.
-    pub max_head_bytes: usize,
-    /// Clients with open requests are asked so often whether they are still there; 0 for never.
-    pub keep_alive_ms: u64,
-    /// Handshakes that take longer are given up.
-    pub handshake_timeout_ms: u64,
+}
+
+/// What a listener is set up or changed with once nothing can fail any more.
+pub struct Prepared {
+    local: SocketAddr,
+    /// None where the present one stays.
+    config: Option<quiche::Config>,
 }
 
 /// Connection IDs of a client that we keep, which is also how many addresses it may use in a connection's life: quiche keeps a path for each.
@@ -116,36 +204,74 @@ const PEER_STREAM_WINDOW: u64 = 16 * 1024;
 const MAX_RECEIVED_PAYLOAD: usize = 1_500;
 
 impl Listener {
-    /// Sets a listener up.
-    pub fn new(options: ListenerOptions, counters: &Arc<Counters>) -> io::Result<Listener> {
-        let local = socket::local_address(options.socket.as_raw_fd())?;
-        let context = server::context(options.certificates.clone(), &options.groups, counters.clone()).map_err(io::Error::other)?;
-        let config = configure(&options, context).map_err(io::Error::other)?;
-        if options.is_gro_allowed {
-            socket::enable_gro(&options.socket);
+    /// What can fail of setting a listener up, or of changing `present`.
+    pub fn prepare(options: &ListenerOptions, present: Option<&Listener>, counters: &Arc<Counters>) -> io::Result<Prepared> {
+        let local = match (present, &options.socket) {
+            (Some(present), _) => present.local,
+            (None, Some(socket)) => socket::local_address(socket.fd.as_raw_fd())?,
+            (None, None) => return Err(io::Error::other(format!("there is no socket for place {}", options.place))),
+        };
+        let is_same = present.is_some_and(|present| {
+            Arc::ptr_eq(&present.certificates, &options.certificates)
+                && present.ticket_lifetime == options.certificates.ticket_lifetime()
+                && present.settings.is_config_of(&options.settings)
+        });
+        if is_same {
+            return Ok(Prepared { local, config: None });
         }
-        let is_gso = options.is_gso_allowed && socket::probe_gso(&options.socket);
-        let sender = Sender::new(options.socket.as_raw_fd(), is_gso, local.ip().is_unspecified());
-        Ok(Listener {
-            socket: options.socket,
-            local,
+        let context =
+            server::context(options.certificates.clone(), &options.settings.groups, counters.clone()).map_err(io::Error::other)?;
+        Ok(Prepared { local, config: Some(configure(&options.settings, context).map_err(io::Error::other)?) })
+    }
+
+    /// Sets a listener up; none without what only a new one needs.
+    pub fn new(options: ListenerOptions, prepared: Prepared) -> Option<Listener> {
+        let (Some(socket), Some(config)) = (options.socket, prepared.config) else { return None };
+        let ListenerOptions { number, is_retiring, certificates, connections, client_limit, settings, .. } = options;
+        if settings.is_gro_allowed {
+            socket::set_gro(&socket.fd, true);
+        }
+        let is_gso = settings.is_gso_allowed && socket::probe_gso(&socket.fd);
+        Some(Listener {
+            number,
+            local: prepared.local,
             config,
-            sender,
+            sender: Sender::new(socket.fd.as_raw_fd(), is_gso, prepared.local.ip().is_unspecified()),
+            socket,
             is_blocked: false,
             held_up: Vec::new(),
             overflows: 0,
-            connections: options.connections,
-            max_connections: options.max_connections,
-            client_limit: options.client_limit,
-            max_udp_payload: options.max_udp_payload,
-            windows: (options.stream_window, options.connection_window),
+            connections,
+            client_limit,
+            own: 0,
+            is_retiring,
+            is_closing: false,
+            settings,
+            ticket_lifetime: certificates.ticket_lifetime(),
+            certificates,
             is_tight: false,
-            is_paced: options.is_paced,
-            max_head_bytes: options.max_head_bytes,
-            // Half, so that a PING which is lost is sent again in time.
-            keep_alive_ms: options.keep_alive_ms.min(options.idle_timeout_ms / 2),
-            handshake_timeout_ms: options.handshake_timeout_ms,
         })
+    }
+
+    /// Obeys other options. Connections that are open keep what was agreed with their clients.
+    pub fn change(&mut self, options: ListenerOptions, prepared: Prepared) {
+        let ListenerOptions { number, is_retiring, certificates, connections, client_limit, settings, .. } = options;
+        if settings.is_gro_allowed != self.settings.is_gro_allowed {
+            socket::set_gro(&self.socket.fd, settings.is_gro_allowed);
+        }
+        if settings.is_gso_allowed != self.settings.is_gso_allowed {
+            self.sender.set_gso(settings.is_gso_allowed && socket::probe_gso(&self.socket.fd));
+        }
+        if settings.buffers != self.settings.buffers {
+            socket::size_buffers(&self.socket.fd, settings.buffers);
+        }
+        if let Some(config) = prepared.config {
+            (self.config, self.is_tight) = (config, false);
+            self.ticket_lifetime = certificates.ticket_lifetime();
+        }
+        (self.is_retiring, self.is_closing) = (is_retiring, false);
+        (self.number, self.certificates, self.connections) = (number, certificates, connections);
+        (self.client_limit, self.settings) = (client_limit, settings);
     }
 
     /// Forgets what was under way; socket and settings stay.
@@ -153,6 +279,36 @@ impl Listener {
         self.sender = self.sender.renewed();
         self.is_blocked = false;
         self.held_up.clear();
+        self.socket.count.connections.fetch_sub(self.own, Relaxed);
+        self.own = 0;
+    }
+
+    /// A connection sends by its socket from now on.
+    pub fn enter(&mut self) {
+        self.own += 1;
+        self.socket.count.connections.fetch_add(1, Relaxed);
+    }
+
+    /// One does no more.
+    pub fn leave(&mut self) {
+        self.own -= 1;
+        self.socket.count.connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether its socket is to be closed, and no connection is left that sends by it.
+    pub fn is_done(&self) -> bool {
+        self.is_closing && self.own == 0
+    }
+
+    /// How often clients with open requests are asked whether they are still there; 0 for never.
+    pub fn keep_alive(&self) -> Nanos {
+        // Half, so that a PING which is lost is sent again in time.
+        self.settings.keep_alive_ms.min(self.settings.idle_timeout_ms / 2) * 1_000_000
+    }
+
+    /// Handshakes that take longer are given up.
+    pub fn handshake_timeout(&self) -> Nanos {
+        self.settings.handshake_timeout_ms * 1_000_000
     }
 
     /// A connection waits until the socket has room. It waits for no time meanwhile: one that has come already would come again at once.
@@ -168,17 +324,17 @@ impl Listener {
     pub fn set_tight(&mut self, is_tight: bool) {
         if is_tight != self.is_tight {
             self.is_tight = is_tight;
-            set_windows(&mut self.config, self.windows, is_tight);
+            set_windows(&mut self.config, (self.settings.stream_window, self.settings.connection_window), is_tight);
         }
     }
 
     /// Its descriptor.
     pub fn fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.socket.fd.as_raw_fd()
     }
 }
 
-fn configure(options: &ListenerOptions, context: boring::ssl::SslContextBuilder) -> quiche::Result<quiche::Config> {
+fn configure(options: &ListenerSettings, context: SslContextBuilder) -> quiche::Result<quiche::Config> {
     let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
     config.set_application_protos(&[b"h3"])?;
     config.set_max_idle_timeout(options.idle_timeout_ms);
@@ -205,4 +361,78 @@ fn set_windows(config: &mut quiche::Config, (stream, connection): (u64, u64), is
     config.set_max_stream_window(stream);
     config.set_initial_max_data(connection);
     config.set_max_connection_window(connection);
+}
+
+/// The listeners of a shard, by place. One is taken out only when no connection has its place any more, so whoever has a place of a connection finds it.
+#[derive(Default)]
+pub struct Listeners {
+    places: Vec<Option<Box<Listener>>>,
+    /// What was sent by sockets that are closed.
+    closed: SendStats,
+}
+
+impl Listeners {
+    /// Whether there is one.
+    pub fn has(&self, place: usize) -> bool {
+        self.places.get(place).is_some_and(Option::is_some)
+    }
+
+    /// The listener in a place that may have none.
+    pub fn get(&self, place: usize) -> Option<&Listener> {
+        self.places.get(place)?.as_deref()
+    }
+
+    /// Puts one in a place that has none.
+    pub fn insert(&mut self, place: usize, listener: Listener) {
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || None);
+        }
+        self.places[place] = Some(Box::new(listener));
+    }
+
+    /// Takes one out, whose socket is closed by that.
+    pub fn close(&mut self, place: usize) {
+        if let Some(listener) = self.places.get_mut(place).and_then(Option::take) {
+            self.closed += listener.sender.stats;
+        }
+    }
+
+    /// Places that have one.
+    pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let places: Vec<usize> = (0..self.places.len()).filter(|place| self.has(*place)).collect();
+        places.into_iter()
+    }
+
+    /// One more than the last place.
+    pub fn room(&self) -> usize {
+        self.places.len()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Listener> {
+        self.places.iter().flatten().map(Box::as_ref)
+    }
+
+    /// What was sent by all, also those that are gone.
+    pub fn sent(&self) -> SendStats {
+        let mut sum = self.closed;
+        for listener in self.iter() {
+            sum += listener.sender.stats;
+        }
+        sum
+    }
+}
+
+impl Index<usize> for Listeners {
+    type Output = Listener;
+
+    fn index(&self, place: usize) -> &Listener {
+        self.places[place].as_deref().expect("a connection's listener")
+    }
+}
+
+impl IndexMut<usize> for Listeners {
+    fn index_mut(&mut self, place: usize) -> &mut Listener {
+        self.places[place].as_deref_mut().expect("a connection's listener")
+    }
 }

@@ -4,6 +4,7 @@
 //! connection once. It never waits: whoever drives it waits for [`Reactor::fd`] to become readable.
 
 mod endpoint;
+mod listen;
 pub mod listener;
 pub mod switchboard;
 mod transmit;
@@ -16,15 +17,14 @@ use crate::base::rate::Rate;
 use crate::base::slab::Key;
 use crate::base::timers::{Clock, Nanos, Timers};
 use crate::http::reserved::Reserved;
-use crate::http::section::FieldLimits;
 use crate::quic::cid::CidKey;
 use crate::quic::connection::NumberMap;
 use crate::quic::receive::Receiver;
 use crate::record::inward;
 use crate::relay::plan::Plan;
-use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Floor, ListenerLimits, Relay, SWEEP_TIMER};
+use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Relay, SWEEP_TIMER};
 use crate::upstream::{BackendConfig, Upstreams};
-use listener::{Listener, ListenerOptions};
+use listener::Listeners;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
@@ -60,8 +60,6 @@ pub struct ReactorOptions {
     pub generation: u8,
     /// Seals connection IDs.
     pub cid_key: CidKey,
-    /// Its parts of the listeners, with the limits of their heads.
-    pub listeners: Vec<ListenerOptions>,
     /// Exchanges open at once.
     pub max_exchanges: usize,
     /// Answers a second to first datagrams that make no connection.
@@ -100,7 +98,9 @@ pub struct Reactor {
     shard: u8,
     generation: u8,
     cid_key: CidKey,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
+    /// Sockets that are to be closed after their last connections.
+    closing: usize,
     /// Connections and exchanges.
     pub relay: Relay,
     upstreams: Upstreams,
@@ -123,39 +123,23 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Sets a reactor up; it does nothing until its first turn.
+    /// Sets a reactor up; it does nothing until its first turn, and listens nowhere yet.
     pub fn new(options: ReactorOptions) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         let timers = Timers::new()?;
         poll.add(timers.fd(), TOKEN_TIMER, false)?;
         poll.add(options.inbox.wake.fd(), TOKEN_INBOX, false)?;
         let counters = Arc::new(Counters::default());
-        let mut limits = Vec::new();
-        let mut listeners = Vec::new();
-        for (place, listener) in options.listeners.into_iter().enumerate() {
-            limits.push(ListenerLimits {
-                fields: FieldLimits {
-                    max_size: listener.max_head_bytes,
-                    max_count: listener.max_fields,
-                    max_crumbs: listener.max_cookie_crumbs,
-                },
-                normal: listener.normal,
-                decode_timeout: listener.handshake_timeout_ms * 1_000_000,
-                floor: Floor::new(listener.min_rate, listener.min_rate_period_ms),
-            });
-            let listener = Listener::new(listener, &counters)?;
-            poll.add(listener.fd(), place as u64, false)?;
-            listeners.push(listener);
-        }
         let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS, options.table);
         let account = Account::new(options.budget);
-        let mut relay = Relay::new(options.table, limits, options.max_exchanges, account, counters.clone(), Clock::default());
+        let mut relay = Relay::new(options.table, Vec::new(), options.max_exchanges, account, counters.clone(), Clock::default());
         relay.shard = options.shard;
         Ok(Reactor {
             shard: options.shard,
             generation: options.generation,
             cid_key: options.cid_key,
-            listeners,
+            listeners: Listeners::default(),
+            closing: 0,
             relay,
             upstreams,
             poll,
@@ -191,6 +175,12 @@ impl Reactor {
         self.upstreams.apply(snapshot.backends);
         self.relay.plans = snapshot.plans.into_iter().map(Rc::new).collect();
         self.relay.reserved = snapshot.reserved;
+    }
+
+    /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that make no connection. Those that are open already stay.
+    pub fn set_limits(&mut self, max_exchanges: usize, stateless_replies: u32) {
+        self.relay.max_exchanges = max_exchanges;
+        self.stateless_replies.set(stateless_replies);
     }
 
     /// Tells every client that the end is near and takes no new connection.
@@ -248,12 +238,13 @@ impl Reactor {
                 false => self.counters.add_to(Id::Handshakes, Handshake::Failed as usize, 1),
             }
         }
-        for place in 0..self.listeners.len() {
+        for place in self.listeners.places() {
             let _ = panics::guard_shard(|| self.listeners[place].sender.flush());
             self.listeners[place].start_over();
             // A failure here would mean a closed descriptor, which cannot be: the listener owns it.
             let _ = self.poll.modify(self.listeners[place].fd(), place as u64, false);
         }
+        self.close_done();
         self.upstreams.start_over();
         self.relay.start_over();
         self.timers.clear();
@@ -414,6 +405,9 @@ impl Reactor {
             others.for_each(|(_, port)| port.ask_for_places());
         }
         self.transmit();
+        if self.closing > 0 {
+            self.close_done();
+        }
         self.relay.settle_account(&self.upstreams.stats);
         self.relay.arm_timers(&mut self.timers);
         let sessions = self.upstreams.next_timer();
@@ -438,12 +432,12 @@ impl Reactor {
         if self.turn_datagrams > 0 {
             counters.observe(Id::TurnDatagrams, self.turn_datagrams);
         }
-        let sum = |of: fn(&crate::quic::send::SendStats) -> u64| self.listeners.iter().map(|listener| of(&listener.sender.stats)).sum();
-        counters.set(Id::SendCalls, 0, sum(|stats| stats.calls));
-        counters.set(Id::DatagramsSent, 0, sum(|stats| stats.datagrams));
-        counters.set(Id::SentBytes, 0, sum(|stats| stats.bytes));
-        counters.set(Id::SendErrors, 0, sum(|stats| stats.errors));
-        counters.set(Id::GsoFallbacks, 0, sum(|stats| stats.gso_fallbacks));
+        let sent = self.listeners.sent();
+        counters.set(Id::SendCalls, 0, sent.calls);
+        counters.set(Id::DatagramsSent, 0, sent.datagrams);
+        counters.set(Id::SentBytes, 0, sent.bytes);
+        counters.set(Id::SendErrors, 0, sent.errors);
+        counters.set(Id::GsoFallbacks, 0, sent.gso_fallbacks);
         let stats = &self.upstreams.stats;
         for (cause, count) in stats.tls_failures.iter().enumerate() {
             counters.set(Id::TlsFailures, cause, *count);

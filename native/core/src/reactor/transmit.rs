@@ -46,7 +46,7 @@ impl Reactor {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         plant::here("process");
         if !connection.is_open && !connection.is_counted && connection.quic.is_established() {
-            let listener = &self.listeners[connection.listener as usize];
+            let listener = &self.listeners[connection.socket as usize];
             let outcome = if connection.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
             self.counters.add_to(Id::Handshakes, outcome as usize, 1);
             // The handshake has shown that the client is where it says: now it counts there.
@@ -54,8 +54,8 @@ impl Reactor {
                 Some(place) => connection.client = place,
                 None => return self.refuse_client(key),
             }
-            connection.open(listener.max_head_bytes, listener.keep_alive_ms * 1_000_000);
-            if self.relay.is_draining {
+            connection.open(listener.settings.max_head_bytes, listener.keep_alive());
+            if self.relay.is_draining || connection.is_retired {
                 connection.notify_drain(self.relay.now);
             }
         }
@@ -125,16 +125,16 @@ impl Reactor {
             self.relay.mark(key);
         }
         self.later = later;
-        for place in 0..self.listeners.len() {
+        for place in 0..self.listeners.room() {
             // A full socket says when it has room.
-            if !self.listeners[place].is_blocked {
+            if self.listeners.get(place).is_some_and(|listener| !listener.is_blocked) {
                 self.flush_socket(place);
             }
         }
     }
 
     /// Flushes one connection; true when it has more to send in the next turn.
-    fn transmit_one(&mut self, key: Key) -> bool {
+    pub(super) fn transmit_one(&mut self, key: Key) -> bool {
         let Some(connection) = self.relay.connections.get_mut(key) else { return false };
         plant::here("send");
         connection.is_dirty = false;
@@ -145,15 +145,15 @@ impl Reactor {
             self.arm(key);
             return false;
         }
-        let place = connection.listener as usize;
+        let place = connection.socket as usize;
         let listener = &mut self.listeners[place];
         let flushed = match listener.is_blocked {
             true => Flush::Blocked,
             false => flush(
                 connection,
                 &mut listener.sender,
-                listener.max_udp_payload,
-                (listener.is_paced && connection.pace.is_due(self.relay.now)).then_some(self.relay.now),
+                listener.settings.max_udp_payload,
+                (listener.settings.is_paced && connection.pace.is_due(self.relay.now)).then_some(self.relay.now),
                 &self.relay.clock,
             ),
         };
@@ -201,9 +201,9 @@ impl Reactor {
     /// After a flush: ends what has ended, enters the timer.
     fn after_flush(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
-        let handshake_timeout_ms = self.listeners[connection.listener as usize].handshake_timeout_ms;
+        let handshake_timeout = self.listeners[connection.socket as usize].handshake_timeout();
         // A handshake that was given up leaves at once: its close may never be sent, where the address was not validated and has got all it may.
-        let is_given_up = !connection.is_open && self.relay.now >= connection.accepted_at + handshake_timeout_ms * 1_000_000;
+        let is_given_up = !connection.is_open && self.relay.now >= connection.accepted_at + handshake_timeout;
         if connection.quic.is_closed() || is_given_up {
             return self.remove(key);
         }
@@ -216,7 +216,7 @@ impl Reactor {
 
     pub(super) fn arm(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
-        let deadline = deadline(connection, &self.relay.clock, self.listeners[connection.listener as usize].handshake_timeout_ms);
+        let deadline = deadline(connection, &self.relay.clock, self.listeners[connection.socket as usize].handshake_timeout());
         self.timers.arm(&mut connection.armed, deadline, key.pack());
     }
 
@@ -233,18 +233,21 @@ impl Reactor {
         if !crate::base::timers::Timers::is_current(&mut connection.armed, due) {
             return;
         }
-        let handshake_timeout_ms = self.listeners[connection.listener as usize].handshake_timeout_ms;
-        if deadline(connection, &self.relay.clock, handshake_timeout_ms) > now {
+        let handshake_timeout = self.listeners[connection.socket as usize].handshake_timeout();
+        if deadline(connection, &self.relay.clock, handshake_timeout) > now {
             return self.arm(key);
         }
         if connection.quic.timeout_instant().is_some_and(|at| self.relay.clock.nanos(at) <= now) {
             connection.time_out();
         }
-        if !connection.is_open && now >= connection.accepted_at + handshake_timeout_ms * 1_000_000 {
+        if !connection.is_open && now >= connection.accepted_at + handshake_timeout {
             let _ = connection.quic.close(false, 0, b"");
         }
         connection.advance_drain(now);
         connection.advance_keep_alive(now);
+        if connection.cut_at <= now {
+            self.cut_retired(key);
+        }
         self.relay.mark(key);
     }
 
@@ -267,6 +270,7 @@ impl Reactor {
     /// Takes a connection out of all books.
     fn take_out(&mut self, key: Key) -> Option<Box<Connection>> {
         let mut connection = self.relay.connections.remove(key)?;
+        self.listeners[connection.socket as usize].leave();
         self.upstreams.client_gone(key.pack());
         connection.forget(&mut self.relay.account);
         for id in &connection.cids {
@@ -303,10 +307,10 @@ impl Reactor {
     /// CONNECTION_CLOSE, as far as it can be sent at once.
     pub(super) fn say_farewell(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
-        let listener = &mut self.listeners[connection.listener as usize];
+        let listener = &mut self.listeners[connection.socket as usize];
         if !listener.is_blocked {
             let _ = connection.quic.close(false, INTERNAL_ERROR, b"");
-            flush(connection, &mut listener.sender, listener.max_udp_payload, None, &self.relay.clock);
+            flush(connection, &mut listener.sender, listener.settings.max_udp_payload, None, &self.relay.clock);
         }
     }
 
@@ -318,8 +322,8 @@ impl Reactor {
         connection.client = ClientPlace::default();
         let counters = &self.counters;
         if !connection.is_open {
-            let age = self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000;
-            let is_late = connection.quic.is_timed_out() || age >= self.listeners[connection.listener as usize].handshake_timeout_ms;
+            let age = self.relay.now.saturating_sub(connection.accepted_at);
+            let is_late = connection.quic.is_timed_out() || age >= self.listeners[connection.socket as usize].handshake_timeout();
             facts::note_failure(connection.quic.as_mut());
             let outcome = if is_late { Handshake::TimedOut } else { Handshake::Failed };
             return counters.add_to(Id::Handshakes, outcome as usize, 1);
@@ -346,7 +350,7 @@ fn cause(quic: &Quic) -> Closed {
 }
 
 /// When a connection has to be looked at again.
-fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handshake_timeout_ms: u64) -> Nanos {
+fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handshake_timeout: Nanos) -> Nanos {
     let mut deadline = connection.quic.timeout_instant().map_or(NEVER, |at| clock.nanos(at));
     for at in [connection.release_at, connection.acknowledge_at] {
         if at > 0 {
@@ -354,9 +358,9 @@ fn deadline(connection: &Connection, clock: &crate::base::timers::Clock, handsha
         }
     }
     if !connection.is_open && !connection.is_ending() {
-        deadline = deadline.min(connection.accepted_at + handshake_timeout_ms * 1_000_000);
+        deadline = deadline.min(connection.accepted_at + handshake_timeout);
     }
-    deadline.min(connection.drain_deadline()).min(connection.keep_alive_deadline())
+    deadline.min(connection.cut_at).min(connection.drain_deadline()).min(connection.keep_alive_deadline())
 }
 
 enum Flush {

@@ -257,6 +257,14 @@ impl Relay {
         self.counters.set(Id::ConnectionsOpen, 0, 0);
     }
 
+    /// Limits of a listener from now on, also for what is under way.
+    pub fn set_limits(&mut self, listener: usize, limits: ListenerLimits) {
+        if self.limits.len() <= listener {
+            self.limits.resize(listener + 1, limits);
+        }
+        self.limits[listener] = limits;
+    }
+
     /// Lists a connection to be flushed: it has something to say.
     pub fn mark(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {

@@ -136,7 +136,7 @@ impl CertificateStore {
     }
 
     /// How long a ticket can be opened.
-    pub(super) fn ticket_lifetime(&self) -> Option<Duration> {
+    pub fn ticket_lifetime(&self) -> Option<Duration> {
         match self.current().policy.tickets {
             TicketPolicy::Rotating(period) => Some(2 * period),
             TicketPolicy::Given(_) => None,

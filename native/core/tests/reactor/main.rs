@@ -14,6 +14,7 @@ mod hedging;
 mod held;
 mod lane_failure;
 mod limits;
+mod listeners;
 mod malformed_heads;
 mod moving;
 mod normal;

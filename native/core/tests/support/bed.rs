@@ -1,5 +1,6 @@
 //! The bed a test lies in: shards driven by their descriptors in the test's own thread, clients, an origin, and a teardown that notices what was left behind.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::quic::socket as udp;
-use lychgate_core::reactor::listener::ListenerOptions;
+use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings, ListenerSocket, PlaceCount};
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
 use lychgate_core::relay::plan::Plan;
@@ -31,6 +32,8 @@ use super::origin::Origin;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Bytes of a backend's slot in the shared table.
 const SLOT_BYTES: usize = 64;
+/// What is left of connections whose listener has gone is cut after this, in nanoseconds.
+pub const DRAIN: u64 = 60_000_000_000;
 /// Slots of the shared table.
 const SLOTS: usize = 4;
 
@@ -156,6 +159,13 @@ pub struct Bed {
     table: Box<[u64; SLOTS * SLOT_BYTES / 8]>,
     /// Bytes that the shards hold.
     pub budget: Arc<Budget>,
+    /// By place: what its sockets count.
+    counts: BTreeMap<u32, Arc<PlaceCount>>,
+    /// What the shards were told last: where they listen, with the number of the listener, and whether the place retires.
+    told: BTreeMap<u32, (u32, bool)>,
+    /// Addresses of the places where the shards listen.
+    places: BTreeMap<u32, SocketAddr>,
+    pub setup: Setup,
 }
 
 impl Bed {
@@ -177,6 +187,7 @@ impl Bed {
         let by_client = ClientCounts::default();
         let first = vec![certificate::localhost(setup.certificate_names)];
         let certificates = Arc::new(CertificateStore::new(first, certificate::policy()).unwrap());
+        let count = Arc::default();
         let mut shards = Vec::new();
         let mut known = Vec::new();
         for (shard, inbox) in inboxes.into_iter().enumerate() {
@@ -186,7 +197,6 @@ impl Bed {
                 shard: shard as u8,
                 generation: 0,
                 cid_key,
-                listeners: vec![listener(socket, &setup, &connections, &by_client, certificates.clone())],
                 max_exchanges: setup.max_exchanges,
                 stateless_replies: setup.stateless_replies,
                 // SAFETY: the bed drops its shards before its table.
@@ -196,6 +206,9 @@ impl Bed {
                 budget: budget.clone(),
             };
             let mut reactor = Reactor::new(options).unwrap();
+            let socket = ListenerSocket::new(socket, &count);
+            let mut listeners = vec![listener(0, 0, Some(socket), &setup, &connections, &by_client, certificates.clone())];
+            reactor.listen(&mut listeners, DRAIN).unwrap();
             let first = if setup.has_dead_backend { SocketAddr::from(([127, 0, 0, 1], 1)) } else { origin.address };
             let mut backends = vec![backend(0, first, &setup)];
             if let Some(other) = &other {
@@ -224,6 +237,10 @@ impl Bed {
             address,
             table,
             budget,
+            counts: BTreeMap::from([(0, count)]),
+            told: BTreeMap::from([(0, (0, false))]),
+            places: BTreeMap::from([(0, address)]),
+            setup,
         }
     }
 
@@ -235,6 +252,63 @@ impl Bed {
     /// The first shard.
     pub fn shard(&mut self) -> &mut Shard {
         &mut self.shards[0]
+    }
+
+    // ---- listeners
+
+    /// Has every shard listen in these places, each with the number of its listener, and lets the others retire, whose sockets are closed after the last connection. Sockets are
+    /// opened where there is none yet; their addresses are the answer, by place.
+    pub fn listen(&mut self, places: &[(u32, u32)], drain: u64) -> Vec<SocketAddr> {
+        let mut wanted: BTreeMap<u32, (u32, bool)> = self.told.iter().map(|(place, (number, _))| (*place, (*number, true))).collect();
+        wanted.extend(places.iter().map(|(place, number)| (*place, (*number, false))));
+        self.tell(wanted, drain);
+        places.iter().map(|(place, _)| self.places[place]).collect()
+    }
+
+    fn tell(&mut self, wanted: BTreeMap<u32, (u32, bool)>, drain: u64) {
+        let fresh: Vec<u32> = wanted.keys().copied().filter(|place| !self.told.contains_key(place)).collect();
+        for place in &fresh {
+            self.places.insert(*place, SocketAddr::from(([127, 0, 0, 1], 0)));
+            self.counts.insert(*place, Arc::default());
+        }
+        for shard in 0..self.shards.len() {
+            let mut options = Vec::new();
+            for (place, (number, is_retiring)) in &wanted {
+                let socket = fresh.contains(place).then(|| {
+                    let socket = udp::open(self.places[place], self.setup.receive_buffer, self.setup.send_buffer).unwrap();
+                    self.places.insert(*place, udp::local_address(socket.as_raw_fd()).unwrap());
+                    ListenerSocket::new(socket, &self.counts[place])
+                });
+                options.push(ListenerOptions { is_retiring: *is_retiring, ..self.option(*place, *number, socket) });
+            }
+            self.shards[shard].reactor.listen(&mut options, drain).unwrap();
+        }
+        self.told = wanted;
+    }
+
+    /// What the main thread does: places that retired and have no connection any more are closed.
+    fn sweep(&mut self) {
+        let is_done = |bed: &Bed, place: &u32, is_retiring: bool| is_retiring && bed.counts[place].connections() == 0;
+        let left: BTreeMap<_, _> = self.told.clone().into_iter().filter(|(place, (_, retires))| !is_done(self, place, *retires)).collect();
+        if left.len() < self.told.len() {
+            self.tell(left, DRAIN);
+        }
+    }
+
+    /// What a shard is told of a place.
+    pub fn option(&self, place: u32, number: u32, socket: Option<ListenerSocket>) -> ListenerOptions {
+        listener(place, number, socket, &self.setup, &self.connections, &self.by_client, self.certificates.clone())
+    }
+
+    /// The same with another setup for all that listens.
+    pub fn resettle(&mut self, setup: Setup, places: &[(u32, u32)]) {
+        self.setup = setup;
+        self.listen(places, DRAIN);
+    }
+
+    /// Sockets of listeners that are open in all shards.
+    pub fn open_sockets(&self) -> usize {
+        self.counts.values().map(|count| Arc::strong_count(count) - 1).sum()
     }
 
     // ---- clients
@@ -257,9 +331,19 @@ impl Bed {
         place
     }
 
+    /// A client at another address than the first listener's.
+    pub fn connect_to(&mut self, kind: Kind, address: SocketAddr) -> usize {
+        self.adopt(Client::new(kind, address, client::socket(), 1 << 20))
+    }
+
     /// A client of which only the first flight has been sent; its place among the clients.
     pub fn approach(&mut self, socket: UdpSocket) -> usize {
-        let mut client = Client::new(Kind::Bare, self.address, socket, 1 << 20);
+        self.approach_at(self.address, socket)
+    }
+
+    /// The same at another address.
+    pub fn approach_at(&mut self, address: SocketAddr, socket: UdpSocket) -> usize {
+        let mut client = Client::new(Kind::Bare, address, socket, 1 << 20);
         client.drive();
         self.clients.push(client);
         self.clients.len() - 1
@@ -340,6 +424,7 @@ impl Bed {
             }
         }
         self.clients.iter_mut().for_each(Client::drive);
+        self.sweep();
     }
 
     // ---- leaks
@@ -411,7 +496,9 @@ impl Deaf {
 }
 
 fn listener(
-    socket: std::os::fd::OwnedFd,
+    place: u32,
+    number: u32,
+    socket: Option<ListenerSocket>,
     setup: &Setup,
     connections: &ConnectionCount,
     by_client: &ClientCounts,
@@ -419,14 +506,11 @@ fn listener(
 ) -> ListenerOptions {
     let exempt = setup.exempt.iter().map(|text| text.parse().unwrap()).collect();
     ListenerOptions {
+        place,
+        number,
+        is_retiring: false,
         socket,
         certificates,
-        groups: lychgate_core::tls::server::GROUPS.to_owned(),
-        congestion: setup.congestion.to_owned(),
-        idle_timeout_ms: setup.idle_timeout_ms,
-        keep_alive_ms: setup.keep_alive_ms,
-        handshake_timeout_ms: setup.handshake_timeout_ms,
-        max_connections: setup.max_connections,
         connections: connections.clone(),
         client_limit: (setup.max_per_client > 0).then(|| ClientLimit {
             max: setup.max_per_client,
@@ -435,19 +519,28 @@ fn listener(
             exempt,
             counts: by_client.clone(),
         }),
-        max_streams: 100,
-        stream_window: setup.request_window,
-        connection_window: (16 * setup.request_window).min(8 << 20),
-        max_udp_payload: 1_452,
-        is_gso_allowed: true,
-        is_gro_allowed: true,
-        is_paced: setup.is_paced,
-        max_head_bytes: setup.max_head_bytes,
-        max_fields: setup.max_fields,
-        min_rate: setup.min_rate,
-        min_rate_period_ms: setup.min_rate_period_ms,
-        max_cookie_crumbs: setup.max_cookie_crumbs,
-        normal: setup.normal,
+        settings: ListenerSettings {
+            groups: lychgate_core::tls::server::GROUPS.to_owned(),
+            congestion: setup.congestion.to_owned(),
+            idle_timeout_ms: setup.idle_timeout_ms,
+            keep_alive_ms: setup.keep_alive_ms,
+            handshake_timeout_ms: setup.handshake_timeout_ms,
+            max_connections: setup.max_connections,
+            max_streams: 100,
+            stream_window: setup.request_window,
+            connection_window: (16 * setup.request_window).min(8 << 20),
+            max_udp_payload: 1_452,
+            is_gso_allowed: true,
+            is_gro_allowed: true,
+            buffers: (setup.receive_buffer, setup.send_buffer),
+            is_paced: setup.is_paced,
+            max_head_bytes: setup.max_head_bytes,
+            max_fields: setup.max_fields,
+            min_rate: setup.min_rate,
+            min_rate_period_ms: setup.min_rate_period_ms,
+            max_cookie_crumbs: setup.max_cookie_crumbs,
+            normal: setup.normal,
+        },
     }
 }
 
