@@ -1,7 +1,7 @@
 import t from 'tap';
-import { type Numbered, Numberer, roomOf } from '../../src/config/numbering.ts';
+import { clientFieldsOf, listenersOf, type Numbered, Numberer, roomOf } from '../../src/config/numbering.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
-import { sampleSnapshot, sampleTenant } from '../support/snapshots.ts';
+import { sampleSnapshot, sampleTenant, trusting } from '../support/snapshots.ts';
 
 /** Snapshots of an upstream for each word: its backends by port, and a route to it. */
 function site(upstreams: Readonly<Record<string, readonly number[]>>, tenants: readonly string[] = []): Snapshot {
@@ -119,4 +119,55 @@ t.test('what there is no room for is said with the room', async (t) => {
   const { backends } = roomOf(first.snapshot);
   const many = Array.from({ length: backends + 1 }, (_, port) => port + 1);
   t.same(numberer.number(site({ a: many }), 0, 1), { kind: 'backends', room: backends, held: 0 });
+});
+
+/** A site with these listeners, each with the field in which its proxies tell the client. */
+function listening(listeners: Readonly<Record<string, string>>): Snapshot {
+  const trusted = Object.entries(listeners).map(([name, field]) => ({ name, trustedNetworks: trusting(['10.0.0.0/8'], field) }));
+  return sampleSnapshot({ listeners: trusted, upstreams: [{ backends: [{}] }], routes: [{ targets: [{ upstream: 0 }] }] });
+}
+
+const listenerOf = (snapshot: Snapshot, name: string): number => listenersOf(snapshot).find(([, one]) => one.name === name)?.[0] ?? -1;
+
+t.test('listeners keep their numbers by name, and one that was removed is known while connections to it are open', async (t) => {
+  const numberer = new Numberer();
+  const number = (next: Snapshot, nowMs: number, open: readonly number[] = []): Snapshot => {
+    const numbered = numberer.number(next, Number.POSITIVE_INFINITY, nowMs, (one) => open.includes(one)) as Numbered;
+    numbered.take(nowMs);
+    return numbered.snapshot;
+  };
+  number(listening({ a: 'x-a', b: 'x-b' }), 0);
+  const moved = number(listening({ c: 'x-c', b: 'x-b' }), 60_000, [0]);
+  t.same(
+    listenersOf(moved).map(([place, { name }]) => [place, name]),
+    [
+      [2, 'c'],
+      [1, 'b'],
+    ],
+  );
+  t.equal(moved.listeners[0]?.name, 'a', 'its connections are told by its name');
+  t.same(moved.listeners[0]?.certificates, []);
+  t.equal(moved.listeners[0]?.trustedNetworks.length, 1, 'and its proxies are still known');
+  const held = number(listening({ b: 'x-b', d: 'x-d' }), 120_000, [0]);
+  t.equal(listenerOf(held, 'd'), 3);
+  const free = number(listening({ b: 'x-b', e: 'x-e' }), 180_000);
+  t.equal(listenerOf(free, 'e'), 0);
+  t.equal(listenerOf(number(listening({ d: 'x-d', b: 'x-b' }), 181_000), 'd'), 3, 'who comes back soon has its own again');
+});
+
+t.test('fields in which proxies tell the client keep their numbers, which travel with exchanges', async (t) => {
+  const numberer = new Numberer();
+  const number = (next: Snapshot, nowMs: number, oldestMs = Number.POSITIVE_INFINITY) => numberer.number(next, oldestMs, nowMs) as Numbered;
+  const take = (numbered: Numbered, nowMs: number): readonly string[] => {
+    numbered.take(nowMs);
+    return clientFieldsOf(numbered.snapshot);
+  };
+  t.same(take(number(listening({ a: 'x-a', b: 'x-b' }), 0), 0), ['x-a', 'x-b']);
+  // An exchange that began before may be decided by any of these.
+  t.same(take(number(listening({ b: 'x-b', a: 'x-c' }), 60_000, 1), 60_000), ['x-a', 'x-b', 'x-c']);
+  t.same(take(number(listening({ b: 'x-d', a: 'x-c' }), 120_000, 1), 120_000), ['x-a', 'x-b', 'x-c', 'x-d']);
+  // Nobody knows the first two any more.
+  t.same(take(number(listening({ b: 'x-d', a: 'x-e' }), 180_000), 180_000), ['x-e', '', 'x-c', 'x-d']);
+  const many = Object.fromEntries(Array.from({ length: 7 }, (_, place) => [`l${place}`, `x-${place}`]));
+  t.match(number(listening(many), 240_000, 1), { kind: 'clientFields', room: 7 });
 });

@@ -13,7 +13,7 @@ const AT_START: readonly RegExp[] = [
   /^shards\.count\b/,
   /^admin\b/,
   // Connections whose certificates were asked for by other rules would go on.
-  /^listeners(\.[\w-]+|\["[^"]*"\])\.tls\.client_certificates\b/,
+  /^listeners(\.[\w-]+|\["[^"]*"\])\.(tls\.)?client_certificates\b/,
 ];
 
 /** Those of `changes` that need a restart. */

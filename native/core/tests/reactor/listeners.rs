@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 const NOTICE: u64 = (1 << 62) - 4;
+/// A key-exchange group (RFC 8446 §4.2.7).
+const P_384: u16 = 24;
 /// Time that no test has.
 const LONG: u64 = 60_000_000_000;
 
@@ -176,12 +178,14 @@ fn a_listener_obeys_other_settings_from_then_on_and_who_is_connected_stays() {
     let stranger = bed.approach(socket());
     bed.refusal(stranger);
     assert!(bed.shard().count_of(Id::ConnectionsRefused, Refused::ConnectionLimit as usize) > 0);
-    bed.resettle(Setup { idle_timeout_ms: 7_000, ..Setup::default() }, &[(0, 0)]);
+    bed.resettle(Setup { idle_timeout_ms: 7_000, groups: "P-384", ..Setup::default() }, &[(0, 0)]);
     assert_eq!(fetch(&mut bed, client).status, 200);
     let next = bed.connect(Kind::Http3);
     let told = |bed: &Bed, client: usize| bed.clients[client].quic.peer_transport_params().map(|params| params.max_idle_timeout);
     assert_eq!((told(&bed, client), told(&bed, next)), (Some(30_000), Some(7_000)), "what is agreed in the handshake holds for new ones");
     assert_eq!(fetch(&mut bed, next).status, 200);
+    let groups: Vec<u16> = bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.tls.1).collect();
+    assert_eq!(groups.iter().filter(|group| **group == P_384).count(), 1, "{groups:?}");
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub struct Setup {
     pub min_rate_period_ms: u64,
     /// Names of the certificate beside `localhost`.
     pub certificate_names: usize,
+    /// Key exchange in order of preference.
+    pub groups: &'static str,
     /// `bbr` or `cubic`.
     pub congestion: &'static str,
     /// Whether packets wait for their release time.
@@ -105,6 +107,7 @@ impl Default for Setup {
             min_rate: 100,
             min_rate_period_ms: 60_000,
             certificate_names: 0,
+            groups: lychgate_core::tls::server::GROUPS,
             congestion: "bbr",
             is_paced: true,
             max_cookie_crumbs: 512,
@@ -520,7 +523,7 @@ fn listener(
             counts: by_client.clone(),
         }),
         settings: ListenerSettings {
-            groups: lychgate_core::tls::server::GROUPS.to_owned(),
+            groups: setup.groups.to_owned(),
             congestion: setup.congestion.to_owned(),
             idle_timeout_ms: setup.idle_timeout_ms,
             keep_alive_ms: setup.keep_alive_ms,
