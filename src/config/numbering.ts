@@ -341,9 +341,10 @@ function same<T>(item: T): T {
   return item;
 }
 
-/** Its connections end; while one may be left, who its proxies are is known. */
+/** Its connections end; while one may be left, it is known who its proxies are and what of certificates only the edge may tell. */
 function removedListener(listener: ListenerSnapshot, isForgotten: boolean): ListenerSnapshot {
-  return { ...listener, certificates: [], clientAuth: [], ticketKeys: [], trustedNetworks: isForgotten ? [] : listener.trustedNetworks };
+  const removed = { ...listener, certificates: [], ticketKeys: [] };
+  return isForgotten ? { ...removed, clientAuth: [], trustedNetworks: [] } : removed;
 }
 
 /** Its backends get nothing more; what it limited it goes on counting. */

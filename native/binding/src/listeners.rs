@@ -45,8 +45,7 @@ pub fn open(place: u32, address: &str, shards: u32, buffers: (usize, usize), cid
     let count = Arc::default();
     let mut sockets = Vec::new();
     for _ in 0..shards {
-        let socket =
-            socket::open(wanted, buffers.0, buffers.1).map_err(|error| failure(format!("cannot listen on {wanted}: {error}")))?;
+        let socket = socket::open(wanted, buffers.0, buffers.1).map_err(|error| failure(format!("cannot listen on {wanted}: {error}")))?;
         // Port 0 is taken once; the other shards join the port it became.
         wanted = socket::local_address(socket.as_raw_fd()).map_err(|error| failure(error.to_string()))?;
         sockets.push(Some(ListenerSocket::new(socket, &count)));
