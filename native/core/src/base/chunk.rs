@@ -2,20 +2,52 @@
 //!
 //! A [`Block`] is written by one owner at its end while [`Chunk`]s of its beginning are read by others. Neither leaves its thread.
 
-use std::cell::UnsafeCell;
 use std::fmt;
+use std::ptr::NonNull;
 use std::rc::Rc;
+
+/// Memory of a block. Its bytes are reached by pointer alone: a reference to all of them would
+/// stand beside those to the chunks.
+struct Storage {
+    start: NonNull<u8>,
+    capacity: usize,
+}
+
+impl Storage {
+    fn new(size: usize) -> Storage {
+        assert!(u32::try_from(size).is_ok(), "places in a block are 32 bits wide");
+        let bytes = Box::leak(vec![0; size].into_boxed_slice());
+        Storage { capacity: bytes.len(), start: NonNull::from(bytes).cast() }
+    }
+
+    /// Some of its bytes.
+    ///
+    /// # Safety
+    /// `start <= end <= capacity`, and nobody writes them while the slice lives.
+    unsafe fn bytes(&self, start: usize, end: usize) -> &[u8] {
+        // SAFETY: as above; all bytes are initialised.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(start), end - start) }
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        let bytes = NonNull::slice_from_raw_parts(self.start, self.capacity);
+        // SAFETY: it is the box of `new`, and nobody has it any more.
+        drop(unsafe { Box::from_raw(bytes.as_ptr()) });
+    }
+}
 
 /// A fixed-size block that one owner fills from front to back.
 pub struct Block {
-    bytes: Rc<UnsafeCell<Box<[u8]>>>,
+    storage: Rc<Storage>,
     filled: usize,
 }
 
 impl Block {
     /// A block of `size` bytes, not zeroed by us twice: the allocator gives zero pages for large sizes.
     pub fn new(size: usize) -> Block {
-        Block { bytes: Rc::new(UnsafeCell::new(vec![0; size].into_boxed_slice())), filled: 0 }
+        Block { storage: Rc::new(Storage::new(size)), filled: 0 }
     }
 
     /// Bytes filled so far.
@@ -30,39 +62,46 @@ impl Block {
 
     /// Size of the block.
     pub fn capacity(&self) -> usize {
-        // SAFETY: the box itself is never replaced, only the bytes behind it are written.
-        unsafe { (&*self.bytes.get()).len() }
+        self.storage.capacity
     }
 
     /// Whether any chunk of it is alive; if none is, [`Block::reset`] may be called.
     pub fn is_shared(&self) -> bool {
-        Rc::strong_count(&self.bytes) > 1
+        Rc::strong_count(&self.storage) > 1
     }
 
     /// The part nobody has seen yet.
     pub fn spare(&mut self) -> &mut [u8] {
-        let filled = self.filled;
-        // SAFETY: chunks cover only bytes below `filled`, and there is one `Block` a cell.
-        unsafe { &mut (&mut *self.bytes.get())[filled..] }
+        // SAFETY: `filled` never exceeds the capacity. Chunks and `bytes` give away what lies below `filled`, and there is one `Block` a storage.
+        unsafe { std::slice::from_raw_parts_mut(self.storage.start.as_ptr().add(self.filled), self.room()) }
     }
 
     /// Says that `count` bytes of the spare part now hold data.
+    ///
+    /// # Panics
+    /// Where there is no room for so many.
     pub fn advance(&mut self, count: usize) {
-        debug_assert!(count <= self.room());
+        assert!(count <= self.room(), "a block is filled up to its end");
         self.filled += count;
     }
 
-    /// Filled bytes from `start`.
+    /// Filled bytes from `start` to `end`.
+    ///
+    /// # Panics
+    /// Where not all of them are filled.
     pub fn bytes(&self, start: usize, end: usize) -> &[u8] {
-        debug_assert!(end <= self.filled);
-        // SAFETY: filled bytes are never written again while the block is not reset.
-        unsafe { &(&*self.bytes.get())[start..end] }
+        assert!(start <= end && end <= self.filled, "bytes of a block are filled before they are read");
+        // SAFETY: filled bytes are written again after a reset alone, which takes the block as its own.
+        unsafe { self.storage.bytes(start, end) }
     }
 
     /// A shared view of filled bytes.
+    ///
+    /// # Panics
+    /// Where not all of them are filled.
     pub fn chunk(&self, start: usize, end: usize) -> Chunk {
-        debug_assert!(start <= end && end <= self.filled);
-        Chunk { source: Source::Block(self.bytes.clone()), start: start as u32, end: end as u32 }
+        assert!(start <= end && end <= self.filled, "bytes of a block are filled before they are shared");
+        Chunk { source: Source::Block(self.storage.clone()), start: start as u32, end: end as u32 }
     }
 
     /// Starts over; must not be shared.
@@ -78,7 +117,7 @@ enum Source {
     #[default]
     Nowhere,
     Copy(Rc<[u8]>),
-    Block(Rc<UnsafeCell<Box<[u8]>>>),
+    Block(Rc<Storage>),
 }
 
 /// A shared view of a block's bytes, or of a copy of its own. Cloning costs a counter.
@@ -123,8 +162,8 @@ impl AsRef<[u8]> for Chunk {
         match &self.source {
             Source::Nowhere => &[],
             Source::Copy(bytes) => &bytes[range],
-            // SAFETY: bytes inside a chunk's range are written before the chunk is made and not after.
-            Source::Block(bytes) => unsafe { &(&*bytes.get())[range] },
+            // SAFETY: a chunk's range was filled when it was made, and is not written again while the storage is shared.
+            Source::Block(storage) => unsafe { storage.bytes(range.start, range.end) },
         }
     }
 }
@@ -155,5 +194,26 @@ impl quiche::BufFactory for ChunkFactory {
 impl quiche::BufSplit for Chunk {
     fn split_at(&mut self, at: usize) -> Chunk {
         self.split_off(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Block;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn nothing_is_given_away_that_was_not_filled() {
+        let filled = || {
+            let mut block = Block::new(8);
+            block.spare()[..4].copy_from_slice(b"body");
+            block.advance(4);
+            block
+        };
+        assert_eq!((filled().bytes(1, 4), filled().chunk(0, 4).as_ref(), filled().room()), (&b"ody"[..], &b"body"[..], 4));
+        assert!(catch_unwind(|| filled().bytes(0, 5).len()).is_err());
+        assert!(catch_unwind(|| filled().bytes(3, 2).len()).is_err());
+        assert!(catch_unwind(|| filled().chunk(0, 5)).is_err());
+        assert!(catch_unwind(|| filled().advance(5)).is_err());
     }
 }

@@ -339,9 +339,10 @@ impl Reactor {
     }
 
     fn take_decisions(&mut self) {
-        // Records are copied out of the ring's way: a decision may write records of its own.
         while let Some(record) = self.relay.ring.next_decision() {
-            // SAFETY: the lane does not run and nobody else writes its ring before this loop ends.
+            // The record stays where it is, and its lifetime is detached from the ring, which a decision borrows to write towards the lane.
+            // SAFETY: these bytes belong to the ring towards the reactor, which lanes alone write, and none runs before this loop has ended.
+            // The memory lives as long as the reactor.
             let record: &[u8] = unsafe { std::slice::from_raw_parts(record.as_ptr(), record.len()) };
             if let Some((key, decision)) = inward::read(record) {
                 self.relay.guarded(key, (), |relay| relay.decide(&mut self.upstreams, key, decision));
