@@ -101,7 +101,6 @@ export const REASONS = [
   entry(59, 'backends_unhealthy', 'upstream', 503, 'never', 'Every backend of the upstream is down by its health checks'),
   entry(60, 'tls_pin_mismatch', 'upstream', 502, 'if-unsent', 'No certificate of the chain of the backend has a pinned key'),
   entry(61, 'tls_certificate_required', 'upstream', 502, 'if-unsent', 'The backend wants a certificate of the edge, which shows none'),
-  entry(64, 'draining', 'internal', 503, 'never', 'The edge is draining'),
   entry(65, 'overloaded', 'internal', 503, 'never', 'The edge has no room for another exchange'),
   entry(66, 'lane_failed', 'internal', 500, 'never', 'A rule failed while it decided'),
   entry(67, 'shutdown', 'internal', 503, 'never', 'The edge stopped before the exchange ended'),

@@ -42,7 +42,7 @@ t.test('numbers and codes are unique and reasons fit their table', async (t) => 
 t.test('a reason is found by its number, and an unknown number is internal', async (t) => {
   for (const row of REASONS) t.equal(reasonByNumber(row.number), row);
   for (const number of [15, 127, 128, 4_294_967_295, -1]) t.equal(reasonByNumber(number).code, 'lane_failed');
-  t.equal(reasonNumber('draining'), 64);
+  t.equal(reasonNumber('overloaded'), 65);
 });
 
 t.test('an error carries its code, facts and cause', async (t) => {

@@ -138,8 +138,6 @@ pub enum Reason {
     TlsPinMismatch = 60,
     /// The backend wants a certificate, and was shown none.
     TlsCertificateRequired = 61,
-    /// The edge is draining.
-    Draining = 64,
     /// The edge has no room for another exchange.
     Overloaded = 65,
     /// A rule failed while it decided.
@@ -238,7 +236,6 @@ pub const ALL: &[Entry] = &[
     entry(Reason::BackendsUnhealthy, "backends_unhealthy", Side::Upstream, 503, Retry::Never),
     entry(Reason::TlsPinMismatch, "tls_pin_mismatch", Side::Upstream, 502, Retry::IfUnsent),
     entry(Reason::TlsCertificateRequired, "tls_certificate_required", Side::Upstream, 502, Retry::IfUnsent),
-    entry(Reason::Draining, "draining", Side::Internal, 503, Retry::Never),
     entry(Reason::Overloaded, "overloaded", Side::Internal, 503, Retry::Never),
     entry(Reason::LaneFailed, "lane_failed", Side::Internal, 500, Retry::Never),
     entry(Reason::Shutdown, "shutdown", Side::Internal, 503, Retry::Never),
