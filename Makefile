@@ -5,6 +5,7 @@
 #   make native   only the addon                  make bench    cost beside nghttpx, and decide() by itself
 #   make docs     generated pages                 make clean    forget what was built
 #   make fresh    `make run` and `make test` on bare Debians, made by debootstrap; as root
+#   make fuzz     some minutes of files and bytes changed at random; with cargo-fuzz the targets of native/fuzz too
 #   make rotations 100 certificates changed in a minute under load, broken ones in between
 #   make reloads  1,000 reloads in five minutes under load, mistakes in between; then workers killed meanwhile
 #   make change   what is lost while certificates and configuration change: the edge beside its peers
@@ -16,7 +17,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos rotations reloads change docs fresh fresh-short clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos rotations reloads change fuzz docs fresh fresh-short clean
 
 PROFILE := $(or $(PROFILE),release)
 TEST_PROFILE := $(or $(TEST_PROFILE),ci)
@@ -109,6 +110,16 @@ reloads: $(installed) $(addon) certs
 change: $(installed) $(addon)
 	$(say) 'what is lost through a change: the edge and its peers'
 	@node bench/change/run.ts $(CHANGE)
+
+# FUZZ_SECONDS is for each target of native/fuzz, FUZZ for the number of changed files of each kind.
+fuzz: $(installed) $(addon) certs
+	$(say) 'configurations, certificates and keys changed at random'
+	@FUZZ=$(or $(FUZZ),10000) tap run --timeout=3600 test/config/mutations.test.ts
+	$(say) 'certificates of clients and tickets changed at random'
+	@export PROPTEST_CASES=$(or $(FUZZ),10000); $(cargo) test -p lychgate-core --locked --profile $(TEST_PROFILE) --lib robust
+	@if cargo fuzz --version >/dev/null 2>&1; then cd native && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(or $(FUZZ_SECONDS),60) || exit 1; done; \
+	else echo 'make: cargo-fuzz is not installed, the targets of native/fuzz did not run (cargo install cargo-fuzz)'; fi
 
 fresh:
 	$(say) 'fresh: what README.md says, on bare Debians'

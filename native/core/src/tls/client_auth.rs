@@ -212,6 +212,10 @@ impl Policy {
         if is_too_long || chain.iter().map(|der| der.len()).sum::<usize>() > self.rules.max_bytes {
             return Err(Refusal::TooLarge);
         }
+        // BoringSSL passes over what comes behind a certificate, by which its fingerprint would be another.
+        if !chain.iter().all(|der| is_one_value(der)) {
+            return Err(Refusal::Malformed);
+        }
         let certificates = chain.iter().map(|der| X509::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Malformed)?;
         let leaf = certificates.first().ok_or(Refusal::Missing)?;
         let verdict = if self.rules.mode == Mode::Any { Verdict::Unverified } else { Verdict::Verified };
@@ -288,6 +292,18 @@ impl Authority {
     }
 }
 
+/// Whether it is a sequence in DER with nothing behind it.
+fn is_one_value(der: &[u8]) -> bool {
+    let (length, rest) = match der {
+        [0x30, length @ 0..=0x7f, rest @ ..] => (usize::from(*length), rest),
+        [0x30, 0x81, length, rest @ ..] => (usize::from(*length), rest),
+        [0x30, 0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
+        [0x30, 0x83, high, middle, low, rest @ ..] => (u32::from_be_bytes([0, *high, *middle, *low]) as usize, rest),
+        _ => return false,
+    };
+    length == rest.len()
+}
+
 /// What clients of a listener must prove, by server name.
 pub struct Policies {
     /// The first is for names that no other is for.
@@ -347,7 +363,8 @@ impl Policies {
         }
     }
 
-    fn policy(&self, place: u32) -> &Policy {
+    /// That of a place; of one that there is not, that for all other names.
+    pub fn policy(&self, place: u32) -> &Policy {
         self.all.get(place as usize).unwrap_or(&self.all[0])
     }
 

@@ -83,4 +83,6 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
+mod robust_tests;
+#[cfg(test)]
 mod tests;
