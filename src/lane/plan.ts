@@ -6,6 +6,7 @@
  * sticky cookie, without which nothing would stick. Variables are the client's, whatever the edits before them did; those that are known beforehand are written out here.
  */
 
+import { usualAuthority } from '../base/authority.ts';
 import { clientFieldsOf } from '../config/numbering.ts';
 import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
@@ -198,7 +199,7 @@ function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot
   if (!isBackendTold && route.via === '') return [{ ...common, backend: '', scheme: '' }];
   const aims = slotsOf(snapshot, target).map((slot) => ({
     ...common,
-    backend: isBackendTold ? authorityOf(snapshot, slot) : '',
+    backend: isBackendTold ? usualAuthority(snapshot.backends[slot]!) : '',
     scheme: route.via === '' ? ('' as const) : snapshot.backends[slot]!.scheme,
   }));
   const isOneForAll = !isBackendTold && new Set(aims.map(({ scheme }) => scheme)).size === 1;
@@ -208,13 +209,6 @@ function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot
 function tellsBackend({ hostPolicy, requestEdits, responseEdits }: RouteSnapshot): boolean {
   if (hostPolicy === 'backend') return true;
   return [...requestEdits, ...responseEdits].some(({ value }) => value.includes('${backend}'));
-}
-
-/** Name and port of a backend as a client would ask for it, without the port that goes without saying. */
-function authorityOf(snapshot: Snapshot, slot: number): string {
-  const { host, port, scheme } = snapshot.backends[slot]!;
-  const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-  return port === (scheme === 'https' ? 443 : 80) ? name : `${name}:${port}`;
 }
 
 function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], told: readonly Edit[], route: RouteSnapshot, aim: Aim): Plan {

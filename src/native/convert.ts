@@ -2,6 +2,7 @@
  * Named converters from the snapshot to what the addon takes. Nothing is decided here: every value has been checked and normalised before,
  * and only its name and place change.
  */
+import { hostPort } from '../base/authority.ts';
 import type { BackendSnapshot, CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
 import type { BindingAddon, BindingBackend, BindingCertificate, BindingClientAuth, BindingListener, BindingTlsPolicy } from './binding.ts';
 
@@ -81,7 +82,7 @@ export function toBindingBackend(backend: BackendSnapshot, addresses: readonly s
   return {
     slot: backend.slot,
     scheme: backend.scheme,
-    authority: authorityOf(backend),
+    authority: hostPort(backend.host, backend.port),
     addresses: [...addresses],
     serverName: backend.serverName,
     isVerified: backend.isVerified,
@@ -104,10 +105,4 @@ export function toBindingBackend(backend: BackendSnapshot, addresses: readonly s
     maxHeadBytes: backend.maxHeadBytes,
     maxFields: backend.maxFields,
   };
-}
-
-/** `host:port`, an IPv6 address in brackets (RFC 3986 §3.2.2). */
-export function authorityOf(backend: Pick<BackendSnapshot, 'host' | 'port'>): string {
-  const host = backend.host.includes(':') && !backend.host.startsWith('[') ? `[${backend.host}]` : backend.host;
-  return `${host}:${backend.port}`;
 }

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import { canonicalIPv6 } from '../../base/authority.ts';
 import { createError } from '../../base/errors.ts';
 
 export type NameKind = 'DNS' | 'IP' | 'URI' | 'email';
@@ -76,10 +77,10 @@ const CHECKS: Readonly<Record<NameKind, (word: string) => string | undefined>> =
   },
 };
 
-/** In the form of RFC 5952, that of WHATWG's URLs: the encoder does not know every other. A zone is of one machine, and of no use here. */
+/** In the form of RFC 5952: the encoder does not know every other. A zone is of one machine, and of no use here. */
 function addressOf(word: string): string | undefined {
   if (isIP(word) === 0 || word.includes('%')) return undefined;
-  return isIP(word) === 4 ? word : new URL(`http://[${word}]/`).hostname.slice(1, -1);
+  return isIP(word) === 4 ? word : canonicalIPv6(word);
 }
 
 /** In lower case and ASCII; names of other alphabets as DNS has them (`xn--`). */

@@ -1,6 +1,7 @@
 /** Blocks of addresses in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3). */
 
 import { isIP } from 'node:net';
+import { canonicalIPv6 } from '../../base/authority.ts';
 import type { TextRule } from './values.ts';
 
 /** A block, or one address. The normal form has the bits beyond the prefix cleared, so that equal blocks are equal text. */
@@ -30,7 +31,7 @@ function bitsOf4(address: string): bigint {
 }
 
 function bitsOf6(address: string): bigint {
-  const [front = '', back] = canonical6(address).split('::');
+  const [front = '', back] = canonicalIPv6(address).split('::');
   const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
   const head = groups(front);
   const tail = back === undefined ? [] : groups(back);
@@ -44,10 +45,5 @@ function textOf4(bits: bigint): string {
 
 function textOf6(bits: bigint): string {
   const groups = Array.from({ length: 8 }, (_, place) => ((bits >> BigInt(112 - 16 * place)) & 0xffffn).toString(16));
-  return canonical6(groups.join(':'));
-}
-
-/** The URL parser gives IPv6 addresses their canonical text (RFC 5952). */
-function canonical6(address: string): string {
-  return new URL(`http://[${address}]/`).hostname.slice(1, -1);
+  return canonicalIPv6(groups.join(':'));
 }

@@ -2,6 +2,7 @@
 
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
+import { bracketed, canonicalIPv6, hostPort } from '../../base/authority.ts';
 import type { TextRule } from './values.ts';
 
 /** A name that appears in logs and as a metric label. */
@@ -135,7 +136,7 @@ export const BACKEND_URL_RULE: TextRule = {
     const backend = parseBackendUrl(given);
     if (backend === undefined) return undefined;
     const { scheme, host, port } = backend;
-    return `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+    return `${scheme}://${hostPort(host, port)}`;
   },
 };
 
@@ -171,7 +172,7 @@ export function splitAddress(address: string): { ip: string; port: number } | un
 function normaliseAddress(given: string): string | undefined {
   const address = splitAddress(given);
   if (address === undefined) return undefined;
-  return `${isIPv6(address.ip) ? `[${address.ip}]` : address.ip}:${address.port}`;
+  return hostPort(address.ip, address.port);
 }
 
 /** Escapes in the one spelling that heads have after normalisation (RFC 3986 §6.2.2); dot segments would never be met there. */
@@ -188,15 +189,14 @@ function normaliseMatchHost(given: string): string | undefined {
   if (given === '*') return given;
   if (given.startsWith('[')) {
     const ip = ipv6InBrackets(given);
-    return ip === undefined ? undefined : `[${ip}]`;
+    return ip === undefined ? undefined : bracketed(ip);
   }
   return isIP(given) === 4 ? given : normaliseHost(given, true);
 }
 
-/** The URL parser gives IPv6 addresses their canonical text (RFC 5952), so that two spellings of one address are equal. */
-function ipv6InBrackets(bracketed: string): string | undefined {
-  if (!isIPv6(bracketed.slice(1, -1)) || bracketed.includes('%')) return undefined;
-  return new URL(`http://${bracketed}/`).hostname.slice(1, -1);
+function ipv6InBrackets(inBrackets: string): string | undefined {
+  if (!isIPv6(inBrackets.slice(1, -1)) || inBrackets.includes('%')) return undefined;
+  return canonicalIPv6(inBrackets.slice(1, -1));
 }
 
 /** Lower case, ASCII (RFC 5891), without the root's dot; undefined when it is no host name (RFC 1123 §2.1). */

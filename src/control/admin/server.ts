@@ -2,12 +2,14 @@
  * The admin API: fastify with a file for each group of routes. It answers people, orchestrators and scrapers; nothing a client of the edge
  * sends ever reaches it.
  */
+
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type ConnectionError, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import { hostPort } from '../../base/authority.ts';
 import { ADMIN_ERRORS, type AdminErrorCode, createError, errorEntry, LychgateError } from '../../base/errors.ts';
 import { showValue } from '../../config/problem.ts';
-import { formatAddress, type HostPort, isLoopback, parseAddress } from '../address.ts';
+import { type HostPort, isLoopback, parseAddress } from '../address.ts';
 import { listenHint } from '../port-check.ts';
 import { certificateRoutes } from './certificates.ts';
 import { configRoutes } from './config.ts';
@@ -73,7 +75,7 @@ const ROUTES = [
 
 /** Composes the API. Throws `admin_failed` for an address that others could reach without a token. */
 export function createAdmin(parts: AdminParts, options: AdminOptions): Admin {
-  if (!isLoopback(hostPort(options.address).host) && options.token === '') {
+  if (!isLoopback(addressOf(options.address).host) && options.token === '') {
     throw createError('admin_failed', `admin address ${options.address} can be reached from other machines and needs a token`, {
       address: options.address,
     });
@@ -89,7 +91,7 @@ export function createProbes(parts: Pick<AdminParts, 'log' | 'status'>, options:
 type Routes<P> = readonly ((app: FastifyInstance, parts: P) => void)[];
 
 function serverOf<P extends Pick<AdminParts, 'log'>>(parts: P, routes: Routes<P>, options: AdminOptions, what: string): Admin {
-  const { host, port } = hostPort(options.address);
+  const { host, port } = addressOf(options.address);
   const app = createApp(parts);
   const places = new Places(options.maxConnections, options.counts);
   places.keep(app.server);
@@ -105,13 +107,13 @@ function serverOf<P extends Pick<AdminParts, 'log'>>(parts: P, routes: Routes<P>
         throw createError('admin_failed', detail, { address: options.address }, error);
       }
       const taken = app.server.address();
-      return taken === null || typeof taken === 'string' ? options.address : formatAddress({ host, port: taken.port });
+      return taken === null || typeof taken === 'string' ? options.address : hostPort(host, taken.port);
     },
     stop: () => app.close(),
   };
 }
 
-function hostPort(address: string): HostPort {
+function addressOf(address: string): HostPort {
   const parsed = parseAddress(address);
   if (parsed === undefined) throw createError('admin_failed', `admin address ${address} is not ip:port`, { address });
   return parsed;

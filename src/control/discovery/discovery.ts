@@ -2,7 +2,9 @@
  * Discovery: which socket addresses every backend has at the moment. Names are resolved once however many backends share them, and each change is
  * given to `onPublish` as the whole set, numbered.
  */
+
 import { lookup } from 'node:dns/promises';
+import { hostPort } from '../../base/authority.ts';
 import type { BackendSnapshot } from '../../config/snapshot.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Publication } from '../../shard-port.ts';
@@ -143,7 +145,7 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
 
   function publication(): Publication {
     const addresses: string[][] = [];
-    for (const backend of backends) addresses[backend.slot] = statusOf(backend).addresses.map((ip) => socketAddress(ip, backend.port));
+    for (const backend of backends) addresses[backend.slot] = statusOf(backend).addresses.map((ip) => hostPort(ip, backend.port));
     return { number, addresses: Array.from(addresses, (found) => found ?? []) };
   }
 
@@ -162,8 +164,4 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
 async function lookupAll(host: string): Promise<readonly string[]> {
   const found = await lookup(host, { all: true, order: 'verbatim' });
   return found.map(({ address }) => address);
-}
-
-function socketAddress(ip: string, port: number): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

@@ -7,6 +7,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import { checkServerIdentity, createSecureContext, type DetailedPeerCertificate, type SecureContext, type SecureVersion } from 'node:tls';
 import { buildConnector, Client } from 'undici';
+import { hostPort } from '../../base/authority.ts';
 import { type Ask, type Question, type Reply, USER_AGENT } from './question.ts';
 
 /** An `Ask` for `h2` and `http/1.1`. As for traffic, a TLS backend that does not agree on HTTP/2 is asked over HTTP/1.1. */
@@ -26,7 +27,7 @@ export function createHttpAsk(question: Question): Ask {
 
   return async (ip, port, signal) => {
     let socket: Socket | undefined;
-    const client = new Client(`${isTls ? 'https' : 'http'}://${ip.includes(':') ? `[${ip}]` : ip}:${port}`, {
+    const client = new Client(`${isTls ? 'https' : 'http'}://${hostPort(ip, port)}`, {
       connect(options: buildConnector.Options, callback: buildConnector.Callback) {
         socket = connector(isTls ? { ...options, servername } : options, callback) as unknown as Socket;
         // Prior knowledge (RFC 9113 §3.3): what ALPN would have said.

@@ -1,5 +1,6 @@
 /** What active health asks of a backend, and when an answer is a good one. How it is asked stands beside this, a file a protocol. */
 
+import { usualAuthority } from '../../base/authority.ts';
 import type { BackendSnapshot, HealthSnapshot } from '../../config/snapshot.ts';
 
 /** Everything there is to know for one check; the address comes with each. */
@@ -44,7 +45,7 @@ export function questionOf(backend: BackendSnapshot, health: HealthSnapshot): Qu
     scheme: backend.scheme,
     method: health.method,
     path: health.path,
-    authority: health.host === '' ? ownAuthority(backend) : health.host,
+    authority: health.host === '' ? usualAuthority(backend) : health.host,
     serverName: backend.serverName,
     caPem: backend.caPem,
     isVerified: backend.isVerified,
@@ -62,10 +63,4 @@ export function faultOf(reply: Reply, health: HealthSnapshot): string {
   if (!health.statuses.includes(reply.status)) return `status ${reply.status}`;
   if (health.body !== '' && !reply.body.includes(health.body)) return 'the body lacks the expected text';
   return '';
-}
-
-function ownAuthority({ scheme, host, port }: BackendSnapshot): string {
-  const usual = scheme === 'https' ? 443 : 80;
-  const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-  return port === usual ? name : `${name}:${port}`;
 }
