@@ -171,7 +171,7 @@ export const ADMIN_ERRORS = [
   entry(179, 'reload_under_way', 'internal', 409, 'never', 'A reload is under way'),
   entry(180, 'not_serving', 'internal', 409, 'never', 'The edge starts or ends'),
   entry(181, 'certificate_refused', 'internal', 422, 'never', 'Something is wrong with files of certificates; those in use stay in use'),
-  entry(182, 'cannot_listen', 'internal', 409, 'never', 'An address of a listener cannot be opened; nothing was done'),
+  entry(182, 'cannot_listen', 'internal', 409, 'never', 'An address of a listener or of the admin API cannot be opened; nothing was done'),
 ] as const satisfies readonly ErrorEntry[];
 
 /** Codes of the admin API's refusals. */

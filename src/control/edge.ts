@@ -22,7 +22,7 @@ import { isLogLevel, type Log } from '../observe/log.ts';
 import { createRegistry } from '../observe/registry.ts';
 import type { EdgeState, EdgeStatus } from './admin/parts.ts';
 import { addAdminMetrics, noCounts } from './admin/places.ts';
-import { type Admin, createAdmin, createProbes } from './admin/server.ts';
+import { createAdminServers } from './admin/servers.ts';
 import { addCertificateMetrics, addTrustMetrics } from './certificates/metrics.ts';
 import { createRotation, joined } from './certificates/rotation.ts';
 import { createTrust, type UpstreamTrust, withTrust } from './certificates/trust.ts';
@@ -174,13 +174,10 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   addReloadMetrics(processRegistry, reloader, () => now.snapshot.generation);
   let now: InForce = inForceOf(first, shared, source?.config);
   const admin = adminOf();
-  const probes = probesOf();
 
   let watch: Watch | undefined;
   let includes = source?.includes ?? [];
   let state: EdgeState = 'idle';
-  let adminAddress = '';
-  let probesAddress = '';
   /** How to undo what was started, last first. */
   const undo: (() => void | Promise<void>)[] = [];
 
@@ -249,14 +246,8 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     undo.push(() => trust.stop());
     await trust.start();
 
-    if (admin !== undefined) {
-      undo.push(() => admin.stop());
-      adminAddress = await admin.start();
-    }
-    if (probes !== undefined) {
-      undo.push(() => probes.stop());
-      probesAddress = await probes.start();
-    }
+    undo.push(() => admin.stop());
+    await admin.start();
   }
 
   /** Sockets are open before anything else is; each reactor gets its own when its shard listens. */
@@ -315,17 +306,23 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
       for (const one of drops.splice(0)) one();
     };
     let opening: Opening;
+    let servers: Awaited<ReturnType<typeof admin.prepare>>;
     try {
       if (isDryRun) {
         await endpoint.check(listeners);
+        await admin.check(snapshot.admin);
         return { commit: async () => {}, drop };
       }
       opening = await endpoint.open(listeners);
+      drops.push(() => opening.drop());
+      servers = await admin.prepare(snapshot.admin);
+      drops.push(() => void servers.drop());
     } catch (error) {
-      if (error instanceof LychgateError && error.code === 'listen_failed') return { result: 'cannot_listen', detail: error.message };
+      drop();
+      const isKnown = error instanceof LychgateError && (error.code === 'listen_failed' || error.code === 'admin_failed');
+      if (isKnown) return { result: 'cannot_listen', detail: error.message };
       throw error;
     }
-    drops.push(() => opening.drop());
     let addresses: Awaited<ReturnType<typeof discovery.prepare>>;
     let after: InForce;
     try {
@@ -355,6 +352,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         health.apply(snapshot);
         trust.change(snapshot);
         addon.limitHeld(snapshot.limits.maxHeldBytes);
+        servers.take();
         const { level } = snapshot.log;
         if (level !== before.snapshot.log.level && isLogLevel(level)) log.setLevel(level);
         watchAsWished();
@@ -410,9 +408,8 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     return oldest < 0 ? Number.POSITIVE_INFINITY : performance.now() - oldest;
   }
 
-  function adminOf(): Admin | undefined {
-    if (first.admin.address === '') return undefined;
-    return createAdmin(
+  function adminOf(): ReturnType<typeof createAdminServers> {
+    return createAdminServers(
       {
         status,
         upstreams: async () => viewUpstreams({ ...now, discovery, health, trust }, await shards.ask<BackendRow[]>({ kind: 'sessions' })),
@@ -434,13 +431,10 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
         log,
         hurt: options.areFaultsAllowed ? shards.hurt : undefined,
       },
-      { ...first.admin, counts: adminCounts },
+      adminCounts,
+      first.admin,
+      log.target('admin'),
     );
-  }
-
-  function probesOf(): Admin | undefined {
-    const { probesAddress: address, maxConnections } = first.admin;
-    return address === '' ? undefined : createProbes({ status, log }, { address, maxConnections, counts: adminCounts });
   }
 
   function status(): EdgeStatus {
@@ -452,8 +446,8 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
       generation: now.snapshot.generation,
       reload: source === undefined ? null : reloader.status(),
       listeners: endpoint.view(),
-      adminAddress,
-      probesAddress,
+      adminAddress: admin.addresses().admin,
+      probesAddress: admin.addresses().probes,
       // Asking for a reactor that does not exist yet, or no more, is an error.
       exchanges: isLive() ? shards.exchanges() : 0,
       connections: isLive() ? shards.connections() : 0,

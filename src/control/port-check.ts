@@ -3,7 +3,7 @@
  * second edge of the same user join the first one's port and take half of its packets, without an error anywhere.
  */
 import { createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { createServer, isIPv6 } from 'node:net';
 import { parseAddress } from './address.ts';
 
 /** Rejects with the system's error when `address` (`ip:port`) is taken or not ours; port 0 is always free. */
@@ -20,6 +20,18 @@ export async function checkUdpFree(address: string): Promise<void> {
   } finally {
     await new Promise<void>((resolve) => socket.close(resolve));
   }
+}
+
+/** The same of a TCP address, which nobody could share. */
+export async function checkTcpFree(address: string): Promise<void> {
+  const parsed = parseAddress(address);
+  if (parsed === undefined || parsed.port === 0) return;
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...parsed, exclusive: true }, resolve);
+  });
+  await new Promise<void>((resolve) => server.close(() => resolve()));
 }
 
 /** What to do about an error of listening, as an end of a sentence; empty when the error speaks for itself. */

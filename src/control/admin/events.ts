@@ -25,11 +25,18 @@ interface Query {
   readonly upstream?: string;
 }
 
+/** How to end the streams of an API. */
+const streams = new WeakMap<FastifyInstance, Set<() => void>>();
+
+/** Ends its streams: who may listen asks again. */
+export function endStreams(app: FastifyInstance): void {
+  for (const end of streams.get(app) ?? []) end();
+}
+
 export function eventRoutes(app: FastifyInstance, { events }: Pick<AdminParts, 'events'>): void {
   const open = new Set<() => void>();
-  app.addHook('preClose', async () => {
-    for (const end of open) end();
-  });
+  streams.set(app, open);
+  app.addHook('preClose', async () => endStreams(app));
 
   app.get<{ Querystring: Query }>('/v1/events', (request, reply) => {
     if (open.size >= MAX_LISTENERS) return refuse(reply, 'too_many_listeners');

@@ -9,6 +9,14 @@ import { type AdminErrorCode, errorEntry } from '../../base/errors.ts';
 import { isLoopback, parseAddress } from '../address.ts';
 import { type Places, PROBES, pathOf } from './places.ts';
 
+/** What is checked, and may change. */
+export interface Guard {
+  /** Another token holds from the next request on; empty for none. */
+  setToken(token: string): void;
+  /** Connections are closed after their answers from now on. */
+  closeSoon(): void;
+}
+
 export interface GuardOptions {
   /** Empty for none. */
   readonly token: string;
@@ -18,8 +26,9 @@ export interface GuardOptions {
 }
 
 /** Puts the checks before every route, also before those that do not exist. */
-export function guard(app: FastifyInstance, options: GuardOptions): void {
-  const expected = options.token === '' ? undefined : digest(options.token);
+export function guard(app: FastifyInstance, options: GuardOptions): Guard {
+  let expected = expectedOf(options.token);
+  let isLeaving = false;
 
   app.addHook('onRequest', async (request, reply) => {
     if (options.places.isRefused(request.raw)) return refuse(reply.header('connection', 'close'), 'admin_busy');
@@ -31,6 +40,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   });
 
   app.addHook('onSend', async (_request, reply) => {
+    if (isLeaving) reply.header('connection', 'close');
     reply.headers({
       'cache-control': 'no-store',
       'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -39,6 +49,18 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
       'x-content-type-options': 'nosniff',
     });
   });
+  return {
+    setToken: (token) => {
+      expected = expectedOf(token);
+    },
+    closeSoon: () => {
+      isLeaving = true;
+    },
+  };
+}
+
+function expectedOf(token: string): Buffer | undefined {
+  return token === '' ? undefined : digest(token);
 }
 
 /** Ends a request with a code of the registry; `detail` says which value it is about and what is expected. */

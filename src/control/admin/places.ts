@@ -59,16 +59,21 @@ export class Places {
   /** Requests under way on a connection that are not probes. */
   private readonly busy = new Map<Socket, number>();
   private readonly refused = new WeakSet<IncomingMessage>();
-  private readonly max: number;
-  private readonly maxBusy: number;
+  private max = 0;
+  private maxBusy = 0;
   private readonly counts: PlaceCounts;
   private open = 0;
 
   /** At most `max` connections at once. */
   constructor(max: number, counts: PlaceCounts) {
+    this.limit(max);
+    this.counts = counts;
+  }
+
+  /** At most `max` from now on; those that are open stay. */
+  limit(max: number): void {
     this.max = max;
     this.maxBusy = max - Math.ceil(max / PLACES_A_PROBE);
-    this.counts = counts;
   }
 
   /** Keeps the places of `server`. */

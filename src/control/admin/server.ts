@@ -5,6 +5,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify, { type ConnectionError, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { hostPort } from '../../base/authority.ts';
 import { ADMIN_ERRORS, type AdminErrorCode, createError, errorEntry, LychgateError } from '../../base/errors.ts';
@@ -14,7 +15,7 @@ import { listenHint } from '../port-check.ts';
 import { certificateRoutes } from './certificates.ts';
 import { configRoutes } from './config.ts';
 import { connectionRoutes } from './connections.ts';
-import { eventRoutes } from './events.ts';
+import { endStreams, eventRoutes } from './events.ts';
 import { faultRoutes } from './faults.ts';
 import { guard, refuse } from './guard.ts';
 import { healthRoutes } from './health.ts';
@@ -55,7 +56,15 @@ export interface Admin {
   /** Listens; resolves to the address taken. Throws `admin_failed`. */
   start(): Promise<string>;
   stop(): Promise<void>;
+  /** Another token and limit from the next request on. Streams that were opened with another token end. */
+  change(options: { readonly token: string; readonly maxConnections: number }): void;
+  /** Takes no connection any more, answers what was asked, and stops. */
+  leave(): Promise<void>;
 }
+
+/** How long requests may take when an address is left. */
+const LEAVE_PATIENCE_MS = 10_000;
+const LEAVE_LOOK_MS = 20;
 
 const ROUTES = [
   healthRoutes,
@@ -95,7 +104,15 @@ function serverOf<P extends Pick<AdminParts, 'log'>>(parts: P, routes: Routes<P>
   const app = createApp(parts);
   const places = new Places(options.maxConnections, options.counts);
   places.keep(app.server);
-  guard(app, { token: options.token, isLoopback: isLoopback(host), places });
+  const checks = guard(app, { token: options.token, isLoopback: isLoopback(host), places });
+  let { token } = options;
+  let underWay = 0;
+  app.server.on('request', (_request, response) => {
+    underWay += 1;
+    response.once('close', () => {
+      underWay -= 1;
+    });
+  });
   for (const route of routes) route(app, parts);
 
   return {
@@ -110,6 +127,22 @@ function serverOf<P extends Pick<AdminParts, 'log'>>(parts: P, routes: Routes<P>
       return taken === null || typeof taken === 'string' ? options.address : hostPort(host, taken.port);
     },
     stop: () => app.close(),
+    change(next) {
+      places.limit(next.maxConnections);
+      if (next.token === token) return;
+      ({ token } = next);
+      checks.setToken(token);
+      endStreams(app);
+    },
+    async leave() {
+      checks.closeSoon();
+      app.server.close();
+      app.server.closeIdleConnections();
+      endStreams(app);
+      const untilMs = performance.now() + LEAVE_PATIENCE_MS;
+      while (underWay > 0 && performance.now() < untilMs) await sleep(LEAVE_LOOK_MS);
+      await app.close();
+    },
   };
 }
 

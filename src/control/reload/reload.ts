@@ -178,7 +178,7 @@ export function createReloader(parts: ReloaderParts): Reloader {
     if (config === undefined || snapshot === undefined) return answerOf('invalid', isDryRun, { problems });
     const before = parts.inForce();
     const changes = diffConfigs(before.config, config);
-    const restart = needingRestart(changes, before.snapshot, snapshot);
+    const restart = needingRestart(changes);
     const facts = { problems, changes, restart, read: snapshot.generation };
     if (snapshot.generation === before.snapshot.generation) return answerOf('unchanged', isDryRun, facts);
     if (restart.length > 0) return answerOf('needs_restart', isDryRun, facts);

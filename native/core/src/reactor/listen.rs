@@ -27,12 +27,14 @@ impl Reactor {
                 return Err(error);
             }
         }
+        let mut has_left = false;
         let mut is_wanted = vec![false; self.listeners.room()];
         for (option, prepared) in options.drain(..).zip(prepared) {
             let place = option.place as usize;
             if let Some(is_wanted) = is_wanted.get_mut(place) {
                 *is_wanted = true;
             }
+            has_left |= option.is_retiring || self.listeners.get(place).is_some_and(|present| present.number != option.number);
             self.relay.set_limits(option.number as usize, option.settings.limits());
             if self.listeners.has(place) {
                 self.closing -= usize::from(self.listeners[place].is_closing);
@@ -42,12 +44,16 @@ impl Reactor {
             }
         }
         for place in is_wanted.iter().enumerate().filter(|(_, is_wanted)| !**is_wanted).map(|(place, _)| place) {
+            has_left |= self.listeners.has(place);
             if self.listeners.has(place) && !self.listeners[place].is_closing {
                 (self.listeners[place].is_retiring, self.listeners[place].is_closing) = (true, true);
                 self.closing += 1;
             }
         }
-        self.retire_connections(drain);
+        // Connections are looked through only where some may have to go.
+        if has_left {
+            self.retire_connections(drain);
+        }
         Ok(())
     }
 
