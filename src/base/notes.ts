@@ -65,6 +65,7 @@ export const NOTES = [
   note(38, 'connection_auth', true, 'A backend of an upstream asked for NTLM or Negotiate for the first time, as a shard saw it'),
   note(39, 'certificate_changed', true, 'Another certificate is in use: its files changed'),
   note(40, 'certificate_refused', true, 'The files of a certificate changed and something is wrong with them; the one before stays in use'),
+  note(41, 'client_certificates_ended', true, 'Connections were ended because the certificates of their clients do not pass any more'),
 ] as const satisfies readonly NoteEntry[];
 
 /** Names of notes. */

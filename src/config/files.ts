@@ -8,6 +8,8 @@ import { explainReading } from './source.ts';
 
 /** Certificates, keys and tokens are small; anything larger is the wrong file. */
 const MAX_BYTES = 1 << 20;
+/** Revocation lists may be long: a million entries take some 36 MiB. */
+export const MAX_LIST_BYTES = 64 << 20;
 /** S_IROTH. */
 const READ_BY_OTHERS = 0o004;
 
@@ -39,11 +41,11 @@ export class Files {
   }
 
   /** Text of the file at `path`. Never rejects. */
-  read(path: string): Promise<Reading> {
+  read(path: string, maxBytes = MAX_BYTES): Promise<Reading> {
     const absolute = this.absolute(path);
     const known = this.#readings.get(absolute);
     if (known !== undefined) return known;
-    const reading = this.#readNow(absolute);
+    const reading = this.#readNow(absolute, maxBytes);
     this.#readings.set(absolute, reading);
     return reading;
   }
@@ -53,11 +55,11 @@ export class Files {
     return Object.fromEntries(this.#digests);
   }
 
-  async #readNow(absolute: string): Promise<Reading> {
+  async #readNow(absolute: string, maxBytes: number): Promise<Reading> {
     try {
       const facts = await stat(absolute);
       if (!facts.isFile()) return { fault: `${absolute} is not a file` };
-      if (facts.size > MAX_BYTES) return { fault: `${absolute} has ${facts.size} bytes, too many to be the right file` };
+      if (facts.size > maxBytes) return { fault: `${absolute} has ${facts.size} bytes, too many to be the right file` };
       const bytes = await readFile(absolute);
       this.#digests.set(absolute, createHash('sha256').update(bytes).digest('hex'));
       return { text: bytes.toString('utf8'), bytes: new Uint8Array(bytes), isOpenToAll: (facts.mode & READ_BY_OTHERS) !== 0 };

@@ -3,6 +3,7 @@
  * plain data, so that it can be posted to a shard. Prepared by `prepareSnapshot`, swapped whole, never changed.
  */
 
+import type { ClientCertificates } from './schema/client-certificates.ts';
 import type { Certificate } from './schema/listener.ts';
 
 export interface Snapshot {
@@ -92,14 +93,21 @@ export interface ClientAuthSnapshot {
   readonly mode: 'off' | 'optional' | 'required' | 'any';
   /** Certificates of the authorities. */
   readonly caPem: string;
-  /** Where they were read, absolute. */
-  readonly caFiles: readonly string[];
   /** Whether clients are told their names. */
   readonly tellsAuthorities: boolean;
   readonly maxDepth: number;
   readonly maxBytes: number;
   /** In which fields backends are told of it. */
   readonly forward: readonly ForwardFieldSnapshot[];
+  readonly lists: readonly RevocationSnapshot[];
+  readonly acceptsExpiredLists: boolean;
+  readonly acceptsMissingLists: boolean;
+  /** SHA-256, hex. */
+  readonly denied: readonly string[];
+  readonly allowed: ClientCertificates['allow'];
+  readonly keepsConnections: boolean;
+  /** As configured, its paths absolute: what is read again when a file changes. */
+  readonly source: ClientCertificates;
 }
 
 /** A field that tells backends something of a client's certificate. */
@@ -107,6 +115,20 @@ export interface ForwardFieldSnapshot {
   /** Lower-case. */
   readonly name: string;
   readonly fact: 'certificate' | 'chain' | 'verdict' | 'fingerprint' | 'serial' | 'subject' | 'issuer' | 'names';
+}
+
+/** A revocation list whose signature was verified. */
+export interface RevocationSnapshot {
+  /** SHA-256 of the certificate of the authority that signed it. */
+  readonly signer: Uint8Array;
+  readonly signerName: string;
+  readonly thisUpdateMs: number;
+  /** Infinity where it does not say so. */
+  readonly nextUpdateMs: number;
+  /** How many certificates it names. */
+  readonly count: number;
+  /** Serial numbers, each with its length before it. */
+  readonly serials: Uint8Array;
 }
 
 /** How files of certificates are followed. */

@@ -73,6 +73,38 @@ export interface BindingClientAuth {
   maxBytes: number;
   /** In which fields backends are told of it. */
   forward: BindingForwardField[];
+  lists: BindingRevocationList[];
+  acceptsExpiredLists: boolean;
+  acceptsMissingLists: boolean;
+  /** SHA-256 of certificates, 32 bytes each. */
+  denied: Uint8Array[];
+  allowed: BindingAllowed[];
+  keepsConnections: boolean;
+}
+
+/** A revocation list whose signature was verified. */
+export interface BindingRevocationList {
+  /** SHA-256 of the certificate of the authority that signed it. */
+  signer: Uint8Array;
+  /** Seconds since the epoch; Infinity for never. */
+  nextUpdate: number;
+  /** Serial numbers, each with its length before it. */
+  serials: Uint8Array;
+}
+
+/** Clients to which all of it that is not empty applies. */
+export interface BindingAllowed {
+  dns: string;
+  uri: string;
+  email: string;
+  subject: string;
+}
+
+/** Connections that were ended because their client's certificate did not pass any more. */
+export interface BindingEnded {
+  listener: string;
+  reason: string;
+  count: number;
 }
 
 /** Handshakes of the certificates of one label, since the process began or the label came. */
@@ -336,6 +368,8 @@ export interface BindingAddon {
   removeCertificates(listener: number): void;
   /** Any thread: handshakes by listener and certificate, of all shards. */
   certificateHandshakes(): BindingCertificateHandshakes[];
+  /** Any thread: by listener and reason, of all shards; every reason has a row. */
+  clientCertificatesEnded(): BindingEnded[];
   /**
    * Makes the reactor of a shard, which listens nowhere yet; it belongs to the process until `reactorDestroy`. Main thread.
    */

@@ -65,8 +65,22 @@ export function toBindingPolicy(listener: ListenerSnapshot): BindingTlsPolicy {
 }
 
 function toBindingClientAuth(auth: ClientAuthSnapshot): BindingClientAuth {
-  const { names, mode, caPem, tellsAuthorities, maxDepth, maxBytes, forward } = auth;
-  return { names: [...names], mode, caPem, tellsAuthorities, maxDepth, maxBytes, forward: forward.map((field) => ({ ...field })) };
+  const { names, mode, caPem, tellsAuthorities, maxDepth, maxBytes, acceptsExpiredLists, acceptsMissingLists, keepsConnections } = auth;
+  return {
+    names: [...names],
+    mode,
+    caPem,
+    tellsAuthorities,
+    maxDepth,
+    maxBytes,
+    forward: auth.forward.map((field) => ({ ...field })),
+    lists: auth.lists.map(({ signer, nextUpdateMs, serials }) => ({ signer, nextUpdate: Math.floor(nextUpdateMs / 1_000), serials })),
+    acceptsExpiredLists,
+    acceptsMissingLists,
+    denied: auth.denied.map((fingerprint) => new Uint8Array(Buffer.from(fingerprint, 'hex'))),
+    allowed: auth.allowed.map(({ dns, uri, email, subject }) => ({ dns, uri, email, subject })),
+    keepsConnections,
+  };
 }
 
 /**

@@ -47,6 +47,12 @@ export const FAMILIES = {
     'Handshakes by name of the certificate they had and by outcome: full, resumed, failed after it was chosen. Beyond a thousand names of a listener the rest counts as others.',
     ['listener', 'certificate', 'outcome'],
   ),
+  clientCertificatesEnded: family(
+    'lychgate_client_certificates_ended_total',
+    'counter',
+    "Connections ended because their client's certificate did not pass any more, by reason as lychgate_client_certificates_refused_total has them.",
+    ['listener', 'reason'],
+  ),
   attempts: family('lychgate_attempts_total', 'counter', 'Attempts sent to a backend.', ['upstream', 'backend']),
   retries: family('lychgate_retries_total', 'counter', 'Attempts that were not the first of their exchange.', ['upstream', 'backend']),
   attemptFailures: family('lychgate_attempt_failures_total', 'counter', 'Attempts that failed, by reason.', [

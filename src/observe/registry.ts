@@ -40,7 +40,7 @@ import { FAMILIES, type Family } from './families.ts';
 import { LOSSES } from './output.ts';
 
 export interface RegistryParts {
-  readonly addon: Pick<BindingAddon, 'families' | 'reactorCounters' | 'certificateHandshakes'>;
+  readonly addon: Pick<BindingAddon, 'families' | 'reactorCounters' | 'certificateHandshakes' | 'clientCertificatesEnded'>;
   readonly snapshot: Snapshot;
   /** One table a shard, made by `createCounters`. */
   readonly counters: readonly SharedArrayBuffer[];
@@ -70,6 +70,7 @@ export function createRegistry(parts: RegistryParts): Registry {
   registerNotes(register, layout, tables, snapshot);
   registerShards(register, tables);
   registerCertificates(register, parts.addon);
+  registerEnded(register, parts.addon);
   registerReactors(register, parts.addon, tables.length);
   return registry;
 }
@@ -208,6 +209,13 @@ function registerCertificates(register: Register, addon: RegistryParts['addon'])
       .flatMap(({ listener, certificate, ...counts }) =>
         Object.entries(counts).map(([outcome, value]) => ({ labels: { listener, certificate, outcome }, value })),
       ),
+  );
+}
+
+/** Connections that were ended for their client's certificate; every reason has a series. */
+function registerEnded(register: Register, addon: RegistryParts['addon']): void {
+  register(FAMILIES.clientCertificatesEnded, () =>
+    addon.clientCertificatesEnded().map(({ count, ...labels }) => ({ labels, value: count })),
   );
 }
 

@@ -2,34 +2,13 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { type Authority, type ClientPair, makeAuthority, timeFromNow } from '../support/authority.ts';
-import { type AioquicClient, connectAioquic, getHead, missingAioquic, type Outcome } from '../support/client/aioquic.ts';
+import t from 'tap';
+import { makeAuthority, timeFromNow } from '../support/authority.ts';
+import { missingAioquic, type Outcome } from '../support/client/aioquic.ts';
+import { alert, ask, connectAs, get, served, startOrigin } from '../support/client-certificates.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
-import { startH2Origin } from '../support/origin/h2.ts';
 
 const skip = missingAddon || missingAioquic;
-
-/** CRYPTO_ERROR, to which the alert of TLS is added (RFC 9001 §4.8). */
-const CRYPTO_ERROR = 0x100;
-
-const startOrigin = (t: Test) => startH2Origin(t, (request) => request.respond({ ':status': 200 }));
-
-const showing = (pair: ClientPair | undefined): object => (pair === undefined ? {} : { chain: pair.chain, key: pair.key });
-
-/** What comes of a GET of a client that shows a certificate, or none, and asks for a name. */
-async function get(t: Test, port: number, pair?: ClientPair, servername = 'localhost', authority = servername): Promise<Outcome> {
-  const client = await connectAioquic(t, port, { servername, ca: undefined, ...showing(pair) });
-  return ask(client, port, authority);
-}
-
-async function ask(client: AioquicClient, port: number, authority = 'localhost'): Promise<Outcome> {
-  const head = getHead(port).map(([name, value]): [string, string] => [name, name === ':authority' ? `${authority}:${port}` : value]);
-  return client.outcome(await client.request(head));
-}
-
-const served: Outcome = { kind: 'status', status: 200 };
-const alert = (number: number): Outcome => ({ kind: 'closed', code: CRYPTO_ERROR + number });
 
 t.test(
   'who has no certificate, one of a stranger or one that ran out is refused with the alert and counted by reason',
@@ -84,19 +63,19 @@ t.test('a connection opened for one name serves no name of which another certifi
   const client_certificates = [{ names: ['inner.test'], mode: 'required', ca: [own.ca] }];
   const edge = await startEdge(t, { backends: [origin.url], listener: { client_certificates } });
   const misdirected: Outcome = { kind: 'status', status: 421 };
-  const outer = await connectAioquic(t, edge.port);
+  const outer = await connectAs(t, edge.port);
   t.same(await ask(outer, edge.port, 'outer.test'), served);
   t.same(await ask(outer, edge.port, 'inner.test'), misdirected);
   t.same(await ask(outer, edge.port, 'INNER.test.'), misdirected);
   t.same(await ask(outer, edge.port, 'outer.test'), served, 'the connection goes on');
-  const inner = await connectAioquic(t, edge.port, { servername: 'inner.test', ca: undefined, ...showing(own.issue('good')) });
+  const inner = await connectAs(t, edge.port, own.issue('good'), 'inner.test');
   t.same(await ask(inner, edge.port, 'inner.test'), served);
   t.same(await ask(inner, edge.port, 'outer.test'), misdirected);
 });
 
 t.test('an old authority and a new one of the same name stand beside each other', { skip }, async (t) => {
   const folder = t.testdir();
-  const [old, young]: Authority[] = [makeAuthority(folder, 'same'), makeAuthority(folder, 'same')] as [Authority, Authority];
+  const [old, young] = [makeAuthority(folder, 'same'), makeAuthority(folder, 'same')];
   const both = join(folder, 'both.pem');
   writeFileSync(both, readFileSync(old.ca, 'utf8') + readFileSync(young.ca, 'utf8'));
   const origin = await startOrigin(t);

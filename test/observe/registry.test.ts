@@ -41,6 +41,7 @@ function stand(wishes: SnapshotWishes = {}) {
   const addon = {
     families: () => REACTOR_FAMILIES,
     certificateHandshakes: () => [{ listener: 'public', certificate: 'a.test', full: 3, resumed: 2, failed: 1 }],
+    clientCertificatesEnded: () => [{ listener: 'public', reason: 'revoked', count: 4 }],
     reactorCounters: (shard: number) => {
       copies += 1;
       if (shard === 1) throw new Error('no reactor');
@@ -112,7 +113,12 @@ t.test('a rule that throws is counted for its shard and told once a second', asy
   for (let i = 0; i < 5; i++) observer.laneFailed(new Error(`${i}`));
   const { backendTable } = standLane(snapshot);
   const registry = createRegistry({
-    addon: { families: () => [], certificateHandshakes: () => [], reactorCounters: () => new Float64Array() },
+    addon: {
+      families: () => [],
+      certificateHandshakes: () => [],
+      clientCertificatesEnded: () => [],
+      reactorCounters: () => new Float64Array(),
+    },
     snapshot,
     counters: [counters],
     backendTable,

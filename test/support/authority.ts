@@ -24,6 +24,16 @@ export interface IssueOptions {
   readonly usage?: string;
 }
 
+export interface ListOptions {
+  readonly until?: string;
+  readonly form?: 'PEM' | 'DER';
+  readonly file?: string;
+  /** Lines of OpenSSL's configuration. */
+  readonly extensions?: string;
+  /** `sha1`, say. */
+  readonly digest?: string;
+}
+
 /** An authority with its files. */
 export interface Authority {
   readonly ca: string;
@@ -31,7 +41,7 @@ export interface Authority {
   issue(name: string, options?: IssueOptions): ClientPair;
   revoke(pair: ClientPair): void;
   /** Writes a list of what is revoked; `until` as of a certificate. */
-  list(options?: { until?: string; form?: 'PEM' | 'DER'; file?: string }): string;
+  list(options?: ListOptions): string;
 }
 
 /** Time as OpenSSL has it, so many milliseconds from now. */
@@ -49,8 +59,15 @@ const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
 let made = 0;
 
-/** An authority called `name`, in a folder of its own below `folder`. */
-export function makeAuthority(folder: string, name: string): Authority {
+/**
+ * An authority called `name`, in a folder of its own below `folder`, with a key of OpenSSL's
+ * `algorithm`.
+ */
+export function makeAuthority(
+  folder: string,
+  name: string,
+  algorithm: readonly string[] = ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+): Authority {
   const home = join(folder, `authority-${++made}`);
   const at = (file: string): string => join(home, file);
   mkdirSync(home, { recursive: true });
@@ -78,14 +95,16 @@ organizationName = optional
 `;
   writeFileSync(at('ca.cnf'), config);
   const extensions = ['-addext', 'keyUsage=critical,keyCertSign,cRLSign'];
+  const subject = ['-subj', `/O=Example/CN=${name}`];
   openssl(
     'req',
     '-x509',
-    ...CURVE,
+    '-newkey',
+    ...algorithm,
+    '-nodes',
     '-days',
     '30',
-    '-subj',
-    `/O=Example/CN=${name}`,
+    ...subject,
     ...extensions,
     '-keyout',
     at('ca.key'),
@@ -125,8 +144,11 @@ organizationName = optional
       return { chain, key, serial: serialNumber, fingerprint: fingerprint256.replaceAll(':', '').toLowerCase() };
     },
     revoke: ({ chain }) => openssl('ca', '-config', at('ca.cnf'), '-revoke', chain),
-    list({ until = timeFromNow(24 * HOUR_MS), form = 'PEM', file = 'ca.crl' } = {}) {
-      openssl('ca', '-config', at('ca.cnf'), '-gencrl', '-crl_nextupdate', until, '-out', at('list.pem'));
+    list({ until = timeFromNow(240 * HOUR_MS), form = 'PEM', file = 'ca.crl', extensions = '', digest = 'sha256' } = {}) {
+      const cnf = at('list.cnf');
+      writeFileSync(cnf, `${config}[list]\n${extensions}\n`);
+      const more = extensions === '' ? [] : ['-crlexts', 'list'];
+      openssl('ca', '-config', cnf, '-gencrl', '-md', digest, ...more, '-crl_nextupdate', until, '-out', at('list.pem'));
       openssl('crl', '-in', at('list.pem'), '-outform', form, '-out', at(file));
       return at(file);
     },

@@ -2,8 +2,8 @@
 
 use crate::failure;
 use crate::types::{
-    BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingForwardField, BindingListener, BindingPlan, BindingSnapshot,
-    BindingTlsPolicy,
+    BindingAllowed, BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingForwardField, BindingListener, BindingPlan,
+    BindingRevocationList, BindingSnapshot, BindingTlsPolicy,
 };
 use lychgate_core::http::normal;
 use lychgate_core::http::reserved::Reserved;
@@ -14,7 +14,7 @@ use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings};
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
-use lychgate_core::tls::client_auth::{Mode, Rules};
+use lychgate_core::tls::client_auth::{Allowed, Mode, RevocationList, Rules};
 use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
 use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
 use lychgate_core::tls::told::{Fact, ForwardField};
@@ -111,12 +111,27 @@ fn client_auth(auth: BindingClientAuth) -> Result<Rules> {
         max_depth: auth.max_depth,
         max_bytes: auth.max_bytes as usize,
         forward: auth.forward.into_iter().map(forward_field).collect::<Result<_>>()?,
+        lists: auth.lists.into_iter().map(revocation_list).collect::<Result<_>>()?,
+        accepts_expired_lists: auth.accepts_expired_lists,
+        accepts_missing_lists: auth.accepts_missing_lists,
+        denied: auth.denied.iter().map(|bytes| digest(bytes)).collect::<Result<_>>()?,
+        allowed: auth.allowed.into_iter().map(|BindingAllowed { dns, uri, email, subject }| Allowed { dns, uri, email, subject }).collect(),
+        keeps_connections: auth.keeps_connections,
     })
 }
 
 fn forward_field(field: BindingForwardField) -> Result<ForwardField> {
     let fact = Fact::of(&field.fact).ok_or_else(|| failure(format!("{} is nothing that a certificate tells", field.fact)))?;
     Ok(ForwardField { name: field.name.into(), fact })
+}
+
+fn revocation_list(list: BindingRevocationList) -> Result<RevocationList> {
+    let next_update = list.next_update.is_finite().then_some(list.next_update as i64);
+    Ok(RevocationList { signer: digest(&list.signer)?, next_update, serials: list.serials.to_vec() })
+}
+
+fn digest(bytes: &[u8]) -> Result<[u8; 32]> {
+    bytes.try_into().map_err(|_| failure(format!("a digest has {} bytes instead of 32", bytes.len())))
 }
 
 /// The limit of a client's connections.

@@ -162,6 +162,12 @@ pub fn remove_certificates(listener: u32) {
     stores::remove(listener);
 }
 
+/// Connections that were ended for their client's certificate, of all shards.
+#[napi(catch_unwind)]
+pub fn client_certificates_ended() -> Vec<types::BindingEnded> {
+    stores::ended()
+}
+
 /// Handshakes by certificate, of all shards.
 #[napi(catch_unwind)]
 pub fn certificate_handshakes() -> Vec<BindingCertificateHandshakes> {

@@ -1,6 +1,6 @@
 //! The process's certificates by listener. They belong to no reactor: those of all shards read the same store, and the main thread swaps what is in it.
 
-use crate::types::{BindingCertificate, BindingCertificateHandshakes, BindingTlsPolicy};
+use crate::types::{BindingCertificate, BindingCertificateHandshakes, BindingEnded, BindingTlsPolicy};
 use crate::{convert, failure};
 use lychgate_core::tls::store::CertificateStore;
 use napi::Result;
@@ -40,6 +40,20 @@ pub fn handshakes() -> Vec<BindingCertificateHandshakes> {
             full: counts.full.load(Relaxed) as f64,
             resumed: counts.resumed.load(Relaxed) as f64,
             failed: counts.failed.load(Relaxed) as f64,
+        })
+    });
+    rows.collect()
+}
+
+/// Connections that were ended for their client's certificate, by listener and reason.
+pub fn ended() -> Vec<BindingEnded> {
+    let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let rows = stores.values().flat_map(|store| {
+        let (listener, rows) = store.ended();
+        rows.into_iter().map(move |(reason, count)| BindingEnded {
+            listener: listener.clone(),
+            reason: reason.to_owned(),
+            count: count as f64,
         })
     });
     rows.collect()

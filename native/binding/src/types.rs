@@ -27,7 +27,33 @@ record!(
 );
 record!(
     /// What clients must prove.
-    BindingClientAuth { names: Vec<String>, mode: String, ca_pem: String, tells_authorities: bool, max_depth: u32, max_bytes: u32, forward: Vec<BindingForwardField> }
+    BindingClientAuth {
+        names: Vec<String>,
+        mode: String,
+        ca_pem: String,
+        tells_authorities: bool,
+        max_depth: u32,
+        max_bytes: u32,
+        lists: Vec<BindingRevocationList>,
+        accepts_expired_lists: bool,
+        accepts_missing_lists: bool,
+        denied: Vec<Uint8Array>,
+        allowed: Vec<BindingAllowed>,
+        keeps_connections: bool,
+        forward: Vec<BindingForwardField>,
+    }
+);
+record!(
+    /// A revocation list.
+    BindingRevocationList { signer: Uint8Array, next_update: f64, serials: Uint8Array }
+);
+record!(
+    /// Clients that are allowed.
+    BindingAllowed { dns: String, uri: String, email: String, subject: String }
+);
+record!(
+    /// Connections that were ended for their client's certificate.
+    BindingEnded { listener: String, reason: String, count: f64 }
 );
 record!(
     /// Handshakes of a certificate.

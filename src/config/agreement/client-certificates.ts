@@ -21,12 +21,29 @@ export function checkClientAuth(listener: Listener, path: KeyPath, isMended: IsM
   return complaints;
 }
 
-function checkMode({ mode, ca }: ClientCertificates, path: KeyPath, isMended: IsMended): Complaint[] {
+function checkMode(configured: ClientCertificates, path: KeyPath, isMended: IsMended): Complaint[] {
+  const { mode, ca, crl, allow, deny, expired_crl: expired, missing_crl: missing } = configured;
   const isVerifying = mode === 'optional' || mode === 'required';
   const at = [...path, 'ca'];
   if (isMended(at) || isMended([...path, 'mode'])) return [];
   if (isVerifying && ca.length === 0)
     return [{ path: at, message: 'is missing', expected: `files of authorities, or mode: any instead of ${mode}` }];
-  if (!isVerifying && ca.length > 0) return [meaningless(at, `with mode: ${mode}`, 'mode: optional or required')];
-  return [];
+  const complaints: Complaint[] = [];
+  const useless = (key: string, without: string, expected: string): number =>
+    complaints.push(meaningless([...path, key], without, expected));
+  if (!isVerifying) {
+    for (const [key, list] of Object.entries({ ca, crl, allow })) {
+      if (list.length > 0) useless(key, `with mode: ${mode}`, 'mode: optional or required');
+    }
+  }
+  if (mode === 'off' && deny.length > 0) useless('deny', 'with mode: off', 'another mode');
+  if (crl.length === 0) {
+    if (expired !== 'refuse') useless('expired_crl', 'without lists', 'crl');
+    if (missing !== 'refuse') useless('missing_crl', 'without lists', 'crl');
+  }
+  for (const [place, { dns, uri, email, subject }] of allow.entries()) {
+    if (`${dns}${uri}${email}${subject}` === '')
+      complaints.push({ path: [...path, 'allow', place], message: 'allows nobody', expected: 'dns, uri, email or subject' });
+  }
+  return complaints;
 }

@@ -5,7 +5,8 @@
  * one keeps no other from being renewed.
  *
  * Files of a pair are rarely written in one moment. What does not fit is tried again for a while
- * before anything is said. A file of keys of session tickets is followed too.
+ * before anything is said. A file of keys of session tickets is followed too, and so are those of
+ * what clients must prove.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -13,12 +14,13 @@ import { noteNumber } from '../../base/notes.ts';
 import { type CertificateFacts, factsOfChain, readCertificate, worseThan } from '../../config/certificates.ts';
 import { Files } from '../../config/files.ts';
 import type { Complaint } from '../../config/problem.ts';
-import type { CertificateSnapshot, CertificatesSnapshot, ListenerSnapshot } from '../../config/snapshot.ts';
+import type { CertificateSnapshot, CertificatesSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot.ts';
 import { readTicketKeys } from '../../config/ticket-keys.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { giveCertificates, toBindingCertificate, toBindingPolicy } from '../../native/convert.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';
+import { filesOfClients, readClients, tellsOfEnds } from './clients.ts';
 import { createFileWatch, type FileWatch, stampOf } from './watch.ts';
 
 /**
@@ -87,7 +89,7 @@ export interface Rotation {
 }
 
 export interface RotationParts {
-  readonly addon: Pick<BindingAddon, 'checkCertificate' | 'setCertificates' | 'removeCertificates'>;
+  readonly addon: Pick<BindingAddon, 'checkCertificate' | 'setCertificates' | 'removeCertificates' | 'clientCertificatesEnded'>;
   readonly listeners: Listeners;
   readonly options: CertificatesSnapshot;
   readonly events: Pick<Events, 'note'>;
@@ -112,6 +114,8 @@ interface Held {
   tries: number;
 }
 
+type RefusedClients = CertificatesAnswer['refused'][number];
+
 type Outcome =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'good'; readonly certificate: CertificateSnapshot }
@@ -134,6 +138,11 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
   const pending = new Set<Held>();
   /** What is wrong with the keys of session tickets on disk, by listener. */
   const keyFaults = new Map<string, string>();
+  /** What is wrong with what clients must prove, by listener, and how often it was tried again. */
+  const clientFaults = new Map<string, string>();
+  const clientTries = new Map<string, number>();
+  let clientRetry: NodeJS.Timeout | undefined;
+  const ends = tellsOfEnds(addon, events, log);
   let isStopped = false;
   /** One round at a time. */
   let working: Promise<unknown> = Promise.resolve();
@@ -141,23 +150,29 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
   return {
     async start() {
       held = hold(listeners, []);
+      ends.start();
       if (!options.isWatched) return;
       await follow();
       // What changed since it was read has no sign of its own.
       await after(async () => {
         await renewKeys(all(), 'start');
+        await renewClients(all(), false, 'start');
         await round(held, false, 'start');
       });
     },
     stop() {
       isStopped = true;
       watch?.stop();
+      ends.stop();
+      clearTimeout(clientRetry);
       clearTimeout(retry);
     },
     reload: (trigger) =>
       after(async () => {
         await renewKeys(all(), trigger);
-        return await round(held, true, trigger);
+        const refused = await renewClients(all(), true, trigger);
+        const answer = await round(held, true, trigger);
+        return refused.length === 0 ? answer : { ...answer, result: 'refused', refused: [...answer.refused, ...refused] };
       }),
     change: (next, nextOptions) =>
       after(async () => {
@@ -169,6 +184,8 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
         forgetCounts();
         pending.clear();
         keyFaults.clear();
+        clientFaults.clear();
+        clientTries.clear();
         if (isOtherWatch) {
           watch?.stop();
           watch = undefined;
@@ -176,7 +193,10 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
         if (!options.isWatched || isStopped) return;
         await follow();
         // What changed between being read and being followed has no sign of its own.
-        void after(() => round(held, false, 'reload')).catch(() => {});
+        void after(async () => {
+          await renewClients(all(), false, 'reload');
+          await round(held, false, 'reload');
+        }).catch(() => {});
       }),
     inUse: (listener, label) =>
       held.filter((one) => one.listener.name === listener && one.serving.label === label).map(({ serving }) => serving.chainPem),
@@ -232,6 +252,12 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
     if (due.length > 0) await round(due, false, 'watch');
     const isDue = ({ name, ticketKeysFile: file }: ListenerSnapshot): boolean => changed.has(file) || keyFaults.has(name);
     await renewKeys(all().filter(isDue), 'watch');
+    const hasChanged = (listener: ListenerSnapshot): boolean => filesOfClients(listener).some((path) => changed.has(path));
+    await renewClients(
+      all().filter((listener) => hasChanged(listener) || clientFaults.has(listener.name)),
+      false,
+      'watch',
+    );
   }
 
   /**
@@ -278,13 +304,69 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
     return listeners.find(([, one]) => one === listener)?.[0] ?? 0;
   }
 
+  /**
+   * Reads what clients must prove again. What is wrong with a file leaves all of its listener's in
+   * use, and is told once: at once by who asks for it, otherwise after it was tried again.
+   */
+  async function renewClients(due: readonly ListenerSnapshot[], isImpatient: boolean, trigger: string): Promise<RefusedClients[]> {
+    const refused: RefusedClients[] = [];
+    for (const listener of due.filter((one) => filesOfClients(one).length > 0)) {
+      if (isStopped) break;
+      const { name } = listener;
+      const read = await readClients(listener, Date.now());
+      const fault = 'fault' in read ? read.fault : giveClients(listener, read.rules, trigger);
+      const tries = clientTries.get(name) ?? 0;
+      if (fault === '') {
+        if (clientFaults.delete(name)) log.info({ listener: name }, 'what clients must prove is as it is on disk again');
+        clientTries.delete(name);
+      } else if (!isImpatient && clientFaults.get(name) !== fault && tries < RETRY_MS.length) {
+        clientTries.set(name, tries + 1);
+        clearTimeout(clientRetry);
+        const again = (): Promise<unknown> =>
+          renewClients(
+            all().filter((one) => clientTries.has(one.name)),
+            false,
+            'watch',
+          );
+        clientRetry = setTimeout(() => void after(again).catch(() => {}), RETRY_MS[tries]).unref();
+      } else {
+        clientTries.delete(name);
+        if (clientFaults.get(name) !== fault) {
+          log.error({ listener: name, trigger, fault }, 'what clients must prove was refused; what was before stays in use');
+          events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${name} client certificates: ${fault}` });
+        }
+        clientFaults.set(name, fault);
+        refused.push({ listener: name, certificate: 'client certificates', message: fault });
+      }
+    }
+    return refused;
+  }
+
+  /** What is wrong with the rules, or nothing. */
+  function giveClients(listener: ListenerSnapshot, clientAuth: readonly ClientAuthSnapshot[], trigger: string): string {
+    const next = { ...listener, clientAuth };
+    if (isDeepStrictEqual(toBindingPolicy(next), toBindingPolicy(listener))) return '';
+    const own = held.filter((one) => one.listener === listener);
+    try {
+      giveCertificates(addon, numberOf(listener), { ...next, certificates: own.map(({ serving }) => serving) });
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    listeners = listeners.map(([number, one]) => [number, one === listener ? next : one]);
+    for (const one of own) one.listener = next;
+    const authorities = clientAuth.map(({ caPem }) => caPem.split('-----BEGIN').length - 1);
+    const revoked = clientAuth.map(({ lists }) => lists.reduce((sum, { count }) => sum + count, 0));
+    log.info({ listener: listener.name, trigger, authorities, revoked }, 'what clients must prove has changed');
+    const text = `${listener.name} client certificates: ${authorities.join(', ')} authorities, ${revoked.join(', ')} revoked`;
+    events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text });
+    return '';
+  }
+
   function paths(): string[] {
-    return [
-      ...held.flatMap(filesOf),
-      ...all()
-        .map(({ ticketKeysFile }) => ticketKeysFile)
-        .filter((path) => path !== ''),
-    ];
+    const keys = all()
+      .map(({ ticketKeysFile }) => ticketKeysFile)
+      .filter((path) => path !== '');
+    return [...held.flatMap(filesOf), ...keys, ...all().flatMap(filesOfClients)];
   }
 
   async function round(due: readonly Held[], isImpatient: boolean, trigger: string): Promise<CertificatesAnswer> {

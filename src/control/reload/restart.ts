@@ -7,12 +7,7 @@ import type { Change } from '../../config/diff.ts';
 /**
  * Sections and keys that are read at the start and never again: threads are counted by them.
  */
-const AT_START: readonly RegExp[] = [
-  /^process\b/,
-  /^shards\.count\b/,
-  // Connections whose certificates were asked for by other rules would go on.
-  /^listeners(\.[\w-]+|\["[^"]*"\])\.(tls\.)?client_certificates\b/,
-];
+const AT_START: readonly RegExp[] = [/^process\b/, /^shards\.count\b/];
 
 /** Those of `changes` that need a restart. */
 export function needingRestart(changes: readonly Change[]): Change[] {

@@ -65,6 +65,7 @@ export function createFakeAddon(): FakeAddon {
     reactorCounters: () => new Float64Array(),
     families: () => [],
     certificateHandshakes: () => [],
+    clientCertificatesEnded: () => [],
     takePanics: () => [],
     plantPanic: () => {},
     reactorLaneBusyMs: () => 0,

@@ -3,6 +3,7 @@
 //! A family is described once, in [`FAMILIES`]: its name, help, kind and series. The addon hands the descriptions to `src/observe`, so that a counter added here is a
 //! metric there.
 
+use crate::tls::client_auth::REFUSALS;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a family is to Prometheus.
@@ -205,8 +206,7 @@ families! {
     ClientCertificates = Counter "lychgate_client_certificates_total", "Handshakes that asked the client for a certificate, by result: it was verified, or taken unverified (`mode: any`), the client has none (absent), or the handshake was refused.", "result"
         ["verified", "unverified", "absent", "refused"], NO_BOUNDS, 1.0;
     ClientCertificatesRefused = Counter "lychgate_client_certificates_refused_total", "Handshakes refused for the client's certificate, by reason.", "reason"
-        ["missing", "unknown_ca", "expired", "revoked", "revocation_unknown", "denied", "not_allowed", "malformed", "too_large", "purpose", "invalid"],
-        NO_BOUNDS, 1.0;
+        REFUSALS, NO_BOUNDS, 1.0;
     ReservedFieldsRemoved = Counter "lychgate_client_certificate_fields_removed_total", "Fields of requests that pretended to tell of a client's certificate, removed from heads and trailers.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;

@@ -103,6 +103,17 @@ impl<T> Slab<T> {
         keys.into_iter().filter_map(|key| self.remove(key)).collect()
     }
 
+    /// Places that were ever taken.
+    pub fn places(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// The key of who lives at a place.
+    pub fn key_at(&self, index: u32) -> Option<Key> {
+        let place = self.places.get(index as usize).filter(|place| place.value.is_some())?;
+        Some(Key { index, generation: place.generation })
+    }
+
     /// Keys of all values, in order of place.
     pub fn keys(&self) -> Vec<Key> {
         let alive =

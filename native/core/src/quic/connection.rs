@@ -12,7 +12,7 @@ use crate::base::slab::Key;
 use crate::base::timers::{Armed, NEVER, Nanos};
 use crate::http::error::h3 as h3_error;
 use crate::http::h3::{self, PeerStreams};
-use crate::tls::client_auth;
+use crate::tls::client_auth::{self, Auth, Policies, Refusal};
 use crate::tls::facts::{self, Coverage};
 use crate::tls::identity::Identity;
 use crate::tls::told::Told;
@@ -40,6 +40,12 @@ const MIN_KEEP_ALIVE: Nanos = 500_000_000;
 
 /// After so many timeouts without an acknowledgement the size of packets is questioned.
 const SILENT_TIMEOUTS: u32 = 3;
+
+/// Time that is left for what has begun when a client's certificate does not pass any more.
+const CONDEMNED_GRACE: Nanos = 5_000_000_000;
+
+/// What the client is told then.
+const CONDEMNED_REASON: &[u8] = b"the client certificate does not pass any more";
 
 /// Ended request streams that a drain asks quiche about: more are never unacknowledged at once.
 const RECENT_REQUESTS: u64 = 1024;
@@ -191,6 +197,10 @@ pub struct Connection {
     pub identity: Option<Arc<Identity>>,
     /// What is told of it.
     pub told: Option<Arc<Told>>,
+    /// What its client had to prove; none where nobody is asked for anything.
+    auth: Option<Box<Auth>>,
+    /// When it is closed whatever is under way; [`NEVER`] while nothing is wrong with its client.
+    ends_at: Nanos,
     /// TLS cipher suite and key-exchange group.
     pub tls: (u16, u16),
     control: Vec<u8>,
@@ -246,6 +256,8 @@ impl Connection {
             coverage: Coverage::default(),
             identity: None,
             told: None,
+            auth: None,
+            ends_at: NEVER,
             tls: (0, 0),
             control: Vec::new(),
             client: ClientPlace::default(),
@@ -261,12 +273,52 @@ impl Connection {
         self.keep_alive = if theirs > 0 { keep_alive.min((theirs / 2).max(MIN_KEEP_ALIVE)) } else { keep_alive };
         let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
         self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
-        let auth = client_auth::take(ssl);
-        self.coverage = facts::coverage(ssl, auth.as_deref());
-        self.told = auth.as_ref().and_then(|auth| auth.told());
-        self.identity = auth.and_then(|auth| auth.identity);
+        self.auth = client_auth::take(ssl);
+        self.coverage = facts::coverage(ssl, self.auth.as_deref());
+        self.identify();
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
+    }
+
+    /// Generation of what its client had to prove; zero where nothing was asked of it.
+    pub fn auth_generation(&self) -> u64 {
+        self.auth.as_ref().map_or(0, |auth| auth.generation())
+    }
+
+    /// Holds the client's certificate against what is wanted now; `now` in seconds since 1970. One
+    /// that is on its way out is left to that.
+    pub fn recheck(&mut self, policies: &Arc<Policies>, now: i64) -> Result<(), Refusal> {
+        if !self.is_open || self.ends_at != NEVER || self.is_ending() {
+            return Ok(());
+        }
+        let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
+        if client_auth::recheck(policies, ssl, &mut self.auth, now)? {
+            self.coverage = facts::coverage(ssl, self.auth.as_deref());
+            self.identify();
+        }
+        Ok(())
+    }
+
+    /// Who the client is, as far as it has shown.
+    fn identify(&mut self) {
+        self.identity = self.auth.as_ref().and_then(|auth| auth.identity.clone());
+        self.told = self.auth.as_ref().and_then(|auth| auth.told());
+    }
+
+    /// Its client may not go on: what has begun may end within a few seconds, and nothing new
+    /// begins.
+    pub fn condemn(&mut self, now: Nanos) {
+        self.ends_at = now + CONDEMNED_GRACE;
+        if !matches!(self.drain, Drain::Final { .. }) {
+            self.finish_drain(now);
+        }
+    }
+
+    /// Closes it where its time is over.
+    pub fn advance_end(&mut self, now: Nanos) {
+        if self.ends_at <= now {
+            self.close(h3_error::NO_ERROR);
+        }
     }
 
     /// The first request in a while begins: the client is kept from now on.
@@ -329,8 +381,9 @@ impl Connection {
 
     /// Closes with an HTTP/3 error code.
     pub fn close(&mut self, code: u64) {
+        let reason = if self.ends_at == NEVER { &b""[..] } else { CONDEMNED_REASON };
         // Closing twice is no error worth telling: the first reason stands.
-        let _ = self.quic.close(true, code, b"");
+        let _ = self.quic.close(true, code, reason);
     }
 
     /// Ends both directions of a request stream. quiche forgets a stream, and lets the client open
@@ -386,6 +439,7 @@ impl Connection {
             Drain::No => NEVER,
             Drain::Noticed { until } | Drain::Final { until, .. } => until,
         }
+        .min(if self.is_ending() { NEVER } else { self.ends_at })
     }
 
     fn finish_drain(&mut self, now: Nanos) {

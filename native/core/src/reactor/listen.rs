@@ -35,6 +35,7 @@ impl Reactor {
                 *is_wanted = true;
             }
             has_left |= option.is_retiring || self.listeners.get(place).is_some_and(|present| present.number != option.number);
+            option.certificates.follow(&self.inbox.wake);
             self.relay.set_limits(option.number as usize, option.settings.limits());
             if self.listeners.has(place) {
                 self.closing -= usize::from(self.listeners[place].is_closing);

@@ -155,6 +155,10 @@ pub struct Listener {
     pub number: u32,
     /// Address it is bound to.
     pub local: SocketAddr,
+    /// Its certificates, and what clients must prove.
+    pub certificates: Arc<CertificateStore>,
+    /// Version of the latter that its connections were held against.
+    pub clients_version: u64,
     /// Settings for new connections.
     pub config: quiche::Config,
     /// Packets on their way out.
@@ -177,7 +181,6 @@ pub struct Listener {
     pub is_closing: bool,
     /// What it does.
     pub settings: ListenerSettings,
-    certificates: Arc<CertificateStore>,
     /// How long tickets live for new connections.
     ticket_lifetime: Option<Duration>,
     /// Whether new connections keep their first windows, which are small.
@@ -235,6 +238,7 @@ impl Listener {
         Some(Listener {
             number,
             local: prepared.local,
+            clients_version: certificates.clients_version(),
             config,
             sender: Sender::new(socket.fd.as_raw_fd(), is_gso, prepared.local.ip().is_unspecified()),
             socket,
@@ -326,6 +330,14 @@ impl Listener {
             self.is_tight = is_tight;
             set_windows(&mut self.config, (self.settings.stream_window, self.settings.connection_window), is_tight);
         }
+    }
+
+    /// Whether a connection that obeys this generation of what clients must prove, zero for none,
+    /// came too late to be held against the present one with the others.
+    pub fn is_late(&self, generation: u64) -> bool {
+        let version = self.certificates.clients_version();
+        let is_asking = version & 1 == 1;
+        if generation == 0 { is_asking } else { generation != version >> 1 }
     }
 
     /// Its descriptor.

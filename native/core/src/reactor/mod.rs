@@ -6,6 +6,7 @@
 mod endpoint;
 mod listen;
 pub mod listener;
+mod recheck;
 pub mod switchboard;
 mod transmit;
 
@@ -25,6 +26,7 @@ use crate::relay::plan::Plan;
 use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Relay, SWEEP_TIMER};
 use crate::upstream::{BackendConfig, Upstreams};
 use listener::Listeners;
+use recheck::{RECHECK_TIMER, Recheck};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
@@ -120,6 +122,7 @@ pub struct Reactor {
     next_number: u64,
     turn_datagrams: u64,
     is_lane_overdue: bool,
+    recheck: Recheck,
 }
 
 impl Reactor {
@@ -157,6 +160,7 @@ impl Reactor {
             next_number: options.shard as u64 + 1,
             turn_datagrams: 0,
             is_lane_overdue: false,
+            recheck: Recheck::default(),
         })
     }
 
@@ -254,6 +258,7 @@ impl Reactor {
         self.receiver = Some(Receiver::default());
         (self.later, self.flushing) = (Vec::new(), Vec::new());
         (self.turn_datagrams, self.is_lane_overdue) = (0, false);
+        self.recheck = Recheck::default();
         self.inbox.wake.wake();
     }
 
@@ -385,6 +390,7 @@ impl Reactor {
                         self.relay.settle(&mut self.upstreams);
                     }
                 }
+                RECHECK_TIMER => self.recheck.note_timer(due),
                 connection => self.on_connection_timer(Key::unpack(connection), due),
             }
         }
@@ -400,6 +406,7 @@ impl Reactor {
                 break;
             }
         }
+        self.recheck_clients();
         self.end_condemned();
         if self.upstreams.wants_others_places() {
             let others = self.ports.iter().enumerate().filter(|(shard, _)| *shard != self.shard as usize);
@@ -413,6 +420,7 @@ impl Reactor {
         self.relay.arm_timers(&mut self.timers);
         let sessions = self.upstreams.next_timer();
         self.timers.arm(&mut self.session_timer, sessions, SESSION_TIMER);
+        self.arm_recheck();
         self.ask_for_turn();
         let now = self.relay.clock.now();
         self.timers.set(now);
@@ -421,7 +429,12 @@ impl Reactor {
 
     /// Work that is left over: come back at once, after the others had their turn.
     fn ask_for_turn(&self) {
-        if !self.relay.dirty.is_empty() || self.is_lane_overdue || self.relay.is_lane_due() || self.upstreams.is_dirty() {
+        if !self.relay.dirty.is_empty()
+            || self.recheck.is_under_way()
+            || self.is_lane_overdue
+            || self.relay.is_lane_due()
+            || self.upstreams.is_dirty()
+        {
             self.inbox.wake.wake();
         }
     }

@@ -1,6 +1,6 @@
 //! Phase 15 and the ends of connections: each touched connection is flushed once a turn, its timer entered, its identifiers kept in step.
 
-use super::Reactor;
+use super::{Reactor, recheck};
 use crate::base::counters::{Closed, Handshake, Id, Refused};
 use crate::base::panics::{self, Owner, plant};
 use crate::base::reason::Reason;
@@ -55,11 +55,16 @@ impl Reactor {
                 None => return self.refuse_client(key),
             }
             connection.open(listener.settings.max_head_bytes, listener.keep_alive());
+            // What is wanted may have changed during the handshake.
+            let is_late = listener.is_late(connection.auth_generation());
             if self.relay.is_draining || connection.is_retired {
                 connection.notify_drain(self.relay.now);
             }
+            if is_late {
+                self.recheck_one(key, recheck::unix_now());
+            }
         }
-        if connection.is_open {
+        if self.relay.connections.get(key).is_some_and(|connection| connection.is_open) {
             self.follow_paths(key);
             crate::relay::streams::process(&mut self.relay, &mut self.upstreams, key);
         }
@@ -244,6 +249,7 @@ impl Reactor {
             let _ = connection.quic.close(false, 0, b"");
         }
         connection.advance_drain(now);
+        connection.advance_end(now);
         connection.advance_keep_alive(now);
         if connection.cut_at <= now {
             self.cut_retired(key);

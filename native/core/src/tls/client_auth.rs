@@ -6,7 +6,8 @@
 
 use super::credential::{Buffer, done};
 use super::facts::host_of;
-use super::identity::{Identity, Verdict};
+use super::identity::{AlternativeName, Identity, Verdict};
+use super::revocation::Revocation;
 use super::told::{ForwardField, Told};
 use crate::base::counters::{ClientCertificate, Counters, Id};
 use boring::error::ErrorStack;
@@ -15,12 +16,13 @@ use boring::ssl::{NameType, SslAlert, SslOptions, SslRef, SslVerifyError, SslVer
 use boring::stack::Stack;
 use boring::x509::store::{X509Store, X509StoreBuilder};
 use boring::x509::verify::X509VerifyFlags;
-use boring::x509::{X509, X509StoreContext, X509VerifyError};
+use boring::x509::{X509, X509Ref, X509StoreContext, X509VerifyError};
 use boring_sys as ffi;
 use foreign_types_shared::ForeignTypeRef;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_long, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 
 /// Bytes of authorities' names that a client is told. Where there are more it is told none and
@@ -32,6 +34,9 @@ const MAX_ATTEMPTS: usize = 8;
 
 /// The longest server name.
 const MAX_NAME: usize = 255;
+
+/// The next generation of policies; none is zero.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Whether clients are asked for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,21 @@ impl Mode {
         })
     }
 }
+
+/// Names of [`Refusal`] in metrics.
+pub const REFUSALS: [&str; 11] = [
+    "missing",
+    "unknown_ca",
+    "expired",
+    "revoked",
+    "revocation_unknown",
+    "denied",
+    "not_allowed",
+    "malformed",
+    "too_large",
+    "purpose",
+    "invalid",
+];
 
 /// Why a client's certificate is refused; the place is the series of
 /// [`Id::ClientCertificatesRefused`].
@@ -130,6 +150,69 @@ pub struct Rules {
     pub max_bytes: usize,
     /// In which fields backends are told of it.
     pub forward: Vec<ForwardField>,
+    /// What authorities have revoked.
+    pub lists: Vec<RevocationList>,
+    /// Whether a list that ran out still says who is not revoked.
+    pub accepts_expired_lists: bool,
+    /// Whether who was issued by an authority without a list counts as not revoked.
+    pub accepts_missing_lists: bool,
+    /// SHA-256 of certificates that are refused.
+    pub denied: Vec<[u8; 32]>,
+    /// Of these one has to fit; all do where there is none.
+    pub allowed: Vec<Allowed>,
+    /// Whether a connection outlives what its certificate was good for.
+    pub keeps_connections: bool,
+}
+
+/// A revocation list whose signature was verified.
+#[derive(Clone)]
+pub struct RevocationList {
+    /// SHA-256 of the certificate, among those of the authorities, whose key signed it.
+    pub signer: [u8; 32],
+    /// Seconds since 1970 at which the next one comes; none where it does not say so.
+    pub next_update: Option<i64>,
+    /// Serial numbers, each with its length before it, without zeros in front.
+    pub serials: Vec<u8>,
+}
+
+/// Clients that are allowed: those to which all of it that is given applies.
+#[derive(Clone, Default)]
+pub struct Allowed {
+    /// A host, or `*.` and what follows one label.
+    pub dns: String,
+    /// A URI, or with a `*` at its end what it begins with.
+    pub uri: String,
+    /// A mail address.
+    pub email: String,
+    /// The subject, as [`Identity::subject`] has it.
+    pub subject: String,
+}
+
+impl Allowed {
+    fn fits(&self, identity: &Identity) -> bool {
+        let has = |fits: &dyn Fn(&AlternativeName) -> bool| identity.names.iter().any(fits);
+        (self.dns.is_empty() || has(&|name| matches!(name, AlternativeName::Dns(host) if fits_host(&self.dns, host))))
+            && (self.uri.is_empty() || has(&|name| matches!(name, AlternativeName::Uri(uri) if fits_uri(&self.uri, uri))))
+            && (self.email.is_empty() || has(&|name| matches!(name, AlternativeName::Email(address) if **address == *self.email)))
+            && (self.subject.is_empty() || *identity.subject == *self.subject)
+    }
+}
+
+fn fits_host(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && label != "*" && rest == parent),
+        None => host == pattern,
+    }
+}
+
+fn fits_uri(pattern: &str, uri: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        // What follows has to be something, and no way up and out again.
+        Some(start) => {
+            uri.strip_prefix(start).is_some_and(|rest| !rest.is_empty() && !rest.split('/').any(|part| part == "." || part == ".."))
+        }
+        None => uri == pattern,
+    }
 }
 
 impl Rules {
@@ -143,12 +226,19 @@ impl Rules {
             max_depth: 0,
             max_bytes: 0,
             forward: Vec::new(),
+            lists: Vec::new(),
+            accepts_expired_lists: false,
+            accepts_missing_lists: false,
+            denied: Vec::new(),
+            allowed: Vec::new(),
+            keeps_connections: false,
         }
     }
 }
 
 /// An authority: alone in its store, so that another of the same name is not mistaken for it.
 struct Authority {
+    certificate: X509,
     der: Box<[u8]>,
     store: X509Store,
 }
@@ -160,6 +250,7 @@ pub struct Policy {
     /// Places of authorities by subject, DER.
     by_subject: HashMap<Box<[u8]>, Vec<u32>>,
     told: Vec<Buffer>,
+    revocation: Revocation,
     digest: [u8; 32],
 }
 
@@ -181,12 +272,24 @@ impl Policy {
             by_subject.entry(subject.into()).or_default().push(authorities.len() as u32);
             authorities.push(authority);
         }
+        let revocation = Revocation::new(&rules, authorities.iter().map(|authority| (&*authority.der, &*authority.certificate)))?;
+        // An authority that another one of them has revoked vouches for nobody. What a list says of the number of its own signer is said of a
+        // client's.
+        for places in by_subject.values_mut() {
+            places.retain(|place| {
+                let Authority { certificate, der, .. } = &authorities[*place as usize];
+                let others = authorities.iter().filter(|other| other.der != *der);
+                !others.into_iter().any(|other| revocation.is_revoked_by(certificate, &other.certificate))
+            });
+        }
+        by_subject.retain(|_, places| !places.is_empty());
         let told_bytes: usize = by_subject.keys().map(|name| name.len() + 2).sum();
         let told = match rules.tells_authorities && told_bytes <= MAX_TOLD_BYTES {
             true => by_subject.keys().map(|name| Buffer::new(name)).collect::<Result<_, _>>().map_err(|stack| stack.to_string())?,
             false => Vec::new(),
         };
-        let mut policy = Policy { rules, authorities, by_subject, told, digest: [0; 32] };
+        rules.denied.sort_unstable();
+        let mut policy = Policy { rules, authorities, by_subject, told, revocation, digest: [0; 32] };
         policy.digest = policy.digested();
         Ok(policy)
     }
@@ -203,7 +306,23 @@ impl Policy {
             hash.update(&(der.len() as u64).to_be_bytes());
             hash.update(der);
         }
+        hash.update(&self.revocation.digest);
+        for denied in &self.rules.denied {
+            hash.update(denied);
+        }
+        for Allowed { dns, uri, email, subject } in &self.rules.allowed {
+            for part in [dns, uri, email, subject] {
+                hash.update(&(part.len() as u64).to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
         hash.finish()
+    }
+
+    /// Whether a request under the other one may come where this one was obeyed: the same was wanted
+    /// of the client, and backends are told the same of it.
+    fn is_as(&self, other: &Policy) -> bool {
+        self.digest == other.digest && self.rules.forward == other.rules.forward
     }
 
     /// What a chain in DER proves, the client's own certificate first.
@@ -220,8 +339,14 @@ impl Policy {
         let leaf = certificates.first().ok_or(Refusal::Missing)?;
         let verdict = if self.rules.mode == Mode::Any { Verdict::Unverified } else { Verdict::Verified };
         let mut identity = Identity::read(leaf, chain, verdict).ok_or(Refusal::Malformed)?;
+        if self.rules.denied.binary_search(&identity.fingerprint).is_ok() {
+            return Err(Refusal::Denied);
+        }
         if verdict == Verdict::Verified {
             identity.valid_until = self.verify(&certificates)?;
+            if !self.rules.allowed.is_empty() && !self.rules.allowed.iter().any(|allowed| allowed.fits(&identity)) {
+                return Err(Refusal::NotAllowed);
+            }
         }
         Ok(identity)
     }
@@ -231,7 +356,7 @@ impl Policy {
         let (leaf, others) = certificates.split_first().ok_or(Refusal::Missing)?;
         let mut refusal = Refusal::UnknownCa;
         for authority in self.candidates(certificates) {
-            match authority.verify(leaf, others, self.rules.max_depth) {
+            match authority.verify(leaf, others, self.rules.max_depth, &self.revocation) {
                 Ok(until) => return Ok(until),
                 // What the right authority says counts for more than that others did not issue it.
                 Err(said) if refusal == Refusal::UnknownCa => refusal = said,
@@ -263,10 +388,10 @@ impl Authority {
         store.add_cert(certificate)?;
         // One in the middle of a chain is trusted as well as a root.
         store.set_flags(X509VerifyFlags::PARTIAL_CHAIN);
-        Ok(Authority { der: certificate.to_der()?.into(), store: store.build() })
+        Ok(Authority { certificate: certificate.clone(), der: certificate.to_der()?.into(), store: store.build() })
     }
 
-    fn verify(&self, leaf: &X509, others: &[X509], max_depth: u32) -> Result<i64, Refusal> {
+    fn verify(&self, leaf: &X509, others: &[X509], max_depth: u32, revocation: &Revocation) -> Result<i64, Refusal> {
         let verified = || -> Result<Result<i64, Refusal>, ErrorStack> {
             let mut untrusted = Stack::new()?;
             for other in others {
@@ -283,9 +408,11 @@ impl Authority {
                 if let Err(verdict) = context.verify_result() {
                     return Ok(Err(Refusal::of(verdict)));
                 }
-                let ends = context.chain().into_iter().flatten().map(|one| super::certificate::seconds(one.not_after()));
+                let chain: Vec<&X509Ref> = context.chain().into_iter().flatten().collect();
+                let ends = chain.iter().map(|one| super::certificate::seconds(one.not_after()));
                 let until = ends.collect::<Result<Vec<_>, _>>()?.into_iter().min();
-                Ok(until.filter(|_| is_good).ok_or(Refusal::Invalid))
+                let Some(until) = until.filter(|_| is_good) else { return Ok(Err(Refusal::Invalid)) };
+                Ok(revocation.check(&chain).map(|listed_until| until.min(listed_until)))
             })
         };
         verified().unwrap_or(Err(Refusal::Invalid))
@@ -311,6 +438,8 @@ pub struct Policies {
     exact: HashMap<Box<str>, u32>,
     /// By what follows the `*.`.
     wildcard: HashMap<Box<str>, u32>,
+    /// No two of a process have the same.
+    generation: u64,
 }
 
 impl Policies {
@@ -318,7 +447,12 @@ impl Policies {
     pub fn new(rules: Vec<Rules>) -> Result<Policies, String> {
         let (default, named): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rules| rules.names.is_empty());
         let default = default.into_iter().next().unwrap_or_else(Rules::off);
-        let mut policies = Policies { all: vec![Policy::new(default)?], exact: HashMap::new(), wildcard: HashMap::new() };
+        let mut policies = Policies {
+            all: vec![Policy::new(default)?],
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            generation: GENERATIONS.fetch_add(1, Relaxed),
+        };
         for rules in named {
             let place = policies.all.len() as u32;
             for name in &rules.names {
@@ -332,6 +466,27 @@ impl Policies {
         Ok(policies)
     }
 
+    /// These, as those that follow on `before`: the same ones again where nothing is different.
+    pub(super) fn following(self, before: &Arc<Policies>) -> Arc<Policies> {
+        if self.is_same_as(before) { before.clone() } else { Arc::new(self) }
+    }
+
+    fn is_same_as(&self, other: &Policies) -> bool {
+        let is_same = |(one, other): (&Policy, &Policy)| {
+            let [mine, theirs] = [one, other].map(|policy| {
+                let Rules { names, tells_authorities, max_bytes, keeps_connections, forward, .. } = &policy.rules;
+                (policy.digest, names, *tells_authorities, *max_bytes, *keeps_connections, forward)
+            });
+            mine == theirs
+        };
+        self.all.len() == other.all.len() && self.all.iter().zip(&other.all).all(is_same)
+    }
+
+    /// No two of a process have the same.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Whether nobody is asked for anything.
     pub fn is_off(&self) -> bool {
         self.all.iter().all(|policy| policy.rules.mode == Mode::Off)
@@ -339,7 +494,7 @@ impl Policies {
 
     /// Whether all names have the same.
     fn is_uniform(&self) -> bool {
-        self.all.iter().all(|policy| policy.digest == self.all[0].digest)
+        self.all.iter().all(|policy| policy.is_as(&self.all[0]))
     }
 
     /// Place of a host's policy: of its name, of the wildcard in place of its first label, of all
@@ -428,6 +583,16 @@ impl Auth {
         self.identity.as_ref().map(|identity| Arc::new(Told::new(identity.clone(), forward)))
     }
 
+    /// Generation of the policies that it obeys.
+    pub fn generation(&self) -> u64 {
+        self.policies.generation
+    }
+
+    /// Whether its certificate, or what spoke for it, has run out.
+    fn has_run_out(&self, now: i64) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.verdict == Verdict::Verified && identity.valid_until < now)
+    }
+
     /// What requests of it may ask for, where not all names of its listener have the same policy.
     pub fn gate(&self) -> Option<Gate> {
         (!self.policies.is_uniform()).then(|| Gate { policies: self.policies.clone(), place: self.place })
@@ -444,7 +609,7 @@ impl Gate {
     /// Whether the policy of an authority is that of the handshake.
     pub fn admits(&self, authority: &[u8]) -> bool {
         let place = self.policies.find(host_of(authority));
-        place == self.place || self.policies.policy(place).digest == self.policies.policy(self.place).digest
+        place == self.place || self.policies.policy(place).is_as(self.policies.policy(self.place))
     }
 }
 
@@ -484,6 +649,36 @@ pub fn take(ssl: &mut SslRef) -> Option<Box<Auth>> {
         }
         Some(Box::from_raw(raw))
     }
+}
+
+/// Holds an open connection against the policies of now, for the name it was opened with: from here
+/// on it obeys them. Says whether they are others; whoever does not pass has to go.
+pub fn recheck(policies: &Arc<Policies>, ssl: &SslRef, auth: &mut Option<Box<Auth>>, now: i64) -> Result<bool, Refusal> {
+    if auth.as_ref().is_some_and(|auth| auth.generation() == policies.generation && !auth.has_run_out(now)) {
+        return Ok(false);
+    }
+    let place = ssl.servername_raw(NameType::HOST_NAME).map_or(0, |name| policies.find(name));
+    let policy = policies.policy(place);
+    let before = auth.take();
+    let is_as_before = before.as_ref().is_some_and(|auth| {
+        let old = auth.policies.policy(auth.place);
+        (old.digest, old.rules.keeps_connections) == (policy.digest, policy.rules.keeps_connections) && !auth.has_run_out(now)
+    });
+    let shown = before.and_then(|auth| auth.identity);
+    let judged = match (&shown, policy.rules.mode) {
+        (_, Mode::Off) => Ok(None),
+        _ if is_as_before => Ok(shown.clone()),
+        (None, Mode::Required) => Err(Refusal::Missing),
+        (None, _) => Ok(None),
+        (Some(identity), _) => policy.judge(&identity.chain.iter().map(|der| &**der).collect::<Vec<_>>()).map(|one| Some(Arc::new(one))),
+    };
+    let identity = match judged {
+        Ok(identity) => identity,
+        Err(_) if policy.rules.keeps_connections => shown,
+        Err(refusal) => return Err(refusal),
+    };
+    *auth = (!policies.is_off()).then(|| Box::new(Auth { policies: policies.clone(), place, identity }));
+    Ok(true)
 }
 
 /// A client has shown a certificate: BoringSSL asks whether it holds.

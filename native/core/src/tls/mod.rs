@@ -6,6 +6,7 @@ pub mod client_auth;
 mod credential;
 pub mod facts;
 pub mod identity;
+mod revocation;
 pub mod server;
 pub mod store;
 pub mod tickets;

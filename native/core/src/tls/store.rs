@@ -5,19 +5,22 @@
 //! name's certificates is a look-up or two, however many names there are.
 
 use super::certificate::{Certificate, KeyKind};
-use super::client_auth::{Policies, Rules};
+use super::client_auth::{Policies, REFUSALS, Refusal, Rules};
 use super::credential::{self, Credential, Pool};
 use super::facts::{Counts, Facts};
 use super::tickets::{TicketKeys, TicketPolicy};
 use crate::base::counters::{Counters, Id, ServerName};
 use crate::base::panics::plant;
+use crate::base::poll::Wake;
 use boring::error::ErrorStack;
 use boring::sha::Sha256;
 use boring::ssl::{NameType, SniError, SslAlert, SslRef};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest name that a client may ask for, as BoringSSL has it.
@@ -90,8 +93,8 @@ struct Set {
     wildcard: HashMap<Box<str>, Group>,
     default: Group,
     policy: Policy,
-    /// What clients must prove; none where nobody is asked.
-    clients: Option<Arc<Policies>>,
+    /// What clients must prove.
+    clients: Arc<Policies>,
     counts: BTreeMap<String, Arc<Counts>>,
 }
 
@@ -99,24 +102,69 @@ struct Set {
 pub struct CertificateStore {
     set: RwLock<Arc<Set>>,
     tickets: TicketKeys,
+    /// What [`CertificateStore::clients_version`] says.
+    clients_version: AtomicU64,
+    /// Whoever has to look at its connections when other certificates are wanted of clients.
+    followers: Mutex<Vec<Weak<Wake>>>,
+    /// Connections that were ended because their client's certificate did not pass any more, by
+    /// reason.
+    ended: [AtomicU64; REFUSALS.len()],
 }
 
 impl CertificateStore {
     /// Prepares the first set.
     pub fn new(certificates: Vec<Certificate>, policy: Policy) -> Result<CertificateStore, String> {
         let tickets = TicketKeys::new(policy.tickets.clone()).map_err(|stack| stack.to_string())?;
-        Ok(CertificateStore { set: RwLock::new(Arc::new(Set::new(certificates, policy, &BTreeMap::new())?)), tickets })
+        let set = Arc::new(Set::new(certificates, policy, None)?);
+        let clients_version = AtomicU64::new(version_of(&set.clients));
+        let (followers, ended) = (Mutex::default(), [const { AtomicU64::new(0) }; REFUSALS.len()]);
+        Ok(CertificateStore { set: RwLock::new(set), tickets, clients_version, followers, ended })
     }
 
     /// Puts another set in the place of what is there, at once; when it fails nothing has changed.
     pub fn replace(&self, certificates: Vec<Certificate>, policy: Policy) -> Result<(), String> {
         let tickets = policy.tickets.clone();
-        let set = Arc::new(Set::new(certificates, policy, &self.current().counts)?);
+        let set = Arc::new(Set::new(certificates, policy, Some(&self.current()))?);
         self.tickets.obey(tickets).map_err(|stack| stack.to_string())?;
+        let version = version_of(&set.clients);
         let before = std::mem::replace(&mut *self.set.write().unwrap_or_else(PoisonError::into_inner), set);
+        if self.clients_version.swap(version, AcqRel) != version {
+            let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+            followers.iter().filter_map(Weak::upgrade).for_each(|wake| wake.wake());
+        }
         // Outside of the lock: thousands of certificates take a while to be freed.
         drop(before);
         Ok(())
+    }
+
+    /// From now on wakes who looks after connections when other certificates are wanted of clients.
+    pub fn follow(&self, wake: &Arc<Wake>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|follower| follower.strong_count() > 0);
+        if !followers.iter().any(|follower| ptr::eq(follower.as_ptr(), Arc::as_ptr(wake))) {
+            followers.push(Arc::downgrade(wake));
+        }
+    }
+
+    /// Changes when other certificates are wanted of clients; even where none is wanted of anybody.
+    pub fn clients_version(&self) -> u64 {
+        self.clients_version.load(Acquire)
+    }
+
+    /// What clients must prove.
+    pub fn clients(&self) -> Arc<Policies> {
+        self.current().clients.clone()
+    }
+
+    /// A connection is ended because its client's certificate does not pass any more.
+    pub fn note_ended(&self, reason: Refusal) {
+        self.ended[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Connections that were ended so, by reason, with the listener's name.
+    pub fn ended(&self) -> (String, Vec<(&'static str, u64)>) {
+        let rows = REFUSALS.iter().zip(&self.ended).map(|(reason, count)| (*reason, count.load(Relaxed)));
+        (self.current().policy.listener.clone(), rows.collect())
     }
 
     fn current(&self) -> Arc<Set> {
@@ -159,7 +207,7 @@ impl CertificateStore {
             return Err(SniError::ALERT_FATAL);
         }
         credential::shed_when_done(ssl);
-        let asked = set.clients.as_ref().map_or(Ok(()), |clients| clients.demand(ssl));
+        let asked = if set.clients.is_off() { Ok(()) } else { set.clients.demand(ssl) };
         if asked.and_then(|()| set.offer(group.unwrap_or(&set.default), ssl)).is_err() {
             *alert = SslAlert::INTERNAL_ERROR;
             return Err(SniError::ALERT_FATAL);
@@ -169,17 +217,28 @@ impl CertificateStore {
     }
 }
 
+/// The lowest bit says whether anybody is asked for anything.
+fn version_of(clients: &Policies) -> u64 {
+    clients.generation() << 1 | u64::from(!clients.is_off())
+}
+
 impl Set {
-    fn new(certificates: Vec<Certificate>, mut policy: Policy, before: &BTreeMap<String, Arc<Counts>>) -> Result<Set, String> {
+    fn new(certificates: Vec<Certificate>, mut policy: Policy, before: Option<&Set>) -> Result<Set, String> {
         let Some(first) = certificates.first() else { return Err("a listener needs a certificate".to_owned()) };
         let (mut exact, mut wildcard) = (HashMap::<&str, Vec<u32>>::new(), HashMap::<&str, Vec<u32>>::new());
         let clients = Policies::new(std::mem::take(&mut policy.clients))?;
+        let clients = match before {
+            Some(before) => clients.following(&before.clients),
+            None => Arc::new(clients),
+        };
         let mut pool = Pool::default();
         let mut counts = BTreeMap::new();
         let mut kept = Vec::with_capacity(certificates.len());
         for (place, certificate) in certificates.iter().enumerate() {
             let label = if counts.len() < MAX_LABELS || counts.contains_key(&certificate.label) { &certificate.label } else { OTHERS };
-            let counted = counts.entry(label.to_owned()).or_insert_with(|| before.get(label).cloned().unwrap_or_default());
+            let counted = counts
+                .entry(label.to_owned())
+                .or_insert_with(|| before.and_then(|before| before.counts.get(label)).cloned().unwrap_or_default());
             let covered = policy.is_strict.then(|| certificate.covered.clone().into());
             let facts = Facts { counts: counted.clone(), covered };
             let credential = Credential::new(certificate, &policy.digest(&certificate.names, &clients), facts, &mut pool)
@@ -211,7 +270,6 @@ impl Set {
         };
         let by_name = |map: HashMap<&str, Vec<u32>>| map.into_iter().map(|(name, group)| (name.into(), ordered(group))).collect();
         let (exact, wildcard, default) = (by_name(exact), by_name(wildcard), ordered(default));
-        let clients = (!clients.is_off()).then(|| Arc::new(clients));
         Ok(Set { kept, exact, wildcard, default, policy, clients, counts })
     }
 

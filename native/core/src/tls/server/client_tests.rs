@@ -1,4 +1,4 @@
-use super::super::client_auth::{self, Mode, Refusal, Rules};
+use super::super::client_auth::{self, Allowed, Mode, Refusal, RevocationList, Rules};
 use super::super::identity::{AlternativeName, Identity, Verdict};
 use super::tests::{Got, Made, PERIOD, Server, Try, key};
 use crate::base::counters::{ClientCertificate, Id};
@@ -96,7 +96,7 @@ fn rules(names: &[&str], mode: Mode, authorities: &[&Pair]) -> Rules {
         tells_authorities: true,
         max_depth: 2,
         max_bytes: 16 * 1024,
-        forward: Vec::new(),
+        ..Rules::off()
     }
 }
 
@@ -338,4 +338,165 @@ fn clients_are_told_the_names_of_authorities_where_that_is_wanted_and_they_are_f
     // Who is told nothing is judged like all others.
     let mut server = server(vec![rules(&[], Mode::Required, &all)]);
     assert_eq!(show_one(&mut server, &client(&many[249])).0.alert, None);
+}
+
+#[test]
+fn a_certificate_that_is_denied_is_refused_in_every_mode_that_asks_and_only_who_is_allowed_passes() {
+    let ca = authority("ca");
+    let names = b"\x30\x29\x82\x08a.c.test\x86\x0fspiffe://d/w/xy\x81\x06a@a.bc\x82\x04b.bc";
+    let pair = Wanted { names, ..Wanted::of("web", &ca) }.issued();
+    let denied = vec![[9; 32], boring::sha::sha256(&pair.certificate.to_der().unwrap()), [0; 32]];
+    for mode in [Mode::Optional, Mode::Required, Mode::Any] {
+        let mut server = server(vec![Rules { denied: denied.clone(), ..rules(&[], mode, &[&ca]) }]);
+        assert_eq!((show_one(&mut server, &pair).0.alert, refused(&server, Refusal::Denied)), (Some(49), 1.0), "{mode:?}");
+        assert_eq!(show_one(&mut server, &client(&ca)).0.alert, None, "{mode:?}");
+    }
+    let of = |dns: &str, uri: &str, email: &str, subject: &str| Allowed {
+        dns: dns.to_owned(),
+        uri: uri.to_owned(),
+        email: email.to_owned(),
+        subject: subject.to_owned(),
+    };
+    for (allowed, is_allowed) in [
+        (of("a.c.test", "", "", ""), true),
+        (of("*.c.test", "", "", ""), true),
+        (of("*.test", "", "", ""), false),
+        (of("c.test", "", "", ""), false),
+        (of("", "spiffe://d/w/xy", "", ""), true),
+        (of("", "spiffe://d/w/*", "", ""), true),
+        (of("", "spiffe://d/w/xy/*", "", ""), false),
+        (of("", "spiffe://d/w", "", ""), false),
+        (of("", "", "a@a.bc", ""), true),
+        (of("", "", "b@a.bc", ""), false),
+        (of("", "", "", "CN=web,O=Example"), true),
+        (of("", "", "", "CN=web"), false),
+        (of("b.bc", "spiffe://d/*", "a@a.bc", "CN=web,O=Example"), true),
+        (of("b.bc", "spiffe://e/*", "a@a.bc", "CN=web,O=Example"), false),
+    ] {
+        let shown = format!("{} {} {} {}", allowed.dns, allowed.uri, allowed.email, allowed.subject);
+        let allowed = vec![of("nobody.test", "", "", ""), allowed];
+        let mut server = server(vec![Rules { allowed, ..rules(&[], Mode::Required, &[&ca]) }]);
+        let got = show_one(&mut server, &pair).0;
+        assert_eq!(got.alert, (!is_allowed).then_some(49), "{shown}");
+        assert_eq!(refused(&server, Refusal::NotAllowed), f64::from(u8::from(!is_allowed)), "{shown}");
+    }
+}
+
+/// A list of an authority that ends so many seconds from now.
+fn list(signer: &Pair, serials: &[&[u8]], seconds: i64) -> RevocationList {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    RevocationList {
+        signer: boring::sha::sha256(&signer.certificate.to_der().unwrap()),
+        next_update: Some(now + seconds),
+        serials: serials.iter().flat_map(|serial| [&[serial.len() as u8][..], serial].concat()).collect(),
+    }
+}
+
+#[test]
+fn what_an_authority_has_revoked_is_refused_and_so_is_what_nobody_can_say_it_of_unless_that_is_accepted() {
+    let (ca, namesake) = (authority("ca"), authority("ca"));
+    let numbered = |issuer: &Pair, serial| Wanted { serial, ..Wanted::of("x", issuer) }.issued();
+    let (first, second, of_namesake) = (numbered(&ca, 0x100), numbered(&ca, 0x81), numbered(&namesake, 0x100));
+    let with = |lists: Vec<RevocationList>, expired, missing| {
+        let rules = Rules {
+            lists,
+            accepts_expired_lists: expired,
+            accepts_missing_lists: missing,
+            ..rules(&[], Mode::Required, &[&ca, &namesake])
+        };
+        server(vec![rules])
+    };
+    let lists = || vec![list(&ca, &[&[1, 0]], 100), list(&ca, &[&[5]], 200), list(&namesake, &[], 100)];
+    let mut both = with(lists(), false, false);
+    assert_eq!((show_one(&mut both, &first).0.alert, refused(&both, Refusal::Revoked)), (Some(44), 1.0));
+    assert_eq!(show_one(&mut both, &numbered(&ca, 5)).0.alert, Some(44), "of the other list");
+    assert_eq!(show_one(&mut both, &of_namesake).0.alert, None, "the number of another authority");
+    let until = show_one(&mut both, &second).1.unwrap();
+    assert!(until.valid_until < until.not_after, "what spoke for it ends before it does");
+    // A list that ran out, and an authority without one.
+    for (expired, missing) in [(false, false), (true, true)] {
+        let mut old = with(vec![list(&ca, &[&[1, 0]], -1)], expired, missing);
+        let unknown = (!expired).then_some(46);
+        assert_eq!(show_one(&mut old, &second).0.alert, unknown);
+        assert_eq!(show_one(&mut old, &of_namesake).0.alert, unknown);
+        assert_eq!(refused(&old, Refusal::RevocationUnknown), if expired { 0.0 } else { 2.0 });
+        assert_eq!(show_one(&mut old, &first).0.alert, Some(44), "what it names stays revoked");
+    }
+    let stray = Rules { lists: vec![list(&authority("other"), &[], 100)], ..rules(&[], Mode::Required, &[&ca]) };
+    let refused = both.replace(&certificates().each_ref(), policy(vec![stray])).unwrap_err();
+    assert_eq!(refused, "a revocation list is signed by none of the authorities");
+}
+
+#[test]
+fn an_authority_in_the_middle_that_is_revoked_vouches_for_nobody_whether_it_is_sent_or_trusted() {
+    let root = authority("root");
+    let middle = Wanted { is_authority: true, serial: 7, ..Wanted::of("middle", &root) }.issued();
+    let pair = client(&middle);
+    let chain = [pair.certificate.clone(), middle.certificate.clone()];
+    for (revoked, sent, trusted) in [(vec![], None, None), (vec![&[7][..]], Some(44), Some(48))] {
+        let lists = vec![list(&root, &revoked, 100)];
+        let by_root = Rules { lists: lists.clone(), accepts_missing_lists: true, ..rules(&[], Mode::Required, &[&root]) };
+        assert_eq!(show(&mut server(vec![by_root]), "a.test", &chain, &pair.key).0.alert, sent);
+        let by_both = Rules { lists, accepts_missing_lists: true, ..rules(&[], Mode::Required, &[&root, &middle]) };
+        assert_eq!(show_one(&mut server(vec![by_both]), &pair).0.alert, trusted.map(|_| 48));
+    }
+}
+
+#[test]
+fn an_open_connection_is_held_against_what_is_wanted_now() {
+    let (old, new) = (authority("ca"), authority("ca"));
+    let pair = client(&old);
+    let asked = |mode, authorities: &[&Pair]| rules(&[], mode, authorities);
+    let denied = vec![boring::sha::sha256(&pair.certificate.to_der().unwrap())];
+    let check = |shown: Option<&Pair>, first: Mode, next: Vec<Rules>| {
+        let mut server = server(vec![asked(first, &[&old])]);
+        let mut got = match shown {
+            Some(pair) => {
+                server.try_with(Try { shows: std::slice::from_ref(&pair.certificate), key: Some(&pair.key), ..Try::of("a.test") })
+            }
+            None => server.try_with(Try::of("a.test")),
+        };
+        let mut auth = client_auth::take(got.server.as_mut());
+        let before = server.store.clients_version();
+        server.replace(&certificates().each_ref(), policy(next)).unwrap();
+        let has_changed = server.store.clients_version() != before;
+        let ssl: &mut SslRef = got.server.as_mut();
+        let result = client_auth::recheck(&server.store.clients(), ssl, &mut auth, 0);
+        (has_changed, result, auth.and_then(|auth| auth.identity.as_ref().map(|identity| identity.verdict)))
+    };
+    let verified = Some(Verdict::Verified);
+    let required = |authorities: &[&Pair]| vec![asked(Mode::Required, authorities)];
+    assert_eq!(check(Some(&pair), Mode::Required, required(&[&old])), (false, Ok(false), verified), "the same again");
+    assert_eq!(check(Some(&pair), Mode::Required, required(&[&new, &old])), (true, Ok(true), verified), "a new one beside the old");
+    assert_eq!(check(Some(&pair), Mode::Required, required(&[&new])), (true, Err(Refusal::UnknownCa), None), "the old one left");
+    assert_eq!(check(Some(&pair), Mode::Optional, required(&[&old])), (true, Ok(true), verified));
+    assert_eq!(check(None, Mode::Optional, required(&[&old])), (true, Err(Refusal::Missing), None));
+    assert_eq!(check(None, Mode::Off, required(&[&old])), (true, Err(Refusal::Missing), None));
+    assert_eq!(check(Some(&pair), Mode::Required, vec![]), (true, Ok(true), None), "nobody is asked any more");
+    assert_eq!(check(Some(&pair), Mode::Required, vec![asked(Mode::Any, &[])]), (true, Ok(true), Some(Verdict::Unverified)));
+    assert_eq!(check(Some(&pair), Mode::Any, required(&[&old])), (true, Ok(true), verified));
+    let denying = Rules { denied, ..asked(Mode::Required, &[&old]) };
+    assert_eq!(check(Some(&pair), Mode::Required, vec![denying.clone()]), (true, Err(Refusal::Denied), None));
+    let keeping = Rules { keeps_connections: true, ..denying };
+    assert_eq!(check(Some(&pair), Mode::Required, vec![keeping]), (true, Ok(true), verified), "a key keeps it");
+    let revoking = Rules { lists: vec![list(&old, &[&[1]], 100)], ..asked(Mode::Required, &[&old]) };
+    assert_eq!(check(Some(&pair), Mode::Required, vec![revoking]), (true, Err(Refusal::Revoked), None));
+    let elsewhere = rules(&["b.test"], Mode::Required, &[&new]);
+    assert_eq!(check(Some(&pair), Mode::Required, vec![asked(Mode::Required, &[&old]), elsewhere]), (true, Ok(true), verified));
+}
+
+#[test]
+fn who_outlives_a_certificate_or_the_list_that_spoke_for_it_does_not_pass_any_more() {
+    let ca = authority("ca");
+    let pair = client(&ca);
+    let asked = Rules { lists: vec![list(&ca, &[], 100)], ..rules(&[], Mode::Required, &[&ca]) };
+    let mut server = server(vec![asked]);
+    let mut got = server.try_with(Try { shows: std::slice::from_ref(&pair.certificate), key: Some(&pair.key), ..Try::of("a.test") });
+    let mut auth = client_auth::take(got.server.as_mut());
+    let until = auth.as_ref().unwrap().identity.as_ref().unwrap().valid_until;
+    let policies = server.store.clients();
+    assert_eq!(client_auth::recheck(&policies, got.server.as_mut(), &mut auth, until), Ok(false));
+    // The clock of the verification is not the test's: it finds the certificate good still, and so it is kept.
+    assert_eq!(client_auth::recheck(&policies, got.server.as_mut(), &mut auth, until + 1), Ok(true));
+    assert!(auth.is_some());
 }
