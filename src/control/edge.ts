@@ -132,6 +132,7 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
   });
   const shared = createSharedState(first);
   const health = createHealth({
+    addon,
     snapshot: first,
     addressOf: (slot) => discovery.status(slot).addresses[0],
     publish(slot, state) {

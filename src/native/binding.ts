@@ -227,6 +227,32 @@ export interface BindingBackend {
   maxFields: number;
 }
 
+/** A question of active health over HTTP/3, on a connection of its own. */
+export interface BindingQuestion {
+  /** `ip:port`. */
+  address: string;
+  serverName: string;
+  isVerified: boolean;
+  /** As for `BindingBackend`. */
+  caPem: string;
+  clientChainPem: string;
+  clientKeyPem: string;
+  pins: string[];
+  method: string;
+  authority: string;
+  path: string;
+  userAgent: string;
+  /** For all of it. */
+  timeoutMs: number;
+  /** Bytes of the body that are wanted. */
+  bodyBytes: number;
+}
+
+export interface BindingReply {
+  status: number;
+  body: Uint8Array;
+}
+
 /**
  * Compiled head edits, named in `Forward` records by their index, applied in order. `op`:
  * - `set`: one field instead of all of that name (also `:authority` and `:path` of a request, in place);
@@ -355,6 +381,9 @@ export interface BindingAddon {
   setDumpable(isDumpable: boolean): void;
   /** The canonical form of an authority and a path (with query), or the complaint; the same code that reactors use. For the CLI's `routes test`. */
   normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
+  /** Asks, and rejects with what went wrong in one line. `number` is the caller's own, by which `cancelH3` ends it within a moment. */
+  askH3(number: number, question: BindingQuestion): Promise<BindingReply>;
+  cancelH3(number: number): void;
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
   checkCertificate(certificate: BindingCertificate): string[];
   /**

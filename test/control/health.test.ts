@@ -31,6 +31,7 @@ function stand(t: Test, ports: readonly number[], given: Partial<HealthSnapshot>
     upstreams: [{ backends: ports.map((port) => ({ host: '127.0.0.1', port })), health: { ...HEALTH, ...given } }],
   });
   const health: Health = createHealth({
+    addon: { askH3: () => Promise.reject(new Error('nobody asks over HTTP/3 here')), cancelH3() {} },
     snapshot,
     addressOf: () => '127.0.0.1',
     publish: (slot, state) => void published.push(`${slot} ${state}`),

@@ -1,5 +1,6 @@
 //! The border between Node and the reactor: conversions only, no policy. The shape is `src/native/binding.ts`.
 
+mod asks;
 mod attachment;
 mod convert;
 mod listeners;
@@ -233,6 +234,18 @@ pub fn reactor_connections(shard: u32, limit: u32) -> Result<String> {
 #[napi(catch_unwind)]
 pub fn reactor_sessions(shard: u32) -> Result<String> {
     shards::with(shard, |reactor| reactor.describe_sessions())
+}
+
+/// Asks a backend over HTTP/3.
+#[napi(catch_unwind)]
+pub fn ask_h3<'env>(env: &'env Env, number: u32, question: BindingQuestion) -> Result<Object<'env>> {
+    asks::ask(env, number, question)
+}
+
+/// Ends what was asked by this number.
+#[napi(catch_unwind)]
+pub fn cancel_h3(number: u32) {
+    asks::cancel(number);
 }
 
 /// Tells the service manager that listens at `address`.

@@ -137,6 +137,28 @@ record!(
     }
 );
 record!(
+    /// A question over HTTP/3.
+    BindingQuestion {
+        address: String,
+        server_name: String,
+        is_verified: bool,
+        ca_pem: String,
+        client_chain_pem: String,
+        client_key_pem: String,
+        pins: Vec<String>,
+        method: String,
+        authority: String,
+        path: String,
+        user_agent: String,
+        timeout_ms: f64,
+        body_bytes: f64,
+    }
+);
+record!(
+    /// Its answer.
+    BindingReply { status: u32, body: Uint8Array }
+);
+record!(
     /// A head edit.
     BindingEdit { op: String, name: String, value: String, r#match: String }
 );

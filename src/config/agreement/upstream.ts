@@ -87,8 +87,8 @@ function checkHealth(path: KeyPath, { health, backends, tls }: Upstream): Compla
     const expected = 'h2, http/1.1 or auto, or only https:// backends';
     complaints.push({ path: [...path, 'protocol'], value: '"h3"', message: 'needs TLS', expected });
   }
-  if (health.protocol === 'h3' && tls.certificate !== '') {
-    const message = 'shows no certificate of its own, which tls.certificate says that backends ask for';
+  if (health.protocol === 'h3' && tls.max_version !== '1.3') {
+    const message = 'needs TLS 1.3, which tls.max_version does not allow';
     complaints.push({ path: [...path, 'protocol'], value: '"h3"', message, expected: 'h2 or http/1.1' });
   }
   const plain = backends.filter(({ url }) => url.startsWith('http:')).length;

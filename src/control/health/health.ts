@@ -8,12 +8,14 @@ import { noteNumber } from '../../base/notes.ts';
 import { upstreamsOf } from '../../config/numbering.ts';
 import type { BackendSnapshot, HealthSnapshot, Snapshot } from '../../config/snapshot.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
+import type { BindingAddon } from '../../native/binding.ts';
 import { createH3Ask } from './ask-h3.ts';
 import { createHttpAsk } from './ask-http.ts';
 import { type Checker, createChecker, type HealthStatus } from './checker.ts';
 import { type Ask, faultOf, questionOf } from './question.ts';
 
 export interface HealthParts {
+  readonly addon: Pick<BindingAddon, 'askH3' | 'cancelH3'>;
   readonly snapshot: Pick<Snapshot, 'upstreams' | 'backends' | 'numbering'>;
   /** The first address of the backend's name, without port; undefined while it has none. */
   readonly addressOf: (slot: number) => string | undefined;
@@ -100,7 +102,7 @@ export function createHealth(parts: HealthParts): Health {
   function checkerOf(backend: BackendSnapshot, health: HealthSnapshot, upstream: number): Checker {
     const { slot } = backend;
     const question = questionOf(backend, health);
-    const ask = health.protocol === 'h3' ? createH3Ask(question) : createHttpAsk(question);
+    const ask = health.protocol === 'h3' ? createH3Ask(question, parts.addon) : createHttpAsk(question);
     return createChecker({
       health,
       check: async (ending) => {

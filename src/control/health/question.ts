@@ -14,7 +14,7 @@ export interface Question {
   readonly serverName: string;
   readonly caPem: string;
   readonly isVerified: boolean;
-  /** Shown to the backend when it asks; not over HTTP/3. */
+  /** Shown to the backend when it asks. */
   readonly clientCertificate: BackendSnapshot['clientCertificate'];
   readonly minTlsVersion: string;
   readonly maxTlsVersion: string;

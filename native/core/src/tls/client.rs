@@ -155,6 +155,22 @@ impl Failure {
         }
     }
 
+    /// What is wrong with the backend's certificate, if anything.
+    pub fn of_verification(ssl: &SslRef) -> Option<Failure> {
+        Some(match ssl.verify_result().err()? {
+            // Our own verdict, which the library has no word for.
+            X509VerifyError::APPLICATION_VERIFICATION => {
+                Failure { reason: Reason::TlsPinMismatch, detail: "no certificate of the chain has a pinned key" }
+            }
+            verdict => Failure { reason: of_verdict(verdict), detail: verdict.error_string() },
+        })
+    }
+
+    /// What an error of QUIC says that stands for an alert (RFC 9001 §4.8).
+    pub fn of_quic_alert(code: u64) -> Option<Failure> {
+        alert(i32::try_from(code.checked_sub(0x100)?).ok()?).map(Failure::of_alert)
+    }
+
     /// What a handshake's error says.
     pub fn of_handshake(error: &boring::ssl::Error, ssl: &SslRef) -> Failure {
         if matches!(error.code(), ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN) {
@@ -162,14 +178,9 @@ impl Failure {
         }
         let code = code_of(error);
         match code {
-            ffi::SSL_R_CERTIFICATE_VERIFY_FAILED => match ssl.verify_result() {
-                // Our own verdict, which the library has no word for.
-                Err(X509VerifyError::APPLICATION_VERIFICATION) => {
-                    Failure { reason: Reason::TlsPinMismatch, detail: "no certificate of the chain has a pinned key" }
-                }
-                Err(verdict) => Failure { reason: of_verdict(verdict), detail: verdict.error_string() },
-                Ok(()) => Failure { reason: Reason::TlsCertificateInvalid, detail: "" },
-            },
+            ffi::SSL_R_CERTIFICATE_VERIFY_FAILED => {
+                Failure::of_verification(ssl).unwrap_or(Failure { reason: Reason::TlsCertificateInvalid, detail: "" })
+            }
             // The first bytes are no record of TLS.
             ffi::SSL_R_WRONG_VERSION_NUMBER | ffi::SSL_R_HTTP_REQUEST | ffi::SSL_R_HTTPS_PROXY_REQUEST => {
                 Failure { reason: Reason::TlsPlainText, detail: "" }
@@ -188,6 +199,13 @@ impl Failure {
                 None => Failure { reason: Reason::TlsFailed, detail: "" },
             },
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.detail.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.reason.code(), self.detail)
     }
 }
 
@@ -296,12 +314,7 @@ impl ClientTls {
             ssl.set_hostname(&self.name)?;
         }
         if self.is_verified {
-            let expected = ssl.param_mut();
-            expected.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
-            match self.name.parse::<IpAddr>() {
-                Ok(address) => expected.set_ip(address)?,
-                Err(_) => expected.set_host(&self.name)?,
-            }
+            prove(&mut ssl, &self.name)?;
         }
         // A TLS 1.3 ticket is used once (RFC 8446 §C.4); the next one arrives with the connection it opens.
         if let Some(session) = self.session.lock().ok().and_then(|mut slot| slot.take()) {
@@ -310,6 +323,25 @@ impl ClientTls {
         }
         SslStream::new(ssl, stream)
     }
+}
+
+/// Has a connection take a certificate for this name or address alone.
+pub(crate) fn prove(ssl: &mut SslRef, name: &str) -> Result<(), ErrorStack> {
+    let expected = ssl.param_mut();
+    expected.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    match name.parse::<IpAddr>() {
+        Ok(address) => expected.set_ip(address),
+        Err(_) => expected.set_host(name),
+    }
+}
+
+/// The same trust, pins and credentials for a connection by QUIC, which still has to be told whom to [`prove`].
+pub(crate) fn context_for_quic(options: &ClientTlsOptions<'_>) -> Result<SslContextBuilder, ClientTlsError> {
+    let mut builder = SslContextBuilder::new(SslMethod::tls())?;
+    trust(&mut builder, options)?;
+    show(&mut builder, options.credentials)?;
+    pin(&mut builder, options.pins);
+    Ok(builder)
 }
 
 fn trust(builder: &mut SslContextBuilder, options: &ClientTlsOptions<'_>) -> Result<(), ClientTlsError> {

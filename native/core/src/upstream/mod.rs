@@ -4,6 +4,7 @@
 //! [`Sink`]. Behind it, [`session`] is one connection, [`h2`] and [`h1`] are its two languages, and [`pool`] decides which session serves whom. There is no thread, no clock
 //! and no allocation per request here; what may be retried is the lane's business, but every failure says whether anything was sent.
 
+pub mod ask;
 mod blocks;
 mod config;
 mod h1;
