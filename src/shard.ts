@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { backendsOf } from './config/numbering.ts';
 import type { ListenerSnapshot } from './config/snapshot.ts';
+import { usesCertificates } from './config/uses-certificates.ts';
 import { createLane, type Lane } from './lane/lane.ts';
 import { certificateFields } from './lane/plan.ts';
 import type { BindingAddon } from './native/binding.ts';
@@ -85,7 +86,14 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     if (number <= published) return;
     published = number;
     const backends = backendsOf(snapshot).map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
-    addon.reactorApply(shard, { generation: number, backends, plans: [...to.plans], reservedFields: certificateFields(snapshot) });
+    addon.reactorApply(shard, {
+      generation: number,
+      backends,
+      plans: [...to.plans],
+      reservedFields: certificateFields(snapshot),
+      isLaneTold: usesCertificates(snapshot),
+      isLogged: snapshot.log.areCertificatesLogged,
+    });
     for (const { slot, addresses: found } of backends) to.setAddresses(slot, found.length);
   }
 

@@ -80,6 +80,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
       level: config.log.level,
       isAccessLogged: config.log.access.enabled,
       accessSample: config.log.access.sample,
+      areCertificatesLogged: config.log.access.enabled && config.log.access.client_certificates,
       areFailuresAlwaysLogged: config.log.access.failures,
     },
     drain: { timeoutMs: config.drain.timeout, delayMs: config.drain.delay },

@@ -175,8 +175,13 @@ function groupText(name: string, schema: z.core.$ZodType, indent: number): strin
   if (item !== undefined) return listText(name, item, indent);
   if (entry === undefined) return [`${pad}${name}:`, ...mappingText(schema, indent + 2)];
   if (factsOf(entry) !== undefined) return [`${pad}${name}: {}`];
-  const example = namesFactsOf(schema)?.example ?? 'web';
-  return [`${pad}${name}:`, ...comment(proseOf(entry), `${pad}  `), `${pad}  ${example}:`, ...mappingText(entry, indent + 4)];
+  return [`${pad}${name}:`, ...entryText(schema, entry, indent + 2)];
+}
+
+/** One entry of a mapping of names. */
+function entryText(schema: z.core.$ZodType, entry: z.core.$ZodType, indent: number): string[] {
+  const pad = ' '.repeat(indent);
+  return [...comment(proseOf(entry), pad), `${pad}${namesFactsOf(schema)?.example ?? 'web'}:`, ...mappingText(entry, indent + 2)];
 }
 
 /** What could stand in a mapping of texts, which is empty by default. */
@@ -214,7 +219,8 @@ function listText(name: string, item: z.core.$ZodType, indent: number): string[]
   const pad = ' '.repeat(indent);
   const facts = factsOf(item);
   if (facts !== undefined) return [`${pad}${name}: [${writtenText(facts.example ?? '')}]`];
-  const keys = mappingText(item, indent + 4);
+  const entry = entryOf(item);
+  const keys = entry === undefined ? mappingText(item, indent + 4) : entryText(item, entry, indent + 4);
   // The dash stands before the comment of the first key, so that comment and key stay together.
   const marked = keys.with(0, `${pad}  - ${(keys[0] ?? '').trimStart()}`);
   return [`${pad}${name}:`, ...comment(proseOf(item), `${pad}  `), ...marked];

@@ -3,6 +3,7 @@
  * plain data, so that it can be posted to a shard. Prepared by `prepareSnapshot`, swapped whole, never changed.
  */
 
+import type { CertificateFact } from './schema/certificate-fact.ts';
 import type { ClientCertificates } from './schema/client-certificates.ts';
 import type { Certificate } from './schema/listener.ts';
 
@@ -207,8 +208,19 @@ export const MAX_CLIENT_FIELDS = 7;
 
 /** What of a request tells it from others: for hashing, sticking and limiting. */
 export interface KeySnapshot {
-  readonly kind: 'header' | 'cookie' | 'query' | 'path' | 'authority' | 'method' | 'client' | 'connection' | 'tenant' | 'route';
-  /** Of header (lower case), cookie, query parameter; empty for the others. */
+  readonly kind:
+    | 'header'
+    | 'cookie'
+    | 'query'
+    | 'certificate'
+    | 'path'
+    | 'authority'
+    | 'method'
+    | 'client'
+    | 'connection'
+    | 'tenant'
+    | 'route';
+  /** Of header (lower case), cookie, query parameter, fact of a certificate; empty for the others. */
   readonly name: string;
   /** Bits of the client's address that count, by family; 32 and 128 for the whole. Only for `client`. */
   readonly prefix4: number;
@@ -450,6 +462,8 @@ export interface MatchSnapshot {
   readonly headers: readonly ConditionSnapshot[];
   readonly query: readonly ConditionSnapshot[];
   readonly cookies: readonly ConditionSnapshot[];
+  /** What the client's certificate says, by fact. */
+  readonly certificate: readonly ConditionSnapshot[];
   /** CIDR blocks, any of them; empty for all. Of the client behind trusted proxies. */
   readonly networks: readonly string[];
   /** Place in `tenants`; -1 for requests of no tenant, and of a tenant none of whose own routes takes them. */
@@ -560,6 +574,9 @@ export interface ClaimsSnapshot {
 export interface AccessSnapshot {
   readonly allow: readonly string[];
   readonly deny: readonly string[];
+  /** All conditions of one of them must fit; empty for everyone. */
+  readonly certificates: readonly (readonly ConditionSnapshot[])[];
+  readonly deniedCertificates: readonly (readonly ConditionSnapshot[])[];
 }
 
 export type Priority = 'low' | 'normal' | 'high' | 'critical';
@@ -631,6 +648,9 @@ export interface TenantSnapshot {
   readonly headerValue: string;
   /** Prefix on a segment border; empty when told otherwise. */
   readonly pathPrefix: string;
+  /** The fact of certificates that tells it by `certificateValue`; empty when told otherwise. */
+  readonly certificate: '' | CertificateFact;
+  readonly certificateValue: string;
   readonly rateLimits: readonly RateLimitSnapshot[];
   /** Exchanges in flight; 0 for no limit. */
   readonly maxInFlight: number;
@@ -666,6 +686,8 @@ export interface LogSnapshot {
   readonly isAccessLogged: boolean;
   /** Share of exchanges logged, 0 to 1. */
   readonly accessSample: number;
+  /** Access lines say whose certificate it was. */
+  readonly areCertificatesLogged: boolean;
   /** Failures (a reason other than none, or status >= 500) are logged whatever the sample says. */
   readonly areFailuresAlwaysLogged: boolean;
 }

@@ -22,6 +22,8 @@ export interface ConnectionRow {
   readonly is_draining: boolean;
   /** Of its client, this one among them; null where they are not counted. */
   readonly client_connections: number | null;
+  /** Null where the client has shown none. */
+  readonly client_certificate: ConnectionView['clientCertificate'];
 }
 
 /** A backend with its sessions as the reactor words it. */
@@ -65,6 +67,7 @@ export function viewConnections(answers: readonly ShardRows<ConnectionRow>[], li
       bytesReceived: row.bytes_received,
       bytesSent: row.bytes_sent,
       clientConnections: row.client_connections,
+      clientCertificate: row.client_certificate,
     })),
   );
 }

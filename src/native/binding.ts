@@ -300,6 +300,10 @@ export interface BindingSnapshot {
   plans: BindingPlan[];
   /** Names of fields that no client may send, beside those of RFC 9440. */
   reservedFields: string[];
+  /** Heads tell the lane what client certificates say. */
+  isLaneTold: boolean;
+  /** Completions tell it for access lines. */
+  isLogged: boolean;
 }
 
 /** Where the sockets of a place were opened. */

@@ -14,6 +14,7 @@ import {
   COMPLETED_HEDGE_WON,
   COMPLETED_HEDGED,
   COMPLETED_SESSION_REUSED,
+  COMPLETED_WITH_VERIFIED,
   NONE,
 } from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
@@ -138,6 +139,7 @@ class LineLog implements AccessLog {
     const authority = method + done.methodLength;
     const path = authority + done.authorityLength;
     const agent = path + done.pathLength;
+    const certificate = agent + done.userAgentLength;
     return (
       `{"level":"info","time":"${this.time(done.startedMs)}",${this.listeners[done.listener] ?? '"target":"access","msg":"exchange"'}` +
       `,"id":${quoted(text.slice(0, method))},"method":${quoted(text.slice(method, authority))}` +
@@ -149,7 +151,7 @@ class LineLog implements AccessLog {
       `,"bytes_in":${done.bytesIn},"bytes_out":${done.bytesOut}` +
       `,"peer":"${done.peerAddress()}","port":${done.peerPort},"connection":${done.connection},"rtt_us":${done.rttUs}` +
       `,"session_reused":${(done.flags & COMPLETED_SESSION_REUSED) !== 0}` +
-      `,"user_agent":${quoted(text.slice(agent))}}\n`
+      `,"user_agent":${quoted(text.slice(agent, certificate))}${certificateText(done, text, certificate)}}\n`
     );
   }
 
@@ -165,6 +167,14 @@ class LineLog implements AccessLog {
     if (done.reason === 0) return '';
     return `,"reason":"${reasonByNumber(done.reason).code}","ended_by":"${endedBy(done.flags)}"`;
   }
+}
+
+/** Of clients that showed a certificate, where lines are to tell it. */
+function certificateText(done: CompletionReader, text: string, at: number): string {
+  if (done.certificateLength === 0) return '';
+  const [fingerprint = '', serial = '', subject = ''] = text.slice(at).split('\n');
+  const verdict = (done.flags & COMPLETED_WITH_VERIFIED) === 0 ? 'unverified' : 'verified';
+  return `,"client_certificate":{"verdict":"${verdict}","fingerprint":"${fingerprint}","serial":"${serial}","subject":${quoted(subject)}}`;
 }
 
 /** What only some exchanges have: a gRPC status, a hedge and who won. */

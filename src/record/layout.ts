@@ -67,6 +67,8 @@ export const HEAD_PEER_VALIDATED = 32;
 export const HEAD_WAITED = 64;
 export const HEAD_UNDERSCORE = 128;
 export const HEAD_LAST_HOP = 256;
+export const HEAD_CERTIFICATE = 512;
+export const HEAD_CERTIFICATE_VERIFIED = 1024;
 
 /** Flags of AttemptFailed, word 8. */
 export const FAILED_UNSENT = 1;
@@ -88,6 +90,8 @@ export const COMPLETED_HEDGE_WON = 64;
 export const COMPLETED_HELD = 128;
 export const COMPLETED_WAITING = 256;
 export const COMPLETED_CONNECTION_AUTH = 512;
+export const COMPLETED_WITH_CERTIFICATE = 1024;
+export const COMPLETED_WITH_VERIFIED = 2048;
 
 /** Flags of Forward, word 7. */
 export const FORWARD_KEEP_REQUEST_ID = 1;

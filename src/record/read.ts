@@ -13,6 +13,8 @@ import {
   FAILED_REPLAYABLE,
   FAILED_UNSENT,
   FAILED_WAITED,
+  HEAD_CERTIFICATE,
+  HEAD_CERTIFICATE_VERIFIED,
   HEAD_HAS_BODY,
   HEAD_IDEMPOTENT,
   HEAD_LAST_HOP,
@@ -35,6 +37,9 @@ export class HeadReader {
   contentLength = -1;
   connection = 0;
   fieldCount = 0;
+  /** What the client's certificate says: lines, of which the first character tells what it is. Empty where no rule asks. */
+  certificateByte = 0;
+  certificateLength = 0;
   requestIdByte = 0;
   requestIdLength = 0;
   methodByte = 0;
@@ -85,7 +90,9 @@ export class HeadReader {
     this.schemeLength = methodAndScheme >>> 16;
     this.authorityLength = authorityAndPath & 0xffff;
     this.pathLength = authorityAndPath >>> 16;
-    this.requestIdByte = (at + HEAD_LENGTHS_WORD + this.fieldCount) << 2;
+    this.certificateLength = words[at + 25]!;
+    this.certificateByte = (at + HEAD_LENGTHS_WORD + this.fieldCount) << 2;
+    this.requestIdByte = this.certificateByte + this.certificateLength;
     this.methodByte = this.requestIdByte + this.requestIdLength;
     this.schemeByte = this.methodByte + this.methodLength;
     this.authorityByte = this.schemeByte + this.schemeLength;
@@ -112,6 +119,15 @@ export class HeadReader {
   /** Some field's name has an underscore. */
   get hasUnderscore(): boolean {
     return (this.flags & HEAD_UNDERSCORE) !== 0;
+  }
+
+  /** The client has shown a certificate, verified or not. */
+  get hasCertificate(): boolean {
+    return (this.flags & HEAD_CERTIFICATE) !== 0;
+  }
+
+  get isCertificateVerified(): boolean {
+    return (this.flags & HEAD_CERTIFICATE_VERIFIED) !== 0;
   }
 
   /** OPTIONS or TRACE whose Max-Forwards is 0: nobody may forward it. */
@@ -441,7 +457,7 @@ export class CompletionReader {
     const words = this.memory.words;
     const start = (this.at + COMPLETION_TEXT_WORD) << 2;
     const length = this.requestIdLength + this.methodLength + this.authorityLength + this.pathLength + (words[this.at + 32]! & 0xffff);
-    return this.memory.latin1(start, start + length);
+    return this.memory.latin1(start, start + length + words[this.at + 41]!);
   }
 
   get requestIdLength(): number {
@@ -462,6 +478,11 @@ export class CompletionReader {
 
   get userAgentLength(): number {
     return this.memory.words[this.at + 32]! & 0xffff;
+  }
+
+  /** Of the last text: fingerprint, serial number and subject of the client's certificate, a line each. 0 where lines are not to tell it. */
+  get certificateLength(): number {
+    return this.memory.words[this.at + 41]!;
   }
 }
 

@@ -38,3 +38,21 @@ t.test('what nobody verified is not told without saying so, and nothing is told 
   t.strictSame(await problemsOf(t, withForward('any', 'fingerprint: x-print')), []);
   t.match(await problemsOf(t, withForward('off', 'fingerprint: x-print')), [/forward\.fingerprint: .*has no meaning with mode: off/]);
 });
+
+t.test('conditions that no certificate can fit, or that say nothing of it, are mistakes', async (t) => {
+  const route = (keys: string) => `${plainWith('routes:', 'routes:')}  - { match: { path: /x }, upstream: web, ${keys} }\n`;
+  const match = (text: string) => route('').replace('path: /x', `path: /x, client_certificate: { ${text} }`);
+  t.match(await problemsOf(t, match('fingerprint: ab')), [
+    /match\.client_certificate\.fingerprint: "ab" is what no certificate has; expected SHA-256/,
+  ]);
+  t.match(await problemsOf(t, match('verdict: good')), [/client_certificate\.verdict: .*expected verified or unverified/]);
+  t.match(await problemsOf(t, match('serial: xyz')), [/client_certificate\.serial: .*expected hex digits/]);
+  t.match(await problemsOf(t, match('name: a')), [/client_certificate\.name: .*; expected one of verdict, fingerprint/]);
+  t.strictSame(await problemsOf(t, match(`fingerprint: "${'AB:'.repeat(31)}AB", uri: { prefix: a }`)), []);
+  for (const key of ['client_certificates', 'deny_client_certificates']) {
+    t.match(await problemsOf(t, route(`access: { ${key}: [{}] }`)), [
+      /access\.(?:deny_)?client_certificates\[0\]: says nothing of the certificate/,
+    ]);
+    t.match(await problemsOf(t, route(`access: { ${key}: [{ uri: {} }] }`)), [/client_certificates\[0\]\.uri: says nothing of the value/]);
+  }
+});

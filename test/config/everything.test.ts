@@ -131,6 +131,11 @@ t.test('a route says what it takes', async (t) => {
       { name: 'beta', kind: 'present', value: '' },
       { name: 'theme', kind: 'contains', value: 'dark' },
     ],
+    certificate: [
+      { name: 'verdict', kind: 'exact', value: 'verified' },
+      { name: 'dns', kind: 'suffix', value: '.shop.test' },
+      { name: 'fingerprint', kind: 'exact', value: `${'ab'.repeat(31)}cd` },
+    ],
     networks: ['192.0.2.0/24', '::1/128'],
     tenant: -1,
   });
@@ -229,7 +234,12 @@ t.test('a route says how long, how often and for whom', async (t) => {
   t.match(versions?.retries, { attempts: 3, on: { isConnect: true, isRefused: true, isReset: true, isTimeout: false } });
   t.same(orders?.hedge, { delayMs: 0, percentile: 0.99, minDelayMs: 10, maxDelayMs: 300 });
   t.same(orders?.bulkhead, { max: 20, queue: 10, queueTimeoutMs: 50 });
-  t.same(orders?.access, { allow: ['192.0.2.0/24'], deny: ['192.0.2.66/32'] });
+  t.same(orders?.access, {
+    allow: ['192.0.2.0/24'],
+    deny: ['192.0.2.66/32'],
+    certificates: [[{ name: 'uri', kind: 'prefix', value: 'spiffe://shop.test/' }]],
+    deniedCertificates: [[{ name: 'serial', kind: 'exact', value: '0A1B' }]],
+  });
   t.match(orders?.rateLimits, [
     { name: 'each', requests: 10, periodMs: 1000, burst: 20, isShared: false, maxKeys: 65_536 },
     { name: 'orders#2', keys: [{ kind: 'header' }, { kind: 'route' }], burst: 100, isShared: true, onStoreFailure: 'refuse', maxKeys: 10 },

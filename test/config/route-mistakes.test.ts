@@ -148,7 +148,7 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
   [
     'variables are known',
     '{ upstream: web, request_headers: { set: { x-a: "${client_addres}" } } }',
-    'request_headers.set.x-a: "${client_addres}" has ${client_addres}, which is no variable; expected printable ASCII, in which these may stand: ${client_address}, ${client_port}, ${scheme}, ${authority}, ${path}, ${method}, ${request_id}, ${forwarded_node}, ${remaining_ms}, ${remaining_grpc}, ${route}, ${upstream}, ${backend}, ${header:NAME}',
+    'request_headers.set.x-a: "${client_addres}" has ${client_addres}, which is no variable; expected printable ASCII, in which these may stand: ${client_address}, ${client_port}, ${scheme}, ${authority}, ${path}, ${method}, ${request_id}, ${forwarded_node}, ${remaining_ms}, ${remaining_grpc}, ${client_certificate_verdict}, ${client_certificate_fingerprint}, ${client_certificate_serial}, ${client_certificate_subject}, ${client_certificate_issuer}, ${client_certificate_names}, ${route}, ${upstream}, ${backend}, ${header:NAME}',
   ],
   [
     'fields of a connection are not edited',
@@ -245,7 +245,7 @@ const MISTAKES: readonly (readonly [title: string, route: string, ...complaints:
   [
     'keys of limits are known',
     '{ upstream: web, limits: { rate: [{ requests: 1, by: [ip] }] } }',
-    'limits.rate[0].by[0]: "ip" is not acceptable; expected client (or client/24, client/24,56 for prefixes of IPv4 and IPv6; 32 and 64 where they are left out), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
+    'limits.rate[0].by[0]: "ip" is not acceptable; expected client (or client/24, client/24,56 for prefixes of IPv4 and IPv6; 32 and 64 where they are left out), header:NAME, cookie:NAME, query:NAME, certificate:FACT (fingerprint, subject, dns, uri and others), path, authority, method, connection, tenant or route',
   ],
   [
     'an empty allow is not everyone',

@@ -146,7 +146,18 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.same(routes, [
     {
       name: '/',
-      match: { host: '*', path: '/', pathKind: 'prefix', methods: [], headers: [], query: [], cookies: [], networks: [], tenant: -1 },
+      match: {
+        host: '*',
+        path: '/',
+        pathKind: 'prefix',
+        methods: [],
+        headers: [],
+        query: [],
+        cookies: [],
+        certificate: [],
+        networks: [],
+        tenant: -1,
+      },
       targets: [{ upstream: 0, weight: 100, subset: {} }],
       redirect: undefined,
       fixed: undefined,
@@ -173,7 +184,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
       },
       hedge: undefined,
       rateLimits: [],
-      access: { allow: [], deny: [] },
+      access: { allow: [], deny: [], certificates: [], deniedCertificates: [] },
       bulkhead: { max: 0, queue: 0, queueTimeoutMs: 1_000 },
       priority: 'normal',
       path: { kind: 'keep' },
@@ -193,7 +204,7 @@ t.test('the plain configuration becomes a snapshot with every default filled in'
   t.ok(rest.shards.count >= 1);
   t.equal(rest.shards.stallTimeoutMs, 5000);
   t.same(rest.admin, { address: '127.0.0.1:9901', token: '', maxConnections: 256, probesAddress: '' });
-  t.same(rest.log, { level: 'info', isAccessLogged: true, accessSample: 1, areFailuresAlwaysLogged: true });
+  t.same(rest.log, { level: 'info', isAccessLogged: true, accessSample: 1, areCertificatesLogged: false, areFailuresAlwaysLogged: true });
   t.same(rest.drain, { timeoutMs: 30_000, delayMs: 0 });
   const { maxHeldBytes, ...limits } = rest.limits;
   t.same(limits, { maxExchanges: 65_536, statelessReplies: 1000 });

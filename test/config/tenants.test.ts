@@ -13,13 +13,13 @@ const OWN = '  - { match: { tenant: a }, upstream: web }\n';
 
 t.test('a tenant is told in one way', async (t) => {
   t.same(await mistakes(t, 'tenants: { a: {} }', PLAIN + OWN), [
-    'error: tenants.a.hosts: is missing; expected exactly one of hosts, header and path',
+    'error: tenants.a.hosts: is missing; expected exactly one of hosts, header, path and client_certificate',
   ]);
   t.same(await mistakes(t, 'tenants: { a: { hosts: a.test, path: /a } }', PLAIN + OWN), [
-    'error: tenants.a.path: stands beside hosts; expected exactly one of hosts, header and path',
+    'error: tenants.a.path: stands beside hosts; expected exactly one of hosts, header, path and client_certificate',
   ]);
   t.same(await mistakes(t, 'tenants: { a: { path: /a, value: b } }', PLAIN + OWN), [
-    'error: tenants.a.value: has no meaning without header; expected header beside it',
+    'error: tenants.a.value: has no meaning without header or client_certificate; expected one of them beside it',
   ]);
 });
 

@@ -127,6 +127,7 @@ function rewriteHead(memory: RecordMemory, at: number): Buffer {
     authority: head.authority(),
     path: head.path(),
     fields: head.fields(),
+    certificate: memory.latin1(head.certificateByte, head.certificateByte + head.certificateLength),
   });
 }
 
@@ -134,12 +135,19 @@ function rewriteCompletion(memory: RecordMemory, at: number): Buffer {
   const done = new CompletionReader(memory);
   done.read(at);
   const text = done.text();
-  const lengths = [done.requestIdLength, done.methodLength, done.authorityLength, done.pathLength, done.userAgentLength];
+  const lengths = [
+    done.requestIdLength,
+    done.methodLength,
+    done.authorityLength,
+    done.pathLength,
+    done.userAgentLength,
+    done.certificateLength,
+  ];
   let end = 0;
-  const [requestId, method, authority, path, userAgent] = lengths.map((length) => {
+  const [requestId, method, authority, path, userAgent, certificate] = lengths.map((length) => {
     end += length;
     return text.slice(end - length, end);
-  }) as [string, string, string, string, string];
+  }) as [string, string, string, string, string, string];
   const family = done.peerFamily === 4 ? 4 : 6;
   const address = octets(done.peerAddress());
   return completionBytes({
@@ -153,6 +161,7 @@ function rewriteCompletion(memory: RecordMemory, at: number): Buffer {
     authority,
     path,
     userAgent,
+    certificate,
   });
 }
 

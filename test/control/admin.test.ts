@@ -32,6 +32,7 @@ const connectionRow = {
   is_established: true,
   is_draining: false,
   client_connections: 2,
+  client_certificate: { verdict: 'verified' as const, fingerprint: 'ab'.repeat(32), serial: '0A', subject: 'CN=a' },
 };
 
 /** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
@@ -328,7 +329,16 @@ t.test('connections take a limit within bounds', async (t) => {
   t.match(JSON.parse((await ask('/v1/connections')).text), {
     total: 0,
     limit: 100,
-    connections: [{ connection: 100, listener: 'public', state: 'open', rttMs: 0.25, clientConnections: 2 }],
+    connections: [
+      {
+        connection: 100,
+        listener: 'public',
+        state: 'open',
+        rttMs: 0.25,
+        clientConnections: 2,
+        clientCertificate: { verdict: 'verified', subject: 'CN=a' },
+      },
+    ],
   });
   t.match(JSON.parse((await ask('/v1/connections?limit=7')).text), { limit: 7 });
   for (const query of ['limit=0', 'limit=10001', 'limit=x', 'other=1']) t.equal((await ask(`/v1/connections?${query}`)).status, 400, query);

@@ -300,6 +300,7 @@ t.test('it agrees with a search through all routes', async (t) => {
         headers: few(conditions(['1', '12'])),
         query: few(conditions(['1', '12'])),
         cookies: few(conditions(['1', '12'])),
+        certificate: fc.constant([]),
         networks: few(fc.constantFrom(['10.0.0.0/8'], ['127.0.0.1/32', '::/0'])),
         tenant: fc.constantFrom(-1, -1, 0, 1),
       }),

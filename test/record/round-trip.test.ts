@@ -51,6 +51,7 @@ t.test('a head reads back whatever its values and wherever in the ring it lies',
     memo1: u32,
     memo2: u32,
     ageUs: u32,
+    certificate: latin1(200),
   });
   fc.assert(
     fc.property(cursor, heads, (start, values) => {
@@ -82,6 +83,7 @@ t.test('a head reads back whatever its values and wherever in the ring it lies',
         memo1: head.memo1,
         memo2: head.memo2,
         ageUs: head.ageUs,
+        certificate: memory.latin1(head.certificateByte, head.certificateByte + head.certificateLength),
       };
       const { address, ...expected } = given;
       t.equal(memory.words[at + 1], KIND_HEAD);
@@ -184,15 +186,15 @@ t.test('a completion reads back', async (t) => {
   t.equal(memory.words[at + 1], KIND_COMPLETION);
   const done = new CompletionReader(memory);
   done.read(at);
-  const { index, generation, family, port, address, requestId, method, authority, path, userAgent, ...numbers } = given;
+  const { index, generation, family, port, address, requestId, method, authority, path, userAgent, certificate, ...numbers } = given;
   t.match({ ...done }, { ...numbers, exchangeIndex: index, exchangeGeneration: generation });
   t.equal(done.peerFamily, family);
   t.equal(done.peerPort, port);
   t.equal(done.peerAddress(), address.join('.'));
-  t.equal(done.text(), requestId + method + authority + path + userAgent);
+  t.equal(done.text(), requestId + method + authority + path + userAgent + certificate);
   t.strictSame(
-    [done.requestIdLength, done.methodLength, done.authorityLength, done.pathLength, done.userAgentLength],
-    [requestId.length, method.length, authority.length, path.length, userAgent.length],
+    [done.requestIdLength, done.methodLength, done.authorityLength, done.pathLength, done.userAgentLength, done.certificateLength],
+    [requestId.length, method.length, authority.length, path.length, userAgent.length, certificate.length],
   );
 });
 

@@ -51,6 +51,8 @@ export interface SampleHead {
   memo1: number;
   memo2: number;
   ageUs: number;
+  /** As a reactor writes it. */
+  certificate: string;
 }
 
 export interface SampleAttemptFailed {
@@ -124,6 +126,7 @@ export interface SampleCompletion {
   retryAfterS: number;
   loserSlot: number;
   loserUs: number;
+  certificate: string;
 }
 
 /** A plain GET from 127.0.0.1; tests name what matters to them. */
@@ -151,6 +154,7 @@ export function sampleHead(given: Partial<SampleHead> = {}): SampleHead {
     memo1: 0,
     memo2: 0,
     ageUs: 0,
+    certificate: '',
     ...given,
   };
 }
@@ -233,6 +237,7 @@ export function sampleCompletion(given: Partial<SampleCompletion> = {}): SampleC
     retryAfterS: NONE,
     loserSlot: NONE,
     loserUs: 0,
+    certificate: '',
     ...given,
   };
 }
@@ -395,9 +400,10 @@ export function headBytes(head: SampleHead): Buffer {
     head.memo1,
     head.memo2,
     head.ageUs,
+    head.certificate.length,
   ]);
   record.append(head.fields.map(([name, value]) => (value.length << 16) | name.length));
-  return record.end([head.requestId, head.method, head.scheme, head.authority, head.path, ...head.fields.flat()]);
+  return record.end([head.certificate, head.requestId, head.method, head.scheme, head.authority, head.path, ...head.fields.flat()]);
 }
 
 export function attemptFailedBytes(failed: SampleAttemptFailed): Buffer {
@@ -456,8 +462,9 @@ export function completionBytes(done: SampleCompletion): Buffer {
     done.retryAfterS,
     done.loserSlot,
     done.loserUs,
+    done.certificate.length,
   ]);
-  return record.end([done.requestId, done.method, done.authority, done.path, done.userAgent]);
+  return record.end([done.requestId, done.method, done.authority, done.path, done.userAgent, done.certificate]);
 }
 
 function decodeDecision(bytes: Buffer, at: number): Decision {

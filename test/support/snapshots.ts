@@ -101,9 +101,10 @@ export function trusting(networks: readonly string[], field = 'x-forwarded-for')
 /** A tenant told by its host, without limits. */
 export function sampleTenant(given: Partial<TenantSnapshot> = {}): TenantSnapshot {
   const name = given.name ?? 'tenant';
-  const isToldOtherwise = given.header !== undefined || given.pathPrefix !== undefined;
+  const isToldOtherwise = given.header !== undefined || given.pathPrefix !== undefined || given.certificate !== undefined;
   const hosts = isToldOtherwise ? [] : [`${name}.test`];
-  return { name, hosts, header: '', headerValue: '', pathPrefix: '', rateLimits: [], maxInFlight: 0, ...given };
+  const nothing = { header: '', headerValue: '', pathPrefix: '', certificate: '', certificateValue: '' } as const;
+  return { name, hosts, ...nothing, rateLimits: [], maxInFlight: 0, ...given };
 }
 
 const DEFAULTS = defaults();

@@ -11,6 +11,7 @@ use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings};
+use lychgate_core::relay::Telling;
 use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
@@ -165,6 +166,7 @@ pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
         backends: snapshot.backends.into_iter().map(backend).collect::<Result<_>>()?,
         plans: snapshot.plans.into_iter().map(plan).collect::<Result<_>>()?,
         reserved: Reserved::new(&snapshot.reserved_fields),
+        telling: Telling { is_lane_told: snapshot.is_lane_told, is_logged: snapshot.is_logged },
     })
 }
 

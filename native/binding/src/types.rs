@@ -176,7 +176,7 @@ record!(
 );
 record!(
     /// A snapshot.
-    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan>, reserved_fields: Vec<String> }
+    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan>, reserved_fields: Vec<String>, is_lane_told: bool, is_logged: bool }
 );
 record!(
     /// Where sockets were opened.

@@ -2,7 +2,7 @@
 
 import type { KeySnapshot, MatchSnapshot, RateLimitSnapshot, RouteSnapshot, Snapshot } from '../../config/snapshot.ts';
 import { formatDuration, formatSize } from '../../config/units.ts';
-import { conditionsOf } from '../../lane/route/predicate.ts';
+import { certificateText, conditionsOf } from '../../lane/route/predicate.ts';
 
 /** `/api` and below, exactly `/api`, or a pattern. */
 export function pathText({ path, pathKind }: MatchSnapshot): string {
@@ -55,6 +55,8 @@ export function limitRows(route: RouteSnapshot): [name: string, text: string][] 
   if (route.maxBodyBytes >= 0) rows.push(['body', `at most ${formatSize(route.maxBodyBytes)}`]);
   if (access.deny.length > 0) rows.push(['denied', access.deny.join(', ')]);
   if (access.allow.length > 0) rows.push(['allowed', `only ${access.allow.join(', ')}`]);
+  if (access.deniedCertificates.length > 0) rows.push(['denied', certificatesText(access.deniedCertificates)]);
+  if (access.certificates.length > 0) rows.push(['allowed', `only ${certificatesText(access.certificates)}`]);
   for (const limit of rateLimits) rows.push(['rate', rateText(limit)]);
   if (bulkhead.max > 0) {
     const queue = bulkhead.queue === 0 ? '' : `, ${bulkhead.queue} more wait at most ${formatDuration(bulkhead.queueTimeoutMs)}`;
@@ -67,6 +69,10 @@ export function limitRows(route: RouteSnapshot): [name: string, text: string][] 
     rows.push(['hedge', `after ${delay}`]);
   }
   return rows;
+}
+
+function certificatesText(certificates: RouteSnapshot['access']['certificates']): string {
+  return certificates.map(certificateText).join(' or ');
 }
 
 function timeText(route: RouteSnapshot): string {

@@ -2,6 +2,7 @@
 
 import { CONDITION_KINDS } from '../assemble/match.ts';
 import type { Complaint, KeyPath } from '../problem.ts';
+import { factSpelling } from '../schema/certificate-fact.ts';
 import type { Condition, Match } from '../schema/match.ts';
 import { canMatchPath } from '../schema/reach.ts';
 import { checkName, checkOneOf, type IsMended, meaningless, standsAlready } from './seen.ts';
@@ -26,8 +27,27 @@ export function checkMatch(path: KeyPath, match: Match, tenants: readonly string
   for (const group of ['headers', 'query', 'cookies'] as const) {
     for (const [name, condition] of Object.entries(match[group])) complaints.push(...checkCondition([...path, group, name], condition));
   }
+  complaints.push(...checkCertificate([...path, 'client_certificate'], match.client_certificate));
   if (match.tenant !== '') complaints.push(...checkName([...path, 'tenant'], match.tenant, tenants, 'a tenant'));
   return complaints;
+}
+
+/** Conditions on a certificate: a text that no certificate can have is a mistake. */
+export function checkCertificate(path: KeyPath, conditions: Readonly<Record<string, Condition>>): Complaint[] {
+  return Object.entries(conditions).flatMap(([fact, condition]) => {
+    const complaints = checkCondition([...path, fact], condition);
+    const { exact } = condition;
+    const expected = exact === undefined ? undefined : expectedOf(fact, factSpelling(fact, exact));
+    if (expected === undefined) return complaints;
+    return [...complaints, { path: [...path, fact], value: JSON.stringify(exact), message: 'is what no certificate has', expected }];
+  });
+}
+
+/** Undefined where a certificate may have the value. */
+function expectedOf(fact: string, value: string): string | undefined {
+  if (fact === 'fingerprint' && !/^[0-9a-f]{64}$/.test(value)) return 'SHA-256 of the certificate: 64 hex digits, with colons or without';
+  if (fact === 'serial' && !/^[0-9A-F]+$/.test(value)) return 'hex digits, with colons or without';
+  return fact === 'verdict' && value !== 'verified' && value !== 'unverified' ? 'verified or unverified' : undefined;
 }
 
 function checkCondition(path: KeyPath, condition: Condition): Complaint[] {
@@ -66,10 +86,22 @@ function haveCommon(one: readonly string[], other: readonly string[]): boolean {
 }
 
 /** Everything but the methods, in one order. */
-function keyOf({ host, path, exact, path_regex: pattern, headers, query, cookies, networks, tenant }: Match): string {
+function keyOf({
+  host,
+  path,
+  exact,
+  path_regex: pattern,
+  headers,
+  query,
+  cookies,
+  client_certificate: certificate,
+  networks,
+  tenant,
+}: Match): string {
   const sorted = (conditions: Readonly<Record<string, Condition>>): unknown =>
     Object.entries(conditions).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([host, path, exact, pattern, sorted(headers), sorted(query), sorted(cookies), networks.toSorted(), tenant]);
+  const conditions = [headers, query, cookies, certificate].map(sorted);
+  return JSON.stringify([host, path, exact, pattern, ...conditions, networks.toSorted(), tenant]);
 }
 
 function show({ host, path, exact, path_regex: pattern, methods }: Match): string {

@@ -8,7 +8,7 @@ import type { Route } from '../schema/route.ts';
 import { formatDuration } from '../units.ts';
 import { checkPathKeys, checkRedirect, checkRespond } from './answer.ts';
 import { checkQueue } from './limit.ts';
-import { checkMatch, Matches } from './match.ts';
+import { checkCertificate, checkMatch, Matches } from './match.ts';
 import { checkNever } from './never.ts';
 import { checkName, checkOneOf, checkOrder, type IsMended, meaningless, Seen } from './seen.ts';
 
@@ -26,6 +26,7 @@ export function checkRoutes({ routes, upstreams, tenants }: Config, isMended: Is
       ...matches.note(route.match, [...path, 'match'], path),
       ...names.note(called[place] ?? '', [...path, 'name'], path),
       ...checkMatch([...path, 'match'], route.match, tenantNames),
+      ...checkAccess([...path, 'access'], route.access),
       ...checkOutcome(path, route, upstreams),
       ...checkFallback([...path, 'fallback'], route, upstreams),
       ...checkTries(path, route),
@@ -37,6 +38,16 @@ export function checkRoutes({ routes, upstreams, tenants }: Config, isMended: Is
     if (route.rewrite !== undefined) complaints.push(...checkPathKeys([...path, 'rewrite'], route.rewrite, route.match));
   }
   return complaints;
+}
+
+function checkAccess(path: KeyPath, access: Route['access']): Complaint[] {
+  return (['client_certificates', 'deny_client_certificates'] as const).flatMap((key) =>
+    access[key].flatMap((conditions, place) => {
+      const at = [...path, key, place];
+      if (Object.keys(conditions).length > 0) return checkCertificate(at, conditions);
+      return [{ path: at, message: 'says nothing of the certificate', expected: 'conditions such as verdict: verified' }];
+    }),
+  );
 }
 
 function checkRemoved(path: KeyPath, removed: FieldEdits['remove']): Complaint[] {

@@ -1,5 +1,6 @@
 /** What a route of a snapshot takes. */
 
+import { factSpelling } from '../schema/certificate-fact.ts';
 import type { Condition, Match } from '../schema/match.ts';
 import type { ConditionSnapshot, MatchSnapshot } from '../snapshot.ts';
 
@@ -14,6 +15,7 @@ export function matchSnapshot(match: Match, tenant: number): MatchSnapshot {
     headers: conditionSnapshots(match.headers),
     query: conditionSnapshots(match.query),
     cookies: conditionSnapshots(match.cookies),
+    certificate: certificateSnapshots(match.client_certificate),
     networks: match.networks,
     tenant,
   };
@@ -21,6 +23,15 @@ export function matchSnapshot(match: Match, tenant: number): MatchSnapshot {
 
 /** Kinds of conditions in the order of their keys. */
 export const CONDITION_KINDS = ['exact', 'prefix', 'suffix', 'contains', 'regex'] as const;
+
+/** Conditions on a certificate; a wildcard of names is what they end with. */
+export function certificateSnapshots(conditions: Readonly<Record<string, Condition>>): ConditionSnapshot[] {
+  return conditionSnapshots(conditions).map(({ name, kind, value }) => {
+    const spelled = kind === 'regex' ? value : factSpelling(name, value);
+    if (name === 'dns' && kind === 'exact' && spelled.startsWith('*.')) return { name, kind: 'suffix', value: spelled.slice(1) };
+    return { name, kind, value: spelled };
+  });
+}
 
 function conditionSnapshots(conditions: Readonly<Record<string, Condition>>): ConditionSnapshot[] {
   return Object.entries(conditions).map(([name, condition]) => {

@@ -6,7 +6,7 @@ import type { Route } from '../schema/route.ts';
 import type { FallbackSnapshot, HedgeSnapshot, RetrySnapshot, RouteSnapshot, TargetSnapshot } from '../snapshot.ts';
 import { editSnapshots, fixedSnapshot, pathEditSnapshot, redirectSnapshot } from './answer.ts';
 import { bulkheadSnapshot, rateLimitSnapshots } from './limit.ts';
-import { matchSnapshot } from './match.ts';
+import { certificateSnapshots, matchSnapshot } from './match.ts';
 
 /** Places of named parts in the snapshot's lists. */
 export interface Places {
@@ -44,7 +44,12 @@ export function routeSnapshot(name: string, route: Route, places: Places): Route
     retries: retrySnapshot(route.retries),
     hedge: route.hedge === undefined ? undefined : hedgeSnapshot(route.hedge),
     rateLimits: rateLimitSnapshots(name, route.limits.rate),
-    access: route.access,
+    access: {
+      allow: route.access.allow,
+      deny: route.access.deny,
+      certificates: route.access.client_certificates.map(certificateSnapshots),
+      deniedCertificates: route.access.deny_client_certificates.map(certificateSnapshots),
+    },
     bulkhead: bulkheadSnapshot(route.limits),
     priority: route.priority,
     path: route.rewrite === undefined ? { kind: 'keep' } : pathEditSnapshot(route.rewrite, route),

@@ -1,16 +1,23 @@
 /** Tenants of a snapshot. */
 
+import { factSpelling, isCertificateFact } from '../schema/certificate-fact.ts';
 import type { Tenant } from '../schema/tenant.ts';
 import type { TenantSnapshot } from '../snapshot.ts';
 import { rateLimitSnapshots } from './limit.ts';
 
-export function tenantSnapshot(name: string, { hosts, header, value, path, limits }: Tenant): TenantSnapshot {
+export function tenantSnapshot(
+  name: string,
+  { hosts, header, value, path, client_certificate: certificate, limits }: Tenant,
+): TenantSnapshot {
+  const told = value === '' ? name : value;
   return {
     name,
     hosts,
     header,
-    headerValue: header === '' ? '' : value === '' ? name : value,
+    headerValue: header === '' ? '' : told,
     pathPrefix: path,
+    certificate: isCertificateFact(certificate) ? certificate : '',
+    certificateValue: certificate === '' ? '' : factSpelling(certificate, told),
     rateLimits: rateLimitSnapshots(tenantOwner(name), limits.rate),
     maxInFlight: limits.in_flight,
   };

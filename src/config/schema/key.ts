@@ -1,10 +1,16 @@
 /** Keys that tell one request from another, for hashing, sticking and limiting, as they are written: `client/24`, `header:x-user`. */
 
 import type { KeySnapshot } from '../snapshot.ts';
+import { CERTIFICATE_FACT_RULE } from './certificate-fact.ts';
 import { COOKIE_NAME_RULE, FIELD_NAME_RULE, QUERY_NAME_RULE } from './fields.ts';
 import type { TextRule } from './values.ts';
 
-const NAMED: Readonly<Record<string, TextRule>> = { header: FIELD_NAME_RULE, cookie: COOKIE_NAME_RULE, query: QUERY_NAME_RULE };
+const NAMED: Readonly<Record<string, TextRule>> = {
+  header: FIELD_NAME_RULE,
+  cookie: COOKIE_NAME_RULE,
+  query: QUERY_NAME_RULE,
+  certificate: CERTIFICATE_FACT_RULE,
+};
 
 /** Of an IPv6 address that says who it is: whoever has one has the whole network (RFC 6177). */
 const PREFIX6 = 64;
@@ -14,9 +20,9 @@ const PLAIN: readonly string[] = ['path', 'authority', 'method', 'connection', '
 /** A key as text. */
 export const KEY_RULE: TextRule = {
   expected:
-    'client (or client/24, client/24,56 for prefixes of IPv4 and IPv6; 32 and 64 where they are left out), header:NAME, cookie:NAME, query:NAME, path, authority, method, connection, tenant or route',
+    'client (or client/24, client/24,56 for prefixes of IPv4 and IPv6; 32 and 64 where they are left out), header:NAME, cookie:NAME, query:NAME, certificate:FACT (fingerprint, subject, dns, uri and others), path, authority, method, connection, tenant or route',
   range:
-    '`client`, `client/24,56`, `header:NAME`, `cookie:NAME`, `query:NAME`, `path`, `authority`, `method`, `connection`, `tenant`, `route`',
+    '`client`, `client/24,56`, `header:NAME`, `cookie:NAME`, `query:NAME`, `certificate:FACT`, `path`, `authority`, `method`, `connection`, `tenant`, `route`',
   normalise: (given) => {
     const key = readKey(given);
     return key === undefined ? undefined : writeKey(key);

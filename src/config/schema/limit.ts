@@ -2,6 +2,7 @@
 
 import { mapping, section, someOf, words } from './groups.ts';
 import { KEY_RULE } from './key.ts';
+import { certificateConditions } from './match.ts';
 import { NETWORK_RULE } from './network.ts';
 import { NAME_RULE } from './rules.ts';
 import { choice, duration, flag, integer, looseText, text } from './values.ts';
@@ -77,5 +78,13 @@ export const access = section('Who may come. Who may not gets 403. The client is
     'Not these blocks, even where `allow` names them.',
     looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '192.0.2.66' }),
     { example: ['192.0.2.66'] },
+  ),
+  client_certificates: someOf(
+    'Clients whose certificate fits one of these only, beside `allow`; everyone where it is left out. What a certificate says of names counts where it was verified.',
+    certificateConditions('All of these must fit, as in `match.client_certificate`.'),
+  ),
+  deny_client_certificates: someOf(
+    'Not clients whose certificate fits one of these, even where `client_certificates` names them.',
+    certificateConditions('All of these must fit, as in `match.client_certificate`.'),
   ),
 });

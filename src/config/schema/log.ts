@@ -6,6 +6,11 @@ import { choice, flag, share } from './values.ts';
 const access = section('The access log: one line an exchange.', {
   enabled: flag({ fallback: true, prose: 'Write it at all.' }),
   sample: share({ fallback: 1, prose: 'Share of exchanges that are written.' }),
+  client_certificates: flag({
+    fallback: false,
+    prose:
+      'Lines of clients that showed a certificate have `client_certificate`: verdict, fingerprint, serial number (64 digits at most) and subject (256 characters at most).',
+  }),
   failures: flag({ fallback: true, prose: 'Write every failure (a reason, or status 500 and above) whatever the sample says.' }),
 });
 

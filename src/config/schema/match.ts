@@ -1,6 +1,7 @@
 /** `routes[].match`: which requests a route takes. */
 
 import type { z } from 'zod';
+import { CERTIFICATE_FACT_RULE } from './certificate-fact.ts';
 import { COMPARED_RULE, COOKIE_NAME_RULE, FIELD_NAME_RULE, METHOD_RULE, QUERY_NAME_RULE } from './fields.ts';
 import { mapping, named, orShort, section, words } from './groups.ts';
 import { NETWORK_RULE } from './network.ts';
@@ -9,7 +10,7 @@ import { MATCH_HOST_RULE, MATCH_PATH_RULE, NAME_RULE } from './rules.ts';
 import { flag, flagOrNothing, looseText, text, textOrNothing } from './values.ts';
 
 /** Exactly one of the keys; text alone is `exact`. */
-const condition = orShort(
+export const condition = orShort(
   mapping('One way to look at a value; text alone is `exact`.', {
     exact: textOrNothing(COMPARED_RULE, { prose: 'The value is this text.', example: '1' }),
     prefix: textOrNothing(COMPARED_RULE, { prose: 'The value begins with this text.', example: 'beta-' }),
@@ -24,6 +25,11 @@ const condition = orShort(
     expand: (given) => ({ exact: given }),
   },
 );
+
+/** Conditions by fact of a certificate. */
+export function certificateConditions(prose: string) {
+  return named(prose, CERTIFICATE_FACT_RULE, condition, 'uri');
+}
 
 export const match = section(
   'Which requests; every key that is given must fit. Of the routes that fit, the exact host goes before the longest wildcard, the exact path before the pattern and the longest prefix, more conditions before fewer.',
@@ -49,6 +55,9 @@ export const match = section(
     headers: named('Header fields, all of them. Where a field comes several times, one must fit.', FIELD_NAME_RULE, condition, 'x-canary'),
     query: named('Query parameters, in the same way, decoded.', QUERY_NAME_RULE, condition, 'version'),
     cookies: named('Cookies, in the same way.', COOKIE_NAME_RULE, condition, 'beta'),
+    client_certificate: certificateConditions(
+      'What the client\'s certificate says (`listeners[].tls.client_certificates`), all of them: `verdict` (`verified`, `unverified`), `fingerprint`, and of one that was verified `serial`, `subject`, `issuer`, `dns`, `uri`, `email`, `ip`. `dns: "*.example.org"` stands for one or more labels.',
+    ),
     networks: words(
       'Any of these blocks holds the client, which is found behind `trusted_networks` of the listener.',
       looseText(NETWORK_RULE, { prose: 'An address or a block.', example: '10.0.0.0/8' }),

@@ -59,6 +59,13 @@ export interface ConnectionView {
    * counted (`per_client`).
    */
   readonly clientConnections: number | null;
+  /** What the client has shown; null for none. Serial number and subject are cut. */
+  readonly clientCertificate: {
+    readonly verdict: 'verified' | 'unverified';
+    readonly fingerprint: string;
+    readonly serial: string;
+    readonly subject: string;
+  } | null;
 }
 
 /** One connection to a backend. */

@@ -1,28 +1,53 @@
 /** Access lists of routes: which clients may come at all. Deny wins over allow; with an allow list everyone else stays outside. */
 
 import type { AccessSnapshot } from '../../config/snapshot.ts';
+import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import type { Lookups } from '../head/lookups.ts';
 import { Networks } from '../head/networks.ts';
+import { certificatePredicates, type Predicate } from '../route/predicate.ts';
+
+/** All conditions of one certificate. */
+type Certificate = readonly Predicate[];
 
 export class AccessList {
   private readonly allow: Networks;
   private readonly deny: Networks;
   private readonly isOpen: boolean;
+  private readonly certificates: readonly Certificate[];
+  private readonly deniedCertificates: readonly Certificate[];
 
   /** Undefined where everyone may come. */
-  static of({ allow, deny }: AccessSnapshot, lookups: Lookups): AccessList | undefined {
-    if (allow.length === 0 && deny.length === 0) return undefined;
-    return lookups.once('access', [allow, deny], () => new AccessList(allow, deny));
+  static of(access: AccessSnapshot, lookups: Lookups): AccessList | undefined {
+    const { allow, deny, certificates, deniedCertificates } = access;
+    if (allow.length + deny.length + certificates.length + deniedCertificates.length === 0) return undefined;
+    return lookups.once('access', [allow, deny, certificates, deniedCertificates], () => new AccessList(access, lookups));
   }
 
-  private constructor(allow: readonly string[], deny: readonly string[]) {
+  private constructor({ allow, deny, certificates, deniedCertificates }: AccessSnapshot, lookups: Lookups) {
     this.allow = new Networks(allow);
     this.deny = new Networks(deny);
     this.isOpen = allow.length === 0;
+    this.certificates = certificates.map((conditions) => certificatePredicates(conditions, lookups));
+    this.deniedCertificates = deniedCertificates.map((conditions) => certificatePredicates(conditions, lookups));
   }
 
-  admits({ family, address }: Client): boolean {
-    return !this.deny.has(family, address) && (this.isOpen || this.allow.has(family, address));
+  admits(head: HeadReader, client: Client): boolean {
+    const { family, address } = client;
+    if (this.deny.has(family, address) || !(this.isOpen || this.allow.has(family, address))) return false;
+    const { certificates, deniedCertificates } = this;
+    if (deniedCertificates.length > 0 && fitsOne(deniedCertificates, head, client)) return false;
+    return certificates.length === 0 || fitsOne(certificates, head, client);
   }
+}
+
+function fitsOne(certificates: readonly Certificate[], head: HeadReader, client: Client): boolean {
+  for (let i = 0; i < certificates.length; i++) {
+    const conditions = certificates[i]!;
+    let fitting = 0;
+    while (fitting < conditions.length && conditions[fitting]!.takes(head, client)) fitting += 1;
+    // Without any condition it says nothing of whom it means.
+    if (fitting === conditions.length && fitting > 0) return true;
+  }
+  return false;
 }

@@ -312,7 +312,7 @@ export class Admission {
   /** Access list and rate limits: once an exchange. */
   private letIn(head: HeadReader, client: Client, gate: RouteGate | undefined, route: number, tenant: number, subject: Subject): number {
     const hasAsked = (subject.memo0 & ASKED_STORE) !== 0;
-    if (!hasAsked && gate?.access !== undefined && !gate.access.admits(client)) return ACCESS_DENIED;
+    if (!hasAsked && gate?.access !== undefined && !gate.access.admits(head, client)) return ACCESS_DENIED;
     // Who will find no place is not charged for it.
     const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
     if (tenantGate?.place !== undefined && tenantGate.place.inFlight >= tenantGate.max) return this.refuseTenant(subject, tenantGate);

@@ -5,6 +5,7 @@
  * that share a bucket.
  */
 
+import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
 import type { KeySnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from './client.ts';
@@ -29,7 +30,7 @@ export type KeyMode = 'first' | 'all';
 /** One part of a key, ready to be looked up. */
 interface Part {
   readonly kind: KeySnapshot['kind'];
-  /** Of header, cookie and query. */
+  /** Of header, cookie, query and certificate. */
   readonly walk: Walk | undefined;
   readonly prefix4: number;
   readonly prefix6: number;
@@ -109,11 +110,12 @@ export class Key {
       let isRepeated = false;
       while (walk.next(head)) {
         isRepeated = true;
-        // Who repeats what a limit counts by would have a new key with each request: all who do have one together.
-        if (this.isCombined) break;
+        // Who repeats what a limit counts by would have a new key with each request: all who do have one together. What a certificate has more than one of its
+        // client cannot choose anew.
+        if (this.isCombined && part.kind !== 'certificate') break;
         digest.of(walk.bytes, walk.start, walk.start + walk.length, digest.low, digest.high);
       }
-      if (isRepeated && this.isCombined) digest.ofNumber(REPEATED, key0, key1);
+      if (isRepeated && this.isCombined && part.kind !== 'certificate') digest.ofNumber(REPEATED, key0, key1);
       return true;
     }
     switch (part.kind) {
@@ -170,6 +172,7 @@ const QUESTION = 0x3f;
 function walkOf({ kind, name }: KeySnapshot, lookups: Lookups): Walk | undefined {
   if (kind === 'header') return lookups.field(name);
   if (kind === 'cookie') return lookups.cookie(name);
+  if (kind === 'certificate') return lookups.certificate(name as CertificateFact);
   return kind === 'query' ? lookups.query(name) : undefined;
 }
 

@@ -5,8 +5,10 @@
  * One lives with each compiled snapshot, so names that nobody looks for any more are gone with it.
  */
 
+import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
 import type { KeySnapshot } from '../../config/snapshot.ts';
-import { CookieWalk, FieldIndex, FieldWalk, QueryWalk } from './fields.ts';
+import { certificateWalk } from './certificate.ts';
+import { CookieWalk, FieldIndex, FieldWalk, QueryWalk, type Walk } from './fields.ts';
 import { Key, type KeyMode, type KeySeed, NO_SEED } from './key.ts';
 
 export class Lookups {
@@ -33,6 +35,11 @@ export class Lookups {
   /** The values of a query parameter. */
   query(name: string): QueryWalk {
     return this.once('query', name, () => new QueryWalk(name, this.bytes));
+  }
+
+  /** What the client's certificate says. */
+  certificate(fact: CertificateFact): Walk {
+    return this.once('certificate', fact, () => certificateWalk(fact, this.bytes));
   }
 
   /** The key of these parts; `mode` as `Key` has it. */

@@ -1,5 +1,5 @@
 /**
- * Which of several routes goes first where host and path are the same: the one with a method, then the one with more header, query and cookie conditions, then the
+ * Which of several routes goes first where host and path are the same: the one with a method, then the one with more header, query, cookie and certificate conditions, then the
  * one with client networks, then the one configured first. `docs/routing.md` tells operators the same.
  */
 
@@ -13,13 +13,15 @@ export function compareConditions(a: MatchSnapshot, b: MatchSnapshot): number {
     b.headers.length - a.headers.length ||
     b.query.length - a.query.length ||
     b.cookies.length - a.cookies.length ||
+    b.certificate.length - a.certificate.length ||
     Number(b.networks.length > 0) - Number(a.networks.length > 0)
   );
 }
 
 /** Every request for the host and path is taken. */
 export function isUnconditional(match: MatchSnapshot): boolean {
-  return match.methods.length + match.headers.length + match.query.length + match.cookies.length + match.networks.length === 0;
+  const { methods, headers, query, cookies, certificate, networks } = match;
+  return methods.length + headers.length + query.length + cookies.length + certificate.length + networks.length === 0;
 }
 
 /** How exact a host is: an exact name before wildcards, the longer wildcard before the shorter, any host last. */

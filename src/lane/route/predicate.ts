@@ -2,6 +2,7 @@
  * Conditions of a route beyond host and path, ready to be asked. Each says what it is in words, so that the explanation of a match names the very object that decided it.
  */
 
+import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
 import type { ConditionSnapshot, MatchSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
@@ -17,19 +18,36 @@ export interface Predicate {
 }
 
 /** All conditions of `match`, the cheap ones first; the same list for all who have the same. */
-export function compilePredicates({ methods, networks, headers, cookies, query }: MatchSnapshot, lookups: Lookups): readonly Predicate[] {
-  return lookups.once('predicates', [methods, networks, headers, cookies, query], () => [
+export function compilePredicates(
+  { methods, networks, headers, cookies, query, certificate }: MatchSnapshot,
+  lookups: Lookups,
+): readonly Predicate[] {
+  return lookups.once('predicates', [methods, networks, headers, cookies, query, certificate], () => [
     ...(methods.length === 0 ? [] : [new MethodPredicate(methods, lookups.bytes)]),
     ...(networks.length === 0 ? [] : [new NetworkPredicate(networks)]),
     ...headers.map((condition) => new ValuePredicate('header', condition, lookups.field(condition.name))),
     ...cookies.map((condition) => new ValuePredicate('cookie', condition, lookups.cookie(condition.name))),
     ...query.map((condition) => new ValuePredicate('query', condition, lookups.query(condition.name))),
+    ...certificatePredicates(certificate, lookups),
   ]);
+}
+
+/** Conditions on what the client's certificate says. */
+export function certificatePredicates(conditions: readonly ConditionSnapshot[], lookups: Lookups): ValuePredicate[] {
+  const walk = (fact: string) => lookups.certificate(fact as CertificateFact);
+  return conditions.map((condition) => new ValuePredicate('client certificate', condition, walk(condition.name)));
 }
 
 /** The same conditions in words. */
 export function conditionsOf(match: MatchSnapshot): string[] {
   return compilePredicates(match, new Lookups(new Uint8Array(0))).map(({ text }) => text);
+}
+
+/** The conditions of one certificate in words. */
+export function certificateText(conditions: readonly ConditionSnapshot[]): string {
+  return certificatePredicates(conditions, new Lookups(new Uint8Array(0)))
+    .map(({ text }) => text)
+    .join(' and ');
 }
 
 class MethodPredicate implements Predicate {

@@ -1,12 +1,12 @@
 /**
- * Which tenant a request belongs to: the first that its host, a header or the front of its path tells. The cost depends on how many different headers tell
+ * Which tenant a request belongs to: the first that its host, a header, the front of its path or its client's certificate tells. The cost depends on how many different headers tell
  * tenants apart, and not on how many tenants there are.
  */
 
 import { inUse } from '../../config/numbering.ts';
 import type { Snapshot, TenantSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
-import type { FieldWalk } from '../head/fields.ts';
+import type { Walk } from '../head/fields.ts';
 import type { Lookups } from '../head/lookups.ts';
 import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
 import { HostTable } from './host-table.ts';
@@ -15,9 +15,9 @@ import { NO_PATH, PathTable } from './path-table.ts';
 /** The request belongs to none. */
 export const NO_TENANT = -1;
 
-/** A header whose values name tenants. */
-interface TellingHeader {
-  readonly walk: FieldWalk;
+/** A header, or what a certificate says, whose values name tenants. */
+interface TellingValue {
+  readonly walk: Walk;
   readonly tenants: ByteTable;
 }
 
@@ -25,7 +25,7 @@ export class Tenants {
   private readonly bytes: Uint8Array;
   private readonly hosts: HostTable | undefined;
   private readonly paths: PathTable | undefined;
-  private readonly headers: readonly TellingHeader[];
+  private readonly values: readonly TellingValue[];
   /**
    * Tables name tenants by their place in the order in which they are asked; here are their
    * numbers.
@@ -55,12 +55,12 @@ export class Tenants {
     const entries = [...paths].map(([path, value]) => ({ site: 0, kind: 'prefix' as const, path, value }));
     this.hosts = hosts.length === 0 ? undefined : new HostTable(hosts, 1);
     this.paths = entries.length === 0 ? undefined : new PathTable(entries, 1, 0);
-    this.headers = compileHeaders(tenants, lookups);
+    this.values = [...compileHeaders(tenants, lookups), ...compileCertificates(tenants, lookups)];
   }
 
   /** Number of the tenant of `head`, or NO_TENANT. Of several that fit the first in order. */
   find(head: HeadReader): number {
-    const { hosts, paths, headers, bytes } = this;
+    const { hosts, paths, values, bytes } = this;
     let first = NO_TENANT;
     if (hosts !== undefined) {
       const count = hosts.find(0, bytes, head.authorityByte, head.authorityLength);
@@ -70,13 +70,13 @@ export class Tenants {
       paths.walk(0, bytes, head.pathByte, head.pathLength);
       for (let i = 0; i < paths.prefixCount; i++) first = earlier(first, paths.prefixes[i]!);
     }
-    for (let i = 0; i < headers.length; i++) {
-      const { walk, tenants } = headers[i]!;
+    for (let i = 0; i < values.length; i++) {
+      const { walk, tenants } = values[i]!;
       walk.begin(head);
       while (walk.next(head)) {
         let hash = HASH_START;
-        for (let at = walk.start; at < walk.start + walk.length; at++) hash = hashByte(hash, bytes[at]!);
-        const tenant = tenants.find(hash, 0, bytes, walk.start, walk.length);
+        for (let at = walk.start; at < walk.start + walk.length; at++) hash = hashByte(hash, walk.bytes[at]!);
+        const tenant = tenants.find(hash, 0, walk.bytes, walk.start, walk.length);
         if (tenant !== NO_PATH) first = earlier(first, tenant);
       }
     }
@@ -88,14 +88,26 @@ function earlier(one: number, other: number): number {
   return one === NO_TENANT || other < one ? other : one;
 }
 
-function compileHeaders(tenants: readonly TenantSnapshot[], lookups: Lookups): TellingHeader[] {
-  const names = [...new Set(tenants.map(({ header }) => header).filter((name) => name !== ''))];
-  return names.map((name) => {
-    const table = new ByteTable(tenants.length);
-    for (const [number, { header, headerValue }] of tenants.entries()) {
-      const value = Buffer.from(headerValue, 'latin1');
-      if (header === name) table.set(value.reduce(hashByte, HASH_START), 0, value, number);
-    }
-    return { walk: lookups.field(name), tenants: table };
-  });
+function compileHeaders(tenants: readonly TenantSnapshot[], lookups: Lookups): TellingValue[] {
+  const names = new Set(tenants.map(({ header }) => header).filter((name) => name !== ''));
+  const saidOf = (name: string) => (tenant: TenantSnapshot) => (tenant.header === name ? tenant.headerValue : undefined);
+  return [...names].map((name) => ({ walk: lookups.field(name), tenants: tableOf(tenants, saidOf(name)) }));
+}
+
+function compileCertificates(tenants: readonly TenantSnapshot[], lookups: Lookups): TellingValue[] {
+  const facts = new Set(tenants.map(({ certificate }) => certificate).filter((fact) => fact !== ''));
+  const saidOf = (fact: string) => (tenant: TenantSnapshot) => (tenant.certificate === fact ? tenant.certificateValue : undefined);
+  return [...facts].map((fact) => ({ walk: lookups.certificate(fact), tenants: tableOf(tenants, saidOf(fact)) }));
+}
+
+/** Tenants by their value; those without one are not in it. */
+function tableOf(tenants: readonly TenantSnapshot[], saidOf: (tenant: TenantSnapshot) => string | undefined): ByteTable {
+  const table = new ByteTable(tenants.length);
+  for (const [number, tenant] of tenants.entries()) {
+    const text = saidOf(tenant);
+    if (text === undefined) continue;
+    const value = Buffer.from(text, 'latin1');
+    table.set(value.reduce(hashByte, HASH_START), 0, value, number);
+  }
+  return table;
 }

@@ -49,6 +49,7 @@ routes:
       query: { q: { prefix: a } }
       cookies: { beta: { present: true }, theme: { contains: dark } }
       networks: [192.0.2.0/24, "::1"]
+      client_certificate: { verdict: verified, dns: "*.Shop.test", fingerprint: "${'AB:'.repeat(31)}CD" }
     split:
       - { upstream: web, weight: 90, subset: { version: stable } }
       - { upstream: web, weight: 10, subset: { version: canary } }
@@ -64,7 +65,7 @@ routes:
       rate:
         - { name: each, by: client/32, requests: 10, per: 1s, burst: 20 }
         - { by: [header:x-key, route], requests: 100, shared: true, on_store_failure: refuse, max_keys: 10 }
-    access: { allow: [192.0.2.0/24], deny: 192.0.2.66 }
+    access: { allow: [192.0.2.0/24], deny: 192.0.2.66, client_certificates: [{ uri: { prefix: "spiffe://shop.test/" } }], deny_client_certificates: [{ serial: "0a:1b" }] }
     priority: high
     rewrite: { strip_prefix: /orders, replace_prefix: /v2 }
     request_headers: { remove: X-Internal-*, set: { x-real-ip: "\${client_address}" }, add: { x-user: "\${header:X-User}" } }

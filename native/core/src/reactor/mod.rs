@@ -23,7 +23,7 @@ use crate::quic::connection::NumberMap;
 use crate::quic::receive::Receiver;
 use crate::record::inward;
 use crate::relay::plan::Plan;
-use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Relay, SWEEP_TIMER};
+use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Relay, SWEEP_TIMER, Telling};
 use crate::upstream::{BackendConfig, Upstreams};
 use listener::Listeners;
 use recheck::{RECHECK_TIMER, Recheck};
@@ -84,6 +84,8 @@ pub struct Snapshot {
     pub plans: Vec<Plan>,
     /// Fields that no client may send.
     pub reserved: Reserved,
+    /// Who is told of client certificates.
+    pub telling: Telling,
 }
 
 /// How a call of the lane ended.
@@ -179,6 +181,7 @@ impl Reactor {
         self.upstreams.apply(snapshot.backends);
         self.relay.plans = snapshot.plans.into_iter().map(Rc::new).collect();
         self.relay.reserved = snapshot.reserved;
+        self.relay.telling = snapshot.telling;
     }
 
     /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that make no connection. Those that are open already stay.
@@ -499,7 +502,7 @@ impl Reactor {
                     concat!(
                         "{{\"connection\":{},\"shard\":{},\"listener\":{},\"peer\":\"{}\",\"age_seconds\":{:.3},\"rtt_seconds\":{:.6},",
                         "\"exchanges\":{},\"packets_received\":{},\"packets_sent\":{},\"packets_lost\":{},\"bytes_received\":{},",
-                        "\"bytes_sent\":{},\"is_established\":{},\"is_draining\":{},\"client_connections\":{}}}"
+                        "\"bytes_sent\":{},\"is_established\":{},\"is_draining\":{},\"client_connections\":{},\"client_certificate\":{}}}"
                     ),
                     connection.number,
                     self.shard,
@@ -516,6 +519,7 @@ impl Reactor {
                     connection.is_open,
                     connection.drain != crate::quic::connection::Drain::No,
                     connection.client.shared_by().map_or("null".to_owned(), |count| count.to_string()),
+                    connection.told.as_ref().map_or("null".to_owned(), |told| told.describe()),
                 )
             })
             .collect();

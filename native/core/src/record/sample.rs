@@ -42,6 +42,7 @@ pub fn outward() -> Vec<u8> {
             request_id,
             tag: Tag { route: 16, memo: [31, 32, 33] },
             age_us: 34,
+            certificate: b"Fab\nOCN=a\nUspiffe://a/b\n",
         };
         assert!(outward::write_head(&mut ring, &head, &request()));
         let failure = FailureFacts {
@@ -81,6 +82,7 @@ pub fn outward() -> Vec<u8> {
             retry_after_s: Some(45),
             loser: Some((46, 47)),
             request_id,
+            certificate: Some(b"ab\n0C\nCN=a".as_slice().into()),
         };
         assert!(outward::write_completion(&mut ring, &completion, &request()));
     }

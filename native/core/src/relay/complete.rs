@@ -11,6 +11,7 @@ use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
 use crate::quic::connection::Drain;
 use crate::record::outward::{self, CompletionFacts};
+use crate::tls::told::Told;
 use crate::upstream::Upstreams;
 
 impl Relay {
@@ -137,6 +138,7 @@ impl Relay {
         }
         if self.pool.len() < POOL {
             exchange.attempt.plan = None;
+            exchange.told = None;
             exchange.outgoing.restart();
             self.pool.push(exchange);
         }
@@ -155,6 +157,8 @@ impl Relay {
         flags |= if exchange.was_held { outward::WAS_HELD } else { 0 };
         flags |= if exchange.asked_for_connection { outward::CONNECTION_AUTH } else { 0 };
         flags |= if exchange.ended_waiting || exchange.phase == Phase::Wait { outward::ENDED_WAITING } else { 0 };
+        let told = exchange.told.as_deref();
+        flags |= told.map_or(0, Told::completion_flags);
         CompletionFacts {
             exchange: exchange.key,
             tag: exchange.tag,
@@ -182,6 +186,7 @@ impl Relay {
             retry_after_s: exchange.retry_after_s,
             loser: exchange.loser,
             request_id: exchange.request_id,
+            certificate: told.filter(|_| self.telling.is_logged).map(Told::line),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
 use crate::record::outward::{self, HeadFacts};
+use crate::tls::told::Told;
 use crate::upstream::Upstreams;
 
 impl Relay {
@@ -50,6 +51,8 @@ impl Relay {
                 flags |= if exchange.has_waited { outward::HAS_WAITED } else { 0 };
                 flags |= if exchange.facts.has_underscore { outward::HAS_UNDERSCORE } else { 0 };
                 flags |= if exchange.facts.max_forwards == Some(0) { outward::IS_LAST_HOP } else { 0 };
+                let told = exchange.told.as_deref();
+                flags |= told.map_or(0, Told::head_flags);
                 let facts = HeadFacts {
                     exchange: key,
                     listener: connection.listener,
@@ -62,6 +65,7 @@ impl Relay {
                     request_id: exchange.request_id,
                     tag: exchange.tag,
                     age_us: exchange.age_us(self.now),
+                    certificate: told.filter(|_| self.telling.is_lane_told).map_or(&[], Told::record),
                 };
                 outward::write_head(&mut self.ring, &facts, &exchange.request)
             }

@@ -98,6 +98,15 @@ pub struct ListenerLimits {
 
 /// Exchanges kept for reuse.
 const POOL: usize = 512;
+/// Who is told what client certificates say, beside backends. Nobody, unless the configuration asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling {
+    /// The lane, with each head.
+    pub is_lane_told: bool,
+    /// The access log, with each completion.
+    pub is_logged: bool,
+}
+
 /// Completions ride with the next heads, or wait this long when all is quiet.
 const COMPLETION_DELAY: Nanos = 50_000_000;
 /// Deadlines of exchanges are looked at so often, and when one is known to come before that, though not more often than the smaller interval. More seldom where there are
@@ -147,6 +156,8 @@ pub struct Relay {
     pub limits: Vec<ListenerLimits>,
     /// Compiled plans of the present snapshot.
     pub plans: Vec<Rc<Plan>>,
+    /// Who is told of client certificates.
+    pub telling: Telling,
     /// Fields that no client may send.
     pub reserved: Reserved,
     /// New requests are rejected.
@@ -212,6 +223,7 @@ impl Relay {
             shard: 0,
             limits,
             plans: Vec::new(),
+            telling: Telling::default(),
             reserved: Reserved::default(),
             is_draining: false,
             max_exchanges,

@@ -46,7 +46,8 @@ impl AlternativeName {
     fn text_len(&self) -> usize {
         match self {
             AlternativeName::Dns(text) | AlternativeName::Uri(text) | AlternativeName::Email(text) => text.len(),
-            AlternativeName::Ip(_) => 16,
+            // As text.
+            AlternativeName::Ip(_) => 40,
         }
     }
 }

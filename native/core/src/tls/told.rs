@@ -2,8 +2,13 @@
 //! a connection, so that a request costs a copy.
 
 use super::identity::{AlternativeName, Identity, Verdict};
+use crate::record::outward;
 use boring::base64;
 use std::sync::Arc;
+
+/// Longest serial number and subject of a line.
+const SERIAL_CUT: usize = 64;
+const SUBJECT_CUT: usize = 256;
 
 /// Something that a certificate says, or that was found out about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,8 @@ pub struct Told {
     pub identity: Arc<Identity>,
     fingerprint: Box<str>,
     names: Box<str>,
+    record: Box<[u8]>,
+    line: Arc<[u8]>,
     /// Name and value of each field for backends.
     fields: Box<[(Box<str>, Box<str>)]>,
 }
@@ -72,9 +79,10 @@ pub struct Told {
 impl Told {
     /// Writes what is told of a certificate.
     pub fn new(identity: Arc<Identity>, forward: &[ForwardField]) -> Told {
-        let fingerprint = identity.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        let fingerprint: Box<str> = identity.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
         let names = names_text(&identity.names).into();
-        let mut told = Told { identity, fingerprint, names, fields: Box::default() };
+        let (record, line) = (record_of(&identity, &fingerprint).into(), line_of(&identity, &fingerprint).into());
+        let mut told = Told { identity, fingerprint, names, record, line, fields: Box::default() };
         told.fields = forward.iter().map(|field| (field.name.clone(), told.owned(field.fact))).collect();
         told
     }
@@ -108,10 +116,69 @@ impl Told {
         }
     }
 
+    /// For the admin API: verdict, fingerprint, serial number and subject as JSON.
+    pub fn describe(&self) -> String {
+        let (verdict, Identity { serial, subject, .. }) = (verdict_text(self.identity.verdict), &*self.identity);
+        let cut = |text: &str, most| text.chars().take(most).collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
+        format!(
+            r#"{{"verdict":"{verdict}","fingerprint":"{}","serial":"{}","subject":"{}"}}"#,
+            self.fingerprint,
+            cut(serial, SERIAL_CUT),
+            cut(subject, SUBJECT_CUT)
+        )
+    }
+
+    /// What it says, for the lane: lines, of which the first character says what it is.
+    pub fn record(&self) -> &[u8] {
+        &self.record
+    }
+
+    /// The same for the access log: fingerprint, serial number and subject, a line each.
+    pub fn line(&self) -> Arc<[u8]> {
+        self.line.clone()
+    }
+
+    /// Flags of a `Head`.
+    pub fn head_flags(&self) -> u32 {
+        self.flags(outward::HAS_CERTIFICATE, outward::CERTIFICATE_VERIFIED)
+    }
+
+    /// Flags of a `Completion`.
+    pub fn completion_flags(&self) -> u32 {
+        self.flags(outward::WITH_CERTIFICATE, outward::WITH_VERIFIED)
+    }
+
+    fn flags(&self, shown: u32, verified: u32) -> u32 {
+        if self.identity.verdict == Verdict::Verified { shown | verified } else { shown }
+    }
+
     /// What a field for backends says; none where this connection's rules have no such field.
     pub fn field(&self, name: &[u8]) -> Option<&str> {
         self.fields.iter().find(|(own, _)| own.as_bytes() == name).map(|(_, value)| &**value)
     }
+}
+
+/// No name has a control character, so that a line end ends a line. Of a certificate that was not
+/// verified there is only the fingerprint: no rule can take the rest for true.
+fn record_of(identity: &Identity, fingerprint: &str) -> Vec<u8> {
+    let mut text = format!("F{fingerprint}\n");
+    if identity.verdict == Verdict::Verified {
+        text += &format!("S{}\nO{}\nI{}\n", identity.serial, identity.subject, identity.issuer);
+        for name in &identity.names {
+            text += &match name {
+                AlternativeName::Dns(name) => format!("D{name}\n"),
+                AlternativeName::Uri(name) => format!("U{name}\n"),
+                AlternativeName::Email(name) => format!("M{name}\n"),
+                AlternativeName::Ip(address) => format!("A{address}\n"),
+            };
+        }
+    }
+    text.into_bytes()
+}
+
+fn line_of(identity: &Identity, fingerprint: &str) -> Vec<u8> {
+    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    format!("{fingerprint}\n{}\n{}", cut(&identity.serial, SERIAL_CUT), cut(&identity.subject, SUBJECT_CUT)).into_bytes()
 }
 
 /// How a verdict is spelled.
@@ -186,6 +253,30 @@ mod tests {
         assert_eq!(told.field(b"client-cert-chain"), Some(":b25l:, :dHdv:"));
         assert_eq!(told.field(b"x-names"), Some(r#""DNS:a.test", "URI:x:\",DNS:b.test,\\", "IP:192.0.2.1""#));
         assert_eq!(told.field(b"x-serial"), None);
+    }
+
+    #[test]
+    fn a_description_is_json_whatever_a_subject_holds() {
+        let hostile = Identity { subject: r#"CN=a\","x":"\00"#.into(), ..(*identity(Verdict::Unverified)).clone() };
+        let text = Told::new(Arc::new(hostile), &[]).describe();
+        let fingerprint = "ab".repeat(32);
+        assert_eq!(
+            text,
+            format!(r#"{{"verdict":"unverified","fingerprint":"{fingerprint}","serial":"0A","subject":"CN=a\\\",\"x\":\"\\00"}}"#)
+        );
+    }
+
+    #[test]
+    fn the_lane_hears_of_names_only_where_they_were_verified_and_lines_are_cut() {
+        let told = Told::new(identity(Verdict::Verified), &[]);
+        let text = format!("F{}\nS0A\nOCN=a\nICN=b\nDa.test\nUx:\",DNS:b.test,\\\nA192.0.2.1\n", "ab".repeat(32));
+        assert_eq!(String::from_utf8_lossy(told.record()), text);
+        let unverified = Told::new(identity(Verdict::Unverified), &[]);
+        assert_eq!(unverified.record(), format!("F{}\n", "ab".repeat(32)).as_bytes());
+        let long =
+            Identity { subject: "x".repeat(1_000).into(), serial: "0".repeat(1_000).into(), ..(*identity(Verdict::Verified)).clone() };
+        let line = Told::new(Arc::new(long), &[]).line();
+        assert_eq!(&*line, format!("{}\n{}\n{}", "ab".repeat(32), "0".repeat(64), "x".repeat(256)).as_bytes());
     }
 
     #[test]

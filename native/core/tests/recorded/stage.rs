@@ -295,6 +295,7 @@ impl Stage {
             backends: vec![backend(0, http2, &setup), plain],
             plans: Vec::new(),
             reserved: Default::default(),
+            telling: Default::default(),
         });
         let decision = Rc::new(RefCell::new(Decision::Http2));
         let (first, again) = (decision.clone(), decision.clone());

@@ -221,7 +221,12 @@ impl Bed {
                     backend(3, deaf.address, &setup),
                 ]);
             }
-            reactor.apply(Snapshot { backends: backends.clone(), plans: setup.plans.clone(), reserved: Default::default() });
+            reactor.apply(Snapshot {
+                backends: backends.clone(),
+                plans: setup.plans.clone(),
+                reserved: Default::default(),
+                telling: Default::default(),
+            });
             known = backends;
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
@@ -423,7 +428,12 @@ impl Bed {
                 shard.reactor.start_over();
                 shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
                 shard.reactor.take_over();
-                shard.reactor.apply(Snapshot { backends: self.known.clone(), plans: Vec::new(), reserved: Default::default() });
+                shard.reactor.apply(Snapshot {
+                    backends: self.known.clone(),
+                    plans: Vec::new(),
+                    reserved: Default::default(),
+                    telling: Default::default(),
+                });
             }
         }
         self.clients.iter_mut().for_each(Client::drive);

@@ -7,6 +7,7 @@ use crate::http::fields::{Fields, Known};
 use crate::record::inward::Tag;
 use crate::record::ring::Ring;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Flag: a response was committed.
 pub const COMMITTED: u32 = 1;
@@ -29,6 +30,11 @@ pub const ENDED_WAITING: u32 = 256;
 /// Flag: the backend asked for NTLM or Negotiate.
 pub const CONNECTION_AUTH: u32 = 512;
 
+/// Flag: the client had shown a certificate.
+pub const WITH_CERTIFICATE: u32 = 1024;
+/// Flag: it was verified.
+pub const WITH_VERIFIED: u32 = 2048;
+
 /// Words before the text.
 const WORDS: usize = 42;
 /// Longest path and user-agent.
@@ -36,7 +42,7 @@ const PATH_CUT: usize = 2048;
 const USER_AGENT_CUT: usize = 256;
 
 /// What a `Completion` says beside text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CompletionFacts {
     /// The exchange.
     pub exchange: Key,
@@ -78,6 +84,8 @@ pub struct CompletionFacts {
     pub loser: Option<(u32, u32)>,
     /// Request id.
     pub request_id: RequestId,
+    /// What lines say of the client's certificate, where they are to.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 /// Writes a `Completion`; false when the ring has no room now. `request` is the request head, for the text.
@@ -90,8 +98,9 @@ pub fn write_completion(ring: &mut Ring, facts: &CompletionFacts, request: &Fiel
     let agent = pseudo(Known::UserAgent);
     let agent = &agent[..agent.len().min(USER_AGENT_CUT)];
     let id = facts.request_id.as_bytes();
+    let certificate = facts.certificate.as_deref().unwrap_or_default();
     let fixed = WORDS * 4;
-    let size = round(fixed + id.len() + method.len() + authority.len() + path.len() + agent.len());
+    let size = round(fixed + id.len() + method.len() + authority.len() + path.len() + agent.len() + certificate.len());
     let Some(mut w) = Writer::start(ring, size, COMPLETION, facts.exchange, fixed) else { return false };
     w.words(4, [facts.tag.route, facts.backend, facts.attempts, facts.status, facts.reason, facts.flags, facts.listener]);
     w.peer(11, facts.peer);
@@ -107,8 +116,8 @@ pub fn write_completion(ring: &mut Ring, facts: &CompletionFacts, request: &Fiel
     w.word(33, facts.backend_status);
     w.words(34, facts.tag.memo);
     let (loser, lost_us) = facts.loser.unwrap_or((NONE, 0));
-    w.words(37, [facts.grpc_status.unwrap_or(NONE), facts.retry_after_s.unwrap_or(NONE), loser, lost_us, 0]);
-    for text in [id, method, authority, path, agent] {
+    w.words(37, [facts.grpc_status.unwrap_or(NONE), facts.retry_after_s.unwrap_or(NONE), loser, lost_us, certificate.len() as u32]);
+    for text in [id, method, authority, path, agent, certificate] {
         w.text(text);
     }
     w.pad();

@@ -27,12 +27,17 @@ pub const HAS_UNDERSCORE: u32 = 128;
 /// Flag: OPTIONS or TRACE whose Max-Forwards is 0, so that nobody may forward it (RFC 9110 §7.6.2).
 pub const IS_LAST_HOP: u32 = 256;
 
+/// Flag: the client has shown a certificate.
+pub const HAS_CERTIFICATE: u32 = 512;
+/// Flag: it was verified.
+pub const CERTIFICATE_VERIFIED: u32 = 1024;
+
 /// Words before the lengths.
 const WORDS: usize = 26;
 
 /// What a `Head` says beside the fields.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadFacts {
+pub struct HeadFacts<'a> {
     /// The exchange.
     pub exchange: Key,
     /// Listener's number.
@@ -55,10 +60,12 @@ pub struct HeadFacts {
     pub tag: Tag,
     /// Microseconds since the head was decoded.
     pub age_us: u32,
+    /// What the client's certificate says, where the lane is to hear of it.
+    pub certificate: &'a [u8],
 }
 
 /// Writes a `Head`; false when the ring has no room now. The fields are a checked request head.
-pub fn write_head(ring: &mut Ring, facts: &HeadFacts, fields: &Fields) -> bool {
+pub fn write_head(ring: &mut Ring, facts: &HeadFacts<'_>, fields: &Fields) -> bool {
     let pseudo = |known| fields.known(known).unwrap_or(b"");
     let (method, scheme, path) = (pseudo(Known::Method), pseudo(Known::Scheme), pseudo(Known::Path));
     let authority = fields.known(Known::Authority).or_else(|| fields.known(Known::Host)).unwrap_or(b"");
@@ -66,7 +73,7 @@ pub fn write_head(ring: &mut Ring, facts: &HeadFacts, fields: &Fields) -> bool {
     let (count, text) = regular().fold((0, 0), |(count, text), f| (count + 1, text + f.name.len() + f.value.len()));
     let fixed = (WORDS + count) * 4;
     let id = facts.request_id.as_bytes();
-    let size = round(fixed + id.len() + method.len() + scheme.len() + authority.len() + path.len() + text);
+    let size = round(fixed + facts.certificate.len() + id.len() + method.len() + scheme.len() + authority.len() + path.len() + text);
     let Some(mut w) = Writer::start(ring, size, HEAD, facts.exchange, fixed) else { return false };
     w.words(4, [facts.listener, facts.flags]);
     w.peer(6, facts.peer);
@@ -77,8 +84,8 @@ pub fn write_head(ring: &mut Ring, facts: &HeadFacts, fields: &Fields) -> bool {
     w.pair(17, authority.len(), path.len());
     w.words(18, [count as u32, id.len() as u32, facts.tag.route]);
     w.words(21, facts.tag.memo);
-    w.words(24, [facts.age_us, 0]);
-    for text in [id, method, scheme, authority, path] {
+    w.words(24, [facts.age_us, facts.certificate.len() as u32]);
+    for text in [facts.certificate, id, method, scheme, authority, path] {
         w.text(text);
     }
     for (place, field) in regular().enumerate() {
