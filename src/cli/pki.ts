@@ -105,8 +105,13 @@ function serverSteps(chain: string, key: string, ca: string): string[] {
 
 function clientSteps(chain: string, key: string, ca: { readonly certificate: string; readonly list: string }): string[] {
   return [
-    `Next, give both files to the client (curl --cert ${quoted(chain)} --key ${quoted(key)} …).`,
-    `Whoever shall accept it trusts ${ca.certificate}; what is revoked stands in ${ca.list}.`,
+    `Next, give both files to the client (curl --cert ${quoted(chain)} --key ${quoted(key)} …), and ask for them in the configuration of the edge:`,
+    '  listeners:',
+    '    - tls:',
+    '        client_certificates:',
+    '          mode: required',
+    `          ca: [${quoted(ca.certificate)}]`,
+    `          crl: [${quoted(ca.list)}]`,
   ];
 }
 
@@ -133,7 +138,7 @@ function revokeCommand(): Command {
         `${what} is revoked: ${reason}`,
         `${list.path}  its revocation list, number ${list.number}`,
         '',
-        'An edge that watches the list takes it up by itself; others are told by `lychgate cert reload`.',
+        'An edge whose `crl` names the list takes it up by itself; where `certificates.watch` is off, `lychgate cert reload` tells it.',
       ]);
     });
 }

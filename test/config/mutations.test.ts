@@ -3,16 +3,19 @@
  * reading them ends with a configuration or with problems that say where they are, and never throws. A hundred or two of each kind; `FUZZ=20000` makes it so many.
  */
 
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
+import { createAuthority, issue, revoke } from '../../src/cli/pki/folder.ts';
 import { readAuthorities, readCertificate, readClientCertificate } from '../../src/config/certificates.ts';
 import { Files } from '../../src/config/files.ts';
 import { loadSnapshot } from '../../src/config/load.ts';
 import { type Complaint, formatProblem, type Problem } from '../../src/config/problem.ts';
+import { listsIn, readList } from '../../src/config/revocation.ts';
 import { readTicketKeys } from '../../src/config/ticket-keys.ts';
 import { toBindingCertificate } from '../../src/native/convert.ts';
 import { addon, skip } from '../support/addon.ts';
@@ -236,6 +239,35 @@ function withinBase64(pem: string, list: readonly Mutation[]): Buffer {
     }),
   );
 }
+
+t.test('a revocation list of which something is another revokes what it revoked, or what is wrong is said', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lychgate-mutations-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  createAuthority(folder, 'CA of mutations', 10, false);
+  const wishes = { names: [], usage: 'client', days: 5, isForced: false } as const;
+  for (const name of ['a', 'b', 'c'])
+    revoke(folder, issue(folder, { ...wishes, commonName: name, out: join(folder, name) }).chain, 'superseded');
+  const [pem, ca] = ['crl.pem', 'ca.pem'].map((name) => readFileSync(join(folder, name), 'utf8')) as [string, string];
+  const authorities = [new X509Certificate(ca)];
+  const der = Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64').toString('latin1');
+  const sound = readList(new Uint8Array(bytes(der)), authorities);
+  t.match(sound, { count: 3 });
+  let refused = 0;
+  await fc.assert(
+    fc.property(fc.constantFrom(pem, pem + ca, der), mutations, fc.boolean(), (base, list, isInside) => {
+      const file = isInside && base !== der ? withinBase64(base, list) : bytes(mutate(base, list));
+      const lists = listsIn(new Uint8Array(file), file.toString('utf8'));
+      if (typeof lists !== 'string' && lists.length === 0) throw new Error('neither lists nor a word');
+      for (const one of typeof lists === 'string' ? [] : lists) {
+        const read = readList(one, authorities);
+        refused += typeof read === 'string' ? 1 : 0;
+        if (typeof read !== 'string' && !isDeepStrictEqual(read, sound)) throw new Error('it says something else');
+      }
+    }),
+    { numRuns: wished || 300 },
+  );
+  t.ok(refused > 10, `${refused} were refused`);
+});
 
 t.test('a file of keys of session tickets gives keys of 48 or 80 bytes, or what is wrong is said', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-mutations-'));
