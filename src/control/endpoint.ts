@@ -13,7 +13,7 @@ import type { ListenerSnapshot } from '../config/snapshot.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { type ListenerPlace, toBindingListener } from '../native/convert.ts';
 import type { Logger } from '../observe/log.ts';
-import { parseAddress } from './address.ts';
+import { isWildcard, parseAddress } from './address.ts';
 import { checkUdpFree, listenHint } from './port-check.ts';
 
 /** Bytes of the key that seals connection IDs and stateless-reset tokens. */
@@ -181,7 +181,10 @@ export function createEndpoint(parts: EndpointParts, shards: number): Endpoint {
     try {
       await checkFree(address);
     } catch (error) {
-      throw failed(name, address, error);
+      const own = [...places.values()].find((place) => overlaps(place.address, address));
+      if (own === undefined) throw failed(name, address, error);
+      const detail = `listener ${name} cannot listen on ${address}; the edge itself listens on ${own.address}, as ${own.name}`;
+      throw createError('listen_failed', detail, { listener: name, address }, error);
     }
   }
 
@@ -284,10 +287,15 @@ export function createEndpoint(parts: EndpointParts, shards: number): Endpoint {
     return listeners.map(([, { address }], i) => own[i] ?? open.find((place) => place.address === address && !own.includes(place)));
   }
 
-  /** Whether an address is taken by places of our own that nobody is to have any more. */
+  /**
+   * Whether an address is taken by places of our own alone that nobody is to have any more. Not
+   * where they are of another family: for a connection that is open its client would have moved.
+   */
   function isLeft(address: string): boolean {
     const own = [...places.values()].filter((place) => overlaps(place.address, address));
-    return own.length > 0 && own.every((place) => place.state !== 'opened' && !wanted.has(place));
+    const isFree = (place: Place): boolean =>
+      place.state !== 'opened' && !wanted.has(place) && isIPv6Address(place.address) === isIPv6Address(address);
+    return own.length > 0 && own.every(isFree);
   }
 
   function tellSteering(): void {
@@ -312,11 +320,11 @@ function failed(name: string, address: string, error: unknown): LychgateError {
 function overlaps(one: string, other: string): boolean {
   const [a, b] = [parseAddress(one), parseAddress(other)];
   if (a === undefined || b === undefined || a.port !== b.port) return false;
-  return a.host === b.host || isAny(a.host) || isAny(b.host);
+  return a.host === b.host || isWildcard(a.host) || isWildcard(b.host);
 }
 
-function isAny(host: string): boolean {
-  return host === '0.0.0.0' || /^[0:]+$/.test(host);
+function isIPv6Address(address: string): boolean {
+  return address.startsWith('[');
 }
 
 function withPort(address: string, port: number): string {

@@ -4,14 +4,15 @@
  */
 import { createSocket } from 'node:dgram';
 import { createServer, isIPv6 } from 'node:net';
-import { parseAddress } from './address.ts';
+import { isWildcard, parseAddress } from './address.ts';
 
 /** Rejects with the system's error when `address` (`ip:port`) is taken or not ours; port 0 is always free. */
 export async function checkUdpFree(address: string): Promise<void> {
   const parsed = parseAddress(address);
   if (parsed === undefined || parsed.port === 0) return;
   const { host, port } = parsed;
-  const socket = createSocket({ type: isIPv6(host) ? 'udp6' : 'udp4', ipv6Only: isIPv6(host) });
+  // As sockets of listeners are: a wildcard of IPv6 takes IPv4 too.
+  const socket = createSocket({ type: isIPv6(host) ? 'udp6' : 'udp4', ipv6Only: isIPv6(host) && !isWildcard(host) });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);

@@ -200,6 +200,8 @@ t.test('a wildcard may follow on an address of its port, and the other way round
   t.same(asked, ['127.0.0.1:1']);
   await obey(listener('a', '0.0.0.0:1'), listener('b', '127.0.0.2:1', 1));
   t.same(asked, ['127.0.0.1:1', '127.0.0.2:1'], 'what stays is in the way');
+  await obey(listener('a', '[::]:1'));
+  t.same(asked.at(-1), '[::]:1', 'and so is what is of another family');
 });
 
 t.test('each endpoint has a key of 32 bytes and a generation of one byte', async (t) => {

@@ -21,9 +21,9 @@ interface Answer {
   readonly problems: string[];
 }
 
-async function reload(edge: Edge): Promise<Answer> {
+async function reload(edge: Edge, isDryRun = false): Promise<Answer> {
   const headers = { 'content-type': 'application/json' };
-  const response = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: '{}' });
+  const response = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: JSON.stringify({ dry_run: isDryRun }) });
   return (await response.json()) as Answer;
 }
 
@@ -98,7 +98,9 @@ t.test('every key of a listener can be changed while it serves, and who is conne
   const kept = await connectH3(t, edge.port);
   for (const [path, value] of Object.entries(OTHER)) {
     edge.rewrite({ listener: nested(path, value) });
+    const told = await reload(edge, true);
     const answer = await reload(edge);
+    t.same([told.result, told.changes, told.restart], [answer.result, answer.changes, []], 'a dry run tells what comes of it');
     t.equal(answer.result, 'applied', `${path}: ${answer.detail ?? answer.problems.join()}`);
     t.ok(
       answer.changes.some((change) => change.path.startsWith(`listeners.public.${path}`)),

@@ -1,8 +1,11 @@
 /** Listeners come, move, change and go while the edge serves: sockets first, all or nothing, and nobody who is connected elsewhere notices. */
 
+import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { chmodSync, readFileSync } from 'node:fs';
 import type { ServerHttp2Stream } from 'node:http2';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { ListenerView } from '../../src/control/endpoint.ts';
@@ -15,6 +18,7 @@ import { startH2Origin } from '../support/origin/h2.ts';
 import { descriptorCount } from '../support/process.ts';
 import { until } from '../support/wait.ts';
 
+const BIN = join(import.meta.dirname, '../../bin/lychgate');
 const MIB = 1024 * 1024;
 const skip = missingAddon;
 
@@ -273,6 +277,54 @@ t.test('an address that is taken is an answer with the name of the listener, and
   t.equal((await (await connectH3(t, edge.port)).exchange()).text, 'ok');
 });
 
+t.test(
+  'a wildcard follows on an address of its port and the other way round, and what runs at the one before ends well',
+  { skip },
+  async (t) => {
+    const waiting: ServerHttp2Stream[] = [];
+    const origin = await startH2Origin(t, holding(waiting));
+    const edge = await startEdge(t, { backends: [origin.url], shards: 2 });
+    await applied(t, edge, [listener('public'), listener('other')]);
+    const port = await portOf(edge, 'other');
+    for (const host of ['0.0.0.0', '127.0.0.1', '0.0.0.0']) {
+      const before = await connectH3(t, port);
+      const held = before.exchange({ path: '/held' });
+      await until('it is open', () => waiting.length === 1);
+      await applied(t, edge, [listener('public'), listener('other', { address: `${host}:${port}` })]);
+      await until('who is there is told', () => before.isGoingAway());
+      // From now on the kernel gives packets of connections that are open to another socket than before.
+      const after = await connectH3(t, port);
+      t.equal((await after.exchange()).text, 'ok', host);
+      release(waiting, 'in peace');
+      t.equal((await held).text, 'in peace', host);
+      await until('the address before is closed', async () => (await shown(edge)).length === 2);
+      t.equal((await after.exchange()).text, 'ok', host);
+      await after.close();
+    }
+    const other = await listen(edge, [listener('public'), listener('other', { address: `[::]:${port}` })]);
+    t.equal(other.result, 'cannot_listen');
+    t.match(other.detail, `listener other cannot listen on [::]:${port}; the edge itself listens on 0.0.0.0:${port}, as other`);
+  },
+);
+
+t.test(
+  'a port below 1024 is refused with what is missing where the edge has no right to it',
+  { skip: missingAddon || !mayDropRights() },
+  async (t) => {
+    const origin = await startH2Origin(t, answers('ok'));
+    const bin = join(t.testdir({ edge: `#!/bin/sh\nexec setpriv --bounding-set -net_bind_service ${BIN} "$@"\n` }), 'edge');
+    chmodSync(bin, 0o755);
+    const edge = await startEdge(t, { backends: [origin.url], bin });
+    for (const isDryRun of [true, false]) {
+      edge.rewrite({ config: { listeners: [listener('public'), listener('low', { address: '127.0.0.1:443' })] } });
+      const { result, detail } = await reload(edge, isDryRun);
+      t.equal(result, 'cannot_listen');
+      t.match(detail, 'listener low cannot listen on 127.0.0.1:443; ports below 1024 need the capability CAP_NET_BIND_SERVICE');
+    }
+    t.equal((await (await connectH3(t, edge.port)).exchange()).text, 'ok');
+  },
+);
+
 t.test('a listener that gets another name keeps its socket, and a listener that comes back has it again', { skip }, async (t) => {
   const waiting: ServerHttp2Stream[] = [];
   const origin = await startH2Origin(t, holding(waiting));
@@ -362,6 +414,12 @@ t.test('a worker that dies meanwhile comes back with the listeners of the file',
   }
   t.equal((await (await connectH3(t, edge.port)).exchange()).text, 'ok');
 });
+
+/** Whether this user may give up a capability, and ports below 1024 need it here. */
+function mayDropRights(): boolean {
+  const isNeeded = Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8')) > 443;
+  return isNeeded && spawnSync('setpriv', ['--bounding-set', '-net_bind_service', 'true']).status === 0;
+}
 
 async function hurt(edge: Edge, shard: number, fault: string): Promise<void> {
   await until('the shard is there to be hurt', async () => {

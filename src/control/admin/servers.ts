@@ -55,7 +55,7 @@ export function createAdminServers(parts: AdminParts, counts: PlaceCounts, first
       const moved = movedBy(next);
       const opened = new Map<Kind, Server>();
       const drop = async (): Promise<void> => {
-        await Promise.all([...opened.values()].map(({ server }) => server?.stop()));
+        await Promise.allSettled([...opened.values()].map(({ server }) => server?.stop()));
       };
       try {
         for (const kind of moved) opened.set(kind, await open(kind, next));

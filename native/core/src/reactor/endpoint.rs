@@ -77,10 +77,13 @@ impl Reactor {
     fn steer(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, may_hand_over: bool) {
         match self.route(datagram) {
             Route::Connection(key) => self.decrypt(key, datagram, from, to),
-            Route::New => match self.admit(listener, from) {
-                Ok(place) => self.accept(listener, datagram, from, to, place),
-                Err(refused) => self.refuse(listener, datagram, from, to, refused),
-            },
+            Route::New => {
+                let listener = self.listeners.receiver(listener);
+                match self.admit(listener, from) {
+                    Ok(place) => self.accept(listener, datagram, from, to, place),
+                    Err(refused) => self.refuse(listener, datagram, from, to, refused),
+                }
+            }
             Route::Shard(shard) if may_hand_over => {
                 let packet = Handed { listener: listener as u32, from, to, bytes: (&*datagram).into() };
                 if self.ports[shard as usize].hand_over(packet) {

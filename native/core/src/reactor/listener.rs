@@ -402,6 +402,17 @@ impl Listeners {
         self.places[place] = Some(Box::new(listener));
     }
 
+    /// Who takes new connections that come by a socket: the kernel gives packets to the socket of an address, also to one that retires, before it gives them to the one of a
+    /// wildcard, which may have followed on it.
+    pub fn receiver(&self, place: usize) -> usize {
+        let Some(retiring) = self.get(place).filter(|listener| listener.is_retiring) else { return place };
+        let follows = |listener: &Listener| {
+            let (own, left) = (listener.local, retiring.local);
+            !listener.is_retiring && own.ip().is_unspecified() && own.port() == left.port() && own.is_ipv4() == left.is_ipv4()
+        };
+        (0..self.places.len()).find(|next| self.get(*next).is_some_and(follows)).unwrap_or(place)
+    }
+
     /// Takes one out, whose socket is closed by that.
     pub fn close(&mut self, place: usize) {
         if let Some(listener) = self.places.get_mut(place).and_then(Option::take) {

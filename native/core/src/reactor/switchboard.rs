@@ -16,7 +16,7 @@ const CAPACITY: usize = 1024;
 /// A packet for another shard.
 #[derive(Debug)]
 pub struct Handed {
-    /// Listener's number.
+    /// Place of the socket that took it.
     pub listener: u32,
     /// Sender.
     pub from: SocketAddr,
