@@ -12,7 +12,7 @@ import { connectH3, type H3Client } from '../support/client/h3.ts';
 import { type Edge, type EdgeOptions, missingAddon, startEdge } from '../support/edge.ts';
 import { type Inspected, inspect, inspectableBin, type ThreadMemory } from '../support/inspect.ts';
 import { type Origin, startH2Origin } from '../support/origin/h2.ts';
-import { BROKEN, issuePair, type Pair } from '../support/pairs.ts';
+import { BROKEN, issuePair, makePair, type Pair } from '../support/pairs.ts';
 import { createFeed, fed, startUnderWay } from '../support/under-way.ts';
 import { until } from '../support/wait.ts';
 
@@ -40,6 +40,10 @@ interface State {
   limit: number;
   patience: number;
   pair: number;
+  /** Of two, the authority that clients may show certificates of. */
+  authority: number;
+  /** Another listener is there. */
+  hasExtra: boolean;
   /** Certificates have files of their own, or take the place of others. */
   isInPlace: boolean;
 }
@@ -48,11 +52,16 @@ interface State {
 const CHANGES: readonly { readonly what: string; change(state: State, round: number): void }[] = [
   { what: 'routes', change: (state, round) => alter(state, { mark: round, extras: round % 5 }) },
   { what: 'backends', change: (state) => alter(state, { without: (state.without + 1) % 3 }) },
-  { what: 'weights', change: (state, round) => alter(state, { weights: [1, 2, 3].map((i) => 1 + ((round * i) % 9)) }) },
+  { what: 'weights', change: (state, round) => alter(state, { weights: [1, 2, 3].map((i) => 1 + ((round + i) % 8)) }) },
   { what: 'certificates', change: (state, round) => alter(state, { pair: state.pair + 1, isInPlace: round % 2 === 0 }) },
-  { what: 'upstreams', change: (state, round) => alter(state, { extras: 1 + (round % 7) }) },
+  { what: 'client authorities', change: (state) => alter(state, { authority: 1 - state.authority }) },
+  { what: 'upstreams', change: (state, round) => alter(state, { extras: (state.extras + 1 + (round % 3)) % 7 }) },
+  { what: 'listeners', change: (state) => alter(state, { hasExtra: !state.hasExtra }) },
   { what: 'limits', change: (state, round) => alter(state, { limit: 100_000 + round }) },
-  { what: 'timeouts, retries, health checks and logging', change: (state, round) => alter(state, { patience: 10 + (round % 20) }) },
+  {
+    what: 'timeouts, retries, health checks, logging, settings of listeners',
+    change: (state, round) => alter(state, { patience: 10 + (round % 20) }),
+  },
 ];
 
 function alter(state: State, parts: Partial<State>): void {
@@ -82,7 +91,20 @@ async function setUp(t: Test, more: Partial<EdgeOptions>) {
   const origins: Origin[] = [];
   for (const name of ['a', 'b', 'c']) origins.push(await startH2Origin(t, fed(feed, name)));
   const pairs = Array.from({ length: 8 }, () => issuePair(folder));
-  const state: State = { without: 0, weights: [1, 1, 1], extras: 0, mark: 0, limit: 100_000, patience: 10, pair: 0, isInPlace: true };
+  const authorities = ['one', 'other'].map((name) => join(folder, `${name}-ca.pem`));
+  for (const path of authorities) writeFileSync(path, makePair(folder).chain);
+  const state: State = {
+    without: 0,
+    weights: [1, 1, 1],
+    extras: 0,
+    mark: 0,
+    limit: 100_000,
+    patience: 10,
+    pair: 0,
+    authority: 0,
+    hasExtra: false,
+    isInPlace: true,
+  };
   const pairOf = (): Pair => pairs[state.pair % pairs.length] as Pair;
   const pathsOf = (): { chain: string; key: string } => {
     const name = state.isInPlace ? 'place' : `pair-${state.pair % pairs.length}`;
@@ -98,13 +120,22 @@ async function setUp(t: Test, more: Partial<EdgeOptions>) {
   const options = (): EdgeOptions => {
     const { extras, weights, mark, limit, patience } = state;
     const timeouts = { exchange: `${patience}m`, idle: '10m' };
+    const settings = {
+      certificates: [{ names: ['localhost'], ...pathsOf() }],
+      quic: { max_streams: 100 + patience, handshake_timeout: `${patience}s` },
+      tls: { client_certificates: { mode: 'optional', ca: [authorities[state.authority]] } },
+      max_connections: limit,
+    };
     const names = Array.from({ length: extras }, (_, i) => `extra-${(mark + i) % 11}`);
     return {
       shards: 2,
       ...more,
       backends: [],
-      listener: { certificates: [{ names: ['localhost'], ...pathsOf() }] },
       config: {
+        listeners: [
+          { name: 'public', address: '127.0.0.1:0', ...settings },
+          ...(state.hasExtra ? [{ name: 'extra', address: '127.0.0.1:0', ...settings }] : []),
+        ],
         log: { level: patience % 2 === 0 ? 'info' : 'warn' },
         upstreams: {
           ...Object.fromEntries(names.map((name, i) => [name, { backends: [{ url: origins[i % 3]?.url }] }])),
@@ -149,6 +180,17 @@ async function checkInForce(t: Test, { state, origins }: Stage, client: H3Client
   t.equal(headers['x-mark'], String(state.mark), `${what}: the route is the one of the file`);
   t.not(text, 'abc'[state.without], `${what}: and so are the backends`);
   t.equal(origins.length, 3);
+}
+
+/** The other listener is served, or gone. */
+async function checkListeners(t: Test, { edge, state }: Stage, what: string): Promise<void> {
+  const { listeners } = (await edge.ask('/v1/status')) as { listeners: { name: string; address: string; state: string }[] };
+  const extra = listeners.find(({ name, state }) => name === 'extra' && state === 'serving');
+  t.equal(extra !== undefined, state.hasExtra, `${what}: the other listener ${state.hasExtra ? 'is there' : 'is gone'}`);
+  if (extra === undefined) return;
+  const client = await connectH3(t, Number(extra.address.slice(extra.address.lastIndexOf(':') + 1)));
+  t.equal((await client.exchange()).status, 200, `${what}: and is served`);
+  await client.close();
 }
 
 /** Something that is wrong, which is refused and changes nothing. */
@@ -205,6 +247,7 @@ t.test(
       t.equal(answer.result, 'applied', `${round}: ${what}: ${answer.problems.join()}`);
       generation = answer.generation;
       await checkInForce(t, stage, client, `${round}: ${what}`);
+      if (what === 'listeners') await checkListeners(t, stage, `${round}: ${what}`);
       if (serialAfter !== undefined)
         t.equal(
           await serialAfter(edge.port, { servername: 'localhost', ca: undefined }),

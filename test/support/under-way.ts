@@ -80,6 +80,10 @@ export async function startUnderWay(t: Test, port: number, feed: Feed, options: 
   const failures: string[] = [];
   let chunks = 0;
   let isOver = false;
+  // A test that failed must end as well.
+  t.teardown(() => {
+    isOver = true;
+  });
   const note = (what: string, status: number, error?: Error): void => {
     if (status !== 200) failures.push(`${what}: ${error?.message ?? status}`);
   };
