@@ -1,6 +1,7 @@
 /**
- * Files as nobody means them: configurations, certificates, keys and keys of tickets in which something is cut, doubled, swapped or replaced. Whatever they hold,
- * reading them ends with a configuration or with problems that say where they are, and never throws. A hundred or two of each kind; `FUZZ=20000` makes it so many.
+ * Files as nobody means them: configurations, certificates, keys, revocation lists and keys of tickets in which something is cut, doubled,
+ * swapped or replaced. Whatever they hold, reading them ends with what they say or with problems that say where they are, and never throws. A
+ * hundred or two of each kind; `FUZZ=20000` makes it so many.
  */
 
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';

@@ -1,4 +1,5 @@
-//! Two PEM texts, a chain and its key, after two bytes that say where the second begins: they are taken with a chain and a key that belong together, or refused in words.
+//! Two PEM texts, a chain and its key, after two bytes that say where the second begins: they are
+//! taken as a pair that belongs together, or refused in words.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

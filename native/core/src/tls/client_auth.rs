@@ -9,6 +9,7 @@ use super::facts::host_of;
 use super::identity::{AlternativeName, Identity, Verdict};
 use super::revocation::Revocation;
 use super::told::{ForwardField, Told};
+use super::twin;
 use crate::base::counters::{ClientCertificate, Counters, Id};
 use boring::error::ErrorStack;
 use boring::sha::Sha256;
@@ -339,7 +340,9 @@ impl Policy {
         let leaf = certificates.first().ok_or(Refusal::Missing)?;
         let verdict = if self.rules.mode == Mode::Any { Verdict::Unverified } else { Verdict::Verified };
         let mut identity = Identity::read(leaf, chain, verdict).ok_or(Refusal::Malformed)?;
-        if self.rules.denied.binary_search(&identity.fingerprint).is_ok() {
+        if self.denies(&identity.fingerprint)
+            || !self.rules.denied.is_empty() && twin::fingerprints(leaf, chain[0]).any(|twin| self.denies(&twin))
+        {
             return Err(Refusal::Denied);
         }
         if verdict == Verdict::Verified {
@@ -349,6 +352,10 @@ impl Policy {
             }
         }
         Ok(identity)
+    }
+
+    fn denies(&self, fingerprint: &[u8; 32]) -> bool {
+        self.rules.denied.binary_search(fingerprint).is_ok()
     }
 
     /// Until when the chain holds.

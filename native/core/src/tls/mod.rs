@@ -11,3 +11,4 @@ pub mod server;
 pub mod store;
 pub mod tickets;
 pub mod told;
+mod twin;

@@ -1,5 +1,6 @@
-//! One question over HTTP/3, on a connection of its own: what active health asks of a backend. It is held against what traffic is held against: authorities,
-//! names, pinned keys, and a certificate of the edge's own. It waits for the answer, and so is for a thread that has nothing else to do.
+//! One question over HTTP/3, on a connection of its own: what active health asks of a backend. The
+//! backend is held against what traffic holds it against (authorities, name, pinned keys) and is
+//! shown the same certificate. It waits for the answer, and so is for a thread of its own.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

@@ -4,11 +4,14 @@
 
 use super::super::certificate::Certificate;
 use super::super::client_auth::{Mode, Policies, Refusal, Rules};
+use super::super::twin;
 use super::tests::{Made, RULES, Server, Try, issued, key, policy};
 use crate::base::counters::{Id, TicketRefused};
 use crate::tls::store::{CertificateStore, Policy};
 use crate::tls::tickets::{TicketKey, TicketPolicy};
 use boring::base64;
+use boring::nid::Nid;
+use boring::sha::sha256;
 use boring::x509::X509;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -104,6 +107,26 @@ fn a_certificate_of_a_client_with_a_byte_behind_it_is_refused() {
         let longer = [own, more].concat();
         assert!(matches!(policies.policy(0).judge(&[&longer]), Err(Refusal::Malformed)));
         assert!(matches!(policies.policy(0).judge(&[own, &[ca, more].concat()]), Err(Refusal::Malformed)));
+    }
+}
+
+/// (r, n − s) signs what (r, s) signs, so that a client could show a certificate of another fingerprint.
+#[test]
+fn a_certificate_that_is_denied_is_denied_with_its_signature_in_the_other_form() {
+    let (ca, own) = &*CLIENTS;
+    let signature = X509::from_der(own).unwrap().signature().as_slice().to_vec();
+    let other = twin::twin(own, &signature, Nid::X9_62_PRIME256V1).unwrap();
+    assert_ne!(&other, own);
+    let rules = Rules { mode: Mode::Required, ca_pem: pem("CERTIFICATE", ca), max_depth: 4, max_bytes: 16_384, ..Rules::off() };
+    let open = Policies::new(vec![rules.clone()]).unwrap();
+    for denied in [own, &other] {
+        let denying = Policies::new(vec![Rules { denied: vec![sha256(denied)], ..rules.clone() }]).unwrap();
+        for shown in [own, &other] {
+            assert!(open.policy(0).judge(&[shown]).is_ok(), "both hold");
+            assert!(matches!(denying.policy(0).judge(&[shown]), Err(Refusal::Denied)));
+        }
+        let stranger = issued("client.test", &key(false), (0, 1), None).to_der().unwrap();
+        assert!(!matches!(denying.policy(0).judge(&[&stranger]), Err(Refusal::Denied)));
     }
 }
 
