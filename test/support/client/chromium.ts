@@ -14,10 +14,10 @@ const program = findProgram('chromium') ?? findProgram('chromium-browser') ?? fi
 export const missingChromium: string | false = program === undefined ? 'chromium is not installed' : false;
 
 /**
- * Loads a page of `https://localhost:port` over HTTP/3 and gives the document as it stands after its scripts have run. A profile of its own
+ * Loads a page of `https://localhost:port`, or of another `host` that is to be the edge's, over HTTP/3 and gives the document as it stands after its scripts have run. A profile of its own
  * each time; the leaf is trusted by its key, since Chromium does not take a private CA for QUIC.
  */
-export async function dumpPage(port: number, path: string, waitMs = 5_000): Promise<string> {
+export async function dumpPage(port: number, path: string, waitMs = 5_000, host = 'localhost'): Promise<string> {
   const profile = mkdtempSync(join(tmpdir(), 'lychgate-chromium-'));
   try {
     const { stdout } = await promisify(execFile)(
@@ -31,13 +31,13 @@ export async function dumpPage(port: number, path: string, waitMs = 5_000): Prom
         '--disable-background-networking',
         '--disable-component-update',
         `--user-data-dir=${profile}`,
-        `--origin-to-force-quic-on=localhost:${port}`,
+        `--origin-to-force-quic-on=${host}:${port}`,
         `--ignore-certificate-errors-spki-list=${certificates().spki}`,
-        '--host-resolver-rules=MAP localhost 127.0.0.1',
+        `--host-resolver-rules=MAP ${host} 127.0.0.1`,
         `--timeout=${waitMs}`,
         '--virtual-time-budget=3000',
         '--dump-dom',
-        `https://localhost:${port}${path}`,
+        `https://${host}:${port}${path}`,
       ],
       { env: plainEnvironment(), timeout: 45_000, maxBuffer: 1 << 24 },
     );

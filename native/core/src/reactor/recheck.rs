@@ -16,6 +16,9 @@ pub(super) const RECHECK_TIMER: u64 = u64::MAX - 4;
 /// Time a turn spends on it.
 const TURN_TIME: Nanos = 2_000_000;
 
+/// Connections that a turn ends: each has something to send.
+const TURN_ENDS: usize = 32;
+
 /// So often certificates and lists are looked at for having run out.
 const INTERVAL: Nanos = 4_000_000_000;
 
@@ -66,9 +69,10 @@ impl Reactor {
         }
         let Some(mut place) = self.recheck.place else { return };
         let (now, until) = (unix_now(), self.relay.clock.now() + TURN_TIME);
-        while place < self.relay.connections.places() && self.relay.clock.now() < until {
+        let mut ends = 0;
+        while place < self.relay.connections.places() && ends < TURN_ENDS && self.relay.clock.now() < until {
             if let Some(key) = self.relay.connections.key_at(place) {
-                self.recheck_one(key, now);
+                ends += usize::from(self.recheck_one(key, now));
             }
             place += 1;
         }
@@ -86,23 +90,26 @@ impl Reactor {
         self.timers.arm(&mut self.recheck.armed, due, RECHECK_TIMER);
     }
 
-    pub(super) fn recheck_one(&mut self, key: Key, now: i64) {
+    /// Holds one connection against what is wanted now; true when that ends it.
+    pub(super) fn recheck_one(&mut self, key: Key, now: i64) -> bool {
         let judged = panics::guard(|| {
-            let Some(connection) = self.relay.connections.get_mut(key) else { return };
+            let Some(connection) = self.relay.connections.get_mut(key) else { return false };
             let listener = &self.listeners[connection.socket as usize];
             // The socket has become another listener's; the connection is on its way out.
             if listener.number != connection.listener {
-                return;
+                return false;
             }
             let certificates = &listener.certificates;
-            let Err(refusal) = connection.recheck(&certificates.clients(), now) else { return };
+            let Err(refusal) = connection.recheck(&certificates.clients(), now) else { return false };
             certificates.note_ended(refusal);
             connection.condemn(self.relay.now);
             self.relay.mark(key);
             self.arm(key);
+            true
         });
-        if judged.is_err() {
+        judged.unwrap_or_else(|_| {
             self.end_panicked(key);
-        }
+            true
+        })
     }
 }

@@ -3,6 +3,7 @@
 mod budget;
 mod certificates;
 mod chance;
+mod client_certificates;
 mod clients;
 mod drain;
 mod edits;

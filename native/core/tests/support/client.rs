@@ -5,7 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
+use boring::pkey::{PKeyRef, Private};
 use boring::ssl::{SslContextBuilder, SslMethod};
+use boring::x509::X509Ref;
 use quiche::h3::{self, NameValue};
 use quiche::{ConnectionId, RecvInfo, Shutdown};
 
@@ -132,6 +134,14 @@ pub fn config(stream_window: u64) -> quiche::Config {
 pub fn config_with_groups(stream_window: u64, groups: &str) -> quiche::Config {
     let mut tls = SslContextBuilder::new(SslMethod::tls()).unwrap();
     tls.set_curves_list(groups).unwrap();
+    configure(quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, tls).unwrap(), stream_window)
+}
+
+/// The same for a client that shows a certificate to who asks for one.
+pub fn config_with_certificate(stream_window: u64, own: &X509Ref, key: &PKeyRef<Private>) -> quiche::Config {
+    let mut tls = SslContextBuilder::new(SslMethod::tls()).unwrap();
+    tls.set_certificate(own).unwrap();
+    tls.set_private_key(key).unwrap();
     configure(quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, tls).unwrap(), stream_window)
 }
 
