@@ -24,7 +24,7 @@ const STREAM: u64 = 0;
 /// Turns in a row in which nobody has anything to do.
 const QUIET_TURNS: usize = 2;
 /// Patience of every rest.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

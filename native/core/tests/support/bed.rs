@@ -29,7 +29,7 @@ use super::lane::Lane;
 use super::origin::Origin;
 
 /// Patience of every wait.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of a backend's slot in the shared table.
 const SLOT_BYTES: usize = 64;
 /// What is left of connections whose listener has gone is cut after this, in nanoseconds.
@@ -484,7 +484,7 @@ impl Drop for Bed {
         }
         let began = Instant::now();
         while let Some(left) = self.leftovers() {
-            assert!(began.elapsed() < Duration::from_secs(15), "left behind: {left}");
+            assert!(began.elapsed() < PATIENCE, "left behind: {left}");
             self.step();
         }
     }
