@@ -31,6 +31,8 @@ export interface Clients {
   readonly losses: Losses;
   /** Waits until downloads have ended and gives what there is to tell. */
   end(): Promise<Losses>;
+  /** Begins nothing more: nobody wants to know any more. */
+  stop(): void;
 }
 
 export interface ClientsOptions {
@@ -199,6 +201,9 @@ export async function startClients({ port, seconds, downloads, getsPerSecond, co
 
   return {
     losses,
+    stop() {
+      isOver = true;
+    },
     async end() {
       await Promise.all(loading);
       isOver = true;

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../chaos/peers/peer.ts';
-import { connectTo, type Losses, startClients } from './clients.ts';
+import { type Clients, connectTo, type Losses, startClients } from './clients.ts';
 import { type Kind, type Peer, putFile, type Running, type Stage, type Told } from './peers/peer.ts';
 
 /** What came of it. */
@@ -44,6 +44,7 @@ export async function play(peer: Peer, kind: Kind, { folder: parent, changes, in
   const folder = mkdtempSync(join(parent, `${peer.name}-${kind.replaceAll(' ', '-')}-`));
   const backend = fork(join(import.meta.dirname, 'backend.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] });
   let running: Running | undefined;
+  let clients: Clients | undefined;
   try {
     const [ports] = (await once(backend, 'message')) as [Stage['backend']];
     // Before anything is measured, for it takes time.
@@ -75,7 +76,7 @@ export async function play(peer: Peer, kind: Kind, { folder: parent, changes, in
     };
     alter(0);
     running = await peer.start(stage);
-    const clients = await startClients({
+    clients = await startClients({
       ...CLIENTS,
       port: stage.port,
       seconds: Math.ceil((changes * intervalMs) / 1_000) + afterSeconds,
@@ -114,6 +115,7 @@ export async function play(peer: Peer, kind: Kind, { folder: parent, changes, in
     const losses = await clients.end();
     return { by: peer.ways[kind] ?? '', losses, changes, seenAfter, refused, refusal, ...(broken === undefined ? {} : { broken }) };
   } finally {
+    clients?.stop();
     await running?.stop();
     await end(backend);
   }
