@@ -6,6 +6,7 @@
 #   make docs     generated pages                 make clean    forget what was built
 #   make fresh    `make run` and `make test` on bare Debians, made by debootstrap; as root
 #   make fuzz     some minutes of files and bytes changed at random; with cargo-fuzz the targets of native/fuzz too
+#   make routes   what 10, 1,000 and 10,000 routes cost
 #   make rotations 100 certificates changed in a minute under load, broken ones in between
 #   make reloads  1,000 reloads in five minutes under load, mistakes in between; then workers killed meanwhile
 #   make change   what is lost while certificates and configuration change: the edge beside its peers
@@ -17,7 +18,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench chaos rotations reloads change fuzz docs fresh fresh-short clean
+.PHONY: help run test test-ts test-rust check check-ts check-rust native certs bench routes chaos rotations reloads change fuzz docs fresh fresh-short clean
 
 PROFILE := $(or $(PROFILE),release)
 TEST_PROFILE := $(or $(TEST_PROFILE),ci)
@@ -94,6 +95,10 @@ test-rust: $(installed)
 bench: $(installed) $(addon) certs
 	$(say) 'bench: the edge beside nghttpx, alternating'
 	@node bench/run.ts $(BENCH)
+
+routes: $(installed) $(addon)
+	$(say) 'routes: what they cost at start and reload'
+	@node bench/routes.ts $(ROUTES)
 
 chaos: $(installed) $(addon)
 	$(say) 'chaos: whom the edge and its peers choose while a backend misbehaves'

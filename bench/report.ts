@@ -25,8 +25,8 @@ export interface Spread {
   readonly median: number;
 }
 
-const BEGIN = '<!-- bench:begin -->';
-const END = '<!-- bench:end -->';
+/** Marks of a section of the page. */
+const marks = (name: string): [begin: string, end: string] => [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
 
 /** Compares ours with the peer's, case by case. */
 export function compare(cases: readonly Case[], figures: Figures, ourName: string, peerName: string): Row[] {
@@ -51,11 +51,12 @@ export function table(rows: readonly Row[], ourName: string, peerName: string): 
 }
 
 /** Replaces what stands between the marks of a page; a page without marks is left alone. */
-export function writeSection(path: string, section: string): boolean {
+export function writeSection(path: string, section: string, name = 'bench'): boolean {
+  const [first, last] = marks(name);
   const page = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+  const [begin, end] = [page.indexOf(first), page.indexOf(last)];
   if (begin === -1 || end < begin) return false;
-  writeFileSync(path, `${page.slice(0, begin + BEGIN.length)}\n\n${section}\n\n${page.slice(end)}`);
+  writeFileSync(path, `${page.slice(0, begin + first.length)}\n\n${section}\n\n${page.slice(end)}`);
   return true;
 }
 

@@ -3,8 +3,10 @@
  * sends. Nothing here is per request; the most frequent message is a heartbeat.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { PackedRoutes } from './config/route-table.ts';
 import type { Snapshot } from './config/snapshot.ts';
 import type { SharedState } from './lane/shared.ts';
+import type { LaneTables } from './lane/tables.ts';
 import type { ListenerPlace } from './native/convert.ts';
 import type { LaneEvent } from './observe/lane-observer.ts';
 
@@ -18,11 +20,18 @@ export interface Publication {
 export interface ShardTerms {
   /** Which of the process's snapshots it is, counted from 1. */
   readonly serial: number;
-  /** Without private keys and tokens: a lane has no use for them. */
+  /** The same while backends are the same, so that a reactor need not be told of them again. */
+  readonly backendsDigest: string;
+  /** Without routes, which are packed, and without private keys and tokens, which a lane has no use for. */
   readonly snapshot: Snapshot;
+  readonly routes: PackedRoutes;
   readonly publication: Publication;
   /** Where its listeners listen; connections elsewhere end. */
   readonly places: readonly ListenerPlace[];
+  /** What was made of the routes once for all shards. */
+  readonly tables: LaneTables;
+  /** Some rule asks what client certificates say. */
+  readonly isLaneTold: boolean;
   /** What lanes and the main thread see at once. */
   readonly shared: SharedState;
 }

@@ -6,12 +6,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { backendsOf } from './config/numbering.ts';
+import { type LaneSnapshot, RouteTable } from './config/route-table.ts';
 import type { ListenerSnapshot } from './config/snapshot.ts';
-import { usesCertificates } from './config/uses-certificates.ts';
 import { createLane, type Lane } from './lane/lane.ts';
 import { certificateFields } from './lane/plan.ts';
 import type { BindingAddon } from './native/binding.ts';
-import { toBindingBackend, toBindingListener } from './native/convert.ts';
+import { toBindingBackend, toBindingListener, toBindingPlans } from './native/convert.ts';
 import { loadAddon } from './native/load.ts';
 import { createLaneObserver } from './observe/lane-observer.ts';
 import { createFaults } from './shard/faults.ts';
@@ -29,15 +29,20 @@ export default function runShard(start: ShardStart): Promise<void> {
 /** Serves one shard. Resolves when told to stop; every other end is a death. */
 export async function serveShard(start: ShardStart, addon: BindingAddon): Promise<void> {
   const { shard, port, shared } = start;
-  let { snapshot, places } = start;
+  let snapshot = snapshotOf(start);
+  let { places, isLaneTold } = start;
   const faults = start.areFaultsAllowed ? createFaults(addon) : undefined;
   const observer = createLaneObserver({
     ...start,
+    snapshot,
     onLaneError: (error) => report({ kind: 'lane-error', error: textOf(error) }),
     onEvent: (event) => report({ kind: 'event', event }),
   });
   let lane: Lane | undefined;
   let published = -1;
+  let { backendsDigest } = start;
+  /** What the reactor knows of backends. */
+  let known = '';
   let isOver = false;
   const kick = (): void => {
     if (!isOver) addon.reactorKick(shard);
@@ -48,7 +53,8 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     lane?.decide();
   });
   try {
-    lane = createLane({ ring, snapshot, shared, observer, shard, kick });
+    addon.reactorLearnPlans(shard, toBindingPlans(start.tables.plans.numbered));
+    lane = createLane({ ring, snapshot, shared, observer, shard, kick, tables: start.tables });
     // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
     publish(lane, start.publication);
     listen();
@@ -67,11 +73,15 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
 
   /** Lane and reactor change within one call, so nothing is decided in between. */
   function apply(to: Lane, terms: ShardTerms): void {
-    ({ snapshot, places } = terms);
-    to.apply(snapshot, terms.shared, observer.beside(snapshot));
+    const beganMs = performance.now();
+    snapshot = snapshotOf(terms);
+    ({ backendsDigest, places, isLaneTold } = terms);
+    addon.reactorLearnPlans(shard, toBindingPlans(terms.tables.plans.numbered));
+    to.apply(snapshot, terms.shared, observer.beside(snapshot), terms.tables);
     published = -1;
     publish(to, terms.publication);
     listen();
+    observer.applied(performance.now() - beganMs);
     report({ kind: 'applied', serial: terms.serial });
   }
 
@@ -85,16 +95,16 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
   function publish(to: Lane, { number, addresses }: Publication): void {
     if (number <= published) return;
     published = number;
-    const backends = backendsOf(snapshot).map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
-    addon.reactorApply(shard, {
-      generation: number,
-      backends,
-      plans: [...to.plans],
-      reservedFields: certificateFields(snapshot),
-      isLaneTold: usesCertificates(snapshot),
-      isLogged: snapshot.log.areCertificatesLogged,
-    });
-    for (const { slot, addresses: found } of backends) to.setAddresses(slot, found.length);
+    const backends = backendsOf(snapshot);
+    const telling = { reservedFields: certificateFields(snapshot), isLaneTold, isLogged: snapshot.log.areCertificatesLogged };
+    // Most reloads change routes only, and a thousand backends take long to hand over.
+    const told = `${backendsDigest} ${JSON.stringify([addresses, telling])}`;
+    if (told !== known) {
+      const list = backends.map((backend) => toBindingBackend(backend, addresses[backend.slot] ?? []));
+      addon.reactorApply(shard, { generation: number, backends: list, ...telling });
+    }
+    known = told;
+    for (const { slot } of backends) to.setAddresses(slot, addresses[slot]?.length ?? 0);
   }
 
   /** Resolves with the order to stop. An order that throws ends the worker: nobody could say in which state it left the shard. */
@@ -140,6 +150,10 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
   function report(message: ShardReport): void {
     port.postMessage(message);
   }
+}
+
+function snapshotOf({ snapshot, routes }: ShardTerms): LaneSnapshot {
+  return { ...snapshot, routes: new RouteTable(routes) };
 }
 
 /** A dead thread lets go of its reactor at the very end of its teardown, which may be after its successor has begun. */

@@ -13,3 +13,15 @@ export function wordsOf(table: SharedArrayBuffer): Int32Array {
   WORDS.set(table, words);
   return words;
 }
+
+/** A copy in shared memory. */
+export function inSharedMemory(array: Uint8Array): Uint8Array;
+export function inSharedMemory(array: Int32Array): Int32Array;
+export function inSharedMemory(array: Uint32Array): Uint32Array;
+export function inSharedMemory(array: Uint8Array | Int32Array | Uint32Array): Uint8Array | Int32Array | Uint32Array {
+  const memory = new SharedArrayBuffer(array.byteLength);
+  const copy =
+    array instanceof Uint8Array ? new Uint8Array(memory) : array instanceof Int32Array ? new Int32Array(memory) : new Uint32Array(memory);
+  copy.set(array);
+  return copy;
+}

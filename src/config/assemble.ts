@@ -48,6 +48,7 @@ export function assembleSnapshot(config: Config, read: ReadFiles): Snapshot {
   const places = {
     upstreams: new Map(upstreams.map(({ name }, place) => [name, place])),
     tenants: new Map(Object.keys(config.tenants).map((name, place) => [name, place])),
+    wholes: new Map(),
   };
   const { store, claims } = config;
   return freezeDeep({

@@ -195,11 +195,16 @@ export class Numberer {
     const fields = fieldsOf(lists.listeners);
     const clientFields = give(this.numbers.clientFields, fields, MAX_CLIENT_FIELDS, isForgotten);
     if (clientFields === undefined) return this.noRoom('clientFields', MAX_CLIENT_FIELDS);
-    const aims = new Map(
-      given.routes.flatMap((number) =>
-        aimsOf(lists.routes[number]!).map(({ upstream, subset }) => [aimKey({ upstream, subset }), { upstream, subset }]),
-      ),
-    );
+    const aims = new Map<string, Aim>();
+    const met = new Set<Aim>();
+    for (const number of given.routes) {
+      for (const aim of aimsOf(lists.routes[number]!)) {
+        if (met.has(aim)) continue;
+        met.add(aim);
+        const { upstream, subset } = aim;
+        aims.set(aimKey(aim), { upstream, subset });
+      }
+    }
     const pools = give(this.numbers.pools, [...aims.keys()], MAX_POOLS, isForgotten);
     if (pools === undefined) return { kind: 'pools', room: MAX_POOLS, held: 0 };
     const byNumber = this.numbers.pools.keys.map((key): PoolSnapshot => ({ ...aimOf(key), isUsed: false }));
@@ -232,7 +237,32 @@ export class Numberer {
   private lists(next: Snapshot, given: Record<NumberedKind, readonly number[]>, isListenerFree: IsFree): Pick<Snapshot, NumberedKind> {
     const { last } = this;
     const isForgotten = (listener: number): boolean => isListenerFree(this.numbers.listeners.removedMs[listener], listener);
-    const target = <T extends Aim>(one: T): T => ({ ...one, upstream: given.upstreams[one.upstream] ?? -1 });
+    // Most often numbers are places, and what does not change stays the same object; what many routes have in common stays that.
+    const numberOf = (upstream: number): number => given.upstreams[upstream] ?? -1;
+    const target = <T extends Aim>(one: T): T =>
+      numberOf(one.upstream) === one.upstream ? one : { ...one, upstream: numberOf(one.upstream) };
+    const moved = new Map<RouteSnapshot['targets'], RouteSnapshot['targets']>();
+    const targetsOf = (targets: RouteSnapshot['targets']): RouteSnapshot['targets'] => {
+      if (targets.every((one) => target(one) === one)) return targets;
+      const known = moved.get(targets) ?? targets.map(target);
+      moved.set(targets, known);
+      return known;
+    };
+    const route = (one: RouteSnapshot): RouteSnapshot => {
+      const tenant = given.tenants[one.match.tenant] ?? -1;
+      const targets = targetsOf(one.targets);
+      const { fallback } = one;
+      const aim = fallback.kind === 'upstream' ? target(fallback.target) : undefined;
+      const isSame = tenant === one.match.tenant && targets === one.targets && (fallback.kind !== 'upstream' || aim === fallback.target);
+      if (isSame) return one;
+      const match = tenant === one.match.tenant ? one.match : { ...one.match, tenant };
+      return {
+        ...one,
+        match,
+        targets,
+        fallback: fallback.kind === 'upstream' ? { ...fallback, target: aim ?? fallback.target } : fallback,
+      };
+    };
     return {
       upstreams: place(next.upstreams, given.upstreams, last?.upstreams, removedUpstream, (upstream) => ({
         ...upstream,
@@ -242,12 +272,7 @@ export class Numberer {
         ...backend,
         slot: given.backends[backend.slot]!,
       })),
-      routes: place(next.routes, given.routes, last?.routes, removedRoute, (route) => ({
-        ...route,
-        match: { ...route.match, tenant: given.tenants[route.match.tenant] ?? -1 },
-        targets: route.targets.map(target),
-        fallback: route.fallback.kind === 'upstream' ? { ...route.fallback, target: target(route.fallback.target) } : route.fallback,
-      })),
+      routes: place(next.routes, given.routes, last?.routes, removedRoute, route),
       tenants: place(next.tenants, given.tenants, last?.tenants, (tenant) => ({ ...tenant, rateLimits: [] }), same),
       listeners: place(
         next.listeners,
@@ -327,7 +352,8 @@ function place<T>(
   moved: (item: T) => T,
 ): T[] {
   const list = Array.from({ length: lengthFor(numbers, last?.length ?? 0) }, (_, number) => last?.[number]);
-  for (const [number, item] of list.entries()) if (item !== undefined) list[number] = removed(item, number);
+  const used = new Set(numbers);
+  for (const [number, item] of list.entries()) if (item !== undefined && !used.has(number)) list[number] = removed(item, number);
   for (const [at, item] of items.entries()) list[numbers[at]!] = moved(item);
   // Numbers are given from the lowest, so none is left out.
   return list as T[];

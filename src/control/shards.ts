@@ -2,9 +2,16 @@
  * The shards as one thing: started together, told together, watched by one timer. Reactors are made and destroyed by the edge; here are the
  * workers that decide for them.
  */
+import { hash } from 'node:crypto';
 import type { Piscina } from 'piscina';
+import { backendsOf } from '../config/numbering.ts';
+import { packRoutes } from '../config/route-table.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import { usesCertificates } from '../config/uses-certificates.ts';
+import { PlanBook } from '../lane/plan.ts';
 import type { SharedState } from '../lane/shared.ts';
+import { tablesOf } from '../lane/tables.ts';
+import { TAG_EPOCHS } from '../lane/tag.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import type { ListenerPlace } from '../native/convert.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
@@ -14,6 +21,9 @@ import { RESTART_CAUSES } from './supervision/cause.ts';
 import { createPool } from './supervision/pool.ts';
 import { createSupervisor, type Supervisor, type SupervisorState } from './supervision/supervisor.ts';
 import { startWorker } from './supervision/worker.ts';
+
+/** What is made of a snapshot for shards. */
+type OfSnapshot = 'backendsDigest' | 'snapshot' | 'routes' | 'tables' | 'isLaneTold';
 
 /** The reactor's gauge of connections that are not closed. */
 const CONNECTIONS_FAMILY = 'lychgate_connections';
@@ -60,7 +70,7 @@ export interface Shards {
    * that were started with it in the place of others. Workers that start later start with it. Without
    * `places` they listen where they did.
    */
-  apply(next: Omit<ShardTerms, 'serial' | 'places'> & Partial<Pick<ShardTerms, 'places'>>): Promise<void>;
+  apply(next: Omit<ShardTerms, 'serial' | 'places' | Exclude<OfSnapshot, 'snapshot'>> & Partial<Pick<ShardTerms, 'places'>>): Promise<void>;
   /** Has every shard listen in other places. */
   listen(places: readonly ListenerPlace[]): void;
   drain(): void;
@@ -84,9 +94,10 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   const connectionsPlace = addon.families().find(({ name }) => name === CONNECTIONS_FAMILY)?.offset ?? -1;
   const deaths = shards.map(() => new Map<string, number>(RESTART_CAUSES.map((cause) => [cause, 0])));
   let pool: Piscina | undefined;
+  const book = new PlanBook(TAG_EPOCHS);
   let terms: ShardTerms = {
     serial: 1,
-    snapshot: withoutSecrets(parts.snapshot),
+    ...ofSnapshot(parts.snapshot),
     shared: parts.shared,
     publication: { number: 0, addresses: [] },
     places: [],
@@ -109,7 +120,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
         started[shard] = serial;
         return startWorker(
           pool as Piscina,
-          { ...terms, shard, counters: parts.counters[shard] as SharedArrayBuffer, areFaultsAllowed },
+          { ...withAllPlans(terms), shard, counters: parts.counters[shard] as SharedArrayBuffer, areFaultsAllowed },
           {
             onReady() {
               onReady();
@@ -124,7 +135,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
       laneBusyMs: () => addon.reactorLaneBusyMs(shard),
       onReady() {
         // What was said while the worker started went past it.
-        if (started[shard] !== terms.serial) supervisors[shard]?.tell({ kind: 'apply', terms });
+        if (started[shard] !== terms.serial) supervisors[shard]?.tell({ kind: 'apply', terms: withAllPlans(terms) });
         else {
           supervisors[shard]?.tell({ kind: 'publish', publication: terms.publication });
           supervisors[shard]?.tell({ kind: 'listen', places: terms.places });
@@ -147,7 +158,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     },
     apply(next) {
       const serial = terms.serial + 1;
-      terms = { ...terms, ...next, serial, snapshot: withoutSecrets(next.snapshot) };
+      terms = { ...terms, ...next, serial, ...ofSnapshot(next.snapshot) };
       if (next.snapshot.shards.stallTimeoutMs !== stallTimeoutMs && watch !== undefined) {
         ({ stallTimeoutMs } = next.snapshot.shards);
         clearInterval(watch);
@@ -202,6 +213,22 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
     },
   };
 
+  function ofSnapshot(snapshot: Snapshot): Pick<ShardTerms, OfSnapshot> {
+    return {
+      backendsDigest: hash('sha256', JSON.stringify(backendsOf(snapshot))),
+      snapshot: withoutSecrets(snapshot),
+      routes: packRoutes(snapshot.routes),
+      tables: tablesOf(snapshot, book),
+      isLaneTold: usesCertificates(snapshot),
+    };
+  }
+
+  /** For a worker that knows none yet, or may have missed some. */
+  function withAllPlans(terms: ShardTerms): ShardTerms {
+    const { tables } = terms;
+    return { ...terms, tables: { ...tables, plans: { ...tables.plans, numbered: book.all() } } };
+  }
+
   function look(): void {
     for (const supervisor of supervisors) supervisor.watch(stallTimeoutMs);
     logPanics();
@@ -239,6 +266,7 @@ function watchEvery(stallTimeoutMs: number, look: () => void): NodeJS.Timeout {
 function withoutSecrets(snapshot: Snapshot): Snapshot {
   return {
     ...snapshot,
+    routes: [],
     listeners: snapshot.listeners.map((listener) => ({ ...listener, certificates: [], ticketKeys: [] })),
     admin: { ...snapshot.admin, token: '' },
   };

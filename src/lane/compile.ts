@@ -5,7 +5,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { clientFieldsOf } from '../config/numbering.ts';
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
+import type { LaneSnapshot } from '../config/route-table.ts';
+import type { HedgeSnapshot, RouteSnapshot } from '../config/snapshot.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES } from '../record/layout.ts';
 import { type DecisionWriter, maxForwardBytes, type Subject } from '../record/write.ts';
 import { Admission } from './admit/admission.ts';
@@ -15,7 +16,7 @@ import { FALLBACK_FIELD, FixedAnswer } from './answer/fixed-answer.ts';
 import { LastHopAnswer } from './answer/last-hop.ts';
 import { OwnAnswer } from './answer/own-answer.ts';
 import { Backends } from './balance/backends.ts';
-import { compilePools, type Pool } from './balance/pool.ts';
+import { compilePools, type Pool, type Pools } from './balance/pool.ts';
 import { Split } from './balance/split.ts';
 import { Weights } from './balance/weights.ts';
 import { Client } from './head/client.ts';
@@ -27,7 +28,7 @@ import { PathRewrite } from './head/path-rewrite.ts';
 import { Underscores } from './head/underscores.ts';
 import { DROPS_UNDERSCORES, MAX_TENANTS, memoTrust } from './memo.ts';
 import type { Observer } from './observer.ts';
-import { compilePlans, EDGE_PLAN, type Plan, type PlanBook, type RoutePlans } from './plan.ts';
+import { EDGE_PLAN, type PlanTable, RoutePlans } from './plan.ts';
 import type { Random } from './random.ts';
 import { Budgets } from './retry/budgets.ts';
 import { HEDGE_COUNTS, HedgeDelay } from './retry/hedge-delay.ts';
@@ -35,6 +36,7 @@ import { HeldStatuses, RetryTerms } from './retry/terms.ts';
 import { Router } from './route/router.ts';
 import type { SharedState } from './shared.ts';
 import { Standing } from './standing/standing.ts';
+import type { LaneTables } from './tables.ts';
 import { TAG_NO_ROUTE } from './tag.ts';
 
 /** A route ready to decide with. */
@@ -75,13 +77,11 @@ export interface RouteTerms {
 }
 
 export interface Compiled {
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   /** Which of the snapshots that are alive this is, for tags. */
   readonly epoch: number;
-  /** What decisions name by number; the reactor must have them before the first. */
-  readonly plans: readonly Plan[];
   readonly router: Router;
-  readonly routes: readonly RouteTerms[];
+  readonly routes: Routes;
   readonly pools: readonly Pool[];
   readonly budgets: Budgets;
   readonly backends: Backends;
@@ -100,7 +100,7 @@ export interface Compiled {
 }
 
 export interface CompileParts {
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   readonly shared: SharedState;
   readonly observer: Observer;
   readonly random: Random;
@@ -110,10 +110,10 @@ export interface CompileParts {
   readonly bytes: Uint8Array;
   readonly lives: Lives;
   readonly nowMs: number;
-  /** Numbers plans beside those of the snapshots before. */
-  readonly book: PlanBook;
-  /** The snapshot before: what lanes learn for themselves of routes goes on from there. */
-  readonly previous?: Compiled | undefined;
+  /** Of the snapshot; the reactor must know the plans that are new before the first decision. */
+  readonly tables: LaneTables;
+  /** What lanes learn for themselves of routes, from one snapshot to the next. */
+  readonly hedges: Hedges;
 }
 
 /** Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants or pools than a memo. */
@@ -129,18 +129,14 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
   );
   const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
   const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
-  const { plans, ofRoute } = compilePlans(snapshot, parts.book);
-  const weights = new Weights(shared.weights);
-  const hedgeCounts = new Uint16Array(snapshot.routes.some(({ hedge }) => hedge !== undefined) ? snapshot.routes.length * HEDGE_COUNTS : 0);
-  const routes = snapshot.routes.map((route, number) =>
-    routeTerms({ lookups, weights, hedgeCounts, previous: parts.previous }, route, number, pools.ofRoute[number]!, ofRoute[number]!),
-  );
+  const { tables, hedges } = parts;
+  const hedgeCounts = new Uint16Array(tables.isHedged ? snapshot.routes.length * HEDGE_COUNTS : 0);
+  const routes = new Routes({ snapshot, lookups, weights: new Weights(shared.weights), hedgeCounts, hedges, pools, plans: tables.plans });
   const admission = new Admission({ ...parts, lookups });
   return {
     snapshot,
     epoch,
-    plans,
-    router: new Router(snapshot, lookups),
+    router: new Router(snapshot, lookups, tables.router),
     routes,
     pools: pools.pools,
     budgets: new Budgets(snapshot.upstreams, shared.budgets, observer),
@@ -153,10 +149,7 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     connectionAuth: new Set(),
     random,
     observer,
-    maxDecisionBytes: routes.reduce(
-      (most, route) => Math.max(most, answerBytes(route), forwardBytes(route, pools.pools)),
-      MAX_ANSWER_BYTES + admission.maxFieldBytes,
-    ),
+    maxDecisionBytes: Math.max(MAX_ANSWER_BYTES + admission.maxFieldBytes, tables.maxAnswerBytes, forwardBytes(pools.pools)),
   };
 }
 
@@ -171,14 +164,50 @@ export function planOf(route: RouteTerms, pool: number, position: number, { memo
 }
 
 interface RouteParts {
+  readonly snapshot: LaneSnapshot;
   readonly lookups: Lookups;
   readonly weights: Weights;
   readonly hedgeCounts: Uint16Array;
-  readonly previous: Compiled | undefined;
+  readonly hedges: Hedges;
+  readonly pools: Pools;
+  readonly plans: PlanTable;
 }
 
+/** Terms of routes by number, made when a route is first asked for: of ten thousand most lanes meet few. */
+export class Routes {
+  private readonly made: (RouteTerms | undefined)[];
+  /** By place in the table of plans. */
+  private readonly plans: (RoutePlans | undefined)[];
+  private readonly parts: RouteParts;
+
+  constructor(parts: RouteParts) {
+    this.parts = parts;
+    this.made = new Array<undefined>(parts.snapshot.routes.length).fill(undefined);
+    this.plans = new Array<undefined>(parts.plans.sets.length).fill(undefined);
+  }
+
+  /** Undefined where there is no such route. */
+  of(number: number): RouteTerms | undefined {
+    return this.made[number] ?? this.make(number);
+  }
+
+  private make(number: number): RouteTerms | undefined {
+    const { snapshot, pools, plans } = this.parts;
+    const route = snapshot.routes.at(number);
+    if (route === undefined || number < 0) return undefined;
+    const set = plans.ofRoute[number]!;
+    this.plans[set] ??= new RoutePlans(plans.sets[set]!);
+    const terms = routeTerms(this.parts, route, number, pools.ofRoute(route), this.plans[set]);
+    this.made[number] = terms;
+    return terms;
+  }
+}
+
+/** What a lane has learned of the latency of routes that hedge, by number. */
+export type Hedges = Map<number, { readonly name: string; readonly hedge: HedgeSnapshot; readonly delay: HedgeDelay }>;
+
 function routeTerms(
-  { lookups, weights, hedgeCounts, previous }: RouteParts,
+  { lookups, weights, hedgeCounts, hedges }: RouteParts,
   route: RouteSnapshot,
   number: number,
   pools: readonly number[],
@@ -212,22 +241,22 @@ function routeTerms(
     rewrite: PathRewrite.of(route.path),
     deadline: DeadlineReader.of(route, lookups),
     retry,
-    hedge: route.hedge && (knownHedge(previous, route, number) ?? new HedgeDelay(route.hedge, hedgeCounts, number * HEDGE_COUNTS)),
+    hedge:
+      route.hedge &&
+      hedgeOf(hedges, route.name, route.hedge, number, () => new HedgeDelay(route.hedge!, hedgeCounts, number * HEDGE_COUNTS)),
   };
 }
 
 /** What was learned of the route's latency, where it hedges as before. */
-function knownHedge(previous: Compiled | undefined, { name, hedge }: RouteSnapshot, number: number): HedgeDelay | undefined {
-  const before = previous?.snapshot.routes[number];
-  return before?.name === name && isDeepStrictEqual(before.hedge, hedge) ? previous?.routes[number]?.hedge : undefined;
+function hedgeOf(hedges: Hedges, name: string, hedge: HedgeSnapshot, number: number, make: () => HedgeDelay): HedgeDelay {
+  const before = hedges.get(number);
+  if (before?.name === name && isDeepStrictEqual(before.hedge, hedge)) return before.delay;
+  const delay = make();
+  hedges.set(number, { name, hedge, delay });
+  return delay;
 }
 
-function answerBytes({ ownAnswer, fallbackAnswer, lastHop }: RouteTerms): number {
-  return Math.max(ownAnswer?.maxBytes ?? 0, fallbackAnswer?.maxBytes ?? 0, lastHop.maxBytes);
-}
-
-/** With a rewritten path and a cookie, where there are any. */
-function forwardBytes({ rewrite, pools: ofRoute }: RouteTerms, pools: readonly Pool[]): number {
-  const cookie = Math.max(0, ...ofRoute.map((pool) => pools[pool]?.sticky?.maxBytes ?? 0));
-  return maxForwardBytes((rewrite === undefined ? 0 : MAX_EDITED_BYTES) + cookie);
+/** With a rewritten path and a cookie, whether a route has them or not. */
+function forwardBytes(pools: readonly Pool[]): number {
+  return maxForwardBytes(MAX_EDITED_BYTES + Math.max(0, ...pools.map(({ sticky }) => sticky?.maxBytes ?? 0)));
 }

@@ -58,7 +58,7 @@ function learn(compiled: Compiled, completion: CompletionReader, slot: number, r
   if ((completion.flags & COMPLETED_CONNECTION_AUTH) !== 0) tellOfConnectionAuth(compiled, completion, slot);
   if (completion.backendStatus >= 500) backends.sampleUnwell(slot, completion.awaitUs);
   else backends.sample(slot, completion.awaitUs);
-  if (route !== NO_ROUTE) compiled.routes[route]?.hedge?.sample(completion.awaitUs);
+  if (route !== NO_ROUTE) compiled.routes.of(route)?.hedge?.sample(completion.awaitUs);
   const isCutShort =
     completion.reason !== 0 && (completion.flags & COMPLETED_COMMITTED) !== 0 && reasonByNumber(completion.reason).side === 'upstream';
   if (!isCutShort) {

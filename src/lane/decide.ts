@@ -71,7 +71,7 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
       }
       subject.memo2 = (subject.memo2 | DROPS_UNDERSCORES) >>> 0;
     }
-    const route = number === NO_ROUTE ? undefined : compiled.routes[number];
+    const route = number === NO_ROUTE ? undefined : compiled.routes.of(number);
     if (route === undefined) {
       refuse(parts, compiled, head.requestId(), ROUTE_NOT_FOUND);
       return;

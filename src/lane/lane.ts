@@ -4,7 +4,7 @@
  */
 
 import { inUse } from '../config/numbering.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import type { LaneSnapshot } from '../config/route-table.ts';
 import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../record/layout.ts';
 import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';
 import { LaneRing, RecordMemory } from '../record/ring.ts';
@@ -12,22 +12,23 @@ import { DecisionWriter, Forward, Subject } from '../record/write.ts';
 import { Lives } from './admit/life.ts';
 import type { Rule } from './admit/rule.ts';
 import { MAX_ANSWER_BYTES } from './answer/answer.ts';
-import { type Compiled, compile } from './compile.ts';
+import { type Compiled, compile, type Hedges } from './compile.ts';
 import { complete } from './complete.ts';
 import { type DecideParts, decideHead } from './decide.ts';
 import type { Observer } from './observer.ts';
-import { type Plan, PlanBook } from './plan.ts';
+import { PlanBook } from './plan.ts';
 import { Random } from './random.ts';
 import { hedge } from './retry/hedge.ts';
 import { retryOrAnswer } from './retry/retry.ts';
 import type { SharedState } from './shared.ts';
+import { type LaneTables, tablesOf } from './tables.ts';
 import { TAG_EPOCHS, tagEpoch } from './tag.ts';
 
 /** Who the lane works with. */
 export interface LaneParts {
   /** What `reactorAttach` gave. */
   readonly ring: ArrayBuffer;
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   /** Made by `createSharedState`, seen by all shards. */
   readonly shared: SharedState;
   /** Has the reactor take what was decided between its turns (`reactorKick`). */
@@ -35,6 +36,8 @@ export interface LaneParts {
   readonly observer: Observer;
   /** Which of the shards this is; 0 where there is one. */
   readonly shard?: number;
+  /** Of the snapshot, where they were made for several lanes; a lane that is alone makes its own. */
+  readonly tables?: LaneTables;
 }
 
 /** How it behaves. */
@@ -48,8 +51,6 @@ export interface LaneOptions {
 }
 
 export interface Lane {
-  /** Plans of the snapshots that decide, which the reactor must know before they do. */
-  readonly plans: readonly Plan[];
   /** Takes every record there is room to answer. Called by the reactor, once a turn and again while the lane left heads for want of room. */
   decide(): void;
   /**
@@ -57,7 +58,7 @@ export interface Lane {
    * when fifteen have followed on it, by the one that has its number by then: numbers that outlive
    * a snapshot (`src/config/numbering.ts`) are what makes that right.
    */
-  apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void;
+  apply(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
   setAddresses(slot: number, count: number): void;
   /** Counts the exchanges that have ended already; later calls of `decide` take nothing. What is not decided the reactor offers to a successor. */
@@ -85,6 +86,7 @@ class RingLane implements Lane {
   /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
   private readonly book = new PlanBook(TAG_EPOCHS);
+  private readonly hedges: Hedges = new Map();
   private current: Compiled;
   /** Room there must be for a decision before a record is taken. */
   private roomBytes = MAX_ANSWER_BYTES;
@@ -111,10 +113,6 @@ class RingLane implements Lane {
     this.lives = new Lives(parts.shard ?? 0);
     this.decideParts.writer.setWaiting(0);
     this.current = this.adopt(parts, 0);
-  }
-
-  get plans(): readonly Plan[] {
-    return this.book.plans;
   }
 
   decide(): void {
@@ -147,9 +145,10 @@ class RingLane implements Lane {
     this.current.observer.turned(records, this.nowMs() - startMs);
   }
 
-  apply(snapshot: Snapshot, shared: SharedState, observer: Observer): void {
+  apply(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): void {
     const before = this.current;
-    this.current = this.adopt({ snapshot, shared, observer, kick: this.kick }, (before.epoch + 1) % TAG_EPOCHS, before);
+    const parts = { snapshot, shared, observer, kick: this.kick };
+    this.current = this.adopt(tables === undefined ? parts : { ...parts, tables }, (before.epoch + 1) % TAG_EPOCHS);
     for (const compiled of this.epochs) if (compiled !== undefined) removeBackends(compiled, snapshot);
     closeLater(before);
   }
@@ -177,10 +176,11 @@ class RingLane implements Lane {
     }
   }
 
-  private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number, previous?: Compiled): Compiled {
-    const { random, bytes, lives, book } = this;
+  private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
+    const { random, bytes, lives, hedges } = this;
     const writer = this.decideParts.writer;
-    const compiled = compile({ ...parts, random, bytes, lives, book, previous, nowMs: this.nowMs(), writer }, epoch);
+    const tables = parts.tables ?? tablesOf(parts.snapshot, this.book);
+    const compiled = compile({ ...parts, tables, random, bytes, lives, hedges, nowMs: this.nowMs(), writer }, epoch);
     this.epochs[epoch] = compiled;
     this.roomBytes = Math.max(this.roomBytes, compiled.maxDecisionBytes);
     return compiled;
@@ -205,7 +205,7 @@ function begin(compiled: Compiled, nowMs: number): void {
 }
 
 /** Nobody is sent to a backend any more that `snapshot` has not, or has others in the place of. */
-function removeBackends({ backends, snapshot: own }: Compiled, snapshot: Snapshot): void {
+function removeBackends({ backends, snapshot: own }: Compiled, snapshot: LaneSnapshot): void {
   const used = new Set(inUse(snapshot, 'backends'));
   for (const { slot, upstream, url } of own.backends) {
     const now = snapshot.backends[slot];

@@ -8,7 +8,8 @@
 
 import { usualAuthority } from '../base/authority.ts';
 import { clientFieldsOf } from '../config/numbering.ts';
-import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../config/snapshot.ts';
+import type { LaneSnapshot } from '../config/route-table.ts';
+import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, TargetSnapshot } from '../config/snapshot.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
 import { slotsOf } from './balance/subset.ts';
 
@@ -38,18 +39,39 @@ export interface Plans {
   readonly ofRoute: readonly RoutePlans[];
 }
 
+/** Which plans a route uses: as `RoutePlans` has them, plain. */
+export interface PlanSet {
+  readonly plans: readonly (readonly (readonly number[])[])[];
+  readonly answerPlan: number;
+}
+
+/** A plan with its number. */
+export interface NumberedPlan {
+  readonly number: number;
+  readonly plan: Plan;
+}
+
+/** What shards are told of the plans of a snapshot, which are compiled once for all of them. */
+export interface PlanTable {
+  /** Those that the reactor must know before a decision names them, beside those it knows already. */
+  readonly numbered: readonly NumberedPlan[];
+  readonly sets: readonly PlanSet[];
+  /** By route, a place in `sets`; in shared memory. */
+  readonly ofRoute: Uint32Array;
+}
+
 /** The plans of one route. */
 export class RoutePlans {
   /**
    * By target, then by the peer's trust and whether names with an underscore are dropped (`setOf`),
    * then by position; one entry where all positions share a plan.
    */
-  private readonly plans: readonly (readonly (readonly number[])[])[];
+  readonly plans: PlanSet['plans'];
 
   /** Plan whose response edits apply to the route's own answers. */
   readonly answerPlan: number;
 
-  constructor(plans: readonly (readonly (readonly number[])[])[], answerPlan: number) {
+  constructor({ plans, answerPlan }: PlanSet) {
     this.plans = plans;
     this.answerPlan = answerPlan;
   }
@@ -71,11 +93,8 @@ export const EDGE_PLAN = 0;
 
 /** What a route's plan towards one backend depends on. */
 interface Aim {
-  /** The field in which the peer is believed to tell the client; empty where it is not trusted. */
-  readonly believed: string;
   readonly isFallback: boolean;
   readonly isCookieSet: boolean;
-  readonly areUnderscoresDropped: boolean;
   /** `host:port`; the same for all backends where nothing asks for it. */
   readonly backend: string;
   /** Of the backend; empty where nothing asks for it. */
@@ -94,6 +113,10 @@ const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
 /** What a proxy before us may have written, and a client may pretend. */
 const FORWARDED_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
 
+/** Lists of edits that are known by what they say. */
+const MAX_LISTS = 1_024;
+const NO_EDITS: readonly Edit[] = [];
+
 /**
  * Numbers of plans over several snapshots, the latest of which may all still decide: what the
  * reactor is given is the plans of all of them. A plan keeps its number while any of them has it.
@@ -101,11 +124,17 @@ const FORWARDED_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x
 export class PlanBook {
   /** By number; what none has any more is there until its number is given again. */
   readonly plans: Plan[] = [];
+  /** Numbers that were given since `takeFresh`. */
+  private fresh: number[] = [];
   private readonly numbers = new Map<string, number>();
   private readonly keys: string[] = [];
   /** Numbers by snapshot, the latest last. */
   private readonly pages: Set<number>[] = [];
   private readonly maxPages: number;
+  /** Lists of edits by what they say, and by the object. */
+  private readonly ids = new Map<string, number>();
+  private readonly idsOf = new WeakMap<readonly Edit[], number>();
+  private nextId = 0;
   private free: number[] = [];
 
   constructor(maxPages = 1) {
@@ -121,17 +150,53 @@ export class PlanBook {
     for (let number = 0; number < this.plans.length; number++) if (!used.has(number)) this.forget(number);
   }
 
-  /** The number of `plan`, for the snapshot of the last `turn`. */
-  number(plan: Plan): number {
-    const key = JSON.stringify(plan);
+  /** What is new, or another, since this was asked last. */
+  takeFresh(): NumberedPlan[] {
+    const { plans, fresh } = this;
+    this.fresh = [];
+    return fresh.map((number) => ({ number, plan: plans[number]! }));
+  }
+
+  /** All of them. */
+  all(): NumberedPlan[] {
+    return this.plans.map((plan, number) => ({ number, plan }));
+  }
+
+  /** The number of `plan`, for the snapshot of the last `turn`. `common` are edits in its request that many plans have. */
+  number(plan: Plan, common: readonly Edit[] = NO_EDITS): number {
+    const key = this.keyOf(plan, common);
     const number = this.numbers.get(key) ?? this.add(plan, key);
     this.pages.at(-1)!.add(number);
     return number;
   }
 
+  /** What a plan says. */
+  private keyOf({ request, ...rest }: Plan, common: readonly Edit[]): string {
+    const at = common.length === 0 ? 0 : request.indexOf(common[0]!);
+    const own = [request.slice(0, at), request.slice(at + common.length)];
+    return `${this.idOf(common)} ${JSON.stringify([own, rest])}`;
+  }
+
+  /** Of a list of edits that many plans have in them. */
+  private idOf(common: readonly Edit[]): number {
+    const known = this.idsOf.get(common);
+    if (known !== undefined) return known;
+    const text = JSON.stringify(common);
+    let id = this.ids.get(text);
+    if (id === undefined) {
+      // A number is never given to another list, so that keys of plans stay right; those that are forgotten here get new ones.
+      if (this.ids.size >= MAX_LISTS) this.ids.clear();
+      id = this.nextId++;
+      this.ids.set(text, id);
+    }
+    this.idsOf.set(common, id);
+    return id;
+  }
+
   private add(plan: Plan, key: string): number {
     const number = this.free.pop() ?? this.plans.length;
     this.plans[number] = plan;
+    this.fresh.push(number);
     this.keys[number] = key;
     this.numbers.set(key, number);
     return number;
@@ -146,18 +211,18 @@ export class PlanBook {
 }
 
 /** Fields in which backends are told of client certificates on some listener, each once: no client may send them. */
-export function certificateFields({ listeners }: Pick<Snapshot, 'listeners'>): string[] {
+export function certificateFields({ listeners }: Pick<LaneSnapshot, 'listeners'>): string[] {
   return [...new Set(listeners.flatMap(({ clientAuth }) => clientAuth.flatMap(({ forward }) => forward.map(({ name }) => name))))];
 }
 
 /** Compiles the plans of `snapshot`; a new book gives the same numbers on every thread. */
-export function compilePlans(snapshot: Snapshot, book: PlanBook = new PlanBook()): Plans {
+export function compilePlans(snapshot: LaneSnapshot, book: PlanBook = new PlanBook()): Plans {
   book.turn();
-  const number = (plan: Plan): number => book.number(plan);
+  const number = (plan: Plan, common?: readonly Edit[]): number => book.number(plan, common);
   const known = new Map<string, RoutePlans>();
   const routePlans = (ofTargets: number[][][], answer: number): RoutePlans => {
     const key = JSON.stringify([ofTargets, answer]);
-    const plans = known.get(key) ?? new RoutePlans(ofTargets, answer);
+    const plans = known.get(key) ?? new RoutePlans({ plans: ofTargets, answerPlan: answer });
     known.set(key, plans);
     return plans;
   };
@@ -167,30 +232,111 @@ export function compilePlans(snapshot: Snapshot, book: PlanBook = new PlanBook()
     edit('remove', name, ''),
   );
   number(answerPlan(untold, []));
+  const dropped = snapshot.claims.underscores === 'drop' ? [edit('remove', '*_*', snapshot.claims.underscoreNames.join(','))] : [];
+  const drops = [[], dropped];
   const told = certificateFields(snapshot).map((name) => edit('set', name, `\${client_certificate:${name}}`));
-  const drops = snapshot.claims.underscores === 'drop' ? [false, true] : [false, false];
-  const ofRoute = snapshot.routes.map((route) => {
+  const commons = new Map<string, Edit[]>();
+  /** What the edge says of the client, the same for many routes. */
+  const commonOf = (route: RouteSnapshot, believed: string): Edit[] => {
+    const key = `${route.forwarded} ${route.forwardedTrusted} ${believed}`;
+    const edits = commons.get(key) ?? [...forwardedEdits(snapshot.claims, trusts, route, believed), ...told];
+    commons.set(key, edits);
+    return edits;
+  };
+  const alike = new Alike(snapshot);
+  const madeOf = (route: RouteSnapshot): RoutePlans => {
     const plansOf = (target: TargetSnapshot, isFallback: boolean): number[][] => {
       const aims = aimsOf(snapshot, route, target, isFallback);
-      return trusts.flatMap((believed) =>
-        drops.map((areUnderscoresDropped) =>
-          aims.map((aim) => number(routePlan(snapshot.claims, trusts, told, route, { ...aim, believed, areUnderscoresDropped }))),
-        ),
-      );
+      return trusts.flatMap((believed) => {
+        const common = commonOf(route, believed);
+        return drops.map((dropped) => aims.map((aim) => number(routePlan(snapshot.claims, [...dropped, ...common], route, aim), common)));
+      });
     };
     const ofTargets = route.targets.map((target) => plansOf(target, false));
     if (route.fallback.kind === 'upstream') ofTargets.push(plansOf(route.fallback.target, true));
     return routePlans(ofTargets, number(answerPlan(untold, operatorEdits(route, route.responseEdits, '', ''))));
+  };
+  const made = new Map<string, RoutePlans>();
+  const { routes } = snapshot;
+  const ofRoute = Array.from({ length: routes.length }, (_, number) => {
+    const route = routes.at(number)!;
+    const key = alike.key(route);
+    const plans = made.get(key) ?? madeOf(route);
+    made.set(key, plans);
+    return plans;
   });
   return { plans: book.plans, ofRoute };
 }
 
+/** The plans of `snapshot` for shards. `numbered` are those that are new in `book`. */
+export function tableOfPlans(snapshot: LaneSnapshot, book: PlanBook): PlanTable {
+  const { ofRoute } = compilePlans(snapshot, book);
+  const places = new Map<RoutePlans, number>();
+  const table = new Uint32Array(new SharedArrayBuffer(ofRoute.length * Uint32Array.BYTES_PER_ELEMENT));
+  for (const [route, plans] of ofRoute.entries()) {
+    const place = places.get(plans) ?? places.size;
+    places.set(plans, place);
+    table[route] = place;
+  }
+  const sets = [...places.keys()].map(({ plans, answerPlan }) => ({ plans, answerPlan }));
+  return { numbered: book.takeFresh(), sets, ofRoute: table };
+}
+
+/**
+ * Tells by a short text which routes have the same plans, so that those of ten thousand are not put together to find out: by the parts that they have in
+ * common, which are the same objects (`src/config/assemble/once.ts`). Where they are not, only more is put together.
+ */
+class Alike {
+  private readonly snapshot: LaneSnapshot;
+  private readonly ids = new Map<object, number>();
+  private readonly told = new Map<object, { readonly route: boolean; readonly upstream: boolean }>();
+
+  constructor(snapshot: LaneSnapshot) {
+    this.snapshot = snapshot;
+  }
+
+  /** Of everything that `routePlan` and `aimsOf` look at. */
+  key(route: RouteSnapshot): string {
+    const { retries, fallbackOn, fallback, requestEdits, responseEdits, path } = route;
+    const [request, response] = [this.tells(requestEdits), this.tells(responseEdits)];
+    const isBackendTold = tellsBackend(route) || route.via !== '';
+    const isUpstreamTold = request.upstream || response.upstream || isBackendTold;
+    let key = `${this.id(retries.on)} ${this.id(fallbackOn)} ${this.id(requestEdits)} ${this.id(responseEdits)} ${route.forwarded} ${route.forwardedTrusted}`;
+    key += ` ${JSON.stringify([route.via, route.deadlineHeader, route.host])} ${route.hostPolicy} ${route.isGrpcTimeoutObeyed} ${route.isPathCanonical}`;
+    if (path.kind !== 'keep') key += JSON.stringify(path);
+    if (request.route || response.route) key += ` ${JSON.stringify(route.name)}`;
+    for (const target of route.targets) key += this.aim(target, isUpstreamTold);
+    return fallback.kind === 'upstream' ? `${key} or${this.aim(fallback.target, isUpstreamTold)}` : key;
+  }
+
+  private aim({ upstream, subset }: TargetSnapshot, isUpstreamTold: boolean): string {
+    const isSticky = this.snapshot.upstreams[upstream]?.balance.sticky?.kind === 'cookie';
+    return isUpstreamTold ? ` to ${upstream} ${this.id(subset)}` : ` to ${isSticky}`;
+  }
+
+  private id(part: object): number {
+    let id = this.ids.get(part);
+    if (id === undefined) {
+      id = this.ids.size;
+      this.ids.set(part, id);
+    }
+    return id;
+  }
+
+  private tells(edits: readonly EditSnapshot[]): { readonly route: boolean; readonly upstream: boolean } {
+    const known = this.told.get(edits);
+    if (known !== undefined) return known;
+    const has = (variable: string): boolean => edits.some(({ value }) => value.includes(variable));
+    const told = { route: has('${route}'), upstream: has('${upstream}') };
+    this.told.set(edits, told);
+    return told;
+  }
+}
+
 /** One a backend where the plan tells of it, else a single one. */
-function aimsOf(snapshot: Snapshot, route: RouteSnapshot, target: TargetSnapshot, isFallback: boolean): Aim[] {
+function aimsOf(snapshot: LaneSnapshot, route: RouteSnapshot, target: TargetSnapshot, isFallback: boolean): Aim[] {
   const upstream = snapshot.upstreams[target.upstream];
   const common = {
-    believed: '',
-    areUnderscoresDropped: false,
     isFallback,
     isCookieSet: upstream?.balance.sticky?.kind === 'cookie',
     upstream: upstream?.name ?? '',
@@ -211,15 +357,13 @@ function tellsBackend({ hostPolicy, requestEdits, responseEdits }: RouteSnapshot
   return [...requestEdits, ...responseEdits].some(({ value }) => value.includes('${backend}'));
 }
 
-function routePlan(claims: ClaimsSnapshot, trusts: readonly string[], told: readonly Edit[], route: RouteSnapshot, aim: Aim): Plan {
+function routePlan(claims: ClaimsSnapshot, common: readonly Edit[], route: RouteSnapshot, aim: Aim): Plan {
   const { on } = route.retries;
   const { statuses, grpcStatuses } = route.fallbackOn;
   const { upstream, backend } = aim;
   return {
     request: [
-      ...(aim.areUnderscoresDropped ? [edit('remove', '*_*', claims.underscoreNames.join(','))] : []),
-      ...forwardedEdits(claims, trusts, route, aim.believed),
-      ...told,
+      ...common,
       ...viaEdits(route, '3'),
       REQUEST_ID,
       ...deadlineEdits(route),

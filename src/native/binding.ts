@@ -277,8 +277,10 @@ export interface BindingEdit {
 }
 
 export interface BindingPlan {
-  request: BindingEdit[];
-  response: BindingEdit[];
+  number: number;
+  /** Places in `BindingPlans.edits`. */
+  request: number[];
+  response: number[];
   /** Statuses of responses that a Forward with flag 4 holds for the lane. */
   holdStatuses: number[];
   /** gRPC statuses, where they stand in the response's head (trailers-only). */
@@ -293,11 +295,16 @@ export interface BindingPlan {
   underscoreNames: string[];
 }
 
+/** Plans, and the edits that they are made of, each once. */
+export interface BindingPlans {
+  edits: BindingEdit[];
+  plans: BindingPlan[];
+}
+
 /** What a reactor obeys until the next one; applied on the reactor's own thread. */
 export interface BindingSnapshot {
   generation: number;
   backends: BindingBackend[];
-  plans: BindingPlan[];
   /** Names of fields that no client may send, beside those of RFC 9440. */
   reservedFields: string[];
   /** Heads tell the lane what client certificates say. */
@@ -417,6 +424,8 @@ export interface BindingAddon {
   reactorDetach(shard: number): void;
   /** Worker thread of the shard only. */
   reactorApply(shard: number, snapshot: BindingSnapshot): void;
+  /** Worker thread: further plans, or others under their numbers. Exchanges keep the plan they were decided with. */
+  reactorLearnPlans(shard: number, plans: BindingPlans): void;
   /**
    * Worker thread of the shard only: listens where `listeners` say and nowhere else, and obeys what
    * else they say. Connections to listeners that are not among them, or have left their address,

@@ -6,7 +6,7 @@
  */
 
 import { reasonByNumber } from '../base/errors.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import { type LaneSnapshot, nameOf } from '../config/route-table.ts';
 import {
   COMPLETED_BY_BACKEND,
   COMPLETED_BY_CLIENT,
@@ -26,7 +26,7 @@ export type LineSink = Pick<Output, 'batchBytes' | 'write' | 'drain'>;
 
 export interface AccessLogParts {
   readonly shard: number;
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   /** The shard's counters: lines written and lost are counted. */
   readonly table: Float64Array;
   /** Default: standard output. */
@@ -66,7 +66,8 @@ class LineLog implements AccessLog {
   private readonly areFailuresLogged: boolean;
   /** Parts of a line that are the same for each listener, route, tenant and backend, with their keys and commas. */
   private readonly listeners: readonly string[];
-  private readonly routes: readonly string[];
+  private readonly routes: (string | undefined)[];
+  private readonly snapshot: LaneSnapshot;
   private readonly tenants: readonly string[];
   private readonly backends: readonly string[];
   /** Lines that wait for company; ASCII, so its length is its bytes. */
@@ -87,7 +88,8 @@ class LineLog implements AccessLog {
     this.listeners = snapshot.listeners.map(
       ({ name }) => `"target":"access","msg":"exchange","shard":${parts.shard},"listener":${quoted(name)}`,
     );
-    this.routes = snapshot.routes.map(({ name }) => `,"route":${quoted(name)}`);
+    this.snapshot = snapshot;
+    this.routes = new Array<undefined>(snapshot.routes.length).fill(undefined);
     this.tenants = snapshot.tenants.map(({ name }) => `,"tenant":${quoted(name)}`);
     this.backends = snapshot.backends.map(({ upstream, url }) => `,"upstream":${quoted(upstream)},"backend":${quoted(url)}`);
   }
@@ -144,7 +146,7 @@ class LineLog implements AccessLog {
       `{"level":"info","time":"${this.time(done.startedMs)}",${this.listeners[done.listener] ?? '"target":"access","msg":"exchange"'}` +
       `,"id":${quoted(text.slice(0, method))},"method":${quoted(text.slice(method, authority))}` +
       `,"authority":${quoted(text.slice(authority, path))},"path":${quoted(text.slice(path, agent))}` +
-      `,"status":${done.status}${this.reason(done)}${this.routes[route] ?? ''}${this.tenants[tenant] ?? ''}${this.backends[slot] ?? ''}` +
+      `,"status":${done.status}${this.reason(done)}${this.routes[route] ?? this.routePart(route)}${this.tenants[tenant] ?? ''}${this.backends[slot] ?? ''}` +
       `,"attempts":${done.attempts}${done.backendStatus === 0 ? '' : `,"backend_status":${done.backendStatus}`}${extras(done)}` +
       `,"decide_ms":${done.decideUs / 1_000},"open_ms":${done.openUs / 1_000},"send_ms":${done.sendUs / 1_000}` +
       `,"await_ms":${done.awaitUs / 1_000},"total_ms":${done.totalUs / 1_000}` +
@@ -153,6 +155,15 @@ class LineLog implements AccessLog {
       `,"session_reused":${(done.flags & COMPLETED_SESSION_REUSED) !== 0}` +
       `,"user_agent":${quoted(text.slice(agent, certificate))}${certificateText(done, text, certificate)}}\n`
     );
+  }
+
+  /** Of a route that had no line yet. */
+  private routePart(route: number): string {
+    const { routes } = this.snapshot;
+    if (route < 0 || route >= routes.length) return '';
+    const part = `,"route":${quoted(nameOf(routes, route))}`;
+    this.routes[route] = part;
+    return part;
   }
 
   private time(ms: number): string {

@@ -60,6 +60,9 @@ export const DECIDE_BUCKETS = new Buckets(
 /** Records a call of the lane took. */
 export const BATCH_BUCKETS = new Buckets([0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024], 1);
 
+/** Microseconds in which a shard takes a configuration, 500 µs to 1 s. */
+export const APPLY_BUCKETS = new Buckets([500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 1_000_000], MICROSECONDS);
+
 /** Microseconds a timer came late, 100 µs to 5 s. */
 export const LATENESS_BUCKETS = new Buckets(
   [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000],

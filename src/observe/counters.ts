@@ -8,9 +8,9 @@
 
 import { REASONS } from '../base/errors.ts';
 import { NOTES } from '../base/notes.ts';
-import { roomOf, routesOf } from '../config/numbering.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
+import { inUse, roomOf } from '../config/numbering.ts';
+import { type LaneSnapshot, nameOf } from '../config/route-table.ts';
+import { APPLY_BUCKETS, BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
 import { LOSSES } from './output.ts';
 
 /** Routes that have series of their own. */
@@ -59,7 +59,8 @@ export const SHARD_HEAP_BYTES = SHARD_LOOP_UTILIZATION + 1;
 export const SHARD_DECIDE = SHARD_HEAP_BYTES + 1;
 export const SHARD_BATCH = SHARD_DECIDE + DECIDE_BUCKETS.stride;
 export const SHARD_LATENESS = SHARD_BATCH + BATCH_BUCKETS.stride;
-const SHARD_STRIDE = SHARD_LATENESS + LATENESS_BUCKETS.stride;
+export const SHARD_APPLY = SHARD_LATENESS + LATENESS_BUCKETS.stride;
+const SHARD_STRIDE = SHARD_APPLY + APPLY_BUCKETS.stride;
 
 /** Dense place of a reason's number; unknown numbers count as `lane_failed`. */
 const REASON_PLACES: Uint8Array = placeReasons();
@@ -74,8 +75,10 @@ export class CounterLayout {
   /** How many float64 the table has. */
   readonly length: number;
 
-  /** By route number, then one more for "no route". */
+  /** By route number, of those that may have series. */
   private readonly routePlaces: Int32Array;
+  private readonly routeCount: number;
+  private readonly others: number;
   private readonly noRoute: number;
   private readonly backendsAt: number;
   private readonly backendCount: number;
@@ -84,12 +87,15 @@ export class CounterLayout {
   private readonly upstreamsAt: number;
   private readonly upstreamCount: number;
 
-  constructor(snapshot: Snapshot) {
-    const { routes } = snapshot;
+  constructor(snapshot: LaneSnapshot) {
     const room = roomOf(snapshot);
     // Routes of one name are counted together, under the number of the first.
     const series = new Map<string, number>();
-    for (const [number, { name }] of routesOf(snapshot)) if (number < ROUTE_SERIES && !series.has(name)) series.set(name, number);
+    for (const number of inUse(snapshot, 'routes')) {
+      if (number >= ROUTE_SERIES) continue;
+      const name = nameOf(snapshot.routes, number);
+      if (!series.has(name)) series.set(name, number);
+    }
     const [noRoute, others] = [blockOfRoute(0), blockOfRoute(1)];
     this.noRoute = noRoute;
     this.routeSeries = [
@@ -97,10 +103,12 @@ export class CounterLayout {
       { label: NO_ROUTE_LABEL, at: noRoute },
       { label: OTHER_ROUTES_LABEL, at: others },
     ];
-    this.routePlaces = Int32Array.from(routes, ({ name }, number) => {
-      const place = series.get(name) ?? number;
-      return place < ROUTE_SERIES ? blockOfRoute(place + 2) : others;
-    });
+    const { length } = snapshot.routes;
+    this.routeCount = length;
+    this.others = others;
+    this.routePlaces = Int32Array.from({ length: Math.min(length, ROUTE_SERIES) }, (_, number) =>
+      blockOfRoute((series.get(nameOf(snapshot.routes, number)) ?? number) + 2),
+    );
     this.backendsAt = blockOfRoute(Math.min(ROUTE_SERIES, room.routes) + 2);
     this.backendCount = room.backends;
     this.upstreamsAt = this.backendsAt + this.backendCount * BACKEND_STRIDE;
@@ -112,7 +120,8 @@ export class CounterLayout {
 
   /** Block of route `number`, -1 for none. */
   routeAt(number: number): number {
-    return number >= 0 && number < this.routePlaces.length ? this.routePlaces[number]! : this.noRoute;
+    if (number >= 0 && number < this.routePlaces.length) return this.routePlaces[number]!;
+    return number < 0 || number >= this.routeCount ? this.noRoute : this.others;
   }
 
   /** Block of backend `slot`, or -1 when the snapshot has no such backend. */
@@ -146,7 +155,7 @@ function blockOfRoute(place: number): number {
  */
 export function forgetCounts(
   table: Float64Array,
-  snapshot: Snapshot,
+  snapshot: LaneSnapshot,
   fresh: { readonly [K in 'routes' | 'upstreams' | 'backends' | 'listeners']: readonly number[] },
 ): void {
   const layout = new CounterLayout(snapshot);
@@ -158,7 +167,7 @@ export function forgetCounts(
 }
 
 /** The table of one shard, all zero. */
-export function createCounters(snapshot: Snapshot): SharedArrayBuffer {
+export function createCounters(snapshot: LaneSnapshot): SharedArrayBuffer {
   return new SharedArrayBuffer(new CounterLayout(snapshot).length * Float64Array.BYTES_PER_ELEMENT);
 }
 

@@ -103,6 +103,12 @@ export const FAMILIES = {
   decideFailures: family('lychgate_decide_failures_total', 'counter', 'Rules that threw; each ended its own exchange with lane_failed.', [
     'shard',
   ]),
+  applyDuration: family(
+    'lychgate_apply_duration_seconds',
+    'histogram',
+    'Time in which a shard took a configuration, between two turns: nothing else of the shard goes on meanwhile.',
+    ['shard'],
+  ),
   loopDelay: family(
     'lychgate_event_loop_delay_seconds',
     'histogram',

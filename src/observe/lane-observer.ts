@@ -4,10 +4,10 @@
  */
 
 import { NOTES, noteNumber } from '../base/notes.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import type { LaneSnapshot } from '../config/route-table.ts';
 import type { CompletionReader } from '../record/read.ts';
 import { type AccessLog, createAccessLog, LAST_LINES_MS, type LineSink, standardOutput } from './access-log.ts';
-import { BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS } from './buckets.ts';
+import { APPLY_BUCKETS, BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS } from './buckets.ts';
 import {
   BACKEND_ATTEMPTS,
   BACKEND_REASONS,
@@ -19,6 +19,7 @@ import {
   ROUTE_REASONS,
   ROUTE_STATUS,
   reasonPlace,
+  SHARD_APPLY,
   SHARD_BATCH,
   SHARD_DECIDE,
   SHARD_FAILURES,
@@ -28,7 +29,7 @@ import { type EventLoopWatch, watchEventLoop } from './event-loop.ts';
 
 export interface LaneObserverParts {
   readonly shard: number;
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   /** Made by `createCounters` from the same snapshot. */
   readonly counters: SharedArrayBuffer;
   /** Told of what a rule threw; called at most once a second. */
@@ -59,11 +60,13 @@ export interface LaneObserver {
   laneFailed(error: unknown): void;
   completed(completion: CompletionReader, route: number, slot: number, tenant: number): void;
   turned(records: number, durationMs: number): void;
+  /** A configuration was taken, in so many milliseconds. */
+  applied(durationMs: number): void;
   /**
    * One for exchanges that are decided by `snapshot`, beside this one; what is not a snapshot's is
    * shared, and closed with the first.
    */
-  beside(snapshot: Snapshot): LaneObserver;
+  beside(snapshot: LaneSnapshot): LaneObserver;
   /** Stops the timers; resolves when the access lines that wait are written or lost. */
   close(): Promise<void>;
 }
@@ -108,7 +111,7 @@ class TableObserver implements LaneObserver {
   private readonly onEvent: (event: LaneEvent) => void;
   private errorToldMs = Number.NEGATIVE_INFINITY;
 
-  constructor(shared: Shared, snapshot: Snapshot) {
+  constructor(shared: Shared, snapshot: LaneSnapshot) {
     const { parts, table } = shared;
     this.shared = shared;
     this.table = table;
@@ -172,12 +175,16 @@ class TableObserver implements LaneObserver {
     this.accessLog.completed(completion, route, slot, tenant);
   }
 
+  applied(durationMs: number): void {
+    APPLY_BUCKETS.observe(this.table, SHARD_APPLY, Math.round(durationMs * 1_000));
+  }
+
   turned(records: number, durationMs: number): void {
     BATCH_BUCKETS.observe(this.table, SHARD_BATCH, records);
     DECIDE_BUCKETS.observe(this.table, SHARD_DECIDE, Math.max(0, Math.round(durationMs * 1e6)));
   }
 
-  beside(snapshot: Snapshot): LaneObserver {
+  beside(snapshot: LaneSnapshot): LaneObserver {
     return new TableObserver(this.shared, snapshot);
   }
 

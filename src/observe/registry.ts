@@ -13,7 +13,7 @@ import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../base/ta
 import { backendsOf, listenersOf, upstreamsOf } from '../config/numbering.ts';
 import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
 import type { BindingAddon, BindingFamily } from '../native/binding.ts';
-import { BATCH_BUCKETS, type Buckets, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
+import { APPLY_BUCKETS, BATCH_BUCKETS, type Buckets, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
 import {
   BACKEND_ATTEMPTS,
   BACKEND_REASONS,
@@ -26,6 +26,7 @@ import {
   ROUTE_DURATION,
   ROUTE_REASONS,
   ROUTE_STATUS,
+  SHARD_APPLY,
   SHARD_BATCH,
   SHARD_DECIDE,
   SHARD_FAILURES,
@@ -191,6 +192,7 @@ function registerShards(register: Register, tables: readonly Float64Array[]): vo
   buckets(FAMILIES.decideRecords, SHARD_BATCH, BATCH_BUCKETS);
   number(FAMILIES.decideFailures, SHARD_FAILURES);
   buckets(FAMILIES.loopDelay, SHARD_LATENESS, LATENESS_BUCKETS);
+  buckets(FAMILIES.applyDuration, SHARD_APPLY, APPLY_BUCKETS);
   number(FAMILIES.loopUtilization, SHARD_LOOP_UTILIZATION);
   number(FAMILIES.heap, SHARD_HEAP_BYTES);
   number(FAMILIES.lines, SHARD_LINES);

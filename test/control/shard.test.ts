@@ -1,30 +1,31 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import t from 'tap';
+import { packRoutes } from '../../src/config/route-table.ts';
+import { PlanBook } from '../../src/lane/plan.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
+import { tablesOf } from '../../src/lane/tables.ts';
 import { createCounters } from '../../src/observe/counters.ts';
 import { serveShard } from '../../src/shard.ts';
-import type { ShardOrder, ShardReport } from '../../src/shard-port.ts';
+import type { ShardOrder, ShardReport, ShardTerms } from '../../src/shard-port.ts';
 import { createFakeAddon, type FakeAddon } from './support/fake-addon.ts';
 import { testSnapshot } from './support/snapshot.ts';
 
 function serve(addon: FakeAddon) {
   const { port1, port2 } = new MessageChannel();
   const snapshot = testSnapshot();
-  const served = serveShard(
-    {
-      shard: 1,
-      serial: 1,
-      port: port2,
-      snapshot,
-      publication: { number: 5, addresses: [['127.0.0.1:9000']] },
-      places: [{ place: 3, listener: 0, isRetiring: false }],
-      shared: createSharedState(snapshot),
-      counters: createCounters(snapshot),
-      areFaultsAllowed: false,
-    },
-    addon,
-  );
-  return { port: port1, served, tell: (order: ShardOrder) => port1.postMessage(order) };
+  const terms: ShardTerms = {
+    serial: 1,
+    snapshot,
+    publication: { number: 5, addresses: [['127.0.0.1:9000']] },
+    backendsDigest: 'the same',
+    routes: packRoutes(snapshot.routes),
+    tables: tablesOf(snapshot, new PlanBook()),
+    isLaneTold: false,
+    places: [{ place: 3, listener: 0, isRetiring: false }],
+    shared: createSharedState(snapshot),
+  };
+  const served = serveShard({ ...terms, shard: 1, port: port2, counters: createCounters(snapshot), areFaultsAllowed: false }, addon);
+  return { terms, port: port1, served, tell: (order: ShardOrder) => port1.postMessage(order) };
 }
 
 function next(port: MessagePort): Promise<ShardReport> {
@@ -35,11 +36,11 @@ t.test('a shard attaches, applies what is published, says that it is ready, and 
   const addon = createFakeAddon();
   const { port, served, tell } = serve(addon);
   t.match(await next(port), { kind: 'ready' });
-  t.same(addon.calls, ['attach 1', 'apply 5', 'listen 1 3']);
+  t.same(addon.calls, ['attach 1', 'plans 0 1 2', 'apply 5', 'listen 1 3']);
   t.match(addon.applied[0]?.backends, [{ slot: 0, authority: '127.0.0.1:9000', addresses: ['127.0.0.1:9000'] }]);
   tell({ kind: 'stop' });
   await served;
-  t.same(addon.calls.slice(3), ['close 1', 'detach 1']);
+  t.same(addon.calls.slice(4), ['close 1', 'detach 1']);
 });
 
 t.test('a successor waits until the dead thread has let go of the reactor', async (t) => {
@@ -60,8 +61,26 @@ t.test('a newer publication is applied and an older one is not', async (t) => {
   tell({ kind: 'drain' });
   tell({ kind: 'stop' });
   await served;
-  t.same(addon.calls, ['attach 1', 'apply 5', 'listen 1 3', 'apply 7', 'drain 1', 'close 1', 'detach 1']);
+  t.same(addon.calls, ['attach 1', 'plans 0 1 2', 'apply 5', 'listen 1 3', 'apply 7', 'drain 1', 'close 1', 'detach 1']);
   t.same(addon.applied[1]?.backends[0]?.addresses, ['10.0.0.7:9000', '10.0.0.8:9000']);
+});
+
+t.test('a reactor is told of backends when they or their addresses are others, and not with every snapshot', async (t) => {
+  const addon = createFakeAddon();
+  const { port, served, tell, terms } = serve(addon);
+  await next(port);
+  const known = addon.applied.length;
+  const apply = async (serial: number, changes: Partial<ShardTerms>): Promise<number> => {
+    tell({ kind: 'apply', terms: { ...terms, serial, ...changes } });
+    t.same(await next(port), { kind: 'applied', serial });
+    return addon.applied.length - known;
+  };
+  t.equal(await apply(2, {}), 0);
+  t.equal(await apply(3, { publication: { number: 6, addresses: [['127.0.0.1:9000']] } }), 0, 'another publication of the same');
+  t.equal(await apply(4, { publication: { number: 7, addresses: [['10.0.0.7:9000']] } }), 1);
+  t.equal(await apply(5, { publication: { number: 7, addresses: [['10.0.0.7:9000']] }, backendsDigest: 'another' }), 2);
+  tell({ kind: 'stop' });
+  await served;
 });
 
 t.test('questions are answered and a view that fails is refused, not deadly', async (t) => {

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import type { Snapshot } from '../../src/config/snapshot.ts';
 import { createShards } from '../../src/control/shards.ts';
 import type { SharedState } from '../../src/lane/shared.ts';
 import { createLog } from '../../src/observe/log.ts';
 import type { Fault } from '../../src/shard-port.ts';
+import { testSnapshot } from './support/snapshot.ts';
 
 interface Fact {
   readonly shard: number;
@@ -25,7 +25,7 @@ function shardsOf(t: Test, count: number, generation = 'sound', busyMs = (_shard
         families: () => [],
         takePanics: () => [],
       },
-      snapshot: { generation, listeners: [], admin: { address: '', token: 's3cret' } } as unknown as Snapshot,
+      snapshot: testSnapshot({ generation, listeners: [] }),
       shared: {} as SharedState,
       counters: Array.from({ length: count }, () => new SharedArrayBuffer(8)),
       log: createLog({ level: 'silent', isText: false, stream: { write() {} } }).target('shards'),

@@ -188,6 +188,19 @@ t.test('the beginning and the end of a refusal are said once, by one shard', asy
   t.match(viewLimits(snapshot, play.shared.buckets), [{ isRefusing: false }]);
 });
 
+t.test('the end of a refusal is said although a reload came in between and nobody asks any more', async (t) => {
+  const snapshot = sampleSnapshot({ routes: [{ rateLimits: [limitOf({ burst: 1 })] }] });
+  const play = new Play(snapshot);
+  play.askAll(5);
+  const { lane, observer, noted } = play.seats[0]!;
+  lane.apply(snapshot, play.shared, observer);
+  play.advance(6_000);
+  t.strictSame(
+    noted.notes.map(({ note }) => note),
+    ['limit_began', 'limit_ended'],
+  );
+});
+
 t.test('tags that agree in half are two keys', async (t) => {
   const snapshot = sampleSnapshot({ routes: [{ rateLimits: [limitOf({ keys: [CLIENT], burst: 1, maxKeys: 8 })] }] });
   const shared = createSharedState(snapshot);

@@ -11,7 +11,9 @@ import { sampleListener, sampleRoute, sampleTenant, trusting } from '../support/
 /** A router and a client to ask it for. */
 function ask(matches: readonly Partial<MatchSnapshot>[], tenants: readonly TenantSnapshot[] = []) {
   const desk = headDesk();
-  const router = new Router({ routes: matches.map((match) => sampleRoute({ match })), tenants }, desk.lookups);
+  const source = { routes: matches.map((match) => sampleRoute({ match })), tenants };
+  // As a shard gets it: made once, and over a port.
+  const router = new Router(source, desk.lookups, structuredClone(new Router(source, desk.lookups).pack()));
   const client = new Client([sampleListener()], desk.lookups);
   const read = (given: Partial<SampleHead>) => {
     const head = desk.read(given);

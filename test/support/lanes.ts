@@ -1,10 +1,13 @@
 /** A lane on a ring memory of its own, with a clock that stands still until told and an observer that remembers. */
 
 import { NOTES, type NoteCode } from '../../src/base/notes.ts';
+import { packRoutes, RouteTable } from '../../src/config/route-table.ts';
 import type { Snapshot } from '../../src/config/snapshot.ts';
 import { createLane, type Lane, type LaneOptions } from '../../src/lane/lane.ts';
 import type { Observer } from '../../src/lane/observer.ts';
+import { PlanBook } from '../../src/lane/plan.ts';
 import { createSharedState, type SharedState } from '../../src/lane/shared.ts';
+import { tablesOf } from '../../src/lane/tables.ts';
 import { type Decision, ReactorSide, type SampleHead, sampleHead } from './records.ts';
 
 export interface Noted {
@@ -41,8 +44,13 @@ export function standLane(snapshot: Snapshot, options: LaneOptions = {}, cursor 
     kicks.count += 1;
   };
   const observer = noteInto(noted);
-  const parts = { ring: reactor.buffer, snapshot, shared, kick, observer };
-  const lane = createLane(parts, { seed: 42, nowMs: () => clock.nowMs, ...options });
+  // As a shard gets them: packed, and over a port.
+  const { routes, tables } = structuredClone({ routes: packRoutes(snapshot.routes), tables: tablesOf(snapshot, new PlanBook()) });
+  const posted = { ...snapshot, routes: new RouteTable(routes) };
+  const lane = createLane(
+    { ring: reactor.buffer, snapshot: posted, tables, shared, kick, observer },
+    { seed: 42, nowMs: () => clock.nowMs, ...options },
+  );
   const ask = (...heads: Partial<SampleHead>[]) => {
     for (const [i, head] of heads.entries()) reactor.offerHead(sampleHead({ index: i, ...head }));
     lane.decide();

@@ -3,7 +3,7 @@
 use crate::failure;
 use crate::types::{
     BindingAllowed, BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingForwardField, BindingListener, BindingPlan,
-    BindingRevocationList, BindingSnapshot, BindingTlsPolicy,
+    BindingPlans, BindingRevocationList, BindingSnapshot, BindingTlsPolicy,
 };
 use lychgate_core::http::normal;
 use lychgate_core::http::reserved::Reserved;
@@ -164,22 +164,26 @@ pub fn rules(are_slashes_merged: bool, escaped_slashes: &str) -> Result<normal::
 pub fn snapshot(snapshot: BindingSnapshot) -> Result<Snapshot> {
     Ok(Snapshot {
         backends: snapshot.backends.into_iter().map(backend).collect::<Result<_>>()?,
-        plans: snapshot.plans.into_iter().map(plan).collect::<Result<_>>()?,
         reserved: Reserved::new(&snapshot.reserved_fields),
         telling: Telling { is_lane_told: snapshot.is_lane_told, is_logged: snapshot.is_logged },
     })
 }
 
-fn plan(plan: BindingPlan) -> Result<Plan> {
-    let compiled =
-        Plan::new(edits(plan.request)?, edits(plan.response)?, &plan.hold_statuses, &plan.hold_grpc_statuses).map_err(failure)?;
-    let underscores = Underscores::compile(&plan.underscores, &plan.underscore_names).map_err(failure)?;
-    Ok(Plan { is_path_canonical: plan.is_path_canonical, underscores, ..compiled })
+/// Plans by number. Each edit is compiled once, however many plans have it.
+pub fn plans(BindingPlans { edits, plans }: BindingPlans) -> Result<Vec<(u32, Plan)>> {
+    let compile = |edit: &BindingEdit| Edit::compile(&edit.op, &edit.name, &edit.value, &edit.r#match).map_err(failure);
+    let edits = edits.iter().map(|edit| compile(edit).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+    plans.into_iter().map(|one| Ok((one.number, plan(&edits, one)?))).collect()
 }
 
-fn edits(list: Vec<BindingEdit>) -> Result<Edits> {
-    let compiled = list.into_iter().map(|edit| Edit::compile(&edit.op, &edit.name, &edit.value, &edit.r#match).map_err(failure));
-    Ok(Edits::new(compiled.collect::<Result<_>>()?))
+fn plan(edits: &[Arc<Edit>], plan: BindingPlan) -> Result<Plan> {
+    let of = |places: &[u32]| -> Result<Edits> {
+        let edit = |place: &u32| edits.get(*place as usize).cloned().ok_or_else(|| failure(format!("there is no edit {place}")));
+        Ok(Edits::new(places.iter().map(edit).collect::<Result<Vec<_>>>()?))
+    };
+    let compiled = Plan::new(of(&plan.request)?, of(&plan.response)?, &plan.hold_statuses, &plan.hold_grpc_statuses).map_err(failure)?;
+    let underscores = Underscores::compile(&plan.underscores, &plan.underscore_names).map_err(failure)?;
+    Ok(Plan { is_path_canonical: plan.is_path_canonical, underscores, ..compiled })
 }
 
 fn backend(backend: BindingBackend) -> Result<BackendConfig> {

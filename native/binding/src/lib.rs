@@ -206,6 +206,13 @@ pub fn reactor_apply(shard: u32, snapshot: BindingSnapshot) -> Result<()> {
     shards::with(shard, |reactor| reactor.apply(snapshot))
 }
 
+/// Gives a reactor further plans, or others under their numbers.
+#[napi(catch_unwind)]
+pub fn reactor_learn_plans(shard: u32, plans: BindingPlans) -> Result<()> {
+    let plans = convert::plans(plans)?;
+    shards::with(shard, |reactor| reactor.learn_plans(plans))
+}
+
 /// Takes the decisions that stand in the ring now.
 #[napi(catch_unwind)]
 pub fn reactor_kick(shard: u32) -> Result<()> {

@@ -163,10 +163,11 @@ record!(
     BindingEdit { op: String, name: String, value: String, r#match: String }
 );
 record!(
-    /// A plan.
+    /// A plan; edits are places in the list beside it.
     BindingPlan {
-        request: Vec<BindingEdit>,
-        response: Vec<BindingEdit>,
+        number: u32,
+        request: Vec<u32>,
+        response: Vec<u32>,
         hold_statuses: Vec<u32>,
         hold_grpc_statuses: Vec<u32>,
         is_path_canonical: bool,
@@ -176,7 +177,11 @@ record!(
 );
 record!(
     /// A snapshot.
-    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, plans: Vec<BindingPlan>, reserved_fields: Vec<String>, is_lane_told: bool, is_logged: bool }
+    BindingSnapshot { generation: f64, backends: Vec<BindingBackend>, reserved_fields: Vec<String>, is_lane_told: bool, is_logged: bool }
+);
+record!(
+    /// Plans, and the edits that they are made of.
+    BindingPlans { edits: Vec<BindingEdit>, plans: Vec<BindingPlan> }
 );
 record!(
     /// Where sockets were opened.

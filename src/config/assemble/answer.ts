@@ -4,6 +4,7 @@ import type { PathKeys, Redirect, Respond } from '../schema/answer.ts';
 import type { FieldEdits } from '../schema/edit.ts';
 import type { Route } from '../schema/route.ts';
 import type { EditSnapshot, FixedSnapshot, PathEditSnapshot, RedirectSnapshot } from '../snapshot.ts';
+import { madeOnce } from './once.ts';
 
 /** An answer; its body becomes the bytes of UTF-8, a character each. */
 export function fixedSnapshot({ status, headers, body }: Respond): FixedSnapshot {
@@ -33,7 +34,7 @@ export function pathEditSnapshot(keys: PathKeys, { match }: Pick<Route, 'match'>
 }
 
 /** In the order in which they are documented: removed, set, added, appended. */
-export function editSnapshots({ remove, set, add, append }: FieldEdits): EditSnapshot[] {
+export const editSnapshots = madeOnce(({ remove, set, add, append }: FieldEdits): readonly EditSnapshot[] => {
   const edits = (op: 'set' | 'add' | 'append', values: Readonly<Record<string, string>>): EditSnapshot[] =>
     Object.entries(values).map(([name, value]) => ({ op, name, value }));
   return [
@@ -43,7 +44,7 @@ export function editSnapshots({ remove, set, add, append }: FieldEdits): EditSna
     ...edits('add', add),
     ...edits('append', append),
   ];
-}
+});
 
 /** All patterns as one, so that a name is looked at once. */
 function patternEdits(patterns: readonly string[]): EditSnapshot[] {

@@ -3,18 +3,24 @@
 import { keyOf } from '../schema/key.ts';
 import type { Route } from '../schema/route.ts';
 import type { BulkheadSnapshot, RateLimitSnapshot } from '../snapshot.ts';
+import { madeOnce } from './once.ts';
 
 type Limits = Route['limits'];
 
-export function bulkheadSnapshot({ in_flight: max, queue, queue_timeout: queueTimeoutMs }: Omit<Limits, 'rate'>): BulkheadSnapshot {
-  return { max, queue, queueTimeoutMs };
-}
+const NONE: readonly RateLimitSnapshot[] = Object.freeze([]);
+
+const keysOf = madeOnce((keys: Limits['rate'][number]['by']) => keys.map(keyOf));
+
+export const bulkheadSnapshot = madeOnce(
+  ({ in_flight: max, queue, queue_timeout: queueTimeoutMs }: Omit<Limits, 'rate'>): BulkheadSnapshot => ({ max, queue, queueTimeoutMs }),
+);
 
 /** Rate limits with names: configured, or that of their owner, numbered where it has several. */
-export function rateLimitSnapshots(owner: string, rates: Limits['rate']): RateLimitSnapshot[] {
+export function rateLimitSnapshots(owner: string, rates: Limits['rate']): readonly RateLimitSnapshot[] {
+  if (rates.length === 0) return NONE;
   return rates.map((rate, place) => ({
     name: rateName(owner, rate, place),
-    keys: rate.by.map(keyOf),
+    keys: keysOf(rate.by),
     requests: rate.requests,
     periodMs: rate.per,
     burst: rate.burst === 0 ? rate.requests : rate.burst,

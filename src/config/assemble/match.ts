@@ -3,6 +3,7 @@
 import { factSpelling } from '../schema/certificate-fact.ts';
 import type { Condition, Match } from '../schema/match.ts';
 import type { ConditionSnapshot, MatchSnapshot } from '../snapshot.ts';
+import { madeOnce } from './once.ts';
 
 /** A match; `tenant` is the place of its tenant, -1 for none. */
 export function matchSnapshot(match: Match, tenant: number): MatchSnapshot {
@@ -25,19 +26,19 @@ export function matchSnapshot(match: Match, tenant: number): MatchSnapshot {
 export const CONDITION_KINDS = ['exact', 'prefix', 'suffix', 'contains', 'regex'] as const;
 
 /** Conditions on a certificate; a wildcard of names is what they end with. */
-export function certificateSnapshots(conditions: Readonly<Record<string, Condition>>): ConditionSnapshot[] {
-  return conditionSnapshots(conditions).map(({ name, kind, value }) => {
+export const certificateSnapshots = madeOnce((conditions: Readonly<Record<string, Condition>>): readonly ConditionSnapshot[] =>
+  conditionSnapshots(conditions).map(({ name, kind, value }): ConditionSnapshot => {
     const spelled = kind === 'regex' ? value : factSpelling(name, value);
     if (name === 'dns' && kind === 'exact' && spelled.startsWith('*.')) return { name, kind: 'suffix', value: spelled.slice(1) };
     return { name, kind, value: spelled };
-  });
-}
+  }),
+);
 
-function conditionSnapshots(conditions: Readonly<Record<string, Condition>>): ConditionSnapshot[] {
-  return Object.entries(conditions).map(([name, condition]) => {
+const conditionSnapshots = madeOnce((conditions: Readonly<Record<string, Condition>>): readonly ConditionSnapshot[] =>
+  Object.entries(conditions).map(([name, condition]) => {
     if (condition.present !== undefined) return { name, kind: condition.present ? 'present' : 'absent', value: '' };
     const kind = CONDITION_KINDS.find((candidate) => condition[candidate] !== undefined);
     // Without any key only its presence is left to be asked for; the agreement between keys refuses that before.
     return kind === undefined ? { name, kind: 'present', value: '' } : { name, kind, value: condition[kind] ?? '' };
-  });
-}
+  }),
+);

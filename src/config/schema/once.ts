@@ -53,6 +53,19 @@ export function writtenOnce<S extends z.core.$ZodType>(schema: S): S {
   return schema;
 }
 
+/** `make`, asked once for each of the texts that are known. */
+export function remembered<T>(make: (text: string) => T): (text: string) => T {
+  const known = new Map<string, { readonly value: T }>();
+  return (text) => {
+    const before = known.get(text);
+    if (before !== undefined) return before.value;
+    const value = make(text);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(text, { value });
+    return value;
+  };
+}
+
 /** Freezes a value with all that is in it, but not what is frozen already: it was frozen so. */
 export function freezeDeep<T>(value: T): T {
   // Views of memory cannot be frozen.

@@ -4,6 +4,7 @@
  */
 
 import { RE2JS } from 're2js';
+import { remembered } from './once.ts';
 import type { TextRule } from './values.ts';
 
 /** Longer patterns are a program, not a rule. */
@@ -56,7 +57,8 @@ export function highestGroup(replacement: string): number {
   return Math.max(0, ...[...replacement.matchAll(/\$(\d)/g)].map(([, digit]) => Number(digit)));
 }
 
-function faultOf(pattern: string): string | undefined {
+/** What is wrong with a pattern; most are asked about again, by the next reload if by nobody else. */
+const faultOf = remembered((pattern: string): string | undefined => {
   try {
     RE2JS.compile(pattern);
     return undefined;
@@ -64,4 +66,4 @@ function faultOf(pattern: string): string | undefined {
     const text = error instanceof Error ? error.message : String(error);
     return (text.split('\n', 1)[0] ?? '').replace(/^error parsing regexp: /, '');
   }
-}
+});

@@ -4,6 +4,7 @@
  */
 
 import { RE2JS } from 're2js';
+import { remembered } from './once.ts';
 
 /** What a path in canonical form consists of (RFC 3986 §3.3). */
 const PATH_CHARACTERS: readonly number[] = Array.from(
@@ -36,6 +37,13 @@ const END = 0x02 | 0x08;
 
 /** False where the pattern, which compiles, matches no path: the whole of one, or for `isSearch` no part of one. */
 export function canMatchPath(pattern: string, isSearch: boolean): boolean {
+  return isSearch ? canBeFound(pattern) : canMatch(pattern);
+}
+
+const canMatch = remembered((pattern) => isReachable(pattern, false));
+const canBeFound = remembered((pattern) => isReachable(pattern, true));
+
+function isReachable(pattern: string, isSearch: boolean): boolean {
   const { prog } = RE2JS.compile(pattern).re2() as unknown as { prog: { inst: readonly Instruction[]; start: number } };
   // What this version of the engine has beside these (look-behind) is not known here, and taken for reachable.
   if (prog.inst.some(({ op }) => op > 11)) return true;

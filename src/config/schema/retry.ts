@@ -2,6 +2,7 @@
 
 import { GRPC_STATUS_RULE, METHOD_RULE, STATUSES_RULE } from './fields.ts';
 import { mapping, optional, orShort, words } from './groups.ts';
+import { writtenOnce } from './once.ts';
 import { choice, duration, integer, looseText, share, size, text } from './values.ts';
 
 /** Statuses and gRPC statuses as lists. */
@@ -19,7 +20,7 @@ function writeStatus(value: unknown): string | number {
 /** Attempts beside the first, at most; more is a storm. */
 const MAX_ATTEMPTS = 5;
 
-export const retries = orShort(
+const written = orShort(
   mapping(
     'Further attempts, each at another backend where there is one. What a backend may have acted on is repeated only if its method is idempotent and the body is still here. A number alone is `attempts`.',
     {
@@ -66,7 +67,9 @@ export const retries = orShort(
     json: { type: 'integer', minimum: 0, maximum: MAX_ATTEMPTS },
     expand: (given) => ({ attempts: given }),
   },
-).prefault({} as never);
+);
+
+export const retries = writtenOnce(written.prefault({} as never));
 
 export const hedge = optional(
   'A second attempt beside a slow first one, for requests of idempotent methods without a body. The first response wins, the other attempt is cancelled.',

@@ -7,7 +7,8 @@
 
 import { reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
-import type { RateLimitSnapshot, Snapshot } from '../../config/snapshot.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
+import type { RateLimitSnapshot } from '../../config/snapshot.ts';
 import { NONE } from '../../record/layout.ts';
 import type { CompletionReader, HeadReader } from '../../record/read.ts';
 import type { Answer, DecisionWriter, Subject } from '../../record/write.ts';
@@ -28,17 +29,16 @@ import {
 import type { Observer } from '../observer.ts';
 import type { Random } from '../random.ts';
 import type { SharedState } from '../shared.ts';
+import { HAS_PLACES, isOpen, type LaneTables, PRIORITY_SHIFT } from '../tables.ts';
 import { AccessList } from './access-list.ts';
-import { PRIORITIES } from './concurrency/shedding.ts';
 import type { Lives } from './life.ts';
 import { isGuarded, OverloadGuard } from './overload/guard.ts';
 import { Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
 import { Bulkhead, type BulkheadParts, ENTERED, FULL, QUEUED } from './queue/bulkhead.ts';
-import { maxFieldBytes, rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
+import { rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
 import { ASKS, PASSES, RateLimits } from './rate-limit/rate-limits.ts';
 import { RedisStore } from './rate-limit/redis/redis-store.ts';
 import type { SharedStore } from './rate-limit/shared-store.ts';
-import { listLimits } from './rate-limit/table.ts';
 import { UpstreamGate } from './upstream-gate.ts';
 
 const ACCESS_DENIED = reasonNumber('access_denied');
@@ -69,7 +69,8 @@ const NO_UPSTREAM = -1;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 export interface AdmissionParts {
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
+  readonly tables: Pick<LaneTables, 'gates' | 'limits'>;
   readonly shared: SharedState;
   readonly observer: Observer;
   readonly random: Random;
@@ -82,8 +83,8 @@ export interface AdmissionParts {
 }
 
 /** Nobody is connected to unless a limit is shared. */
-function storeOf({ snapshot, shared, writer, kick, observer, lives }: AdmissionParts): SharedStore | undefined {
-  if (snapshot.store === undefined || !listLimits(snapshot).some(({ limit }) => limit.isShared)) return undefined;
+function storeOf({ snapshot, tables, shared, writer, kick, observer, lives }: AdmissionParts): SharedStore | undefined {
+  if (snapshot.store === undefined || !tables.limits.isShared) return undefined;
   return new RedisStore({ snapshot: snapshot.store, writer, kick, observer, table: shared.buckets, shard: lives.shard });
 }
 
@@ -105,12 +106,14 @@ export class Admission {
   /** The most bytes that `takeAnswerFields` adds to an answer. */
   readonly maxFieldBytes: number;
 
-  private readonly routes: readonly (RouteGate | undefined)[];
+  /** Of routes that have one and were asked for. */
+  private readonly routes: (RouteGate | undefined)[];
+  private readonly gates: Uint8Array;
+  private readonly makeGate: (route: number) => RouteGate;
   private readonly tenants: readonly (TenantGate | undefined)[];
   private readonly upstreams: readonly (UpstreamGate | undefined)[];
   /** Of upstreams without limits of their own. */
   private readonly guards: readonly (OverloadGuard | undefined)[];
-  private readonly priorities: Uint8Array;
   private readonly rates: RateLimits;
   private readonly isRated: boolean;
   private readonly store: SharedStore | undefined;
@@ -129,7 +132,7 @@ export class Admission {
   private refusedBy: RateLimitSnapshot | undefined;
 
   constructor(parts: AdmissionParts) {
-    const { snapshot, shared, writer, lives, observer, lookups } = parts;
+    const { snapshot, tables, shared, writer, lives, observer, lookups } = parts;
     const table = shared.places;
     this.life = lives.of(table, snapshot);
     const place = (number: number): Place => new Place(table, snapshot, lives.shard, number);
@@ -141,15 +144,16 @@ export class Admission {
     });
     // Old lanes of a snapshot that is replaced ask no more, so each has a connection of its own and ends it.
     this.store = storeOf(parts);
-    this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, lookups, store: this.store });
-    this.isRated = listLimits(snapshot).length > 0;
-    this.routes = snapshot.routes.map((route, number): RouteGate | undefined => {
+    this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, lookups, store: this.store, limits: tables.limits });
+    this.isRated = tables.limits.routes.length > 0;
+    this.gates = tables.gates;
+    this.routes = new Array<undefined>(snapshot.routes.length).fill(undefined);
+    this.makeGate = (number) => {
+      const route = snapshot.routes.at(number)!;
       const access = AccessList.of(route.access, lookups);
       const hasPlaces = route.bulkhead.max > 0;
-      if (access === undefined && !hasPlaces && route.rateLimits.length === 0) return undefined;
-      const bulkhead = hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1) : undefined;
-      return { access, bulkhead };
-    });
+      return { access, bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1) : undefined };
+    };
     this.tenants = snapshot.tenants.map(({ maxInFlight, rateLimits }, number): TenantGate | undefined => {
       if (maxInFlight === 0 && rateLimits.length === 0) return undefined;
       return { place: maxInFlight === 0 ? undefined : place(placeOfTenant(snapshot, number)), max: maxInFlight };
@@ -169,8 +173,7 @@ export class Admission {
       );
     });
     lives.forgetOthers(snapshot);
-    this.priorities = Uint8Array.from(snapshot.routes, ({ priority }) => PRIORITIES.indexOf(priority));
-    this.maxFieldBytes = maxFieldBytes(listLimits(snapshot).map(({ limit }) => limit));
+    this.maxFieldBytes = tables.limits.maxFieldBytes;
     this.observer = observer;
     this.random = parts.random;
     this.writer = writer;
@@ -192,7 +195,7 @@ export class Admission {
 
   /** Before the upstream is known: PASS, WAITS or the reason of the refusal. Takes places into `subject`'s memo. */
   admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject): number {
-    const gate = this.routes[route];
+    const gate = this.gateOf(route);
     const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
     if (gate === undefined && tenantGate === undefined) return PASS;
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, NO_UPSTREAM);
@@ -219,7 +222,7 @@ export class Admission {
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
     if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
     const hasQueued = (subject.memo0 & QUEUES_UPSTREAM) !== 0;
-    const refusal = gate.enter(subject, this.priorities[route]!, this.nowMs, mayWait);
+    const refusal = gate.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
     if (refusal === PASS) {
       subject.memo0 = ((subject.memo0 & ~QUEUES_UPSTREAM) | HOLDS_UPSTREAM) >>> 0;
       return PASS;
@@ -246,7 +249,7 @@ export class Admission {
       subject.memo0 = (memo0 | HOLDS_UPSTREAM) >>> 0;
       return PASS;
     }
-    const refusal = guard.enter(subject, this.priorities[route]!, this.nowMs, mayWait);
+    const refusal = guard.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
     if (refusal === WAITS) {
       if ((memo0 & QUEUES_UPSTREAM) === 0) this.observer.noted(QUEUED_NOTE, upstream, -1, CONCURRENCY_LIMITED);
       subject.memo0 = (memo0 | QUEUES_UPSTREAM) >>> 0;
@@ -276,8 +279,8 @@ export class Admission {
     const gate = this.upstreams[upstream];
     const { memo0, memo1, memo2, exchangeIndex, exchangeGeneration } = subject;
     if ((memo0 & QUEUES_UPSTREAM) !== 0 && memoLife(memo2) === this.life) {
-      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit, this.nowMs);
-      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, this.nowMs);
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), gate.limit, this.nowMs);
+      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), this.nowMs);
     }
     this.release(subject, route, upstream, true);
     subject.memo0 = (subject.memo0 & ~QUEUES_UPSTREAM) >>> 0;
@@ -365,7 +368,7 @@ export class Admission {
   private adopt(subject: Subject, route: number, upstream: number): void {
     const held = subject.memo0;
     if (memoLife(subject.memo2) !== 0) {
-      if ((held & HOLDS_ROUTE) !== 0) this.routes[route]?.bulkhead?.place.adopt();
+      if ((held & HOLDS_ROUTE) !== 0) this.gateOf(route)?.bulkhead?.place.adopt();
       if ((held & HOLDS_TENANT) !== 0) this.tenants[memoTenant(subject.memo2)]?.place?.adopt();
       if ((held & HOLDS_UPSTREAM) !== 0) this.upstreams[upstream]?.bulkhead.place.adopt();
     }
@@ -377,11 +380,11 @@ export class Admission {
   private abandoned(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo1, exchangeIndex, exchangeGeneration } = completion;
     if ((memo0 & QUEUES_ROUTE) !== 0)
-      this.routes[route]?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT, this.nowMs);
+      this.gateOf(route)?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT, this.nowMs);
     if ((memo0 & QUEUES_UPSTREAM) !== 0) {
       const gate = this.upstreams[upstream];
-      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, gate.limit, this.nowMs);
-      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorities[route]!, this.nowMs);
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), gate.limit, this.nowMs);
+      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), this.nowMs);
     }
     if ((memo0 & ASKED_STORE) !== 0) this.store?.forget(exchangeIndex, exchangeGeneration);
   }
@@ -394,7 +397,7 @@ export class Admission {
       gate?.bulkhead.giveBack(gate.limit, this.nowMs);
     }
     if ((held & HOLDS_ROUTE) !== 0) {
-      const bulkhead = this.routes[route]?.bulkhead;
+      const bulkhead = this.gateOf(route)?.bulkhead;
       if (heldUs >= 0) bulkhead?.place.held(heldUs);
       bulkhead?.giveBack(NO_LIMIT, this.nowMs);
     }
@@ -408,15 +411,28 @@ export class Admission {
   private giveBackEarlier(held: number, route: number, upstream: number, tenant: number): void {
     const gate = this.upstreams[upstream];
     if ((held & HOLDS_UPSTREAM) !== 0) gate?.bulkhead.giveBackEarlier(gate.limit, this.nowMs);
-    if ((held & HOLDS_ROUTE) !== 0) this.routes[route]?.bulkhead?.giveBackEarlier(NO_LIMIT, this.nowMs);
+    if ((held & HOLDS_ROUTE) !== 0) this.gateOf(route)?.bulkhead?.giveBackEarlier(NO_LIMIT, this.nowMs);
     if ((held & HOLDS_TENANT) !== 0) this.tenants[tenant]?.place?.giveBackEarlier();
   }
 
   private writeOff(): void {
     this.writeOffAtMs = Number.POSITIVE_INFINITY;
-    for (const gate of this.routes) gate?.bulkhead?.place.writeOff();
+    for (let route = 0; route < this.gates.length; route++) {
+      if ((this.gates[route]! & HAS_PLACES) !== 0) this.gateOf(route)?.bulkhead?.place.writeOff();
+    }
     for (const gate of this.upstreams) gate?.bulkhead.place.writeOff();
     for (const gate of this.tenants) gate?.place?.writeOff();
+  }
+
+  /** Undefined where nothing stands before the route. */
+  private gateOf(route: number): RouteGate | undefined {
+    if (isOpen(this.gates, route)) return undefined;
+    this.routes[route] ??= this.makeGate(route);
+    return this.routes[route];
+  }
+
+  private priorityOf(route: number): number {
+    return this.gates[route]! >> PRIORITY_SHIFT;
   }
 
   /** Remembers what the answer is to say: when another try may pass. */

@@ -5,7 +5,8 @@
  * nobody has brought back after a while was lost and is written off.
  */
 
-import type { Snapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
+import type { UpstreamSnapshot } from '../../config/snapshot.ts';
 import { StandingQueue } from './overload/standing-queue.ts';
 import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, placesOf, WAITING } from './places.ts';
 
@@ -38,13 +39,13 @@ export class Lives {
   }
 
   /** Forgets upstreams that `snapshot` does not have. */
-  forgetOthers({ upstreams }: Snapshot): void {
+  forgetOthers({ upstreams }: LaneSnapshot): void {
     const names = new Set(upstreams.map(({ name }) => name));
     for (const name of this.queues.keys()) if (!names.has(name)) this.queues.delete(name);
   }
 
   /** This worker's life in `table`, which was made for `snapshot`. */
-  of(table: SharedArrayBuffer, snapshot: Snapshot): number {
+  of(table: SharedArrayBuffer, snapshot: LaneSnapshot): number {
     const known = this.begun.get(table);
     if (known !== undefined) return known;
     const life = begin(table, snapshot, this.shard);
@@ -53,7 +54,7 @@ export class Lives {
   }
 }
 
-function begin(table: SharedArrayBuffer, snapshot: Snapshot, shard: number): number {
+function begin(table: SharedArrayBuffer, snapshot: LaneSnapshot, shard: number): number {
   const words = new Int32Array(table);
   const layout = placeLayout(snapshot);
   const own = layout.own(shard);

@@ -8,7 +8,7 @@
 
 import { wordsOf } from '../../base/views.ts';
 import { roomOf, upstreamsOf } from '../../config/numbering.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
 import { initialLimit } from './concurrency/cells.ts';
 
 /** Words of a place: in flight and waiting stand first and in this order, as in a shard's own part. */
@@ -44,7 +44,7 @@ export interface PlaceLayout {
   own(shard: number): number;
 }
 
-export function placeLayout(snapshot: Snapshot): PlaceLayout {
+export function placeLayout(snapshot: LaneSnapshot): PlaceLayout {
   const { shards } = snapshot;
   const room = roomOf(snapshot);
   const places = room.routes + room.upstreams + room.tenants;
@@ -63,24 +63,24 @@ export function placeLayout(snapshot: Snapshot): PlaceLayout {
 }
 
 /** Numbers of places. */
-export const placeOfRoute = (_snapshot: Snapshot, route: number): number => route;
-export const placeOfUpstream = (snapshot: Snapshot, upstream: number): number => roomOf(snapshot).routes + upstream;
-export const placeOfTenant = (snapshot: Snapshot, tenant: number): number => {
+export const placeOfRoute = (_snapshot: LaneSnapshot, route: number): number => route;
+export const placeOfUpstream = (snapshot: LaneSnapshot, upstream: number): number => roomOf(snapshot).routes + upstream;
+export const placeOfTenant = (snapshot: LaneSnapshot, tenant: number): number => {
   const { routes, upstreams } = roomOf(snapshot);
   return routes + upstreams + tenant;
 };
 
 /** Every place of what `snapshot` has. */
-export function placesOf(snapshot: Snapshot): number[] {
+export function placesOf(snapshot: LaneSnapshot): number[] {
   return [
-    ...snapshot.routes.map((_, route) => placeOfRoute(snapshot, route)),
+    ...Array.from({ length: snapshot.routes.length }, (_, route) => placeOfRoute(snapshot, route)),
     ...snapshot.upstreams.map((_, upstream) => placeOfUpstream(snapshot, upstream)),
     ...snapshot.tenants.map((_, tenant) => placeOfTenant(snapshot, tenant)),
   ];
 }
 
 /** Room for every route, upstream and tenant of `snapshot`. */
-export function createPlaceTable(snapshot: Snapshot): SharedArrayBuffer {
+export function createPlaceTable(snapshot: LaneSnapshot): SharedArrayBuffer {
   const layout = placeLayout(snapshot);
   const table = new SharedArrayBuffer(layout.words * 4);
   const words = new Int32Array(table);
@@ -94,7 +94,7 @@ export function createPlaceTable(snapshot: Snapshot): SharedArrayBuffer {
  * Upstreams whose limit follows the latency from now on begin as they are configured; where it does
  * already it stays, within its bounds.
  */
-export function beginLimits(table: SharedArrayBuffer, snapshot: Snapshot): void {
+export function beginLimits(table: SharedArrayBuffer, snapshot: LaneSnapshot): void {
   const words = new Int32Array(table);
   const layout = placeLayout(snapshot);
   for (const [number, upstream] of upstreamsOf(snapshot)) {
@@ -106,7 +106,12 @@ export function beginLimits(table: SharedArrayBuffer, snapshot: Snapshot): void 
  * What was counted at these places was counted of others. Who is in flight and waits is taken off
  * by those who counted it.
  */
-export function forgetPlaces(table: SharedArrayBuffer, snapshot: Snapshot, places: readonly number[], upstreams: readonly number[]): void {
+export function forgetPlaces(
+  table: SharedArrayBuffer,
+  snapshot: LaneSnapshot,
+  places: readonly number[],
+  upstreams: readonly number[],
+): void {
   const words = new Int32Array(table);
   const layout = placeLayout(snapshot);
   for (const place of places) words.fill(0, layout.place(place) + HELD_US, layout.place(place) + LINE);
@@ -120,7 +125,7 @@ export class Place {
   private readonly own: number;
 
   /** Place `number` of `table`, which was made for `snapshot`. */
-  constructor(table: SharedArrayBuffer, snapshot: Snapshot, shard: number, number: number) {
+  constructor(table: SharedArrayBuffer, snapshot: LaneSnapshot, shard: number, number: number) {
     const layout = placeLayout(snapshot);
     this.words = wordsOf(table);
     this.at = layout.place(number);

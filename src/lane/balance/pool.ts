@@ -4,7 +4,8 @@
 
 import { noteNumber } from '../../base/notes.ts';
 import { aimKey } from '../../config/numbering.ts';
-import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
+import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, TargetSnapshot } from '../../config/snapshot.ts';
 import type { Key } from '../head/key.ts';
 import type { Lookups } from '../head/lookups.ts';
 import { NO_POOL } from '../memo.ts';
@@ -35,7 +36,7 @@ export interface Pool {
 const HASH_TABLE_BUILT = noteNumber('hash_table_built');
 
 export interface PoolParts {
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   readonly backends: Backends;
   readonly standing: Standing;
   /** Made by `createWeightTable`. */
@@ -47,20 +48,21 @@ export interface PoolParts {
 
 export interface Pools {
   readonly pools: readonly Pool[];
-  /** By route: its targets' pools, then that of its fallback upstream. */
-  readonly ofRoute: readonly (readonly number[])[];
+  /** Of a route: its targets' pools, then that of its fallback upstream. */
+  ofRoute(route: RouteSnapshot): readonly number[];
 }
 
 /** Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a memo can name. */
 export function compilePools(parts: PoolParts): Pools {
+  const { routes, numbering } = parts.snapshot;
   const numbers = new Map<string, number>();
   const weights = new Weights(parts.weights);
-  const pools: Pool[] = (parts.snapshot.numbering?.pools ?? []).map((aim, number) => {
+  const pools: Pool[] = (numbering?.pools ?? []).map((aim, number) => {
     if (!aim.isUsed) return emptyPool(parts, weights, aim.upstream, number);
     numbers.set(aimKey(aim), number);
     return poolOf(parts, weights, aim, number);
   });
-  const ofRoute = parts.snapshot.routes.map((route) => {
+  const ofRoute = (route: RouteSnapshot): readonly number[] => {
     const numbersOfRoute = aimsOf(route).map((target) => {
       const key = aimKey(target);
       let number = numbers.get(key);
@@ -72,7 +74,9 @@ export function compilePools(parts: PoolParts): Pools {
       return number;
     });
     return parts.lookups.once('pools of a route', numbersOfRoute, () => numbersOfRoute);
-  });
+  };
+  // Where pools have no numbers that outlive the snapshot they get theirs in the order of the routes. What was removed leads nowhere.
+  if (numbering === undefined) for (let route = 0; route < routes.length; route++) ofRoute(routes.at(route)!);
   if (pools.length >= NO_POOL) throw new RangeError(`${pools.length} pools of different backends, ${NO_POOL - 1} at most`);
   return { pools, ofRoute };
 }
@@ -138,7 +142,7 @@ function keysOf(balance: BalanceSnapshot): readonly KeySnapshot[] {
 }
 
 /** Names that stay when others come and go; a URL that is there twice is told apart by which of them it is. */
-function uniqueUrls(snapshot: Snapshot, slots: Int32Array): string[] {
+function uniqueUrls(snapshot: LaneSnapshot, slots: Int32Array): string[] {
   const seen = new Map<string, number>();
   return Array.from(slots, (slot) => {
     const url = snapshot.backends[slot]!.url;

@@ -1,11 +1,12 @@
 /** Which backends a target means: all of its upstream, or those that have every label it asks for. */
 
-import type { Snapshot, TargetSnapshot } from '../../config/snapshot.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
+import type { TargetSnapshot } from '../../config/snapshot.ts';
 
 type Aim = Pick<TargetSnapshot, 'upstream' | 'subset'>;
 
 /** Slots in configured order; a backend's place in them is its position in the target's pool. */
-export function slotsOf(snapshot: Snapshot, { upstream, subset }: Aim): readonly number[] {
+export function slotsOf(snapshot: LaneSnapshot, { upstream, subset }: Aim): readonly number[] {
   const slots = snapshot.upstreams[upstream]?.slots ?? [];
   const labels = Object.entries(subset);
   if (labels.length === 0) return slots;

@@ -16,6 +16,7 @@ export class Lookups {
   readonly bytes: Uint8Array;
   private readonly index: FieldIndex;
   private readonly made = new Map<string, unknown>();
+  private readonly madeOf = new Map<string, WeakMap<object, { readonly value: unknown }>>();
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -47,8 +48,25 @@ export class Lookups {
     return this.once('key', [keys, mode, seed.low, seed.high], () => new Key(keys, mode, this, seed));
   }
 
-  /** What `make` makes of `terms` (plain data that says all about it), the same for all who say the same. A `kind` is made by one `make` only. */
+  /**
+   * What `make` makes of `terms` (plain data that says all about it), the same for all who say the same. A `kind` is made by one `make` only. Terms that are the same
+   * object say the same without being read.
+   */
   once<T>(kind: string, terms: unknown, make: () => T): T {
+    if (terms === null || typeof terms !== 'object') return this.onceSaid(kind, terms, make);
+    let ofKind = this.madeOf.get(kind);
+    if (ofKind === undefined) {
+      ofKind = new WeakMap();
+      this.madeOf.set(kind, ofKind);
+    }
+    const known = ofKind.get(terms);
+    if (known !== undefined) return known.value as T;
+    const value = this.onceSaid(kind, terms, make);
+    ofKind.set(terms, { value });
+    return value;
+  }
+
+  private onceSaid<T>(kind: string, terms: unknown, make: () => T): T {
     const name = `${kind} ${JSON.stringify(terms)}`;
     if (!this.made.has(name)) this.made.set(name, make());
     return this.made.get(name) as T;

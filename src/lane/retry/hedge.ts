@@ -19,7 +19,7 @@ const DENIED_BACKEND = noteNumber('hedge_denied_backend');
 /** Answers a Late record with a hedge, or with nothing. `compiled` is the snapshot of its tag. */
 export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader): void {
   try {
-    const route = compiled.routes[tagRoute(late.tag)];
+    const route = compiled.routes.of(tagRoute(late.tag));
     const pool = compiled.pools[memoPool(late.memo0)];
     if (route === undefined || pool === undefined || route.hedge === undefined || !route.pools.includes(pool.number)) return;
     const tried = tagTried(late.tag);

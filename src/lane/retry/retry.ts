@@ -58,7 +58,7 @@ export function retryOrAnswer(parts: DecideParts, compiled: Compiled, failed: At
   try {
     if (!failed.hasWaited) learn(compiled, failed, subject);
     if (failed.isOtherRunning) return;
-    const route = compiled.routes[tagRoute(failed.tag)];
+    const route = compiled.routes.of(tagRoute(failed.tag));
     const pool = compiled.pools[memoPool(failed.memo0)];
     if (route === undefined || pool === undefined) answer(parts, failed, failed.reason);
     else if (!route.pools.includes(pool.number)) endAsItIs(parts, failed);

@@ -5,6 +5,8 @@
  * Its content is the configuration's and never a client's, so a client can choose what to ask but cannot make a chain longer.
  */
 
+import { inSharedMemory } from '../../base/views.ts';
+
 /** Start value of a hash. */
 export const HASH_START = 0x811c9dc5 | 0;
 
@@ -22,6 +24,12 @@ function finish(hash: number, scope: number): number {
 
 const WORDS = 5;
 
+/** A table as it can be posted: its memory is shared. */
+export interface PackedBytes {
+  readonly entries: Int32Array;
+  readonly keys: Uint8Array;
+}
+
 export class ByteTable {
   private readonly mask: number;
   /** Per entry: hash, scope, place in `keys`, length, value + 1 (0 = empty). */
@@ -29,12 +37,16 @@ export class ByteTable {
   private keys: Uint8Array;
   private used = 0;
 
-  /** `capacity` is how many keys will be set at most; the table is kept at most half full. */
-  constructor(capacity: number) {
-    const size = 2 ** Math.ceil(Math.log2(Math.max(4, capacity * 2)));
+  /** `capacity` is how many keys will be set at most; the table is kept at most half full. One that is packed is only to be asked. */
+  constructor(capacity: number | PackedBytes) {
+    const size = typeof capacity === 'number' ? 2 ** Math.ceil(Math.log2(Math.max(4, capacity * 2))) : capacity.entries.length / WORDS;
     this.mask = size - 1;
-    this.entries = new Int32Array(size * WORDS);
-    this.keys = new Uint8Array(1024);
+    this.entries = typeof capacity === 'number' ? new Int32Array(size * WORDS) : capacity.entries;
+    this.keys = typeof capacity === 'number' ? new Uint8Array(1024) : capacity.keys;
+  }
+
+  pack(): PackedBytes {
+    return { entries: inSharedMemory(this.entries), keys: inSharedMemory(this.keys.subarray(0, this.used)) };
   }
 
   /** Sets `key` in `scope`; the first setting wins, and false says that there was one. `hash` must be the hash that `find` will bring. */

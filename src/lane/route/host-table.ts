@@ -3,7 +3,8 @@
  * number. Scopes keep several sets of hosts apart in one table.
  */
 
-import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
+import { inSharedMemory } from '../../base/views.ts';
+import { ByteTable, HASH_START, hashByte, type PackedBytes } from './byte-table.ts';
 
 /** One host of a scope. */
 export interface HostEntry {
@@ -21,6 +22,15 @@ const MAX_HOST_BYTES = 255;
 /** Every second byte of a name can be a dot. */
 const MAX_CANDIDATES = MAX_HOST_BYTES / 2 + 3;
 
+/** A table as it can be posted: its memory is shared. */
+export interface PackedHosts {
+  readonly names: PackedBytes;
+  readonly suffixes: PackedBytes;
+  readonly hasSuffixes: boolean;
+  readonly any: Int32Array;
+  readonly used: Uint8Array;
+}
+
 export class HostTable {
   /** Values found by the last `find`, from the least exact host to the most. */
   readonly found = new Int32Array(MAX_CANDIDATES);
@@ -36,13 +46,26 @@ export class HostTable {
   private readonly host = new Uint8Array(MAX_HOST_BYTES);
 
   /** Of two entries that say the same the first stands. */
-  constructor(entries: readonly HostEntry[], scopes: number) {
+  constructor(entries: readonly HostEntry[] | PackedHosts, scopes: number) {
+    if (!isList(entries)) {
+      this.names = new ByteTable(entries.names);
+      this.suffixes = new ByteTable(entries.suffixes);
+      this.hasSuffixes = entries.hasSuffixes;
+      this.any = entries.any;
+      this.used = entries.used;
+      return;
+    }
     this.names = new ByteTable(entries.length);
     this.suffixes = new ByteTable(entries.length);
     this.hasSuffixes = entries.some(({ host }) => host.startsWith('*.'));
     this.any = new Int32Array(scopes).fill(-1);
     this.used = new Uint8Array(scopes);
     for (const entry of entries) this.add(entry);
+  }
+
+  pack(): PackedHosts {
+    const { names, suffixes, hasSuffixes, any, used } = this;
+    return { names: names.pack(), suffixes: suffixes.pack(), hasSuffixes, any: inSharedMemory(any), used: inSharedMemory(used) };
   }
 
   /** Fills `found` with the values of `scope` for the authority at `start` and says how many there are. */
@@ -85,6 +108,10 @@ export class HostTable {
     const name = Buffer.from(isWildcard ? host.slice(2) : host, 'latin1');
     (isWildcard ? this.suffixes : this.names).set(name.reduceRight(hashByte, HASH_START), scope, name, value);
   }
+}
+
+function isList(entries: readonly HostEntry[] | PackedHosts): entries is readonly HostEntry[] {
+  return Array.isArray(entries);
 }
 
 /** End of the host within an authority: before the port, if any, and before one trailing dot. `[::1]:443` keeps its brackets. */

@@ -3,8 +3,9 @@
  * site. The numbers' meaning is the router's.
  */
 
+import { inSharedMemory } from '../../base/views.ts';
 import type { MatchSnapshot } from '../../config/snapshot.ts';
-import { ByteTable, HASH_START, hashByte } from './byte-table.ts';
+import { ByteTable, HASH_START, hashByte, type PackedBytes } from './byte-table.ts';
 import { Pattern } from './pattern.ts';
 
 /** One path of a site, no two of which say the same. */
@@ -29,6 +30,20 @@ const SLASH = 0x2f;
 const QUERY = 0x3f;
 const NO_PATTERNS: readonly PathPattern[] = [];
 
+/** A table as it can be posted: its memory is shared. */
+export interface PackedPaths {
+  readonly exact: PackedBytes;
+  readonly prefix: PackedBytes;
+  readonly longestOfSite: Int32Array;
+  readonly rootOfSite: Int32Array;
+  readonly deepest: number;
+  /** Patterns site by site: where those of a site begin (and once behind the last), their values, and their texts one behind the other. */
+  readonly patternsOfSite: Int32Array;
+  readonly patternValues: Int32Array;
+  readonly patternEnds: Uint32Array;
+  readonly patternText: Uint8Array;
+}
+
 export class PathTable {
   /** What the last `walk` found: the exact path, and the prefixes from the shortest to the longest. */
   exact = NO_PATH;
@@ -45,23 +60,64 @@ export class PathTable {
   private readonly longestOfSite: Int32Array;
   /** Value of `/` as a prefix, by site: the most usual path, known without asking. */
   private readonly rootOfSite: Int32Array;
-  private readonly patternsOfSite: (PathPattern[] | undefined)[];
+  /** By site; of packed ones those that were asked for. */
+  private readonly patternsOfSite: (readonly PathPattern[] | undefined)[];
+  private readonly packed: PackedPaths | undefined;
+  private readonly deepest: number;
   /** Values below it end the search: what is less exact than they cannot be reached. */
   private readonly plainValues: number;
 
-  constructor(entries: readonly PathEntry[], sites: number, plainValues: number) {
+  constructor(entries: readonly PathEntry[] | PackedPaths, sites: number, plainValues: number) {
+    if (!isList(entries)) {
+      this.packed = entries;
+      this.exactTable = new ByteTable(entries.exact);
+      this.prefixTable = new ByteTable(entries.prefix);
+      this.longestOfSite = entries.longestOfSite;
+      this.rootOfSite = entries.rootOfSite;
+      this.patternsOfSite = new Array<undefined>(sites).fill(undefined);
+      this.plainValues = plainValues;
+      this.deepest = entries.deepest;
+      this.prefixes = new Int32Array(entries.deepest + 2);
+      return;
+    }
+    this.packed = undefined;
+    const patterns = new Array<PathPattern[] | undefined>(sites).fill(undefined);
     this.exactTable = new ByteTable(entries.length);
     this.prefixTable = new ByteTable(entries.length);
     this.longestOfSite = new Int32Array(sites);
     this.rootOfSite = new Int32Array(sites).fill(NO_PATH);
-    this.patternsOfSite = new Array<PathPattern[] | undefined>(sites).fill(undefined);
+    this.patternsOfSite = patterns;
     this.plainValues = plainValues;
     let deepest = 0;
     for (const entry of entries) {
-      this.add(entry);
+      this.add(entry, patterns);
       deepest = Math.max(deepest, entry.path.split('/').length);
     }
+    this.deepest = deepest;
     this.prefixes = new Int32Array(deepest + 2);
+  }
+
+  pack(): PackedPaths {
+    const { exactTable, prefixTable, longestOfSite, rootOfSite, deepest } = this;
+    const sites = longestOfSite.length;
+    const all = Array.from({ length: sites }, (_, site) => this.patternsOfSite[site] ?? NO_PATTERNS);
+    const starts = new Int32Array(sites + 1);
+    for (const [site, patterns] of all.entries()) starts[site + 1] = starts[site]! + patterns.length;
+    const patterns = all.flat();
+    const texts = patterns.map(({ pattern }) => Buffer.from(pattern.text, 'utf8'));
+    const ends = new Uint32Array(texts.length);
+    for (const [place, text] of texts.entries()) ends[place] = (ends[place - 1] ?? 0) + text.length;
+    return {
+      exact: exactTable.pack(),
+      prefix: prefixTable.pack(),
+      longestOfSite: inSharedMemory(longestOfSite),
+      rootOfSite: inSharedMemory(rootOfSite),
+      deepest,
+      patternsOfSite: inSharedMemory(starts),
+      patternValues: inSharedMemory(Int32Array.from(patterns, ({ value }) => value)),
+      patternEnds: inSharedMemory(ends),
+      patternText: inSharedMemory(new Uint8Array(Buffer.concat(texts))),
+    };
   }
 
   /** Finds all that the path (with or without query) at `start` is at `site`. */
@@ -95,7 +151,7 @@ export class PathTable {
       }
     }
     this.prefixCount = count;
-    const patterns = this.patternsOfSite[site];
+    const patterns = this.patternsOfSite[site] ?? (this.packed === undefined ? undefined : this.unpack(this.packed, site));
     if (patterns === undefined) this.patterns = NO_PATTERNS;
     else {
       this.patterns = patterns;
@@ -104,10 +160,26 @@ export class PathTable {
     }
   }
 
-  private add({ site, kind, path, value }: PathEntry): void {
+  private unpack(
+    { patternsOfSite, patternValues, patternEnds, patternText }: PackedPaths,
+    site: number,
+  ): readonly PathPattern[] | undefined {
+    const first = patternsOfSite[site]!;
+    const last = patternsOfSite[site + 1]!;
+    if (first === last) return undefined;
+    const texts = Buffer.from(patternText.buffer, patternText.byteOffset, patternText.byteLength);
+    const patterns = Array.from(patternValues.subarray(first, last), (value, place) => {
+      const at = first + place;
+      return { pattern: new Pattern(texts.toString('utf8', patternEnds[at - 1] ?? 0, patternEnds[at])), value };
+    });
+    this.patternsOfSite[site] = patterns;
+    return patterns;
+  }
+
+  private add({ site, kind, path, value }: PathEntry, patterns: (PathPattern[] | undefined)[]): void {
     if (kind === 'regex') {
-      this.patternsOfSite[site] ??= [];
-      this.patternsOfSite[site].push({ pattern: new Pattern(path), value });
+      patterns[site] ??= [];
+      patterns[site].push({ pattern: new Pattern(path), value });
       return;
     }
     const text = Buffer.from(path, 'latin1');
@@ -118,6 +190,10 @@ export class PathTable {
     (kind === 'exact' ? this.exactTable : this.prefixTable).set(text.reduce(hashByte, HASH_START), site, text, value);
     this.longestOfSite[site] = Math.max(this.longestOfSite[site]!, text.length);
   }
+}
+
+function isList(entries: readonly PathEntry[] | PackedPaths): entries is readonly PathEntry[] {
+  return Array.isArray(entries);
 }
 
 /** The path of a match in the form in which two that say the same are equal: `/a/` as a prefix stands for the segment, as `/a` does. */

@@ -12,20 +12,22 @@ const SPECIAL = new Set('\\^$.|?*+()[]{}');
 export class Pattern {
   /** As configured. */
   readonly text: string;
-  private readonly engine: RE2JS;
+  /** Compiled when the first request comes that far: of thousands of patterns most are asked seldom or never. */
+  private engine: RE2JS | undefined;
   private readonly front: Uint8Array;
 
-  /** Throws what re2js throws for what is no pattern. */
+  /** What is no pattern was refused by the configuration; here it throws, at the latest when it is asked, what re2js throws. */
   constructor(text: string) {
     this.text = text;
-    this.engine = RE2JS.compile(text);
     this.front = Buffer.from(literalFront(text), 'latin1');
   }
 
   /** Does the pattern take all of the `length` bytes at `start`? */
   takes(bytes: Uint8Array, start: number, length: number): boolean {
     const front = this.front;
-    return front.length <= length && isAt(bytes, start, front) && this.engine.testExact(latin1(bytes, start, length));
+    if (front.length > length || !isAt(bytes, start, front)) return false;
+    this.engine ??= RE2JS.compile(this.text);
+    return this.engine.testExact(latin1(bytes, start, length));
   }
 }
 

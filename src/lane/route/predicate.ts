@@ -22,6 +22,7 @@ export function compilePredicates(
   { methods, networks, headers, cookies, query, certificate }: MatchSnapshot,
   lookups: Lookups,
 ): readonly Predicate[] {
+  if (methods.length + networks.length + headers.length + cookies.length + query.length + certificate.length === 0) return NONE;
   return lookups.once('predicates', [methods, networks, headers, cookies, query, certificate], () => [
     ...(methods.length === 0 ? [] : [new MethodPredicate(methods, lookups.bytes)]),
     ...(networks.length === 0 ? [] : [new NetworkPredicate(networks)]),
@@ -37,6 +38,7 @@ export function certificatePredicates(conditions: readonly ConditionSnapshot[], 
   const walk = (fact: string) => lookups.certificate(fact as CertificateFact);
   return conditions.map((condition) => new ValuePredicate('client certificate', condition, walk(condition.name)));
 }
+const NONE: readonly Predicate[] = [];
 
 /** The same conditions in words. */
 export function conditionsOf(match: MatchSnapshot): string[] {

@@ -8,13 +8,14 @@
  * query: what is canonical was made so before. Hosts are compared without case, port and trailing dot.
  */
 
-import { routesOf } from '../../config/numbering.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
+import { inSharedMemory } from '../../base/views.ts';
+import { inUse } from '../../config/numbering.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import type { Lookups } from '../head/lookups.ts';
-import { HostTable } from './host-table.ts';
-import { NO_PATH, type PathEntry, PathTable, pathKey } from './path-table.ts';
+import { HostTable, type PackedHosts } from './host-table.ts';
+import { NO_PATH, type PackedPaths, type PathEntry, PathTable, pathKey } from './path-table.ts';
 import { compareConditions, isUnconditional } from './precedence.ts';
 import { compilePredicates, type Predicate } from './predicate.ts';
 import { NO_TENANT, Tenants } from './tenants.ts';
@@ -39,7 +40,16 @@ export interface Explanation {
 }
 
 /** What of a snapshot matching needs. */
-export type RouterSource = Pick<Snapshot, 'routes' | 'tenants' | 'numbering'>;
+export type RouterSource = Pick<LaneSnapshot, 'routes' | 'tenants' | 'numbering'>;
+
+/** The router of a snapshot as it can be posted: its memory is shared. */
+export interface PackedRouter {
+  readonly sites: number;
+  readonly hosts: PackedHosts;
+  readonly paths: PackedPaths;
+  readonly starts: Int32Array;
+  readonly ordered: Int32Array;
+}
 
 /** Routes of one tenant, host and path, in their precedence. */
 interface Place {
@@ -62,18 +72,33 @@ export class Router {
   /** Routes by place: those of place n stand from `starts[n]` to `starts[n + 1]`. */
   private readonly starts: Int32Array;
   private readonly ordered: Int32Array;
-  private readonly predicates: readonly (readonly Predicate[])[];
+  /** By route, of those that were asked for. */
+  private readonly predicates: (readonly Predicate[] | undefined)[];
+  private readonly routes: RouterSource['routes'];
+  private readonly lookups: Lookups;
+  private readonly sites: number;
   /** While a match is explained, what was passed over. */
   private trace: PassedOver[] | undefined;
 
-  /** Throws what re2js throws for a pattern that is none. */
-  constructor(source: RouterSource, lookups: Lookups) {
+  /** What is `packed` is not put together again. */
+  constructor(source: RouterSource, lookups: Lookups, packed?: PackedRouter) {
     const { routes, tenants } = source;
     this.bytes = lookups.bytes;
     this.tenants = Tenants.of(source, lookups);
     this.count = routes.length;
-    this.predicates = routes.map(({ match }) => compilePredicates(match, lookups));
+    this.routes = routes;
+    this.predicates = new Array<undefined>(routes.length).fill(undefined);
+    this.lookups = lookups;
+    if (packed !== undefined) {
+      this.sites = packed.sites;
+      this.hosts = new HostTable(packed.hosts, tenants.length + 1);
+      this.starts = packed.starts;
+      this.ordered = packed.ordered;
+      this.paths = new PathTable(packed.paths, packed.sites, this.count);
+      return;
+    }
     const { sites, places } = placesOf(source);
+    this.sites = sites.length;
     this.hosts = new HostTable(
       sites.map(({ tenant, host }, value) => ({ scope: tenant + 1, host, value })),
       tenants.length + 1,
@@ -82,7 +107,7 @@ export class Router {
     const ordered: number[] = [];
     const entries: PathEntry[] = [];
     for (const { entry, routes: here } of places) {
-      if (this.predicates[here[0]!]!.length === 0) {
+      if (isUnconditional(routes.at(here[0]!)!.match)) {
         entries.push({ ...entry, value: here[0]! });
         continue;
       }
@@ -93,6 +118,11 @@ export class Router {
     this.starts = Int32Array.from(starts);
     this.ordered = Int32Array.from(ordered);
     this.paths = new PathTable(entries, sites.length, this.count);
+  }
+
+  pack(): PackedRouter {
+    const { sites, hosts, paths, starts, ordered } = this;
+    return { sites, hosts: hosts.pack(), paths: paths.pack(), starts: inSharedMemory(starts), ordered: inSharedMemory(ordered) };
   }
 
   /** Route of `head` from `client`, or NO_ROUTE. */
@@ -160,11 +190,17 @@ export class Router {
     const end = this.starts[place + 1]!;
     for (let i = this.starts[place]!; i < end; i++) {
       const route = this.ordered[i]!;
-      const failed = failedOf(this.predicates[route]!, head, client);
+      const failed = failedOf(this.predicates[route] ?? this.compilePredicates(route), head, client);
       if (failed === undefined) return route;
       if (this.trace !== undefined) this.trace.push({ route, failed: failed.text });
     }
     return NO_ROUTE;
+  }
+
+  private compilePredicates(route: number): readonly Predicate[] {
+    const predicates = compilePredicates(this.routes.at(route)!.match, this.lookups);
+    this.predicates[route] = predicates;
+    return predicates;
   }
 
   /** Notes that all routes of a value were passed over for the same cause. */
@@ -185,12 +221,13 @@ function failedOf(predicates: readonly Predicate[], head: HeadReader, client: Cl
 }
 
 /** Sites and places of `routes`. Routes that can never be reached, because one before them at their place takes everything, are left out. */
-function placesOf(source: Pick<Snapshot, 'routes' | 'numbering'>): { sites: { tenant: number; host: string }[]; places: Place[] } {
+function placesOf(source: Pick<LaneSnapshot, 'routes' | 'numbering'>): { sites: { tenant: number; host: string }[]; places: Place[] } {
   const sites: { tenant: number; host: string }[] = [];
   const siteOf = new Map<string, number>();
   const placeOf = new Map<string, Place>();
   const { routes } = source;
-  for (const [number, { match }] of routesOf(source)) {
+  for (const number of inUse(source, 'routes')) {
+    const { match } = routes.at(number)!;
     const { tenant, host, pathKind: kind } = match;
     const siteKey = `${tenant} ${host}`;
     const site = siteOf.get(siteKey) ?? sites.push({ tenant, host }) - 1;
@@ -204,8 +241,8 @@ function placesOf(source: Pick<Snapshot, 'routes' | 'numbering'>): { sites: { te
   const places = [...placeOf.values()];
   for (const place of places) {
     // Where neither is more particular the one configured first stays first.
-    place.routes.sort((a, b) => compareConditions(routes[a]!.match, routes[b]!.match));
-    const last = place.routes.findIndex((number) => isUnconditional(routes[number]!.match));
+    place.routes.sort((a, b) => compareConditions(routes.at(a)!.match, routes.at(b)!.match));
+    const last = place.routes.findIndex((number) => isUnconditional(routes.at(number)!.match));
     if (last !== -1) place.routes.length = last + 1;
   }
   return { sites, places };

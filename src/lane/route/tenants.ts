@@ -4,7 +4,8 @@
  */
 
 import { inUse } from '../../config/numbering.ts';
-import type { Snapshot, TenantSnapshot } from '../../config/snapshot.ts';
+import type { LaneSnapshot } from '../../config/route-table.ts';
+import type { TenantSnapshot } from '../../config/snapshot.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Walk } from '../head/fields.ts';
 import type { Lookups } from '../head/lookups.ts';
@@ -33,7 +34,7 @@ export class Tenants {
   private readonly numbers: readonly number[];
 
   /** Undefined where there are none. */
-  static of(source: Pick<Snapshot, 'tenants' | 'numbering'>, lookups: Lookups): Tenants | undefined {
+  static of(source: Pick<LaneSnapshot, 'tenants' | 'numbering'>, lookups: Lookups): Tenants | undefined {
     const numbers = inUse(source, 'tenants');
     if (numbers.length === 0) return undefined;
     return new Tenants(

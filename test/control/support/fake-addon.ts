@@ -56,6 +56,7 @@ export function createFakeAddon(): FakeAddon {
       calls.push(`apply ${snapshot.generation}`);
       fake.applied?.push(snapshot);
     },
+    reactorLearnPlans: (_shard, { plans }) => void calls.push(`plans ${plans.map(({ number }) => number).join(' ')}`),
     reactorDrain: (shard) => void calls.push(`drain ${shard}`),
     reactorClose: (shard) => void calls.push(`close ${shard}`),
     reactorConnections: (_shard, limit) => JSON.stringify([{ limit }]),

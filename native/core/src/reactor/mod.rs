@@ -80,8 +80,6 @@ pub struct ReactorOptions {
 pub struct Snapshot {
     /// Backends.
     pub backends: Vec<BackendConfig>,
-    /// Plans by number.
-    pub plans: Vec<Plan>,
     /// Fields that no client may send.
     pub reserved: Reserved,
     /// Who is told of client certificates.
@@ -179,9 +177,20 @@ impl Reactor {
     /// Obeys a new snapshot; exchanges under way keep the plan they began with.
     pub fn apply(&mut self, snapshot: Snapshot) {
         self.upstreams.apply(snapshot.backends);
-        self.relay.plans = snapshot.plans.into_iter().map(Rc::new).collect();
         self.relay.reserved = snapshot.reserved;
         self.relay.telling = snapshot.telling;
+    }
+
+    /// Knows these plans by their numbers, besides those that it knows under others; exchanges
+    /// under way keep the plan they began with.
+    pub fn learn_plans(&mut self, plans: impl IntoIterator<Item = (u32, Plan)>) {
+        for (number, plan) in plans {
+            let number = number as usize;
+            if number >= self.relay.plans.len() {
+                self.relay.plans.resize_with(number + 1, Rc::default);
+            }
+            self.relay.plans[number] = Rc::new(plan);
+        }
     }
 
     /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that make no connection. Those that are open already stay.

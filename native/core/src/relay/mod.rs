@@ -154,7 +154,7 @@ pub struct Relay {
     pub shard: u8,
     /// Limits by listener.
     pub limits: Vec<ListenerLimits>,
-    /// Compiled plans of the present snapshot.
+    /// Compiled plans by number, of the snapshots that decide.
     pub plans: Vec<Rc<Plan>>,
     /// Who is told of client certificates.
     pub telling: Telling,

@@ -14,6 +14,7 @@ pub use value::Values;
 
 use crate::http::characters::{is_authority, is_path, is_value};
 use crate::http::fields::{Field, Fields, Known};
+use std::sync::Arc;
 
 /// A numbered plan of a snapshot.
 #[derive(Clone, Debug, Default)]
@@ -105,15 +106,17 @@ pub struct Stripped {
 /// against those too.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
-    edits: Vec<Edit>,
+    edits: Vec<Arc<Edit>>,
     mask: u64,
-    of_many: Vec<Edit>,
+    of_many: Vec<Arc<Edit>>,
 }
 
 impl Edits {
     /// Bundles edits, to be applied in order. What a later edit undoes is dropped here: a field that is set or removed afterwards is not written. And where
     /// the client's lines are gone or joined already, what is appended becomes a line of its own, which means the same (RFC 9110 §5.3).
-    pub fn new(mut edits: Vec<Edit>) -> Edits {
+    /// An edit that is as it was compiled is shared with whoever has it; a thousand plans differ by one or two.
+    pub fn new(edits: impl IntoIterator<Item = impl Into<Arc<Edit>>>) -> Edits {
+        let mut edits: Vec<Arc<Edit>> = edits.into_iter().map(Into::into).collect();
         for place in 0..edits.len() {
             let (before, rest) = edits.split_at_mut(place);
             let Some((edit, after)) = rest.split_first_mut() else { break };
@@ -122,7 +125,9 @@ impl Edits {
             }
             let is_undone = after.iter().any(|later| later.replaces(edit.known(), edit.name()));
             let is_gone = before.iter().any(|earlier| earlier.takes(edit.known(), edit.name()));
-            edit.settle(is_undone, is_gone);
+            if is_undone || is_gone {
+                Arc::make_mut(edit).settle(is_undone, is_gone);
+            }
         }
         let mask = edits.iter().fold(0, |mask, edit| mask | edit.mask());
         let of_many = edits.extract_if(.., |edit| edit.is_of_many()).collect();
@@ -132,13 +137,13 @@ impl Edits {
     /// Whether a field is replaced, extended or removed, and so must not be copied as it is.
     #[inline]
     fn takes(&self, field: Field<'_>) -> bool {
-        let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.takes(field.known, field.name));
+        let is_in = |edits: &[Arc<Edit>]| edits.iter().any(|edit| edit.takes(field.known, field.name));
         self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
     }
 
     /// Whether what came under a name is gone from the head: an edit removes or sets it.
     pub(super) fn replaces(&self, field: Field<'_>) -> bool {
-        let is_in = |edits: &[Edit]| edits.iter().any(|edit| edit.replaces(field.known, field.name));
+        let is_in = |edits: &[Arc<Edit>]| edits.iter().any(|edit| edit.replaces(field.known, field.name));
         self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
     }
 

@@ -15,7 +15,7 @@ fn edits(lines: &[Line]) -> Edits {
         "prefix" => Edit::compile(operation, ":path", value, name),
         _ => Edit::compile(operation, name, value, ""),
     };
-    Edits::new(lines.iter().map(|line| compile(line).unwrap()).collect())
+    Edits::new(lines.iter().map(|line| compile(line).unwrap()))
 }
 
 /// A bed whose every request is forwarded by a plan of these edits.

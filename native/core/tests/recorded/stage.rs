@@ -293,7 +293,6 @@ impl Stage {
         plain.scheme = Scheme::Http;
         bed.shard().reactor.apply(Snapshot {
             backends: vec![backend(0, http2, &setup), plain],
-            plans: Vec::new(),
             reserved: Default::default(),
             telling: Default::default(),
         });

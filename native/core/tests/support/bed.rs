@@ -221,12 +221,8 @@ impl Bed {
                     backend(3, deaf.address, &setup),
                 ]);
             }
-            reactor.apply(Snapshot {
-                backends: backends.clone(),
-                plans: setup.plans.clone(),
-                reserved: Default::default(),
-                telling: Default::default(),
-            });
+            reactor.apply(Snapshot { backends: backends.clone(), reserved: Default::default(), telling: Default::default() });
+            reactor.learn_plans((0..).zip(setup.plans.clone()));
             known = backends;
             let lane = Lane::new(reactor.relay.ring.as_ptr());
             shards.push(Shard { reactor, lane });
@@ -428,12 +424,7 @@ impl Bed {
                 shard.reactor.start_over();
                 shard.lane = Lane::new(shard.reactor.relay.ring.as_ptr());
                 shard.reactor.take_over();
-                shard.reactor.apply(Snapshot {
-                    backends: self.known.clone(),
-                    plans: Vec::new(),
-                    reserved: Default::default(),
-                    telling: Default::default(),
-                });
+                shard.reactor.apply(Snapshot { backends: self.known.clone(), reserved: Default::default(), telling: Default::default() });
             }
         }
         self.clients.iter_mut().for_each(Client::drive);

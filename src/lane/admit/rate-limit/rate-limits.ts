@@ -5,18 +5,20 @@
 
 import { reasonNumber } from '../../../base/errors.ts';
 import { noteNumber } from '../../../base/notes.ts';
-import type { RateLimitSnapshot, Snapshot } from '../../../config/snapshot.ts';
+import { wordsOf } from '../../../base/views.ts';
+import type { LaneSnapshot } from '../../../config/route-table.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
 import type { HeadReader } from '../../../record/read.ts';
 import type { Subject } from '../../../record/write.ts';
 import type { Client } from '../../head/client.ts';
-import type { Key } from '../../head/key.ts';
+import type { Key, KeySeed } from '../../head/key.ts';
 import type { Lookups } from '../../head/lookups.ts';
 import { ASKED_STORE } from '../../memo.ts';
 import type { Observer } from '../../observer.ts';
 import { Charge } from './charge.ts';
 import { Limit } from './limit.ts';
 import { ALLOWED, NOT_ASKED, REFUSED, type SharedStore } from './shared-store.ts';
-import { listLimits, regionsOf, seedOf } from './table.ts';
+import { type LimitTable, REFUSING, regionOf, seedOf } from './table.ts';
 
 const RATE_LIMITED = reasonNumber('rate_limited');
 const NOT_AVAILABLE = reasonNumber('rate_limit_not_available');
@@ -40,8 +42,9 @@ export interface KeyedLimit {
 }
 
 export interface RateLimitsParts {
-  readonly snapshot: Snapshot;
+  readonly snapshot: LaneSnapshot;
   readonly table: SharedArrayBuffer;
+  readonly limits: LimitTable;
   readonly observer: Observer;
   readonly lookups: Lookups;
   /** Undefined when no limit is shared. */
@@ -53,38 +56,61 @@ export class RateLimits {
   refusing: RateLimitSnapshot | undefined;
   waitMs = 0;
 
-  private readonly ofRoute: readonly (readonly KeyedLimit[])[];
+  /** Of routes those that were asked for; of all that have none one empty list. */
+  private readonly ofRoute: (readonly KeyedLimit[] | undefined)[];
   private readonly ofTenant: readonly (readonly KeyedLimit[])[];
-  private readonly all: readonly Limit[];
+  /** By number, of those that were made. */
+  private readonly all: (Limit | undefined)[];
+  private readonly parts: RateLimitsParts;
+  private readonly seed: KeySeed;
   private readonly observer: Observer;
   private readonly store: SharedStore | undefined;
   private readonly charge = new Charge();
   private isStoreNeeded = false;
 
-  constructor({ snapshot, table, observer, lookups, store }: RateLimitsParts) {
-    const owned = listLimits(snapshot);
-    const { regions } = regionsOf(owned);
-    const seed = seedOf(table);
-    const keyed = owned.map(({ limit }, number) => ({
-      limit: new Limit(table, number, regions[number]!, limit),
-      key: lookups.key(limit.keys, 'all', seed),
-      sharedKey: limit.isShared && store !== undefined ? lookups.key(limit.keys, 'all', store.seedOf(limit.name)) : undefined,
-    }));
-    // Owners follow each other as in `listLimits`, tenants first.
-    let next = 0;
-    const takeNext = ({ rateLimits }: { readonly rateLimits: readonly RateLimitSnapshot[] }): readonly KeyedLimit[] => {
-      next += rateLimits.length;
-      return rateLimits.length === 0 ? NONE : keyed.slice(next - rateLimits.length, next);
-    };
-    this.ofTenant = snapshot.tenants.map(takeNext);
-    this.ofRoute = snapshot.routes.map(takeNext);
-    this.all = keyed.map(({ limit }) => limit);
+  constructor(parts: RateLimitsParts) {
+    const { snapshot, table, observer, store, limits } = parts;
+    this.parts = parts;
+    this.seed = seedOf(table);
+    this.all = new Array<undefined>(limits.routes.length).fill(undefined);
+    this.ofTenant = snapshot.tenants.map(({ rateLimits }, tenant) => this.make(rateLimits, limits.ofTenant[tenant]!));
+    this.ofRoute = new Array<undefined>(snapshot.routes.length).fill(undefined);
     this.observer = observer;
     this.store = store;
+    // Who refuses already has to be told of when it ends, also where nobody comes any more.
+    const words = wordsOf(table);
+    for (let number = 0; number < this.all.length; number++) {
+      const route = limits.routes[number]!;
+      if (route !== -1 && words[regionOf(limits, number).at + REFUSING] !== 0) this.limitsOf(route);
+    }
   }
 
   isLimited(route: number, tenant: number): boolean {
-    return this.ofRoute[route]!.length > 0 || (tenant !== -1 && this.ofTenant[tenant]!.length > 0);
+    return this.limitsOf(route).length > 0 || (tenant !== -1 && this.ofTenant[tenant]!.length > 0);
+  }
+
+  private limitsOf(route: number): readonly KeyedLimit[] {
+    return this.ofRoute[route] ?? this.makeOf(route);
+  }
+
+  private makeOf(route: number): readonly KeyedLimit[] {
+    const { snapshot, limits } = this.parts;
+    const first = limits.ofRoute[route]!;
+    const made = first === limits.ofRoute[route + 1] ? NONE : this.make(snapshot.routes.at(route)!.rateLimits, first);
+    this.ofRoute[route] = made;
+    return made;
+  }
+
+  /** The limits of one owner, the first of which has the number `first`. */
+  private make(rateLimits: readonly RateLimitSnapshot[], first: number): readonly KeyedLimit[] {
+    const { table, lookups, store, limits } = this.parts;
+    return rateLimits.map((snapshot, place) => {
+      const limit = new Limit(table, first + place, regionOf(limits, first + place), snapshot);
+      this.all[first + place] = limit;
+      const sharedKey =
+        snapshot.isShared && store !== undefined ? lookups.key(snapshot.keys, 'all', store.seedOf(snapshot.name)) : undefined;
+      return { limit, key: lookups.key(snapshot.keys, 'all', this.seed), sharedKey };
+    });
   }
 
   /** PASSES, ASKS or the reason of the refusal. */
@@ -96,7 +122,7 @@ export class RateLimits {
     charge.begin();
     this.isStoreNeeded = false;
     let refusal = tenant === -1 ? PASSES : this.collect(this.ofTenant[tenant]!, answer, head, client, route, tenant, nowMs);
-    if (refusal === PASSES) refusal = this.collect(this.ofRoute[route]!, answer, head, client, route, tenant, nowMs);
+    if (refusal === PASSES) refusal = this.collect(this.limitsOf(route), answer, head, client, route, tenant, nowMs);
     if (refusal !== PASSES) return refusal;
 
     if (!this.isStoreNeeded) return charge.settle() ? PASSES : this.refuse(charge.refusing!, charge.waitMs, nowMs);
@@ -105,7 +131,7 @@ export class RateLimits {
     subject.memo0 = (subject.memo0 | ASKED_STORE) >>> 0;
     store!.begin(subject.exchangeIndex, subject.exchangeGeneration);
     if (tenant !== -1) this.ask(this.ofTenant[tenant]!, head, client, route, tenant);
-    this.ask(this.ofRoute[route]!, head, client, route, tenant);
+    this.ask(this.limitsOf(route), head, client, route, tenant);
     store!.send(nowMs);
     return ASKS;
   }
@@ -113,7 +139,7 @@ export class RateLimits {
   /** Says which limits have become quiet. */
   sweep(nowMs: number): void {
     for (const limit of this.all) {
-      if (limit.refusedNoMore(nowMs, QUIET_MS)) this.observer.noted(LIMIT_ENDED, -1, -1, limit.number, limit.snapshot.name);
+      if (limit?.refusedNoMore(nowMs, QUIET_MS)) this.observer.noted(LIMIT_ENDED, -1, -1, limit.number, limit.snapshot.name);
     }
   }
 

@@ -6,8 +6,11 @@
  * refuses, when it last did, how often, keys held. A cell is four words: 64 bits of the key's hash, the time at which its bucket is full again, when it was last used.
  */
 
+import { inSharedMemory } from '../../../base/views.ts';
+import type { LaneSnapshot } from '../../../config/route-table.ts';
 import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
 import type { KeySeed } from '../../head/key.ts';
+import { maxFieldBytes } from './answer-fields.ts';
 
 /** Word of the table: a bit for each shard that misses the store. */
 export const STORE_LOST = 0;
@@ -59,6 +62,54 @@ export interface Region {
   readonly at: number;
   readonly ways: number;
   readonly sets: number;
+}
+
+/** Regions of all limits, in shared memory, for lanes that make a limit when the first request comes to it. */
+export interface LimitTable {
+  /** By number of the limit: first word, ways, sets. */
+  readonly regions: Int32Array;
+  /** By owner, the number of its first limit, and once behind the last. */
+  readonly ofTenant: Int32Array;
+  readonly ofRoute: Int32Array;
+  /** By number of the limit, its route; -1 for those of tenants. */
+  readonly routes: Int32Array;
+  readonly isShared: boolean;
+  /** Bytes that their fields add to an answer, at most. */
+  readonly maxFieldBytes: number;
+}
+
+const REGION_WORDS = 3;
+
+export function tableOfLimits(snapshot: Pick<LaneSnapshot, 'routes' | 'tenants'>): LimitTable {
+  const { routes, tenants } = snapshot;
+  const ofTenant = new Int32Array(tenants.length + 1);
+  const ofRoute = new Int32Array(routes.length + 1);
+  const limits: OwnedLimit[] = [];
+  for (const [of, { rateLimits }] of tenants.entries()) {
+    for (const limit of rateLimits) limits.push({ limit, owner: 'tenant', of });
+    ofTenant[of + 1] = limits.length;
+  }
+  ofRoute[0] = limits.length;
+  for (let of = 0; of < routes.length; of++) {
+    for (const limit of routes.at(of)!.rateLimits) limits.push({ limit, owner: 'route', of });
+    ofRoute[of + 1] = limits.length;
+  }
+  const regions = new Int32Array(limits.length * REGION_WORDS);
+  for (const [number, { at, ways, sets }] of regionsOf(limits).regions.entries()) regions.set([at, ways, sets], number * REGION_WORDS);
+  return {
+    regions: inSharedMemory(regions),
+    ofTenant: inSharedMemory(ofTenant),
+    ofRoute: inSharedMemory(ofRoute),
+    routes: inSharedMemory(Int32Array.from(limits, ({ owner, of }) => (owner === 'route' ? of : -1))),
+    isShared: limits.some(({ limit }) => limit.isShared),
+    maxFieldBytes: maxFieldBytes(limits.map(({ limit }) => limit)),
+  };
+}
+
+/** The region of limit `number`. */
+export function regionOf({ regions }: LimitTable, number: number): Region {
+  const at = number * REGION_WORDS;
+  return { at: regions[at]!, ways: regions[at + 1]!, sets: regions[at + 2]! };
 }
 
 export function regionsOf(limits: readonly OwnedLimit[]): { readonly regions: readonly Region[]; readonly words: number } {

@@ -36,7 +36,7 @@ fn compiled(edits: &[(&str, &str, &str)]) -> Edits {
         "prefix" => Edit::compile(operation, ":path", value, name),
         _ => Edit::compile(operation, name, value, ""),
     };
-    Edits::new(edits.iter().map(|edit| compile(edit).unwrap()).collect())
+    Edits::new(edits.iter().map(|edit| compile(edit).unwrap()))
 }
 
 /// What edits make of a head; the request is the head itself.
