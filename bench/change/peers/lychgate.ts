@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
+import { until } from '../../../test/support/wait.ts';
 import { freePort, launch, versionOf } from '../../chaos/peers/peer.ts';
 import { command, type Peer, putFile, type Stage, type Told, whenServing } from './peer.ts';
 
@@ -27,7 +28,7 @@ export const lychgate: Peer = {
     const write = (): void => putFile(path, JSON.stringify(configuration(stage, admin)));
     write();
     const child = launch('lychgate', stage.folder, [program, 'run', '--config', path]);
-    return whenServing(stage, child, 'lychgate', async (): Promise<Told> => {
+    const running = await whenServing(stage, child, 'lychgate', async (): Promise<Told> => {
       // A command takes a quarter of a second of processor time to begin; its answer is that of the API.
       if (stage.kind === 'certificates' || stage.kind === 'ticket keys') {
         if (stage.serial >= 0) return { isRefused: false, text: '' };
@@ -37,6 +38,17 @@ export const lychgate: Peer = {
       if (stage.serial < 0) return command(program, ['reload', '--admin', `http://${admin}`]);
       return post(`http://${admin}/v1/reload`);
     });
+    // The listener serves before the admin API does.
+    await until(
+      'the admin API answers',
+      () =>
+        fetch(`http://${admin}/readyz`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      20_000,
+    );
+    return running;
   },
 };
 
