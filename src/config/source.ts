@@ -29,8 +29,8 @@ export interface Source {
 }
 
 /**
- * Reads and parses a file: either its source or the problems that prevent it. One that is included may be empty, and a list in it is one of
- * routes.
+ * Reads and parses a file: either its source or the problems that prevent it. One that is included
+ * may be empty, and a list in it is one of routes.
  */
 export async function readSource(file: string, isIncluded = false): Promise<{ source?: Source; problems: Problem[] }> {
   const read = await readText(file);
@@ -38,8 +38,9 @@ export async function readSource(file: string, isIncluded = false): Promise<{ so
 }
 
 /**
- * Parses the text of a file; `file` only names it. The parser that knows where everything stands is some twenty times as slow as the other,
- * so it is asked only where that one gives up, or when the place of a mistake is to be told.
+ * Parses the text of a file; `file` only names it. The parser that knows where everything stands is
+ * some six times as slow as the other, so it is asked only where that one gives up, or when the
+ * place of a mistake is to be told.
  */
 export function parseSource(file: string, text: string, isIncluded = false): { source?: Source; problems: Problem[] } {
   const plain = parsePlainYaml(text)?.value;

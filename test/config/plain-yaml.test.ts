@@ -50,7 +50,7 @@ const TEXTS = [
   MIXED,
 ];
 
-t.test('what configurations are written in is read in one pass, to the same value', (t) => {
+t.test('what configurations are written in is read without positions, to the same value', (t) => {
   t.ok(TEXTS.length > 10);
   for (const text of TEXTS) {
     const plain = parsePlainYaml(text);
@@ -175,19 +175,7 @@ t.test('what only looks like plain YAML is left to the other', (t) => {
     'a: 1\n---\nb: 2',
     'a:\n\t- b',
   ];
-  const more = [
-    'a: "b\n  c"',
-    'a: b\n  c',
-    '__proto__: 1',
-    '{"__proto__": 1}',
-    'a: .inf',
-    'a: 0x10',
-    'a: 1e999',
-    '? a\n: b',
-    '- a\nb: c',
-    'a:\n - b\n- c',
-    'a: [1, 2',
-  ];
+  const more = ['__proto__: 1', '{"__proto__": 1}', '? a\n: b', ': b', '1: b', 'null: b', '- a\nb: c', 'a:\n - b\n- c', 'a: [1, 2'];
   for (const text of [...others, ...more, `a: ${'['.repeat(100_000)}`]) t.equal(parsePlainYaml(text), undefined, text.slice(0, 40));
   t.end();
 });
