@@ -1,4 +1,7 @@
-/** A configuration of many routes as a large site has them, written the way people and generators write: host by host, with the same few policies again and again. */
+/**
+ * A configuration of many routes as a large site has them, written the way people and generators
+ * write: host by host, with the same few policies again and again.
+ */
 
 import { stringify } from 'yaml';
 
@@ -15,7 +18,10 @@ export interface FileWish {
 const ROUTES_A_HOST = 10;
 const BACKENDS_A_UPSTREAM = 5;
 
-/** YAML text. A fiftieth of the routes are upstreams, each with five backends; there are three shapes of upstreams. */
+/**
+ * YAML text. A fiftieth of the routes are upstreams, each with five backends; there are three
+ * shapes of upstreams.
+ */
 export function routesFile({ routes, chainPath, keyPath, shards, round = 0 }: FileWish): string {
   const upstreams = Math.max(1, Math.round(routes / 50));
   const head = {
@@ -41,7 +47,10 @@ function upstreamOf(place: number): unknown {
   return { backends, limits: { in_flight: 1_000, queue: 100 }, pool: { max_sessions: 4 } };
 }
 
-/** Of ten routes of a host six are plain prefixes, and the others have a pattern, edits, limits, retries or conditions. */
+/**
+ * Of ten routes of a host six are plain prefixes, and the others have a pattern, edits, limits,
+ * retries or conditions.
+ */
 function routeOf(place: number, upstreams: number): string {
   const host = `host-${Math.floor(place / ROUTES_A_HOST)}.example.org`;
   const kind = place % ROUTES_A_HOST;

@@ -1,11 +1,12 @@
 /**
- * What many routes cost: a fresh edge with two shards and 10, 1,000 and 10,000 of them from its start to `ready`, and then reloads in which one route is
- * another.
+ * What many routes cost: a fresh edge with two shards and 10, 1,000 and 10,000 of them from its
+ * start to `ready`, and then reloads in which one route is another.
  *
  *     node bench/routes.ts [--reps 3] [--routes 10,1000,10000] [--reloads 5] [--page docs/performance.md]
  *
- * CPU is that of the whole process with all its threads, from /proc/PID/stat; memory is the resident set. While it reloads one client after another on each of
- * several connections asks for an answer of the edge's own, so that shards have turns; what they take longest for is told by
+ * CPU is that of the whole process with all its threads, from /proc/PID/stat; memory is the
+ * resident set. While it reloads one client after another on each of several connections asks for
+ * an answer of the edge's own, so that shards have turns; what they take longest for is told by
  * `lychgate_turn_duration_seconds` (the reactor with the lane) and `lychgate_apply_duration_seconds` (taking a configuration, between turns).
  */
 

@@ -22,7 +22,10 @@ export interface ShardTerms {
   readonly serial: number;
   /** The same while backends are the same, so that a reactor need not be told of them again. */
   readonly backendsDigest: string;
-  /** Without routes, which are packed, and without private keys and tokens, which a lane has no use for. */
+  /**
+   * Without routes, which are packed, and without private keys and tokens, which a lane has no use
+   * for.
+   */
   readonly snapshot: Snapshot;
   readonly routes: PackedRoutes;
   readonly publication: Publication;

@@ -1,6 +1,7 @@
 /**
- * The backend of the comparison, as a process of its own: cleartext HTTP/2 on one port, HTTP/1.1 on another. `/download?seconds=N` takes so long and has `downloadBytes(N)`; all else is
- * answered at once.
+ * The backend of the comparison, as a process of its own: cleartext HTTP/2 on one port, HTTP/1.1 on
+ * another. `/download?seconds=N` takes so long and has `downloadBytes(N)`; all else is answered at
+ * once.
  */
 
 import { createServer as createH1Server } from 'node:http';

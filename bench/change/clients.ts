@@ -1,6 +1,8 @@
 /**
- * Clients of a proxy that is changed, the same for all: long downloads on connections of their own, requests at a fixed rate on a kept connection, and connections that are new. They
- * behave as browsers do: who is sent GOAWAY goes on with another connection and asks there again for what was not served; who hears nothing for five seconds gives the connection up.
+ * Clients of a proxy that is changed, the same for all: long downloads on connections of their own,
+ * requests at a fixed rate on a kept connection, and connections that are new. They behave as
+ * browsers do: who is sent GOAWAY goes on with another connection and asks there again for what was
+ * not served; who hears nothing for five seconds gives the connection up.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,7 +21,10 @@ export interface Losses {
   downloadsCut: number;
   /** Nothing came any more. */
   downloadsHung: number;
-  /** The kept connection: closed without having been announced, given up because it was dead, left because of GOAWAY. */
+  /**
+   * The kept connection: closed without having been announced, given up because it was dead, left
+   * because of GOAWAY.
+   */
   closed: number;
   hung: number;
   moved: number;
@@ -48,7 +53,10 @@ const DOWNLOAD_PATIENCE_MS = 10_000;
 /** A request that is sent away is asked elsewhere so often. */
 const MAX_TRIES = 3;
 
-/** A connection that trusts whatever it is shown; what is shown is looked at elsewhere. Its packets are of a length that all take. */
+/**
+ * A connection that trusts whatever it is shown; what is shown is looked at elsewhere. Its packets
+ * are of a length that all take.
+ */
 export function connectTo(port: number, options: Parameters<typeof connectH3>[2] = {}): Promise<H3Client> {
   return connectH3({ teardown() {} }, port, {
     rejectUnauthorized: false,

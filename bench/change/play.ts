@@ -1,4 +1,7 @@
-/** One proxy and one kind of change: begun afresh with its backend and clients, changed so often, and asked what was lost. */
+/**
+ * One proxy and one kind of change: begun afresh with its backend and clients, changed so often,
+ * and asked what was lost.
+ */
 
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -29,7 +32,10 @@ export interface PlayOptions {
   readonly folder: string;
   readonly changes: number;
   readonly intervalMs: number;
-  /** Downloads go on for so long after the last change: what lets go of old connections late is seen too. */
+  /**
+   * Downloads go on for so long after the last change: what lets go of old connections late is seen
+   * too.
+   */
   readonly afterSeconds: number;
 }
 
@@ -136,7 +142,9 @@ function ticketKeys({ name }: Peer): string | Buffer {
   return [1, 2, 3].map(() => `${randomBytes(80).toString('base64')}\n`).join('');
 }
 
-/** Whether a handshake gets this certificate: a client that trusts no other goes through with it. */
+/**
+ * Whether a handshake gets this certificate: a client that trusts no other goes through with it.
+ */
 async function shows(port: number, chain: string): Promise<boolean> {
   return connectTo(port, { ca: chain, rejectUnauthorized: true, connectTimeoutMs: 1_000 }).then(
     (client) => {

@@ -1,6 +1,7 @@
 /**
- * What is lost while a proxy is changed: certificates once a second, then routes, listeners, client CAs and keys of session tickets, the edge beside its peers, each by the best way that
- * it has. Over HTTP/3, on loopback.
+ * What is lost while a proxy is changed: certificates once a second, then routes, listeners, client
+ * CAs and keys of session tickets, the edge beside its peers, each by the best way that it has.
+ * Over HTTP/3, on loopback.
  *
  *     node bench/change/run.ts [--peers lychgate,Caddy] [--kinds certificates,routes] [--changes 20] [--interval 1000] [--json FILE] [--add FILE] [--page FILE] [--keep]
  *
@@ -44,7 +45,8 @@ const { values } = parseArgs({
     keep: { type: 'boolean', default: false },
   },
 });
-// On a loopback of its own, whose packets are as long as those of a network: our clients find out how long packets may be, and Envoy ends a connection on which one is longer than 1,500 bytes.
+// On a loopback of its own, whose packets are as long as those of a network: our clients find out
+// how long packets may be, and Envoy ends a connection on which one is longer than 1,500 bytes.
 if (process.env[INSIDE] === undefined) {
   const words = process.getuid?.() === 0 ? ['--net'] : ['--map-root-user', '--net'];
   const inside = ['sh', '-c', 'ip link set lo mtu 1500 up && exec "$0" "$@"', process.execPath, ...process.argv.slice(1)];

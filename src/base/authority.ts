@@ -17,7 +17,10 @@ export function usualAuthority({ scheme, host, port }: { readonly scheme: string
   return port === (scheme === 'https' ? 443 : 80) ? bracketed(host) : hostPort(host, port);
 }
 
-/** An IPv6 address without brackets in its canonical text (RFC 5952), so that two spellings of one are equal. */
+/**
+ * An IPv6 address without brackets in its canonical text (RFC 5952), so that two spellings of one
+ * are equal.
+ */
 export function canonicalIPv6(address: string): string {
   return new URL(`http://[${address}]/`).hostname.slice(1, -1);
 }

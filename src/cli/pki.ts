@@ -70,7 +70,8 @@ function issueCommand(): Command {
         import('./pki/folder.ts'),
         import('./pki/names.ts'),
       ]);
-      // What a server is called is what it is asked for. A client may be called anything; what looks like a URI or an address is also one.
+      // What a server is called is what it is asked for. A client may be called anything; what
+      // looks like a URI or an address is also one.
       const own = !client || /[:@]/.test(name) ? [name] : [];
       const names = readAltNames([...own, ...san.flatMap((words) => words.split(','))]);
       const wishes = {

@@ -267,7 +267,10 @@ export function worseThan(nextPem: string, servingPem: string, nowMs: number): s
   return weaknessesOf(next, nowMs).find(({ kind }) => !borne.includes(kind))?.message;
 }
 
-/** As `worseThan`, for authorities: a bundle of which nothing is valid replaces none of which something is. */
+/**
+ * As `worseThan`, for authorities: a bundle of which nothing is valid replaces none of which
+ * something is.
+ */
 export function worseThanBundle(nextPem: string, servingPem: string, nowMs: number): string | undefined {
   const isSomeValid = (pem: string): boolean => {
     const all = parseChain(pem);

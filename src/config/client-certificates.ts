@@ -1,4 +1,7 @@
-/** What clients must prove: files of authorities and of what they have revoked, read and checked before anything is changed. */
+/**
+ * What clients must prove: files of authorities and of what they have revoked, read and checked
+ * before anything is changed.
+ */
 
 import type { X509Certificate } from 'node:crypto';
 import { forwardFields } from './assemble/certificate-fields.ts';

@@ -1,4 +1,6 @@
-/** DER as far as it is needed here: elements with their tag, one inside the other, nothing copied. */
+/**
+ * DER as far as it is needed here: elements with their tag, one inside the other, nothing copied.
+ */
 
 /** An element of DER. */
 export interface Element {

@@ -3,7 +3,10 @@
 import { hash } from 'node:crypto';
 import type { Config } from './schema/config.ts';
 
-/** A part whose text is longer is named by its own digest, which thousands of routes that have the same part have in common. */
+/**
+ * A part whose text is longer is named by its own digest, which thousands of routes that have the
+ * same part have in common.
+ */
 const MAX_TEXT = 192;
 
 /** Different sets of keys that are known; labels and fields may have any. */
@@ -14,7 +17,10 @@ export function generationOf(config: Config, digests: Readonly<Record<string, st
   return hash('sha256', new Canonical().text({ config, digests }), 'hex');
 }
 
-/** Values in the order of their keys, behind the digest of the keys, and digests in the place of long parts. */
+/**
+ * Values in the order of their keys, behind the digest of the keys, and digests in the place of
+ * long parts.
+ */
 class Canonical {
   /** Of parts that were met and may be met again. */
   private readonly known = new Map<object, string>();

@@ -1,6 +1,7 @@
 /**
- * Files that a configuration takes routes, upstreams and tenants from (`include`): found, read, and put behind what the file itself has, in
- * the order of the patterns and then by name. Each keeps its own lines, so a mistake is told where it was made.
+ * Files that a configuration takes routes, upstreams and tenants from (`include`): found, read, and
+ * put behind what the file itself has, in the order of the patterns and then by name. Each keeps
+ * its own lines, so a mistake is told where it was made.
  */
 
 import { readdir, stat } from 'node:fs/promises';
@@ -38,7 +39,9 @@ export interface Sources {
   readonly includes: readonly string[];
 }
 
-/** Reads a configuration and what it includes: either its source or the problems that prevent it. */
+/**
+ * Reads a configuration and what it includes: either its source or the problems that prevent it.
+ */
 export async function readSources(file: string): Promise<Sources> {
   const { source: main, problems } = await readSource(file);
   if (main === undefined) return { problems, files: [{ file, routes: 0 }], includes: [] };
@@ -93,8 +96,9 @@ export async function readSources(file: string): Promise<Sources> {
 }
 
 /**
- * What says whether the files that `includes` name are the same: their paths and the identities of the files there, as `identify` has
- * it. Empty where one is missing or cannot be looked at: it is on its way.
+ * What says whether the files that `includes` name are the same: their paths and the identities of
+ * the files there, as `identify` has it. Empty where one is missing or cannot be looked at: it is
+ * on its way.
  */
 export async function identityOfIncludes(includes: readonly string[], identify: (path: string) => Promise<string>): Promise<string> {
   const parts: string[] = [];
@@ -108,7 +112,10 @@ export async function identityOfIncludes(includes: readonly string[], identify: 
   return parts.join('\n') || 'none';
 }
 
-/** The files that a path with wildcards in its last part names, in the order of their names; one without is itself. */
+/**
+ * The files that a path with wildcards in its last part names, in the order of their names; one
+ * without is itself.
+ */
 async function expand(path: string): Promise<{ readonly paths: readonly string[] } | { readonly fault: string }> {
   const pattern = basename(path);
   if (!/[*?]/.test(pattern)) return { paths: [path] };
@@ -178,7 +185,10 @@ class Merge {
   private readonly main: Source;
   /** In the order in which they were read. */
   private readonly sources: Source[];
-  /** Undefined where the configuration has something else in their place, which is told with the rest of its keys. */
+  /**
+   * Undefined where the configuration has something else in their place, which is told with the
+   * rest of its keys.
+   */
   private readonly routes: unknown[] | undefined;
   /** Files with routes, by the number of their first; ascending. */
   private readonly owners: { readonly first: number; readonly source: Source }[] = [];
@@ -194,7 +204,9 @@ class Merge {
     this.named = { upstreams: namesOf(upstreams), tenants: namesOf(tenants) };
   }
 
-  /** Adds what an included file has and tells what it may not have; returns how many routes it has. */
+  /**
+   * Adds what an included file has and tells what it may not have; returns how many routes it has.
+   */
   add(source: Source, problems: Problem[]): number {
     const tell = (path: KeyPath, message: string, more: Pick<Problem, 'expected' | 'value'>, isAboutKey = false): number =>
       problems.push({ severity: 'error', place: source.locate(path, isAboutKey), path, message, ...more });

@@ -1,9 +1,9 @@
 /**
  * Numbers that outlive a snapshot. Lanes, reactors and the main thread name routes, upstreams,
- * backends, tenants, listeners and pools by number, in tables that they share and in what travels with an
- * exchange. So what is in two snapshots one after the other keeps its number, by name; what is new
- * gets one that nobody knows; and what was removed keeps its place until the last exchange that
- * began before has ended. Then whoever finishes an old exchange finds the same thing under its
+ * backends, tenants, listeners and pools by number, in tables that they share and in what travels
+ * with an exchange. So what is in two snapshots one after the other keeps its number, by name; what
+ * is new gets one that nobody knows; and what was removed keeps its place until the last exchange
+ * that began before has ended. Then whoever finishes an old exchange finds the same thing under its
  * number, whichever snapshot it looks in.
  */
 
@@ -237,7 +237,8 @@ export class Numberer {
   private lists(next: Snapshot, given: Record<NumberedKind, readonly number[]>, isListenerFree: IsFree): Pick<Snapshot, NumberedKind> {
     const { last } = this;
     const isForgotten = (listener: number): boolean => isListenerFree(this.numbers.listeners.removedMs[listener], listener);
-    // Most often numbers are places, and what does not change stays the same object; what many routes have in common stays that.
+    // Most often numbers are places, and what does not change stays the same object; what many
+    // routes have in common stays that.
     const numberOf = (upstream: number): number => given.upstreams[upstream] ?? -1;
     const target = <T extends Aim>(one: T): T =>
       numberOf(one.upstream) === one.upstream ? one : { ...one, upstream: numberOf(one.upstream) };
@@ -367,7 +368,10 @@ function same<T>(item: T): T {
   return item;
 }
 
-/** Its connections end; while one may be left, it is known who its proxies are and what of certificates only the edge may tell. */
+/**
+ * Its connections end; while one may be left, it is known who its proxies are and what of
+ * certificates only the edge may tell.
+ */
 function removedListener(listener: ListenerSnapshot, isForgotten: boolean): ListenerSnapshot {
   const removed = { ...listener, certificates: [], ticketKeys: [] };
   return isForgotten ? { ...removed, clientAuth: [], trustedNetworks: [] } : removed;

@@ -76,7 +76,10 @@ function readWritten({ facts }: Key, text: string): unknown {
   return isNumeric && /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
 }
 
-/** Sets a key, making or copying sections on the way; false when something other than a mapping is in the way. */
+/**
+ * Sets a key, making or copying sections on the way; false when something other than a mapping is
+ * in the way.
+ */
 function put(root: Record<string, unknown>, path: readonly string[], leaf: unknown): boolean {
   let at = root;
   for (const step of path.slice(0, -1)) {

@@ -17,7 +17,10 @@ export interface Place {
   readonly column?: number;
   /** Steps to the key within the file, where it is one of several that make the configuration. */
   readonly path?: KeyPath;
-  /** Which of these files, in the order in which they were read; 0 or absent for the configuration itself. */
+  /**
+   * Which of these files, in the order in which they were read; 0 or absent for the configuration
+   * itself.
+   */
   readonly file?: number;
 }
 
@@ -100,7 +103,10 @@ export function formatProblem(problem: Problem): string {
   return `${where}: ${problem.severity}: ${key}${found}${problem.message}${wanted}`;
 }
 
-/** In the order a reader meets them: what stands in no file first, then file by file, by line and column, errors and warnings alike. */
+/**
+ * In the order a reader meets them: what stands in no file first, then file by file, by line and
+ * column, errors and warnings alike.
+ */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   const fileOf = ({ place: { line, file = 0 } }: Problem): number => (line === undefined ? -1 : file);
   const rank = ({ place: { line = 0, column = 0 } }: Problem): number => line * 1e6 + column;

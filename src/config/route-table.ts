@@ -1,6 +1,7 @@
 /**
- * Routes in shared memory: what the main thread has as objects, packed once for all shards. Every value is written once, as JSON, however many routes have it;
- * a route is a row of places, 4 bytes for each of its keys. A shard makes the object of a route when it is first asked for one.
+ * Routes in shared memory: what the main thread has as objects, packed once for all shards. Every
+ * value is written once, as JSON, however many routes have it; a route is a row of places, 4 bytes
+ * for each of its keys. A shard makes the object of a route when it is first asked for one.
  */
 
 import type { MatchSnapshot, RouteSnapshot, Snapshot } from './snapshot.ts';
@@ -31,7 +32,10 @@ export interface PackedRoutes {
   readonly ends: Uint32Array;
 }
 
-/** Keys of a row. A key that is left out here would be lost on the way, so the types see to it that none is. */
+/**
+ * Keys of a row. A key that is left out here would be lost on the way, so the types see to it that
+ * none is.
+ */
 const ROUTE_KEYS = Object.keys({
   name: 0,
   targets: 0,

@@ -220,7 +220,9 @@ export interface KeySnapshot {
     | 'connection'
     | 'tenant'
     | 'route';
-  /** Of header (lower case), cookie, query parameter, fact of a certificate; empty for the others. */
+  /**
+   * Of header (lower case), cookie, query parameter, fact of a certificate; empty for the others.
+   */
   readonly name: string;
   /** Bits of the client's address that count, by family; 32 and 128 for the whole. Only for `client`. */
   readonly prefix4: number;

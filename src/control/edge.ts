@@ -65,8 +65,8 @@ export interface EdgeSource {
 
 export interface EdgeOptions {
   /**
-   * What `/v1/config` shows; secrets are already replaced. Not needed where there is a source, whose
-   * configuration is shown as it is in force.
+   * What `/v1/config` shows; secrets are already replaced. Not needed where there is a source,
+   * whose configuration is shown as it is in force.
    */
   readonly shownConfig?: unknown;
   /** Without it nothing can be reloaded. */
@@ -368,7 +368,9 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     };
   }
 
-  /** Backends are connected by it from now on. What a reload is about to put in force comes first. */
+  /**
+   * Backends are connected by it from now on. What a reload is about to put in force comes first.
+   */
   async function useTrust(found: ReadonlyMap<string, UpstreamTrust>): Promise<void> {
     await reloader.idle();
     if (state === 'stopping' || state === 'stopped') return;
@@ -391,7 +393,10 @@ export function createEdge({ addon, snapshot: given, log }: EdgeParts, options: 
     watch = isWatched ? watchIdentity(identify, () => void reloader.reload('watch', { waits: true })) : undefined;
   }
 
-  /** What is included is known from then on, also where it has mistakes: whoever mends them need not touch the file itself. */
+  /**
+   * What is included is known from then on, also where it has mistakes: whoever mends them need not
+   * touch the file itself.
+   */
   async function readAgain(): ReturnType<EdgeSource['load']> {
     const read = (await source?.load(rotation.inUse)) ?? { problems: [] };
     includes = read.includes ?? [];

@@ -3,8 +3,10 @@
  * listener share an address by SO_REUSEPORT; the kernel chooses among them by connection ID where it lets us, by address otherwise, and then
  * shards hand misdirected packets over.
  *
- * The sockets of an address are a place. Listeners come and go while the edge runs: one that is there under an address already keeps its place, whatever else of it is
- * another, and so does one that takes over the address of another. A place that nobody has any more retires: it lets nobody in, and is closed after its last connection.
+ * The sockets of an address are a place. Listeners come and go while the edge runs: one that is
+ * there under an address already keeps its place, whatever else of it is another, and so does one
+ * that takes over the address of another. A place that nobody has any more retires: it lets nobody
+ * in, and is closed after its last connection.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,7 +54,9 @@ export interface EndpointParts {
   readonly checkFree?: (address: string) => Promise<void>;
 }
 
-/** What is open for listeners that are to come into force. Exactly one of the two is to be called. */
+/**
+ * What is open for listeners that are to come into force. Exactly one of the two is to be called.
+ */
 export interface Opening {
   /** They are in force: what the shards are to be told. */
   take(): readonly ListenerPlace[];
@@ -69,7 +73,10 @@ export interface Endpoint {
    * Throws `listen_failed`, with every listener that cannot listen.
    */
   open(listeners: readonly [number, ListenerSnapshot][]): Promise<Opening>;
-  /** Whether they could be opened now, as far as can be seen without doing it; throws as `open` does. */
+  /**
+   * Whether they could be opened now, as far as can be seen without doing it; throws as `open`
+   * does.
+   */
   check(listeners: readonly [number, ListenerSnapshot][]): Promise<void>;
   /** Whether there are, or may be, connections that know a listener by this number. */
   isKnown(listener: number): boolean;
@@ -147,7 +154,10 @@ export function createEndpoint(parts: EndpointParts, shards: number): Endpoint {
     },
   };
 
-  /** A place for each listener: the one it has, the one that another leaves to it, or what `opener` makes of it. */
+  /**
+   * A place for each listener: the one it has, the one that another leaves to it, or what `opener`
+   * makes of it.
+   */
   async function find(
     listeners: readonly [number, ListenerSnapshot][],
     opener: (number: number, listener: ListenerSnapshot) => Promise<Place | undefined>,
@@ -280,7 +290,10 @@ export function createEndpoint(parts: EndpointParts, shards: number): Endpoint {
     while (isThere() && performance.now() < untilMs) await sleep(SWEEP_MS / 4);
   }
 
-  /** The places that listeners have already: each its own, or one with its address that nobody else has. */
+  /**
+   * The places that listeners have already: each its own, or one with its address that nobody else
+   * has.
+   */
   function assign(listeners: readonly [number, ListenerSnapshot][]): (Place | undefined)[] {
     const open = [...places.values()].filter(({ state }) => state !== 'closing');
     const own = listeners.map(([, listener]) => open.find(({ key }) => key === keyOf(listener)));

@@ -67,7 +67,8 @@ export interface Shards {
   publish(publication: Publication): void;
   /**
    * Has every lane decide by another snapshot. Resolves when all do: those that obeyed, and workers
-   * that were started with it in the place of others. Workers that start later start with it. Without
+   * that were started with it in the place of others. Workers that start later start with it.
+   * Without
    * `places` they listen where they did.
    */
   apply(next: Omit<ShardTerms, 'serial' | 'places' | Exclude<OfSnapshot, 'snapshot'>> & Partial<Pick<ShardTerms, 'places'>>): Promise<void>;

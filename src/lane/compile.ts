@@ -173,7 +173,10 @@ interface RouteParts {
   readonly plans: PlanTable;
 }
 
-/** Terms of routes by number, made when a route is first asked for: of ten thousand most lanes meet few. */
+/**
+ * Terms of routes by number, made when a route is first asked for: of ten thousand most lanes meet
+ * few.
+ */
 export class Routes {
   private readonly made: (RouteTerms | undefined)[];
   /** By place in the table of plans. */

@@ -36,7 +36,9 @@ export interface LaneParts {
   readonly observer: Observer;
   /** Which of the shards this is; 0 where there is one. */
   readonly shard?: number;
-  /** Of the snapshot, where they were made for several lanes; a lane that is alone makes its own. */
+  /**
+   * Of the snapshot, where they were made for several lanes; a lane that is alone makes its own.
+   */
   readonly tables?: LaneTables;
 }
 

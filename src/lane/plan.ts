@@ -53,7 +53,9 @@ export interface NumberedPlan {
 
 /** What shards are told of the plans of a snapshot, which are compiled once for all of them. */
 export interface PlanTable {
-  /** Those that the reactor must know before a decision names them, beside those it knows already. */
+  /**
+   * Those that the reactor must know before a decision names them, beside those it knows already.
+   */
   readonly numbered: readonly NumberedPlan[];
   readonly sets: readonly PlanSet[];
   /** By route, a place in `sets`; in shared memory. */
@@ -162,7 +164,10 @@ export class PlanBook {
     return this.plans.map((plan, number) => ({ number, plan }));
   }
 
-  /** The number of `plan`, for the snapshot of the last `turn`. `common` are edits in its request that many plans have. */
+  /**
+   * The number of `plan`, for the snapshot of the last `turn`. `common` are edits in its request
+   * that many plans have.
+   */
   number(plan: Plan, common: readonly Edit[] = NO_EDITS): number {
     const key = this.keyOf(plan, common);
     const number = this.numbers.get(key) ?? this.add(plan, key);
@@ -184,7 +189,8 @@ export class PlanBook {
     const text = JSON.stringify(common);
     let id = this.ids.get(text);
     if (id === undefined) {
-      // A number is never given to another list, so that keys of plans stay right; those that are forgotten here get new ones.
+      // A number is never given to another list, so that keys of plans stay right; those that are
+      // forgotten here get new ones.
       if (this.ids.size >= MAX_LISTS) this.ids.clear();
       id = this.nextId++;
       this.ids.set(text, id);
@@ -210,7 +216,10 @@ export class PlanBook {
   }
 }
 
-/** Fields in which backends are told of client certificates on some listener, each once: no client may send them. */
+/**
+ * Fields in which backends are told of client certificates on some listener, each once: no client
+ * may send them.
+ */
 export function certificateFields({ listeners }: Pick<LaneSnapshot, 'listeners'>): string[] {
   return [...new Set(listeners.flatMap(({ clientAuth }) => clientAuth.flatMap(({ forward }) => forward.map(({ name }) => name))))];
 }
@@ -283,8 +292,9 @@ export function tableOfPlans(snapshot: LaneSnapshot, book: PlanBook): PlanTable 
 }
 
 /**
- * Tells by a short text which routes have the same plans, so that those of ten thousand are not put together to find out: by the parts that they have in
- * common, which are the same objects (`src/config/assemble/once.ts`). Where they are not, only more is put together.
+ * Tells by a short text which routes have the same plans, so that those of ten thousand are not put
+ * together to find out: by the parts that they have in common, which are the same objects
+ * (`src/config/assemble/once.ts`). Where they are not, only more is put together.
  */
 class Alike {
   private readonly snapshot: LaneSnapshot;

@@ -1,7 +1,8 @@
 /**
- * What lanes need of every route, made once for all of them by the main thread and posted in shared memory: the router, numbers of plans, regions of rate
- * limits, and the routes themselves. So taking a snapshot costs a lane the same whether it has ten routes or ten thousand; what it makes of a route for itself it
- * makes when the first request comes that way.
+ * What lanes need of every route, made once for all of them by the main thread and posted in shared
+ * memory: the router, numbers of plans, regions of rate limits, and the routes themselves. So
+ * taking a snapshot costs a lane the same whether it has ten routes or ten thousand; what it makes
+ * of a route for itself it makes when the first request comes that way.
  */
 
 import { inSharedMemory } from '../base/views.ts';

@@ -265,7 +265,8 @@ export interface BindingReply {
  * query, as the client sent it after normalisation), `${method}`, `${request_id}`, `${forwarded_node}`, `${header:NAME}` (the request's; all lines joined by `, `), `${remaining_ms}` and
  * `${remaining_grpc}` (what is left of the exchange's time when the head is sent: milliseconds, and in the form of gRPC's `grpc-timeout`),
  * `${client_certificate_FACT}` (what the client's certificate proves: `verdict`, `fingerprint`, `serial`, `subject`, `issuer`, `names`), `${client_certificate:NAME}` (what the
- * connection's policy has the field NAME say), `${value_0}` to `${value_3}` (brought by the Forward). A `set` or `add` whose value comes out empty writes no field.
+ * connection's policy has the field NAME say), `${value_0}` to `${value_3}` (brought by the
+ * Forward). A `set` or `add` whose value comes out empty writes no field.
  */
 export interface BindingEdit {
   op: string;
@@ -316,7 +317,10 @@ export interface BindingSnapshot {
 /** Where the sockets of a place were opened. */
 export interface BindingPlace {
   port: number;
-  /** Whether the kernel steers by connection ID. Always true with one shard: there is nothing to steer. */
+  /**
+   * Whether the kernel steers by connection ID. Always true with one shard: there is nothing to
+   * steer.
+   */
   isSteered: boolean;
 }
 
@@ -388,11 +392,17 @@ export interface BindingAddon {
   checkListener(listener: BindingListener): void;
   /** Main thread: lets it take a signal that Node was told to leave blocked (`--disable-sigusr1`). Throws for what is no signal. */
   unblockSignal(signal: number): void;
-  /** Whether a crash may leave the memory of the process behind, and other processes of its user may read it (PR_SET_DUMPABLE). */
+  /**
+   * Whether a crash may leave the memory of the process behind, and other processes of its user may
+   * read it (PR_SET_DUMPABLE).
+   */
   setDumpable(isDumpable: boolean): void;
   /** The canonical form of an authority and a path (with query), or the complaint; the same code that reactors use. For the CLI's `routes test`. */
   normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
-  /** Asks, and rejects with what went wrong in one line. `number` is the caller's own, by which `cancelH3` ends it within a moment. */
+  /**
+   * Asks, and rejects with what went wrong in one line. `number` is the caller's own, by which
+   * `cancelH3` ends it within a moment.
+   */
   askH3(number: number, question: BindingQuestion): Promise<BindingReply>;
   cancelH3(number: number): void;
   /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
@@ -411,7 +421,8 @@ export interface BindingAddon {
   /** Any thread: by listener and reason, of all shards; every reason has a row. */
   clientCertificatesEnded(): BindingEnded[];
   /**
-   * Makes the reactor of a shard, which listens nowhere yet; it belongs to the process until `reactorDestroy`. Main thread.
+   * Makes the reactor of a shard, which listens nowhere yet; it belongs to the process until
+   * `reactorDestroy`. Main thread.
    */
   reactorCreate(options: BindingReactorOptions): void;
   reactorDestroy(shard: number): void;
@@ -424,7 +435,10 @@ export interface BindingAddon {
   reactorDetach(shard: number): void;
   /** Worker thread of the shard only. */
   reactorApply(shard: number, snapshot: BindingSnapshot): void;
-  /** Worker thread: further plans, or others under their numbers. Exchanges keep the plan they were decided with. */
+  /**
+   * Worker thread: further plans, or others under their numbers. Exchanges keep the plan they were
+   * decided with.
+   */
   reactorLearnPlans(shard: number, plans: BindingPlans): void;
   /**
    * Worker thread of the shard only: listens where `listeners` say and nowhere else, and obeys what
@@ -433,7 +447,10 @@ export interface BindingAddon {
    * throws nothing has changed, and the same call may be made again.
    */
   reactorListen(shard: number, listeners: BindingListener[], drainMs: number): void;
-  /** Worker thread of the shard only: other limits of exchanges open at once, and of answers a second to first datagrams that make no connection. */
+  /**
+   * Worker thread of the shard only: other limits of exchanges open at once, and of answers a
+   * second to first datagrams that make no connection.
+   */
   reactorLimit(shard: number, maxExchanges: number, statelessReplies: number): void;
   /** Main thread: another limit of what all shards hold for peers. */
   limitHeld(bytes: number): void;

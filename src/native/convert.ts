@@ -94,8 +94,8 @@ function toBindingClientAuth(auth: ClientAuthSnapshot): BindingClientAuth {
 }
 
 /**
- * Gives a listener the certificates of its snapshot, in all shards at once; `number` is its number in
- * the snapshot. Throws and changes nothing where one cannot be used.
+ * Gives a listener the certificates of its snapshot, in all shards at once; `number` is its number
+ * in the snapshot. Throws and changes nothing where one cannot be used.
  */
 export function giveCertificates(addon: Pick<BindingAddon, 'setCertificates'>, number: number, listener: ListenerSnapshot): void {
   addon.setCertificates(number, listener.certificates.map(toBindingCertificate), toBindingPolicy(listener));
@@ -140,7 +140,10 @@ interface NumberedPlan {
   };
 }
 
-/** Plans, with each of their edits once: most of them have nearly all in common, as the same objects. */
+/**
+ * Plans, with each of their edits once: most of them have nearly all in common, as the same
+ * objects.
+ */
 export function toBindingPlans(numbered: readonly NumberedPlan[]): BindingPlans {
   const places = new Map<BindingEdit, number>();
   const placeOf = (edit: BindingEdit): number => {

@@ -37,7 +37,10 @@ export class HeadReader {
   contentLength = -1;
   connection = 0;
   fieldCount = 0;
-  /** What the client's certificate says: lines, of which the first character tells what it is. Empty where no rule asks. */
+  /**
+   * What the client's certificate says: lines, of which the first character tells what it is. Empty
+   * where no rule asks.
+   */
   certificateByte = 0;
   certificateLength = 0;
   requestIdByte = 0;
@@ -480,7 +483,10 @@ export class CompletionReader {
     return this.memory.words[this.at + 32]! & 0xffff;
   }
 
-  /** Of the last text: fingerprint, serial number and subject of the client's certificate, a line each. 0 where lines are not to tell it. */
+  /**
+   * Of the last text: fingerprint, serial number and subject of the client's certificate, a line
+   * each. 0 where lines are not to tell it.
+   */
   get certificateLength(): number {
     return this.memory.words[this.at + 41]!;
   }

@@ -1,4 +1,7 @@
-/** The comparison of what is lost through a change: clients see what is lost, and of the edge nothing is. */
+/**
+ * The comparison of what is lost through a change: clients see what is lost, and of the edge
+ * nothing is.
+ */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,7 +1,8 @@
 /**
- * Files as nobody means them: configurations, certificates, keys, revocation lists and keys of tickets in which something is cut, doubled,
- * swapped or replaced. Whatever they hold, reading them ends with what they say or with problems that say where they are, and never throws. A
- * hundred or two of each kind; `FUZZ=20000` makes it so many.
+ * Files as nobody means them: configurations, certificates, keys, revocation lists and keys of
+ * tickets in which something is cut, doubled, swapped or replaced. Whatever they hold, reading them
+ * ends with what they say or with problems that say where they are, and never throws. A hundred or
+ * two of each kind; `FUZZ=20000` makes it so many.
  */
 
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
@@ -27,7 +28,10 @@ import { EVERYTHING } from './support/everything.ts';
 const wished = Number(process.env['FUZZ'] ?? 0);
 t.setTimeout(wished > 0 ? 3_600_000 : 150_000);
 
-/** What stands in for a part of a text: what YAML, JavaScript, PEM or our own rules could stumble over. */
+/**
+ * What stands in for a part of a text: what YAML, JavaScript, PEM or our own rules could stumble
+ * over.
+ */
 const TOKENS = [
   ...[
     '',

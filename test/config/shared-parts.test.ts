@@ -1,4 +1,7 @@
-/** What thousands of routes say alike is one object, from the file to the shards: that is what they cost so little by. */
+/**
+ * What thousands of routes say alike is one object, from the file to the shards: that is what they
+ * cost so little by.
+ */
 
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** The admin API moves, and gets other tokens and limits, while the edge serves: the next address first, and whoever asked is answered. */
+/**
+ * The admin API moves, and gets other tokens and limits, while the edge serves: the next address
+ * first, and whoever asked is answered.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -24,7 +24,10 @@ const FIELDS = {
 };
 const ALL = ['client-cert', 'client-cert-chain', ...Object.values(FIELDS)];
 
-/** What pretends to tell of a certificate: the names themselves, and what CGI and its like read as them. */
+/**
+ * What pretends to tell of a certificate: the names themselves, and what CGI and its like read as
+ * them.
+ */
 const SPOOFED = ALL.flatMap((name) => [name, name.replaceAll('-', '_'), name.replace('-', '_'), name.replace('-', '.')]);
 
 const NAMES = 'DNS:device.test,URI:spiffe://example.org/web,email:a@example.org,IP:192.0.2.7';

@@ -1,4 +1,6 @@
-/** What clients must prove with certificates of their own, and what becomes of those that do not. */
+/**
+ * What clients must prove with certificates of their own, and what becomes of those that do not.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

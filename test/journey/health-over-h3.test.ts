@@ -1,4 +1,7 @@
-/** Health checks over HTTP/3 are held against what traffic is held against. The backend is an edge that wants certificates of its clients. */
+/**
+ * Health checks over HTTP/3 are held against what traffic is held against. The backend is an edge
+ * that wants certificates of its clients.
+ */
 
 import { createHash, X509Certificate } from 'node:crypto';
 import { createSocket } from 'node:dgram';

@@ -1,4 +1,7 @@
-/** What a listener does changes while it serves: each key by itself, at once or for new connections as docs/reloading.md says, and nobody is disconnected. */
+/**
+ * What a listener does changes while it serves: each key by itself, at once or for new connections
+ * as docs/reloading.md says, and nobody is disconnected.
+ */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +30,9 @@ async function reload(edge: Edge, isDryRun = false): Promise<Answer> {
   return (await response.json()) as Answer;
 }
 
-/** A value for each key that is none of its defaults; those that another test changes are left out. */
+/**
+ * A value for each key that is none of its defaults; those that another test changes are left out.
+ */
 const OTHER: Readonly<Record<string, unknown>> = {
   'tls.unknown_name': 'refuse',
   'tls.strict': true,

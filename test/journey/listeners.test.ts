@@ -1,4 +1,7 @@
-/** Listeners come, move, change and go while the edge serves: sockets first, all or nothing, and nobody who is connected elsewhere notices. */
+/**
+ * Listeners come, move, change and go while the edge serves: sockets first, all or nothing, and
+ * nobody who is connected elsewhere notices.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -86,7 +89,9 @@ function release(waiting: ServerHttp2Stream[], text: string): void {
   }
 }
 
-/** A connection that is kept busy: downloads, uploads, listens to events and asks again and again. */
+/**
+ * A connection that is kept busy: downloads, uploads, listens to events and asks again and again.
+ */
 function keepBusy(client: H3Client, megabytes: number) {
   const ticks = { isOver: false };
   const failures: string[] = [];
@@ -292,7 +297,8 @@ t.test(
       await until('it is open', () => waiting.length === 1);
       await applied(t, edge, [listener('public'), listener('other', { address: `${host}:${port}` })]);
       await until('who is there is told', () => before.isGoingAway());
-      // From now on the kernel gives packets of connections that are open to another socket than before.
+      // From now on the kernel gives packets of connections that are open to another socket than
+      // before.
       const after = await connectH3(t, port);
       t.equal((await after.exchange()).text, 'ok', host);
       release(waiting, 'in peace');

@@ -1,6 +1,6 @@
 /**
- * Private keys stay in the memory of the edge: a crash leaves no core file, and no other process of its user may look. As an ordinary user, to
- * whom the kernel grants nothing.
+ * Private keys stay in the memory of the edge: a crash leaves no core file, and no other process of
+ * its user may look. As an ordinary user, to whom the kernel grants nothing.
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';

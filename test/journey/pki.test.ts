@@ -1,4 +1,7 @@
-/** A CA for development at work: an edge with its certificate asks for those of its clients, and takes up what is revoked while it runs. */
+/**
+ * A CA for development at work: an edge with its certificate asks for those of its clients, and
+ * takes up what is revoked while it runs.
+ */
 
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,6 +1,8 @@
 /**
- * The configuration is reloaded again and again under load, everything in it in turn and with mistakes of all kinds in between: nothing fails, no one is disconnected, and memory stays as
- * it was. `RELOADS` and `RELOAD_MS` make it longer (`make reloads`: 1,000 in five minutes; workers killed in a second round).
+ * The configuration is reloaded again and again under load, everything in it in turn and with
+ * mistakes of all kinds in between: nothing fails, no one is disconnected, and memory stays as it
+ * was. `RELOADS` and `RELOAD_MS` make it longer (`make reloads`: 1,000 in five minutes; workers
+ * killed in a second round).
  */
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -20,7 +22,10 @@ const RELOADS = Number(process.env['RELOADS'] || 60);
 /** From one reload to the next; 0 for at once. */
 const RELOAD_MS = Number(process.env['RELOAD_MS'] || 0);
 const KILLS = Number(process.env['KILLS'] || 8);
-/** What only a process that has run for a while has: compiled code, as many snapshots as are kept, tables with room. */
+/**
+ * What only a process that has run for a while has: compiled code, as many snapshots as are kept,
+ * tables with room.
+ */
 const WARM_UP = Math.min(50, Math.floor(RELOADS / 2));
 const GROWTH = 0.1;
 
@@ -84,7 +89,10 @@ interface Answer {
   readonly problems: readonly string[];
 }
 
-/** A stage for reloads: three origins, certificates, an edge with two shards, and a state that is written to its file. */
+/**
+ * A stage for reloads: three origins, certificates, an edge with two shards, and a state that is
+ * written to its file.
+ */
 async function setUp(t: Test, more: Partial<EdgeOptions>) {
   const folder = t.testdir();
   const feed = createFeed();
@@ -279,7 +287,8 @@ t.test(
       );
       t.comment(`${now.thread}: heap ${mib(then.heap)} → ${mib(now.heap)}, outside of it ${mib(then.external)} → ${mib(now.external)}`);
     }
-    // Of a process that has just begun a good part is still to come: only the long form says something of it.
+    // Of a process that has just begun a good part is still to come: only the long form says
+    // something of it.
     if (RELOADS >= 1_000)
       t.ok(isWithin(after.resident, before.resident), `resident: ${mib(before.resident)} before, ${mib(after.resident)} after`);
     took.sort((a, b) => a - b);

@@ -1,4 +1,7 @@
-/** Sockets of listeners have one owner at a time: the addon's registry, then the reactor that listens by them; nobody else ever sees a descriptor. */
+/**
+ * Sockets of listeners have one owner at a time: the addon's registry, then the reactor that
+ * listens by them; nobody else ever sees a descriptor.
+ */
 import { readdirSync, readlinkSync } from 'node:fs';
 import t from 'tap';
 import type { CertificateSnapshot, Snapshot } from '../../src/config/snapshot.ts';

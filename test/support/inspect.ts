@@ -1,6 +1,7 @@
 /**
- * Looks into the memory of a running edge, thread by thread, through Node's inspector: what is garbage is collected first, so that two looks can be held against each other. The
- * edge is started by `inspectableBin`.
+ * Looks into the memory of a running edge, thread by thread, through Node's inspector: what is
+ * garbage is collected first, so that two looks can be held against each other. The edge is started
+ * by `inspectableBin`.
  */
 
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -36,7 +37,10 @@ export interface Inspected {
   close(): void;
 }
 
-/** A command that runs an edge as `bin/lychgate` does, and opens its inspector on a free port of loopback; for `EdgeOptions.bin`. */
+/**
+ * A command that runs an edge as `bin/lychgate` does, and opens its inspector on a free port of
+ * loopback; for `EdgeOptions.bin`.
+ */
 export function inspectableBin(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-inspect-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,4 +1,7 @@
-/** Certificates and keys of tests that change them: made by openssl, and spoilt in every way that files are spoilt. */
+/**
+ * Certificates and keys of tests that change them: made by openssl, and spoilt in every way that
+ * files are spoilt.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -22,7 +25,9 @@ export function makePair(folder: string, name = 'localhost'): Pair {
   return readPair(chain, key);
 }
 
-/** A pair for localhost of the test's authority, so that a client that trusts it takes any of them. */
+/**
+ * A pair for localhost of the test's authority, so that a client that trusts it takes any of them.
+ */
 export function issuePair(folder: string): Pair {
   const { folder: authority, caPath } = certificates();
   const at = (end: string): string => join(folder, `issued.${end}`);

@@ -1,6 +1,7 @@
 /**
- * What is under way while an edge is changed: on one kept connection a download, an upload, an event stream and requests one after another, and beside it connections that are new. At
- * the end each must be whole.
+ * What is under way while an edge is changed: on one kept connection a download, an upload, an
+ * event stream and requests one after another, and beside it connections that are new. At the end
+ * each must be whole.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +15,10 @@ export interface Feed {
   events(text: string): void;
 }
 
-/** Paths that `startUnderWay` asks for; every other is answered with `name`. An empty text ends what it is given to. */
+/**
+ * Paths that `startUnderWay` asks for; every other is answered with `name`. An empty text ends what
+ * it is given to.
+ */
 export function fed(feed: Feed, name: string): Behaviour {
   return (stream, headers) => {
     const path = headers[':path'] ?? '';

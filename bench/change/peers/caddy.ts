@@ -1,4 +1,7 @@
-/** Caddy: everything by a forced reload of its configuration through the admin API, which reads files of certificates again. */
+/**
+ * Caddy: everything by a forced reload of its configuration through the admin API, which reads
+ * files of certificates again.
+ */
 
 import { join } from 'node:path';
 import { freePort, launch, versionOf } from '../../chaos/peers/peer.ts';

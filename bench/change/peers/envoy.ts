@@ -1,4 +1,7 @@
-/** Envoy: listeners, routes and secrets as files that it watches (LDS, RDS, SDS), put in their places by renames. JSON is YAML. */
+/**
+ * Envoy: listeners, routes and secrets as files that it watches (LDS, RDS, SDS), put in their
+ * places by renames. JSON is YAML.
+ */
 
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,7 +56,10 @@ async function rejected(admin: number): Promise<number> {
     .reduce((sum, line) => sum + Number(line.split(': ')[1] ?? 0), 0);
 }
 
-/** Each file only where it changes with the kind, for Envoy takes up whatever was renamed into its place. */
+/**
+ * Each file only where it changes with the kind, for Envoy takes up whatever was renamed into its
+ * place.
+ */
 function writeAll(stage: Stage, at: (name: string) => string): void {
   const { kind, serial } = stage;
   const isFirst = serial === 0;

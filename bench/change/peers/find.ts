@@ -1,4 +1,7 @@
-/** Where programs of other proxies are: named by the environment, on PATH, or where bench/peers.sh has put them. */
+/**
+ * Where programs of other proxies are: named by the environment, on PATH, or where bench/peers.sh
+ * has put them.
+ */
 
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -1,4 +1,7 @@
-/** HAProxy with QUIC: certificates, client CAs and ticket keys by its runtime API, which needs no reload; all else by a reload through the socket of its master. */
+/**
+ * HAProxy with QUIC: certificates, client CAs and ticket keys by its runtime API, which needs no
+ * reload; all else by a reload through the socket of its master.
+ */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

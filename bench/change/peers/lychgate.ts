@@ -1,4 +1,7 @@
-/** Lychgate, out of this checkout: certificates and ticket keys are watched, all else by a reload. JSON is YAML. */
+/**
+ * Lychgate, out of this checkout: certificates and ticket keys are watched, all else by a reload.
+ * JSON is YAML.
+ */
 
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -29,7 +32,8 @@ export const lychgate: Peer = {
     write();
     const child = launch('lychgate', stage.folder, [program, 'run', '--config', path]);
     const running = await whenServing(stage, child, 'lychgate', async (): Promise<Told> => {
-      // A command takes a quarter of a second of processor time to begin; its answer is that of the API.
+      // A command takes a quarter of a second of processor time to begin; its answer is that of the
+      // API.
       if (stage.kind === 'certificates' || stage.kind === 'ticket keys') {
         if (stage.serial >= 0) return { isRefused: false, text: '' };
         return command(program, ['cert', 'reload', '--admin', `http://${admin}`]);

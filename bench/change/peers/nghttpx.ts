@@ -1,4 +1,7 @@
-/** nghttpx: everything by SIGHUP, upon which it reads its configuration again and begins another worker process. */
+/**
+ * nghttpx: everything by SIGHUP, upon which it reads its configuration again and begins another
+ * worker process.
+ */
 
 import { join } from 'node:path';
 import { launch, versionOf } from '../../chaos/peers/peer.ts';

@@ -1,4 +1,7 @@
-/** nginx with HTTP/3: everything by `-s reload`, which begins new workers; the old ones are to end what they have. */
+/**
+ * nginx with HTTP/3: everything by `-s reload`, which begins new workers; the old ones are to end
+ * what they have.
+ */
 
 import { join } from 'node:path';
 import { launch, versionOf } from '../../chaos/peers/peer.ts';
@@ -40,7 +43,8 @@ function configuration({ folder, chainPath, keyPath, caPath, ticketPath, kind, p
       proxy_pass http://127.0.0.1:${backend.h1Port}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 300s;
     }
   }`;
-  // Without it packets of connections reach whichever worker reads first, and nearly all is lost. It needs root.
+  // Without it packets of connections reach whichever worker reads first, and nearly all is lost.
+  // It needs root.
   const bpf = process.env['NGINX_QUIC_BPF'] === '0' ? '' : 'quic_bpf on;';
   return `daemon off; user root; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr warn; ${bpf}
 events { worker_connections 16384; }

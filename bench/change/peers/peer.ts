@@ -1,4 +1,7 @@
-/** What a proxy of the comparison is: found or missing, started before the backend, changed by the best way it has. */
+/**
+ * What a proxy of the comparison is: found or missing, started before the backend, changed by the
+ * best way it has.
+ */
 
 import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +15,9 @@ import { connectTo } from '../clients.ts';
 export const KINDS = ['certificates', 'routes', 'listeners', 'client CAs', 'ticket keys'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Where everything is, and what is to be in force; whoever changes it then has the proxy apply it. */
+/**
+ * Where everything is, and what is to be in force; whoever changes it then has the proxy apply it.
+ */
 export interface Stage {
   /** A folder of its own for configuration and logs. */
   readonly folder: string;

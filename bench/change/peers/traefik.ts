@@ -1,4 +1,6 @@
-/** Traefik: what it calls dynamic, by a file that it watches; entry points are not. JSON is YAML. */
+/**
+ * Traefik: what it calls dynamic, by a file that it watches; entry points are not. JSON is YAML.
+ */
 
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +45,8 @@ function dynamic(stage: Stage): object {
   const clients =
     stage.kind === 'client CAs' ? { clientAuth: { caFiles: [copyCa(stage, version)], clientAuthType: 'VerifyClientCertIfGiven' } } : {};
   return {
-    // Not as the default certificate of a store: version 3.7 ends in a panic at the next handshake when that is a bad one.
+    // Not as the default certificate of a store: version 3.7 ends in a panic at the next handshake
+    // when that is a bad one.
     tls: { certificates: [{ certFile, keyFile }], options: { default: clients } },
     http: {
       routers: { all: { rule: 'PathPrefix(`/`)', entryPoints: ['public'], service: 'web', middlewares: ['mark'], tls: {} } },

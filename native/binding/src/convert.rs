@@ -25,7 +25,8 @@ use napi::bindgen_prelude::Uint8Array;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A listener, without its socket. `connections` counts those of all shards, `clients` the same by client.
+/// A listener, without its socket. `connections` counts those of all shards, `clients` the same by
+/// client.
 pub fn listener(
     listener: BindingListener,
     connections: ConnectionCount,

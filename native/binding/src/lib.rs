@@ -104,7 +104,8 @@ pub fn unblock_signal(number: i32) -> Result<()> {
     if failed { Err(failure(format!("{number} is no signal"))) } else { Ok(()) }
 }
 
-/// Whether a crash of the process may leave its memory behind, and other processes of its user may read it.
+/// Whether a crash of the process may leave its memory behind, and other processes of its user may
+/// read it.
 #[napi(catch_unwind)]
 pub fn set_dumpable(is_dumpable: bool) -> Result<()> {
     // SAFETY: the call takes numbers alone.

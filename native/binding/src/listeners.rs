@@ -1,5 +1,6 @@
-//! The sockets of the process's listeners, by place, and what all shards count of a listener. The main thread opens a place for every shard at once; each reactor takes its
-//! socket when it is told to listen there.
+//! The sockets of the process's listeners, by place, and what all shards count of a listener. The
+//! main thread opens a place for every shard at once; each reactor takes its socket when it is told
+//! to listen there.
 
 use crate::types::{BindingListener, BindingPlace};
 use crate::{convert, failure, key, stores};

@@ -1,11 +1,13 @@
-//! What a handshake costs the edge: connections one after the other, each with one GET, full or resumed, with a key of either kind.
+//! What a handshake costs the edge: connections one after the other, each with one GET, full or
+//! resumed, with a key of either kind.
 //!
 //!     cargo build --release -p lychgate-core --example handshakes
 //!     target/release/examples/handshakes COUNT full|resumed p256|rsa2048 [GROUPS]
 //!
-//! prints the handshakes by outcome and the CPU time of the reactor's turns, in microseconds a connection: the least and the median of
-//! ten parts, of the handshake until the client has its ticket, and of all from the first packet to the forgotten connection. Under
-//! callgrind, with `--toggle-collect='*shard_turn*'`, it counts what the reactor executes; the client stays out.
+//! prints the handshakes by outcome and the CPU time of the reactor's turns, in microseconds a
+//! connection: the least and the median of ten parts, of the handshake until the client has its
+//! ticket, and of all from the first packet to the forgotten connection. Under callgrind, with
+//! `--toggle-collect='*shard_turn*'`, it counts what the reactor executes; the client stays out.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/support/mod.rs"]

@@ -1,5 +1,5 @@
-//! What a client shows: certificates in DER, each after two bytes of length. Nobody here issued any,
-//! so none is ever verified; what is only passed on is read all the same.
+//! What a client shows: certificates in DER, each after two bytes of length. Nobody here issued
+//! any, so none is ever verified; what is only passed on is read all the same.
 #![no_main]
 
 use std::sync::LazyLock;

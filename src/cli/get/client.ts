@@ -77,7 +77,8 @@ export async function openConnection(target: Target): Promise<Connection> {
       try {
         return await exchange(session, target, sink);
       } catch (error) {
-        // A server that wants another certificate of the client, or one at all, says so when the client takes the handshake for done.
+        // A server that wants another certificate of the client, or one at all, says so when the
+        // client takes the handshake for done.
         if (isAlert(closeCode)) throw new HandshakeError(closeCode);
         throw error;
       }

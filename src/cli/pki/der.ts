@@ -1,5 +1,6 @@
 /**
- * Certificates and revocation lists in DER, as RFC 5280 has them: what is put in here comes out signed. The shapes and their encoding are
+ * Certificates and revocation lists in DER, as RFC 5280 has them: what is put in here comes out
+ * signed. The shapes and their encoding are
  * those of `@peculiar/asn1-x509`, keys and signatures those of Node. It holds no files and knows no commands.
  */
 
@@ -51,7 +52,10 @@ import type { AltName } from './names.ts';
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
 const COMMON_NAME = '2.5.4.3';
 
-/** Why a certificate is revoked (RFC 5280 §5.3.1); a hold and what ends it are left out: neither is known to TLS. */
+/**
+ * Why a certificate is revoked (RFC 5280 §5.3.1); a hold and what ends it are left out: neither is
+ * known to TLS.
+ */
 export const REASONS = {
   unspecified: CRLReasons.unspecified,
   keyCompromise: CRLReasons.keyCompromise,

@@ -1,7 +1,9 @@
 /**
- * The folder of a development CA and what is done in it: make the CA, issue, revoke, list. Its files are those that TLS takes: nothing else
- * holds what is known. `ca.pem` and `ca.key` are the CA, `crl.pem` says what is revoked, `issued/` has a copy of every certificate (never of
- * its key). Files come to their place whole, by a link or a rename, so that whoever watches them sees no half.
+ * The folder of a development CA and what is done in it: make the CA, issue, revoke, list. Its
+ * files are those that TLS takes: nothing else holds what is known. `ca.pem` and `ca.key` are the
+ * CA, `crl.pem` says what is revoked, `issued/` has a copy of every certificate (never of its key).
+ * Files come to their place whole, by a link or a rename, so that whoever watches them sees no
+ * half.
  */
 
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, verify, X509Certificate } from 'node:crypto';
@@ -57,7 +59,10 @@ interface Authority {
   readonly key: KeyObject;
 }
 
-/** Makes a CA with an empty revocation list. One that is there is replaced only when that `isForced`. */
+/**
+ * Makes a CA with an empty revocation list. One that is there is replaced only when that
+ * `isForced`.
+ */
 export function createAuthority(folder: string, commonName: string, days: number, isForced: boolean): { places: Places; notAfter: Date } {
   const places = placesOf(folder);
   makeFolder(places.issued);
@@ -132,7 +137,10 @@ export interface Revocation {
   readonly list: { readonly path: string; readonly number: number };
 }
 
-/** Puts a certificate on the revocation list; `which` is its file, serial number or SHA-256 fingerprint. */
+/**
+ * Puts a certificate on the revocation list; `which` is its file, serial number or SHA-256
+ * fingerprint.
+ */
 export function revoke(folder: string, which: string, reason: Reason): Revocation {
   const authority = readAuthority(folder);
   const { places } = authority;
@@ -279,7 +287,10 @@ function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** Writes a file that is there as a whole or not at all, whatever comes in between; one that is there stays unless `mayReplace`. */
+/**
+ * Writes a file that is there as a whole or not at all, whatever comes in between; one that is
+ * there stays unless `mayReplace`.
+ */
 function put(path: string, text: string, mode: number, mayReplace: boolean): void {
   const half = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
   attempt(path, () => {

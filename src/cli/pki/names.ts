@@ -1,4 +1,7 @@
-/** Names of certificates as people give them: what kind of name a word is, by its look, and whether it can be one. */
+/**
+ * Names of certificates as people give them: what kind of name a word is, by its look, and whether
+ * it can be one.
+ */
 
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
@@ -21,7 +24,10 @@ const MAILBOX = /^[\w.!#$%&'*+/=?^`{|}~-]+@[^@]+$/;
 /** `ub-common-name` of RFC 5280. */
 const MAX_COMMON_NAME = 64;
 
-/** The kind is that of a prefix as OpenSSL has it (`DNS:`), or how the word looks. Throws `usage_not_valid`. */
+/**
+ * The kind is that of a prefix as OpenSSL has it (`DNS:`), or how the word looks. Throws
+ * `usage_not_valid`.
+ */
 export function readAltName(word: string): AltName {
   const [, prefix = '', rest = ''] = /^(dns|ip|uri|email):(.*)$/i.exec(word) ?? [];
   const kind = KINDS[prefix.toLowerCase()] ?? kindOf(word);
@@ -77,7 +83,10 @@ const CHECKS: Readonly<Record<NameKind, (word: string) => string | undefined>> =
   },
 };
 
-/** In the form of RFC 5952: the encoder does not know every other. A zone is of one machine, and of no use here. */
+/**
+ * In the form of RFC 5952: the encoder does not know every other. A zone is of one machine, and of
+ * no use here.
+ */
 function addressOf(word: string): string | undefined {
   if (isIP(word) === 0 || word.includes('%')) return undefined;
   return isIP(word) === 4 ? word : canonicalIPv6(word);

@@ -1,6 +1,6 @@
 /**
- * What is made of a part of the configuration that many routes have in common (`../schema/once.ts`) is made once and is one object, in the snapshot, on its
- * way to the shards and in them.
+ * What is made of a part of the configuration that many routes have in common (`../schema/once.ts`)
+ * is made once and is one object, in the snapshot, on its way to the shards and in them.
  */
 
 import { freezeDeep } from '../schema/once.ts';

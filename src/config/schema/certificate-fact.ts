@@ -16,7 +16,9 @@ export function isCertificateFact(text: string): text is CertificateFact {
   return (CERTIFICATE_FACTS as readonly string[]).includes(text);
 }
 
-/** The spelling in which a fact is told: tools write digests with colons, and in capitals or not. */
+/**
+ * The spelling in which a fact is told: tools write digests with colons, and in capitals or not.
+ */
 export function factSpelling(fact: string, value: string): string {
   if (fact === 'fingerprint') return value.replaceAll(':', '').toLowerCase();
   if (fact === 'serial') return value.replaceAll(':', '').toUpperCase();

@@ -1,6 +1,7 @@
 /**
- * What thousands of routes say alike is parsed once and is one object: parts that were left out, and parts that were written before in the same
- * words. Whoever makes something of such a part can keep it by the object (`../assemble/shared.ts`).
+ * What thousands of routes say alike is parsed once and is one object: parts that were left out,
+ * and parts that were written before in the same words. Whoever makes something of such a part can
+ * keep it by the object (`../assemble/shared.ts`).
  */
 
 import type { z } from 'zod';
@@ -28,8 +29,8 @@ export function absentOnce<S extends z.core.$ZodType>(schema: S): S {
 }
 
 /**
- * Has parts parsed once that are written in the same words, or left out. The words are those of JSON, which has the same for `null` and numbers
- * that are none; no part takes either.
+ * Has parts parsed once that are written in the same words, or left out. The words are those of
+ * JSON, which has the same for `null` and numbers that are none; no part takes either.
  */
 export function writtenOnce<S extends z.core.$ZodType>(schema: S): S {
   const { run } = absentOnce(schema)._zod;

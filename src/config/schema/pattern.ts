@@ -57,7 +57,9 @@ export function highestGroup(replacement: string): number {
   return Math.max(0, ...[...replacement.matchAll(/\$(\d)/g)].map(([, digit]) => Number(digit)));
 }
 
-/** What is wrong with a pattern; most are asked about again, by the next reload if by nobody else. */
+/**
+ * What is wrong with a pattern; most are asked about again, by the next reload if by nobody else.
+ */
 const faultOf = remembered((pattern: string): string | undefined => {
   try {
     RE2JS.compile(pattern);

@@ -56,7 +56,10 @@ export interface Admin {
   /** Listens; resolves to the address taken. Throws `admin_failed`. */
   start(): Promise<string>;
   stop(): Promise<void>;
-  /** Another token and limit from the next request on. Streams that were opened with another token end. */
+  /**
+   * Another token and limit from the next request on. Streams that were opened with another token
+   * end.
+   */
   change(options: { readonly token: string; readonly maxConnections: number }): void;
   /** Takes no connection any more, answers what was asked, and stops. */
   leave(): Promise<void>;

@@ -1,6 +1,7 @@
 /**
- * The admin API and the address of the probes while the configuration changes: another address is bound before anything changes, and the one before is left once its
- * requests have been answered. Tokens and limits hold from the next request on.
+ * The admin API and the address of the probes while the configuration changes: another address is
+ * bound before anything changes, and the one before is left once its requests have been answered.
+ * Tokens and limits hold from the next request on.
  */
 import { createError, LychgateError } from '../../base/errors.ts';
 import type { AdminSnapshot } from '../../config/snapshot.ts';
@@ -15,7 +16,10 @@ export interface AdminServers {
   /** Listens where the first configuration says. Throws `admin_failed`. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Binds what another configuration wants; throws `admin_failed` and leaves all as it is. Exactly one of the two is to be called. */
+  /**
+   * Binds what another configuration wants; throws `admin_failed` and leaves all as it is. Exactly
+   * one of the two is to be called.
+   */
   prepare(next: AdminSnapshot): Promise<{ take(): void; drop(): Promise<void> }>;
   /** Whether it could be bound now; throws as `prepare` does. */
   check(next: AdminSnapshot): Promise<void>;

@@ -1,4 +1,7 @@
-/** What clients must prove while the edge runs: its files read again, and what comes of a change told. */
+/**
+ * What clients must prove while the edge runs: its files read again, and what comes of a change
+ * told.
+ */
 
 import { noteNumber } from '../../base/notes.ts';
 import { readClientRules, worseRules } from '../../config/client-certificates.ts';

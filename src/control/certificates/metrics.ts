@@ -62,7 +62,10 @@ export const TRUST_FAMILIES = {
   ),
 } as const;
 
-/** Adds the families to `registry`; every upstream that has files and every result has a series from the start. */
+/**
+ * Adds the families to `registry`; every upstream that has files and every result has a series from
+ * the start.
+ */
 export function addTrustMetrics(registry: Registry, trust: Pick<Trust, 'view' | 'counts'>): void {
   addFamily(registry, TRUST_FAMILIES.expiry, (put) => {
     for (const [upstream, { certificate }] of trust.view())

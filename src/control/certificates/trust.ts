@@ -56,7 +56,10 @@ export interface Trust {
 
 export interface TrustParts {
   readonly snapshot: Pick<Snapshot, 'upstreams' | 'backends' | 'numbering' | 'certificates'>;
-  /** Has the next sessions of these upstreams go by it, where their files still are what the configuration names. */
+  /**
+   * Has the next sessions of these upstreams go by it, where their files still are what the
+   * configuration names.
+   */
   readonly use: (found: ReadonlyMap<string, UpstreamTrust>) => Promise<void>;
   readonly events: Pick<Events, 'note'>;
   readonly log: Logger;
@@ -144,7 +147,9 @@ export function createTrust({ snapshot: first, use, events, log }: TrustParts): 
     return done;
   }
 
-  /** Those whose files changed, and those that were refused: what was wrong may be time, or rights. */
+  /**
+   * Those whose files changed, and those that were refused: what was wrong may be time, or rights.
+   */
   async function look(changed: ReadonlySet<string>): Promise<void> {
     const due = held.filter((one) => one.refusal !== undefined || pathsOf(one).some((path) => changed.has(path)));
     if (due.length > 0) await round(due, false, 'watch');
@@ -298,7 +303,9 @@ function trustOf({ caPem, clientCertificate }: BackendSnapshot): Omit<UpstreamTr
   return { caPem, clientCertificate };
 }
 
-/** A snapshot in which the backends of these upstreams are held against, and shown, what was found. */
+/**
+ * A snapshot in which the backends of these upstreams are held against, and shown, what was found.
+ */
 export function withTrust(snapshot: Snapshot, found: ReadonlyMap<string, UpstreamTrust>): Snapshot {
   const files = new Map(upstreamsOf(snapshot).map(([, { name, trustFiles }]) => [name, trustFiles]));
   const backends = snapshot.backends.map((backend) => {

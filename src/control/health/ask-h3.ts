@@ -1,4 +1,7 @@
-/** Asks a backend over HTTP/3, by the addon's QUIC and with the TLS that traffic has, a connection and a thread a check. */
+/**
+ * Asks a backend over HTTP/3, by the addon's QUIC and with the TLS that traffic has, a connection
+ * and a thread a check.
+ */
 
 import type { BindingAddon } from '../../native/binding.ts';
 import { type Ask, type Question, USER_AGENT } from './question.ts';

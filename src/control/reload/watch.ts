@@ -13,7 +13,10 @@ export interface Watch {
   stop(): void;
 }
 
-/** Calls back when `identify` tells another identity than when it was called last; an empty one is told while something is missing. */
+/**
+ * Calls back when `identify` tells another identity than when it was called last; an empty one is
+ * told while something is missing.
+ */
 export function watchIdentity(identify: () => Promise<string>, onChange: () => void, intervalMs = WATCH_INTERVAL_MS): Watch {
   let known: string | undefined;
   let seen: string | undefined;

@@ -75,7 +75,8 @@ export function compilePools(parts: PoolParts): Pools {
     });
     return parts.lookups.once('pools of a route', numbersOfRoute, () => numbersOfRoute);
   };
-  // Where pools have no numbers that outlive the snapshot they get theirs in the order of the routes. What was removed leads nowhere.
+  // Where pools have no numbers that outlive the snapshot they get theirs in the order of the
+  // routes. What was removed leads nowhere.
   if (numbering === undefined) for (let route = 0; route < routes.length; route++) ofRoute(routes.at(route)!);
   if (pools.length >= NO_POOL) throw new RangeError(`${pools.length} pools of different backends, ${NO_POOL - 1} at most`);
   return { pools, ofRoute };

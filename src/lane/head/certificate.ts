@@ -1,6 +1,7 @@
 /**
- * What the client's certificate says. A head carries it as lines, of which the first character tells what it is; of a certificate that was not
- * verified there is the fingerprint alone, so that no rule takes for true what nobody looked at.
+ * What the client's certificate says. A head carries it as lines, of which the first character
+ * tells what it is; of a certificate that was not verified there is the fingerprint alone, so that
+ * no rule takes for true what nobody looked at.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';

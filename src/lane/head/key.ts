@@ -110,8 +110,8 @@ export class Key {
       let isRepeated = false;
       while (walk.next(head)) {
         isRepeated = true;
-        // Who repeats what a limit counts by would have a new key with each request: all who do have one together. What a certificate has more than one of its
-        // client cannot choose anew.
+        // Who repeats what a limit counts by would have a new key with each request: all who do
+        // have one together. What a certificate has more than one of its client cannot choose anew.
         if (this.isCombined && part.kind !== 'certificate') break;
         digest.of(walk.bytes, walk.start, walk.start + walk.length, digest.low, digest.high);
       }

@@ -49,8 +49,9 @@ export class Lookups {
   }
 
   /**
-   * What `make` makes of `terms` (plain data that says all about it), the same for all who say the same. A `kind` is made by one `make` only. Terms that are the same
-   * object say the same without being read.
+   * What `make` makes of `terms` (plain data that says all about it), the same for all who say the
+   * same. A `kind` is made by one `make` only. Terms that are the same object say the same without
+   * being read.
    */
   once<T>(kind: string, terms: unknown, make: () => T): T {
     if (terms === null || typeof terms !== 'object') return this.onceSaid(kind, terms, make);

@@ -37,7 +37,10 @@ export interface PackedPaths {
   readonly longestOfSite: Int32Array;
   readonly rootOfSite: Int32Array;
   readonly deepest: number;
-  /** Patterns site by site: where those of a site begin (and once behind the last), their values, and their texts one behind the other. */
+  /**
+   * Patterns site by site: where those of a site begin (and once behind the last), their values,
+   * and their texts one behind the other.
+   */
   readonly patternsOfSite: Int32Array;
   readonly patternValues: Int32Array;
   readonly patternEnds: Uint32Array;

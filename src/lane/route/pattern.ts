@@ -12,11 +12,17 @@ const SPECIAL = new Set('\\^$.|?*+()[]{}');
 export class Pattern {
   /** As configured. */
   readonly text: string;
-  /** Compiled when the first request comes that far: of thousands of patterns most are asked seldom or never. */
+  /**
+   * Compiled when the first request comes that far: of thousands of patterns most are asked seldom
+   * or never.
+   */
   private engine: RE2JS | undefined;
   private readonly front: Uint8Array;
 
-  /** What is no pattern was refused by the configuration; here it throws, at the latest when it is asked, what re2js throws. */
+  /**
+   * What is no pattern was refused by the configuration; here it throws, at the latest when it is
+   * asked, what re2js throws.
+   */
   constructor(text: string) {
     this.text = text;
     this.front = Buffer.from(literalFront(text), 'latin1');

@@ -1,6 +1,7 @@
 /**
- * Which of several routes goes first where host and path are the same: the one with a method, then the one with more header, query, cookie and certificate conditions, then the
- * one with client networks, then the one configured first. `docs/routing.md` tells operators the same.
+ * Which of several routes goes first where host and path are the same: the one with a method, then
+ * the one with more header, query, cookie and certificate conditions, then the one with client
+ * networks, then the one configured first. `docs/routing.md` tells operators the same.
  */
 
 import type { MatchSnapshot, RouteSnapshot } from '../../config/snapshot.ts';

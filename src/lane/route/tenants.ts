@@ -1,6 +1,7 @@
 /**
- * Which tenant a request belongs to: the first that its host, a header, the front of its path or its client's certificate tells. The cost depends on how many different headers tell
- * tenants apart, and not on how many tenants there are.
+ * Which tenant a request belongs to: the first that its host, a header, the front of its path or
+ * its client's certificate tells. The cost depends on how many different headers tell tenants
+ * apart, and not on how many tenants there are.
  */
 
 import { inUse } from '../../config/numbering.ts';

@@ -68,7 +68,8 @@ pub fn local_address(fd: RawFd) -> io::Result<SocketAddr> {
     address::read(&raw).ok_or_else(|| io::Error::other("not an internet socket"))
 }
 
-/// Asks for buffers of so many bytes, to receive and to send. The kernel may grant less, and refuses no size.
+/// Asks for buffers of so many bytes, to receive and to send. The kernel may grant less, and
+/// refuses no size.
 pub fn size_buffers(fd: &impl AsRawFd, (receive, send): (usize, usize)) {
     for (forced, plain, bytes) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, receive), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, send)] {
         let bytes = bytes.min(i32::MAX as usize / 2) as i32;

@@ -1,8 +1,10 @@
 //! Listeners that come, change and go while the reactor runs.
 //!
-//! A listener has a number, and a place for each address that it has: a socket in each shard. When it leaves an address the place retires: it lets nobody in any more, its
-//! connections are told to go elsewhere, and what is left of them is cut when their time is over. Its sockets are closed when they are not asked for any more, which the main
-//! thread does once no shard has a connection there: so one that comes back meanwhile finds its sockets, and the kernel their order.
+//! A listener has a number, and a place for each address that it has: a socket in each shard. When
+//! it leaves an address the place retires: it lets nobody in any more, its connections are told to
+//! go elsewhere, and what is left of them is cut when their time is over. Its sockets are closed
+//! when they are not asked for any more, which the main thread does once no shard has a connection
+//! there: so one that comes back meanwhile finds its sockets, and the kernel their order.
 
 use super::Reactor;
 use super::listener::{Listener, ListenerOptions};
@@ -13,7 +15,9 @@ use crate::http::error::h3;
 use std::io;
 
 impl Reactor {
-    /// Listens where `options` say and nowhere else, and obeys what else they say. Connections to listeners that have left their address have so much time to end. When it fails nothing has changed, and the sockets are still the caller's.
+    /// Listens where `options` say and nowhere else, and obeys what else they say. Connections to
+    /// listeners that have left their address have so much time to end. When it fails nothing has
+    /// changed, and the sockets are still the caller's.
     pub fn listen(&mut self, options: &mut Vec<ListenerOptions>, drain: Nanos) -> io::Result<()> {
         let mut prepared = Vec::with_capacity(options.len());
         for option in &*options {

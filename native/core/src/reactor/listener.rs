@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What all shards count of a place together. It is held by every socket of the place, beside whoever asks.
+/// What all shards count of a place together. It is held by every socket of the place, beside
+/// whoever asks.
 #[derive(Debug, Default)]
 pub struct PlaceCount {
     connections: AtomicUsize,
@@ -56,7 +57,8 @@ impl ListenerSocket {
 
 /// A shard's part of a listener.
 pub struct ListenerOptions {
-    /// Number of its socket in all shards: a listener has another one for every address that it gets.
+    /// Number of its socket in all shards: a listener has another one for every address that it
+    /// gets.
     pub place: u32,
     /// Number of the listener, which records tell.
     pub number: u32,
@@ -101,7 +103,8 @@ pub struct ListenerSettings {
     pub is_gso_allowed: bool,
     /// Receive offload, if the kernel has it.
     pub is_gro_allowed: bool,
-    /// What the kernel keeps of packets that nobody has taken yet, and of those on their way out, where it grants as much.
+    /// What the kernel keeps of packets that nobody has taken yet, and of those on their way out,
+    /// where it grants as much.
     pub buffers: (usize, usize),
     /// Pacing, where the congestion controller gives release times.
     pub is_paced: bool,
@@ -375,7 +378,8 @@ fn set_windows(config: &mut quiche::Config, (stream, connection): (u64, u64), is
     config.set_max_connection_window(connection);
 }
 
-/// The listeners of a shard, by place. One is taken out only when no connection has its place any more, so whoever has a place of a connection finds it.
+/// The listeners of a shard, by place. One is taken out only when no connection has its place any
+/// more, so whoever has a place of a connection finds it.
 #[derive(Default)]
 pub struct Listeners {
     places: Vec<Option<Box<Listener>>>,
@@ -402,8 +406,9 @@ impl Listeners {
         self.places[place] = Some(Box::new(listener));
     }
 
-    /// Who takes new connections that come by a socket: the kernel gives packets to the socket of an address, also to one that retires, before it gives them to the one of a
-    /// wildcard, which may have followed on it.
+    /// Who takes new connections that come by a socket: the kernel gives packets to the socket of
+    /// an address, also to one that retires, before it gives them to the one of a wildcard, which
+    /// may have followed on it.
     pub fn receiver(&self, place: usize) -> usize {
         let Some(retiring) = self.get(place).filter(|listener| listener.is_retiring) else { return place };
         let follows = |listener: &Listener| {

@@ -193,7 +193,8 @@ impl Reactor {
         }
     }
 
-    /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that make no connection. Those that are open already stay.
+    /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that
+    /// make no connection. Those that are open already stay.
     pub fn set_limits(&mut self, max_exchanges: usize, stateless_replies: u32) {
         self.relay.max_exchanges = max_exchanges;
         self.stateless_replies.set(stateless_replies);
@@ -357,7 +358,8 @@ impl Reactor {
 
     fn take_decisions(&mut self) {
         while let Some(record) = self.relay.ring.next_decision() {
-            // The record stays where it is, and its lifetime is detached from the ring, which a decision borrows to write towards the lane.
+            // The record stays where it is, and its lifetime is detached from the ring, which a
+            // decision borrows to write towards the lane.
             // SAFETY: these bytes belong to the ring towards the reactor, which lanes alone write, and none runs before this loop has ended.
             // The memory lives as long as the reactor.
             let record: &[u8] = unsafe { std::slice::from_raw_parts(record.as_ptr(), record.len()) };

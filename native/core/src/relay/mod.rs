@@ -98,7 +98,8 @@ pub struct ListenerLimits {
 
 /// Exchanges kept for reuse.
 const POOL: usize = 512;
-/// Who is told what client certificates say, beside backends. Nobody, unless the configuration asks.
+/// Who is told what client certificates say, beside backends. Nobody, unless the configuration
+/// asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Telling {
     /// The lane, with each head.

@@ -114,7 +114,8 @@ pub struct Edits {
 impl Edits {
     /// Bundles edits, to be applied in order. What a later edit undoes is dropped here: a field that is set or removed afterwards is not written. And where
     /// the client's lines are gone or joined already, what is appended becomes a line of its own, which means the same (RFC 9110 §5.3).
-    /// An edit that is as it was compiled is shared with whoever has it; a thousand plans differ by one or two.
+    /// An edit that is as it was compiled is shared with whoever has it; a thousand plans differ by
+    /// one or two.
     pub fn new(edits: impl IntoIterator<Item = impl Into<Arc<Edit>>>) -> Edits {
         let mut edits: Vec<Arc<Edit>> = edits.into_iter().map(Into::into).collect();
         for place in 0..edits.len() {

@@ -335,7 +335,8 @@ pub(crate) fn prove(ssl: &mut SslRef, name: &str) -> Result<(), ErrorStack> {
     }
 }
 
-/// The same trust, pins and credentials for a connection by QUIC, which still has to be told whom to [`prove`].
+/// The same trust, pins and credentials for a connection by QUIC, which still has to be told whom
+/// to [`prove`].
 pub(crate) fn context_for_quic(options: &ClientTlsOptions<'_>) -> Result<SslContextBuilder, ClientTlsError> {
     let mut builder = SslContextBuilder::new(SslMethod::tls())?;
     trust(&mut builder, options)?;

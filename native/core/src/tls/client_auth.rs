@@ -274,8 +274,8 @@ impl Policy {
             authorities.push(authority);
         }
         let revocation = Revocation::new(&rules, authorities.iter().map(|authority| (&*authority.der, &*authority.certificate)))?;
-        // An authority that another one of them has revoked vouches for nobody. What a list says of the number of its own signer is said of a
-        // client's.
+        // An authority that another one of them has revoked vouches for nobody. What a list says of
+        // the number of its own signer is said of a client's.
         for places in by_subject.values_mut() {
             places.retain(|place| {
                 let Authority { certificate, der, .. } = &authorities[*place as usize];
@@ -320,8 +320,8 @@ impl Policy {
         hash.finish()
     }
 
-    /// Whether a request under the other one may come where this one was obeyed: the same was wanted
-    /// of the client, and backends are told the same of it.
+    /// Whether a request under the other one may come where this one was obeyed: the same was
+    /// wanted of the client, and backends are told the same of it.
     fn is_as(&self, other: &Policy) -> bool {
         self.digest == other.digest && self.rules.forward == other.rules.forward
     }
@@ -332,7 +332,8 @@ impl Policy {
         if is_too_long || chain.iter().map(|der| der.len()).sum::<usize>() > self.rules.max_bytes {
             return Err(Refusal::TooLarge);
         }
-        // BoringSSL passes over what comes behind a certificate, by which its fingerprint would be another.
+        // BoringSSL passes over what comes behind a certificate, by which its fingerprint would be
+        // another.
         if !chain.iter().all(|der| is_one_value(der)) {
             return Err(Refusal::Malformed);
         }

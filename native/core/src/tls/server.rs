@@ -56,7 +56,8 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
             }
             ticket.result()
         });
-        // One is enough: a client of HTTP/3 has one connection to a name, and gets another ticket on each.
+        // One is enough: a client of HTTP/3 has one connection to a name, and gets another ticket
+        // on each.
         boring_sys::SSL_CTX_set_num_tickets(builder.as_ptr(), 1);
         if let Some(lifetime) = store.ticket_lifetime() {
             boring_sys::SSL_CTX_set_session_psk_dhe_timeout(builder.as_ptr(), lifetime.min(MAX_LIFETIME).as_secs() as u32);

@@ -1,5 +1,5 @@
-//! What is told of a client's certificate: to backends, and in texts of the edge's own. Written once
-//! a connection, so that a request costs a copy.
+//! What is told of a client's certificate: to backends, and in texts of the edge's own. Written
+//! once a connection, so that a request costs a copy.
 
 use super::identity::{AlternativeName, Identity, Verdict};
 use crate::record::outward;

@@ -1,6 +1,6 @@
-//! The other form of a certificate. Where (r, s) is a signature of ECDSA, (r, n − s) is one as well,
-//! which anybody can reckon: the certificate is as good with it, and has another fingerprint. Who
-//! denies one by its fingerprint means both.
+//! The other form of a certificate. Where (r, s) is a signature of ECDSA, (r, n − s) is one as
+//! well, which anybody can reckon: the certificate is as good with it, and has another fingerprint.
+//! Who denies one by its fingerprint means both.
 
 use boring::bn::{BigNum, BigNumContext};
 use boring::ec::EcGroup;
@@ -9,7 +9,8 @@ use boring::nid::Nid;
 use boring::sha::sha256;
 use boring::x509::X509Ref;
 
-/// Curves that sign certificates. Which of them it was only the issuer's key says, and there may be none at hand.
+/// Curves that sign certificates. Which of them it was only the issuer's key says, and there may be
+/// none at hand.
 const CURVES: [Nid; 3] = [Nid::X9_62_PRIME256V1, Nid::SECP384R1, Nid::SECP521R1];
 
 /// Fingerprints of the other forms that a certificate may have; none where ECDSA did not sign it.

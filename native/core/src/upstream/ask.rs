@@ -57,7 +57,8 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// Asks, and waits for the answer; what went wrong is said in one line. Once `is_cancelled` it ends within a moment.
+/// Asks, and waits for the answer; what went wrong is said in one line. Once `is_cancelled` it ends
+/// within a moment.
 pub fn ask(question: &Question, is_cancelled: &AtomicBool) -> Result<Reply, String> {
     let deadline = Instant::now() + question.timeout;
     let socket = UdpSocket::bind(match question.address {

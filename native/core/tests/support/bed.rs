@@ -164,7 +164,8 @@ pub struct Bed {
     pub budget: Arc<Budget>,
     /// By place: what its sockets count.
     counts: BTreeMap<u32, Arc<PlaceCount>>,
-    /// What the shards were told last: where they listen, with the number of the listener, and whether the place retires.
+    /// What the shards were told last: where they listen, with the number of the listener, and
+    /// whether the place retires.
     told: BTreeMap<u32, (u32, bool)>,
     /// Addresses of the places where the shards listen.
     places: BTreeMap<u32, SocketAddr>,
@@ -260,8 +261,9 @@ impl Bed {
 
     // ---- listeners
 
-    /// Has every shard listen in these places, each with the number of its listener, and lets the others retire, whose sockets are closed after the last connection. Sockets are
-    /// opened where there is none yet; their addresses are the answer, by place.
+    /// Has every shard listen in these places, each with the number of its listener, and lets the
+    /// others retire, whose sockets are closed after the last connection. Sockets are opened where
+    /// there is none yet; their addresses are the answer, by place.
     pub fn listen(&mut self, places: &[(u32, u32)], drain: u64) -> Vec<SocketAddr> {
         let mut wanted: BTreeMap<u32, (u32, bool)> = self.told.iter().map(|(place, (number, _))| (*place, (*number, true))).collect();
         wanted.extend(places.iter().map(|(place, number)| (*place, (*number, false))));

@@ -130,7 +130,8 @@ pub fn config(stream_window: u64) -> quiche::Config {
     configure(quiche::Config::new(quiche::PROTOCOL_VERSION).unwrap(), stream_window)
 }
 
-/// The same for a client that offers these groups, and does not read the certificates of the system.
+/// The same for a client that offers these groups, and does not read the certificates of the
+/// system.
 pub fn config_with_groups(stream_window: u64, groups: &str) -> quiche::Config {
     let mut tls = SslContextBuilder::new(SslMethod::tls()).unwrap();
     tls.set_curves_list(groups).unwrap();

@@ -64,7 +64,10 @@ export interface Region {
   readonly sets: number;
 }
 
-/** Regions of all limits, in shared memory, for lanes that make a limit when the first request comes to it. */
+/**
+ * Regions of all limits, in shared memory, for lanes that make a limit when the first request comes
+ * to it.
+ */
 export interface LimitTable {
   /** By number of the limit: first word, ways, sets. */
   readonly regions: Int32Array;

@@ -496,7 +496,8 @@ fn who_outlives_a_certificate_or_the_list_that_spoke_for_it_does_not_pass_any_mo
     let until = auth.as_ref().unwrap().identity.as_ref().unwrap().valid_until;
     let policies = server.store.clients();
     assert_eq!(client_auth::recheck(&policies, got.server.as_mut(), &mut auth, until), Ok(false));
-    // The clock of the verification is not the test's: it finds the certificate good still, and so it is kept.
+    // The clock of the verification is not the test's: it finds the certificate good still, and so
+    // it is kept.
     assert_eq!(client_auth::recheck(&policies, got.server.as_mut(), &mut auth, until + 1), Ok(true));
     assert!(auth.is_some());
 }

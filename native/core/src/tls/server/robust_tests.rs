@@ -96,7 +96,8 @@ proptest! {
     }
 }
 
-/// What stands behind a certificate is no part of what was signed, and would make its fingerprint another.
+/// What stands behind a certificate is no part of what was signed, and would make its fingerprint
+/// another.
 #[test]
 fn a_certificate_of_a_client_with_a_byte_behind_it_is_refused() {
     let (ca, own) = &*CLIENTS;
@@ -110,7 +111,8 @@ fn a_certificate_of_a_client_with_a_byte_behind_it_is_refused() {
     }
 }
 
-/// (r, n − s) signs what (r, s) signs, so that a client could show a certificate of another fingerprint.
+/// (r, n − s) signs what (r, s) signs, so that a client could show a certificate of another
+/// fingerprint.
 #[test]
 fn a_certificate_that_is_denied_is_denied_with_its_signature_in_the_other_form() {
     let (ca, own) = &*CLIENTS;

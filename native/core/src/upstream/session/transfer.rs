@@ -149,8 +149,9 @@ impl Session {
         block
     }
 
-    /// The connection broke; `alert` is what TLS said, if anything. With TLS 1.3 the backend looks at our side of the handshake when we are through with it:
-    /// what it says before anything else is about that.
+    /// The connection broke; `alert` is what TLS said, if anything. With TLS 1.3 the backend looks
+    /// at our side of the handshake when we are through with it: what it says before anything else
+    /// is about that.
     fn on_alert<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, alert: &'static str) {
         let mut reason = Reason::BackendClosed;
         if !alert.is_empty() {
