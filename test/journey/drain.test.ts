@@ -78,9 +78,12 @@ t.test(
       if (exit !== undefined || bytes < total / 8) continue;
       exit = edge.stop();
       await until('readiness is false', async () => (await fetch(`${edge.admin}/readyz`)).status === 503);
-      isRefused = connectH3(t, edge.port, { connectTimeoutMs: 500 }).then(
-        () => false,
-        () => true,
+      // Shards hear of it a moment later than who asks the admin API.
+      isRefused = until('a new connection is refused', () =>
+        connectH3(t, edge.port, { connectTimeoutMs: 500 }).then(
+          () => false,
+          () => true,
+        ),
       );
     }
     t.same({ bytes, sha256: hash.digest('hex') }, { bytes: total, sha256: pourDigest(total) }, 'whole');

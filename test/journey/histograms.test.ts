@@ -82,6 +82,10 @@ t.test(
     await until('both to be closed', async () => (await edge.metrics()).sum('lychgate_connection_duration_seconds_count') === 2);
     t.ok((await edge.metrics()).sum('lychgate_connection_duration_seconds_sum') > 1, 'one lived for longer than a second');
 
+    edge.rewrite({ config: { drain: { timeout: '7s' } } });
+    const headers = { 'content-type': 'application/json' };
+    t.equal((await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: '{}' })).status, 200);
+
     // A shard counts while its numbers are copied: a sum may be one observation ahead of its buckets, but not for ever.
     let found: string[] = [];
     const isSound = await until('sums that fit', async () => {
