@@ -27,10 +27,6 @@ t.test('the packed package installs elsewhere and serves a request', { skip: mis
     NPM_CONFIG_LOGLEVEL: 'error',
     npm_config_audit: 'false',
     npm_config_fund: 'false',
-    // A connection that stalls is given up while there is time for another one.
-    npm_config_fetch_timeout: '20000',
-    npm_config_fetch_retries: '5',
-    npm_config_fetch_retry_mintimeout: '1000',
   });
   await run('npm', ['pack', '--pack-destination', folder], { cwd: root, env });
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
