@@ -12,7 +12,7 @@ import type { ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot
 import type { BindingAddon } from '../../native/binding.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';
-import { stampOf } from './watch.ts';
+import { stampsOf } from './watch.ts';
 
 const ENDED = noteNumber('client_certificates_ended');
 
@@ -30,8 +30,7 @@ export async function readClients(
   nowMs: number,
 ): Promise<{ readonly rules: readonly ClientAuthSnapshot[] } | { readonly fault: string }> {
   const paths = filesOfClients(listener);
-  const stamps = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join(' ');
-  const before = await stamps();
+  const before = await stampsOf(paths);
   const files = new Files('/');
   const rules: ClientAuthSnapshot[] = [];
   for (const serving of listener.clientAuth) {
@@ -43,7 +42,7 @@ export async function readClients(
     if (worse !== undefined) return { fault: worse };
     rules.push(next);
   }
-  return (await stamps()) === before ? { rules } : { fault: 'a file is being written' };
+  return (await stampsOf(paths)) === before ? { rules } : { fault: 'a file is being written' };
 }
 
 /** A complaint with the file that it is about. */

@@ -21,7 +21,7 @@ import { giveCertificates, toBindingCertificate, toBindingPolicy } from '../../n
 import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';
 import { filesOfClients, readClients, tellsOfEnds } from './clients.ts';
-import { createFileWatch, type FileWatch, stampOf } from './watch.ts';
+import { createFileWatch, type FileWatch, stampsOf } from './watch.ts';
 
 /**
  * A certificate as `/v1/certificates` shows it. Where its key is, is said only where that is what
@@ -122,7 +122,7 @@ type Outcome =
   | { readonly kind: 'bad'; readonly message: string };
 
 /** Pauses before what does not fit is tried again; afterwards it is told. */
-const RETRY_MS = [50, 100, 200, 400, 800];
+export const RETRY_MS = [50, 100, 200, 400, 800];
 
 const CHANGED = noteNumber('certificate_changed');
 const REFUSED = noteNumber('certificate_refused');
@@ -280,14 +280,8 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
     const { name, ticketKeys: before } = listener;
     if (before.length === ticketKeys.length && before.every((key, i) => Buffer.compare(key, ticketKeys[i] as Uint8Array) === 0)) return '';
     const next = { ...listener, ticketKeys };
-    const own = held.filter((one) => one.listener === listener);
-    try {
-      giveCertificates(addon, numberOf(listener), { ...next, certificates: own.map(({ serving }) => serving) });
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-    listeners = listeners.map(([number, one]) => [number, one === listener ? next : one] as const);
-    for (const one of own) one.listener = next;
+    const fault = give(listener, next);
+    if (fault !== '') return fault;
     log.info({ listener: name, trigger, keys: ticketKeys.length }, 'keys of session tickets changed');
     events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text: `${name} keys of session tickets: ${ticketKeys.length}` });
     return '';
@@ -300,8 +294,18 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
     events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${name} keys of session tickets: ${file}: ${fault}` });
   }
 
-  function numberOf(listener: ListenerSnapshot): number {
-    return listeners.find(([, one]) => one === listener)?.[0] ?? 0;
+  /** Gives a listener other rules with the certificates that it has; what is wrong with them, or nothing. */
+  function give(listener: ListenerSnapshot, next: ListenerSnapshot): string {
+    const own = held.filter((one) => one.listener === listener);
+    const number = listeners.find(([, one]) => one === listener)?.[0] ?? 0;
+    try {
+      giveCertificates(addon, number, { ...next, certificates: own.map(({ serving }) => serving) });
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    listeners = listeners.map(([at, one]) => [at, one === listener ? next : one]);
+    for (const one of own) one.listener = next;
+    return '';
   }
 
   /**
@@ -346,14 +350,8 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
   function giveClients(listener: ListenerSnapshot, clientAuth: readonly ClientAuthSnapshot[], trigger: string): string {
     const next = { ...listener, clientAuth };
     if (isDeepStrictEqual(toBindingPolicy(next), toBindingPolicy(listener))) return '';
-    const own = held.filter((one) => one.listener === listener);
-    try {
-      giveCertificates(addon, numberOf(listener), { ...next, certificates: own.map(({ serving }) => serving) });
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-    listeners = listeners.map(([number, one]) => [number, one === listener ? next : one]);
-    for (const one of own) one.listener = next;
+    const fault = give(listener, next);
+    if (fault !== '') return fault;
     const authorities = clientAuth.map(({ caPem }) => caPem.split('-----BEGIN').length - 1);
     const revoked = clientAuth.map(({ lists }) => lists.reduce((sum, { count }) => sum + count, 0));
     log.info({ listener: listener.name, trigger, authorities, revoked }, 'what clients must prove has changed');
@@ -422,15 +420,14 @@ export function createRotation({ addon, listeners: first, options: firstOptions,
   /** What is on disk, held against what is in use. */
   async function read(one: Held, files: Files): Promise<Outcome> {
     const paths = filesOf(one);
-    const stamps = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join(' ');
-    const before = await stamps();
+    const before = await stampsOf(paths);
     const nowMs = Date.now();
     const { certificate, complaints } = await readCertificate(one.serving.source, [], files, nowMs);
     if (certificate === undefined) {
       const messages = complaints.filter(({ severity }) => severity !== 'warning').map((complaint) => describe(one, complaint));
       return { kind: 'bad', message: messages.join('; ') };
     }
-    if ((await stamps()) !== before) return { kind: 'bad', message: `${one.serving.source.chain}: is being written` };
+    if ((await stampsOf(paths)) !== before) return { kind: 'bad', message: `${one.serving.source.chain}: is being written` };
     const { chainPem } = certificate;
     if (isDeepStrictEqual(toBindingCertificate(certificate), toBindingCertificate(one.serving))) return { kind: 'unchanged' };
     const worse = worseThan(chainPem, one.serving.chainPem, nowMs);
@@ -543,12 +540,12 @@ function titleOf({ listener, label }: Held): string {
 }
 
 /** A complaint with the file that it is about. */
-function describe(
-  { serving: { source } }: Held,
-  complaint: { path: readonly (string | number)[]; value?: string; message: string },
-): string {
-  const { path, value, message } = complaint;
-  const file = fileOf(source, path[0]);
+function describe({ serving: { source } }: Held, complaint: Complaint): string {
+  return describeAt(fileOf(source, complaint.path[0]), complaint);
+}
+
+/** What is complained of, with `file` before it. */
+export function describeAt(file: string, { value, message }: Complaint): string {
   const said = value === undefined ? message : `${value} ${message}`;
   return said.startsWith(file) ? said : `${file}: ${said}`;
 }

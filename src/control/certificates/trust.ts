@@ -22,8 +22,8 @@ import type { Complaint } from '../../config/problem.ts';
 import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot, TrustFilesSnapshot } from '../../config/snapshot.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';
-import { CERTIFICATE_RESULTS, type CertificateResult, type CertificatesAnswer } from './rotation.ts';
-import { createFileWatch, type FileWatch, stampOf } from './watch.ts';
+import { CERTIFICATE_RESULTS, type CertificateResult, type CertificatesAnswer, describeAt, RETRY_MS } from './rotation.ts';
+import { createFileWatch, type FileWatch, stampsOf } from './watch.ts';
 
 /** What the backends of an upstream are held against, and what they are shown. */
 export interface UpstreamTrust {
@@ -82,9 +82,6 @@ type Outcome =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'good'; readonly trust: UpstreamTrust }
   | { readonly kind: 'bad'; readonly message: string };
-
-/** Pauses before what does not fit is tried again; afterwards it is told. */
-const RETRY_MS = [50, 100, 200, 400, 800];
 
 const CHANGED = noteNumber('certificate_changed');
 const REFUSED = noteNumber('certificate_refused');
@@ -249,8 +246,7 @@ export function createTrust({ snapshot: first, use, events, log }: TrustParts): 
 /** What is on disk, held against what is in use. */
 async function read({ trust }: Held, files: Files): Promise<Outcome> {
   const paths = pathsOf({ trust });
-  const stamps = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join(' ');
-  const before = await stamps();
+  const before = await stampsOf(paths);
   const nowMs = Date.now();
   const { ca, certificate, key } = trust.files;
   const complaints: Complaint[] = [];
@@ -259,7 +255,7 @@ async function read({ trust }: Held, files: Files): Promise<Outcome> {
   complaints.push(...(shown?.complaints ?? []));
   const faults = complaints.filter(({ severity }) => severity !== 'warning').map((complaint) => describe(trust.files, complaint));
   if (faults.length > 0) return { kind: 'bad', message: faults.join('; ') };
-  if ((await stamps()) !== before) return { kind: 'bad', message: `${paths[0]}: is being written` };
+  if ((await stampsOf(paths)) !== before) return { kind: 'bad', message: `${paths[0]}: is being written` };
   const next: UpstreamTrust = { files: trust.files, caPem: caPem ?? '', clientCertificate: shown?.certificate };
   if (isDeepStrictEqual(next, trust)) return { kind: 'unchanged' };
   const worse = worseThanBundle(next.caPem, trust.caPem, nowMs);
@@ -270,11 +266,9 @@ async function read({ trust }: Held, files: Files): Promise<Outcome> {
 }
 
 /** A complaint with the file that it is about. */
-function describe(files: TrustFilesSnapshot, { path, value, message }: Complaint): string {
-  const [key] = path;
-  const file = key === 'ca' || key === 'key' || key === 'key_passphrase_file' ? files[key] : files.certificate;
-  const said = value === undefined ? message : `${value} ${message}`;
-  return said.startsWith(file) ? said : `${file}: ${said}`;
+function describe(files: TrustFilesSnapshot, complaint: Complaint): string {
+  const [key] = complaint.path;
+  return describeAt(key === 'ca' || key === 'key' || key === 'key_passphrase_file' ? files[key] : files.certificate, complaint);
 }
 
 /** Upstreams that have such files; those that use what they used keep what is known of them. */

@@ -183,11 +183,16 @@ async function stampAll(paths: readonly string[]): Promise<Map<string, string>> 
   return stamps;
 }
 
+/** The same of several files together. */
+export async function stampsOf(paths: readonly string[]): Promise<string> {
+  return (await Promise.all(paths.map(stampOf))).join(' ');
+}
+
 /**
  * What tells one state of a file from another: which file it is, when it was changed, how long it
  * is, who may read it. Empty where there is none.
  */
-export async function stampOf(path: string): Promise<string> {
+async function stampOf(path: string): Promise<string> {
   try {
     const { dev, ino, mtimeNs, ctimeNs, size } = await stat(path, { bigint: true });
     return `${dev}:${ino}:${mtimeNs}:${ctimeNs}:${size}`;
