@@ -11,25 +11,17 @@ import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { freePort } from '../support/free-port.ts';
 import { answers } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { reload as reloadEdge } from '../support/reload.ts';
 import { until } from '../support/wait.ts';
 
 const skip = missingAddon;
 
 t.setTimeout(60_000);
 
-interface Answer {
-  readonly status: number;
-  readonly result: string;
-  readonly detail?: string;
-}
-
 const bearer = (token?: string): Record<string, string> => (token === undefined ? {} : { authorization: `Bearer ${token}` });
 
-async function reload(admin: string, { isDryRun = false, token }: { isDryRun?: boolean; token?: string } = {}): Promise<Answer> {
-  const headers = { 'content-type': 'application/json', ...bearer(token) };
-  const response = await fetch(`${admin}/v1/reload`, { method: 'POST', headers, body: JSON.stringify({ dry_run: isDryRun }) });
-  return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
-}
+const reload = (admin: string, { isDryRun = false, token }: { isDryRun?: boolean; token?: string } = {}) =>
+  reloadEdge({ admin }, isDryRun, bearer(token));
 
 const isDeaf = async (base: string): Promise<boolean> =>
   fetch(`${base}/healthz`).then(

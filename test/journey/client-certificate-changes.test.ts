@@ -7,6 +7,7 @@ import { getHead, missingAioquic } from '../support/client/aioquic.ts';
 import { alert, ask, connectAs, ended, GONE_MS, get, gone, put, served, startOrigin, told } from '../support/client-certificates.ts';
 import { missingAddon, startEdge } from '../support/edge.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { reload } from '../support/reload.ts';
 import { until } from '../support/wait.ts';
 
 const skip = missingAddon || missingAioquic;
@@ -86,20 +87,19 @@ t.test('a revocation, a rule that denies and one that allows others end connecti
   t.same(await ask(kept, edge.port, 'keep.test'), served);
   t.same(await get(t, edge.port, revoked, 'keep.test'), alert(44), 'a new connection is none that is kept');
 
-  const reload = async (more: object): Promise<void> => {
+  const apply = async (more: object): Promise<void> => {
     edge.rewrite({ listener: listener(more) });
-    const answer = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
-    t.match(await answer.json(), { result: 'applied' });
+    t.match(await reload(edge), { result: 'applied' });
   };
-  await reload({ deny: [denied.fingerprint] });
+  await apply({ deny: [denied.fingerprint] });
   await gone(t, clients[1]);
   t.same(await get(t, edge.port, denied), alert(49), 'access_denied');
   t.same(await ask(clients[2], edge.port), served);
 
-  await reload({ allow: [{ uri: 'spiffe://a/c/*' }, { subject: 'CN=somebody,O=Example' }] });
+  await apply({ allow: [{ uri: 'spiffe://a/c/*' }, { subject: 'CN=somebody,O=Example' }] });
   await gone(t, clients[2]);
   t.same(await get(t, edge.port, other), alert(49));
-  await reload({ allow: [{ uri: 'spiffe://a/*' }] });
+  await apply({ allow: [{ uri: 'spiffe://a/*' }] });
   t.same(await get(t, edge.port, other), served);
   for (const reason of ['revoked', 'denied', 'not_allowed']) t.equal(await ended(edge, reason), 1, reason);
 });

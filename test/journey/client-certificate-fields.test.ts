@@ -10,6 +10,7 @@ import { type AioquicClient, connectAioquic, getHead, missingAioquic } from '../
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { startH1Origin, startRawOrigin } from '../support/origin/h1.ts';
 import { type Behaviour, startH2Origin } from '../support/origin/h2.ts';
+import { reload } from '../support/reload.ts';
 import { until } from '../support/wait.ts';
 
 const skip = missingAddon || missingAioquic;
@@ -220,9 +221,7 @@ t.test(
     t.equal(await ask(edge, client, 'localhost', spoofed), 200);
     t.same(told, { [FIELDS.subject]: 'O=Example,CN=device', [FIELDS.fingerprint]: 'spoofed' }, 'nothing says what the other name means');
     edge.rewrite({ listener: listener({ fingerprint: FIELDS.fingerprint }) });
-    const headers = { 'content-type': 'application/json' };
-    const { status } = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: '{}' });
-    t.equal(status, 200);
+    t.equal((await reload(edge)).status, 200);
     await until('the connection tells what is to be told now', async () => {
       await ask(edge, client, 'localhost', spoofed);
       t.not(told[FIELDS.fingerprint], 'spoofed');

@@ -7,28 +7,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';
-import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
+import { missingAddon, startEdge } from '../support/edge.ts';
 import { answers, isSilent, tellsFields } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
+import { reload } from '../support/reload.ts';
 import { until } from '../support/wait.ts';
 
 const skip = missingAddon;
 
 t.setTimeout(120_000);
-
-interface Answer {
-  readonly result: string;
-  readonly detail?: string;
-  readonly changes: { path: string }[];
-  readonly restart: { path: string }[];
-  readonly problems: string[];
-}
-
-async function reload(edge: Edge, isDryRun = false): Promise<Answer> {
-  const headers = { 'content-type': 'application/json' };
-  const response = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: JSON.stringify({ dry_run: isDryRun }) });
-  return (await response.json()) as Answer;
-}
 
 /**
  * A value for each key that is none of its defaults; those that another test changes are left out.

@@ -19,6 +19,7 @@ import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { answers, digests, pour, pourDigest } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { descriptorCount } from '../support/process.ts';
+import { type ReloadAnswer, reload } from '../support/reload.ts';
 import { until } from '../support/wait.ts';
 
 const BIN = join(import.meta.dirname, '../../bin/lychgate');
@@ -26,22 +27,6 @@ const MIB = 1024 * 1024;
 const skip = missingAddon;
 
 t.setTimeout(240_000);
-
-interface Answer {
-  readonly status: number;
-  readonly result: string;
-  readonly generation: string;
-  readonly detail?: string;
-  readonly changes: { path: string }[];
-  readonly restart: { path: string }[];
-  readonly problems: string[];
-}
-
-async function reload(edge: Edge, isDryRun = false): Promise<Answer> {
-  const headers = { 'content-type': 'application/json' };
-  const response = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: JSON.stringify({ dry_run: isDryRun }) });
-  return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
-}
 
 type Listener = Readonly<Record<string, unknown>>;
 
@@ -51,7 +36,7 @@ const listener = (name: string, more: Listener = {}): Listener => {
 };
 
 /** Puts these listeners into the file and has it read. */
-async function listen(edge: Edge, listeners: readonly Listener[], more: Listener = {}): Promise<Answer> {
+async function listen(edge: Edge, listeners: readonly Listener[], more: Listener = {}): Promise<ReloadAnswer> {
   edge.rewrite({ config: { ...more, listeners } });
   return reload(edge);
 }

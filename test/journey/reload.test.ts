@@ -16,30 +16,13 @@ import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { answers, type byPath, pour, pourDigest, tellsFields } from '../support/origin/behaviours.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { findProgram, plainCommand, plainEnvironment } from '../support/process.ts';
+import { reload } from '../support/reload.ts';
 import { until } from '../support/wait.ts';
 
 const MIB = 1024 * 1024;
 const bin = join(import.meta.dirname, '../../bin/lychgate');
 
 t.setTimeout(240_000);
-
-interface Answer {
-  readonly status: number;
-  readonly result: string;
-  readonly generation: string;
-  readonly changes: { path: string; before?: unknown; after?: unknown }[];
-  readonly restart: { path: string }[];
-  readonly problems: string[];
-}
-
-async function reload(edge: Edge, isDryRun = false): Promise<Answer> {
-  const response = await fetch(`${edge.admin}/v1/reload`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ dry_run: isDryRun }),
-  });
-  return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
-}
 
 const generationOf = async (edge: Edge): Promise<string> => ((await edge.ask('/v1/status')) as { generation: string }).generation;
 

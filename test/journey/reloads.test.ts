@@ -15,6 +15,7 @@ import { type Edge, type EdgeOptions, missingAddon, startEdge } from '../support
 import { type Inspected, inspect, inspectableBin, type ThreadMemory } from '../support/inspect.ts';
 import { type Origin, startH2Origin } from '../support/origin/h2.ts';
 import { BROKEN, issuePair, makePair, type Pair } from '../support/pairs.ts';
+import { reload } from '../support/reload.ts';
 import { createFeed, fed, startUnderWay } from '../support/under-way.ts';
 import { until } from '../support/wait.ts';
 
@@ -81,13 +82,6 @@ const MISTAKES: readonly { readonly what: string; readonly message: RegExp; make
   { what: 'a route to nobody', message: /nobody/, make: (sound) => sound.replace('upstream: web', 'upstream: nobody') },
   { what: 'an unknown key', message: /nonsense/, make: (sound) => `${sound}nonsense: 1\n` },
 ];
-
-interface Answer {
-  readonly status: number;
-  readonly result: string;
-  readonly generation: string;
-  readonly problems: readonly string[];
-}
 
 /**
  * A stage for reloads: three origins, certificates, an edge with two shards, and a state that is
@@ -174,12 +168,6 @@ async function setUp(t: Test, more: Partial<EdgeOptions>) {
 }
 
 type Stage = Awaited<ReturnType<typeof setUp>>;
-
-async function reload(edge: Edge): Promise<Answer> {
-  const headers = { 'content-type': 'application/json' };
-  const response = await fetch(`${edge.admin}/v1/reload`, { method: 'POST', headers, body: '{}' });
-  return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
-}
 
 /** What a request shows of the configuration that decided it. */
 async function checkInForce(t: Test, { state, origins }: Stage, client: H3Client, what: string): Promise<void> {
