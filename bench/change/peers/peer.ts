@@ -4,11 +4,11 @@
  */
 
 import { type ChildProcess, execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { end } from '../../end.ts';
 import { connectTo } from '../clients.ts';
 
 /** What is changed. */
@@ -86,15 +86,6 @@ export async function whenServing(stage: Stage, child: ChildProcess, name: strin
   }
   await stop();
   throw new Error(`${name} does not answer:\n${logOf(stage, name).slice(-2_000)}`);
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  if (await Promise.race([ended.then(() => true), sleep(4_000, false)])) return;
-  child.kill('SIGKILL');
-  await ended;
 }
 
 export function logOf({ folder }: Stage, name: string): string {

@@ -8,6 +8,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { plainEnvironment } from '../../../test/support/process.ts';
+import { end } from '../../end.ts';
 import { send } from '../load.ts';
 
 /** What a proxy is started with. */
@@ -121,13 +122,4 @@ export async function whenAnswering(peer: Peer, child: ChildProcess, port: numbe
   }
   await running.stop();
   throw new Error(`${peer.name} does not answer:\n${readFileSync(join(folder, `${peer.name}.log`), 'utf8').slice(-3_000)}`);
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  if (await Promise.race([ended.then(() => true), sleep(4_000, false)])) return;
-  child.kill('SIGKILL');
-  await ended;
 }

@@ -72,7 +72,8 @@ impl Block {
 
     /// The part nobody has seen yet.
     pub fn spare(&mut self) -> &mut [u8] {
-        // SAFETY: `filled` never exceeds the capacity. Chunks and `bytes` give away what lies below `filled`, and there is one `Block` a storage.
+        // SAFETY: `filled` never exceeds the capacity. Chunks and `bytes` give away what lies below
+        // `filled`, and there is one `Block` a storage.
         unsafe { std::slice::from_raw_parts_mut(self.storage.start.as_ptr().add(self.filled), self.room()) }
     }
 
@@ -91,7 +92,8 @@ impl Block {
     /// Where not all of them are filled.
     pub fn bytes(&self, start: usize, end: usize) -> &[u8] {
         assert!(start <= end && end <= self.filled, "bytes of a block are filled before they are read");
-        // SAFETY: filled bytes are written again after a reset alone, which takes the block as its own.
+        // SAFETY: filled bytes are written again after a reset alone, which takes the block as its
+        // own.
         unsafe { self.storage.bytes(start, end) }
     }
 
@@ -162,7 +164,8 @@ impl AsRef<[u8]> for Chunk {
         match &self.source {
             Source::Nowhere => &[],
             Source::Copy(bytes) => &bytes[range],
-            // SAFETY: a chunk's range was filled when it was made, and is not written again while the storage is shared.
+            // SAFETY: a chunk's range was filled when it was made, and is not written again while
+            // the storage is shared.
             Source::Block(storage) => unsafe { storage.bytes(range.start, range.end) },
         }
     }
