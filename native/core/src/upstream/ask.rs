@@ -77,17 +77,13 @@ pub fn ask(question: &Question, is_cancelled: &AtomicBool) -> Result<Reply, Stri
             return Ok(asking.reply);
         }
         if asking.quic.is_closed() {
-            return Err(asking.fault());
+            return Err(asking.fault(question));
         }
         asking.send(&socket)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || is_cancelled.load(Ordering::Relaxed) {
             asking.close(&socket);
-            return Err(if left.is_zero() {
-                format!("no answer in {} ms", question.timeout.as_millis())
-            } else {
-                "not wanted any more".to_owned()
-            });
+            return Err(if left.is_zero() { no_answer(question) } else { "not wanted any more".to_owned() });
         }
         let wait = asking.quic.timeout().unwrap_or(LOOK).min(left).min(LOOK).max(Duration::from_millis(1));
         socket.set_read_timeout(Some(wait)).map_err(words)?;
@@ -96,7 +92,7 @@ pub fn ask(question: &Question, is_cancelled: &AtomicBool) -> Result<Reply, Stri
                 let info = quiche::RecvInfo { from: question.address, to: local };
                 if asking.quic.recv(&mut datagram[..length], info).is_err() {
                     asking.send(&socket)?;
-                    return Err(asking.fault());
+                    return Err(asking.fault(question));
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
@@ -212,8 +208,8 @@ impl Asking {
         }
     }
 
-    /// Why the connection is over.
-    fn fault(&mut self) -> String {
+    /// Why the connection is over. Its idle timeout is the question's timeout, so either may come first.
+    fn fault(&mut self, question: &Question) -> String {
         if let Some(error) = self.quic.peer_error() {
             return match Failure::of_quic_alert(error.error_code).filter(|_| !error.is_app) {
                 Some(failure) => failure.to_string(),
@@ -224,10 +220,14 @@ impl Asking {
         let ssl: &mut SslRef = self.quic.as_mut();
         match Failure::of_verification(ssl) {
             Some(failure) => failure.to_string(),
-            None if is_over_time => "no answer".to_owned(),
+            None if is_over_time => no_answer(question),
             None => "the connection ended".to_owned(),
         }
     }
+}
+
+fn no_answer(question: &Question) -> String {
+    format!("no answer in {} ms", question.timeout.as_millis())
 }
 
 fn words(error: impl std::fmt::Display) -> String {
