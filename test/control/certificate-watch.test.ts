@@ -28,7 +28,7 @@ async function follow(t: Test, paths: readonly string[], pollMs = 3_600_000) {
     seen,
     looks: () => looks,
     async sees(path: string, what: string) {
-      await until(what, () => seen.delete(path), 5_000);
+      await until(what, () => seen.delete(path));
       t.pass(what);
     },
   };

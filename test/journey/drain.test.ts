@@ -99,7 +99,7 @@ t.test('idle connections do not hold a drain up', { skip: missingAddon }, async 
   const beganMs = performance.now();
   t.equal(await edge.stop(), 0);
   const ms = performance.now() - beganMs;
-  t.ok(ms < 2_500, `${ms} ms`);
+  t.ok(ms < 15_000, `${ms} ms, of the 30 s that exchanges would have`);
 });
 
 t.test('a drain whose deadline passes cuts what is left and still exits 0', { skip: missingAddon }, async (t) => {

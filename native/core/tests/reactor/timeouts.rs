@@ -89,8 +89,8 @@ fn a_response_that_falls_silent_is_reset() {
 
 #[test]
 fn an_idle_timeout_below_a_second_is_what_it_says() {
-    // The machine may be busy with something else: the best of a few.
-    let best = (0..3)
+    // The machine may be busy with something else: one of many is in time.
+    let is_in_time = (0..20)
         .map(|_| {
             let mut bed = Bed::new();
             bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { idle_timeout_ms: 150, ..forward() }));
@@ -101,8 +101,8 @@ fn an_idle_timeout_below_a_second_is_what_it_says() {
             assert_eq!(bed.finish(client, stream).reset, Some(0x102));
             began.elapsed()
         })
-        .min();
-    assert!(best < Some(Duration::from_millis(900)), "{best:?}");
+        .any(|took| took < Duration::from_millis(900));
+    assert!(is_in_time, "none of twenty ended within a second");
 }
 
 /// The milliseconds after which an attempt of a request to `/hold` was given up, and why.
