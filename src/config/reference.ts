@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { filled } from '../base/fill.ts';
 import { allKeys, environmentName, flagName, type Key, settableKeys } from './keys.ts';
 import { configSchema } from './schema/config.ts';
 import {
@@ -64,31 +65,36 @@ const PREFACE = `# Configuration
 
 *Generated from \`src/config/schema\` by \`lychgate config docs\`; edit the prose there.*
 
-One YAML file (YAML 1.2). [config/minimal.yaml](../config/minimal.yaml) is the smallest useful one, [config/full.yaml](../config/full.yaml) has every
-key, [config/schema.json](../config/schema.json) tells editors. \`lychgate check --config FILE\` lists every mistake with its line.
+One YAML file (YAML 1.2). [config/minimal.yaml](../config/minimal.yaml) is the smallest useful one,
+[config/full.yaml](../config/full.yaml) has every key, [config/schema.json](../config/schema.json) tells editors.
+\`lychgate check --config FILE\` lists every mistake with its line.
 
 - A duration has a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`; only \`0\` needs none.
 - A size may have a unit: \`64KiB\`, \`1MiB\`, \`10MB\`; a bare number is bytes.
 - A share is a number from 0 to 1, or in percent: \`0.5\`, \`50%\`.
 - \`none\` stands for no limit, no time, no such thing.
-- A list of texts or numbers with one item may stand without brackets: \`methods: GET\`. Lists of keys show what one item takes.
+- A list of texts or numbers with one item may stand without brackets: \`methods: GET\`. Lists of keys show what one item
+  takes.
 - Groups of which it is said that they may be left out are off then; \`{}\` turns them on with their defaults.
 - Paths of files are relative to the folder of the configuration.
 - Unknown keys are mistakes.
 - A key without default and without the word "required" may be left out.
-- The generation that logs and the admin API name is the SHA-256 of the configuration with its defaults and of the files it points at.
+- The generation that logs and the admin API name is the SHA-256 of the configuration with its defaults and of the files
+  it points at.
 `;
 
 function sectionText(name: string, schema: z.core.$ZodType): string {
   const keys = allKeys().filter(({ path }) => path[0] === name);
   const rows = keys.map((key) => `| \`${key.name}\` | ${key.facts.range} | ${fallbackText(key)} | ${key.prose} |`);
-  const head = [`## ${name}`, '', proseOf(schema), ...groupProse(name, schema), ''];
+  const head = [`## ${name}`, '', ...filled(proseOf(schema), PAGE_COLUMNS, { first: '', rest: '' }), ...groupProse(name, schema), ''];
   return [...head, '| key | takes | default | what it does |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 
 /** One line for each mapping below a section, so that what a group is for is told once. */
 function groupProse(name: string, schema: z.core.$ZodType): string[] {
-  const lines = [...groups(name, schema)].map(([path, prose]) => `- \`${path}\`: ${prose}`);
+  const lines = [...groups(name, schema)].flatMap(([path, prose]) =>
+    filled(`\`${path}\`: ${prose}`, PAGE_COLUMNS, { first: '- ', rest: '  ' }),
+  );
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
@@ -118,9 +124,10 @@ function fallbackText({ path, facts: { fallback, isRequired: isNeeded }, listFal
 function overrideText(): string {
   return `## Environment and flags
 
-A flag wins over the environment, the environment over the file, the file over the default. An empty variable is one that is not set. The names follow one rule: the dots and underscores of the
-key become underscores of \`LYCHGATE_…\` or dashes of \`--…\`. Keys inside lists and named groups belong to the file. The file itself is
-\`--config FILE\` or \`LYCHGATE_CONFIG\`.
+A flag wins over the environment, the environment over the file, the file over the default. An empty variable is one
+that is not set. The names follow one rule: the dots and underscores of the key become underscores of \`LYCHGATE_…\` or
+dashes of \`--…\`. Keys inside lists and named groups belong to the file. The file itself is \`--config FILE\` or
+\`LYCHGATE_CONFIG\`.
 
 ${overrideTable()}
 `;
@@ -141,8 +148,9 @@ const EXAMPLE_HEAD = `# Every key, with its default where it has one. Generated 
 
 `;
 
-/** Columns of a comment. */
+/** Columns of a comment, and of the page. */
 const COMMENT_COLUMNS = 118;
+const PAGE_COLUMNS = 120;
 
 /** What turns a key that may be left out, and everything below it, into a comment. */
 const OFF = '# ';
@@ -233,16 +241,7 @@ function rangeText({ kind, range }: KeyFacts): string {
 
 function comment(prose: string, pad: string, range = ''): string[] {
   const text = range === '' ? prose : `${prose} (${range})`;
-  const lines: string[] = [];
-  let line = `${pad}#`;
-  for (const word of text.split(' ')) {
-    if (line.length + 1 + word.length > COMMENT_COLUMNS) {
-      lines.push(line);
-      line = `${pad}#`;
-    }
-    line += ` ${word}`;
-  }
-  return text === '' ? [] : [...lines, line];
+  return filled(text, COMMENT_COLUMNS, { first: `${pad}# `, rest: `${pad}# ` });
 }
 
 /** Text that YAML would read as something else is quoted. */

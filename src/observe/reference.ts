@@ -4,6 +4,7 @@
  */
 
 import { ADMIN_ERRORS, PROCESS_ERRORS, REASONS, type Retry } from '../base/errors.ts';
+import { filled } from '../base/fill.ts';
 import { NOTES } from '../base/notes.ts';
 import { FAMILIES } from './families.ts';
 
@@ -21,18 +22,25 @@ const RETRY: Record<Retry, string> = {
   safe: 'if nothing was sent, or the method is idempotent',
 };
 
+/** Columns of a page. */
+const COLUMNS = 120;
+
 /** Text of docs/errors.md. */
 export function errorsPage(): string {
   return `${[
     '# Errors',
     '',
-    'Made from `src/base/errors.ts`. The code of a reason stands in the `reason` of an access line, in the `reason` label of metrics and in the body of answers that',
-    'the edge gives itself: `{"error":"route_not_found","status":404,"request_id":"…"}`. The number is its form in records and never changes.',
+    ...paragraph(
+      'Made from `src/base/errors.ts`. The code of a reason stands in the `reason` of an access line, in the `reason` label of metrics and in the body of answers that',
+      'the edge gives itself: `{"error":"route_not_found","status":404,"request_id":"…"}`. The number is its form in records and never changes.',
+    ),
     '',
     '## Reasons of exchanges',
     '',
-    'A failed attempt is made again at another backend as long as its route allows (`retries`), if the request can be replayed and the last column agrees.',
-    'A status of – is never sent: the client is gone, or the code says nothing about the answer.',
+    ...paragraph(
+      'A failed attempt is made again at another backend as long as its route allows (`retries`), if the request can be replayed and the last column agrees.',
+      'A status of – is never sent: the client is gone, or the code says nothing about the answer.',
+    ),
     '',
     '| code | number | side | status | what happened | another attempt |',
     '|---|---|---|---|---|---|',
@@ -51,8 +59,10 @@ export function errorsPage(): string {
     '',
     '## Errors of the admin API',
     '',
-    'Its refusals are `{"error":"value_not_valid","status":400,"detail":"weight: -1 lies outside the range; expected a whole number from 0 to 10000"}`;',
-    '`detail` stands where there is more to say than the code does.',
+    ...paragraph(
+      'Its refusals are `{"error":"value_not_valid","status":400,"detail":"weight: -1 lies outside the range; expected a whole number from 0 to 10000"}`;',
+      '`detail` stands where there is more to say than the code does.',
+    ),
     '',
     '| code | status | what happened |',
     '|---|---|---|',
@@ -69,14 +79,18 @@ export function eventsPage(): string {
   return `${[
     '# Events and notes',
     '',
-    'Made from `src/base/notes.ts`. Every decision that is not the plain one, and every change in the standing of a backend, a limit or a budget has a code here.',
+    ...paragraph(
+      'Made from `src/base/notes.ts`. Every decision that is not the plain one, and every change in the standing of a backend, a limit or a budget has a code here.',
+    ),
     '',
     '## Events',
     '',
-    'Rare enough for a line of their own. `GET /v1/events` of the admin API streams them (server-sent events; `Last-Event-ID` or `?after=` asks for what was missed, `?event=` and',
-    '`?upstream=` narrow it), `lychgate events` shows them, the log has a line for each (target `events`), `lychgate_events_total` counts them, and code that embeds the edge subscribes',
-    'to `edge.events` (`lychgate/edge`). The last 1,024 are kept. Those that would come with every request, marked *, are told of at most once a second, by shard and upstream; the families of',
-    '[metrics.md](metrics.md) count all of them.',
+    ...paragraph(
+      'Rare enough for a line of their own. `GET /v1/events` of the admin API streams them (server-sent events; `Last-Event-ID` or `?after=` asks for what was missed, `?event=` and',
+      '`?upstream=` narrow it), `lychgate events` shows them, the log has a line for each (target `events`), `lychgate_events_total` counts them, and code that embeds the edge subscribes',
+      'to `edge.events` (`lychgate/edge`). The last 1,024 are kept. Those that would come with every request, marked *, are told of at most once a second, by shard and upstream; the families of',
+      '[metrics.md](metrics.md) count all of them.',
+    ),
     '',
     '    id: 7',
     '    event: breaker_opened',
@@ -101,11 +115,15 @@ export function metricsPage(reactor: readonly DescribedFamily[], main: readonly 
   return `${[
     '# Metrics',
     '',
-    'Made from `src/observe/families.ts` and `native/core/src/base/counters.rs`. `GET /metrics` of the admin API gives them in the Prometheus text format. Counting costs no message and no',
-    'lock: each shard adds to a table in shared memory, and a scrape reads the tables.',
+    ...paragraph(
+      'Made from `src/observe/families.ts` and `native/core/src/base/counters.rs`. `GET /metrics` of the admin API gives them in the Prometheus text format. Counting costs no message and no',
+      'lock: each shard adds to a table in shared memory, and a scrape reads the tables.',
+    ),
     '',
-    'The unit stands in the name: `_seconds`, `_bytes`, `_ratio`; what has none is a number of things. Label values are names of the configuration, codes of [errors.md](errors.md) and shard numbers, so their number is bounded; routes beyond the',
-    'first 512 are counted together as `(other)`, requests without a route as `(none)`. Series of a reason appear with its first failure, all others are there from the start.',
+    ...paragraph(
+      'The unit stands in the name: `_seconds`, `_bytes`, `_ratio`; what has none is a number of things. Label values are names of the configuration, codes of [errors.md](errors.md) and shard numbers, so their number is bounded; routes beyond the',
+      'first 512 are counted together as `(other)`, requests without a route as `(none)`. Series of a reason appear with its first failure, all others are there from the start.',
+    ),
     '',
     '## Exchanges, attempts and the lane',
     '',
@@ -130,4 +148,8 @@ function table(families: readonly DescribedFamily[]): string[] {
         `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll('|', '\\|')} |`,
     ),
   ];
+}
+
+function paragraph(...parts: readonly string[]): string[] {
+  return filled(parts.join(' '), COLUMNS, { first: '', rest: '' });
 }
