@@ -1,8 +1,10 @@
 //! Questions of active health over HTTP/3: a thread each, for as long as the answer takes.
 
+use crate::convert::pins;
 use crate::failure;
 use crate::types::{BindingQuestion, BindingReply};
-use lychgate_core::tls::client::{Credentials, Pin};
+use lychgate_core::tls::client::Credentials;
+use lychgate_core::upstream::TlsConfig;
 use lychgate_core::upstream::ask::{self, Question};
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
@@ -22,11 +24,14 @@ const STACK_BYTES: usize = 512 * 1024;
 pub fn ask<'env>(env: &'env Env, number: u32, question: BindingQuestion) -> Result<Object<'env>> {
     let question = Question {
         address: question.address.parse().map_err(|_| failure(format!("{} is no address of the form ip:port", question.address)))?,
-        server_name: question.server_name,
-        is_verified: question.is_verified,
-        ca_pem: question.ca_pem,
-        credentials: Credentials { chain_pem: question.client_chain_pem, key_pem: question.client_key_pem },
-        pins: question.pins.iter().map(|pin| Pin::of(pin).ok_or_else(|| failure(format!("{pin} is no pin")))).collect::<Result<_>>()?,
+        tls: TlsConfig {
+            server_name: question.server_name,
+            is_verified: question.is_verified,
+            ca_pem: question.ca_pem,
+            credentials: Credentials { chain_pem: question.client_chain_pem, key_pem: question.client_key_pem },
+            pins: pins(&question.pins)?,
+            ..TlsConfig::default()
+        },
         method: question.method,
         authority: question.authority,
         path: question.path,

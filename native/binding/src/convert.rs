@@ -19,7 +19,7 @@ use lychgate_core::tls::client_auth::{Allowed, Mode, RevocationList, Rules};
 use lychgate_core::tls::store::{CertificateStore, Policy, UnknownName};
 use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
 use lychgate_core::tls::told::{Fact, ForwardField};
-use lychgate_core::upstream::{BackendConfig, Scheme};
+use lychgate_core::upstream::{BackendConfig, Scheme, SessionLimits, TlsConfig};
 use napi::Result;
 use napi::bindgen_prelude::Uint8Array;
 use std::sync::Arc;
@@ -195,24 +195,36 @@ fn backend(backend: BindingBackend) -> Result<BackendConfig> {
         scheme,
         addresses: backend.addresses.iter().map(address).collect::<Result<_>>()?,
         authority: backend.authority,
-        server_name: backend.server_name,
-        is_verified: backend.is_verified,
-        ca_pem: backend.ca_pem,
-        credentials: Credentials { chain_pem: backend.client_chain_pem, key_pem: backend.client_key_pem },
-        min_tls: TlsVersion::of(&backend.min_tls_version).ok_or_else(|| failure("no version of TLS"))?,
-        max_tls: TlsVersion::of(&backend.max_tls_version).ok_or_else(|| failure("no version of TLS"))?,
-        pins: backend.pins.iter().map(|pin| Pin::of(pin).ok_or_else(|| failure(format!("{pin} is no pin")))).collect::<Result<_>>()?,
-        max_sessions: backend.max_sessions as u32,
-        max_streams_per_session: backend.max_streams_per_session as u32,
-        max_bound: backend.max_bound as u32,
-        bound_idle_ms: backend.bound_idle_ms as u64,
-        session_idle_timeout_ms: backend.session_idle_timeout_ms as u64,
-        session_max_age_ms: backend.session_max_age_ms as u64,
-        ping_interval_ms: backend.ping_interval_ms as u64,
-        ping_timeout_ms: backend.ping_timeout_ms as u64,
-        stream_window_bytes: backend.stream_window_bytes as u32,
-        session_window_bytes: backend.session_window_bytes as u32,
-        max_head_bytes: backend.max_head_bytes as usize,
-        max_fields: backend.max_fields as usize,
+        tls: TlsConfig {
+            server_name: backend.server_name,
+            is_verified: backend.is_verified,
+            ca_pem: backend.ca_pem,
+            credentials: Credentials { chain_pem: backend.client_chain_pem, key_pem: backend.client_key_pem },
+            versions: (version(&backend.min_tls_version)?, version(&backend.max_tls_version)?),
+            pins: pins(&backend.pins)?,
+        },
+        limits: SessionLimits {
+            max_sessions: backend.max_sessions as u32,
+            max_streams: backend.max_streams_per_session as u32,
+            idle_timeout_ms: backend.session_idle_timeout_ms as u64,
+            max_age_ms: backend.session_max_age_ms as u64,
+            ping_interval_ms: backend.ping_interval_ms as u64,
+            ping_timeout_ms: backend.ping_timeout_ms as u64,
+            max_bound: backend.max_bound as u32,
+            bound_idle_ms: backend.bound_idle_ms as u64,
+            stream_window_bytes: backend.stream_window_bytes as u32,
+            session_window_bytes: backend.session_window_bytes as u32,
+            max_head_bytes: backend.max_head_bytes as usize,
+            max_fields: backend.max_fields as usize,
+        },
     })
+}
+
+fn version(name: &str) -> Result<TlsVersion> {
+    TlsVersion::of(name).ok_or_else(|| failure("no version of TLS"))
+}
+
+/// Pinned keys from their text.
+pub fn pins(texts: &[String]) -> Result<Vec<Pin>> {
+    texts.iter().map(|pin| Pin::of(pin).ok_or_else(|| failure(format!("{pin} is no pin")))).collect()
 }

@@ -1,5 +1,6 @@
 //! Small parts that know nothing of protocols.
 
+pub mod address;
 pub mod budget;
 pub mod chunk;
 pub mod counters;

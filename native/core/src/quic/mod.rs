@@ -1,6 +1,5 @@
 //! The QUIC side of a reactor: sockets, connection IDs, and connections over quiche.
 
-pub mod address;
 pub mod cid;
 pub mod clients;
 pub mod connection;

@@ -1,7 +1,7 @@
 //! Phase 1, receive: the kernel gives batches of datagrams, many to a buffer where it coalesces them (GRO), many buffers to a call (recvmmsg).
 
-use super::address::{self, RawAddress};
 use super::socket::UDP_GRO;
+use crate::base::address::{self, RawAddress};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;

@@ -3,8 +3,8 @@
 //! When the kernel's buffer is full the batch stays and the reactor stops making packets until the socket is writable again: what waits belongs in
 //! streams, where flow control sees it.
 
-use super::address::{self, RawAddress};
 use super::socket::UDP_SEGMENT;
+use crate::base::address::{self, RawAddress};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::AddAssign;

@@ -1,6 +1,6 @@
 //! UDP sockets of listeners: opened on the main thread, one for each shard in a reuseport group.
 
-use super::address;
+use crate::base::address;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

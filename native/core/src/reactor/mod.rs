@@ -24,7 +24,7 @@ use crate::quic::receive::Receiver;
 use crate::record::inward;
 use crate::relay::plan::Plan;
 use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Relay, SWEEP_TIMER, Telling};
-use crate::upstream::{BackendConfig, Upstreams};
+use crate::upstream::{BackendConfig, Stat, Upstreams};
 use listener::Listeners;
 use recheck::{RECHECK_TIMER, Recheck};
 use std::collections::HashMap;
@@ -471,30 +471,30 @@ impl Reactor {
             counters.set(Id::TlsFailures, cause, *count);
         }
         let pairs = [
-            (Id::SessionsOpen, 0, stats.sessions_open),
-            (Id::SessionsConnecting, 0, stats.sessions_connecting),
-            (Id::StreamsOpen, 0, stats.streams_open),
-            (Id::StreamsWaiting, 0, stats.waiting),
-            (Id::Connects, 0, stats.connects_succeeded),
-            (Id::Connects, 1, stats.connects_failed),
-            (Id::Connects, 2, stats.connects_timed_out),
-            (Id::Connects, 3, stats.connects_tls_failed),
-            (Id::Connects, 4, stats.connects_without_descriptor),
-            (Id::StreamsStarted, 0, stats.streams_started),
-            (Id::SessionsReused, 0, stats.sessions_reused),
-            (Id::UpstreamBytesIn, 0, stats.bytes_in),
-            (Id::UpstreamBytesOut, 0, stats.bytes_out),
-            (Id::Goaways, 0, stats.goaways_in),
-            (Id::UpstreamResets, 0, stats.resets_in),
-            (Id::UpstreamResets, 1, stats.resets_out),
-            (Id::UpstreamProtocolErrors, 0, stats.protocol_errors),
-            (Id::UpstreamPingTimeouts, 0, stats.pings_timed_out),
-            (Id::SessionsRenewed, 0, stats.sessions_renewed),
-            (Id::SessionsBound, 0, stats.sessions_bound),
-            (Id::ConnectionAuth, 0, stats.bound),
-            (Id::ConnectionAuth, 1, stats.bound_in_excess),
-            (Id::ConnectionAuth, 2, stats.bound_given_up),
-            (Id::ConnectionAuth, 3, stats.challenges_removed),
+            (Id::SessionsOpen, 0, stats[Stat::SessionsOpen]),
+            (Id::SessionsConnecting, 0, stats[Stat::SessionsConnecting]),
+            (Id::StreamsOpen, 0, stats[Stat::StreamsOpen]),
+            (Id::StreamsWaiting, 0, stats[Stat::Waiting]),
+            (Id::Connects, 0, stats[Stat::ConnectsSucceeded]),
+            (Id::Connects, 1, stats[Stat::ConnectsFailed]),
+            (Id::Connects, 2, stats[Stat::ConnectsTimedOut]),
+            (Id::Connects, 3, stats[Stat::ConnectsTlsFailed]),
+            (Id::Connects, 4, stats[Stat::ConnectsWithoutDescriptor]),
+            (Id::StreamsStarted, 0, stats[Stat::StreamsStarted]),
+            (Id::SessionsReused, 0, stats[Stat::SessionsReused]),
+            (Id::UpstreamBytesIn, 0, stats[Stat::BytesIn]),
+            (Id::UpstreamBytesOut, 0, stats[Stat::BytesOut]),
+            (Id::Goaways, 0, stats[Stat::GoawaysIn]),
+            (Id::UpstreamResets, 0, stats[Stat::ResetsIn]),
+            (Id::UpstreamResets, 1, stats[Stat::ResetsOut]),
+            (Id::UpstreamProtocolErrors, 0, stats[Stat::ProtocolErrors]),
+            (Id::UpstreamPingTimeouts, 0, stats[Stat::PingsTimedOut]),
+            (Id::SessionsRenewed, 0, stats[Stat::SessionsRenewed]),
+            (Id::SessionsBound, 0, stats[Stat::SessionsBound]),
+            (Id::ConnectionAuth, 0, stats[Stat::Bound]),
+            (Id::ConnectionAuth, 1, stats[Stat::BoundInExcess]),
+            (Id::ConnectionAuth, 2, stats[Stat::BoundGivenUp]),
+            (Id::ConnectionAuth, 3, stats[Stat::ChallengesRemoved]),
         ];
         pairs.into_iter().for_each(|(id, series, value)| counters.set(id, series, value));
     }

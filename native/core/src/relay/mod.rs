@@ -45,7 +45,7 @@ use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
 use crate::record::outward::{CompletionFacts, FailureFacts, RequestId};
 use crate::record::ring::Ring;
-use crate::upstream::{self, SessionRef, StreamRef, Upstreams};
+use crate::upstream::{self, SessionRef, Stat, StreamRef, Upstreams};
 use exchange::Exchange;
 pub use floor::Floor;
 use plan::Plan;
@@ -317,8 +317,8 @@ impl Relay {
     /// A turn ends: the process learns what is held here.
     pub fn settle_account(&mut self, stats: &upstream::Stats) {
         let Relay { account, granted, queued, counters, .. } = self;
-        account.enter(Side::Upstream, granted, stats.granted_bytes);
-        account.enter(Side::Downstream, queued, stats.queued_bytes);
+        account.enter(Side::Upstream, granted, stats[Stat::GrantedBytes]);
+        account.enter(Side::Downstream, queued, stats[Stat::QueuedBytes]);
         account.settle();
         for side in [Side::Downstream, Side::Upstream] {
             counters.set(Id::HeldBytes, side as usize, account.of(side));

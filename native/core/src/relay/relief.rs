@@ -9,6 +9,7 @@ use crate::base::budget::Pressure;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::upstream::Stat;
 use crate::upstream::Upstreams;
 
 /// What an end sets free is seen only when sessions and connections have had their turn, and the walk over all exchanges is not for nothing.
@@ -37,9 +38,9 @@ impl Relay {
             }
             let Some(exchange) = self.exchanges.get(key) else { continue };
             let name = exchange.name();
-            let granted = upstreams.stats.granted_bytes;
+            let granted = upstreams.stats[Stat::GrantedBytes];
             self.time_out(upstreams, key, name, Reason::BudgetExhausted);
-            freed += held + granted.saturating_sub(upstreams.stats.granted_bytes);
+            freed += held + granted.saturating_sub(upstreams.stats[Stat::GrantedBytes]);
         }
     }
 }

@@ -11,7 +11,8 @@ use boring::rand::rand_bytes;
 use boring::ssl::SslRef;
 use quiche::h3::{self, Header, NameValue};
 
-use crate::tls::client::{ClientTlsOptions, Credentials, Failure, Pin, TlsVersion, context_for_quic, prove};
+use super::config::TlsConfig;
+use crate::tls::client::{ClientTlsOptions, Failure, TlsVersion, context_for_quic, prove};
 
 /// How often somebody who waits looks whether the answer is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
@@ -24,16 +25,9 @@ const WINDOW_BYTES: u64 = 256 * 1024;
 pub struct Question {
     /// Where the backend is.
     pub address: SocketAddr,
-    /// Name that it proves; an address is proven as such, and not sent.
-    pub server_name: String,
-    /// Whether its certificate is verified at all.
-    pub is_verified: bool,
-    /// PEM bundle trusted instead of the system's roots; empty for the system's.
-    pub ca_pem: String,
-    /// What is shown when it asks.
-    pub credentials: Credentials,
-    /// Keys of which its chain must have one; none for any.
-    pub pins: Vec<Pin>,
+    /// What it has to prove, and what it is shown. An address as server name is proven, and not sent. QUIC
+    /// has TLS 1.3 only, whatever the versions are.
+    pub tls: TlsConfig,
     /// `GET` or `HEAD`.
     pub method: String,
     /// Who is asked for.
@@ -112,18 +106,18 @@ struct Asking {
 
 fn connect(question: &Question, local: SocketAddr) -> Result<quiche::Connection, String> {
     let context = context_for_quic(&ClientTlsOptions {
-        server_name: &question.server_name,
+        server_name: &question.tls.server_name,
         host: "",
-        is_verified: question.is_verified,
-        ca_pem: &question.ca_pem,
-        credentials: &question.credentials,
+        is_verified: question.tls.is_verified,
+        ca_pem: &question.tls.ca_pem,
+        credentials: &question.tls.credentials,
         versions: (TlsVersion::V13, TlsVersion::V13),
-        pins: &question.pins,
+        pins: &question.tls.pins,
     });
     let context = context.map_err(|error| error.to_string())?;
     let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context).map_err(words)?;
     config.set_application_protos(h3::APPLICATION_PROTOCOL).map_err(words)?;
-    config.verify_peer(question.is_verified);
+    config.verify_peer(question.tls.is_verified);
     config.set_max_idle_timeout(question.timeout.as_millis() as u64);
     config.set_initial_max_data(2 * WINDOW_BYTES);
     config.set_initial_max_stream_data_bidi_local(WINDOW_BYTES);
@@ -133,11 +127,11 @@ fn connect(question: &Question, local: SocketAddr) -> Result<quiche::Connection,
     rand_bytes(&mut id).map_err(words)?;
     let id = quiche::ConnectionId::from_ref(&id);
     // An address is no server name (RFC 6066 §3).
-    let name = Some(&question.server_name[..]).filter(|name| name.parse::<IpAddr>().is_err());
+    let name = Some(&question.tls.server_name[..]).filter(|name| name.parse::<IpAddr>().is_err());
     let mut quic = quiche::connect(name, &id, local, question.address, &mut config).map_err(words)?;
-    if question.is_verified {
+    if question.tls.is_verified {
         let ssl: &mut SslRef = quic.as_mut();
-        prove(ssl, &question.server_name).map_err(words)?;
+        prove(ssl, &question.tls.server_name).map_err(words)?;
     }
     Ok(quic)
 }

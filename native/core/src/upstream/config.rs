@@ -48,57 +48,83 @@ pub struct BackendConfig {
     pub authority: String,
     /// Resolved addresses in order of preference; may be empty.
     pub addresses: Vec<SocketAddr>,
-    /// TLS server name; empty for none.
+    /// What it has to prove, and what it is shown. Read for [`Scheme::Https`] only.
+    pub tls: TlsConfig,
+    /// Limits of its sessions.
+    pub limits: SessionLimits,
+}
+
+/// What a backend has to prove in a TLS handshake, and what it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsConfig {
+    /// Server name; empty for none.
     pub server_name: String,
     /// Whether the backend's certificate is verified.
     pub is_verified: bool,
     /// PEM bundle trusted instead of the system's; empty for the system's.
     pub ca_pem: String,
-    /// What is shown to the backend when it asks.
+    /// Certificate and key shown on request.
     pub credentials: Credentials,
-    /// Lowest version of TLS that is spoken.
-    pub min_tls: TlsVersion,
-    /// Highest version of TLS that is spoken.
-    pub max_tls: TlsVersion,
+    /// Lowest and highest version.
+    pub versions: (TlsVersion, TlsVersion),
     /// Keys of which the backend's chain must have one; none for any.
     pub pins: Vec<Pin>,
+}
+
+impl Default for TlsConfig {
+    /// Verified by the system's roots.
+    fn default() -> TlsConfig {
+        TlsConfig {
+            server_name: String::new(),
+            is_verified: true,
+            ca_pem: String::new(),
+            credentials: Credentials::default(),
+            versions: (TlsVersion::V12, TlsVersion::V13),
+            pins: Vec::new(),
+        }
+    }
+}
+
+/// Limits of a backend's sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
     /// Sessions open at once.
     pub max_sessions: u32,
-    /// Streams on one HTTP/2 session, whatever the peer allows.
-    pub max_streams_per_session: u32,
+    /// Streams open at once on an HTTP/2 session, whatever the peer allows.
+    pub max_streams: u32,
     /// A session without streams is closed after this.
-    pub session_idle_timeout_ms: u64,
-    /// A session takes no more streams after this, less up to a tenth by chance; 0 for no limit.
-    pub session_max_age_ms: u64,
-    /// A session that was silent for so long is asked for a sign of life; 0 disables.
+    pub idle_timeout_ms: u64,
+    /// A session takes no new streams after this, less up to a tenth at random; 0 for no limit.
+    pub max_age_ms: u64,
+    /// A session that received nothing for this long is sent a PING; 0 disables.
     pub ping_interval_ms: u64,
-    /// How long the sign of life may take.
+    /// How long the answer to a PING may take.
     pub ping_timeout_ms: u64,
-    /// Sessions of its own that a client may have, of this shard; another ends with its exchange.
+    /// Bound sessions of one client on this shard; a session over the limit closes after its exchange.
     pub max_bound: u32,
-    /// For how long an idle one is left to its client whoever waits.
+    /// How long an idle bound session is kept for its client while others wait.
     pub bound_idle_ms: u64,
     /// Receive window of a stream.
     pub stream_window_bytes: u32,
     /// Receive window of a session.
     pub session_window_bytes: u32,
-    /// Greatest size of a response head.
+    /// Size of a response head.
     pub max_head_bytes: usize,
-    /// Most fields of a response head.
+    /// Fields in a response head.
     pub max_fields: usize,
 }
 
+impl SessionLimits {
+    /// Limits of a response head.
+    pub(crate) fn head(&self) -> FieldLimits {
+        FieldLimits { max_size: self.max_head_bytes, max_count: self.max_fields, max_crumbs: self.max_fields }
+    }
+}
+
 impl BackendConfig {
-    /// Whether sessions opened for `other` may go on serving: the same peer, asked for the same proof.
+    /// Whether sessions opened for `other` may go on serving: the same peer under the same TLS rules.
     pub fn is_same_peer(&self, other: &BackendConfig) -> bool {
-        self.scheme == other.scheme
-            && self.authority == other.authority
-            && self.server_name == other.server_name
-            && self.is_verified == other.is_verified
-            && self.ca_pem == other.ca_pem
-            && self.credentials == other.credentials
-            && (self.min_tls, self.max_tls) == (other.min_tls, other.max_tls)
-            && self.pins == other.pins
+        self.scheme == other.scheme && self.authority == other.authority && self.tls == other.tls
     }
 
     /// Host of the authority, without port and brackets.
@@ -108,10 +134,6 @@ impl BackendConfig {
             _ => &self.authority,
         };
         host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
-    }
-
-    pub(crate) fn limits(&self) -> FieldLimits {
-        FieldLimits { max_size: self.max_head_bytes, max_count: self.max_fields, max_crumbs: self.max_fields }
     }
 }
 
@@ -125,25 +147,21 @@ mod tests {
             scheme: Scheme::H2c,
             authority: authority.into(),
             addresses: vec![],
-            server_name: String::new(),
-            is_verified: true,
-            ca_pem: String::new(),
-            credentials: Credentials::default(),
-            min_tls: TlsVersion::V12,
-            max_tls: TlsVersion::V13,
-            pins: vec![],
-            max_sessions: 1,
-            max_bound: 4,
-            bound_idle_ms: 1_000,
-            max_streams_per_session: 1,
-            session_idle_timeout_ms: 1,
-            session_max_age_ms: 0,
-            ping_interval_ms: 0,
-            ping_timeout_ms: 0,
-            stream_window_bytes: 65_535,
-            session_window_bytes: 65_535,
-            max_head_bytes: 1024,
-            max_fields: 10,
+            tls: TlsConfig::default(),
+            limits: SessionLimits {
+                max_sessions: 1,
+                max_streams: 1,
+                idle_timeout_ms: 1,
+                max_age_ms: 0,
+                ping_interval_ms: 0,
+                ping_timeout_ms: 0,
+                max_bound: 4,
+                bound_idle_ms: 1_000,
+                stream_window_bytes: 65_535,
+                session_window_bytes: 65_535,
+                max_head_bytes: 1024,
+                max_fields: 10,
+            },
         }
     }
 

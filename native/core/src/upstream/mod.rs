@@ -21,7 +21,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub use config::{BackendConfig, Scheme};
+pub use config::{BackendConfig, Scheme, SessionLimits, TlsConfig};
 pub use pool::{Client, FullTime, TOKEN_BITS, Upstreams};
 pub use sink::{BodyPart, Fault, Key, Opened, SessionRef, Sink, StreamRef};
-pub use stats::Stats;
+pub use stats::{Stat, Stats};

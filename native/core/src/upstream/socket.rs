@@ -5,6 +5,8 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::base::address;
+
 /// Bytes read ahead of a TLS record, so that its header and body cost one system call.
 pub const AHEAD_BYTES: usize = 16 * 1024 + 512;
 
@@ -34,8 +36,8 @@ impl Interest {
 
 impl Socket {
     /// Begins to connect. The socket becomes writable when that has succeeded or failed.
-    pub fn connect(address: &SocketAddr) -> io::Result<Socket> {
-        let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    pub fn connect(to: &SocketAddr) -> io::Result<Socket> {
+        let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: plain system call; the descriptor is checked and owned at once.
         let fd = unsafe {
             let fd = libc::socket(family, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, libc::IPPROTO_TCP);
@@ -45,7 +47,8 @@ impl Socket {
             OwnedFd::from_raw_fd(fd)
         };
         let one: libc::c_int = 1;
-        let (name, name_len) = native_address(address);
+        let mut name = address::empty();
+        let name_len = address::write(to, &mut name);
         // SAFETY: option and address outlive the calls and have the sizes given.
         let result = unsafe {
             libc::setsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, (&raw const one).cast(), size_of_u32(&one));
@@ -186,36 +189,4 @@ impl Write for Socket {
 
 fn size_of_u32<T>(value: &T) -> libc::socklen_t {
     mem::size_of_val(value) as libc::socklen_t
-}
-
-/// The kernel's form of an address.
-fn native_address(address: &SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
-    // SAFETY: all zero is a valid value of this plain structure.
-    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
-    let len = match address {
-        SocketAddr::V4(v4) => {
-            let name = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: the storage is large enough and aligned for every address family.
-            unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(name) };
-            size_of::<libc::sockaddr_in>()
-        }
-        SocketAddr::V6(v6) => {
-            let name = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: v6.port().to_be(),
-                sin6_flowinfo: v6.flowinfo(),
-                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                sin6_scope_id: v6.scope_id(),
-            };
-            // SAFETY: as above.
-            unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(name) };
-            size_of::<libc::sockaddr_in6>()
-        }
-    };
-    (storage, len as libc::socklen_t)
 }

@@ -1,62 +1,121 @@
-//! What the upstream side counts. Plain numbers, one writer; gauges go up and down, the rest only up.
+//! Counters and gauges of a reactor's upstream sessions; one writer.
+
+use std::fmt;
+use std::ops::{Index, IndexMut};
 
 use crate::base::reason::OF_TLS;
 
-/// Counters of a reactor's upstream sessions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+/// Names a counter or a gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
     /// Gauge: sessions that take or carry streams.
-    pub sessions_open: u64,
+    SessionsOpen,
     /// Gauge: sessions being connected.
-    pub sessions_connecting: u64,
+    SessionsConnecting,
+    /// Gauge: sessions bound to one client.
+    SessionsBound,
     /// Gauge: streams open on all sessions.
-    pub streams_open: u64,
-    /// Gauge: bytes that backends may still send, as far as the windows of streams and sessions let them.
-    pub granted_bytes: u64,
-    /// Gauge: bytes that wait for backends to read them.
-    pub queued_bytes: u64,
+    StreamsOpen,
+    /// Gauge: bytes that backends may still send within the windows of streams and sessions.
+    GrantedBytes,
+    /// Gauge: bytes queued for backends.
+    QueuedBytes,
     /// Gauge: attempts in queues.
-    pub waiting: u64,
+    Waiting,
     /// Sessions that became usable.
-    pub connects_succeeded: u64,
-    /// Connects the kernel or the peer refused.
-    pub connects_failed: u64,
+    ConnectsSucceeded,
+    /// Connects refused by the kernel or the peer.
+    ConnectsFailed,
     /// Connects that took too long.
-    pub connects_timed_out: u64,
+    ConnectsTimedOut,
     /// TLS handshakes that failed.
-    pub connects_tls_failed: u64,
-    /// The same by cause, in the order of [`OF_TLS`].
-    pub tls_failures: [u64; OF_TLS.len()],
-    /// Gauge: sessions that are one client's alone.
-    pub sessions_bound: u64,
-    /// Sessions that became so.
-    pub bound: u64,
-    /// Those of them that end at once, because their client has enough of them.
-    pub bound_in_excess: u64,
-    /// Those that ended for others who waited.
-    pub bound_given_up: u64,
-    /// Response heads over HTTP/2 from which challenges for a connection were removed.
-    pub challenges_removed: u64,
-    /// Connects for which the process had no descriptor left.
-    pub connects_without_descriptor: u64,
+    ConnectsTlsFailed,
+    /// Connects for which the process had no file descriptor left.
+    ConnectsWithoutDescriptor,
+    /// Sessions that became bound to one client.
+    Bound,
+    /// Bound sessions closed because their client had too many.
+    BoundInExcess,
+    /// Bound sessions closed for others who waited.
+    BoundGivenUp,
+    /// HTTP/2 response heads from which connection-based challenges were removed.
+    ChallengesRemoved,
     /// Attempts started on a session that had carried one before.
-    pub sessions_reused: u64,
+    SessionsReused,
+    /// Sessions replaced because their backend reset stream after stream.
+    SessionsRenewed,
     /// Attempts started.
-    pub streams_started: u64,
-    /// Bytes read from sockets; within TLS, after decryption.
-    pub bytes_in: u64,
-    /// Bytes written to sockets; within TLS, before encryption.
-    pub bytes_out: u64,
+    StreamsStarted,
+    /// Bytes read from sockets; with TLS, after decryption.
+    BytesIn,
+    /// Bytes written to sockets; with TLS, before encryption.
+    BytesOut,
     /// GOAWAY frames received.
-    pub goaways_in: u64,
+    GoawaysIn,
     /// RST_STREAM frames received for open streams.
-    pub resets_in: u64,
+    ResetsIn,
     /// RST_STREAM frames sent.
-    pub resets_out: u64,
+    ResetsOut,
     /// Sessions ended because the backend broke the protocol.
-    pub protocol_errors: u64,
-    /// Sessions that were replaced because their backend reset stream after stream.
-    pub sessions_renewed: u64,
+    ProtocolErrors,
     /// Sessions that did not answer a PING in time.
-    pub pings_timed_out: u64,
+    PingsTimedOut,
+}
+
+const COUNT: usize = Stat::PingsTimedOut as usize + 1;
+
+/// Gauges come first.
+const GAUGES: usize = Stat::Waiting as usize + 1;
+
+/// The values, indexed by [`Stat`].
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    values: [u64; COUNT],
+    /// [`Stat::ConnectsTlsFailed`] by cause, in the order of [`OF_TLS`].
+    pub tls_failures: [u64; OF_TLS.len()],
+}
+
+impl Stats {
+    /// Sets every gauge to 0; counters stay.
+    pub fn clear_gauges(&mut self) {
+        self.values[..GAUGES].fill(0);
+    }
+}
+
+impl Index<Stat> for Stats {
+    type Output = u64;
+
+    fn index(&self, stat: Stat) -> &u64 {
+        &self.values[stat as usize]
+    }
+}
+
+impl IndexMut<Stat> for Stats {
+    fn index_mut(&mut self, stat: Stat) -> &mut u64 {
+        &mut self.values[stat as usize]
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "open {}, connecting {}", self[Stat::SessionsOpen], self[Stat::SessionsConnecting])?;
+        write!(f, ", streams {}, waiting {}", self[Stat::StreamsOpen], self[Stat::Waiting])?;
+        write!(f, ", all {:?}, TLS {:?}", self.values, self.tls_failures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_are_cleared_and_counters_kept() {
+        let mut stats = Stats::default();
+        for stat in [Stat::SessionsOpen, Stat::Waiting, Stat::ConnectsSucceeded, Stat::PingsTimedOut] {
+            stats[stat] = 1;
+        }
+        stats.clear_gauges();
+        assert_eq!((stats[Stat::SessionsOpen], stats[Stat::Waiting]), (0, 0));
+        assert_eq!((stats[Stat::ConnectsSucceeded], stats[Stat::PingsTimedOut]), (1, 1));
+    }
 }

@@ -19,9 +19,8 @@ use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings, Listen
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
 use lychgate_core::relay::plan::Plan;
-use lychgate_core::tls::client::{Credentials, TlsVersion};
 use lychgate_core::tls::store::CertificateStore;
-use lychgate_core::upstream::{BackendConfig, Scheme};
+use lychgate_core::upstream::{BackendConfig, Scheme, SessionLimits, TlsConfig};
 
 use super::certificate;
 use super::client::{self, Client, Kind, Received, Request};
@@ -557,24 +556,20 @@ pub fn backend(slot: u32, address: SocketAddr, setup: &Setup) -> BackendConfig {
         scheme: Scheme::H2c,
         authority: address.to_string(),
         addresses: vec![address],
-        server_name: String::new(),
-        is_verified: true,
-        ca_pem: String::new(),
-        credentials: Credentials::default(),
-        min_tls: TlsVersion::V12,
-        max_tls: TlsVersion::V13,
-        pins: vec![],
-        max_sessions: setup.max_sessions,
-        max_bound: 4,
-        bound_idle_ms: 1_000,
-        max_streams_per_session: setup.max_streams,
-        session_idle_timeout_ms: 60_000,
-        session_max_age_ms: 0,
-        ping_interval_ms: 0,
-        ping_timeout_ms: 5_000,
-        stream_window_bytes: setup.response_window,
-        session_window_bytes: 1 << 20,
-        max_head_bytes: 65_536,
-        max_fields: 200,
+        tls: TlsConfig::default(),
+        limits: SessionLimits {
+            max_sessions: setup.max_sessions,
+            max_streams: setup.max_streams,
+            idle_timeout_ms: 60_000,
+            max_age_ms: 0,
+            ping_interval_ms: 0,
+            ping_timeout_ms: 5_000,
+            max_bound: 4,
+            bound_idle_ms: 1_000,
+            stream_window_bytes: setup.response_window,
+            session_window_bytes: 1 << 20,
+            max_head_bytes: 65_536,
+            max_fields: 200,
+        },
     }
 }

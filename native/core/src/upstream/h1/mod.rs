@@ -11,7 +11,7 @@ mod request;
 use chunked::Chunked;
 use request::Framing;
 
-use super::config::BackendConfig;
+use super::config::SessionLimits;
 use super::io::Io;
 use super::outbox::Outbox;
 use super::pool::places::{Client, Holder};
@@ -20,6 +20,7 @@ use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
 use crate::http::fields::Fields;
 use crate::http::section::FieldLimits;
+use crate::upstream::Stat;
 
 /// Body bytes written at a time; four hexadecimal digits say their number.
 const MAX_PART_BYTES: usize = 16_384;
@@ -93,10 +94,10 @@ pub struct H1 {
 
 impl H1 {
     /// A connection that has carried nothing.
-    pub fn new(config: &BackendConfig) -> H1 {
+    pub fn new(limits: &SessionLimits) -> H1 {
         H1 {
-            limits: config.limits(),
-            max_window: (config.stream_window_bytes as usize).max(1),
+            limits: limits.head(),
+            max_window: (limits.stream_window_bytes as usize).max(1),
             window: 1,
             exchange: None,
             last_id: 0,
@@ -145,7 +146,7 @@ impl H1 {
         if line.is_of_connection {
             self.owner = Some(holder.client);
         }
-        io.stats.streams_open += 1;
+        io.stats[Stat::StreamsOpen] += 1;
         self.window = if io.work.is_tight { self.max_window.min(SMALL_WINDOW as usize) } else { self.max_window };
         self.last_id += 1;
         self.exchange = Some(Exchange {
@@ -281,7 +282,7 @@ impl H1 {
 
     fn finish(&mut self, io: &mut Io<'_>) -> Option<Exchange> {
         let exchange = self.exchange.take()?;
-        io.stats.streams_open -= 1;
+        io.stats[Stat::StreamsOpen] -= 1;
         io.freed.push(exchange.holder);
         Some(exchange)
     }

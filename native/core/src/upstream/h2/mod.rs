@@ -21,11 +21,11 @@ use stream::{Stream, Streams};
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::config::BackendConfig;
+use super::config::SessionLimits;
 use super::io::Io;
 use super::outbox::Outbox;
 use super::sink::{Fault, Sink};
-use super::stats::Stats;
+use super::stats::{Stat, Stats};
 use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::reason::Reason;
 use crate::http::error::h2 as code;
@@ -102,7 +102,7 @@ pub struct H2 {
 
 impl H2 {
     /// A session that has said nothing yet; [`H2::begin`] is to be called once the transport is ready.
-    pub fn new(config: &BackendConfig, told_streams: Rc<Cell<u32>>) -> H2 {
+    pub fn new(limits: &SessionLimits, told_streams: Rc<Cell<u32>>) -> H2 {
         H2 {
             encoder: Encoder::new(TABLE_BYTES),
             decoder: Decoder::new(TABLE_BYTES),
@@ -111,18 +111,18 @@ impl H2 {
             section: Section::default(),
             guard: Guard::default(),
             streak: Streak::default(),
-            limits: config.limits(),
+            limits: limits.head(),
             next_id: 1,
-            max_streams: config.max_streams_per_session,
+            max_streams: limits.max_streams,
             peer_max_streams: told_streams.get(),
             told_streams,
             peer_initial_window: DEFAULT_WINDOW,
             send_window: DEFAULT_WINDOW,
             recv_window: DEFAULT_WINDOW,
             uncredited: 0,
-            max_stream_window: config.stream_window_bytes.clamp(1, MAX_WINDOW as u32),
-            max_session_window: config.session_window_bytes.clamp(DEFAULT_WINDOW as u32, MAX_WINDOW as u32),
-            session_window: config.session_window_bytes.clamp(DEFAULT_WINDOW as u32, SMALL_SHARED_WINDOW),
+            max_stream_window: limits.stream_window_bytes.clamp(1, MAX_WINDOW as u32),
+            max_session_window: limits.session_window_bytes.clamp(DEFAULT_WINDOW as u32, MAX_WINDOW as u32),
+            session_window: limits.session_window_bytes.clamp(DEFAULT_WINDOW as u32, SMALL_SHARED_WINDOW),
             promised: 0,
             granted: 0,
             is_settled: false,
@@ -225,7 +225,7 @@ impl H2 {
     /// Takes a stream off the books.
     fn finish(&mut self, io: &mut Io<'_>, slot: u32) -> Stream {
         let stream = self.streams.remove(slot);
-        io.stats.streams_open -= 1;
+        io.stats[Stat::StreamsOpen] -= 1;
         io.freed.push(stream.holder);
         self.promised -= stream.promised;
         self.recount_session(io.stats);
@@ -260,7 +260,7 @@ impl H2 {
     /// Counts anew what may come: as much as the windows of streams let, and no more than the session's.
     fn recount_session(&mut self, stats: &mut Stats) {
         let granted = self.promised.min(self.recv_window.max(0) as u64);
-        stats.granted_bytes = stats.granted_bytes + granted - self.granted;
+        stats[Stat::GrantedBytes] = stats[Stat::GrantedBytes] + granted - self.granted;
         self.granted = granted;
     }
 
@@ -268,7 +268,7 @@ impl H2 {
     fn fail_stream<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, slot: u32, h2_code: u32, reason: Reason) {
         let stream = self.finish(io, slot);
         frame::write_reset(io.out, stream.id, h2_code);
-        io.stats.resets_out += 1;
+        io.stats[Stat::ResetsOut] += 1;
         tell_end(sink, &stream, Fault { reason, is_unsent: false, h2_code, was_reused: stream.was_reused });
     }
 

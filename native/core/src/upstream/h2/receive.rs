@@ -8,6 +8,7 @@ use crate::base::reason::Reason;
 use crate::http::error::h2 as code;
 use crate::upstream::io::{Broken, Io, broken};
 use crate::upstream::sink::{Fault, Sink};
+use crate::upstream::stats::Stat;
 
 impl H2 {
     /// Takes what a block holds from `at` on; returns the position of the first byte that waits for more.
@@ -99,7 +100,7 @@ impl H2 {
         };
         let h2_code = u32::from_be_bytes(bytes);
         let stream = self.finish(io, slot);
-        io.stats.resets_in += 1;
+        io.stats[Stat::ResetsIn] += 1;
         let is_refused = h2_code == code::REFUSED_STREAM;
         if !stream.has_head && !is_refused {
             self.streak.extend(stream.holder.client.connection);
@@ -195,7 +196,7 @@ impl H2 {
         }
         let last = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) & 0x7fff_ffff;
         let h2_code = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-        io.stats.goaways_in += 1;
+        io.stats[Stat::GoawaysIn] += 1;
         self.is_going_away = true;
         for slot in 0..self.streams.places() {
             let stream = *self.streams.at(slot);

@@ -10,6 +10,7 @@ use crate::http::error::h2 as code;
 use crate::http::section::DecodeError;
 use crate::upstream::io::{Broken, Io, broken};
 use crate::upstream::sink::Sink;
+use crate::upstream::stats::Stat;
 
 /// Frames a field block may be continued in.
 const MAX_CONTINUATIONS: u32 = 64;
@@ -143,7 +144,7 @@ impl H2 {
         // Many clients share the session: whoever took this up would do it for all of them.
         if matches!(facts.status, 401 | 407) && remove_of_connection(fields) {
             facts.asks_for_connection = true;
-            io.stats.challenges_removed += 1;
+            io.stats[Stat::ChallengesRemoved] += 1;
         }
         self.streak.end();
         stream.is_bodiless |= matches!(facts.status, 204 | 304);

@@ -9,6 +9,7 @@ use crate::upstream::io::Io;
 use crate::upstream::outbox::Outbox;
 use crate::upstream::pool::places::Holder;
 use crate::upstream::sink::{Fault, Key};
+use crate::upstream::stats::Stat;
 
 impl H2 {
     /// Opens a stream with a request head, for an attempt and on whose place; returns its slot and identifier.
@@ -23,7 +24,7 @@ impl H2 {
         block.clear();
         self.encoder.encode(head, block);
         frame::write_block(io.out, id, block, !has_body, MAX_PAYLOAD_BYTES);
-        io.stats.streams_open += 1;
+        io.stats[Stat::StreamsOpen] += 1;
         let window = self.first_window();
         let slot = self.streams.insert(Stream {
             id,
@@ -129,6 +130,6 @@ impl H2 {
         // A client that stops its own upload after a complete response has nothing to complain about, but has to end its side.
         let h2_code = if stream.is_recv_ended && h2_code == code::NO_ERROR { code::CANCEL } else { h2_code };
         frame::write_reset(io.out, id, h2_code);
-        io.stats.resets_out += 1;
+        io.stats[Stat::ResetsOut] += 1;
     }
 }

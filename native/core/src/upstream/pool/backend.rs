@@ -126,7 +126,7 @@ impl Backend {
 
     /// Sessions it may have: of this shard, or of all, see [`super::shared`].
     pub fn limit(&self) -> u32 {
-        self.config.max_sessions.max(1)
+        self.config.limits.max_sessions.max(1)
     }
 
     /// Whether TLS is asked for and cannot be had.
@@ -139,14 +139,15 @@ fn make_tls(config: &BackendConfig) -> Option<ClientTls> {
     if config.scheme != Scheme::Https {
         return None;
     }
+    let tls = &config.tls;
     let options = ClientTlsOptions {
-        server_name: &config.server_name,
+        server_name: &tls.server_name,
         host: config.host(),
-        is_verified: config.is_verified,
-        ca_pem: &config.ca_pem,
-        credentials: &config.credentials,
-        versions: (config.min_tls, config.max_tls),
-        pins: &config.pins,
+        is_verified: tls.is_verified,
+        ca_pem: &tls.ca_pem,
+        credentials: &tls.credentials,
+        versions: tls.versions,
+        pins: &tls.pins,
     };
     ClientTls::new(options).ok()
 }

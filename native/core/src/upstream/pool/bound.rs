@@ -12,6 +12,7 @@ use crate::base::slab;
 use crate::base::timers::Nanos;
 use crate::upstream::session::Session;
 use crate::upstream::sink::SessionRef;
+use crate::upstream::stats::Stat;
 
 const NANOS_A_MS: Nanos = 1_000_000;
 
@@ -22,16 +23,16 @@ impl Upstreams {
         let Some(client) = session.owner().filter(|_| !session.is_bound && !session.is_closed()) else { return };
         let key = session.backend;
         session.is_bound = true;
-        self.stats.sessions_bound += 1;
-        self.stats.bound += 1;
+        self.stats[Stat::SessionsBound] += 1;
+        self.stats[Stat::Bound] += 1;
         let Some(backend) = self.backends.get_mut(key) else { return };
         backend.bound += 1;
         let own = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0));
-        if own.filter(|session| session.is_lasting() && session.owner() == Some(client)).count() > backend.config.max_bound as usize
+        if own.filter(|session| session.is_lasting() && session.owner() == Some(client)).count() > backend.config.limits.max_bound as usize
             && let Some(session) = self.sessions.get_mut(name.0)
         {
             session.is_draining = true;
-            self.stats.bound_in_excess += 1;
+            self.stats[Stat::BoundInExcess] += 1;
         }
     }
 
@@ -43,7 +44,7 @@ impl Upstreams {
 
     /// A client's connection has ended, and with it every session that is its alone.
     pub fn client_gone(&mut self, connection: u64) {
-        if self.stats.sessions_bound == 0 {
+        if self.stats[Stat::SessionsBound] == 0 {
             return;
         }
         for key in self.sessions.keys() {
@@ -69,7 +70,7 @@ impl Upstreams {
             if may_be_given_up(session, now) {
                 session.is_draining = true;
                 mark_dirty(&mut self.dirty, session);
-                self.stats.bound_given_up += 1;
+                self.stats[Stat::BoundGivenUp] += 1;
                 wanted -= 1;
             } else {
                 self.next_deadline = self.next_deadline.min(session.idle_since() + left_nanos(session));
@@ -85,5 +86,5 @@ pub(super) fn may_be_given_up(session: &Session, now: Nanos) -> bool {
 
 /// For how long an idle one is left to its client: there is a challenge to answer.
 fn left_nanos(session: &Session) -> Nanos {
-    session.config.bound_idle_ms * NANOS_A_MS
+    session.config.limits.bound_idle_ms * NANOS_A_MS
 }

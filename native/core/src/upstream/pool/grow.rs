@@ -9,6 +9,7 @@ use crate::base::timers::Nanos;
 use crate::http::error::h2;
 use crate::upstream::session::{Origin, Phase, Session, Turn, is_out_of_descriptors};
 use crate::upstream::sink::{SessionRef, Sink};
+use crate::upstream::stats::Stat;
 
 /// Pause before another session is tried after one could not be opened, while others serve.
 const CONNECT_PAUSE_NANOS: Nanos = 250_000_000;
@@ -113,13 +114,13 @@ impl Upstreams {
                 if let Some(backend) = self.backends.get_mut(key) {
                     backend.give_connection(&self.table);
                 }
-                *(if is_ours { &mut self.stats.connects_without_descriptor } else { &mut self.stats.connects_failed }) += 1;
+                *(if is_ours { &mut self.stats[Stat::ConnectsWithoutDescriptor] } else { &mut self.stats[Stat::ConnectsFailed] }) += 1;
                 return false;
             }
         };
         self.next_deadline = self.next_deadline.min(session.deadline(now));
         self.sessions.insert_with(|_| Box::new(session));
-        self.stats.sessions_connecting += 1;
+        self.stats[Stat::SessionsConnecting] += 1;
         if let Some(backend) = self.backends.get_mut(key) {
             backend.sessions.push(SessionRef(name));
         }
@@ -175,7 +176,7 @@ impl Upstreams {
                         None => return,
                     },
                 };
-                self.stats.waiting -= 1;
+                self.stats[Stat::Waiting] -= 1;
                 session.reserved.push((waiting, holder));
                 sink.on_opened(waiting, *name);
             }
@@ -196,7 +197,7 @@ impl Upstreams {
         backend.sessions.retain(|other| *other != name);
         backend.give_connection(&self.table);
         backend.bound -= u32::from(session.is_bound);
-        self.stats.sessions_bound -= u64::from(session.is_bound);
+        self.stats[Stat::SessionsBound] -= u64::from(session.is_bound);
         if !session.because().0.is_empty() {
             backend.last_fault = session.because();
         }

@@ -21,7 +21,7 @@ use super::config::BackendConfig;
 use super::io::Work;
 use super::session::{Session, Turn};
 use super::sink::{Fault, Key, Opened, SessionRef, Sink, StreamRef};
-use super::stats::Stats;
+use super::stats::{Stat, Stats};
 use crate::base::panics::{self, OfShard, Panicked, plant};
 use crate::base::poll::Readiness;
 use crate::base::reason::Reason;
@@ -85,16 +85,8 @@ impl Upstreams {
     pub fn start_over(&mut self) {
         let fresh = Upstreams::new(self.epoll, self.token_base, self.table);
         let mut old = std::mem::replace(self, fresh);
-        self.stats = Stats {
-            sessions_open: 0,
-            sessions_connecting: 0,
-            streams_open: 0,
-            sessions_bound: 0,
-            granted_bytes: 0,
-            queued_bytes: 0,
-            waiting: 0,
-            ..old.stats
-        };
+        self.stats = old.stats;
+        self.stats.clear_gauges();
         let mut sessions = std::mem::take(&mut old.sessions);
         // Their sockets close with them. Tokens of theirs that are on the way find nothing.
         for session in sessions.drain() {
@@ -177,7 +169,7 @@ impl Upstreams {
         }
         if let Some(backend) = self.backends.get_mut(backend_key) {
             backend.places.wait(key, client);
-            self.stats.waiting += 1;
+            self.stats[Stat::Waiting] += 1;
         }
         self.grow(backend_key, now);
         self.note(backend_key, now);
@@ -207,7 +199,7 @@ impl Upstreams {
     fn forget(&mut self, backend: slab::Key, key: Key) -> bool {
         let Some(backend) = self.backends.get_mut(backend) else { return false };
         let is_known = backend.places.forget(key);
-        self.stats.waiting -= u64::from(is_known);
+        self.stats[Stat::Waiting] -= u64::from(is_known);
         backend.tell(&self.table);
         is_known
     }

@@ -5,6 +5,7 @@ use super::{Upstreams, mark_dirty};
 use crate::base::slab;
 use crate::base::timers::Nanos;
 use crate::upstream::sink::SessionRef;
+use crate::upstream::stats::Stat;
 
 /// A backend that resets everything has no more sessions replaced than one in this time.
 const RENEW_PAUSE_NANOS: Nanos = 1_000_000_000;
@@ -20,7 +21,7 @@ impl Upstreams {
         backend.renew_not_before = now + RENEW_PAUSE_NANOS;
         session.is_suspect = true;
         if self.connect(key, now) {
-            self.stats.sessions_renewed += 1;
+            self.stats[Stat::SessionsRenewed] += 1;
         } else {
             self.forgive_suspects(key);
         }

@@ -17,6 +17,7 @@ use crate::base::timers::Nanos;
 use crate::upstream::config::Scheme;
 use crate::upstream::session::Session;
 use crate::upstream::sink::{Fault, SessionRef, Sink};
+use crate::upstream::stats::Stat;
 
 /// How often attempts look whether another shard's connection has become free.
 const LOOK_NANOS: Nanos = 10_000_000;
@@ -203,7 +204,7 @@ impl Upstreams {
         }
         let Some(backend) = self.backends.get_mut(key) else { return };
         while let Some(waiting) = backend.places.dismiss() {
-            self.stats.waiting -= 1;
+            self.stats[Stat::Waiting] -= 1;
             sink.on_failed(waiting, Fault::unsent(reason));
         }
     }

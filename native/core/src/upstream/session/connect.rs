@@ -16,6 +16,7 @@ use crate::upstream::outbox::Outbox;
 use crate::upstream::pool::backend::Counted;
 use crate::upstream::sink::{SessionRef, Sink};
 use crate::upstream::socket::{Interest, Socket};
+use crate::upstream::stats::Stat;
 use crate::upstream::transport::{Handshake, Transport};
 
 /// How long one address may take while there are others, and the last one. Attempts give up earlier by the timeout of their route.
@@ -48,7 +49,7 @@ impl Session {
         let transport = Transport::Plain(socket);
         let interest = Interest { read: true, write: true };
         transport.watch(origin.epoll, origin.token, Interest::NONE, interest)?;
-        let age_ms = (config.session_max_age_ms as f64 * (1.0 - 0.1 * origin.chance)) as u64;
+        let age_ms = (config.limits.max_age_ms as f64 * (1.0 - 0.1 * origin.chance)) as u64;
         Ok(Session {
             key: origin.key,
             backend: origin.backend,
@@ -119,7 +120,7 @@ impl Session {
         let (address, socket) = match first_socket(&self.config, self.address + 1) {
             Ok(next) => next,
             Err(error) if is_out_of_descriptors(&error) => {
-                turn.stats.connects_without_descriptor += 1;
+                turn.stats[Stat::ConnectsWithoutDescriptor] += 1;
                 return self.give_up(turn, sink, Reason::ConnectFailed);
             }
             Err(_) => return self.fail(turn, sink, reason),
@@ -136,14 +137,14 @@ impl Session {
 
     fn fail<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, reason: Reason) {
         match reason {
-            Reason::ConnectTimeout => turn.stats.connects_timed_out += 1,
-            _ => turn.stats.connects_failed += 1,
+            Reason::ConnectTimeout => turn.stats[Stat::ConnectsTimedOut] += 1,
+            _ => turn.stats[Stat::ConnectsFailed] += 1,
         }
         self.give_up(turn, sink, reason);
     }
 
     fn fail_over_tls<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, failure: Failure) {
-        turn.stats.connects_tls_failed += 1;
+        turn.stats[Stat::ConnectsTlsFailed] += 1;
         turn.stats.tls_failures[failure.reason.of_tls().unwrap_or(0)] += 1;
         self.detail = failure.detail;
         self.give_up(turn, sink, failure.reason);
@@ -175,9 +176,9 @@ impl Session {
         self.opened_at = turn.now;
         self.read_at = turn.now;
         self.idle_since = turn.now;
-        turn.stats.connects_succeeded += 1;
-        turn.stats.sessions_connecting -= 1;
-        turn.stats.sessions_open += 1;
+        turn.stats[Stat::ConnectsSucceeded] += 1;
+        turn.stats[Stat::SessionsConnecting] -= 1;
+        turn.stats[Stat::SessionsOpen] += 1;
         self.watch(Interest { read: true, write: false });
     }
 }

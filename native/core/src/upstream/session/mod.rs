@@ -22,7 +22,7 @@ use super::pool::backend::Counted;
 use super::pool::places::{Client, Holder};
 use super::sink::{Fault, Key, SessionRef, Sink};
 use super::socket::Interest;
-use super::stats::Stats;
+use super::stats::{Stat, Stats};
 use super::transport::Transport;
 use crate::base::chunk::Block;
 use crate::base::reason::Reason;
@@ -260,8 +260,8 @@ impl Session {
                 return Err(fault);
             }
         };
-        turn.stats.streams_started += 1;
-        turn.stats.sessions_reused += u64::from(self.started > 0);
+        turn.stats[Stat::StreamsStarted] += 1;
+        turn.stats[Stat::SessionsReused] += u64::from(self.started > 0);
         self.started += 1;
         self.was_busy = true;
         Ok(named)
@@ -338,8 +338,8 @@ impl Session {
         let was_open = self.phase == Phase::Open;
         self.phase = Phase::Closed(reason);
         match was_open {
-            true => turn.stats.sessions_open -= 1,
-            false => turn.stats.sessions_connecting -= 1,
+            true => turn.stats[Stat::SessionsOpen] -= 1,
+            false => turn.stats[Stat::SessionsConnecting] -= 1,
         }
         let (protocol, mut io) = self.split(turn);
         match protocol {
@@ -355,7 +355,7 @@ impl Session {
     /// Counts anew what waits for the backend.
     fn recount(&mut self, stats: &mut Stats) {
         let queued = if self.is_closed() { 0 } else { self.out.len() as u64 };
-        stats.queued_bytes = stats.queued_bytes + queued - self.queued;
+        stats[Stat::QueuedBytes] = stats[Stat::QueuedBytes] + queued - self.queued;
         self.queued = queued;
     }
 
@@ -393,7 +393,11 @@ impl Session {
 }
 
 fn protocol_of(config: &BackendConfig, told_streams: &Rc<Cell<u32>>, is_h2: bool) -> Protocol {
-    if is_h2 { Protocol::H2(Box::new(H2::new(config, told_streams.clone()))) } else { Protocol::H1(Box::new(H1::new(config))) }
+    if is_h2 {
+        Protocol::H2(Box::new(H2::new(&config.limits, told_streams.clone())))
+    } else {
+        Protocol::H1(Box::new(H1::new(&config.limits)))
+    }
 }
 
 /// What a scheme speaks before ALPN has been heard.

@@ -5,6 +5,7 @@ use crate::base::reason::Reason;
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::error::h2 as code;
 use crate::upstream::sink::Sink;
+use crate::upstream::stats::Stat;
 
 /// A session without streams gives its buffers back after this.
 const QUIET_NANOS: Nanos = 1_000_000_000;
@@ -57,7 +58,7 @@ impl Session {
     /// A session that is busy now can at the earliest become idle now.
     fn idle_at(&self, now: Nanos) -> Nanos {
         let since = if self.open_streams() == 0 && self.reserved.is_empty() { self.idle_since } else { now };
-        after(since, self.config.session_idle_timeout_ms)
+        after(since, self.config.limits.idle_timeout_ms)
     }
 
     fn quiet_at(&self, now: Nanos) -> Nanos {
@@ -77,8 +78,8 @@ impl Session {
     fn ping_at(&self) -> Nanos {
         let Protocol::H2(h2) = &self.protocol else { return NEVER };
         match h2.is_ping_open() {
-            true => after(self.pinged_at, self.config.ping_timeout_ms.max(1)),
-            false => after(self.read_at, self.config.ping_interval_ms),
+            true => after(self.pinged_at, self.config.limits.ping_timeout_ms.max(1)),
+            false => after(self.read_at, self.config.limits.ping_interval_ms),
         }
     }
 
@@ -90,7 +91,7 @@ impl Session {
                 self.pinged_at = self.read_at;
                 return;
             }
-            turn.stats.pings_timed_out += 1;
+            turn.stats[Stat::PingsTimedOut] += 1;
             self.because = "no answer to PING";
             return self.say_goodbye(turn, sink, Reason::BackendClosed, code::NO_ERROR);
         }

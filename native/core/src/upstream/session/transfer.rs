@@ -9,6 +9,7 @@ use crate::tls::client::Failure;
 use crate::upstream::io::Broken;
 use crate::upstream::sink::Sink;
 use crate::upstream::socket::{AHEAD_BYTES, Interest};
+use crate::upstream::stats::Stat;
 use crate::upstream::transport::Moved;
 
 /// Bytes a session may read in a turn: four blocks.
@@ -64,7 +65,7 @@ impl Session {
             match self.transport.write(self.out.pending()) {
                 Moved::Bytes(count) => {
                     self.out.consume(count);
-                    turn.stats.bytes_out += count as u64;
+                    turn.stats[Stat::BytesOut] += count as u64;
                 }
                 Moved::Blocked => {
                     return self.watch(Interest { write: true, ..self.interest });
@@ -107,7 +108,7 @@ impl Session {
         if let Moved::Bytes(count) = moved {
             block.advance(count);
             self.was_heard = true;
-            turn.stats.bytes_in += count as u64;
+            turn.stats[Stat::BytesIn] += count as u64;
             let at = self.parsed;
             let (protocol, mut io) = self.split(turn);
             let taken = match protocol {
@@ -175,7 +176,7 @@ impl Session {
     }
 
     fn on_broken<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S, broken: Broken) {
-        turn.stats.protocol_errors += 1;
+        turn.stats[Stat::ProtocolErrors] += 1;
         self.because = broken.because;
         self.say_goodbye(turn, sink, Reason::BackendProtocolError, broken.code);
     }

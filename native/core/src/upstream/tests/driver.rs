@@ -11,8 +11,9 @@ use crate::base::table::BackendTable;
 use crate::base::timers::{Clock, NEVER, Nanos};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
-use crate::tls::client::{Credentials, TlsVersion};
-use crate::upstream::{BackendConfig, BodyPart, Client, Fault, Key, Opened, Scheme, SessionRef, Sink, StreamRef, Upstreams};
+use crate::upstream::{
+    BackendConfig, BodyPart, Client, Fault, Key, Opened, Scheme, SessionLimits, SessionRef, Sink, StreamRef, TlsConfig, Upstreams,
+};
 
 /// What became of an exchange so far.
 #[derive(Clone, Debug, Default)]
@@ -141,25 +142,21 @@ pub fn config(slot: u32, scheme: Scheme, address: SocketAddr) -> BackendConfig {
         scheme,
         authority: format!("localhost:{}", address.port()),
         addresses: vec![address],
-        server_name: String::new(),
-        is_verified: true,
-        ca_pem: String::new(),
-        credentials: Credentials::default(),
-        min_tls: TlsVersion::V12,
-        max_tls: TlsVersion::V13,
-        pins: vec![],
-        max_sessions: 4,
-        max_bound: 4,
-        bound_idle_ms: 1_000,
-        max_streams_per_session: 1000,
-        session_idle_timeout_ms: 60_000,
-        session_max_age_ms: 0,
-        ping_interval_ms: 0,
-        ping_timeout_ms: 0,
-        stream_window_bytes: 65_535,
-        session_window_bytes: 1 << 20,
-        max_head_bytes: 16_384,
-        max_fields: 100,
+        tls: TlsConfig::default(),
+        limits: SessionLimits {
+            max_sessions: 4,
+            max_streams: 1000,
+            idle_timeout_ms: 60_000,
+            max_age_ms: 0,
+            ping_interval_ms: 0,
+            ping_timeout_ms: 0,
+            max_bound: 4,
+            bound_idle_ms: 1_000,
+            stream_window_bytes: 65_535,
+            session_window_bytes: 1 << 20,
+            max_head_bytes: 16_384,
+            max_fields: 100,
+        },
     }
 }
 

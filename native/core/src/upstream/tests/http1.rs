@@ -9,6 +9,7 @@ use super::peer::Peer;
 use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
 use crate::upstream::Scheme;
+use crate::upstream::Stat;
 
 /// Reads a request head; none when the client closed.
 fn head(stream: &mut TcpStream) -> Option<String> {
@@ -46,8 +47,8 @@ fn answered(method: &'static str, text: &'static str, is_slow: bool) -> Told {
     let mut driver = driver(&peer);
     let key = driver.request(0, method, "/", &[], None);
     let told = driver.finish(key);
-    driver.until("the connection to end", |driver| driver.upstreams.stats.sessions_open == 0);
-    assert_eq!(driver.upstreams.stats.streams_open, 0);
+    driver.until("the connection to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
+    assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     peer.join();
     told
 }
@@ -141,7 +142,7 @@ fn too_large_a_head_is_named_as_such() {
     });
     let mut driver = driver(&peer);
     assert_eq!(driver.fetch(0, "/").fault.unwrap().reason, Reason::BackendHeadTooLarge);
-    driver.until("the connection to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the connection to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     peer.join();
 }
 
@@ -154,7 +155,7 @@ fn a_head_larger_than_a_read_block_is_taken_when_it_is_allowed() {
         head(&mut stream);
     });
     let mut backend = config(0, Scheme::Http, peer.address);
-    backend.max_head_bytes = 300_000;
+    backend.limits.max_head_bytes = 300_000;
     let mut driver = Driver::new(vec![backend]);
     assert_eq!(driver.fetch(0, "/").body, b"ok");
     drop(driver);
@@ -174,8 +175,8 @@ fn a_connection_is_kept_and_used_again_and_its_stale_end_is_noticed() {
     for path in ["/00", "/01", "/02"] {
         assert_eq!(driver.fetch(0, path).body, b"ok");
     }
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
-    driver.until("the end to be noticed", |driver| driver.upstreams.stats.sessions_open == 0);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
+    driver.until("the end to be noticed", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     assert_eq!(driver.fetch(0, "/10").body, b"ok");
     drop(driver);
     peer.join();
@@ -205,16 +206,16 @@ fn concurrent_exchanges_get_connections_of_their_own_up_to_the_limit_and_then_wa
     });
     // One connection is served after the other, so the second gets its turn only when the first ends.
     let mut backend = config(0, Scheme::Http, peer.address);
-    backend.max_sessions = 1;
+    backend.limits.max_sessions = 1;
     let mut driver = Driver::new(vec![backend]);
     let keys: Vec<_> = (0..10).map(|_| driver.get(0, "/")).collect();
-    assert_eq!(driver.upstreams.stats.waiting, 10);
+    assert_eq!(driver.upstreams.stats[Stat::Waiting], 10);
     for key in keys {
         assert_eq!(driver.finish(key).body, b"ok");
     }
-    assert_eq!((driver.upstreams.stats.connects_succeeded, driver.upstreams.stats.waiting), (1, 0));
+    assert_eq!((driver.upstreams.stats[Stat::ConnectsSucceeded], driver.upstreams.stats[Stat::Waiting]), (1, 0));
     driver.upstreams.apply(vec![]);
-    driver.until("the connection to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the connection to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     let _ = TcpStream::connect(peer.address);
     peer.join();
 }
@@ -238,7 +239,7 @@ fn a_body_of_unknown_length_is_sent_in_chunks_and_a_known_one_as_it_is() {
     assert_eq!(driver.finish(key).status, Some(200));
     let key = driver.request(0, "POST", "/", &[("content-length", "20000")], Some(vec![7; 20_000]));
     assert_eq!(driver.finish(key).status, Some(200));
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
     peer.join();
 }
 
@@ -248,7 +249,7 @@ fn less_body_than_announced_fails_the_exchange_instead_of_the_next_one() {
     let mut driver = driver(&peer);
     let key = driver.request(0, "POST", "/", &[("content-length", "10")], Some(vec![7; 5]));
     assert_eq!(driver.finish(key).fault.unwrap().reason, Reason::RequestLengthMismatch);
-    driver.until("the connection to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the connection to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     peer.join();
 }
 
@@ -302,7 +303,7 @@ fn a_response_is_read_ahead_by_its_window_and_by_a_small_one_where_it_has_to_be(
             let _ = stream.write_all(&vec![7; 10_000_000]);
         });
         let mut backend = config(0, Scheme::Http, peer.address);
-        backend.stream_window_bytes = 1 << 20;
+        backend.limits.stream_window_bytes = 1 << 20;
         let mut driver = Driver::new(vec![backend]);
         driver.upstreams.set_tight(is_tight);
         driver.sink.is_slow = true;
@@ -361,7 +362,7 @@ fn cancelling_closes_the_connection() {
     let stream = driver.streams[&key];
     driver.upstreams.reset(stream, 8);
     driver.flush();
-    assert_eq!((driver.upstreams.stats.sessions_open, driver.upstreams.stats.streams_open), (0, 0));
+    assert_eq!((driver.upstreams.stats[Stat::SessionsOpen], driver.upstreams.stats[Stat::StreamsOpen]), (0, 0));
     assert!(driver.sink.told[&key].fault.is_none());
     peer.join();
 }
@@ -375,6 +376,6 @@ fn bytes_that_nobody_asked_for_end_the_connection() {
     });
     let mut driver = driver(&peer);
     assert_eq!(driver.fetch(0, "/").body, b"ok");
-    driver.until("the connection to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the connection to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     peer.join();
 }

@@ -5,6 +5,7 @@ use super::peer::*;
 use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::reason::Reason;
 use crate::upstream::Scheme;
+use crate::upstream::Stat;
 
 fn driver(peer: &Peer) -> Driver {
     Driver::new(vec![config(0, Scheme::H2c, peer.address)])
@@ -29,7 +30,7 @@ fn a_request_and_its_response_pass_with_their_fields() {
     assert_eq!((told.status, &told.body[..], &told.informational[..]), (Some(200), &b"hello"[..], &[103][..]));
     assert_eq!(told.field("x-two"), Some("2"));
     assert_eq!(told.trailers, Some(vec![("x-sum".into(), "9".into())]));
-    assert_eq!(driver.upstreams.stats.streams_open, 0);
+    assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     drop(driver);
     peer.join();
 }
@@ -52,8 +53,8 @@ fn many_exchanges_share_one_session_and_requests_leave_before_the_settings_of_th
         let told = driver.finish(key);
         assert_eq!(told.body, (key as u32 * 2 - 1).to_be_bytes());
     }
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
-    assert_eq!(driver.upstreams.stats.sessions_reused, 49);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
+    assert_eq!(driver.upstreams.stats[Stat::SessionsReused], 49);
     drop(driver);
     peer.join();
 }
@@ -152,19 +153,19 @@ fn what_the_backend_may_still_send_is_counted_by_window_and_content_length() {
     });
     let mut driver = driver(&peer);
     let key = driver.get(0, "/");
-    driver.until("a session", |driver| driver.upstreams.stats.streams_open == 1);
-    assert_eq!(driver.upstreams.stats.granted_bytes, 65_535);
+    driver.until("a session", |driver| driver.upstreams.stats[Stat::StreamsOpen] == 1);
+    assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 65_535);
     go.send(()).unwrap();
     driver.until("a part of the body", |driver| driver.sink.told[&key].body.len() == 400);
-    assert_eq!(driver.upstreams.stats.granted_bytes, 600);
+    assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 600);
     go.send(()).unwrap();
     assert_eq!(driver.finish(key).body.len(), 1_000);
-    assert_eq!(driver.upstreams.stats.granted_bytes, 0);
+    assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 0);
     let key = driver.get(0, "/");
     driver.until("a part of the body", |driver| driver.sink.told[&key].body.len() == 400);
-    assert_eq!(driver.upstreams.stats.granted_bytes, 65_135);
+    assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 65_135);
     driver.upstreams.reset(driver.streams[&key], 8);
-    assert_eq!(driver.upstreams.stats.granted_bytes, 0);
+    assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 0);
     drop(driver);
     peer.join();
 }
@@ -203,14 +204,14 @@ fn updates(bytes: usize, is_tight: bool) -> (u32, Vec<u32>, Vec<u32>) {
         wire.drain();
     });
     let mut backend = config(0, Scheme::H2c, peer.address);
-    backend.stream_window_bytes = 1 << 20;
-    backend.session_window_bytes = 4 << 20;
+    backend.limits.stream_window_bytes = 1 << 20;
+    backend.limits.session_window_bytes = 4 << 20;
     let mut driver = Driver::new(vec![backend]);
     driver.upstreams.set_tight(is_tight);
     let key = driver.get(0, "/");
     assert_eq!(driver.finish(key).body.len(), bytes);
     let (of_stream, of_session) = told.recv().unwrap();
-    assert_eq!(driver.upstreams.stats.granted_bytes, 0);
+    assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 0);
     drop(driver);
     peer.join();
     (of_stream.iter().sum(), of_stream, of_session)
@@ -268,8 +269,8 @@ fn a_goaway_ends_what_it_took_refuses_the_rest_as_unsent_and_moves_on_to_another
     let fault = driver.finish(second).fault.unwrap();
     assert_eq!((fault.reason, fault.is_unsent), (Reason::BackendGoaway, true));
     assert_eq!(driver.fetch(0, "/3").body, b"second");
-    assert_eq!(driver.upstreams.stats.goaways_in, 1);
-    driver.until("the old session to end", |driver| driver.upstreams.stats.sessions_open == 1);
+    assert_eq!(driver.upstreams.stats[Stat::GoawaysIn], 1);
+    driver.until("the old session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 1);
     drop(driver);
     peer.join();
 }
@@ -305,7 +306,7 @@ fn an_early_response_stops_only_the_upload() {
     let told = driver.finish(key);
     assert_eq!((told.status, told.fault), (Some(413), None));
     driver.until("the upload to stop", |driver| driver.sink.told[&key].is_upload_stopped);
-    assert_eq!(driver.upstreams.stats.streams_open, 0);
+    assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     drop(driver);
     peer.join();
 }
@@ -327,7 +328,7 @@ fn an_upload_may_outlive_its_response() {
     let mut driver = driver(&peer);
     let key = driver.request(0, "POST", "/", &[], Some(vec![1; 200_000]));
     assert_eq!(driver.finish(key).body, b"early");
-    driver.until("the upload to end", |driver| driver.upstreams.stats.streams_open == 0);
+    driver.until("the upload to end", |driver| driver.upstreams.stats[Stat::StreamsOpen] == 0);
     driver.idle(20);
     drop(driver);
     peer.join();
@@ -351,7 +352,7 @@ fn a_cancelled_exchange_is_reset_once_and_what_still_comes_is_ignored() {
     let stream = driver.streams[&key];
     driver.upstreams.reset(stream, 8);
     driver.upstreams.reset(stream, 8);
-    assert_eq!((driver.upstreams.stats.streams_open, driver.upstreams.stats.resets_out), (0, 1));
+    assert_eq!((driver.upstreams.stats[Stat::StreamsOpen], driver.upstreams.stats[Stat::ResetsOut]), (0, 1));
     driver.idle(5);
     let told = driver.fetch(0, "/");
     assert_eq!(told.field("x-indexed"), Some("so that the table moves"));
@@ -376,11 +377,11 @@ fn pings_are_answered_and_sent() {
         wire.drain();
     });
     let mut backend = config(0, Scheme::H2c, peer.address);
-    (backend.ping_interval_ms, backend.ping_timeout_ms) = (30, 100);
+    (backend.limits.ping_interval_ms, backend.limits.ping_timeout_ms) = (30, 100);
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
-    driver.until("the session to be given up", |driver| driver.upstreams.stats.pings_timed_out == 1);
-    assert_eq!(driver.upstreams.stats.sessions_open, 0);
+    driver.until("the session to be given up", |driver| driver.upstreams.stats[Stat::PingsTimedOut] == 1);
+    assert_eq!(driver.upstreams.stats[Stat::SessionsOpen], 0);
     peer.join();
 }
 

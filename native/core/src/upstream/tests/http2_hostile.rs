@@ -5,6 +5,7 @@ use super::peer::*;
 use crate::base::reason::Reason;
 use crate::http::error::h2 as code;
 use crate::upstream::Scheme;
+use crate::upstream::Stat;
 
 /// What becomes of a request whose peer does `offence` after it has come, and how the client says goodbye.
 fn offended(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Told, Option<u32>) {
@@ -16,8 +17,8 @@ fn offended(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Told, Option<
     });
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
     let told = driver.fetch(0, "/");
-    assert_eq!(driver.upstreams.stats.streams_open, 0);
-    assert_eq!(driver.upstreams.stats.sessions_open, 0, "the session must end");
+    assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
+    assert_eq!(driver.upstreams.stats[Stat::SessionsOpen], 0, "the session must end");
     peer.join();
     (told, receiver.recv().unwrap())
 }
@@ -191,7 +192,7 @@ fn frames_after_the_end_of_a_stream_end_the_session() {
         });
         let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
         assert_eq!(driver.fetch(0, "/").body, b"all");
-        driver.until("the session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+        driver.until("the session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
         peer.join();
     }
 }

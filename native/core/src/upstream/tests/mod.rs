@@ -6,6 +6,7 @@ mod driver;
 mod http1;
 mod http2;
 mod http2_hostile;
+mod origin;
 mod peer;
 mod pooling;
 mod real;

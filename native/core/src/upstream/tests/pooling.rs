@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::driver::{Driver, config};
 use super::peer::*;
 use crate::base::reason::Reason;
-use crate::upstream::{Client, Scheme};
+use crate::upstream::{Client, Scheme, Stat};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -33,17 +33,17 @@ fn echo(connections: usize) -> Peer {
 fn a_second_session_is_opened_only_when_the_first_is_full_and_the_rest_waits_in_order() {
     let peer = echo(2);
     let mut backend = config(0, Scheme::H2c, peer.address);
-    (backend.max_sessions, backend.max_streams_per_session) = (2, 3);
+    (backend.limits.max_sessions, backend.limits.max_streams) = (2, 3);
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
     let keys: Vec<_> = (0..10).map(|_| driver.get(0, "/")).collect();
-    assert_eq!(driver.upstreams.stats.waiting, 7);
+    assert_eq!(driver.upstreams.stats[Stat::Waiting], 7);
     for key in &keys {
         assert_eq!(driver.finish(*key).body, b"ok");
     }
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 2);
-    assert_eq!((driver.upstreams.stats.waiting, driver.upstreams.stats.streams_open), (0, 0));
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 2);
+    assert_eq!((driver.upstreams.stats[Stat::Waiting], driver.upstreams.stats[Stat::StreamsOpen]), (0, 0));
     peer.join();
 }
 
@@ -51,7 +51,7 @@ fn a_second_session_is_opened_only_when_the_first_is_full_and_the_rest_waits_in_
 fn how_long_a_pool_was_full_is_known() {
     let peer = echo(2);
     let mut backend = config(0, Scheme::H2c, peer.address);
-    (backend.max_sessions, backend.max_streams_per_session) = (2, 1);
+    (backend.limits.max_sessions, backend.limits.max_streams) = (2, 1);
     let mut driver = Driver::new(vec![backend]);
     let full = |driver: &Driver| {
         let full = driver.upstreams.full_time(0, driver.now());
@@ -66,7 +66,7 @@ fn how_long_a_pool_was_full_is_known() {
     assert_eq!(full(&driver), (true, 7));
     driver.upstreams.release(held, 99);
     driver.skew += 61 * SECOND;
-    driver.until("the idle sessions to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the idle sessions to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     driver.skew += 3 * SECOND;
     assert_eq!((full(&driver), driver.upstreams.full_time(9, 0).total), ((false, 68), 0));
     peer.join();
@@ -84,11 +84,11 @@ fn a_lower_limit_of_the_peer_is_obeyed() {
         wire.drain();
     });
     let mut backend = config(0, Scheme::H2c, peer.address);
-    backend.max_sessions = 1;
+    backend.limits.max_sessions = 1;
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
     let (first, second) = (driver.get(0, "/"), driver.get(0, "/"));
-    assert_eq!(driver.upstreams.stats.waiting, 1);
+    assert_eq!(driver.upstreams.stats[Stat::Waiting], 1);
     assert_eq!((driver.finish(first).body, driver.finish(second).body), (b"ok".to_vec(), b"ok".to_vec()));
     drop(driver);
     peer.join();
@@ -102,8 +102,8 @@ fn nobody_listening_fails_everybody_who_waits_as_unsent() {
         let fault = driver.finish(key).fault.unwrap();
         assert_eq!((fault.reason, fault.is_unsent), (Reason::ConnectFailed, true));
     }
-    assert_eq!((driver.upstreams.stats.connects_failed, driver.upstreams.stats.waiting), (1, 0));
-    assert_eq!(driver.upstreams.stats.sessions_connecting, 0);
+    assert_eq!((driver.upstreams.stats[Stat::ConnectsFailed], driver.upstreams.stats[Stat::Waiting]), (1, 0));
+    assert_eq!(driver.upstreams.stats[Stat::SessionsConnecting], 0);
 }
 
 #[test]
@@ -143,9 +143,9 @@ fn an_attempt_that_stops_waiting_is_forgotten() {
     let key = driver.get(0, "/");
     driver.idle(3);
     driver.cancel(0, key);
-    assert_eq!(driver.upstreams.stats.waiting, 0);
+    assert_eq!(driver.upstreams.stats[Stat::Waiting], 0);
     driver.skew += 11 * SECOND;
-    driver.until("the handshake to time out", |driver| driver.upstreams.stats.sessions_connecting == 0);
+    driver.until("the handshake to time out", |driver| driver.upstreams.stats[Stat::SessionsConnecting] == 0);
     assert!(driver.sink.told[&key].fault.is_none());
 }
 
@@ -153,14 +153,14 @@ fn an_attempt_that_stops_waiting_is_forgotten() {
 fn a_place_that_is_not_used_goes_to_the_next_in_the_queue() {
     let peer = echo(1);
     let mut backend = config(0, Scheme::H2c, peer.address);
-    (backend.max_sessions, backend.max_streams_per_session) = (1, 1);
+    (backend.limits.max_sessions, backend.limits.max_streams) = (1, 1);
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
     let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, driver.client, false, driver.now()) else {
         panic!("no place")
     };
     let key = driver.get(0, "/");
-    assert_eq!(driver.upstreams.stats.waiting, 1);
+    assert_eq!(driver.upstreams.stats[Stat::Waiting], 1);
     driver.upstreams.release(session, 99);
     assert_eq!(driver.finish(key).body, b"ok");
     peer.join();
@@ -179,7 +179,7 @@ fn a_place_goes_to_those_with_less_than_their_share_first_and_to_anybody_when_no
         wire.drain();
     });
     let mut backend = config(0, Scheme::H2c, peer.address);
-    (backend.max_sessions, backend.max_streams_per_session) = (1, 4);
+    (backend.limits.max_sessions, backend.limits.max_streams) = (1, 4);
     let mut driver = Driver::new(vec![backend]);
     let ask = |driver: &mut Driver, network, connection| {
         driver.client = Client { network, connection };
@@ -243,7 +243,7 @@ fn a_session_is_replaced_after_five_resets_in_a_row_for_more_than_one_client_and
         (2, INTERNAL_ERROR),
         (1, INTERNAL_ERROR),
     ];
-    let renewed = |script| reset_by_script(script).upstreams.stats.sessions_renewed;
+    let renewed = |script| reset_by_script(script).upstreams.stats[Stat::SessionsRenewed];
     assert_eq!((renewed(&FIVE), renewed(&FIVE[1..])), (1, 0));
     assert_eq!((renewed(&OF_ONE), renewed(&REFUSED), renewed(&ANSWERED)), (0, 0, 0));
 }
@@ -291,12 +291,14 @@ fn a_backend_that_resets_everything_has_one_session_replaced_a_second() {
     let peer = resetting(3, &Arc::default());
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
     be_reset(&mut driver, 20);
-    driver.until("the first to end", |driver| driver.upstreams.stats.sessions_open == 1);
-    assert_eq!((driver.upstreams.stats.sessions_renewed, driver.upstreams.stats.connects_succeeded), (1, 2));
+    driver.until("the first to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 1);
+    assert_eq!((driver.upstreams.stats[Stat::SessionsRenewed], driver.upstreams.stats[Stat::ConnectsSucceeded]), (1, 2));
     driver.skew += SECOND;
     be_reset(&mut driver, 5);
-    driver.until("the second to end", |driver| driver.upstreams.stats.connects_succeeded == 3 && driver.upstreams.stats.sessions_open == 1);
-    assert_eq!(driver.upstreams.stats.sessions_renewed, 2);
+    driver.until("the second to end", |driver| {
+        driver.upstreams.stats[Stat::ConnectsSucceeded] == 3 && driver.upstreams.stats[Stat::SessionsOpen] == 1
+    });
+    assert_eq!(driver.upstreams.stats[Stat::SessionsRenewed], 2);
     peer.join();
 }
 
@@ -305,17 +307,17 @@ fn a_sick_session_carries_its_other_streams_to_their_end_and_leaves_when_its_suc
     let is_released = Arc::default();
     let peer = resetting(2, &is_released);
     let mut backend = config(0, Scheme::H2c, peer.address);
-    backend.max_sessions = 1;
+    backend.limits.max_sessions = 1;
     let mut driver = Driver::new(vec![backend]);
     let held = driver.get(0, "/hold");
     driver.until("the stream", |driver| driver.streams.len() == 1);
     be_reset(&mut driver, 5);
     assert_eq!(driver.fetch(0, "/ok").body, b"ok");
-    assert_eq!((driver.upstreams.stats.connects_succeeded, driver.upstreams.stats.sessions_open), (2, 2));
+    assert_eq!((driver.upstreams.stats[Stat::ConnectsSucceeded], driver.upstreams.stats[Stat::SessionsOpen]), (2, 2));
     assert_ne!(driver.streams[&held].session, driver.streams[&driver.last()].session);
     is_released.store(true, Relaxed);
     assert_eq!(driver.finish(held).body, b"ok");
-    driver.until("the old session to end", |driver| driver.upstreams.stats.sessions_open == 1);
+    driver.until("the old session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 1);
     peer.join();
 }
 
@@ -328,9 +330,9 @@ fn a_sick_session_goes_on_where_no_other_can_be_opened() {
     moved.addresses = vec![closed_port()];
     driver.upstreams.apply(vec![moved]);
     be_reset(&mut driver, 5);
-    driver.until("the failure to connect", |driver| driver.upstreams.stats.connects_failed == 1);
+    driver.until("the failure to connect", |driver| driver.upstreams.stats[Stat::ConnectsFailed] == 1);
     assert_eq!(driver.fetch(0, "/ok").body, b"ok");
-    assert_eq!((driver.upstreams.stats.sessions_open, driver.upstreams.stats.sessions_renewed), (1, 1));
+    assert_eq!((driver.upstreams.stats[Stat::SessionsOpen], driver.upstreams.stats[Stat::SessionsRenewed]), (1, 1));
     drop(driver);
     peer.join();
 }
@@ -339,26 +341,26 @@ fn a_sick_session_goes_on_where_no_other_can_be_opened() {
 fn idle_sessions_end_and_old_ones_take_no_more_streams() {
     let peer = echo(3);
     let mut backend = config(0, Scheme::H2c, peer.address);
-    (backend.session_idle_timeout_ms, backend.session_max_age_ms) = (10_000, 60_000);
+    (backend.limits.idle_timeout_ms, backend.limits.max_age_ms) = (10_000, 60_000);
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
     driver.skew += 9 * SECOND;
     driver.idle(2);
-    assert_eq!(driver.upstreams.stats.sessions_open, 1);
+    assert_eq!(driver.upstreams.stats[Stat::SessionsOpen], 1);
     driver.skew += 2 * SECOND;
-    driver.until("the idle session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the idle session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     for _ in 0..5 {
         driver.fetch(0, "/");
         driver.skew += 9 * SECOND;
         driver.idle(1);
     }
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 2);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 2);
     for _ in 0..3 {
         driver.skew += 9 * SECOND;
         driver.idle(1);
         driver.fetch(0, "/");
     }
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 3, "the old session was retired");
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 3, "the old session was retired");
     peer.join();
 }
 
@@ -372,11 +374,11 @@ fn a_backend_that_became_another_gets_new_sessions_and_one_that_only_moved_keeps
     driver.upstreams.apply(vec![moved]);
     driver.idle(2);
     assert_eq!(driver.fetch(0, "/").body, b"ok");
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
     driver.upstreams.apply(vec![config(0, Scheme::H2c, second.address)]);
-    driver.until("the old session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the old session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     assert_eq!(driver.fetch(0, "/").body, b"ok");
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 2);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 2);
     assert!(driver.upstreams.describe(driver.now()).starts_with("[{\"slot\":0,\"scheme\":\"h2c\""));
     first.join();
     second.join();
@@ -396,7 +398,7 @@ fn streams_that_run_when_their_backend_vanishes_are_finished() {
     driver.until("a head", |driver| driver.sink.told[&key].status.is_some());
     driver.upstreams.apply(vec![]);
     assert_eq!(driver.finish(key).body, b"all");
-    driver.until("the session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     assert_eq!(driver.upstreams.describe(0), "[]");
     peer.join();
 }
@@ -457,7 +459,7 @@ fn a_body_takes_what_room_there_is_where_no_session_can_be_added() {
         wire.drain();
     });
     let mut backend = config(0, Scheme::H2c, peer.address);
-    backend.max_sessions = 1;
+    backend.limits.max_sessions = 1;
     let mut driver = Driver::new(vec![backend]);
     let stuck = driver.request(0, "POST", "/", &[], Some(vec![7; 100_000]));
     driver.until("the session's window to be used up", |driver| {
@@ -465,7 +467,7 @@ fn a_body_takes_what_room_there_is_where_no_session_can_be_added() {
     });
     let second = driver.request(0, "POST", "/", &[], Some(vec![7; 10]));
     assert_eq!((driver.finish(second).body, driver.finish(stuck).body), (b"second".to_vec(), b"first".to_vec()));
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
     drop(driver);
     peer.join();
 }

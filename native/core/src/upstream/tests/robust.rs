@@ -12,7 +12,7 @@ use crate::upstream::h2::H2;
 use crate::upstream::io::{Io, Work};
 use crate::upstream::outbox::Outbox;
 use crate::upstream::pool::places::Holder;
-use crate::upstream::{Scheme, Stats};
+use crate::upstream::{Scheme, Stat, Stats};
 
 struct Bench {
     out: Outbox,
@@ -62,7 +62,7 @@ fn feed(bytes: &[u8], piece: usize, mut receive: impl FnMut(&Block, usize) -> Op
 
 fn feed_h2(bytes: &[u8], piece: usize) {
     let address = "127.0.0.1:1".parse().unwrap();
-    let mut h2 = H2::new(&config(0, Scheme::H2c, address), std::rc::Rc::new(std::cell::Cell::new(100)));
+    let mut h2 = H2::new(&config(0, Scheme::H2c, address).limits, std::rc::Rc::new(std::cell::Cell::new(100)));
     let mut bench = Bench::new();
     h2.begin(&mut bench.out);
     for key in 1..=3 {
@@ -76,7 +76,7 @@ fn feed_h2(bytes: &[u8], piece: usize) {
     });
     let (mut io, sink) = bench.io();
     h2.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
-    assert_eq!((h2.open_streams(), bench.stats.streams_open, bench.freed.len()), (0, 0, 3));
+    assert_eq!((h2.open_streams(), bench.stats[Stat::StreamsOpen], bench.freed.len()), (0, 0, 3));
     let is_told = |key: u64| {
         let told = &bench.sink.told[&key];
         told.is_over()
@@ -86,7 +86,7 @@ fn feed_h2(bytes: &[u8], piece: usize) {
 
 fn feed_h1(bytes: &[u8], piece: usize, method: &[u8]) {
     let address = "127.0.0.1:1".parse().unwrap();
-    let mut h1 = H1::new(&config(0, Scheme::Http, address));
+    let mut h1 = H1::new(&config(0, Scheme::Http, address).limits);
     let mut bench = Bench::new();
     let (mut io, _) = bench.io();
     h1.start(&mut io, (1, Holder::default()), &request(method), false).unwrap();
@@ -97,7 +97,7 @@ fn feed_h1(bytes: &[u8], piece: usize, method: &[u8]) {
     let (mut io, sink) = bench.io();
     h1.on_end(&mut io, sink, true);
     h1.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
-    assert_eq!((h1.open_streams(), bench.stats.streams_open, bench.freed.len()), (0, 0, 1));
+    assert_eq!((h1.open_streams(), bench.stats[Stat::StreamsOpen], bench.freed.len()), (0, 0, 1));
     assert!(bench.sink.told[&1].is_over());
 }
 

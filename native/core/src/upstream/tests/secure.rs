@@ -20,7 +20,7 @@ use super::peer::Peer;
 use super::real::Nghttpd;
 use crate::base::reason::{OF_TLS, Reason};
 use crate::tls::client::{Credentials, Pin, TlsVersion};
-use crate::upstream::{BackendConfig, Scheme};
+use crate::upstream::{BackendConfig, Scheme, Stat, TlsConfig};
 
 /// A certificate that signs itself, for `backend.test` and 127.0.0.1.
 fn certificate() -> (X509, PKey<Private>) {
@@ -79,7 +79,8 @@ fn server(connections: usize, alpn: &'static [u8], certificate: &X509, key: &PKe
 }
 
 fn backend(peer: &Peer, server_name: &str, ca_pem: String) -> BackendConfig {
-    BackendConfig { server_name: server_name.into(), ca_pem, ..config(0, Scheme::Https, peer.address) }
+    let tls = TlsConfig { server_name: server_name.into(), ca_pem, ..TlsConfig::default() };
+    BackendConfig { tls, ..config(0, Scheme::Https, peer.address) }
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn http_1_is_spoken_where_alpn_does_not_agree_on_http_2() {
             let told = driver.fetch(0, "/");
             assert!(told.body.starts_with(b"backend.test false x"), "{told:?}");
         }
-        assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+        assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
         drop(driver);
         peer.join();
     }
@@ -112,9 +113,11 @@ fn an_unknown_issuer_and_a_wrong_name_are_refused_unless_told_otherwise() {
         let mut driver = Driver::new(vec![backend]);
         let fault = driver.fetch(0, "/").fault.unwrap();
         assert_eq!((fault.reason.told(), fault.is_unsent), (Reason::TlsFailed, true));
-        assert_eq!(driver.upstreams.stats.connects_tls_failed, 1);
+        assert_eq!(driver.upstreams.stats[Stat::ConnectsTlsFailed], 1);
     }
-    let mut driver = Driver::new(vec![BackendConfig { is_verified: false, ..backend(&peer, "other.test", String::new()) }]);
+    let mut unverified = backend(&peer, "other.test", String::new());
+    unverified.tls.is_verified = false;
+    let mut driver = Driver::new(vec![unverified]);
     assert!(driver.fetch(0, "/").body.starts_with(b"other.test false"));
     drop(driver);
     peer.join();
@@ -173,7 +176,7 @@ fn refused_with(peer: Peer, config: BackendConfig) -> (Reason, String) {
         let mut counts = [0; OF_TLS.len()];
         counts[place] = 1;
         let stats = driver.upstreams.stats;
-        assert_eq!((stats.connects_tls_failed + stats.connects_succeeded, stats.tls_failures), (1, counts));
+        assert_eq!((stats[Stat::ConnectsTlsFailed] + stats[Stat::ConnectsSucceeded], stats.tls_failures), (1, counts));
     }
     let told = rest.split('"').next().unwrap().to_owned();
     drop(driver);
@@ -271,7 +274,8 @@ fn a_certificate_that_the_backend_does_not_take_is_a_failed_handshake() {
     let (peer, certificate) = refusing(|builder| builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT));
     let credentials =
         Credentials { chain_pem: pem(&own.0), key_pem: String::from_utf8(own.1.private_key_to_pem_pkcs8().unwrap()).unwrap() };
-    let config = BackendConfig { credentials, ..backend(&peer, "backend.test", pem(&certificate)) };
+    let mut config = backend(&peer, "backend.test", pem(&certificate));
+    config.tls.credentials = credentials;
     assert_eq!(refused_with(peer, config), (Reason::TlsAlert, "tls_alert: unknown_ca".to_owned()));
 }
 
@@ -306,11 +310,11 @@ fn a_second_connection_resumes_the_first() {
     let (certificate, key) = certificate();
     let peer = server(2, b"\x08http/1.1", &certificate, &key);
     let mut config = backend(&peer, "backend.test", pem(&certificate));
-    config.session_idle_timeout_ms = 1000;
+    config.limits.idle_timeout_ms = 1000;
     let mut driver = Driver::new(vec![config]);
     assert!(driver.fetch(0, "/").body.starts_with(b"backend.test false"));
     driver.skew += 2_000_000_000;
-    driver.until("the idle session to end", |driver| driver.upstreams.stats.sessions_open == 0);
+    driver.until("the idle session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     assert!(driver.fetch(0, "/").body.starts_with(b"backend.test true"));
     drop(driver);
     peer.join();
@@ -318,7 +322,9 @@ fn a_second_connection_resumes_the_first() {
 
 #[test]
 fn a_bundle_without_certificates_fails_every_attempt() {
-    let mut driver = Driver::new(vec![BackendConfig { ca_pem: "no".into(), ..config(0, Scheme::Https, "127.0.0.1:1".parse().unwrap()) }]);
+    let mut untrusted = config(0, Scheme::Https, "127.0.0.1:1".parse().unwrap());
+    untrusted.tls.ca_pem = "no".into();
+    let mut driver = Driver::new(vec![untrusted]);
     assert_eq!(driver.fetch(0, "/").fault.unwrap().reason, Reason::TlsFailed);
 }
 
@@ -331,7 +337,7 @@ fn http_2_over_tls_carries_large_bodies_both_ways() {
     let files = [("key", &key_pem[..]), ("chain", certificate_pem.as_bytes()), ("large", &large[..])];
     let Some(server) = Nghttpd::start("tls", &files, &[], &["key", "chain"]) else { return };
     let mut backend = config(0, Scheme::Https, server.address);
-    (backend.server_name, backend.ca_pem) = ("backend.test".into(), certificate_pem);
+    (backend.tls.server_name, backend.tls.ca_pem) = ("backend.test".into(), certificate_pem);
     let mut driver = Driver::new(vec![backend]);
     let keys: Vec<_> = (0..4).map(|_| driver.get(0, "/large")).collect();
     for key in keys {
@@ -339,7 +345,7 @@ fn http_2_over_tls_carries_large_bodies_both_ways() {
     }
     let key = driver.request(0, "POST", "/large", &[], Some(large.clone()));
     assert!(driver.finish(key).status.is_some());
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 1);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
     assert!(driver.upstreams.describe(driver.now()).contains("\"protocol\":\"h2\""));
 }
 
@@ -413,7 +419,11 @@ fn a_backend_that_asks_is_shown_a_certificate_and_the_next_session_after_a_new_s
     let (authority, authority_key) = certificate();
     let peer = asking_server(3, acceptor(&authority, &authority_key), &authority);
     let plain = backend(&peer, "backend.test", pem(&authority));
-    let with = |name| BackendConfig { credentials: credentials(&issued(name, &authority, &authority_key)), ..plain.clone() };
+    let with = |name| {
+        let mut config = plain.clone();
+        config.tls.credentials = credentials(&issued(name, &authority, &authority_key));
+        config
+    };
     let mut driver = Driver::new(vec![plain.clone()]);
     assert_eq!(driver.fetch(0, "/").body, b"nobody TLSv1.3");
     let old = with("old");
@@ -424,8 +434,8 @@ fn a_backend_that_asks_is_shown_a_certificate_and_the_next_session_after_a_new_s
     driver.upstreams.apply(vec![with("new")]);
     assert_eq!(driver.fetch(0, "/").body, b"new TLSv1.3", "whoever comes after it");
     assert_eq!(driver.finish(running).body, b"old TLSv1.3", "what is under way ends where it began");
-    driver.until("the old sessions to end", |driver| driver.upstreams.stats.sessions_open == 1);
-    assert_eq!(driver.upstreams.stats.connects_succeeded, 3, "an equal snapshot opens none");
+    driver.until("the old sessions to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 1);
+    assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 3, "an equal snapshot opens none");
     drop(driver);
     peer.join();
 }
@@ -442,8 +452,9 @@ fn versions_are_those_that_the_configuration_allows() {
         let mut builder = acceptor(&authority, &key);
         builder.set_max_proto_version(offered).unwrap();
         let peer = asking_server(1, builder, &authority);
-        let (min_tls, max_tls) = versions;
-        let mut driver = Driver::new(vec![BackendConfig { min_tls, max_tls, ..backend(&peer, "backend.test", pem(&authority)) }]);
+        let mut config = backend(&peer, "backend.test", pem(&authority));
+        config.tls.versions = versions;
+        let mut driver = Driver::new(vec![config]);
         let told = driver.fetch(0, "/");
         let got = told.fault.map_or(Ok(String::from_utf8(told.body).unwrap()), |fault| Err(fault.reason));
         assert_eq!(got, expected.map(str::to_owned));
@@ -477,7 +488,9 @@ fn a_pin_is_the_key_of_any_certificate_of_the_verified_chain_and_none_beside_it(
         let mut builder = acceptor(&leaf, &leaf_key);
         builder.add_extra_chain_cert(stranger.clone()).unwrap();
         let peer = asking_server(1, builder, &authority);
-        let mut driver = Driver::new(vec![BackendConfig { pins, ..backend(&peer, "backend.test", pem(ca)) }]);
+        let mut config = backend(&peer, "backend.test", pem(ca));
+        config.tls.pins = pins;
+        let mut driver = Driver::new(vec![config]);
         let told = driver.fetch(0, "/");
         let got = told.fault.map_or(Ok(told.status.unwrap_or(0)), |fault| Err(fault.reason));
         assert_eq!(got, expected);
