@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod http;
+pub mod lane;
 pub mod quic;
 pub mod reactor;
 pub mod record;

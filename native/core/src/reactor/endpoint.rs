@@ -65,7 +65,7 @@ impl Reactor {
     pub(super) fn receive_handed(&mut self) {
         self.inbox.wake.acknowledge();
         if self.inbox.are_places_asked_for() {
-            self.upstreams.yield_places(self.relay.now);
+            self.upstreams.yield_places(self.relay.turn.now);
         }
         while let Some(mut packet) = self.inbox.take() {
             self.counters.add_to(Id::HandedOver, 1, 1);
@@ -155,7 +155,7 @@ impl Reactor {
     /// at its address: that others have used up what is allowed there is reason to refuse it, which
     /// spares a handshake, but it takes none of its client's places before that is through.
     fn admit(&self, listener: usize, from: SocketAddr) -> Result<ConnectionPlace, Refused> {
-        if self.relay.is_draining {
+        if self.relay.rules.is_draining {
             return Err(Refused::Draining);
         }
         let listener = &self.listeners[listener];
@@ -195,7 +195,7 @@ impl Reactor {
     /// Sends an answer that nothing is remembered of, at the rate that is allowed: the address it goes to may be somebody else's than the sender's.
     fn reply(&mut self, listener: usize, from: SocketAddr, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
         let sender = &mut self.listeners[listener].sender;
-        if !sender.has_room() || !self.stateless_replies.take(self.relay.now) {
+        if !sender.has_room() || !self.stateless_replies.take(self.relay.turn.now) {
             return false;
         }
         let length = write(sender.spare());
@@ -211,7 +211,7 @@ impl Reactor {
         let initial_dcid = header.dcid.to_vec();
         let id = self.cid_key.mint_free(self.shard, self.generation, |id| self.by_cid.contains_key(&id));
         let state = &mut self.listeners[listener];
-        state.set_tight(self.relay.pressure >= Pressure::High);
+        state.set_tight(self.relay.held.pressure >= Pressure::High);
         state.config.set_stateless_reset_token(Some(self.cid_key.reset_token(id)));
         let bytes = id.to_be_bytes();
         let quic = panics::guard(|| {
@@ -225,7 +225,7 @@ impl Reactor {
         };
         let number = self.next_number;
         self.next_number += self.ports.len().max(1) as u64;
-        let now = self.relay.now;
+        let now = self.relay.turn.now;
         let (socket, listener) = (listener as u32, state.number);
         state.enter();
         let accepted = Accepted { number, listener, socket, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };

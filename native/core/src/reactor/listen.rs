@@ -40,7 +40,7 @@ impl Reactor {
             }
             has_left |= option.is_retiring || self.listeners.get(place).is_some_and(|present| present.number != option.number);
             option.certificates.follow(&self.inbox.wake);
-            self.relay.set_limits(option.number as usize, option.settings.limits());
+            self.relay.rules.set_limits(option.number as usize, option.settings.limits());
             if self.listeners.has(place) {
                 self.closing -= usize::from(self.listeners[place].is_closing);
                 self.listeners[place].change(option, prepared);
@@ -64,8 +64,8 @@ impl Reactor {
 
     /// Tells the connections whose listener is gone from their address.
     fn retire_connections(&mut self, drain: Nanos) {
-        self.relay.now = self.relay.clock.now();
-        let now = self.relay.now;
+        self.relay.turn.tick();
+        let now = self.relay.turn.now;
         for key in self.relay.connections.keys() {
             let told = panics::guard(|| {
                 let Some(connection) = self.relay.connections.get_mut(key) else { return };

@@ -177,8 +177,8 @@ impl Reactor {
     /// Obeys a new snapshot; exchanges under way keep the plan they began with.
     pub fn apply(&mut self, snapshot: Snapshot) {
         self.upstreams.apply(snapshot.backends);
-        self.relay.reserved = snapshot.reserved;
-        self.relay.telling = snapshot.telling;
+        self.relay.rules.reserved = snapshot.reserved;
+        self.relay.rules.telling = snapshot.telling;
     }
 
     /// Knows these plans by their numbers, besides those that it knows under others; exchanges
@@ -186,25 +186,25 @@ impl Reactor {
     pub fn learn_plans(&mut self, plans: impl IntoIterator<Item = (u32, Plan)>) {
         for (number, plan) in plans {
             let number = number as usize;
-            if number >= self.relay.plans.len() {
-                self.relay.plans.resize_with(number + 1, Rc::default);
+            if number >= self.relay.rules.plans.len() {
+                self.relay.rules.plans.resize_with(number + 1, Rc::default);
             }
-            self.relay.plans[number] = Rc::new(plan);
+            self.relay.rules.plans[number] = Rc::new(plan);
         }
     }
 
     /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that
     /// make no connection. Those that are open already stay.
     pub fn set_limits(&mut self, max_exchanges: usize, stateless_replies: u32) {
-        self.relay.max_exchanges = max_exchanges;
+        self.relay.rules.max_exchanges = max_exchanges;
         self.stateless_replies.set(stateless_replies);
     }
 
     /// Tells every client that the end is near and takes no new connection.
     pub fn drain(&mut self) {
-        self.relay.now = self.relay.clock.now();
-        self.relay.is_draining = true;
-        let now = self.relay.now;
+        self.relay.turn.tick();
+        self.relay.rules.is_draining = true;
+        let now = self.relay.turn.now;
         for key in self.relay.connections.keys() {
             let told = panics::guard(|| {
                 if let Some(connection) = self.relay.connections.get_mut(key) {
@@ -243,7 +243,7 @@ impl Reactor {
     /// up, and so is every session. What stays is what lies apart: sockets, keys of connection IDs, the ways to other shards, the ring, the counters. The worker has to be
     /// replaced: backends and plans come with its successor.
     pub fn start_over(&mut self) {
-        self.relay.now = self.relay.clock.now();
+        self.relay.turn.tick();
         self.relay.note_panic(Owner::Shard);
         for key in self.relay.connections.keys() {
             let _ = panics::guard_shard(|| self.say_farewell(key));
@@ -277,7 +277,7 @@ impl Reactor {
 
     /// A new lane begins: what nobody decided is offered to it.
     pub fn take_over(&mut self) {
-        self.relay.now = self.relay.clock.now();
+        self.relay.turn.tick();
         self.relay.offer_again();
     }
 
@@ -301,7 +301,7 @@ impl Reactor {
 
     fn begin_turn(&mut self) -> Nanos {
         let began = self.relay.begin_turn();
-        self.upstreams.set_tight(self.relay.pressure >= Pressure::High);
+        self.upstreams.set_tight(self.relay.held.pressure >= Pressure::High);
         began
     }
 
@@ -331,13 +331,13 @@ impl Reactor {
 
     /// Phases 6 to 9 happen inside. False when the lane failed.
     fn call_lane(&mut self, lane: &mut impl FnMut() -> LaneCall) -> bool {
-        let offered = self.relay.offers as u64;
+        let offered = self.relay.lane.offers as u64;
         self.is_lane_overdue = false;
         self.relay.lane_was_called();
-        let before = self.relay.clock.now();
+        let before = self.relay.turn.clock.now();
         let result = lane();
-        self.relay.now = self.relay.clock.now();
-        self.counters.observe(Id::LaneDuration, (self.relay.now - before) / 1_000);
+        self.relay.turn.tick();
+        self.counters.observe(Id::LaneDuration, (self.relay.turn.now - before) / 1_000);
         if offered > 0 {
             self.counters.observe(Id::LaneRecords, offered);
         }
@@ -350,14 +350,14 @@ impl Reactor {
         let had_unwritten = self.relay.has_unwritten();
         self.relay.write_unwritten();
         // Heads the ring or the lane had no room for are offered at once.
-        if had_unwritten || self.relay.ring.has_for_lane() {
-            self.is_lane_overdue = self.relay.ring.has_for_lane();
+        if had_unwritten || self.relay.lane.ring.has_for_lane() {
+            self.is_lane_overdue = self.relay.lane.ring.has_for_lane();
         }
         true
     }
 
     fn take_decisions(&mut self) {
-        while let Some(record) = self.relay.ring.next_decision() {
+        while let Some(record) = self.relay.lane.ring.next_decision() {
             // The record stays where it is, and its lifetime is detached from the ring, which a
             // decision borrows to write towards the lane.
             // SAFETY: these bytes belong to the ring towards the reactor, which lanes alone write, and none runs before this loop has ended.
@@ -414,7 +414,7 @@ impl Reactor {
         self.relay.relieve(&mut self.upstreams);
         // Flushing may open what waited, and what that writes has to be flushed too.
         for _ in 0..TURN_FLUSHES {
-            self.upstreams.flush(self.relay.now, &mut self.relay);
+            self.upstreams.flush(self.relay.turn.now, &mut self.relay);
             self.relay.settle(&mut self.upstreams);
             if !self.upstreams.is_dirty() {
                 break;
@@ -430,13 +430,13 @@ impl Reactor {
         if self.closing > 0 {
             self.close_done();
         }
-        self.relay.settle_account(&self.upstreams.stats);
+        self.relay.held.settle(&self.upstreams.stats, &self.counters);
         self.relay.arm_timers(&mut self.timers);
         let sessions = self.upstreams.next_timer();
         self.timers.arm(&mut self.session_timer, sessions, SESSION_TIMER);
         self.arm_recheck();
         self.ask_for_turn();
-        let now = self.relay.clock.now();
+        let now = self.relay.turn.clock.now();
         self.timers.set(now);
         self.count_turn(now - began);
     }
@@ -501,7 +501,7 @@ impl Reactor {
 
     /// Connections as JSON, at most `limit`, for the admin API.
     pub fn describe_connections(&self, limit: usize) -> String {
-        let now = self.relay.now;
+        let now = self.relay.turn.now;
         let rows: Vec<String> = self
             .relay
             .connections
@@ -540,11 +540,11 @@ impl Reactor {
     /// Milliseconds since the oldest exchange that is open began; none where there is none.
     pub fn oldest_exchange_ms(&self) -> Option<f64> {
         let began = self.relay.exchanges.iter().map(|(_, exchange)| exchange.times.began).min()?;
-        Some(self.relay.clock.now().saturating_sub(began) as f64 / 1e6)
+        Some(self.relay.turn.clock.now().saturating_sub(began) as f64 / 1e6)
     }
 
     /// Sessions as JSON, for the admin API.
     pub fn describe_sessions(&self) -> String {
-        self.upstreams.describe(self.relay.now)
+        self.upstreams.describe(self.relay.turn.now)
     }
 }

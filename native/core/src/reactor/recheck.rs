@@ -64,13 +64,13 @@ impl Reactor {
                 self.recheck.place = Some(0);
             }
         }
-        if is_asking && self.recheck.place.is_none() && self.recheck.due_at <= self.relay.now && !self.relay.connections.is_empty() {
+        if is_asking && self.recheck.place.is_none() && self.recheck.due_at <= self.relay.turn.now && !self.relay.connections.is_empty() {
             self.recheck.place = Some(0);
         }
         let Some(mut place) = self.recheck.place else { return };
-        let (now, until) = (unix_now(), self.relay.clock.now() + TURN_TIME);
+        let (now, until) = (unix_now(), self.relay.turn.clock.now() + TURN_TIME);
         let mut ends = 0;
-        while place < self.relay.connections.places() && ends < TURN_ENDS && self.relay.clock.now() < until {
+        while place < self.relay.connections.places() && ends < TURN_ENDS && self.relay.turn.clock.now() < until {
             if let Some(key) = self.relay.connections.key_at(place) {
                 ends += usize::from(self.recheck_one(key, now));
             }
@@ -79,14 +79,14 @@ impl Reactor {
         let is_done = place >= self.relay.connections.places();
         self.recheck.place = (!is_done).then_some(place);
         if is_done {
-            self.recheck.due_at = self.relay.now + INTERVAL;
+            self.recheck.due_at = self.relay.turn.now + INTERVAL;
         }
     }
 
     /// When the next round is due, where there will be something to look at.
     pub(super) fn arm_recheck(&mut self) {
         let is_asking = self.listeners.iter().any(|listener| listener.clients_version & 1 == 1);
-        let due = if is_asking && !self.relay.connections.is_empty() { self.recheck.due_at.max(self.relay.now) } else { NEVER };
+        let due = if is_asking && !self.relay.connections.is_empty() { self.recheck.due_at.max(self.relay.turn.now) } else { NEVER };
         self.timers.arm(&mut self.recheck.armed, due, RECHECK_TIMER);
     }
 
@@ -102,7 +102,7 @@ impl Reactor {
             let certificates = &listener.certificates;
             let Err(refusal) = connection.recheck(&certificates.clients(), now) else { return false };
             certificates.note_ended(refusal);
-            connection.condemn(self.relay.now);
+            connection.condemn(self.relay.turn.now);
             self.relay.mark(key);
             self.arm(key);
             true

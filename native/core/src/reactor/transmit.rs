@@ -57,8 +57,8 @@ impl Reactor {
             connection.open(listener.settings.max_head_bytes, listener.keep_alive());
             // What is wanted may have changed during the handshake.
             let is_late = listener.is_late(connection.auth_generation());
-            if self.relay.is_draining || connection.is_retired {
-                connection.notify_drain(self.relay.now);
+            if self.relay.rules.is_draining || connection.is_retired {
+                connection.notify_drain(self.relay.turn.now);
             }
             if is_late {
                 self.recheck_one(key, recheck::unix_now());
@@ -146,7 +146,7 @@ impl Reactor {
         if connection.is_drained() {
             connection.close(h3::NO_ERROR);
         }
-        if connection.may_wait(self.relay.now) {
+        if connection.may_wait(self.relay.turn.now) {
             self.arm(key);
             return false;
         }
@@ -158,8 +158,8 @@ impl Reactor {
                 connection,
                 &mut listener.sender,
                 listener.settings.max_udp_payload,
-                (listener.settings.is_paced && connection.pace.is_due(self.relay.now)).then_some(self.relay.now),
-                &self.relay.clock,
+                (listener.settings.is_paced && connection.pace.is_due(self.relay.turn.now)).then_some(self.relay.turn.now),
+                &self.relay.turn.clock,
             ),
         };
         if matches!(flushed, Flush::Blocked) {
@@ -167,8 +167,8 @@ impl Reactor {
             self.set_blocked(place, true);
         }
         if let Some(connection) = self.relay.connections.get_mut(key) {
-            connection.measure(self.relay.now);
-            connection.recount(&mut self.relay.account);
+            connection.measure(self.relay.turn.now);
+            connection.recount(&mut self.relay.held.account);
         }
         self.after_flush(key);
         matches!(flushed, Flush::More)
@@ -208,7 +208,7 @@ impl Reactor {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         let handshake_timeout = self.listeners[connection.socket as usize].handshake_timeout();
         // A handshake that was given up leaves at once: its close may never be sent, where the address was not validated and has got all it may.
-        let is_given_up = !connection.is_open && self.relay.now >= connection.accepted_at + handshake_timeout;
+        let is_given_up = !connection.is_open && self.relay.turn.now >= connection.accepted_at + handshake_timeout;
         if connection.quic.is_closed() || is_given_up {
             return self.remove(key);
         }
@@ -221,7 +221,7 @@ impl Reactor {
 
     pub(super) fn arm(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
-        let deadline = deadline(connection, &self.relay.clock, self.listeners[connection.socket as usize].handshake_timeout());
+        let deadline = deadline(connection, &self.relay.turn.clock, self.listeners[connection.socket as usize].handshake_timeout());
         self.timers.arm(&mut connection.armed, deadline, key.pack());
     }
 
@@ -233,16 +233,16 @@ impl Reactor {
     }
 
     fn take_connection_timer(&mut self, key: Key, due: Nanos) {
-        let now = self.relay.now;
+        let now = self.relay.turn.now;
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         if !crate::base::timers::Timers::is_current(&mut connection.armed, due) {
             return;
         }
         let handshake_timeout = self.listeners[connection.socket as usize].handshake_timeout();
-        if deadline(connection, &self.relay.clock, handshake_timeout) > now {
+        if deadline(connection, &self.relay.turn.clock, handshake_timeout) > now {
             return self.arm(key);
         }
-        if connection.quic.timeout_instant().is_some_and(|at| self.relay.clock.nanos(at) <= now) {
+        if connection.quic.timeout_instant().is_some_and(|at| self.relay.turn.clock.nanos(at) <= now) {
             connection.time_out();
         }
         if !connection.is_open && now >= connection.accepted_at + handshake_timeout {
@@ -278,7 +278,7 @@ impl Reactor {
         let mut connection = self.relay.connections.remove(key)?;
         self.listeners[connection.socket as usize].leave();
         self.upstreams.client_gone(key.pack());
-        connection.forget(&mut self.relay.account);
+        connection.forget(&mut self.relay.held.account);
         for id in &connection.cids {
             self.by_cid.remove(id);
         }
@@ -316,7 +316,7 @@ impl Reactor {
         let listener = &mut self.listeners[connection.socket as usize];
         if !listener.is_blocked {
             let _ = connection.quic.close(false, INTERNAL_ERROR, b"");
-            flush(connection, &mut listener.sender, listener.settings.max_udp_payload, None, &self.relay.clock);
+            flush(connection, &mut listener.sender, listener.settings.max_udp_payload, None, &self.relay.turn.clock);
         }
     }
 
@@ -328,14 +328,14 @@ impl Reactor {
         connection.client = ClientPlace::default();
         let counters = &self.counters;
         if !connection.is_open {
-            let age = self.relay.now.saturating_sub(connection.accepted_at);
+            let age = self.relay.turn.now.saturating_sub(connection.accepted_at);
             let is_late = connection.quic.is_timed_out() || age >= self.listeners[connection.socket as usize].handshake_timeout();
             facts::note_failure(connection.quic.as_mut());
             let outcome = if is_late { Handshake::TimedOut } else { Handshake::Failed };
             return counters.add_to(Id::Handshakes, outcome as usize, 1);
         }
         counters.add_to(Id::ConnectionsClosed, cause(&connection.quic) as usize, 1);
-        counters.observe(Id::ConnectionAge, self.relay.now.saturating_sub(connection.accepted_at) / 1_000_000);
+        counters.observe(Id::ConnectionAge, self.relay.turn.now.saturating_sub(connection.accepted_at) / 1_000_000);
         counters.observe(Id::ConnectionRtt, connection.rtt_us);
         let stats = connection.quic.stats();
         if let Some(ppm) = (stats.lost * 1_000_000).checked_div(stats.sent) {

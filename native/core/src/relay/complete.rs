@@ -1,7 +1,7 @@
 //! How exchanges end, and phase 16, complete: whatever happened, one completion record says it.
 
 use super::exchange::{Exchange, Phase};
-use super::{POOL, Relay, Unwritten};
+use super::{POOL, Relay};
 use crate::base::budget::Side;
 use crate::base::counters::Id;
 use crate::base::reason::Reason;
@@ -9,6 +9,7 @@ use crate::base::slab::Key;
 use crate::base::timers::Nanos;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
+use crate::lane::Unwritten;
 use crate::quic::connection::Drain;
 use crate::record::outward::{self, CompletionFacts};
 use crate::tls::told::Told;
@@ -105,17 +106,17 @@ impl Relay {
     pub(super) fn complete(&mut self, key: Key, reason: Reason) {
         let Some(mut exchange) = self.exchanges.remove(key) else { return };
         debug_assert!(exchange.attempt.upstream.is_none() && exchange.hedge.is_none() && exchange.hold.is_none());
-        if self.stage_owner == Some(key) {
-            self.stage_owner = None;
-            self.stage.clear();
+        if self.stage.owner == Some(key) {
+            self.stage.owner = None;
+            self.stage.bytes.clear();
         }
         if exchange.phase == Phase::Decide
             && let Some(at) = exchange.offer_at
         {
-            outward::withdraw(&mut self.ring, at, key);
+            outward::withdraw(&mut self.lane.ring, at, key);
         }
         exchange.attempt.count_out(&self.table);
-        self.account.enter(Side::Upstream, &mut exchange.outgoing.held, 0);
+        self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, 0);
         let mut facts = self.completion_facts(&exchange, reason);
         if let Some(connection) = self.connections.get_mut(exchange.connection) {
             connection.exchanges.remove(&exchange.stream);
@@ -131,10 +132,10 @@ impl Relay {
         self.counters.add(Id::BodyBytesIn, facts.bytes_in);
         self.counters.add(Id::BodyBytesOut, facts.bytes_out);
         self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
-        self.has_completions = true;
-        if !self.unwritten.is_empty() || !outward::write_completion(&mut self.ring, &facts, &exchange.request) {
+        self.lane.has_completions = true;
+        if !self.lane.unwritten.is_empty() || !outward::write_completion(&mut self.lane.ring, &facts, &exchange.request) {
             let request = std::mem::take(&mut exchange.request);
-            self.unwritten.push_back(Unwritten::Completion(Box::new((facts, request))));
+            self.lane.unwritten.push_back(Unwritten::Completion(Box::new((facts, request))));
         }
         if self.pool.len() < POOL {
             exchange.attempt.plan = None;
@@ -174,7 +175,7 @@ impl Relay {
                 if has_stream { micros(attempt.decided, attempt.opened) } else { 0 },
                 if has_stream { micros(attempt.opened, attempt.sent) } else { 0 },
                 if attempt.answered > 0 { micros(attempt.opened, attempt.answered) } else { 0 },
-                micros(if times.head > 0 { times.head } else { times.began }, self.now),
+                micros(if times.head > 0 { times.head } else { times.began }, self.turn.now),
             ],
             rtt_us: 0,
             bytes_in: exchange.incoming.body_bytes,
@@ -186,7 +187,7 @@ impl Relay {
             retry_after_s: exchange.retry_after_s,
             loser: exchange.loser,
             request_id: exchange.request_id,
-            certificate: told.filter(|_| self.telling.is_logged).map(Told::line),
+            certificate: told.filter(|_| self.rules.telling.is_logged).map(Told::line),
         }
     }
 }

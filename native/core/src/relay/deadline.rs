@@ -1,7 +1,8 @@
 //! Deadlines of exchanges, looked at together every so often instead of one timer for each: most exchanges end long before theirs.
 
+use super::Relay;
+use super::deadlines::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use super::exchange::{Offer, Phase};
-use super::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, Relay, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use crate::base::counters::{Id, Rejected};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -13,18 +14,18 @@ use crate::upstream::{self, Fault, Upstreams};
 impl Relay {
     /// A deadline that may come before the next sweep is made known. Those that move later, or whose exchange ends, need no word: a sweep more does no harm.
     pub(super) fn expect(&mut self, deadline: Nanos) {
-        self.next_deadline = self.next_deadline.min(deadline);
+        self.deadlines.next = self.deadlines.next.min(deadline);
     }
 
     /// Enters the relay's own timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
         if !self.exchanges.is_empty() || !self.gapped.is_empty() {
             let load = 1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES;
-            let (soonest, latest) = (self.now + MIN_SWEEP_INTERVAL * load, self.now + SWEEP_INTERVAL * load);
-            timers.arm(&mut self.sweep, self.next_deadline.max(soonest).min(latest), SWEEP_TIMER);
+            let (soonest, latest) = (self.turn.now + MIN_SWEEP_INTERVAL * load, self.turn.now + SWEEP_INTERVAL * load);
+            timers.arm(&mut self.deadlines.sweep, self.deadlines.next.max(soonest).min(latest), SWEEP_TIMER);
         }
-        if self.has_completions {
-            timers.arm(&mut self.completions, self.now + COMPLETION_DELAY, COMPLETION_TIMER);
+        if self.lane.has_completions {
+            timers.arm(&mut self.deadlines.completions, self.turn.now + COMPLETION_DELAY, COMPLETION_TIMER);
         }
         self.arm_alarms(timers);
     }
@@ -32,9 +33,9 @@ impl Relay {
     /// A timer of the relay came due. True when the lane should be called for completions.
     pub fn on_timer(&mut self, upstreams: &mut Upstreams, owner: u64, due: Nanos) -> bool {
         match owner {
-            COMPLETION_TIMER => return Timers::is_current(&mut self.completions, due) && self.has_completions,
+            COMPLETION_TIMER => return Timers::is_current(&mut self.deadlines.completions, due) && self.lane.has_completions,
             ALARM_TIMER => self.on_alarm_timer(due),
-            _ if Timers::is_current(&mut self.sweep, due) => self.sweep(upstreams),
+            _ if Timers::is_current(&mut self.deadlines.sweep, due) => self.sweep(upstreams),
             _ => {}
         }
         false
@@ -42,12 +43,12 @@ impl Relay {
 
     /// Ends what took too long.
     pub(super) fn sweep(&mut self, upstreams: &mut Upstreams) {
-        let now = self.now;
+        let now = self.turn.now;
         let mut late = Vec::new();
         let mut next = NEVER;
         for (key, exchange) in self.exchanges.iter_mut() {
             let Some(connection) = self.connections.get(exchange.connection) else { continue };
-            let limits = &self.limits[connection.listener as usize];
+            let limits = &self.rules.limits[connection.listener as usize];
             let (mut deadline, mut reason) = exchange.deadline(limits.decode_timeout, upstreams, now);
             if let Some(floor) = limits.floor {
                 // A client that looks idle on this stream may be busy with others.
@@ -73,7 +74,7 @@ impl Relay {
                 }
             }
         }
-        self.next_deadline = next;
+        self.deadlines.next = next;
         self.give_up_gaps();
         for (key, name, reason) in late {
             self.guarded(key, (), |relay| relay.time_out(upstreams, key, name, reason));
@@ -85,7 +86,7 @@ impl Relay {
         let mut gapped = std::mem::take(&mut self.gapped);
         gapped.retain(|key| {
             let Some(connection) = self.connections.get_mut(*key) else { return false };
-            let before = self.now.saturating_sub(self.limits[connection.listener as usize].decode_timeout);
+            let before = self.turn.now.saturating_sub(self.rules.limits[connection.listener as usize].decode_timeout);
             let Ok(refused) = panics::guard(|| connection.give_up_gaps(before)) else {
                 self.condemned.push(*key);
                 return false;

@@ -37,7 +37,7 @@ impl Relay {
         let key = match state.exchanges.get(&stream) {
             Some(key) => *key,
             // Bytes of a stream whose exchange has ended: quiche drops them, its reading side was shut down.
-            None if !state.requests.begin(stream, self.now) => {
+            None if !state.requests.begin(stream, self.turn.now) => {
                 let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
                 return;
             }
@@ -70,7 +70,7 @@ impl Relay {
             Drain::Final { stream: first, .. } => stream >= first,
             _ => false,
         };
-        if is_rejected || self.exchanges.len() >= self.max_exchanges {
+        if is_rejected || self.exchanges.len() >= self.rules.max_exchanges {
             // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
             state.refuse(stream, h3::REQUEST_REJECTED);
             let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
@@ -79,13 +79,13 @@ impl Relay {
             return None;
         }
         if state.exchanges.is_empty() {
-            state.begin_keep_alive(self.now);
+            state.begin_keep_alive(self.turn.now);
         }
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
-        let now = self.now;
+        let now = self.turn.now;
         exchange.peer = state.peer;
         exchange.told.clone_from(&state.told);
-        exchange.started_ms = self.now_ms;
+        exchange.started_ms = self.turn.now_ms;
         exchange.request_id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request_id);
         let key = self.exchanges.insert_with(|key| {
             exchange.begin(key, connection, stream, now);
@@ -99,7 +99,7 @@ impl Relay {
 
     /// Phase 5: reads until the head is complete.
     pub(super) fn decode(&mut self, upstreams: &mut Upstreams, key: Key) {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = std::mem::take(&mut self.scratch.bytes);
         while let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decode) {
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { break };
@@ -115,7 +115,7 @@ impl Relay {
                     break;
                 }
             };
-            let limits = self.limits[connection.listener as usize].fields;
+            let limits = self.rules.limits[connection.listener as usize].fields;
             let mut input = &scratch[..count];
             match decode_head(exchange, &mut input, limits) {
                 // A frame that the stream's end cuts short (RFC 9114 §7.1).
@@ -139,30 +139,30 @@ impl Relay {
             }
             break;
         }
-        self.scratch = scratch;
+        self.scratch.bytes = scratch;
     }
 
     /// The head is decoded, or found wrong.
     pub(super) fn note_head(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.times.head = self.now;
-        exchange.times.moved = self.now;
+        exchange.times.head = self.turn.now;
+        exchange.times.moved = self.turn.now;
     }
 
     pub(super) fn head_is_complete(&mut self, key: Key) {
         self.note_head(key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
-        let rules = self.limits[connection.listener as usize].normal;
-        let judged = judge_head(exchange, rules, &mut self.text);
+        let rules = self.rules.limits[connection.listener as usize].normal;
+        let judged = judge_head(exchange, rules, &mut self.scratch.text);
         // Before anything looks at the head: no rule can let through what it never sees.
-        let removed = self.reserved.strip(&mut exchange.request);
+        let removed = self.rules.reserved.strip(&mut exchange.request);
         if removed > 0 {
             self.counters.add(Id::ReservedFieldsRemoved, removed);
         }
         match judged {
             Ok(()) if !connection.coverage.admits(authority(&exchange.request)) => self.answer_reason(key, Reason::Misdirected),
-            Ok(()) if self.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
+            Ok(()) if self.held.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
             Ok(()) => self.offer(key, Offer::Head),
             Err(reason) => self.answer_reason(key, reason),
         }

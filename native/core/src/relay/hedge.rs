@@ -4,14 +4,16 @@
 //! Sessions know both attempts by the exchange's key, told apart by one bit. What a session still says of an attempt that has lost, in the same read perhaps, finds no
 //! attempt of that name and is passed over, so nothing of it can reach the client.
 
+use super::Relay;
 use super::attempt::{Attempt, key_of};
 use super::complete::micros;
 use super::hold::Answer;
-use super::{Note, Relay, Unwritten};
+use super::notes::Note;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
 use crate::http::error::h2;
+use crate::lane::Unwritten;
 use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};
 use crate::record::outward::{self, LateFacts};
 use crate::upstream::{self, Upstreams};
@@ -23,8 +25,8 @@ impl Relay {
         let delay_ms = exchange.attempt.forward.hedge_delay_ms;
         exchange.alarm_at = 0;
         if delay_ms > 0 && !exchange.is_told_late {
-            exchange.alarm_at = self.now + delay_ms as Nanos * 1_000_000;
-            self.alarms.push(exchange.alarm_at, key);
+            exchange.alarm_at = self.turn.now + delay_ms as Nanos * 1_000_000;
+            self.deadlines.alarms.push(exchange.alarm_at, key);
         }
     }
 
@@ -36,9 +38,9 @@ impl Relay {
             return;
         }
         exchange.is_told_late = true;
-        self.offers += 1;
-        if !self.unwritten.is_empty() || !self.write_late(key) {
-            self.unwritten.push_back(Unwritten::Late(key));
+        self.lane.offers += 1;
+        if !self.lane.unwritten.is_empty() || !self.write_late(key) {
+            self.lane.unwritten.push_back(Unwritten::Late(key));
         }
     }
 
@@ -49,22 +51,22 @@ impl Relay {
             attempts: exchange.attempts,
             backend: exchange.attempt.forward.backend,
             tag: exchange.tag,
-            took_us: micros(exchange.attempt.decided, self.now),
-            age_us: exchange.age_us(self.now),
+            took_us: micros(exchange.attempt.decided, self.turn.now),
+            age_us: exchange.age_us(self.turn.now),
             plan: exchange.attempt.forward.plan,
         };
-        outward::write_late(&mut self.ring, key, &facts)
+        outward::write_late(&mut self.lane.ring, key, &facts)
     }
 
     /// The lane wants a second attempt. Passed over where it has no use any more.
     pub(super) fn hedge(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
-        let plan = self.plans.get(forward.plan as usize).cloned();
+        let plan = self.rules.plans.get(forward.plan as usize).cloned();
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.may_hedge()) else { return };
         exchange.tag = forward.tag;
         exchange.is_hedged = true;
         exchange.attempts += 1;
         let mut attempt = Box::new(Attempt { values: exchange.attempt.values.clone(), ..Attempt::default() });
-        attempt.begin(forward, plan, self.now);
+        attempt.begin(forward, plan, self.turn.now);
         attempt.take_values(values);
         attempt.is_hedge = true;
         attempt.count_in(&self.table);
@@ -81,7 +83,7 @@ impl Relay {
         let loser_name = if name == exchange.name() { exchange.hedge_name() } else { exchange.name() };
         let loser = if name == exchange.name() { exchange.hedge.take() } else { exchange.promote_hedge() };
         let Some(mut loser) = loser else { return };
-        exchange.loser = Some((loser.forward.backend, micros(loser.decided, self.now)));
+        exchange.loser = Some((loser.forward.backend, micros(loser.decided, self.turn.now)));
         self.notes.push(match loser.upstream.take() {
             Some(stream) => Note::Reset(stream, h2::CANCEL),
             None => Note::CancelWait(loser.forward.backend, loser_name),
@@ -108,11 +110,12 @@ impl Relay {
             facts.status = answer.status as u32;
             (facts.grpc_status, facts.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
         }
-        let told = (key, facts, exchange.tag, exchange.age_us(self.now), exchange.request_id);
-        self.offers += 1;
-        let is_written = self.unwritten.is_empty() && outward::write_attempt_failed(&mut self.ring, key, &told.1, told.2, told.3, &told.4);
+        let told = (key, facts, exchange.tag, exchange.age_us(self.turn.now), exchange.request_id);
+        self.lane.offers += 1;
+        let is_written =
+            self.lane.unwritten.is_empty() && outward::write_attempt_failed(&mut self.lane.ring, key, &told.1, told.2, told.3, &told.4);
         if !is_written {
-            self.unwritten.push_back(Unwritten::Failure(Box::new(told)));
+            self.lane.unwritten.push_back(Unwritten::Failure(Box::new(told)));
         }
     }
 }

@@ -3,8 +3,9 @@
 //! Nothing of a held response reaches the client. Its head stands ready as frames; body data that comes meanwhile is kept without being credited to the backend, so it is
 //! at most the stream's window. The lane decides in the same turn, as a rule.
 
+use super::Relay;
 use super::exchange::{Offer, Phase};
-use super::{Note, Relay};
+use super::notes::Note;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::error::{h2, h3};

@@ -1,9 +1,10 @@
 //! To the lane and back: heads, failures and completions go into its ring, decisions come out of the other.
 
 use super::exchange::{Offer, Phase};
-use super::{Relay, Unwritten, trace};
+use super::{Relay, trace};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::lane::Unwritten;
 use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
 use crate::record::outward::{self, HeadFacts};
 use crate::tls::told::Told;
@@ -16,9 +17,9 @@ impl Relay {
         exchange.phase = Phase::Decide;
         exchange.offer = Some(offer);
         exchange.offer_at = None;
-        self.offers += 1;
-        if !self.unwritten.is_empty() || !self.write_offer(key) {
-            self.unwritten.push_back(Unwritten::Offer(key));
+        self.lane.offers += 1;
+        if !self.lane.unwritten.is_empty() || !self.write_offer(key) {
+            self.lane.unwritten.push_back(Unwritten::Offer(key));
         }
     }
 
@@ -26,7 +27,7 @@ impl Relay {
     pub(super) fn write_offer(&mut self, key: Key) -> bool {
         let is_written = self.write_what_is_offered(key);
         if is_written && let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.offer_at = Some(self.ring.last());
+            exchange.offer_at = Some(self.lane.ring.last());
         }
         is_written
     }
@@ -38,8 +39,8 @@ impl Relay {
             None => true,
             Some(Offer::Failure(mut facts)) => {
                 facts.flags |= if exchange.has_waited { outward::FAILED_WAITED } else { 0 };
-                let age_us = exchange.age_us(self.now);
-                outward::write_attempt_failed(&mut self.ring, key, &facts, exchange.tag, age_us, &exchange.request_id)
+                let age_us = exchange.age_us(self.turn.now);
+                outward::write_attempt_failed(&mut self.lane.ring, key, &facts, exchange.tag, age_us, &exchange.request_id)
             }
             Some(Offer::Head) => {
                 let Some(connection) = connection else { return true };
@@ -64,29 +65,29 @@ impl Relay {
                     content_length: exchange.facts.content_length,
                     request_id: exchange.request_id,
                     tag: exchange.tag,
-                    age_us: exchange.age_us(self.now),
-                    certificate: told.filter(|_| self.telling.is_lane_told).map_or(&[], Told::record),
+                    age_us: exchange.age_us(self.turn.now),
+                    certificate: told.filter(|_| self.rules.telling.is_lane_told).map_or(&[], Told::record),
                 };
-                outward::write_head(&mut self.ring, &facts, &exchange.request)
+                outward::write_head(&mut self.lane.ring, &facts, &exchange.request)
             }
         }
     }
 
     /// Writes records that had no room before. Called when the lane has read.
     pub fn write_unwritten(&mut self) {
-        while let Some(record) = self.unwritten.pop_front() {
+        while let Some(record) = self.lane.unwritten.pop_front() {
             let is_written = match &record {
                 Unwritten::Offer(key) => self.write_offer(*key),
                 Unwritten::Late(key) => self.write_late(*key),
                 Unwritten::Failure(told) => {
                     let (key, facts, tag, age_us, request_id) = &**told;
-                    outward::write_attempt_failed(&mut self.ring, *key, facts, *tag, *age_us, request_id)
+                    outward::write_attempt_failed(&mut self.lane.ring, *key, facts, *tag, *age_us, request_id)
                 }
-                Unwritten::Completion(record) => outward::write_completion(&mut self.ring, &record.0, &record.1),
-                Unwritten::Record(record) => self.ring.write(record),
+                Unwritten::Completion(record) => outward::write_completion(&mut self.lane.ring, &record.0, &record.1),
+                Unwritten::Record(record) => self.lane.ring.write(record),
             };
             if !is_written {
-                self.unwritten.push_front(record);
+                self.lane.unwritten.push_front(record);
                 return;
             }
         }
@@ -94,29 +95,29 @@ impl Relay {
 
     /// Whether records wait for room.
     pub fn has_unwritten(&self) -> bool {
-        !self.unwritten.is_empty()
+        !self.lane.unwritten.is_empty()
     }
 
     /// Whether the lane should be called: something is to be decided, or an exchange has ended and its end may free a place for one that waits.
     pub fn is_lane_due(&self) -> bool {
-        self.offers > 0 || self.has_completions && self.ring.is_waited_for()
+        self.lane.offers > 0 || self.lane.has_completions && self.lane.ring.is_waited_for()
     }
 
     /// The lane was called.
     pub fn lane_was_called(&mut self) {
-        self.offers = 0;
-        self.has_completions = false;
+        self.lane.offers = 0;
+        self.lane.has_completions = false;
     }
 
     /// A successor's lane knows nothing: offers again what is undecided, and hands on the completions that the dead lane had not read. What waits goes on waiting.
     pub fn offer_again(&mut self) {
-        self.unwritten.retain(|record| !matches!(record, Unwritten::Offer(_) | Unwritten::Late(_)));
-        let unread = std::iter::from_fn(|| self.ring.next_for_lane()).filter(|record| outward::is_told_once(record));
+        self.lane.unwritten.retain(|record| !matches!(record, Unwritten::Offer(_) | Unwritten::Late(_)));
+        let unread = std::iter::from_fn(|| self.lane.ring.next_for_lane()).filter(|record| outward::is_told_once(record));
         let unread: Vec<Unwritten> = unread.map(|record| Unwritten::Record(record.into_boxed_slice())).collect();
-        self.has_completions |= !unread.is_empty() || !self.unwritten.is_empty();
-        unread.into_iter().rev().for_each(|record| self.unwritten.push_front(record));
-        self.ring.reset();
-        self.offers = 0;
+        self.lane.has_completions |= !unread.is_empty() || !self.lane.unwritten.is_empty();
+        unread.into_iter().rev().for_each(|record| self.lane.unwritten.push_front(record));
+        self.lane.ring.reset();
+        self.lane.offers = 0;
         for key in self.exchanges.keys() {
             let exchange = self.exchanges.get_mut(key).expect("a key of the slab");
             if exchange.phase == Phase::Decide
@@ -137,7 +138,7 @@ impl Relay {
             _ => {}
         }
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decide) else { return };
-        exchange.times.moved = self.now;
+        exchange.times.moved = self.turn.now;
         if let Decision::Wait { tag, wait_ms, reason } = decision {
             return self.wait(upstreams, key, tag, wait_ms, reason_of(reason));
         }
@@ -163,7 +164,7 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.tag = respond.tag;
         if respond.plan != NO_PLAN {
-            exchange.attempt.plan = self.plans.get(respond.plan as usize).cloned();
+            exchange.attempt.plan = self.rules.plans.get(respond.plan as usize).cloned();
         }
         let reason = reason_of(respond.reason);
         let mut echo = Vec::new();
@@ -171,16 +172,16 @@ impl Relay {
             trace::write(exchange, &mut echo);
         }
         let body = if echo.is_empty() { respond.body() } else { &echo };
-        let mut fields = std::mem::take(&mut self.head);
+        let mut fields = std::mem::take(&mut self.scratch.head);
         fields.clear();
         respond.write_fields(&mut fields);
         self.answer(key, respond.status as u16, reason, &fields, body);
-        self.head = fields;
+        self.scratch.head = fields;
     }
 
     fn note_decided(&mut self, key: Key) {
         if let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.attempt.decided = self.now;
+            exchange.attempt.decided = self.turn.now;
         }
     }
 }

@@ -11,188 +11,85 @@
 mod attempt;
 mod complete;
 mod deadline;
+mod deadlines;
 mod decode;
 pub mod exchange;
 mod floor;
 mod hedge;
+mod held;
 mod hold;
 mod incoming;
 mod lane;
+mod notes;
 mod open;
 mod outgoing;
 pub mod plan;
 mod relief;
 mod response;
+mod rules;
+mod scratch;
 mod send;
 pub mod streams;
 mod trace;
+mod turn;
 mod wait;
 mod write;
 
-use crate::base::budget::{Account, Entry, Pressure, Side};
+use crate::base::budget::{Account, Side};
 use crate::base::counters::{Counters, Id};
 use crate::base::panics::{self, Owner};
 use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 pub use crate::base::table::BackendTable;
-use crate::base::timers::{Armed, Clock, NEVER, Nanos};
-use crate::http::date::Date;
-use crate::http::fields::Fields;
-use crate::http::normal;
-use crate::http::reserved::Reserved;
-use crate::http::section::FieldLimits;
+use crate::base::timers::{Clock, Nanos};
+use crate::lane::Lane;
 use crate::quic::connection::Connection;
-use crate::record::inward::Tag;
-use crate::record::outward::{CompletionFacts, FailureFacts, RequestId};
-use crate::record::ring::Ring;
-use crate::upstream::{self, SessionRef, Stat, StreamRef, Upstreams};
+use crate::upstream::Upstreams;
+use deadlines::Deadlines;
+pub use deadlines::{ALARM_TIMER, COMPLETION_TIMER, SWEEP_TIMER};
 use exchange::Exchange;
 pub use floor::Floor;
-use plan::Plan;
-use std::collections::VecDeque;
-use std::rc::Rc;
+pub use held::Held;
+use notes::{Note, Notes};
+pub use rules::{ListenerLimits, Rules, Telling};
+use scratch::{Scratch, Stage};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-use wait::Alarms;
-
-/// What is to be done with sessions once they have returned.
-#[derive(Clone, Copy, Debug)]
-enum Note {
-    /// More of the request can be sent.
-    Send(Key),
-    /// A session has a place for the attempt.
-    Start(upstream::Key, SessionRef),
-    /// The attempt for a backend's slot wants no place any more.
-    CancelWait(u32, upstream::Key),
-    /// A reserved place is not wanted.
-    Release(upstream::Key, SessionRef),
-    /// The stream is not wanted any more.
-    Reset(StreamRef, u32),
-    /// The client's stream took bytes that were held.
-    Credit(StreamRef, usize),
-}
-
-/// A record the ring had no room for.
-enum Unwritten {
-    Offer(Key),
-    Late(Key),
-    /// The failure of an attempt beside which another runs.
-    Failure(Box<(Key, FailureFacts, Tag, u32, RequestId)>),
-    Completion(Box<(CompletionFacts, Fields)>),
-    /// What is told once and a lane had not read when it died, as it stood in the ring.
-    Record(Box<[u8]>),
-}
-
-/// Limits of a listener that the relay obeys.
-#[derive(Clone, Copy, Debug)]
-pub struct ListenerLimits {
-    /// Of request heads and trailers.
-    pub fields: FieldLimits,
-    /// How heads are made canonical; none where they pass as they came.
-    pub normal: Option<normal::Rules>,
-    /// Time for a request head to arrive.
-    pub decode_timeout: Nanos,
-    /// What clients have to take and send; none for no such limit.
-    pub floor: Option<Floor>,
-}
+pub use turn::Turn;
 
 /// Exchanges kept for reuse.
 const POOL: usize = 512;
-/// Who is told what client certificates say, beside backends. Nobody, unless the configuration
-/// asks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Telling {
-    /// The lane, with each head.
-    pub is_lane_told: bool,
-    /// The access log, with each completion.
-    pub is_logged: bool,
-}
-
-/// Completions ride with the next heads, or wait this long when all is quiet.
-const COMPLETION_DELAY: Nanos = 50_000_000;
-/// Deadlines of exchanges are looked at so often, and when one is known to come before that, though not more often than the smaller interval. More seldom where there are
-/// many exchanges to look at.
-const SWEEP_INTERVAL: Nanos = 20_000_000;
-const MIN_SWEEP_INTERVAL: Nanos = 1_000_000;
-/// So many exchanges make the intervals twice as long.
-const SWEEP_EXCHANGES: u64 = 4096;
-/// Bytes of the scratch buffer into which a request stream's first bytes are read.
-const SCRATCH_BYTES: usize = 16 * 1024;
-
-/// Timer owners of the relay, above all slab keys.
-pub const SWEEP_TIMER: u64 = u64::MAX;
-/// See [`SWEEP_TIMER`].
-pub const COMPLETION_TIMER: u64 = u64::MAX - 1;
-/// See [`SWEEP_TIMER`].
-pub const ALARM_TIMER: u64 = u64::MAX - 3;
-
 /// The relay of one shard.
 pub struct Relay {
     /// Clients' connections.
     pub connections: Slab<Box<Connection>>,
     /// Exchanges.
     pub exchanges: Slab<Box<Exchange>>,
-    /// Records.
-    pub ring: Ring,
+    /// Records, to the lane and back.
+    pub lane: Lane,
     /// Counters.
     pub counters: Arc<Counters>,
     /// Bytes held for peers.
-    pub account: Account,
-    /// How much of the process's budget was held when the turn began.
-    pub pressure: Pressure,
-    /// The clock, read a few times a turn.
-    pub clock: Clock,
-    /// Time of the turn.
-    pub now: Nanos,
-    /// Wall clock of the turn, milliseconds since the epoch.
-    pub now_ms: f64,
-    date: Date,
+    pub held: Held,
+    /// What time it is.
+    pub turn: Turn,
+    /// What the configuration says.
+    pub rules: Rules,
     /// Connections with something to send.
     pub dirty: Vec<Key>,
     /// Connections in whose exchanges something panicked, to be ended.
     pub condemned: Vec<Key>,
     /// Number of the shard.
     pub shard: u8,
-    /// Limits by listener.
-    pub limits: Vec<ListenerLimits>,
-    /// Compiled plans by number, of the snapshots that decide.
-    pub plans: Vec<Rc<Plan>>,
-    /// Who is told of client certificates.
-    pub telling: Telling,
-    /// Fields that no client may send.
-    pub reserved: Reserved,
-    /// New requests are rejected.
-    pub is_draining: bool,
-    /// Exchanges that may be open at once.
-    pub max_exchanges: usize,
-    /// Heads and failures the lane has not seen.
-    pub offers: usize,
-    /// What backends may still send.
-    granted: Entry,
-    /// What waits for backends to read it.
-    queued: Entry,
-    /// Nobody is ended before, for want of room.
-    relieve_at: Nanos,
-    sweep: Armed,
-    completions: Armed,
-    has_completions: bool,
+    deadlines: Deadlines,
     #[expect(clippy::vec_box, reason = "the same boxes live in the slab: an exchange is not copied between them")]
     pool: Vec<Box<Exchange>>,
-    notes: Vec<Note>,
-    unwritten: VecDeque<Unwritten>,
-    alarms: Alarms,
+    notes: Notes,
     /// Connections with request streams that were passed over.
     gapped: Vec<Key>,
-    /// Nothing has to be looked at before, as far as is known.
-    next_deadline: Nanos,
     table: BackendTable,
     rng: Rng,
-    stage: Vec<u8>,
-    stage_owner: Option<Key>,
-    scratch: Box<[u8]>,
-    streams: Vec<u64>,
-    head: Fields,
-    text: Vec<u8>,
+    stage: Stage,
+    scratch: Scratch,
 }
 
 impl Relay {
@@ -208,44 +105,22 @@ impl Relay {
         Relay {
             connections: Slab::default(),
             exchanges: Slab::default(),
-            ring: Ring::default(),
+            lane: Lane::default(),
             counters,
-            account,
-            pressure: Pressure::None,
-            granted: Entry::default(),
-            relieve_at: 0,
-            queued: Entry::default(),
-            clock,
-            now: clock.now(),
-            now_ms: 0.0,
-            date: Date::default(),
+            held: Held::new(account),
+            turn: Turn::new(clock),
+            rules: Rules::new(limits, max_exchanges),
             dirty: Vec::new(),
             condemned: Vec::new(),
             shard: 0,
-            limits,
-            plans: Vec::new(),
-            telling: Telling::default(),
-            reserved: Reserved::default(),
-            is_draining: false,
-            max_exchanges,
-            offers: 0,
-            sweep: Armed::default(),
-            completions: Armed::default(),
-            has_completions: false,
+            deadlines: Deadlines::default(),
             pool: Vec::new(),
-            notes: Vec::new(),
-            unwritten: VecDeque::new(),
-            alarms: Alarms::default(),
+            notes: Notes::default(),
             gapped: Vec::new(),
-            next_deadline: NEVER,
             table,
             rng: Rng::default(),
-            stage: Vec::new(),
-            stage_owner: None,
-            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            streams: Vec::new(),
-            head: Fields::new(),
-            text: Vec::new(),
+            stage: Stage::default(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -254,28 +129,20 @@ impl Relay {
         for key in self.exchanges.keys() {
             let _ = panics::guard_shard(|| self.abandon(key));
         }
-        let limits = std::mem::take(&mut self.limits);
-        let fresh = Relay::new(self.table, limits, self.max_exchanges, self.account.renewed(), self.counters.clone(), self.clock);
-        let Relay { mut connections, mut exchanges, ring, unwritten, shard, is_draining, .. } = std::mem::replace(self, fresh);
+        self.rules.start_over();
+        self.lane.start_over();
+        let fresh = Relay::new(self.table, Vec::new(), 0, self.held.account.renewed(), self.counters.clone(), self.turn.clock);
+        let Relay { mut connections, mut exchanges, lane, rules, shard, .. } = std::mem::replace(self, fresh);
         for exchange in exchanges.drain() {
             let _ = panics::guard_shard(|| drop(exchange));
         }
         for connection in connections.drain() {
             let _ = panics::guard_shard(|| drop(connection));
         }
-        (self.connections, self.exchanges, self.ring, self.unwritten) = (connections, exchanges, ring, unwritten);
-        (self.shard, self.is_draining) = (shard, is_draining);
-        (self.has_completions, self.now) = (true, self.clock.now());
+        (self.connections, self.exchanges, self.lane) = (connections, exchanges, lane);
+        (self.rules, self.shard) = (rules, shard);
         self.counters.set(Id::ExchangesOpen, 0, 0);
         self.counters.set(Id::ConnectionsOpen, 0, 0);
-    }
-
-    /// Limits of a listener from now on, also for what is under way.
-    pub fn set_limits(&mut self, listener: usize, limits: ListenerLimits) {
-        if self.limits.len() <= listener {
-            self.limits.resize(listener + 1, limits);
-        }
-        self.limits[listener] = limits;
     }
 
     /// Lists a connection to be flushed: it has something to say.
@@ -314,22 +181,11 @@ impl Relay {
         }
     }
 
-    /// A turn ends: the process learns what is held here.
-    pub fn settle_account(&mut self, stats: &upstream::Stats) {
-        let Relay { account, granted, queued, counters, .. } = self;
-        account.enter(Side::Upstream, granted, stats[Stat::GrantedBytes]);
-        account.enter(Side::Downstream, queued, stats[Stat::QueuedBytes]);
-        account.settle();
-        for side in [Side::Downstream, Side::Upstream] {
-            counters.set(Id::HeldBytes, side as usize, account.of(side));
-        }
-    }
-
     /// Counts anew what is held of an exchange's response.
     pub(super) fn recount_response(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let bytes = exchange.outgoing.bytes();
-        self.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
+        self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
     }
 
     /// Runs something for an exchange. If it panics, the connection of the exchange is to be ended, and `fallback` is what came of it.
@@ -356,9 +212,7 @@ impl Relay {
 
     /// A turn begins.
     pub fn begin_turn(&mut self) -> Nanos {
-        self.now = self.clock.now();
-        self.pressure = self.account.pressure();
-        self.now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_micros() as f64 / 1e3);
-        self.now
+        self.held.pressure = self.held.account.pressure();
+        self.turn.begin()
     }
 }

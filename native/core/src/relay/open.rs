@@ -23,7 +23,7 @@ impl Relay {
         if forward.exchange_timeout_ms != SAME_TIMEOUT {
             exchange.timeout_ms = forward.exchange_timeout_ms;
         }
-        exchange.attempt.begin(forward, self.plans.get(forward.plan as usize).cloned(), self.now);
+        exchange.attempt.begin(forward, self.rules.plans.get(forward.plan as usize).cloned(), self.turn.now);
         exchange.attempt.take_values(values);
         if forward.flags & KEEP_REQUEST_ID != 0 {
             keep_request_id(exchange);
@@ -57,10 +57,10 @@ impl Relay {
     /// Asks for a stream.
     pub(super) fn open(&mut self, upstreams: &mut Upstreams, backend: u32, name: upstream::Key) {
         let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
-        match upstreams.open(backend, name, exchange.client(), !exchange.incoming.is_done, self.now) {
+        match upstreams.open(backend, name, exchange.client(), !exchange.incoming.is_done, self.turn.now) {
             Opened::Now(session) => self.start(upstreams, name, session),
             Opened::Waiting => {
-                let full = upstreams.full_time(backend, self.now);
+                let full = upstreams.full_time(backend, self.turn.now);
                 if let Some(attempt) = self.exchanges.get_mut(key_of(name)).and_then(|exchange| exchange.attempt_named(name)) {
                     attempt.full_before = full.total;
                 }
@@ -84,17 +84,17 @@ impl Relay {
         }
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let is_first = name == exchange.name();
-        let mut head = std::mem::take(&mut self.head);
+        let mut head = std::mem::take(&mut self.scratch.head);
         head.clear();
         let attempt = if is_first { Some(&exchange.attempt) } else { exchange.hedge.as_deref() };
         if let Some(attempt) = attempt {
-            send::compose_head(exchange, attempt, self.now, &mut head, &mut self.text);
+            send::compose_head(exchange, attempt, self.turn.now, &mut head, &mut self.scratch.text);
         }
         let has_body = !exchange.incoming.is_done;
         let was_reused = upstreams.is_reused(session);
-        let started = upstreams.start(session, name, &head, has_body, self.now);
-        self.head = head;
-        let now = self.now;
+        let started = upstreams.start(session, name, &head, has_body, self.turn.now);
+        self.scratch.head = head;
+        let now = self.turn.now;
         let Some(attempt) = exchange.attempt_named(name) else { return };
         attempt.was_reused = was_reused;
         match started {
@@ -152,7 +152,7 @@ impl Relay {
             backend: attempt.forward.backend,
             reason: reason as u32,
             flags,
-            took_us: micros(attempt.decided, self.now),
+            took_us: micros(attempt.decided, self.turn.now),
             connection: self.connections.get(exchange.connection).map_or(0, |connection| connection.number),
             plan: attempt.forward.plan,
             status: 0,
@@ -175,7 +175,7 @@ impl Relay {
         }
         exchange.attempt.count_out(&self.table);
         if let Some(mut hedge) = exchange.hedge.take() {
-            exchange.loser = Some((hedge.forward.backend, micros(hedge.decided, self.now)));
+            exchange.loser = Some((hedge.forward.backend, micros(hedge.decided, self.turn.now)));
             withdraw(upstreams, &mut hedge, hedge_name, code);
             hedge.count_out(&self.table);
         }

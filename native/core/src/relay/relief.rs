@@ -18,11 +18,11 @@ const RELIEF_INTERVAL: Nanos = 5_000_000;
 impl Relay {
     /// Ends exchanges, the slowest first, until this reactor's part of what is too much is free. Does nothing while the budget is kept.
     pub fn relieve(&mut self, upstreams: &mut Upstreams) {
-        if self.pressure < Pressure::Full || self.now < self.relieve_at {
+        if self.held.pressure < Pressure::Full || self.turn.now < self.held.relieve_at {
             return;
         }
-        self.relieve_at = self.now + RELIEF_INTERVAL;
-        let excess = self.account.excess();
+        self.held.relieve_at = self.turn.now + RELIEF_INTERVAL;
+        let excess = self.held.account.excess();
         let mut holders: Vec<(Nanos, Key, u64)> = self
             .exchanges
             .iter()

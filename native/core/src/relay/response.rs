@@ -2,11 +2,12 @@
 //!
 //! A large body goes as chunks of the block it was read into: quiche keeps them as they are, so the proxy copies no byte of it. `write` takes it from here.
 
+use super::Relay;
 use super::attempt::key_of;
 use super::exchange::{Exchange, Phase};
 use super::floor::has_type;
 use super::hold::{Answer, grpc_status};
-use super::{Note, Relay};
+use super::notes::Note;
 use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
@@ -88,7 +89,7 @@ impl Relay {
     fn take_head(&mut self, name: Key, fields: &Fields, facts: ResponseFacts, end: bool) {
         let status = facts.status;
         plant::here("response");
-        let now = self.now;
+        let now = self.turn.now;
         let key = key_of(name);
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay)) else {
             return;
@@ -125,8 +126,8 @@ impl Relay {
 
     fn take_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
         let key = key_of(name);
-        let is_staged = self.stage_owner == Some(key);
-        let stage_len = self.stage.len();
+        let is_staged = self.stage.owner == Some(key);
+        let stage_len = self.stage.bytes.len();
         let Some(exchange) = self.answered(name) else { return data.len() };
         if end {
             end_of_response(exchange);
@@ -134,8 +135,8 @@ impl Relay {
         if is_staged && stage_len + data.len() <= STAGE_BYTES && !exchange.outgoing.has_bytes() {
             exchange.outgoing.body_bytes += data.len() as u64;
             if !data.is_empty() {
-                write_data_head(data.len(), &mut self.stage);
-                self.stage.extend_from_slice(data.bytes());
+                write_data_head(data.len(), &mut self.stage.bytes);
+                self.stage.bytes.extend_from_slice(data.bytes());
             }
             return data.len();
         }
@@ -155,7 +156,7 @@ impl Relay {
 
     fn take_trailers(&mut self, name: Key, fields: &Fields) {
         let key = key_of(name);
-        if self.stage_owner == Some(key) {
+        if self.stage.owner == Some(key) {
             self.flush_stage();
         }
         let Some(exchange) = self.answered(name) else { return };

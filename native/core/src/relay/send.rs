@@ -3,11 +3,12 @@
 //! Body bytes go from quiche's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
 //! stream window fills and stops it.
 
+use super::Relay;
 use super::attempt::Attempt;
 use super::exchange::{Exchange, Phase};
 use super::incoming::{Expect, Stopped, take_section};
+use super::notes::Note;
 use super::plan::Values;
-use super::{Note, Relay};
 use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -32,12 +33,12 @@ impl Relay {
             let Some(stream) = exchange.attempt.upstream.filter(|_| !exchange.incoming.is_done) else { return };
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { return };
-            let limits = self.limits[connection.listener as usize].fields;
+            let limits = self.rules.limits[connection.listener as usize].fields;
             let before = exchange.incoming.body_bytes;
-            let rules = BodyRules { limits, reserved: &self.reserved, counters: &self.counters };
+            let rules = BodyRules { limits, reserved: &self.rules.reserved, counters: &self.counters };
             let step = send_step(exchange, &mut connection.quic, upstreams, stream, &rules);
             if exchange.incoming.body_bytes != before {
-                exchange.times.moved = self.now;
+                exchange.times.moved = self.turn.now;
             }
             match step {
                 Step::Again => continue,
@@ -51,7 +52,7 @@ impl Relay {
                 }
                 Step::Done => {
                     exchange.incoming.is_done = true;
-                    exchange.attempt.sent = self.now;
+                    exchange.attempt.sent = self.turn.now;
                     if exchange.outgoing.is_done {
                         exchange.attempt.upstream = None;
                         return self.complete(key, Reason::None);

@@ -9,7 +9,7 @@ use crate::upstream::Upstreams;
 /// Looks at what a connection's streams have to say: phases 4 and 5, and clients that can take more.
 pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     // Listed first, then looked at: a stream that keeps bytes because its backend is slow goes back into quiche's list at once.
-    let mut streams = std::mem::take(&mut relay.streams);
+    let mut streams = std::mem::take(&mut relay.scratch.streams);
     let Some(connection) = relay.connections.get_mut(key) else { return };
     streams.extend(std::iter::from_fn(|| connection.quic.stream_readable_next()));
     for stream in streams.drain(..) {
@@ -32,13 +32,13 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
             connection.write_control();
         }
     }
-    relay.streams = streams;
+    relay.scratch.streams = streams;
 }
 
 /// Streams that the client has opened and that have not begun, because others came first or because their first byte is missing, are waited for as long as a head is.
 fn notice_gaps(relay: &mut Relay, key: Key) {
     let Some(connection) = relay.connections.get_mut(key) else { return };
-    connection.requests.pass_over(connection.quic.peer_streams_opened_bidi(), relay.now);
+    connection.requests.pass_over(connection.quic.peer_streams_opened_bidi(), relay.turn.now);
     if connection.requests.has_gaps() && !connection.is_gapped {
         connection.is_gapped = true;
         relay.gapped.push(key);
@@ -72,6 +72,7 @@ fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
 fn read_peer_stream(relay: &mut Relay, key: Key, stream: u64) {
     let Relay { connections, scratch, .. } = relay;
     let Some(connection) = connections.get_mut(key) else { return };
+    let scratch = &mut scratch.bytes;
     let fault = loop {
         match connection.quic.stream_recv(stream, scratch) {
             Ok((count, is_end)) => {

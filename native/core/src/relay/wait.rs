@@ -1,7 +1,8 @@
 //! Waiting: the lane wants to be asked about an exchange again later, or now after all. And the alarms for that, precise to a millisecond.
 
+use super::Relay;
+use super::deadlines::ALARM_TIMER;
 use super::exchange::Phase;
-use super::{ALARM_TIMER, Relay};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, Nanos, Timers};
@@ -37,9 +38,9 @@ impl Relay {
         exchange.tag = tag;
         exchange.phase = Phase::Wait;
         exchange.wait_reason = reason;
-        exchange.alarm_at = self.now + wait_ms as Nanos * 1_000_000;
+        exchange.alarm_at = self.turn.now + wait_ms as Nanos * 1_000_000;
         let (alarm_at, end_at) = (exchange.alarm_at, exchange.end_at());
-        self.alarms.push(alarm_at, key);
+        self.deadlines.alarms.push(alarm_at, key);
         self.expect(end_at);
     }
 
@@ -55,10 +56,10 @@ impl Relay {
 
     /// Sees to the alarms whose time has come.
     pub(super) fn take_alarms(&mut self) {
-        while let Some((at, key)) = self.alarms.first()
-            && (at <= self.now || self.is_stale(at, key))
+        while let Some((at, key)) = self.deadlines.alarms.first()
+            && (at <= self.turn.now || self.is_stale(at, key))
         {
-            self.alarms.heap.pop();
+            self.deadlines.alarms.heap.pop();
             if self.is_stale(at, key) {
                 continue;
             }
@@ -71,17 +72,17 @@ impl Relay {
 
     /// Arms the one timer of all alarms for the earliest that is not stale.
     pub(super) fn arm_alarms(&mut self, timers: &mut Timers) {
-        while let Some((at, key)) = self.alarms.first() {
+        while let Some((at, key)) = self.deadlines.alarms.first() {
             if !self.is_stale(at, key) {
-                return timers.arm(&mut self.alarms.armed, at, ALARM_TIMER);
+                return timers.arm(&mut self.deadlines.alarms.armed, at, ALARM_TIMER);
             }
-            self.alarms.heap.pop();
+            self.deadlines.alarms.heap.pop();
         }
     }
 
     /// The timer came due.
     pub(super) fn on_alarm_timer(&mut self, due: Nanos) {
-        if Timers::is_current(&mut self.alarms.armed, due) {
+        if Timers::is_current(&mut self.deadlines.alarms.armed, due) {
             self.take_alarms();
         }
     }

@@ -3,12 +3,13 @@
 //! A small response is staged, head and body together, and written with its end in one call. What the stream does not take is held, at most the upstream
 //! stream's window, because only bytes that the stream took are credited to the backend.
 
+use super::Relay;
 use super::attempt::key_of;
 use super::exchange::{Exchange, Phase};
+use super::notes::Note;
 use super::outgoing::{self, Written};
 use super::plan::{Edits, Values};
 use super::send::values_of;
-use super::{Note, Relay};
 use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -32,14 +33,14 @@ impl Relay {
         exchange.is_committed = true;
         let mut frames = Vec::with_capacity(256 + body.len());
         let length = body.len().to_string();
-        let values = values_of(exchange, &exchange.attempt, self.now);
+        let values = values_of(exchange, &exchange.attempt, self.turn.now);
         let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
-        let date = self.date.at(self.now_ms);
+        let date = self.turn.date.at(self.turn.now_ms);
         // Of a 304 it would be the length of the response that is not sent.
         let has_length = !has_no_length(status) && status != 304;
         write_headers(&mut frames, |out| {
             write_status(status, out);
-            write_fields(fields, edits, &values, &mut self.text, Some(date), out);
+            write_fields(fields, edits, &values, &mut self.scratch.text, Some(date), out);
             if has_length {
                 qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
             }
@@ -59,15 +60,15 @@ impl Relay {
 
     /// Writes what is staged.
     pub(super) fn flush_stage(&mut self) {
-        let Some(key) = self.stage_owner.take() else { return };
+        let Some(key) = self.stage.owner.take() else { return };
         // Others than its exchange have it written too.
         self.guarded(key, (), |relay| relay.write_stage(key));
     }
 
     fn write_stage(&mut self, key: Key) {
-        let stage = std::mem::take(&mut self.stage);
+        let stage = std::mem::take(&mut self.stage.bytes);
         if let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.times.moved = self.now;
+            exchange.times.moved = self.turn.now;
             let is_end = exchange.outgoing.is_complete && exchange.outgoing.body_len == 0 && exchange.outgoing.tail.is_empty();
             let stream = exchange.stream;
             let connection = self.connections.get_mut(exchange.connection);
@@ -83,12 +84,12 @@ impl Relay {
                 // Refusals come up again when this is written, and are dealt with there.
                 exchange.outgoing.add_framed(&stage[sent..]);
             }
-            self.stage = stage;
-            self.stage.clear();
+            self.stage.bytes = stage;
+            self.stage.bytes.clear();
             return self.write_response(key);
         }
-        self.stage = stage;
-        self.stage.clear();
+        self.stage.bytes = stage;
+        self.stage.bytes.clear();
     }
 
     /// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
@@ -108,10 +109,10 @@ impl Relay {
             connection.blocked = if is_blocked { connection.blocked + 1 } else { connection.blocked - 1 };
         }
         if taken > 0 || exchange.outgoing.framed.len() < framed {
-            exchange.times.moved = self.now;
+            exchange.times.moved = self.turn.now;
         }
         let bytes = exchange.outgoing.bytes();
-        self.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
+        self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
         if let (1.., Some(stream)) = (taken, exchange.attempt.upstream) {
             self.notes.push(Note::Credit(stream, taken));
         }
@@ -170,24 +171,24 @@ impl Relay {
     /// Puts the head that an attempt brought on the stage, which is the exchange's from now on.
     pub(super) fn stage_head(&mut self, name: upstream::Key, fields: &Fields) {
         self.take_stage(key_of(name));
-        let mut stage = std::mem::take(&mut self.stage);
+        let mut stage = std::mem::take(&mut self.stage.bytes);
         self.write_head(name, fields, &mut stage);
-        self.stage = stage;
+        self.stage.bytes = stage;
     }
 
     /// Puts the head of a held response on the stage and writes what there is of it.
     pub(super) fn stage_held(&mut self, key: Key) {
         self.take_stage(key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        self.stage.extend_from_slice(&exchange.outgoing.held_head);
+        self.stage.bytes.extend_from_slice(&exchange.outgoing.held_head);
         exchange.outgoing.held_head.clear();
         self.flush_stage();
     }
 
     fn take_stage(&mut self, key: Key) {
-        if self.stage_owner != Some(key) {
+        if self.stage.owner != Some(key) {
             self.flush_stage();
-            self.stage_owner = Some(key);
+            self.stage.owner = Some(key);
         }
     }
 
@@ -207,19 +208,19 @@ impl Relay {
     fn write_head(&mut self, name: upstream::Key, fields: &Fields, frames: &mut Vec<u8>) {
         let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
         let Some(attempt) = exchange.attempt_of(name) else { return };
-        let values = values_of(exchange, attempt, self.now);
+        let values = values_of(exchange, attempt, self.turn.now);
         let edits = attempt.plan.as_ref().map(|plan| &plan.response);
         let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));
-        let date = if is_interim { None } else { Some(self.date.at(self.now_ms)) };
+        let date = if is_interim { None } else { Some(self.turn.date.at(self.turn.now_ms)) };
         write_headers(frames, |out| {
             qpack::encode_prefix(out);
-            write_fields(fields, edits, &values, &mut self.text, date, out);
+            write_fields(fields, edits, &values, &mut self.scratch.text, date, out);
         });
     }
 
     /// Writes what was added to a response.
     pub(super) fn write_on(&mut self, key: Key) {
-        if self.stage_owner == Some(key) {
+        if self.stage.owner == Some(key) {
             self.flush_stage();
         } else {
             self.write_response(key);

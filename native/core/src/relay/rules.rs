@@ -1,0 +1,70 @@
+//! What the configuration says to the relay.
+
+use super::floor::Floor;
+use super::plan::Plan;
+use crate::base::timers::Nanos;
+use crate::http::normal;
+use crate::http::reserved::Reserved;
+use crate::http::section::FieldLimits;
+use std::rc::Rc;
+
+/// Limits of a listener that the relay obeys.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerLimits {
+    /// Of request heads and trailers.
+    pub fields: FieldLimits,
+    /// How heads are made canonical; none where they pass as they came.
+    pub normal: Option<normal::Rules>,
+    /// Time for a request head to arrive.
+    pub decode_timeout: Nanos,
+    /// What clients have to take and send; none for no such limit.
+    pub floor: Option<Floor>,
+}
+
+/// Who is told what client certificates say, beside backends. Nobody, unless the configuration
+/// asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling {
+    /// The lane, with each head.
+    pub is_lane_told: bool,
+    /// The access log, with each completion.
+    pub is_logged: bool,
+}
+
+/// What the relay obeys.
+pub struct Rules {
+    /// Limits by listener.
+    pub limits: Vec<ListenerLimits>,
+    /// Compiled plans by number, of the snapshots that decide.
+    pub plans: Vec<Rc<Plan>>,
+    /// Who is told of client certificates.
+    pub telling: Telling,
+    /// Fields that no client may send.
+    pub reserved: Reserved,
+    /// Exchanges that may be open at once.
+    pub max_exchanges: usize,
+    /// New requests are rejected.
+    pub is_draining: bool,
+}
+
+impl Rules {
+    /// Without plans, which come with a worker.
+    pub fn new(limits: Vec<ListenerLimits>, max_exchanges: usize) -> Rules {
+        let (telling, reserved) = (Telling::default(), Reserved::default());
+        Rules { limits, plans: Vec::new(), telling, reserved, max_exchanges, is_draining: false }
+    }
+
+    /// What outlasts a worker; the rest comes with its successor.
+    pub(super) fn start_over(&mut self) {
+        let is_draining = self.is_draining;
+        *self = Rules { is_draining, ..Rules::new(std::mem::take(&mut self.limits), self.max_exchanges) };
+    }
+
+    /// Limits of a listener from now on, also for what is under way.
+    pub fn set_limits(&mut self, listener: usize, limits: ListenerLimits) {
+        if self.limits.len() <= listener {
+            self.limits.resize(listener + 1, limits);
+        }
+        self.limits[listener] = limits;
+    }
+}

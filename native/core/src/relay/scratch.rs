@@ -1,0 +1,30 @@
+//! Room that is used and given back within a call.
+
+use crate::base::slab::Key;
+use crate::http::fields::Fields;
+
+/// Bytes of the buffer into which a request stream's first bytes are read.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
+/// Buffers that are empty between calls.
+pub(super) struct Scratch {
+    pub bytes: Box<[u8]>,
+    pub streams: Vec<u64>,
+    pub head: Fields,
+    pub text: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        let bytes = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        Scratch { bytes, streams: Vec::new(), head: Fields::new(), text: Vec::new() }
+    }
+}
+
+/// Frames of one exchange's response that go to its stream together.
+#[derive(Default)]
+pub(super) struct Stage {
+    pub bytes: Vec<u8>,
+    /// Whose they are.
+    pub owner: Option<Key>,
+}
