@@ -10,6 +10,7 @@ const rooms = {
   lane: ['record', 'base', 'config'],
   observe: ['base', 'config', 'record', 'native'],
   control: ['base', 'config', 'native', 'observe', 'record', 'lane'],
+  shard: ['base', 'config', 'native', 'observe', 'record', 'lane'],
   cli: ['base', 'config', 'control', 'native', 'observe', 'record', 'lane'],
 };
 
@@ -42,7 +43,7 @@ const rows = Object.entries(rooms).map(([room, allowed]) => ({
   comment: `src/${room} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}.`,
   severity: 'error',
   from: { path: `^src/${room}/` },
-  to: { path: '^src/', pathNot: [`^src/(${[room, ...allowed].join('|')})/`, ...(room === 'control' ? ['^src/shard-port\\.ts$'] : [])] },
+  to: { path: '^src/', pathNot: [`^src/(${[room, ...allowed].join('|')})/`, ...(room === 'control' ? ['^src/shard/port\\.ts$'] : [])] },
 }));
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -54,7 +55,7 @@ export default {
       name: 'addon-behind-its-door',
       comment: 'The addon is used by the main thread and the shard; observe knows the shape of its counters, as types only.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(native|control|cli)/', '^src/(shard|edge)\\.ts$'] },
+      from: { path: '^src/', pathNot: ['^src/(native|control|cli|shard)/', '^src/edge\\.ts$'] },
       to: { path: '^src/native/', dependencyTypesNot: ['type-only'] },
     },
     {
@@ -74,7 +75,11 @@ export default {
       name: 'no-orphans',
       comment: 'A file nobody imports is either an entry or forgotten.',
       severity: 'error',
-      from: { path: '^src/', orphan: true, pathNot: ['^src/(main|shard|edge)\\.ts$', '^src/resilience/(index|fastify|express)\\.ts$'] },
+      from: {
+        path: '^src/',
+        orphan: true,
+        pathNot: ['^src/(main|edge)\\.ts$', '^src/shard/shard\\.ts$', '^src/resilience/(index|fastify|express)\\.ts$'],
+      },
       to: {},
     },
     { name: 'resolvable', severity: 'error', from: { path: '^src/' }, to: { couldNotResolve: true } },

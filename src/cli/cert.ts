@@ -10,7 +10,7 @@ import { hasErrors, type Problem, placeComplaints, sortProblems } from '../confi
 import type { CertificateSnapshot } from '../config/snapshot.ts';
 import type { CertificatesAnswer, CertificateView } from '../control/certificates/rotation.ts';
 import { complaintsOfAddon } from './addon-check.ts';
-import { addAdminTarget, askAdmin, postAdmin, readAdminTarget } from './admin/client.ts';
+import { addAdminTarget, askAdmin, postAdmin, readAdminTarget } from './admin-client.ts';
 import { count, EXIT_FAILED, reportProblems } from './report.ts';
 import { addSettings, readSettings } from './settings.ts';
 import { formatTable } from './table.ts';

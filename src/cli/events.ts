@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import type { EdgeEvent } from '../control/events.ts';
-import { addAdminTarget, followAdmin, readAdminTarget } from './admin/client.ts';
+import { addAdminTarget, followAdmin, readAdminTarget } from './admin-client.ts';
 
 interface EventsOptions {
   readonly admin?: string;

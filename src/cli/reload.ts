@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import type { Change } from '../config/diff.ts';
 import type { ReloadAnswer } from '../control/reload/reload.ts';
-import { addAdminTarget, postAdmin, readAdminTarget } from './admin/client.ts';
+import { addAdminTarget, postAdmin, readAdminTarget } from './admin-client.ts';
 import { count, EXIT_FAILED } from './report.ts';
 
 interface ReloadOptions {

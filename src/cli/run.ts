@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
-import { createEdge, type Edge } from '../control/edge.ts';
+import { createEdge, type Edge } from '../control/edge/edge.ts';
 import { listenForSignals } from '../control/signals.ts';
 import { loadAddon } from '../native/load.ts';
 import { createLog, isLogLevel, type Log } from '../observe/log.ts';

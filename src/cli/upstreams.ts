@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import type { BackendView, UpstreamView } from '../control/admin/parts.ts';
-import { addAdminTarget, askAdmin, readAdminTarget } from './admin/client.ts';
+import { addAdminTarget, askAdmin, readAdminTarget } from './admin-client.ts';
 import { formatTable } from './table.ts';
 
 /** The command, ready to be added to the program. */

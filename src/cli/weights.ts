@@ -3,7 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { WeightOrder } from '../control/admin/weights.ts';
 import type { WeightsInForce } from '../control/weights.ts';
-import { addAdminTarget, askAdmin, readAdminTarget, tellAdmin } from './admin/client.ts';
+import { addAdminTarget, askAdmin, readAdminTarget, tellAdmin } from './admin-client.ts';
 import { formatTable } from './table.ts';
 
 interface WeightOptions {

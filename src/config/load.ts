@@ -4,7 +4,7 @@
  */
 
 import { dirname, resolve } from 'node:path';
-import type { IsMended } from './agreement.ts';
+import type { IsMended } from './agreement/agreement.ts';
 import { type ReadFile, readSources } from './include.ts';
 import { applyOverrides, type Outside } from './override.ts';
 import { type InUse, prepareSnapshot } from './prepare.ts';

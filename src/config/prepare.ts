@@ -3,9 +3,9 @@
  * here, before a socket or a shard is touched, and every failure is listed.
  */
 
-import { checkAgreement, type IsMended } from './agreement.ts';
+import { checkAgreement, type IsMended } from './agreement/agreement.ts';
+import { assembleSnapshot } from './assemble/assemble.ts';
 import type { ListenerFiles } from './assemble/listener.ts';
-import { assembleSnapshot } from './assemble.ts';
 import { readAuthorities, readCertificate, readClientCertificate, worseThan } from './certificates.ts';
 import { readClientAuth } from './client-certificates.ts';
 import { Files } from './files.ts';

@@ -10,7 +10,7 @@ import { SHARD_LINES_LOST } from '../observe/counters.ts';
 import type { Family } from '../observe/families.ts';
 import type { Log } from '../observe/log.ts';
 import { LOSSES, type Loss } from '../observe/output.ts';
-import { addFamily } from './add-family.ts';
+import { addFamily } from './metrics/add-family.ts';
 
 const LOOK_MS = 1_000;
 /** The same is told again after so long at the earliest. */

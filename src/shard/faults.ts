@@ -3,7 +3,7 @@
  * (`LYCHGATE_TEST_FAULTS=1`).
  */
 import type { BindingAddon } from '../native/binding.ts';
-import type { Fault } from '../shard-port.ts';
+import type { Fault } from './port.ts';
 
 export interface Faults {
   /** Strikes now, or lies in wait for the lane's next call. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import t from 'tap';
-import { readAdminTarget } from '../../src/cli/admin/client.ts';
+import { readAdminTarget } from '../../src/cli/admin-client.ts';
 import { addSettings, readSettings } from '../../src/cli/settings.ts';
 
 t.test('an empty variable names neither an admin API nor a configuration', async (t) => {

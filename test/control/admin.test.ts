@@ -7,7 +7,7 @@ import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/
 import { noCounts } from '../../src/control/admin/places.ts';
 import { createAdmin, createProbes } from '../../src/control/admin/server.ts';
 import { createEvents } from '../../src/control/events.ts';
-import { viewConnections } from '../../src/control/shard-view.ts';
+import { viewConnections } from '../../src/control/view/shards.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { until } from '../support/wait.ts';
 

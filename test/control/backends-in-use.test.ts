@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
 import t from 'tap';
-import { addStandingMetrics } from '../../src/control/standing-metrics.ts';
-import { viewUpstreams } from '../../src/control/upstream-view.ts';
+import { addStandingMetrics } from '../../src/control/metrics/standing.ts';
+import { viewUpstreams } from '../../src/control/view/upstreams.ts';
 import { setBackendWeight } from '../../src/lane/balance/weights.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
 import { setHealth } from '../../src/lane/standing/health.ts';

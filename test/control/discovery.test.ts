@@ -2,7 +2,7 @@ import t, { type Test } from 'tap';
 import type { BackendSnapshot } from '../../src/config/snapshot.ts';
 import { createDiscovery, type DiscoveryParts } from '../../src/control/discovery/discovery.ts';
 import { createLog } from '../../src/observe/log.ts';
-import type { Publication } from '../../src/shard-port.ts';
+import type { Publication } from '../../src/shard/port.ts';
 
 const lines: string[] = [];
 const log = createLog({ level: 'info', isText: false, stream: { write: (line) => void lines.push(line) } }).target('discovery');

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { type DrainOptions, drain } from '../../src/control/drain.ts';
+import { type DrainOptions, drain } from '../../src/control/edge/drain.ts';
 import { createLog } from '../../src/observe/log.ts';
 
 const log = createLog({ level: 'silent', isText: false, stream: { write() {} } }).target('drain');

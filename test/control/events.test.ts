@@ -7,8 +7,8 @@ import { noteNumber } from '../../src/base/notes.ts';
 import type { AdminParts } from '../../src/control/admin/parts.ts';
 import { noCounts } from '../../src/control/admin/places.ts';
 import { createAdmin } from '../../src/control/admin/server.ts';
-import { addEventMetric } from '../../src/control/event-metric.ts';
 import { createEvents, type EdgeEvent } from '../../src/control/events.ts';
+import { addEventMetric } from '../../src/control/metrics/events.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createRestartDelay } from '../../src/control/supervision/restart-delay.ts';
+import { createRestartDelay } from '../../src/control/shards/restart-delay.ts';
 
 t.test('the first death is repaired at once and further ones ever more slowly, up to five seconds', async (t) => {
   const delay = createRestartDelay();

@@ -5,8 +5,8 @@ import { PlanBook } from '../../src/lane/plan.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
 import { tablesOf } from '../../src/lane/tables.ts';
 import { createCounters } from '../../src/observe/counters.ts';
-import { serveShard } from '../../src/shard.ts';
-import type { ShardOrder, ShardReport, ShardTerms } from '../../src/shard-port.ts';
+import type { ShardOrder, ShardReport, ShardTerms } from '../../src/shard/port.ts';
+import { serveShard } from '../../src/shard/shard.ts';
 import { createFakeAddon, type FakeAddon } from './support/fake-addon.ts';
 import { testSnapshot } from './support/snapshot.ts';
 

@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { createShards } from '../../src/control/shards.ts';
+import { createShards } from '../../src/control/shards/shards.ts';
 import type { SharedState } from '../../src/lane/shared.ts';
 import { createLog } from '../../src/observe/log.ts';
-import type { Fault } from '../../src/shard-port.ts';
+import type { Fault } from '../../src/shard/port.ts';
 import { testSnapshot } from './support/snapshot.ts';
 
 interface Fact {

@@ -11,7 +11,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { ListenerView } from '../../src/control/endpoint.ts';
+import type { ListenerView } from '../../src/control/listen/endpoint.ts';
 import { certificates } from '../support/certificates.ts';
 import { connectH3, type H3Client, readAll } from '../support/client/h3.ts';
 import { digest } from '../support/digest.ts';

@@ -5,7 +5,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import t from 'tap';
 import type { CertificateSnapshot, Snapshot } from '../../src/config/snapshot.ts';
-import { createEdge } from '../../src/control/edge.ts';
+import { createEdge } from '../../src/control/edge/edge.ts';
 import type { BindingAddon } from '../../src/native/binding.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { testSnapshot } from '../control/support/snapshot.ts';

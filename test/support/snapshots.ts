@@ -3,7 +3,7 @@
  * configuration defaults to, taken from the schema itself.
  */
 
-import { assembleSnapshot } from '../../src/config/assemble.ts';
+import { assembleSnapshot } from '../../src/config/assemble/assemble.ts';
 import type {
   BackendSnapshot,
   ListenerSnapshot,

@@ -67,7 +67,7 @@ impl Shard {
             self.is_renewed.store(true, Release);
         }
         self.is_entered.store(false, Release);
-        // The words by which the supervisor knows the cause (`src/control/supervision/cause.ts`).
+        // The words by which the supervisor knows the cause (`src/control/shards/cause.ts`).
         result.map_err(|_| failure("the reactor panicked and began anew"))
     }
 

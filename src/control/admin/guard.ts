@@ -6,7 +6,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type AdminErrorCode, errorEntry } from '../../base/errors.ts';
-import { isLoopback, parseAddress } from '../address.ts';
+import { isLoopback, parseAddress } from '../listen/address.ts';
 import { type Places, PROBES, pathOf } from './places.ts';
 
 /** What is checked, and may change. */

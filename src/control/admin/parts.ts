@@ -6,14 +6,14 @@ import type { GuardView, PlaceView } from '../../lane/admit/view.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
 import type { BreakerState } from '../../lane/standing/view.ts';
 import type { Log } from '../../observe/log.ts';
-import type { Fault } from '../../shard-port.ts';
-import type { BackendState } from '../backend-state.ts';
+import type { Fault } from '../../shard/port.ts';
 import type { Rotation } from '../certificates/rotation.ts';
 import type { TrustView } from '../certificates/trust.ts';
-import type { ListenerView } from '../endpoint.ts';
 import type { Events } from '../events.ts';
+import type { ListenerView } from '../listen/endpoint.ts';
 import type { Reloader, ReloadStatus } from '../reload/reload.ts';
-import type { ShardStatus } from '../shards.ts';
+import type { ShardStatus } from '../shards/shards.ts';
+import type { BackendState } from '../view/backend-state.ts';
 import type { WeightControl } from '../weights.ts';
 
 /** Where the edge is in its life. Ready for traffic only while `serving`. */

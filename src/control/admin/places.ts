@@ -9,7 +9,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';
-import { addFamily } from '../add-family.ts';
+import { addFamily } from '../metrics/add-family.ts';
 
 /** Paths an orchestrator asks; what they answer is one word. */
 export const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);

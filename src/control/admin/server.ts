@@ -10,8 +10,8 @@ import Fastify, { type ConnectionError, type FastifyError, type FastifyInstance,
 import { hostPort } from '../../base/authority.ts';
 import { ADMIN_ERRORS, type AdminErrorCode, createError, errorEntry, LychgateError } from '../../base/errors.ts';
 import { showValue } from '../../config/problem.ts';
-import { type HostPort, isLoopback, parseAddress } from '../address.ts';
-import { listenHint } from '../port-check.ts';
+import { type HostPort, isLoopback, parseAddress } from '../listen/address.ts';
+import { listenHint } from '../listen/port-check.ts';
 import { certificateRoutes } from './certificates.ts';
 import { configRoutes } from './config.ts';
 import { connectionRoutes } from './connections.ts';

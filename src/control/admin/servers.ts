@@ -6,8 +6,8 @@
 import { createError, LychgateError } from '../../base/errors.ts';
 import type { AdminSnapshot } from '../../config/snapshot.ts';
 import type { Logger } from '../../observe/log.ts';
-import { parseAddress } from '../address.ts';
-import { checkTcpFree, listenHint } from '../port-check.ts';
+import { parseAddress } from '../listen/address.ts';
+import { checkTcpFree, listenHint } from '../listen/port-check.ts';
 import type { AdminParts } from './parts.ts';
 import type { PlaceCounts } from './places.ts';
 import { type Admin, createAdmin, createProbes } from './server.ts';

@@ -3,15 +3,15 @@
  * fit what they are given for. Nothing here touches the disk.
  */
 
-import { checkAdmin } from './agreement/admin.ts';
-import { checkRates } from './agreement/limit.ts';
-import { checkListeners } from './agreement/listener.ts';
-import { checkRoutes } from './agreement/route.ts';
-import type { IsMended } from './agreement/seen.ts';
-import { checkStore, checkTenants } from './agreement/tenant.ts';
-import { checkUpstream } from './agreement/upstream.ts';
-import type { Complaint } from './problem.ts';
-import type { Config } from './schema/config.ts';
+import type { Complaint } from '../problem.ts';
+import type { Config } from '../schema/config.ts';
+import { checkAdmin } from './admin.ts';
+import { checkRates } from './limit.ts';
+import { checkListeners } from './listener.ts';
+import { checkRoutes } from './route.ts';
+import type { IsMended } from './seen.ts';
+import { checkStore, checkTenants } from './tenant.ts';
+import { checkUpstream } from './upstream.ts';
 
 export type { IsMended };
 

@@ -5,17 +5,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
-import { backendsOf } from './config/numbering.ts';
-import { type LaneSnapshot, RouteTable } from './config/route-table.ts';
-import type { ListenerSnapshot } from './config/snapshot.ts';
-import { createLane, type Lane } from './lane/lane.ts';
-import { certificateFields } from './lane/plan.ts';
-import type { BindingAddon } from './native/binding.ts';
-import { toBindingBackend, toBindingListener, toBindingPlans } from './native/convert.ts';
-import { loadAddon } from './native/load.ts';
-import { createLaneObserver } from './observe/lane-observer.ts';
-import { createFaults } from './shard/faults.ts';
-import type { Publication, ShardOrder, ShardReport, ShardStart, ShardTerms } from './shard-port.ts';
+import { backendsOf } from '../config/numbering.ts';
+import { type LaneSnapshot, RouteTable } from '../config/route-table.ts';
+import type { ListenerSnapshot } from '../config/snapshot.ts';
+import { createLane, type Lane } from '../lane/lane.ts';
+import { certificateFields } from '../lane/plan.ts';
+import type { BindingAddon } from '../native/binding.ts';
+import { toBindingBackend, toBindingListener, toBindingPlans } from '../native/convert.ts';
+import { loadAddon } from '../native/load.ts';
+import { createLaneObserver } from '../observe/lane-observer.ts';
+import { createFaults } from './faults.ts';
+import type { Publication, ShardOrder, ShardReport, ShardStart, ShardTerms } from './port.ts';
 
 /** How long a successor waits for the thread before it to let go of the reactor. */
 const ATTACH_TIMEOUT_MS = 5_000;

@@ -1,8 +1,8 @@
 /** `lychgate_shard_restarts_total`: counted on the main thread, because a dead worker cannot count itself. */
 import type { Registry } from 'prom-client';
-import type { Family } from '../observe/families.ts';
+import type { Family } from '../../observe/families.ts';
+import type { Shards } from '../shards/shards.ts';
 import { addFamily } from './add-family.ts';
-import type { Shards } from './shards.ts';
 
 /** The family as the reference page describes it. */
 export const RESTART_FAMILY: Family = {

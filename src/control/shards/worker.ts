@@ -5,7 +5,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { LaneEvent } from '../../observe/lane-observer.ts';
-import type { ShardOrder, ShardQuestion, ShardReport, ShardStart } from '../../shard-port.ts';
+import type { ShardOrder, ShardQuestion, ShardReport, ShardStart } from '../../shard/port.ts';
 import { causeOf, type EndCause, Ended } from './cause.ts';
 
 /** How a life ended. */

@@ -2,19 +2,19 @@
  * What the admin API shows of an upstream: the snapshot's facts beside discovery's answers, the tables that lanes share (load, standing, weights, places) and the
  * shards' sessions.
  */
-import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../base/tables.ts';
-import { upstreamsOf } from '../config/numbering.ts';
-import type { BackendSnapshot, Snapshot } from '../config/snapshot.ts';
-import { readWeights } from '../lane/balance/weights.ts';
-import type { SharedState } from '../lane/shared.ts';
-import { viewStanding } from '../lane/standing/view.ts';
-import type { BackendView, UpstreamView } from './admin/parts.ts';
+import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../../base/tables.ts';
+import { upstreamsOf } from '../../config/numbering.ts';
+import type { BackendSnapshot, Snapshot } from '../../config/snapshot.ts';
+import { readWeights } from '../../lane/balance/weights.ts';
+import type { SharedState } from '../../lane/shared.ts';
+import { viewStanding } from '../../lane/standing/view.ts';
+import type { BackendView, UpstreamView } from '../admin/parts.ts';
+import type { Trust } from '../certificates/trust.ts';
+import type { Discovery } from '../discovery/discovery.ts';
+import type { HealthStatus } from '../health/checker.ts';
+import type { Health } from '../health/health.ts';
 import { backendState, isInUse } from './backend-state.ts';
-import type { Trust } from './certificates/trust.ts';
-import type { Discovery } from './discovery/discovery.ts';
-import type { HealthStatus } from './health/checker.ts';
-import type { Health } from './health/health.ts';
-import { type BackendRow, type ShardRows, viewSessions } from './shard-view.ts';
+import { type BackendRow, type ShardRows, viewSessions } from './shards.ts';
 
 export interface UpstreamViewParts {
   readonly snapshot: Snapshot;

@@ -4,7 +4,7 @@
  */
 import { createError } from '../../base/errors.ts';
 import type { Logger } from '../../observe/log.ts';
-import type { ShardOrder } from '../../shard-port.ts';
+import type { ShardOrder } from '../../shard/port.ts';
 import type { EndCause } from './cause.ts';
 import { createRestartDelay } from './restart-delay.ts';
 import type { Worker, WorkerEnd } from './worker.ts';

@@ -5,9 +5,9 @@
 
 import type { Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';
-import { addFamily } from '../add-family.ts';
-import type { Rotation } from './rotation.ts';
-import type { Trust } from './trust.ts';
+import type { Rotation } from '../certificates/rotation.ts';
+import type { Trust } from '../certificates/trust.ts';
+import { addFamily } from './add-family.ts';
 
 const CERTIFICATE = ['listener', 'certificate'];
 

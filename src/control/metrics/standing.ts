@@ -1,14 +1,14 @@
 /** Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be used. Read at the moment of a scrape. */
 
 import type { Registry } from 'prom-client';
-import { backendsOf, upstreamsOf } from '../config/numbering.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { readWeights } from '../lane/balance/weights.ts';
-import type { SharedState } from '../lane/shared.ts';
-import { viewStanding } from '../lane/standing/view.ts';
-import type { Family } from '../observe/families.ts';
+import { backendsOf, upstreamsOf } from '../../config/numbering.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
+import { readWeights } from '../../lane/balance/weights.ts';
+import type { SharedState } from '../../lane/shared.ts';
+import { viewStanding } from '../../lane/standing/view.ts';
+import type { Family } from '../../observe/families.ts';
+import { BACKEND_STATES, backendState, isInUse } from '../view/backend-state.ts';
 import { addFamily, type Put } from './add-family.ts';
-import { BACKEND_STATES, backendState, isInUse } from './backend-state.ts';
 
 /** The families as the reference page describes them. */
 export const STANDING_FAMILIES = {

@@ -4,23 +4,23 @@
  */
 import { hash } from 'node:crypto';
 import type { Piscina } from 'piscina';
-import { backendsOf } from '../config/numbering.ts';
-import { packRoutes } from '../config/route-table.ts';
-import type { Snapshot } from '../config/snapshot.ts';
-import { usesCertificates } from '../config/uses-certificates.ts';
-import { PlanBook } from '../lane/plan.ts';
-import type { SharedState } from '../lane/shared.ts';
-import { tablesOf } from '../lane/tables.ts';
-import { TAG_EPOCHS } from '../lane/tag.ts';
-import type { BindingAddon } from '../native/binding.ts';
-import type { ListenerPlace } from '../native/convert.ts';
-import type { LaneEvent } from '../observe/lane-observer.ts';
-import type { Logger } from '../observe/log.ts';
-import type { Fault, Publication, ShardQuestion, ShardTerms } from '../shard-port.ts';
-import { RESTART_CAUSES } from './supervision/cause.ts';
-import { createPool } from './supervision/pool.ts';
-import { createSupervisor, type Supervisor, type SupervisorState } from './supervision/supervisor.ts';
-import { startWorker } from './supervision/worker.ts';
+import { backendsOf } from '../../config/numbering.ts';
+import { packRoutes } from '../../config/route-table.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
+import { usesCertificates } from '../../config/uses-certificates.ts';
+import { PlanBook } from '../../lane/plan.ts';
+import type { SharedState } from '../../lane/shared.ts';
+import { tablesOf } from '../../lane/tables.ts';
+import { TAG_EPOCHS } from '../../lane/tag.ts';
+import type { BindingAddon } from '../../native/binding.ts';
+import type { ListenerPlace } from '../../native/convert.ts';
+import type { LaneEvent } from '../../observe/lane-observer.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Fault, Publication, ShardQuestion, ShardTerms } from '../../shard/port.ts';
+import { RESTART_CAUSES } from './cause.ts';
+import { createPool } from './pool.ts';
+import { createSupervisor, type Supervisor, type SupervisorState } from './supervisor.ts';
+import { startWorker } from './worker.ts';
 
 /** What is made of a snapshot for shards. */
 type OfSnapshot = 'backendsDigest' | 'snapshot' | 'routes' | 'tables' | 'isLaneTold';

@@ -1,16 +1,16 @@
 /** From a configuration that was found good, and the files it points at, to the frozen snapshot. Nothing here can fail or touches the disk. */
 
 import { availableParallelism } from 'node:os';
-import { type ListenerFiles, listenerSnapshot } from './assemble/listener.ts';
-import { routeSnapshot } from './assemble/route.ts';
-import { tenantSnapshot } from './assemble/tenant.ts';
-import { upstreamSnapshot } from './assemble/upstream.ts';
-import { generationOf } from './generation.ts';
-import { defaultMaxHeld } from './memory.ts';
-import { routeNames } from './route-names.ts';
-import type { Config } from './schema/config.ts';
-import { freezeDeep } from './schema/once.ts';
-import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot } from './snapshot.ts';
+import { generationOf } from '../generation.ts';
+import { defaultMaxHeld } from '../memory.ts';
+import { routeNames } from '../route-names.ts';
+import type { Config } from '../schema/config.ts';
+import { freezeDeep } from '../schema/once.ts';
+import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot } from '../snapshot.ts';
+import { type ListenerFiles, listenerSnapshot } from './listener.ts';
+import { routeSnapshot } from './route.ts';
+import { tenantSnapshot } from './tenant.ts';
+import { upstreamSnapshot } from './upstream.ts';
 
 const NO_FILES: ListenerFiles = { certificates: [], ticketKeys: [], ticketKeysFile: '', clientAuth: [] };
 

@@ -1,6 +1,6 @@
 /** The one word that says how a backend stands, from all that is known of it: for tables, the admin API and a gauge. */
 
-import type { BackendStanding } from '../lane/standing/view.ts';
+import type { BackendStanding } from '../../lane/standing/view.ts';
 
 /** From the strongest to the weakest: the first that fits is a backend's state. */
 export const BACKEND_STATES = ['unresolved', 'drained', 'down', 'ejected', 'probing', 'held-off', 'starting', 'up'] as const;

@@ -1,9 +1,9 @@
 /** `lychgate routes`: the routes of a configuration in their precedence, and which of them a given request would take. Both are offline: no edge is asked. */
 
 import { Command, InvalidArgumentError } from 'commander';
-import type { Snapshot } from '../config/snapshot.ts';
-import { EXIT_FAILED } from './report.ts';
-import { addSettings, readSettings } from './settings.ts';
+import type { Snapshot } from '../../config/snapshot.ts';
+import { EXIT_FAILED } from '../report.ts';
+import { addSettings, readSettings } from '../settings.ts';
 
 interface TestOptions {
   method: string;
@@ -24,8 +24,8 @@ export function routesCommand(): Command {
     .action(async (options: { json: boolean }, self: Command) => {
       const snapshot = await load(self);
       if (snapshot === undefined) return;
-      const { formatRoutes } = await import('./routes/text.ts');
-      const { inPrecedence } = await import('../lane/route/precedence.ts');
+      const { formatRoutes } = await import('./text.ts');
+      const { inPrecedence } = await import('../../lane/route/precedence.ts');
       const { routes } = snapshot;
       process.stdout.write(options.json ? json(inPrecedence(routes).map((number) => routes[number])) : formatRoutes(snapshot));
     });
@@ -58,16 +58,16 @@ Exit status: 0 a route takes it, 1 the configuration has mistakes, 2 usage, 3 no
 }
 
 async function test(snapshot: Snapshot, url: string, options: TestOptions): Promise<number> {
-  const { canonical, splitUrl } = await import('./routes/request.ts');
-  const { explainRequest } = await import('./routes/explain.ts');
-  const { loadAddon } = await import('../native/load.ts');
+  const { canonical, splitUrl } = await import('./request.ts');
+  const { explainRequest } = await import('./explain.ts');
+  const { loadAddon } = await import('../../native/load.ts');
   const listener = await listenerOf(snapshot, options.listener);
   const asked = { method: options.method.toUpperCase(), fields: options.header, peer: options.client, ...splitUrl(url) };
   const { request, complaint } = canonical(asked, listener, loadAddon());
   const found = explainRequest({ ...snapshot, listeners: [listener] }, request, complaint);
   if (options.json) process.stdout.write(json(found));
   else {
-    const { formatTest } = await import('./routes/text.ts');
+    const { formatTest } = await import('./text.ts');
     process.stdout.write(formatTest(found));
   }
   return found.route === null ? EXIT_NO_ROUTE : 0;
@@ -76,7 +76,7 @@ async function test(snapshot: Snapshot, url: string, options: TestOptions): Prom
 async function listenerOf({ listeners }: Snapshot, name: string | undefined): Promise<Snapshot['listeners'][number]> {
   const found = name === undefined ? listeners[0] : listeners.find((listener) => listener.name === name);
   if (found !== undefined) return found;
-  const { createError } = await import('../base/errors.ts');
+  const { createError } = await import('../../base/errors.ts');
   throw createError(
     'usage_not_valid',
     `there is no listener ${name ?? ''}; there are ${listeners.map((listener) => listener.name).join(', ')}`,
@@ -86,10 +86,10 @@ async function listenerOf({ listeners }: Snapshot, name: string | undefined): Pr
 /** The snapshot of the configuration, or nothing once its mistakes are told and the exit status is set. */
 async function load(command: Command): Promise<Snapshot | undefined> {
   const { file, outside } = readSettings(command, process.env);
-  const { loadSnapshot } = await import('../config/load.ts');
+  const { loadSnapshot } = await import('../../config/load.ts');
   const { snapshot, problems } = await loadSnapshot(file, outside);
   if (snapshot !== undefined) return snapshot;
-  const { reportProblems } = await import('./report.ts');
+  const { reportProblems } = await import('../report.ts');
   reportProblems(problems);
   process.exitCode = EXIT_FAILED;
   return undefined;

@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 
 /** The worker's file: TypeScript in a checkout, JavaScript in the package. The extension is this file's own. */
-export const SHARD_FILE = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../shard.ts' : '../../shard.js', import.meta.url));
+export const SHARD_FILE = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../shard/shard.ts' : '../../shard/shard.js', import.meta.url),
+);
 
 /** JavaScript heap of one shard, MiB. A lane keeps tables, not bodies; what outgrows this is a leak and ends the worker. */
 const MAX_HEAP_MIB = 512;

@@ -5,9 +5,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
-import type { Target } from './get/client.ts';
-import { type Failure, toFailure, UsageError } from './get/failure.ts';
-import { formatHead, formatTiming, formatTimings, type Timing } from './get/report.ts';
+import type { Target } from './client.ts';
+import { type Failure, toFailure, UsageError } from './failure.ts';
+import { formatHead, formatTiming, formatTimings, type Timing } from './report.ts';
 
 /** What the command line gives; see the option texts below. */
 interface GetOptions {
@@ -74,7 +74,7 @@ async function get(url: string, options: GetOptions): Promise<number> {
 
 /** Sends the request as often as asked; the status of the last response. */
 async function exchangeAll(target: Target, options: GetOptions): Promise<number> {
-  const { openConnection } = await import('./get/client.ts');
+  const { openConnection } = await import('./client.ts');
   const note = (text: string): void => {
     if (!options.silent) process.stderr.write(text);
   };

@@ -3,12 +3,12 @@
  * sends. Nothing here is per request; the most frequent message is a heartbeat.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { PackedRoutes } from './config/route-table.ts';
-import type { Snapshot } from './config/snapshot.ts';
-import type { SharedState } from './lane/shared.ts';
-import type { LaneTables } from './lane/tables.ts';
-import type { ListenerPlace } from './native/convert.ts';
-import type { LaneEvent } from './observe/lane-observer.ts';
+import type { PackedRoutes } from '../config/route-table.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { SharedState } from '../lane/shared.ts';
+import type { LaneTables } from '../lane/tables.ts';
+import type { ListenerPlace } from '../native/convert.ts';
+import type { LaneEvent } from '../observe/lane-observer.ts';
 
 /** Socket addresses of every backend, by slot; `number` grows with each publication of the process. */
 export interface Publication {

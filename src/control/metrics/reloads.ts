@@ -2,8 +2,8 @@
 
 import type { Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';
-import { addFamily } from '../add-family.ts';
-import { RELOAD_RESULTS, type Reloader } from './reload.ts';
+import { RELOAD_RESULTS, type Reloader } from '../reload/reload.ts';
+import { addFamily } from './add-family.ts';
 
 /** The families as the reference page describes them. */
 export const RELOAD_FAMILIES = {

@@ -6,10 +6,10 @@
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { createError } from '../base/errors.ts';
-import type { Reason } from './pki/der.ts';
-import type { Listed } from './pki/folder.ts';
-import { formatTable } from './table.ts';
+import { createError } from '../../base/errors.ts';
+import { formatTable } from '../table.ts';
+import type { Reason } from './der.ts';
+import type { Listed } from './folder.ts';
 
 const DIR = 'folder of the CA';
 const MAX_DAYS = 36_500;
@@ -32,7 +32,7 @@ function initCommand(): Command {
     .option('--days <days>', 'how long it is valid', readDays, 3650)
     .option('--force', 'put it in the place of one that is there', false)
     .action(async (dir: string, { name, days, force }: { name: string; days: number; force: boolean }) => {
-      const [{ createAuthority }, { readCommonName }] = await Promise.all([import('./pki/folder.ts'), import('./pki/names.ts')]);
+      const [{ createAuthority }, { readCommonName }] = await Promise.all([import('./folder.ts'), import('./names.ts')]);
       const { places, notAfter } = createAuthority(dir, readCommonName(name), days, force);
       print([
         `${places.certificate}  certificate of ${JSON.stringify(name)}, valid until ${dayOf(notAfter)}`,
@@ -67,8 +67,8 @@ function issueCommand(): Command {
     .option('--force', 'replace these files', false)
     .action(async (dir: string, { name, san, client, days, out, force }: IssueOptions) => {
       const [{ issue, placesOf }, { formatAltName, readAltNames, readCommonName }] = await Promise.all([
-        import('./pki/folder.ts'),
-        import('./pki/names.ts'),
+        import('./folder.ts'),
+        import('./names.ts'),
       ]);
       // What a server is called is what it is asked for. A client may be called anything; what
       // looks like a URI or an address is also one.
@@ -123,7 +123,7 @@ function revokeCommand(): Command {
     .argument('<certificate>', 'its file, serial number or SHA-256 fingerprint')
     .option('--reason <reason>', 'why: unspecified, keyCompromise, superseded and others of RFC 5280', 'unspecified')
     .action(async (dir: string, which: string, options: { reason: string }) => {
-      const [{ revoke }, { REASONS }] = await Promise.all([import('./pki/folder.ts'), import('./pki/der.ts')]);
+      const [{ revoke }, { REASONS }] = await Promise.all([import('./folder.ts'), import('./der.ts')]);
       const names = Object.keys(REASONS) as Reason[];
       const reason = names.find((name) => name.toLowerCase() === options.reason.toLowerCase());
       if (reason === undefined) {
@@ -150,7 +150,7 @@ function listCommand(): Command {
     .argument('<dir>', DIR)
     .option('--json', 'as JSON, with fingerprints', false)
     .action(async (dir: string, { json }: { json: boolean }) => {
-      const { listIssued } = await import('./pki/folder.ts');
+      const { listIssued } = await import('./folder.ts');
       const { authority, list, issued } = listIssued(dir);
       const rows = issued.map(describe);
       if (json) {

@@ -1,9 +1,9 @@
 /** `lychgate_events_total`: counted on the main thread, where all events come together, those of lanes and its own. */
 import type { Registry } from 'prom-client';
-import { NO_UPSTREAM_LABEL } from '../observe/counters.ts';
-import type { Family } from '../observe/families.ts';
+import { NO_UPSTREAM_LABEL } from '../../observe/counters.ts';
+import type { Family } from '../../observe/families.ts';
+import type { Events } from '../events.ts';
 import { addFamily } from './add-family.ts';
-import type { Events } from './events.ts';
 
 /** The family as the reference page describes it. */
 export const EVENT_FAMILY: Family = {

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import { request } from 'undici';
-import { createError } from '../../base/errors.ts';
-import { givenIn } from '../../config/override.ts';
+import { createError } from '../base/errors.ts';
+import { givenIn } from '../config/override.ts';
 
 /** Where the admin API is, and what it asks for. */
 export interface AdminTarget {

@@ -2,7 +2,7 @@
  * What a shard's worker tells of its reactor, put into the admin API's words: names instead of numbers, milliseconds, and the spelling of
  * every other answer. The rows' own shape is the reactor's (`describe_connections`, `describe` of the upstreams).
  */
-import type { ConnectionView, SessionView } from './admin/parts.ts';
+import type { ConnectionView, SessionView } from '../admin/parts.ts';
 
 /** A connection as the reactor words it. */
 export interface ConnectionRow {

@@ -2,7 +2,7 @@
  * The drain: readiness false, a pause in which balancers notice, GOAWAY, then patience until the last exchange has ended and its last bytes are
  * acknowledged, or the deadline has come. It reports what it sees and ends nothing itself; stopping is the edge's next step.
  */
-import type { Logger } from '../observe/log.ts';
+import type { Logger } from '../../observe/log.ts';
 
 const LOOK_EVERY_MS = 20;
 const SAY_EVERY_MS = 1_000;
