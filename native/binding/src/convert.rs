@@ -7,12 +7,12 @@ use crate::types::{
 };
 use lychgate_core::http::normal;
 use lychgate_core::http::reserved::Reserved;
+use lychgate_core::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
 use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings};
 use lychgate_core::relay::Telling;
-use lychgate_core::relay::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::tls::certificate::Certificate;
 use lychgate_core::tls::client::{Credentials, Pin, TlsVersion};
 use lychgate_core::tls::client_auth::{Allowed, Mode, RevocationList, Rules};

@@ -4,8 +4,10 @@
 //! a lane through the rings of [`record`]. Protocol code here takes bytes and a `now` and gives events and bytes; only [`reactor`] waits.
 
 pub mod base;
+pub mod exchange;
 pub mod http;
 pub mod lane;
+pub mod plan;
 pub mod quic;
 pub mod reactor;
 pub mod record;

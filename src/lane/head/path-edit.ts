@@ -1,6 +1,6 @@
 /**
  * Changes of a path, as text: for redirects, for paths rewritten by pattern, and for those who ask what a route would do. What a plan does by itself (`prefix`) is done by the
- * reactor in the same way (`native/core/src/relay/plan/edit.rs`).
+ * reactor in the same way (`native/core/src/plan/edit.rs`).
  *
  * A path that comes out of a pattern is looked at before it goes anywhere: pieces of a client's path, put together anew, must not become one that the client could not have
  * sent.

@@ -13,6 +13,11 @@ use std::time::Instant;
 /// Nanoseconds since the reactor's clock began.
 pub type Nanos = u64;
 
+/// Microseconds between two times, at most what 32 bits hold.
+pub fn micros(from: Nanos, to: Nanos) -> u32 {
+    (to.saturating_sub(from) / 1_000).min(u32::MAX as u64) as u32
+}
+
 /// No deadline.
 pub const NEVER: Nanos = u64::MAX;
 

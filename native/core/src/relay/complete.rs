@@ -1,12 +1,12 @@
 //! How exchanges end, and phase 16, complete: whatever happened, one completion record says it.
 
-use super::exchange::{Exchange, Phase};
 use super::{POOL, Relay};
 use crate::base::budget::Side;
 use crate::base::counters::Id;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::base::timers::Nanos;
+use crate::base::timers::micros;
+use crate::exchange::{Exchange, Phase};
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
 use crate::lane::Unwritten;
@@ -190,11 +190,6 @@ impl Relay {
             certificate: told.filter(|_| self.rules.telling.is_logged).map(Told::line),
         }
     }
-}
-
-/// Microseconds between two times, at most what 32 bits hold.
-pub(super) fn micros(from: Nanos, to: Nanos) -> u32 {
-    (to.saturating_sub(from) / 1_000).min(u32::MAX as u64) as u32
 }
 
 /// Whether a request is gRPC (gRPC over HTTP/2, "Requests"), as the lane sees it too. `application/grpc-web` is another protocol, whose clients read HTTP statuses.

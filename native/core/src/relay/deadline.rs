@@ -2,12 +2,12 @@
 
 use super::Relay;
 use super::deadlines::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
-use super::exchange::{Offer, Phase};
 use crate::base::counters::{Id, Rejected};
 use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
+use crate::exchange::{Offer, Phase};
 use crate::http::error::{h2, h3};
 use crate::upstream::{self, Fault, Upstreams};
 

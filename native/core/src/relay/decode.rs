@@ -1,12 +1,12 @@
 //! Phase 5, decode: a request stream becomes a checked, canonical head.
 
 use super::Relay;
-use super::exchange::{Exchange, Offer, Phase};
 use super::incoming::{Expect, Stopped, take_section};
 use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::exchange::{Exchange, Offer, Phase};
 use crate::http::check::{self, FaultKind};
 use crate::http::error::h3;
 use crate::http::fields::{Fields, Known};

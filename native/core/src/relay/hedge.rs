@@ -5,13 +5,13 @@
 //! attempt of that name and is passed over, so nothing of it can reach the client.
 
 use super::Relay;
-use super::attempt::{Attempt, key_of};
-use super::complete::micros;
-use super::hold::Answer;
 use super::notes::Note;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::base::timers::micros;
+use crate::exchange::attempt::{Attempt, key_of};
+use crate::exchange::hold::Answer;
 use crate::http::error::h2;
 use crate::lane::Unwritten;
 use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};

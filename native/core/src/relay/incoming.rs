@@ -44,9 +44,9 @@ pub struct Incoming {
     /// Body bytes taken.
     pub body_bytes: u64,
     /// Bytes that may still come, as counted with the connection.
-    pub(super) promised: u64,
+    pub(crate) promised: u64,
     /// Bytes of `early`, as counted with the connection.
-    pub(super) kept: u64,
+    pub(crate) kept: u64,
     /// Bytes after the head that may be kept for another attempt.
     replay_bytes: usize,
 }
@@ -61,7 +61,7 @@ const MAX_REPLAY_BYTES: u32 = 1 << 20;
 const REPLAY_STEP: usize = 4 * 1024;
 
 /// Why reading a request stream stopped.
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     /// For now there is nothing more.
     Empty,
     /// Client reset it with this code.
@@ -94,7 +94,7 @@ impl Default for Incoming {
 
 impl Incoming {
     /// Forgets a request, keeps the buffers.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.expect = Expect::Frame;
         self.frame = FrameHead::default();
         self.section.clear();
@@ -110,17 +110,17 @@ impl Incoming {
     }
 
     /// Bytes of the body that are kept for another attempt from now on.
-    pub(super) fn keep(&mut self, bytes: u32) {
+    pub(crate) fn keep(&mut self, bytes: u32) {
         self.replay_bytes = bytes.min(MAX_REPLAY_BYTES) as usize;
     }
 
     /// Whether the request is complete and had nothing after its head.
-    pub(super) fn is_bodiless(&self) -> bool {
+    pub(crate) fn is_bodiless(&self) -> bool {
         self.is_done && self.body_bytes == 0 && !self.has_trailers
     }
 
     /// Whether a body has begun among the bytes that came along with the head.
-    pub(super) fn has_early_body(&self) -> bool {
+    pub(crate) fn has_early_body(&self) -> bool {
         let mut rest = &self.early[self.early_used..];
         while let Some((kind, length)) = FrameHead::default().take(&mut rest) {
             match request_frame(kind) {
@@ -134,14 +134,14 @@ impl Incoming {
     }
 
     /// Whether part of a frame has come and the rest is missing.
-    pub(super) fn is_inside_frame(&self) -> bool {
+    pub(crate) fn is_inside_frame(&self) -> bool {
         !matches!(self.expect, Expect::Frame | Expect::Data(0) | Expect::Skip(0)) || !self.frame.is_empty()
     }
 
     /// Bytes that came early, then those of the stream. The flag says that nothing follows.
     ///
     /// After the head, the first bytes, as many as are to be kept, go through `early` and stay there, so that a request a backend refused can be sent to another.
-    pub(super) fn read(&mut self, quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
+    pub(crate) fn read(&mut self, quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
         loop {
             let early = &self.early[self.early_used..];
             if !early.is_empty() || self.is_early_end {
@@ -165,12 +165,12 @@ impl Incoming {
     }
 
     /// Whether everything that was taken of the body is still here, and was to be kept: some bytes come along with the head whether wanted or not.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.is_bodiless() || !self.is_direct && self.early_used <= self.replay_bytes
     }
 
     /// Back to the end of the head, for another attempt. Only while [`Incoming::is_whole`].
-    pub(super) fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
         if self.is_bodiless() {
             return;
         }
@@ -194,7 +194,7 @@ fn receive(quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool)
 }
 
 /// A whole field section, in place where it came in one piece, collected otherwise.
-pub(super) fn take_section<'a, 'i: 'a>(
+pub(crate) fn take_section<'a, 'i: 'a>(
     collected: &'a mut Vec<u8>,
     expect: &mut Expect,
     left: u64,

@@ -1,9 +1,9 @@
 //! To the lane and back: heads, failures and completions go into its ring, decisions come out of the other.
 
-use super::exchange::{Offer, Phase};
 use super::{Relay, trace};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::exchange::{Offer, Phase};
 use crate::lane::Unwritten;
 use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
 use crate::record::outward::{self, HeadFacts};

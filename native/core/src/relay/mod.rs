@@ -8,22 +8,18 @@
 //! in here: the reactor owns them beside the relay and passes them in, because they call the relay
 //! while they read. What the relay wants of them during such a call it writes down as a [`Note`].
 
-mod attempt;
 mod complete;
 mod deadline;
 mod deadlines;
 mod decode;
-pub mod exchange;
-mod floor;
 mod hedge;
 mod held;
 mod hold;
-mod incoming;
+pub(crate) mod incoming;
 mod lane;
 mod notes;
 mod open;
-mod outgoing;
-pub mod plan;
+pub(crate) mod outgoing;
 mod relief;
 mod response;
 mod rules;
@@ -42,13 +38,14 @@ use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 pub use crate::base::table::BackendTable;
 use crate::base::timers::{Clock, Nanos};
+use crate::exchange::Exchange;
+use crate::exchange::attempt::key_of;
+pub use crate::exchange::floor::Floor;
 use crate::lane::Lane;
 use crate::quic::connection::Connection;
 use crate::upstream::Upstreams;
 use deadlines::Deadlines;
 pub use deadlines::{ALARM_TIMER, COMPLETION_TIMER, SWEEP_TIMER};
-use exchange::Exchange;
-pub use floor::Floor;
 pub use held::Held;
 use notes::{Note, Notes};
 pub use rules::{ListenerLimits, Rules, Telling};
@@ -172,7 +169,7 @@ impl Relay {
         while let Some(note) = self.notes.pop() {
             match note {
                 Note::Send(key) => self.guarded(key, (), |relay| relay.send(upstreams, key)),
-                Note::Start(name, session) => self.guarded(attempt::key_of(name), (), |relay| relay.start(upstreams, name, session)),
+                Note::Start(name, session) => self.guarded(key_of(name), (), |relay| relay.start(upstreams, name, session)),
                 Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
                 Note::Release(name, session) => upstreams.release(session, name),
                 Note::Reset(stream, code) => upstreams.reset(stream, code),

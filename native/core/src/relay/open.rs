@@ -1,11 +1,11 @@
 //! Phases 10 to 12: from a decision to a stream at a backend, and what becomes of an attempt that fails.
 
-use super::attempt::{Attempt, key_of};
-use super::complete::micros;
-use super::exchange::{Exchange, Offer, Phase};
 use super::{Relay, send};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::base::timers::micros;
+use crate::exchange::attempt::{Attempt, key_of};
+use crate::exchange::{Exchange, Offer, Phase};
 use crate::http::error::{h2, h3};
 use crate::http::fields::Known;
 use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues, KEEP_REQUEST_ID, SAME_CLIENT, SAME_TIMEOUT};

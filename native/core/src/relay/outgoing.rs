@@ -43,7 +43,7 @@ impl Outgoing {
     }
 
     /// Forgets a response of which nothing was sent.
-    pub(super) fn drop_held(&mut self) {
+    pub(crate) fn drop_held(&mut self) {
         self.held_head.clear();
         self.body.clear();
         self.body_len = 0;
@@ -52,7 +52,7 @@ impl Outgoing {
     }
 
     /// Adds frames behind those that wait.
-    pub(super) fn add_framed(&mut self, frames: &[u8]) {
+    pub(crate) fn add_framed(&mut self, frames: &[u8]) {
         self.framed = match self.framed.is_empty() {
             true => Chunk::copy_of(frames),
             false => Chunk::copy_of(&[self.framed.as_ref(), frames].concat()),
@@ -60,12 +60,12 @@ impl Outgoing {
     }
 
     /// Bytes held.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         (self.held_head.len() + self.framed.len() + self.body_len + self.tail.len()) as u64
     }
 
     /// Whether bytes wait for the stream.
-    pub(super) fn has_bytes(&self) -> bool {
+    pub(crate) fn has_bytes(&self) -> bool {
         !self.framed.is_empty() || self.body_len > 0
     }
 }
@@ -75,7 +75,7 @@ impl Outgoing {
 const LAST_FRAME: [u8; 2] = [0x21, 0];
 
 /// How writing to a client's stream ended.
-pub(super) enum Written {
+pub(crate) enum Written {
     /// The stream has everything, and its end if there is one.
     All,
     /// It takes no more now.
@@ -85,7 +85,7 @@ pub(super) enum Written {
 }
 
 /// Writes frames, then body as DATA frames that fit what the stream takes, then trailers, then the end.
-pub(super) fn write(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
+pub(crate) fn write(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
     loop {
         if !outgoing.framed.is_empty() {
             let is_end = outgoing.is_complete && outgoing.body_len == 0 && outgoing.tail.is_empty();

@@ -4,11 +4,11 @@
 //! and holds something: bytes that its client does not take, or a window for a body that does not come. Who merely waits for a backend holds nothing and stays.
 
 use super::Relay;
-use super::exchange::{Exchange, Phase};
 use crate::base::budget::Pressure;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::exchange::{Exchange, Phase};
 use crate::upstream::Stat;
 use crate::upstream::Upstreams;
 

@@ -3,14 +3,14 @@
 //! A large body goes as chunks of the block it was read into: quiche keeps them as they are, so the proxy copies no byte of it. `write` takes it from here.
 
 use super::Relay;
-use super::attempt::key_of;
-use super::exchange::{Exchange, Phase};
-use super::floor::has_type;
-use super::hold::{Answer, grpc_status};
 use super::notes::Note;
 use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
+use crate::exchange::attempt::key_of;
+use crate::exchange::floor::has_type;
+use crate::exchange::hold::{Answer, grpc_status};
+use crate::exchange::{Exchange, Phase};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::http::h3::{write_data_head, write_headers};

@@ -1,11 +1,11 @@
 //! What the configuration says to the relay.
 
-use super::floor::Floor;
-use super::plan::Plan;
 use crate::base::timers::Nanos;
+use crate::exchange::floor::Floor;
 use crate::http::normal;
 use crate::http::reserved::Reserved;
 use crate::http::section::FieldLimits;
+use crate::plan::Plan;
 use std::rc::Rc;
 
 /// Limits of a listener that the relay obeys.

@@ -4,16 +4,15 @@
 //! stream window fills and stops it.
 
 use super::Relay;
-use super::attempt::Attempt;
-use super::exchange::{Exchange, Phase};
 use super::incoming::{Expect, Stopped, take_section};
 use super::notes::Note;
-use super::plan::Values;
 use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::exchange::attempt::Attempt;
+use crate::exchange::{Exchange, Phase};
 use crate::http::check;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
@@ -21,6 +20,7 @@ use crate::http::h3::{RequestFrame, request_frame};
 use crate::http::qpack;
 use crate::http::reserved::Reserved;
 use crate::http::section::{DecodeError, FieldLimits};
+use crate::plan::Values;
 use crate::quic::connection::Quic;
 use crate::record::outward::ENDED_BY_CLIENT;
 use crate::upstream::{StreamRef, Upstreams};

@@ -5,7 +5,7 @@
 //! credentials, fields that the sender wants never to be indexed, and what proxies write about the
 //! client. The names of these stand in the plan, as edits of the request that remove them.
 
-use super::exchange::Exchange;
+use crate::exchange::Exchange;
 use crate::http::fields::{Field, Known};
 
 /// Appends the head of an exchange as a message.

@@ -2,10 +2,10 @@
 
 use super::Relay;
 use super::deadlines::ALARM_TIMER;
-use super::exchange::Phase;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, Nanos, Timers};
+use crate::exchange::Phase;
 use crate::record::inward::Tag;
 use crate::upstream::Upstreams;
 use std::cmp::Reverse;

@@ -4,20 +4,20 @@
 //! stream's window, because only bytes that the stream took are credited to the backend.
 
 use super::Relay;
-use super::attempt::key_of;
-use super::exchange::{Exchange, Phase};
 use super::notes::Note;
 use super::outgoing::{self, Written};
-use super::plan::{Edits, Values};
 use super::send::values_of;
 use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::exchange::attempt::key_of;
+use crate::exchange::{Exchange, Phase};
 use crate::http::check::has_no_length;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
 use crate::http::h3::{write_data_head, write_headers};
 use crate::http::qpack;
+use crate::plan::{Edits, Values};
 use crate::record::outward;
 use crate::upstream;
 

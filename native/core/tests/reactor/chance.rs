@@ -3,8 +3,8 @@
 use crate::support::lane::{Lane, Verdict, forward};
 use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::reason::Reason;
+use lychgate_core::plan::{Edits, Plan};
 use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, HEDGE, HOLD};
-use lychgate_core::relay::plan::{Edits, Plan};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ use crate::support::bed::Setup;
 use crate::support::lane::{Verdict, forward};
 use crate::support::wire::{GET, headers};
 use crate::support::{Bed, Kind};
+use lychgate_core::plan::{Edit, Edits, Plan};
 use lychgate_core::record::inward::Forward;
-use lychgate_core::relay::plan::{Edit, Edits, Plan};
 
 /// Operation, name, value; for a prefix what is taken off in the place of the name.
 type Line = (&'static str, &'static str, &'static str);

@@ -4,9 +4,9 @@ use crate::support::lane::{Completion, Late, TAG, Verdict, forward};
 use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h2;
+use lychgate_core::plan::{Edit, Edits, Plan};
 use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, HEDGE, HOLD, Tag};
 use lychgate_core::record::outward::*;
-use lychgate_core::relay::plan::{Edit, Edits, Plan};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 

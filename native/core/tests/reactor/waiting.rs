@@ -5,11 +5,11 @@ use crate::support::origin::patterned;
 use crate::support::{Bed, Kind, Request};
 use lychgate_core::base::counters::Id;
 use lychgate_core::base::reason::Reason;
+use lychgate_core::exchange::Phase;
 use lychgate_core::record::inward::{Forward, SAME_TIMEOUT, Tag};
 use lychgate_core::record::outward::{
     ENDED_BY_CLIENT, ENDED_WAITING, FAILED_OTHER_RUNS, FAILED_REPLAYABLE, FAILED_WAITED, HAS_WAITED, OFFERED_AGAIN,
 };
-use lychgate_core::relay::exchange::Phase;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 

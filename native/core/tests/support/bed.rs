@@ -11,6 +11,7 @@ use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::{Id, offset};
 use lychgate_core::base::panics;
 use lychgate_core::http::normal;
+use lychgate_core::plan::Plan;
 use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
@@ -18,7 +19,6 @@ use lychgate_core::quic::socket as udp;
 use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings, ListenerSocket, PlaceCount};
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
-use lychgate_core::relay::plan::Plan;
 use lychgate_core::tls::store::CertificateStore;
 use lychgate_core::upstream::{BackendConfig, Scheme, SessionLimits, TlsConfig};
 

@@ -1,21 +1,24 @@
 //! One exchange: a request and its response, from the first byte of the client's stream to the completion record.
 
-use super::attempt::Attempt;
-use super::complete::micros;
-use super::floor::Owed;
-use super::hold::Hold;
-use super::incoming::Incoming;
-use super::outgoing::Outgoing;
+pub mod attempt;
+pub mod floor;
+pub mod hold;
+
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::base::timers::{NEVER, Nanos};
+use crate::base::timers::{NEVER, Nanos, micros};
 use crate::http::check::RequestFacts;
 use crate::http::fields::Fields;
 use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
 use crate::record::outward::{FailureFacts, RequestId};
+use crate::relay::incoming::Incoming;
+use crate::relay::outgoing::Outgoing;
 use crate::tls::told::Told;
 use crate::upstream::{self, Client, Upstreams};
+use attempt::{Attempt, OTHER};
+use floor::Owed;
+use hold::Hold;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -55,9 +58,6 @@ pub struct Times {
     /// Last byte either way.
     pub moved: Nanos,
 }
-
-/// Two attempts of an exchange may run at a time. Sessions know each by the exchange's key and this bit, set or not, which no key has by itself.
-pub(super) const OTHER: u64 = 1 << 31;
 
 /// How long a client may take nothing of an answer of the edge's own, which is small and needs a round trip or two.
 const ANSWER_IDLE: Nanos = 30_000_000_000;
@@ -102,7 +102,7 @@ pub struct Exchange {
     /// The attempt whose response the client gets, or the last one.
     pub attempt: Attempt,
     /// [`OTHER`] or 0, whichever names the attempt above.
-    pub(super) side: u64,
+    pub(crate) side: u64,
     /// An attempt that runs beside it. The first response head decides between them.
     pub hedge: Option<Box<Attempt>>,
     /// Whether there ever was one.
@@ -116,11 +116,11 @@ pub struct Exchange {
     /// Whether the response was held and passed on.
     pub was_held: bool,
     /// Whether the backend asked for NTLM or Negotiate.
-    pub(super) asked_for_connection: bool,
+    pub(crate) asked_for_connection: bool,
     /// What its client owes, as the sweep last saw it.
-    pub(super) owed: Option<Owed>,
+    pub(crate) owed: Option<Owed>,
     /// Whether the response is one of events, which come when they come.
-    pub(super) is_event_stream: bool,
+    pub(crate) is_event_stream: bool,
     /// Response head was given to the client.
     pub is_committed: bool,
     /// Status for the client.
@@ -241,27 +241,27 @@ impl Exchange {
     }
 
     /// Name of the attempt for sessions.
-    pub(super) fn name(&self) -> upstream::Key {
+    pub(crate) fn name(&self) -> upstream::Key {
         self.key.pack() | self.side
     }
 
     /// Name of the attempt that runs, or would run, beside it.
-    pub(super) fn hedge_name(&self) -> upstream::Key {
+    pub(crate) fn hedge_name(&self) -> upstream::Key {
         self.key.pack() | self.side ^ OTHER
     }
 
     /// The attempt that a name stands for, if it runs; one that has lost or failed does not.
-    pub(super) fn attempt_named(&mut self, name: upstream::Key) -> Option<&mut Attempt> {
+    pub(crate) fn attempt_named(&mut self, name: upstream::Key) -> Option<&mut Attempt> {
         if name & OTHER == self.side { Some(&mut self.attempt) } else { self.hedge.as_deref_mut() }
     }
 
     /// The same to look at.
-    pub(super) fn attempt_of(&self, name: upstream::Key) -> Option<&Attempt> {
+    pub(crate) fn attempt_of(&self, name: upstream::Key) -> Option<&Attempt> {
         if name & OTHER == self.side { Some(&self.attempt) } else { self.hedge.as_deref() }
     }
 
     /// Makes the hedge the attempt and returns what was the attempt before.
-    pub(super) fn promote_hedge(&mut self) -> Option<Box<Attempt>> {
+    pub(crate) fn promote_hedge(&mut self) -> Option<Box<Attempt>> {
         let mut other = self.hedge.take()?;
         std::mem::swap(&mut self.attempt, &mut other);
         self.side ^= OTHER;
@@ -270,7 +270,7 @@ impl Exchange {
     }
 
     /// Counts anew what of the request may still come, as far as window and content-length let it, and what is kept of it.
-    pub(super) fn recount_request(&mut self, connection: &mut Connection) {
+    pub(crate) fn recount_request(&mut self, connection: &mut Connection) {
         let (stream, incoming) = (self.stream, &mut self.incoming);
         let left = self.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
         let is_over = incoming.is_done || incoming.is_early_end;
@@ -282,12 +282,12 @@ impl Exchange {
     }
 
     /// Bytes held that are this exchange's alone.
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.outgoing.bytes() + self.incoming.promised + self.incoming.kept
     }
 
     /// Nothing more comes, and nothing is kept.
-    pub(super) fn forget_request(&mut self, connection: &mut Connection) {
+    pub(crate) fn forget_request(&mut self, connection: &mut Connection) {
         connection.promised -= std::mem::take(&mut self.incoming.promised);
         connection.kept -= std::mem::take(&mut self.incoming.kept);
     }
@@ -303,7 +303,7 @@ impl Exchange {
     }
 
     /// On whose behalf it asks for a place at a backend.
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let network = if self.network == 0 { Client::network(self.peer) } else { self.network };
         Client { network, connection: self.connection.pack() }
     }
@@ -314,7 +314,7 @@ impl Exchange {
     }
 
     /// When the exchange's own time is over.
-    pub(super) fn end_at(&self) -> Nanos {
+    pub(crate) fn end_at(&self) -> Nanos {
         match self.timeout_ms {
             0 => NEVER,
             timeout_ms => self.times.head + timeout_ms as Nanos * 1_000_000,

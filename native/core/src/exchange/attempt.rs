@@ -1,15 +1,17 @@
 //! One attempt: a try at one backend, what the lane decided for it, and when its steps were taken.
 
-use super::BackendTable;
-use super::exchange::OTHER;
 use super::hold::Answer;
-use super::plan::Plan;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::base::table::BackendTable;
 use crate::base::timers::{NEVER, Nanos};
+use crate::plan::Plan;
 use crate::record::inward::{ASK_AT_DEADLINE, ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, SAME_CLIENT, Tag};
 use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
+
+/// Two attempts of an exchange may run at a time. Sessions know each by the exchange's key and this bit, set or not, which no key has by itself.
+pub(super) const OTHER: u64 = 1 << 31;
 
 /// No decision yet.
 const NOT_FORWARDED: Forward = Forward {
@@ -108,13 +110,13 @@ impl Attempt {
     }
 
     /// Counts the attempt in its backend's number.
-    pub(super) fn count_in(&mut self, table: &BackendTable) {
+    pub(crate) fn count_in(&mut self, table: &BackendTable) {
         self.is_in_flight = true;
         table.add_in_flight(self.forward.backend, 1);
     }
 
     /// Takes it out again, once.
-    pub(super) fn count_out(&mut self, table: &BackendTable) {
+    pub(crate) fn count_out(&mut self, table: &BackendTable) {
         if self.is_in_flight {
             self.is_in_flight = false;
             table.add_in_flight(self.forward.backend, -1);
@@ -122,19 +124,19 @@ impl Attempt {
     }
 
     /// Whether the plan wants a response held, and the lane asked.
-    pub(super) fn holds(&self, answer: &Answer) -> bool {
+    pub(crate) fn holds(&self, answer: &Answer) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
             self.is_asking_for(HOLD) && (plan.holds(answer.status) || answer.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
         })
     }
 
     /// Whether a gRPC status in the response's head could have it held.
-    pub(super) fn holds_grpc(&self) -> bool {
+    pub(crate) fn holds_grpc(&self) -> bool {
         self.is_asking_for(HOLD) && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
     }
 
     /// Whether the lane may have an answer when the exchange's time is over.
-    pub(super) fn asks_at_deadline(&self) -> bool {
+    pub(crate) fn asks_at_deadline(&self) -> bool {
         self.is_asking_for(ASK_AT_DEADLINE)
     }
 
@@ -144,7 +146,7 @@ impl Attempt {
     }
 
     /// Until when a response head must be here, or something on the way to it, while none is. `full` says how long the backend's pool has been full.
-    pub(super) fn head_deadline(&self, is_sent: bool, full: impl FnOnce(u32) -> FullTime, now: Nanos) -> (Nanos, Reason) {
+    pub(crate) fn head_deadline(&self, is_sent: bool, full: impl FnOnce(u32) -> FullTime, now: Nanos) -> (Nanos, Reason) {
         if self.upstream.is_some() {
             return self.sent_deadline(is_sent);
         }
@@ -163,13 +165,13 @@ impl Attempt {
     }
 
     /// The same once it has a stream.
-    pub(super) fn sent_deadline(&self, is_sent: bool) -> (Nanos, Reason) {
+    pub(crate) fn sent_deadline(&self, is_sent: bool) -> (Nanos, Reason) {
         let head = if is_sent { (after(self.sent, self.forward.head_timeout_ms), Reason::HeadTimeout) } else { (NEVER, Reason::None) };
         self.within_attempt(head, Reason::AttemptTimeout)
     }
 
     /// No deadline of an attempt that waits for a stream comes earlier.
-    pub(super) fn first_deadline(&self) -> Nanos {
+    pub(crate) fn first_deadline(&self) -> Nanos {
         let timeout_ms = self.forward.connect_timeout_ms.min(self.forward.place_timeout_ms);
         self.within_attempt((after(self.decided, timeout_ms), Reason::None), Reason::None).0
     }
@@ -180,7 +182,7 @@ impl Attempt {
     }
 
     /// Nanoseconds without a byte either way that are too many.
-    pub(super) fn idle_timeout(&self) -> Nanos {
+    pub(crate) fn idle_timeout(&self) -> Nanos {
         self.forward.idle_timeout_ms.max(MIN_IDLE_MS) as Nanos * 1_000_000
     }
 }
@@ -190,7 +192,7 @@ fn after(since: Nanos, timeout_ms: u32) -> Nanos {
 }
 
 /// The exchange of an attempt.
-pub(super) fn key_of(name: upstream::Key) -> Key {
+pub(crate) fn key_of(name: upstream::Key) -> Key {
     Key::unpack(name & !OTHER)
 }
 

@@ -3,7 +3,7 @@
 //! The floor counts while the client owes something: room for bytes that wait for its stream, or the rest of its body while there is no response. The sweep looks; bytes that move cost
 //! an addition. gRPC and event streams are left alone: they are slow by nature.
 
-use super::exchange::{Exchange, Phase};
+use super::{Exchange, Phase};
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::fields::Fields;
 use crate::http::h3::FRAME_HEAD_BYTES;
@@ -51,7 +51,7 @@ pub struct Owed {
 
 impl Exchange {
     /// Looks at what the client owes. True when it moved too little for a whole period.
-    pub(super) fn is_below(&mut self, floor: Floor, connection: &Connection, now: Nanos) -> bool {
+    pub(crate) fn is_below(&mut self, floor: Floor, connection: &Connection, now: Nanos) -> bool {
         let Some((debt, moved)) = self.debt() else {
             self.owed = None;
             return false;
@@ -90,7 +90,7 @@ impl Exchange {
 
     /// Whether the stream is held up by others of its connection, not by the client: it lets this one send, and takes the floor's worth for each stream that waits. None while it is
     /// too early to tell.
-    pub(super) fn is_held_up(&self, floor: Floor, connection: &Connection, now: Nanos) -> Option<bool> {
+    pub(crate) fn is_held_up(&self, floor: Floor, connection: &Connection, now: Nanos) -> Option<bool> {
         let Some(owed) = self.owed.filter(|owed| owed.debt == Debt::Room && owed.since != NEVER) else { return Some(false) };
         if connection.quic.stream_credit(self.stream).is_none_or(|credit| credit <= FRAME_HEAD_BYTES) {
             return Some(false);
@@ -105,7 +105,7 @@ impl Exchange {
 }
 
 /// Whether a head has a media type that begins so.
-pub(super) fn has_type(fields: &Fields, start: &[u8]) -> bool {
+pub(crate) fn has_type(fields: &Fields, start: &[u8]) -> bool {
     let value = fields.get(b"content-type").unwrap_or_default();
     value.get(..start.len()).is_some_and(|value| value.eq_ignore_ascii_case(start))
 }
