@@ -10,7 +10,9 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import type { BalanceSnapshot, KeySnapshot, Snapshot } from '../src/config/snapshot.ts';
+import type { BalanceSnapshot } from '../src/config/snapshot/balance.ts';
+import type { KeySnapshot } from '../src/config/snapshot/key.ts';
+import type { Snapshot } from '../src/config/snapshot/snapshot.ts';
 import { Backends } from '../src/lane/balance/backends.ts';
 import { NO_MEMBER } from '../src/lane/balance/balancer.ts';
 import { compilePools, type Pool } from '../src/lane/balance/pool.ts';

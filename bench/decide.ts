@@ -13,7 +13,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { KeySnapshot, RateLimitSnapshot } from '../src/config/snapshot.ts';
+import type { KeySnapshot } from '../src/config/snapshot/key.ts';
+import type { RateLimitSnapshot } from '../src/config/snapshot/limit.ts';
 import { createLane } from '../src/lane/lane.ts';
 import { createSharedState } from '../src/lane/shared.ts';
 import { createCounters } from '../src/observe/counters.ts';

@@ -6,7 +6,7 @@ export { type LoadedSnapshot, loadSnapshot } from './config/load.ts';
 export type { Outside } from './config/override.ts';
 export { redact } from './config/redact.ts';
 export type { Config } from './config/schema/config.ts';
-export type { Snapshot } from './config/snapshot.ts';
+export type { Snapshot } from './config/snapshot/snapshot.ts';
 export type { EdgeStatus } from './control/admin/parts.ts';
 export type { Edge, EdgeOptions, EdgeParts } from './control/edge/edge.ts';
 export { createEdge } from './control/edge/edge.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { Complaint, KeyPath } from '../config/problem.ts';
-import type { CertificateSnapshot } from '../config/snapshot.ts';
+import type { CertificateSnapshot } from '../config/snapshot/listener.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { toBindingCertificate } from '../native/convert.ts';
 import { loadAddon } from '../native/load.ts';

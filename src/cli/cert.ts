@@ -7,7 +7,7 @@ import { factsOfChain, readCertificate } from '../config/certificates.ts';
 import { Files } from '../config/files.ts';
 import { loadConfig } from '../config/load.ts';
 import { hasErrors, type Problem, placeComplaints, sortProblems } from '../config/problem.ts';
-import type { CertificateSnapshot } from '../config/snapshot.ts';
+import type { CertificateSnapshot } from '../config/snapshot/listener.ts';
 import type { CertificatesAnswer, CertificateView } from '../control/certificates/rotation.ts';
 import { complaintsOfAddon } from './addon-check.ts';
 import { addAdminTarget, askAdmin, postAdmin, readAdminTarget } from './admin-client.ts';

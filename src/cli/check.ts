@@ -4,7 +4,8 @@ import type { ReadFile } from '../config/include.ts';
 import { loadSnapshot } from '../config/load.ts';
 import type { Outside } from '../config/override.ts';
 import { hasErrors, type Problem, placeComplaints } from '../config/problem.ts';
-import type { RouteSnapshot, Snapshot } from '../config/snapshot.ts';
+import type { RouteSnapshot } from '../config/snapshot/route.ts';
+import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import { complaintsOfAddon } from './addon-check.ts';
 import { count, EXIT_FAILED, reportProblems } from './report.ts';
 

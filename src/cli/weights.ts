@@ -1,8 +1,7 @@
 /** `lychgate weights`: shows and changes the weights of a running edge: of backends, and of the targets of split routes. */
 
 import { Command, InvalidArgumentError } from 'commander';
-import type { WeightOrder } from '../control/admin/weights.ts';
-import type { WeightsInForce } from '../control/weights.ts';
+import type { WeightOrder, WeightsInForce } from '../control/weights.ts';
 import { addAdminTarget, askAdmin, readAdminTarget, tellAdmin } from './admin-client.ts';
 import { formatTable } from './table.ts';
 

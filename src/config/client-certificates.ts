@@ -11,7 +11,7 @@ import type { Complaint, KeyPath } from './problem.ts';
 import { listsIn, readList } from './revocation.ts';
 import type { ClientCertificates } from './schema/client-certificates.ts';
 import type { Listener } from './schema/listener.ts';
-import type { ClientAuthSnapshot, RevocationSnapshot } from './snapshot.ts';
+import type { ClientAuthSnapshot, RevocationSnapshot } from './snapshot/listener.ts';
 
 /** Authorities of one policy, and what its lists may name together. */
 const MAX_AUTHORITIES = 1_000;

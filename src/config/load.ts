@@ -10,7 +10,7 @@ import { applyOverrides, type Outside } from './override.ts';
 import { type InUse, prepareSnapshot } from './prepare.ts';
 import { hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
 import type { Config } from './schema/config.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
 import { validate } from './validate.ts';
 
 /** A configuration where there is no error; warnings may stand beside it. */

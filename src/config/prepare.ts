@@ -13,7 +13,9 @@ import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, 
 import type { Config } from './schema/config.ts';
 import type { Listener } from './schema/listener.ts';
 import { readSecrets } from './secrets.ts';
-import type { CertificateSnapshot, ClientCertificateSnapshot, Snapshot } from './snapshot.ts';
+import type { CertificateSnapshot } from './snapshot/listener.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
+import type { ClientCertificateSnapshot } from './snapshot/upstream.ts';
 import { readTicketKeys } from './ticket-keys.ts';
 
 /** A snapshot where there is no error; warnings may stand beside it. */

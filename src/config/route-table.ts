@@ -4,7 +4,9 @@
  * for each of its keys. A shard makes the object of a route when it is first asked for one.
  */
 
-import type { MatchSnapshot, RouteSnapshot, Snapshot } from './snapshot.ts';
+import type { MatchSnapshot } from './snapshot/match.ts';
+import type { RouteSnapshot } from './snapshot/route.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
 
 /** Routes by number: a list of objects, or a table of them. */
 export interface RouteList {

@@ -6,7 +6,7 @@
 import { reasonByNumber } from '../base/errors.ts';
 import { NOTES, type NoteCode } from '../base/notes.ts';
 import { upstreamsOf } from '../config/numbering.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import { listLimits } from '../lane/admit/rate-limit/table.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
 import type { Logger } from '../observe/log.ts';

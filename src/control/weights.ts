@@ -1,10 +1,12 @@
-/** Weights that people change while the edge runs: names to numbers, and the change told to whoever listens. */
+/**
+ * Weights that people change while the edge runs: names to numbers, and the change told to whoever
+ * listens.
+ */
 
 import { noteNumber } from '../base/notes.ts';
 import { backendsOf, routesOf, upstreamsOf } from '../config/numbering.ts';
 import { showValue } from '../config/problem.ts';
 import { readWeights, setBackendWeight, setTargetWeight, type WeightState } from '../lane/balance/weights.ts';
-import type { WeightOrder } from './admin/weights.ts';
 import type { Events } from './events.ts';
 
 export interface WeightsInForce {
@@ -24,6 +26,11 @@ export interface WeightsInForce {
     }[];
   }[];
 }
+
+/** What is asked for; exactly one of the two. */
+export type WeightOrder =
+  | { readonly upstream: string; readonly backend: string; readonly weight: number }
+  | { readonly route: string; readonly weights: readonly number[] };
 
 export interface WeightControl {
   view(): WeightsInForce;

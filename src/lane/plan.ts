@@ -9,7 +9,9 @@
 import { usualAuthority } from '../base/authority.ts';
 import { clientFieldsOf } from '../config/numbering.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
-import type { BackendSnapshot, ClaimsSnapshot, EditSnapshot, RouteSnapshot, TargetSnapshot } from '../config/snapshot.ts';
+import type { ClaimsSnapshot } from '../config/snapshot/process.ts';
+import type { EditSnapshot, RouteSnapshot, TargetSnapshot } from '../config/snapshot/route.ts';
+import type { BackendSnapshot } from '../config/snapshot/upstream.ts';
 import { FALLBACK_FIELD } from './answer/fixed-answer.ts';
 import { slotsOf } from './balance/subset.ts';
 

@@ -7,7 +7,7 @@
 
 import { inSharedMemory } from '../base/views.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
-import type { RouteSnapshot } from '../config/snapshot.ts';
+import type { RouteSnapshot } from '../config/snapshot/route.ts';
 import { PRIORITIES } from './admit/concurrency/shedding.ts';
 import { type LimitTable, tableOfLimits } from './admit/rate-limit/table.ts';
 import { FALLBACK_FIELD, FixedAnswer } from './answer/fixed-answer.ts';

@@ -3,7 +3,8 @@
  * and only its name and place change.
  */
 import { hostPort } from '../base/authority.ts';
-import type { BackendSnapshot, CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot.ts';
+import type { CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot/listener.ts';
+import type { BackendSnapshot } from '../config/snapshot/upstream.ts';
 import type {
   BindingAddon,
   BindingBackend,

@@ -1,6 +1,6 @@
 /** How a breaker is wanted: when it opens and closes, and what counts as a failure. */
 
-import type { BreakerSnapshot } from '../config/snapshot.ts';
+import type { BreakerSnapshot } from '../config/snapshot/standing.ts';
 import type { Clock } from './clock.ts';
 import { DeadlineError, ResilienceError } from './errors.ts';
 import type { OnEvent } from './events.ts';

@@ -5,7 +5,7 @@
 
 import { reasonNumber } from '../base/errors.ts';
 import { noteNumber } from '../base/notes.ts';
-import type { FailureSnapshot } from '../config/snapshot.ts';
+import type { FailureSnapshot } from '../config/snapshot/standing.ts';
 import { Standing } from '../lane/standing/standing.ts';
 import { BARS_WORD, BREAKER_BITS, createStandingTable, HALF_OPEN, OPEN_UNTIL_F64 } from '../lane/standing/table.ts';
 import type { StandingSource } from '../lane/standing/terms.ts';

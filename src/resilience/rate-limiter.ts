@@ -3,7 +3,7 @@
  * forgotten, which can only be to its advantage. Keys are hashed with a secret seed, so that nobody can look for two that share a bucket.
  */
 
-import type { RateLimitSnapshot } from '../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../config/snapshot/limit.ts';
 import { quotaFields, rateLimitFields } from '../lane/admit/rate-limit/answer-fields.ts';
 import { Limit } from '../lane/admit/rate-limit/limit.ts';
 import { createBucketTable, HELD, listLimits, REFUSED, type Region, regionsOf, seedOf } from '../lane/admit/rate-limit/table.ts';

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { PackedRoutes } from '../config/route-table.ts';
-import type { Snapshot } from '../config/snapshot.ts';
+import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import type { SharedState } from '../lane/shared.ts';
 import type { LaneTables } from '../lane/tables.ts';
 import type { ListenerPlace } from '../native/convert.ts';

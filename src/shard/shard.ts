@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { backendsOf } from '../config/numbering.ts';
 import { type LaneSnapshot, RouteTable } from '../config/route-table.ts';
-import type { ListenerSnapshot } from '../config/snapshot.ts';
+import type { ListenerSnapshot } from '../config/snapshot/listener.ts';
 import { createLane, type Lane } from '../lane/lane.ts';
 import { certificateFields } from '../lane/plan.ts';
 import type { BindingAddon } from '../native/binding.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { clientFieldsOf, listenersOf, type Numbered, Numberer, roomOf } from '../../src/config/numbering.ts';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { sampleSnapshot, sampleTenant, trusting } from '../support/snapshots.ts';
 
 /** Snapshots of an upstream for each word: its backends by port, and a route to it. */

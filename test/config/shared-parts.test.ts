@@ -9,7 +9,7 @@ import { routesFile } from '../../bench/routes-file.ts';
 import { generationOf } from '../../src/config/generation.ts';
 import { Numberer } from '../../src/config/numbering.ts';
 import { packRoutes, RouteTable } from '../../src/config/route-table.ts';
-import type { RouteSnapshot } from '../../src/config/snapshot.ts';
+import type { RouteSnapshot } from '../../src/config/snapshot/route.ts';
 import { PlanBook, tableOfPlans } from '../../src/lane/plan.ts';
 import { certificates } from '../support/certificates.ts';
 import { load } from './support/configuration.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { loadConfig, loadSnapshot } from '../../src/config/load.ts';
 import { prepareSnapshot } from '../../src/config/prepare.ts';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { load, PLAIN, plainWith, problemsOf, writeConfiguration } from './support/configuration.ts';
 
 async function snapshotOf(t: import('tap').Test, text: string): Promise<Snapshot> {

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { ADMIN_ERRORS } from '../../src/base/errors.ts';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import type { AdminParts, EdgeState, EdgeStatus } from '../../src/control/admin/parts.ts';
 import { noCounts } from '../../src/control/admin/places.ts';
 import { createAdmin, createProbes } from '../../src/control/admin/server.ts';

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import type { BackendSnapshot } from '../../src/config/snapshot.ts';
+import type { BackendSnapshot } from '../../src/config/snapshot/upstream.ts';
 import { createDiscovery, type DiscoveryParts } from '../../src/control/discovery/discovery.ts';
 import { createLog } from '../../src/observe/log.ts';
 import type { Publication } from '../../src/shard/port.ts';

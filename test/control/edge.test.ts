@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { createEdge } from '../../src/control/edge/edge.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { createFakeAddon } from './support/fake-addon.ts';

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { ListenerSnapshot } from '../../src/config/snapshot.ts';
+import type { ListenerSnapshot } from '../../src/config/snapshot/listener.ts';
 import { createEndpoint, type Endpoint } from '../../src/control/listen/endpoint.ts';
 import type { ListenerPlace } from '../../src/native/convert.ts';
 import { createLog } from '../../src/observe/log.ts';

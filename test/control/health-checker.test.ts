@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { HealthSnapshot } from '../../src/config/snapshot.ts';
+import type { HealthSnapshot } from '../../src/config/snapshot/standing.ts';
 import { createChecker } from '../../src/control/health/checker.ts';
 
 const HEALTH: HealthSnapshot = {

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { NOTES } from '../../src/base/notes.ts';
-import type { HealthSnapshot } from '../../src/config/snapshot.ts';
+import type { HealthSnapshot } from '../../src/config/snapshot/standing.ts';
 import { createHealth, type Health } from '../../src/control/health/health.ts';
 import { startH2Origin } from '../support/origin/h2.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { AccessSnapshot } from '../../src/config/snapshot.ts';
+import type { AccessSnapshot } from '../../src/config/snapshot/limit.ts';
 import { Play } from '../support/play.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { RedirectSnapshot, RouteSnapshot } from '../../src/config/snapshot.ts';
+import type { RedirectSnapshot, RouteSnapshot } from '../../src/config/snapshot/route.ts';
 import { FixedAnswer } from '../../src/lane/answer/fixed-answer.ts';
 import { MAX_LOCATION_BYTES } from '../../src/lane/answer/location.ts';
 import { OwnAnswer } from '../../src/lane/answer/own-answer.ts';

@@ -2,7 +2,9 @@
 
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { AccessSnapshot, ConditionSnapshot, KeySnapshot } from '../../src/config/snapshot.ts';
+import type { KeySnapshot } from '../../src/config/snapshot/key.ts';
+import type { AccessSnapshot } from '../../src/config/snapshot/limit.ts';
+import type { ConditionSnapshot } from '../../src/config/snapshot/match.ts';
 import { tagRoute } from '../../src/lane/tag.ts';
 import { HEAD_CERTIFICATE, HEAD_CERTIFICATE_VERIFIED } from '../../src/record/layout.ts';
 import { Play } from '../support/play.ts';

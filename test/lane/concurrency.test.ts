@@ -1,6 +1,6 @@
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { ConcurrencySnapshot } from '../../src/config/snapshot.ts';
+import type { ConcurrencySnapshot } from '../../src/config/snapshot/limit.ts';
 import { viewPlaces } from '../../src/lane/admit/view.ts';
 import { Play } from '../support/play.ts';
 import { type Load, QueueingStand, total } from '../support/queueing.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { KeySnapshot } from '../../src/config/snapshot.ts';
+import type { KeySnapshot } from '../../src/config/snapshot/key.ts';
 import { Client } from '../../src/lane/head/client.ts';
 import { Hash } from '../../src/lane/head/hash.ts';
 import type { Key } from '../../src/lane/head/key.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { BackendSnapshot } from '../../src/config/snapshot.ts';
+import type { BackendSnapshot } from '../../src/config/snapshot/upstream.ts';
 import { compilePlans, EDGE_PLAN, type Edit } from '../../src/lane/plan.ts';
 import { type RouteWish, type SnapshotWishes, sampleSnapshot, trusting } from '../support/snapshots.ts';
 

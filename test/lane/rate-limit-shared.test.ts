@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { RateLimitSnapshot } from '../../src/config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../src/config/snapshot/limit.ts';
 import { RedisStore } from '../../src/lane/admit/rate-limit/redis/redis-store.ts';
 import { viewLimits, viewStoreLost } from '../../src/lane/admit/rate-limit/view.ts';
 import type { Observer } from '../../src/lane/observer.ts';

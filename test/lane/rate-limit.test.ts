@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { RateLimitSnapshot } from '../../src/config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../src/config/snapshot/limit.ts';
 import { Limit } from '../../src/lane/admit/rate-limit/limit.ts';
 import { createBucketTable, listLimits, regionsOf } from '../../src/lane/admit/rate-limit/table.ts';
 import { viewLimits } from '../../src/lane/admit/rate-limit/view.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { PathEditSnapshot } from '../../src/config/snapshot.ts';
+import type { PathEditSnapshot } from '../../src/config/snapshot/route.ts';
 import { compilePathEdit, MAX_EDITED_BYTES } from '../../src/lane/head/path-edit.ts';
 import { PathRewrite } from '../../src/lane/head/path-rewrite.ts';
 import { headDesk } from '../support/heads.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { ConditionSnapshot, MatchSnapshot, TenantSnapshot } from '../../src/config/snapshot.ts';
+import type { ConditionSnapshot, MatchSnapshot } from '../../src/config/snapshot/match.ts';
+import type { TenantSnapshot } from '../../src/config/snapshot/tenant.ts';
 import { Client } from '../../src/lane/head/client.ts';
 import { inPrecedence } from '../../src/lane/route/precedence.ts';
 import { Router } from '../../src/lane/route/router.ts';

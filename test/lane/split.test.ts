@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { KeySnapshot } from '../../src/config/snapshot.ts';
+import type { KeySnapshot } from '../../src/config/snapshot/key.ts';
 import { Split } from '../../src/lane/balance/split.ts';
 import { createWeightTable, setTargetWeight, Weights } from '../../src/lane/balance/weights.ts';
 import { Client } from '../../src/lane/head/client.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import type { StickySnapshot } from '../../src/config/snapshot.ts';
+import type { StickySnapshot } from '../../src/config/snapshot/balance.ts';
 import { identityOf, SEALED_LENGTH, Seal } from '../../src/lane/balance/seal.ts';
 import { setBackendWeight } from '../../src/lane/balance/weights.ts';
 import { type LaneStand, standLane } from '../support/lanes.ts';

@@ -4,7 +4,8 @@
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import t from 'tap';
-import type { CertificateSnapshot, Snapshot } from '../../src/config/snapshot.ts';
+import type { CertificateSnapshot } from '../../src/config/snapshot/listener.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { createEdge } from '../../src/control/edge/edge.ts';
 import type { BindingAddon } from '../../src/native/binding.ts';
 import { createLog } from '../../src/observe/log.ts';

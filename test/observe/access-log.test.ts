@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import type { LogSnapshot } from '../../src/config/snapshot.ts';
+import type { LogSnapshot } from '../../src/config/snapshot/process.ts';
 import { createAccessLog } from '../../src/observe/access-log.ts';
 import { CounterLayout } from '../../src/observe/counters.ts';
 import { COMPLETED_HEDGE_WON, COMPLETED_HEDGED } from '../../src/record/layout.ts';

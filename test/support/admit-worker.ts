@@ -1,7 +1,7 @@
 /** A thread that charges buckets and takes places on tables that others use at the same time; says what it got. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { Place, placeOfRoute } from '../../src/lane/admit/places.ts';
 import { Limit } from '../../src/lane/admit/rate-limit/limit.ts';
 import { listLimits, regionsOf } from '../../src/lane/admit/rate-limit/table.ts';

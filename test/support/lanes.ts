@@ -2,7 +2,7 @@
 
 import { NOTES, type NoteCode } from '../../src/base/notes.ts';
 import { packRoutes, RouteTable } from '../../src/config/route-table.ts';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { createLane, type Lane, type LaneOptions } from '../../src/lane/lane.ts';
 import type { Observer } from '../../src/lane/observer.ts';
 import { PlanBook } from '../../src/lane/plan.ts';

@@ -3,7 +3,7 @@
  * was answered. Several lanes may share the tables of a snapshot, as shards do. Time stands still until told.
  */
 
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { createLane, type Lane } from '../../src/lane/lane.ts';
 import type { Observer } from '../../src/lane/observer.ts';
 import { createSharedState, type SharedState } from '../../src/lane/shared.ts';

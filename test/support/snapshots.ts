@@ -4,15 +4,11 @@
  */
 
 import { assembleSnapshot } from '../../src/config/assemble/assemble.ts';
-import type {
-  BackendSnapshot,
-  ListenerSnapshot,
-  RouteSnapshot,
-  Snapshot,
-  TargetSnapshot,
-  TenantSnapshot,
-  UpstreamSnapshot,
-} from '../../src/config/snapshot.ts';
+import type { ListenerSnapshot } from '../../src/config/snapshot/listener.ts';
+import type { RouteSnapshot, TargetSnapshot } from '../../src/config/snapshot/route.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
+import type { TenantSnapshot } from '../../src/config/snapshot/tenant.ts';
+import type { BackendSnapshot, UpstreamSnapshot } from '../../src/config/snapshot/upstream.ts';
 import { validate } from '../../src/config/validate.ts';
 
 /** Any part of a snapshot's part; lists are given whole. */

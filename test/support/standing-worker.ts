@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { NOTES } from '../../src/base/notes.ts';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { Random } from '../../src/lane/random.ts';
 import { Standing } from '../../src/lane/standing/standing.ts';
 import { NONE } from '../../src/record/layout.ts';

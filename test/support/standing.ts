@@ -1,7 +1,7 @@
 /** The standing of an upstream's backends as several lanes see it, on one table and one clock that stands still until told. */
 
 import { NOTES, type NoteCode } from '../../src/base/notes.ts';
-import type { Snapshot } from '../../src/config/snapshot.ts';
+import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import type { Observer } from '../../src/lane/observer.ts';
 import { Standing } from '../../src/lane/standing/standing.ts';
 import { createStandingTable } from '../../src/lane/standing/table.ts';

@@ -4,7 +4,8 @@
  */
 
 import { reasonByNumber } from '../../base/errors.ts';
-import type { RouteSnapshot, Snapshot } from '../../config/snapshot.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { OwnAnswer } from '../../lane/answer/own-answer.ts';
 import { slotsOf } from '../../lane/balance/subset.ts';
 import { Client } from '../../lane/head/client.ts';

@@ -3,7 +3,7 @@
  */
 
 import { createError } from '../../base/errors.ts';
-import type { ListenerSnapshot } from '../../config/snapshot.ts';
+import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import { parseAddress } from '../../lane/head/address.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { HEAD_IDEMPOTENT, HEAD_LENGTHS_WORD, HEAD_PEER_VALIDATED, KIND_HEAD, NONE, padded } from '../../record/layout.ts';

@@ -1,7 +1,7 @@
 /** `lychgate routes`: the routes of a configuration in their precedence, and which of them a given request would take. Both are offline: no edge is asked. */
 
 import { Command, InvalidArgumentError } from 'commander';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { EXIT_FAILED } from '../report.ts';
 import { addSettings, readSettings } from '../settings.ts';
 

@@ -1,6 +1,6 @@
 /** `routes` and `routes test` for terminals. */
 
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { Edit } from '../../lane/plan.ts';
 import { inPrecedence } from '../../lane/route/precedence.ts';
 import { count } from '../report.ts';

@@ -1,6 +1,10 @@
 /** Routes in the words in which operators configure them: what they take, where it goes, which limits hold. */
 
-import type { KeySnapshot, MatchSnapshot, RateLimitSnapshot, RouteSnapshot, Snapshot } from '../../config/snapshot.ts';
+import type { KeySnapshot } from '../../config/snapshot/key.ts';
+import type { RateLimitSnapshot } from '../../config/snapshot/limit.ts';
+import type { MatchSnapshot } from '../../config/snapshot/match.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { formatDuration, formatSize } from '../../config/units.ts';
 import { certificateText, conditionsOf } from '../../lane/route/predicate.ts';
 

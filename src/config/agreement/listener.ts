@@ -4,7 +4,7 @@ import type { Complaint, KeyPath } from '../problem.ts';
 import type { Config } from '../schema/config.ts';
 import type { Listener } from '../schema/listener.ts';
 import { splitAddress } from '../schema/rules.ts';
-import { MAX_CLIENT_FIELDS } from '../snapshot.ts';
+import { MAX_CLIENT_FIELDS } from '../snapshot/listener.ts';
 import { formatSize } from '../units.ts';
 import { checkClientAuth } from './client-certificates.ts';
 import { checkOrder, type IsMended, meaningless, Seen } from './seen.ts';

@@ -3,7 +3,7 @@
 import type { PathKeys, Redirect, Respond } from '../schema/answer.ts';
 import type { FieldEdits } from '../schema/edit.ts';
 import type { Route } from '../schema/route.ts';
-import type { EditSnapshot, FixedSnapshot, PathEditSnapshot, RedirectSnapshot } from '../snapshot.ts';
+import type { EditSnapshot, FixedSnapshot, PathEditSnapshot, RedirectSnapshot } from '../snapshot/route.ts';
 import { madeOnce } from './once.ts';
 
 /** An answer; its body becomes the bytes of UTF-8, a character each. */

@@ -1,7 +1,7 @@
 /** Fields of a snapshot in which backends are told of a client's certificate. */
 
 import { type CertificateFields, FORWARD_FACTS } from '../schema/certificate-fields.ts';
-import type { ForwardFieldSnapshot } from '../snapshot.ts';
+import type { ForwardFieldSnapshot } from '../snapshot/listener.ts';
 
 /** Fields for backends, those of RFC 9440 first. */
 export function forwardFields(forward: CertificateFields): ForwardFieldSnapshot[] {

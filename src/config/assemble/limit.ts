@@ -2,7 +2,7 @@
 
 import { keyOf } from '../schema/key.ts';
 import type { Route } from '../schema/route.ts';
-import type { BulkheadSnapshot, RateLimitSnapshot } from '../snapshot.ts';
+import type { BulkheadSnapshot, RateLimitSnapshot } from '../snapshot/limit.ts';
 import { madeOnce } from './once.ts';
 
 type Limits = Route['limits'];

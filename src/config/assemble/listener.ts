@@ -2,7 +2,7 @@
 
 import { keyOf } from '../schema/key.ts';
 import type { Listener } from '../schema/listener.ts';
-import type { CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../snapshot.ts';
+import type { CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../snapshot/listener.ts';
 
 /** What was read for a listener. */
 export interface ListenerFiles {

@@ -2,7 +2,7 @@
 
 import { factSpelling } from '../schema/certificate-fact.ts';
 import type { Condition, Match } from '../schema/match.ts';
-import type { ConditionSnapshot, MatchSnapshot } from '../snapshot.ts';
+import type { ConditionSnapshot, MatchSnapshot } from '../snapshot/match.ts';
 import { madeOnce } from './once.ts';
 
 /** A match; `tenant` is the place of its tenant, -1 for none. */

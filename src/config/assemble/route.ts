@@ -3,7 +3,7 @@
 import { grpcStatusesOf, statusesOf } from '../schema/fields.ts';
 import { keyOf } from '../schema/key.ts';
 import type { Route } from '../schema/route.ts';
-import type { FallbackSnapshot, HedgeSnapshot, RetrySnapshot, RouteSnapshot, TargetSnapshot } from '../snapshot.ts';
+import type { FallbackSnapshot, HedgeSnapshot, RetrySnapshot, RouteSnapshot, TargetSnapshot } from '../snapshot/route.ts';
 import { editSnapshots, fixedSnapshot, pathEditSnapshot, redirectSnapshot } from './answer.ts';
 import { bulkheadSnapshot, rateLimitSnapshots } from './limit.ts';
 import { certificateSnapshots, matchSnapshot } from './match.ts';

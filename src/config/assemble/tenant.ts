@@ -2,7 +2,7 @@
 
 import { factSpelling, isCertificateFact } from '../schema/certificate-fact.ts';
 import type { Tenant } from '../schema/tenant.ts';
-import type { TenantSnapshot } from '../snapshot.ts';
+import type { TenantSnapshot } from '../snapshot/tenant.ts';
 import { rateLimitSnapshots } from './limit.ts';
 
 export function tenantSnapshot(

@@ -5,16 +5,10 @@ import { grpcStatusesOf, statusesOf } from '../schema/fields.ts';
 import { keyOf } from '../schema/key.ts';
 import { parseBackendUrl } from '../schema/rules.ts';
 import type { Backend, Upstream } from '../schema/upstream.ts';
-import type {
-  BackendSnapshot,
-  BalanceSnapshot,
-  BreakerSnapshot,
-  ClientCertificateSnapshot,
-  ConcurrencySnapshot,
-  HealthSnapshot,
-  TrustFilesSnapshot,
-  UpstreamSnapshot,
-} from '../snapshot.ts';
+import type { BalanceSnapshot } from '../snapshot/balance.ts';
+import type { ConcurrencySnapshot } from '../snapshot/limit.ts';
+import type { BreakerSnapshot, HealthSnapshot } from '../snapshot/standing.ts';
+import type { BackendSnapshot, ClientCertificateSnapshot, TrustFilesSnapshot, UpstreamSnapshot } from '../snapshot/upstream.ts';
 import { bulkheadSnapshot } from './limit.ts';
 
 /** What was read from disk for an upstream. */

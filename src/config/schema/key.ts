@@ -1,6 +1,6 @@
 /** Keys that tell one request from another, for hashing, sticking and limiting, as they are written: `client/24`, `header:x-user`. */
 
-import type { KeySnapshot } from '../snapshot.ts';
+import type { KeySnapshot } from '../snapshot/key.ts';
 import { CERTIFICATE_FACT_RULE } from './certificate-fact.ts';
 import { COOKIE_NAME_RULE, FIELD_NAME_RULE, QUERY_NAME_RULE } from './fields.ts';
 import type { TextRule } from './values.ts';

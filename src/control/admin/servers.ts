@@ -4,7 +4,7 @@
  * Tokens and limits hold from the next request on.
  */
 import { createError, LychgateError } from '../../base/errors.ts';
-import type { AdminSnapshot } from '../../config/snapshot.ts';
+import type { AdminSnapshot } from '../../config/snapshot/process.ts';
 import type { Logger } from '../../observe/log.ts';
 import { parseAddress } from '../listen/address.ts';
 import { checkTcpFree, listenHint } from '../listen/port-check.ts';

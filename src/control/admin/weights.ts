@@ -1,8 +1,10 @@
 /**
- * `/v1/weights`: the weights of backends and of the targets of split routes, as they are and as they are to be from now on, for all shards at once. Weight 0 drains: no new
- * request goes there, those in flight end as they would have. A change lasts as long as the process.
+ * `/v1/weights`: the weights of backends and of the targets of split routes, as they are and as
+ * they are to be from now on, for all shards at once. Weight 0 drains: no new request goes there,
+ * those in flight end as they would have. A change lasts as long as the process.
  */
 import type { FastifyInstance } from 'fastify';
+import type { WeightOrder } from '../weights.ts';
 import { refuse } from './guard.ts';
 import type { AdminParts } from './parts.ts';
 
@@ -21,11 +23,6 @@ const BODY = {
   additionalProperties: false,
   oneOf: [{ required: ['upstream', 'backend', 'weight'] }, { required: ['route', 'weights'] }],
 } as const;
-
-/** What is asked for; exactly one of the two. */
-export type WeightOrder =
-  | { readonly upstream: string; readonly backend: string; readonly weight: number }
-  | { readonly route: string; readonly weights: readonly number[] };
 
 export function weightRoutes(app: FastifyInstance, { weights }: Pick<AdminParts, 'weights'>): void {
   app.get('/v1/weights', async () => weights.view());

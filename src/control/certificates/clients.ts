@@ -8,7 +8,7 @@ import { readClientRules, worseRules } from '../../config/client-certificates.ts
 import { Files } from '../../config/files.ts';
 import type { Complaint } from '../../config/problem.ts';
 import type { ClientCertificates } from '../../config/schema/client-certificates.ts';
-import type { ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot.ts';
+import type { ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';

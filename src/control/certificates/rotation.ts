@@ -14,7 +14,7 @@ import { noteNumber } from '../../base/notes.ts';
 import { type CertificateFacts, factsOfChain, readCertificate, worseThan } from '../../config/certificates.ts';
 import { Files } from '../../config/files.ts';
 import type { Complaint } from '../../config/problem.ts';
-import type { CertificateSnapshot, CertificatesSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot.ts';
+import type { CertificateSnapshot, CertificatesSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import { readTicketKeys } from '../../config/ticket-keys.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { giveCertificates, toBindingCertificate, toBindingPolicy } from '../../native/convert.ts';

@@ -19,7 +19,8 @@ import {
 import { Files } from '../../config/files.ts';
 import { upstreamsOf } from '../../config/numbering.ts';
 import type { Complaint } from '../../config/problem.ts';
-import type { BackendSnapshot, ClientCertificateSnapshot, Snapshot, TrustFilesSnapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
+import type { BackendSnapshot, ClientCertificateSnapshot, TrustFilesSnapshot } from '../../config/snapshot/upstream.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Events } from '../events.ts';
 import { CERTIFICATE_RESULTS, type CertificateResult, type CertificatesAnswer, describeAt, RETRY_MS } from './rotation.ts';

@@ -5,7 +5,7 @@
 
 import { lookup } from 'node:dns/promises';
 import { hostPort } from '../../base/authority.ts';
-import type { BackendSnapshot } from '../../config/snapshot.ts';
+import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Publication } from '../../shard/port.ts';
 import { createResolver, type Lookup, type Resolver, type ResolverStatus } from './resolver.ts';

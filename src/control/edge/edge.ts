@@ -12,7 +12,7 @@ import { backendsOf, listenersOf, type NoRoom, type Numbered, Numberer } from '.
 import type { InUse } from '../../config/prepare.ts';
 import { redact } from '../../config/redact.ts';
 import type { Config } from '../../config/schema/config.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { createSharedState, nextSharedState, type SharedState, takeOver } from '../../lane/shared.ts';
 import { setHealth, setUpAgain } from '../../lane/standing/health.ts';
 import type { BindingAddon } from '../../native/binding.ts';

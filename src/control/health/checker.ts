@@ -3,7 +3,7 @@
  * so that an edge that starts knows within moments who is there.
  */
 
-import type { HealthSnapshot } from '../../config/snapshot.ts';
+import type { HealthSnapshot } from '../../config/snapshot/standing.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
 
 /** What is known of a backend's checks. Times are milliseconds since the epoch, 0 for never. */

@@ -6,7 +6,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { noteNumber } from '../../base/notes.ts';
 import { upstreamsOf } from '../../config/numbering.ts';
-import type { BackendSnapshot, HealthSnapshot, Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
+import type { HealthSnapshot } from '../../config/snapshot/standing.ts';
+import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 import type { HealthState } from '../../lane/standing/health.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { createH3Ask } from './ask-h3.ts';

@@ -1,7 +1,8 @@
 /** What active health asks of a backend, and when an answer is a good one. How it is asked stands beside this, a file a protocol. */
 
 import { usualAuthority } from '../../base/authority.ts';
-import type { BackendSnapshot, HealthSnapshot } from '../../config/snapshot.ts';
+import type { HealthSnapshot } from '../../config/snapshot/standing.ts';
+import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 
 /** Everything there is to know for one check; the address comes with each. */
 export interface Question {

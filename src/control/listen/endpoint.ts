@@ -11,7 +11,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createError, LychgateError } from '../../base/errors.ts';
-import type { ListenerSnapshot } from '../../config/snapshot.ts';
+import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { type ListenerPlace, toBindingListener } from '../../native/convert.ts';
 import type { Logger } from '../../observe/log.ts';

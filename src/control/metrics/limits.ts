@@ -1,7 +1,7 @@
 /** Metrics of what lanes share about limits: places and those who wait for one, limits that follow the latency, rate limits. Read at the moment of a scrape. */
 
 import type { Registry } from 'prom-client';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { viewLimits, viewStoreLost } from '../../lane/admit/rate-limit/view.ts';
 import { viewGuards, viewPlaces } from '../../lane/admit/view.ts';
 import type { SharedState } from '../../lane/shared.ts';

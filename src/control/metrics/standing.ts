@@ -2,7 +2,7 @@
 
 import type { Registry } from 'prom-client';
 import { backendsOf, upstreamsOf } from '../../config/numbering.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { readWeights } from '../../lane/balance/weights.ts';
 import type { SharedState } from '../../lane/shared.ts';
 import { viewStanding } from '../../lane/standing/view.ts';

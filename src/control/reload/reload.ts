@@ -9,7 +9,7 @@ import { type Change, diffConfigs } from '../../config/diff.ts';
 import type { LoadedSnapshot } from '../../config/load.ts';
 import { formatProblem, type Problem } from '../../config/problem.ts';
 import type { Config } from '../../config/schema/config.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { Logger } from '../../observe/log.ts';
 import { needingRestart } from './restart.ts';
 

@@ -1,5 +1,5 @@
 /** What the admin API shows of limits: the tables that lanes share, read as they are now. */
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { viewLimits, viewStoreLost } from '../../lane/admit/rate-limit/view.ts';
 import { viewGuards, viewPlaces } from '../../lane/admit/view.ts';
 import type { SharedState } from '../../lane/shared.ts';

@@ -4,7 +4,8 @@
  */
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../../base/tables.ts';
 import { upstreamsOf } from '../../config/numbering.ts';
-import type { BackendSnapshot, Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
+import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 import { readWeights } from '../../lane/balance/weights.ts';
 import type { SharedState } from '../../lane/shared.ts';
 import { viewStanding } from '../../lane/standing/view.ts';

@@ -1,6 +1,6 @@
 /** Access lists of routes: which clients may come at all. Deny wins over allow; with an allow list everyone else stays outside. */
 
-import type { AccessSnapshot } from '../../config/snapshot.ts';
+import type { AccessSnapshot } from '../../config/snapshot/limit.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import type { Lookups } from '../head/lookups.ts';

@@ -8,7 +8,7 @@
 import { reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
-import type { RateLimitSnapshot } from '../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../config/snapshot/limit.ts';
 import { NONE } from '../../record/layout.ts';
 import type { CompletionReader, HeadReader } from '../../record/read.ts';
 import type { Answer, DecisionWriter, Subject } from '../../record/write.ts';

@@ -6,7 +6,7 @@
  */
 
 import type { LaneSnapshot } from '../../config/route-table.ts';
-import type { UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import { StandingQueue } from './overload/standing-queue.ts';
 import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, placesOf, WAITING } from './places.ts';
 

@@ -2,7 +2,7 @@
 
 import { reasonByNumber, reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
-import type { UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import { NONE } from '../../record/layout.ts';
 import type { CompletionReader } from '../../record/read.ts';
 import type { Subject } from '../../record/write.ts';

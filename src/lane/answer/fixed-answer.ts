@@ -1,6 +1,6 @@
 /** A fixed answer of a route, in both forms: as it is configured, and as gRPC clients read it. */
 
-import type { FixedSnapshot } from '../../config/snapshot.ts';
+import type { FixedSnapshot } from '../../config/snapshot/route.ts';
 import { type Answer, respondBytes } from '../../record/write.ts';
 import { DEADLINE_EXCEEDED, grpcAnswer } from './grpc.ts';
 

@@ -4,7 +4,7 @@
  * answer.
  */
 
-import type { RouteSnapshot } from '../../config/snapshot.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { type Answer, respondBytes } from '../../record/write.ts';
 

@@ -1,6 +1,6 @@
 /** Where a redirect leads: an absolute URL (RFC 9110 §10.2.2) made of what the route says and, for what it leaves open, of the request. */
 
-import type { RedirectSnapshot } from '../../config/snapshot.ts';
+import type { RedirectSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { compilePathEdit, type PathEdit } from '../head/path-edit.ts';
 

@@ -1,7 +1,7 @@
 /** Routes that answer by themselves: redirects and fixed responses. */
 
 import { reasonNumber } from '../../base/errors.ts';
-import type { RouteSnapshot } from '../../config/snapshot.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { type Answer, respondBytes } from '../../record/write.ts';
 import { FixedAnswer } from './fixed-answer.ts';

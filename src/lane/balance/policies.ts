@@ -1,6 +1,6 @@
 /** Every policy there is, by its name in the configuration. */
 
-import type { BalanceSnapshot } from '../../config/snapshot.ts';
+import type { BalanceSnapshot } from '../../config/snapshot/balance.ts';
 import type { Random } from '../random.ts';
 import { EarliestDeadline } from './earliest-deadline.ts';
 import { LeastRequest } from './least-request.ts';

@@ -5,7 +5,9 @@
 import { noteNumber } from '../../base/notes.ts';
 import { aimKey } from '../../config/numbering.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
-import type { BalanceSnapshot, KeySnapshot, RouteSnapshot, TargetSnapshot } from '../../config/snapshot.ts';
+import type { BalanceSnapshot } from '../../config/snapshot/balance.ts';
+import type { KeySnapshot } from '../../config/snapshot/key.ts';
+import type { RouteSnapshot, TargetSnapshot } from '../../config/snapshot/route.ts';
 import type { Key } from '../head/key.ts';
 import type { Lookups } from '../head/lookups.ts';
 import { NO_POOL } from '../memo.ts';

@@ -8,7 +8,7 @@
  * A request without one is given by smooth rotation, as `./round-robin.ts` does it: exact over every hundred requests, not only in the long run.
  */
 
-import type { RouteSnapshot } from '../../config/snapshot.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import { scatter } from '../head/hash.ts';

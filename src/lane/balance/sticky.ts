@@ -6,7 +6,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
-import type { StickySnapshot } from '../../config/snapshot.ts';
+import type { StickySnapshot } from '../../config/snapshot/balance.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { type CookieWalk, latin1 } from '../head/fields.ts';
 import { scatter } from '../head/hash.ts';

@@ -1,7 +1,7 @@
 /** Which backends a target means: all of its upstream, or those that have every label it asks for. */
 
 import type { LaneSnapshot } from '../../config/route-table.ts';
-import type { TargetSnapshot } from '../../config/snapshot.ts';
+import type { TargetSnapshot } from '../../config/snapshot/route.ts';
 
 type Aim = Pick<TargetSnapshot, 'upstream' | 'subset'>;
 

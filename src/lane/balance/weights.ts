@@ -7,7 +7,7 @@
  */
 
 import { wordsOf } from '../../base/views.ts';
-import type { Snapshot } from '../../config/snapshot.ts';
+import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 
 /** What a weight may be at most, as in the configuration. */
 export const MAX_WEIGHT = 10_000;

@@ -1,14 +1,15 @@
 /**
- * Who the client is: the peer, or, where the peer is a proxy of our own, whom its forwarded fields name. Read once a head, into the same object.
+ * Who the client is: the peer, or, where the peer is a proxy of our own, whom its forwarded fields
+ * name. Read once a head, into the same object.
  */
 
 import { clientFieldsOf } from '../../config/numbering.ts';
-import type { ListenerSnapshot } from '../../config/snapshot.ts';
+import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { unmap } from './address.ts';
 import { ForwardedAddresses } from './forwarded.ts';
-import type { Lookups } from './lookups.ts';
 import { Networks, NOWHERE } from './networks.ts';
+import type { Walks } from './walks.ts';
 
 /**
  * Of a peer that is no proxy of our own; one that is has the place of its field in `clientFieldsOf`
@@ -33,7 +34,7 @@ export class Client {
   /** By place of the field. */
   private readonly forwarded: readonly ForwardedAddresses[];
 
-  constructor(listeners: readonly ListenerSnapshot[], lookups: Lookups, fields: readonly string[] = clientFieldsOf({ listeners })) {
+  constructor(listeners: readonly ListenerSnapshot[], lookups: Walks, fields: readonly string[] = clientFieldsOf({ listeners })) {
     this.bytes = lookups.bytes;
     this.trusted = listeners.map(({ trustedNetworks }) => {
       if (trustedNetworks.length === 0) return undefined;
@@ -61,8 +62,8 @@ export class Client {
   }
 
   /**
-   * The client's network as the reactor's `Client::network` has it, as two words: an IPv4 address and 0xffff, or the first 64 bits of an IPv6 address, of which 0
-   * counts as 1.
+   * The client's network as the reactor's `Client::network` has it, as two words: an IPv4 address
+   * and 0xffff, or the first 64 bits of an IPv6 address, of which 0 counts as 1.
    */
   networkLow(): number {
     const { address, family } = this;

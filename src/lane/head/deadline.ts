@@ -3,7 +3,7 @@
  * allows and never lengthen it.
  */
 
-import type { RouteSnapshot } from '../../config/snapshot.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { FieldWalk } from './fields.ts';
 import type { Lookups } from './lookups.ts';

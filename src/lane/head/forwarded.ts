@@ -9,9 +9,12 @@
 import type { HeadReader } from '../../record/read.ts';
 import { parseAddress } from './address.ts';
 import type { FieldWalk } from './fields.ts';
-import type { Lookups } from './lookups.ts';
+import type { Walks } from './walks.ts';
 
-/** More lines, longer ones or more entries are no list that proxies of one's own wrote: the whole is then unreadable. */
+/**
+ * More lines, longer ones or more entries are no list that proxies of one's own wrote: the whole is
+ * then unreadable.
+ */
 const MAX_LINES = 16;
 const MAX_LINE_BYTES = 4_096;
 const MAX_ENTRIES = 32;
@@ -39,7 +42,7 @@ export class ForwardedAddresses {
   private lines = 0;
   private entries = 0;
 
-  constructor(lookups: Lookups, field: string) {
+  constructor(lookups: Walks, field: string) {
     this.bytes = lookups.bytes;
     this.walk = lookups.field(field);
     this.isStandard = field === 'forwarded';

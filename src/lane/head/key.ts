@@ -1,17 +1,18 @@
 /**
- * Keys: what of a request tells it from others, as a hash, for balancers, splits and limits. Made of the head's bytes where they lie.
+ * Keys: what of a request tells it from others, as a hash, for balancers, splits and limits. Made
+ * of the head's bytes where they lie.
  *
- * Without a seed the same request has the same hash on every shard, in every process and on every edge. Limits give a secret one, so that nobody can look for keys
- * that share a bucket.
+ * Without a seed the same request has the same hash on every shard, in every process and on every
+ * edge. Limits give a secret one, so that nobody can look for keys that share a bucket.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
-import type { KeySnapshot } from '../../config/snapshot.ts';
+import type { KeySnapshot } from '../../config/snapshot/key.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from './client.ts';
 import type { Walk } from './fields.ts';
 import { Hash } from './hash.ts';
-import type { Lookups } from './lookups.ts';
+import type { Walks } from './walks.ts';
 
 /** Two words that are secret, or zeros. */
 export interface KeySeed {
@@ -22,8 +23,10 @@ export interface KeySeed {
 export const NO_SEED: KeySeed = { low: 0, high: 0 };
 
 /**
- * `first` takes the first part that the request has; `all` combines every one, those it has not as absent. Of what comes more than once `first` hashes all values, and for
- * `all`, which limits count by, whoever repeats it has one key with all others who do: the backend may read another line than we.
+ * `first` takes the first part that the request has; `all` combines every one, those it has not as
+ * absent. Of what comes more than once `first` hashes all values, and for `all`, which limits count
+ * by, whoever repeats it has one key with all others who do: the backend may read another line than
+ * we.
  */
 export type KeyMode = 'first' | 'all';
 
@@ -53,8 +56,11 @@ export class Key {
   private serial = -1;
   private low = 0;
 
-  /** The same part under the same seed gives the same hash wherever it is configured. Keys are had from `lookups.key`, so that who asks for the same has the same. */
-  constructor(keys: readonly KeySnapshot[], mode: KeyMode, lookups: Lookups, seed: KeySeed) {
+  /**
+   * The same part under the same seed gives the same hash wherever it is configured. Keys are had
+   * from `lookups.key`, so that who asks for the same has the same.
+   */
+  constructor(keys: readonly KeySnapshot[], mode: KeyMode, lookups: Walks, seed: KeySeed) {
     this.parts = keys.map((key) => ({
       kind: key.kind,
       walk: walkOf(key, lookups),
@@ -69,8 +75,9 @@ export class Key {
   }
 
   /**
-   * Hash of the key of `head`, u32; a key that hashes to 0 is 1. 0 when there is none: `first` found nothing, or of `all` not one is there. No parts at all are one
-   * and the same key for every request under `all`, and none under `first`.
+   * Hash of the key of `head`, u32; a key that hashes to 0 is 1. 0 when there is none: `first`
+   * found nothing, or of `all` not one is there. No parts at all are one and the same key for every
+   * request under `all`, and none under `first`.
    */
   hash(head: HeadReader, client: Client, tenant: number, route: number): number {
     if (this.serial === head.serial) return this.low;
@@ -143,7 +150,10 @@ export class Key {
     }
   }
 
-  /** The client's network; its family stands before the address, so that none of the one is one of the other. */
+  /**
+   * The client's network; its family stands before the address, so that none of the one is one of
+   * the other.
+   */
   private hashClient(part: Part, client: Client, key0: number, key1: number): void {
     const { network } = this;
     const bits = client.family === 4 ? part.prefix4 : part.prefix6;
@@ -155,7 +165,10 @@ export class Key {
   }
 }
 
-/** Stands for the value of what comes more than once; longer than any address, so that it is no other part's. */
+/**
+ * Stands for the value of what comes more than once; longer than any address, so that it is no
+ * other part's.
+ */
 const REPEATED = 2 ** 52 + 1;
 
 /** The path without its query: what is asked for, not how. */
@@ -169,7 +182,7 @@ function pathEnd(bytes: Uint8Array, head: HeadReader): number {
 
 const QUESTION = 0x3f;
 
-function walkOf({ kind, name }: KeySnapshot, lookups: Lookups): Walk | undefined {
+function walkOf({ kind, name }: KeySnapshot, lookups: Walks): Walk | undefined {
   if (kind === 'header') return lookups.field(name);
   if (kind === 'cookie') return lookups.cookie(name);
   if (kind === 'certificate') return lookups.certificate(name as CertificateFact);

@@ -1,18 +1,20 @@
 /**
- * What a snapshot looks for in heads, made once for all who ask: a head's fields are gone through once, a cookie is looked for once, a key is hashed once, however many
- * routes, limits and balancers want it. And what many routes say alike is one thing in memory: with a thousand routes it is their number of cache lines that costs.
+ * What a snapshot looks for in heads, made once for all who ask: a head's fields are gone through
+ * once, a cookie is looked for once, a key is hashed once, however many routes, limits and balancers
+ * want it. And what many routes say alike is one thing in memory: with a thousand routes it is their
+ * number of cache lines that costs.
  *
  * One lives with each compiled snapshot, so names that nobody looks for any more are gone with it.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
-import type { KeySnapshot } from '../../config/snapshot.ts';
+import type { KeySnapshot } from '../../config/snapshot/key.ts';
 import { certificateWalk } from './certificate.ts';
 import { CookieWalk, FieldIndex, FieldWalk, QueryWalk, type Walk } from './fields.ts';
 import { Key, type KeyMode, type KeySeed, NO_SEED } from './key.ts';
+import type { Walks } from './walks.ts';
 
-export class Lookups {
-  /** The shard's memory, in which heads lie. */
+export class Lookups implements Walks {
   readonly bytes: Uint8Array;
   private readonly index: FieldIndex;
   private readonly made = new Map<string, unknown>();
@@ -23,22 +25,18 @@ export class Lookups {
     this.index = new FieldIndex(bytes);
   }
 
-  /** The lines of a field; `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2). Who asks for a name gets the walk that all others have. */
   field(name: string): FieldWalk {
     return this.once('field', name, () => new FieldWalk(name, this.index));
   }
 
-  /** The values of a cookie. */
   cookie(name: string): CookieWalk {
     return this.once('cookie', name, () => new CookieWalk(name, this.index));
   }
 
-  /** The values of a query parameter. */
   query(name: string): QueryWalk {
     return this.once('query', name, () => new QueryWalk(name, this.bytes));
   }
 
-  /** What the client's certificate says. */
   certificate(fact: CertificateFact): Walk {
     return this.once('certificate', fact, () => certificateWalk(fact, this.bytes));
   }

@@ -7,7 +7,7 @@
  */
 
 import { RE2JS } from 're2js';
-import type { PathEditSnapshot } from '../../config/snapshot.ts';
+import type { PathEditSnapshot } from '../../config/snapshot/route.ts';
 
 /** Longer paths than this are left as they were. */
 export const MAX_EDITED_BYTES = 16_384;

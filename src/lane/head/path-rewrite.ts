@@ -1,6 +1,6 @@
 /** Paths rewritten by regular expression: the value `${value_0}` of a plan. */
 
-import type { PathEditSnapshot } from '../../config/snapshot.ts';
+import type { PathEditSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { compilePathEdit, type PathEdit } from './path-edit.ts';
 

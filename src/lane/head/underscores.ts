@@ -4,7 +4,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
-import type { ClaimsSnapshot } from '../../config/snapshot.ts';
+import type { ClaimsSnapshot } from '../../config/snapshot/process.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Observer } from '../observer.ts';
 import { latin1 } from './fields.ts';

@@ -2,7 +2,8 @@
  * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a share of the requests of a window, plus a floor a second.
  */
 
-import type { RetryBudgetSnapshot, RoomSnapshot } from '../../config/snapshot.ts';
+import type { RetryBudgetSnapshot } from '../../config/snapshot/limit.ts';
+import type { RoomSnapshot } from '../../config/snapshot/snapshot.ts';
 
 /** Room for the retry and hedge budgets of every upstream. */
 export function createBudgetTable({ upstreams, numbering }: BudgetRoom): SharedArrayBuffer {

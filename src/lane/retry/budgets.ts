@@ -1,7 +1,7 @@
 /** The retry and hedge budgets of all upstreams, and the events of those for retries: spent, and not spent any more. */
 
 import { noteNumber } from '../../base/notes.ts';
-import type { UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import type { Observer } from '../observer.ts';
 import { Budget } from './budget.ts';
 

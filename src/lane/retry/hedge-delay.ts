@@ -4,7 +4,7 @@
  * The percentile comes from two histograms with logarithmic buckets, the present one and the one before, so that it forgets. Those of all routes lie in one array.
  */
 
-import type { HedgeSnapshot } from '../../config/snapshot.ts';
+import type { HedgeSnapshot } from '../../config/snapshot/route.ts';
 
 /** Buckets an octave (a power of two), and octaves from 128 µs on. */
 const STEP_BITS = 3;

@@ -1,7 +1,7 @@
 /** A route's retries in the form that deciding wants. */
 
 import { REASONS, reasonNumber } from '../../base/errors.ts';
-import type { RetrySnapshot } from '../../config/snapshot.ts';
+import type { RetrySnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { CONNECT, REFUSED, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { backoffMs } from './backoff.ts';

@@ -4,7 +4,7 @@
  */
 
 import { inSharedMemory } from '../../base/views.ts';
-import type { MatchSnapshot } from '../../config/snapshot.ts';
+import type { MatchSnapshot } from '../../config/snapshot/match.ts';
 import { ByteTable, HASH_START, hashByte, type PackedBytes } from './byte-table.ts';
 import { Pattern } from './pattern.ts';
 

@@ -4,7 +4,8 @@
  * networks, then the one configured first. `docs/routing.md` tells operators the same.
  */
 
-import type { MatchSnapshot, RouteSnapshot } from '../../config/snapshot.ts';
+import type { MatchSnapshot } from '../../config/snapshot/match.ts';
+import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import { pathKey } from './path-table.ts';
 
 /** Compares the conditions of two routes: below zero when `a` goes before `b`, zero when the order of configuration decides. */

@@ -3,7 +3,7 @@
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
-import type { ConditionSnapshot, MatchSnapshot } from '../../config/snapshot.ts';
+import type { ConditionSnapshot, MatchSnapshot } from '../../config/snapshot/match.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';
 import { isAt, type Walk } from '../head/fields.ts';

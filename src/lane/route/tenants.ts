@@ -6,7 +6,7 @@
 
 import { inUse } from '../../config/numbering.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
-import type { TenantSnapshot } from '../../config/snapshot.ts';
+import type { TenantSnapshot } from '../../config/snapshot/tenant.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Walk } from '../head/fields.ts';
 import type { Lookups } from '../head/lookups.ts';

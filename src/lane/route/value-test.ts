@@ -1,6 +1,6 @@
 /** What a condition says of one value: the ways of `ConditionSnapshot`, on bytes in place. */
 
-import type { ConditionSnapshot } from '../../config/snapshot.ts';
+import type { ConditionSnapshot } from '../../config/snapshot/match.ts';
 import { isAt } from '../head/fields.ts';
 import { Pattern } from './pattern.ts';
 

@@ -5,7 +5,7 @@
  * until when.
  */
 
-import type { RoomSnapshot } from '../../config/snapshot.ts';
+import type { RoomSnapshot } from '../../config/snapshot/snapshot.ts';
 
 /** Int32 words of a backend's block: 256 bytes. */
 export const BACKEND_WORDS = 64;

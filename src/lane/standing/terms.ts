@@ -1,7 +1,9 @@
 /** How an upstream wants the standing of its backends judged, in the form that judging wants. */
 
 import { type ReasonCode, reasonNumber } from '../../base/errors.ts';
-import type { FailureSnapshot, NumberingSnapshot, OutlierSnapshot, UpstreamSnapshot } from '../../config/snapshot.ts';
+import type { NumberingSnapshot } from '../../config/snapshot/snapshot.ts';
+import type { FailureSnapshot, OutlierSnapshot } from '../../config/snapshot/standing.ts';
+import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 

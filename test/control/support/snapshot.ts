@@ -1,5 +1,5 @@
 /** A snapshot for tests of the control room: one listener, one upstream with one backend, one route, small numbers. */
-import type { Snapshot } from '../../../src/config/snapshot.ts';
+import type { Snapshot } from '../../../src/config/snapshot/snapshot.ts';
 import { certificates } from '../../support/certificates.ts';
 import { sampleSnapshot } from '../../support/snapshots.ts';
 

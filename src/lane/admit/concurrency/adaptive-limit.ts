@@ -6,7 +6,7 @@
  */
 
 import { wordsOf } from '../../../base/views.ts';
-import type { ConcurrencySnapshot } from '../../../config/snapshot.ts';
+import type { ConcurrencySnapshot } from '../../../config/snapshot/limit.ts';
 import { aimdLimit } from './aimd.ts';
 import {
   AFTER_PROBE,

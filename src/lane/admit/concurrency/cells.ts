@@ -3,7 +3,7 @@
  * words in the place table. Samples are added by all shards; who closes a window (one of them, by compare-and-swap) decides on the limit.
  */
 
-import type { ConcurrencySnapshot } from '../../../config/snapshot.ts';
+import type { ConcurrencySnapshot } from '../../../config/snapshot/limit.ts';
 
 /** The limit, in 256ths. */
 export const LIMIT = 0;

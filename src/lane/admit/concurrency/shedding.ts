@@ -4,7 +4,7 @@
  */
 
 import { reasonNumber } from '../../../base/errors.ts';
-import type { ConcurrencySnapshot, Priority } from '../../../config/snapshot.ts';
+import type { ConcurrencySnapshot, Priority } from '../../../config/snapshot/limit.ts';
 
 const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
 const BROWNOUT = reasonNumber('brownout');

@@ -10,7 +10,8 @@
 
 import { reasonNumber } from '../../../base/errors.ts';
 import { noteNumber } from '../../../base/notes.ts';
-import type { OverloadSnapshot, UpstreamSnapshot } from '../../../config/snapshot.ts';
+import type { OverloadSnapshot } from '../../../config/snapshot/limit.ts';
+import type { UpstreamSnapshot } from '../../../config/snapshot/upstream.ts';
 import { WAKE_BYTES } from '../../../record/layout.ts';
 import type { CompletionReader } from '../../../record/read.ts';
 import type { DecisionWriter, Subject } from '../../../record/write.ts';

@@ -7,7 +7,7 @@
  * those behind it the more rarely the farther they are. All look now and then: a successor of this worker would know nobody to wake.
  */
 
-import type { BulkheadSnapshot } from '../../../config/snapshot.ts';
+import type { BulkheadSnapshot } from '../../../config/snapshot/limit.ts';
 import { WAKE_BYTES } from '../../../record/layout.ts';
 import type { DecisionWriter, Subject } from '../../../record/write.ts';
 import type { Place } from '../places.ts';

@@ -3,7 +3,7 @@
  * (draft-ietf-httpapi-ratelimit-headers-10): the quota `q` of a window of `w` seconds, what remains of it `r`, and in how many seconds there is more `t`.
  */
 
-import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
 import type { Answer } from '../../../record/write.ts';
 
 /** Nobody is told to stay away for longer. */

@@ -7,7 +7,7 @@
  */
 
 import { wordsOf } from '../../../base/views.ts';
-import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
 import {
   CELL_WORDS,
   cellsOf,

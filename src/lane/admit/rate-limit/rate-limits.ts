@@ -7,7 +7,7 @@ import { reasonNumber } from '../../../base/errors.ts';
 import { noteNumber } from '../../../base/notes.ts';
 import { wordsOf } from '../../../base/views.ts';
 import type { LaneSnapshot } from '../../../config/route-table.ts';
-import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
 import type { HeadReader } from '../../../record/read.ts';
 import type { Subject } from '../../../record/write.ts';
 import type { Client } from '../../head/client.ts';

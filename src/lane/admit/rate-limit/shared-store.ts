@@ -3,7 +3,7 @@
  * waits. Answers are kept by exchange until it comes back for them.
  */
 
-import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
 import type { KeySeed } from '../../head/key.ts';
 
 /** Nothing is known: it was not asked, or did not answer. */

@@ -8,7 +8,7 @@
 
 import { inSharedMemory } from '../../../base/views.ts';
 import type { LaneSnapshot } from '../../../config/route-table.ts';
-import type { RateLimitSnapshot } from '../../../config/snapshot.ts';
+import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
 import type { KeySeed } from '../../head/key.ts';
 import { maxFieldBytes } from './answer-fields.ts';
 

@@ -1,6 +1,6 @@
 /** Rate limits as the main thread sees them: for metrics and the admin API. */
 
-import type { Snapshot } from '../../../config/snapshot.ts';
+import type { Snapshot } from '../../../config/snapshot/snapshot.ts';
 import { HELD, listLimits, REFUSED, REFUSING, regionsOf, STORE_LOST } from './table.ts';
 
 export interface LimitView {

@@ -6,7 +6,7 @@
 
 import { createRequire } from 'node:module';
 import type { Redis } from 'ioredis';
-import type { StoreSnapshot } from '../../../../config/snapshot.ts';
+import type { StoreSnapshot } from '../../../../config/snapshot/limit.ts';
 import { CHARGE_SCRIPT, CHARGE_SHA } from './script.ts';
 
 /** Pause before it connects again: a little longer each time, milliseconds. */

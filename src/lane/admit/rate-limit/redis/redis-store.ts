@@ -8,7 +8,7 @@
 
 import { createHash } from 'node:crypto';
 import { noteNumber } from '../../../../base/notes.ts';
-import type { RateLimitSnapshot, StoreSnapshot } from '../../../../config/snapshot.ts';
+import type { RateLimitSnapshot, StoreSnapshot } from '../../../../config/snapshot/limit.ts';
 import { WAKE_BYTES } from '../../../../record/layout.ts';
 import type { DecisionWriter } from '../../../../record/write.ts';
 import type { KeySeed } from '../../../head/key.ts';
