@@ -3,7 +3,10 @@
 //! A family is described once, in [`FAMILIES`]: its name, help, kind and series. The addon hands the descriptions to `src/observe`, so that a counter added here is a
 //! metric there.
 
-use crate::tls::client_auth::REFUSALS;
+use super::panics::Owner;
+pub use super::series::{
+    CertificateRefused, ClientCertificate, Closed, Dropped, Handshake, Refused, Rejected, ServerName, TicketRefused, TrailerDropped,
+};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a family is to Prometheus.
@@ -61,113 +64,6 @@ macro_rules! families {
     };
 }
 
-/// Why a datagram was dropped; the place is the series of [`Id::Drops`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Dropped {
-    Short,
-    Malformed,
-    UnknownConnection,
-    NotInitial,
-    SmallInitial,
-    ConnectionLimit,
-    Draining,
-    Refused,
-    Undecryptable,
-    HandOverFull,
-    VersionLimit,
-    ClientLimit,
-}
-
-/// Why a connection was refused; the place is the series of [`Id::ConnectionsRefused`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Refused {
-    ConnectionLimit,
-    Draining,
-    ClientLimit,
-}
-
-/// How a handshake ended; the place is the series of [`Id::Handshakes`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Handshake {
-    Completed,
-    Resumed,
-    Failed,
-    TimedOut,
-}
-
-/// What was found of the server name that a client asked for; the place is the series of
-/// [`Id::ServerNames`], and from `Absent` on of [`Id::ServerNamesRefused`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum ServerName {
-    Exact,
-    Wildcard,
-    Absent,
-    Address,
-    Unknown,
-}
-
-/// Why a session ticket opened no session; the place is the series of [`Id::TicketsRefused`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum TicketRefused {
-    UnknownKey,
-    Rules,
-}
-
-/// What came of asking a client for a certificate; the place is the series of
-/// [`Id::ClientCertificates`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum ClientCertificate {
-    Verified,
-    Unverified,
-    Absent,
-    Refused,
-}
-
-/// What closed a connection; the place is the series of [`Id::ConnectionsClosed`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Closed {
-    Peer,
-    Local,
-    Idle,
-    Protocol,
-    Panic,
-    Refused,
-}
-
-/// Why a request was rejected unread; the place is the series of [`Id::RequestsRejected`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Rejected {
-    Overloaded,
-    Draining,
-    NotBegun,
-}
-
-/// Why a trailer field did not pass; the place is the series of [`Id::TrailerFieldsDropped`].
-#[allow(missing_docs, reason = "the label values say what each is")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum TrailerDropped {
-    RequestEdit,
-    Underscore,
-    ResponseEdit,
-}
-
 const NONE: [&str; 1] = [""];
 const NO_BOUNDS: [u64; 0] = [];
 const TURN_US: [u64; 13] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 250_000];
@@ -188,30 +84,29 @@ families! {
     ReceiveOverflows = Counter "lychgate_receive_buffer_overflows_total", "Datagrams the kernel dropped because the receive buffer of a listener's socket was full.", "" NONE, NO_BOUNDS, 1.0;
     SendBufferFull = Counter "lychgate_send_buffer_full_total", "Times the send buffer of a listener's socket was full and connections had to wait for it.", "" NONE, NO_BOUNDS, 1.0;
     Drops = Counter "lychgate_datagrams_dropped_total", "Datagrams dropped, by reason.", "reason"
-        ["short", "malformed", "unknown_connection", "not_initial", "small_initial", "connection_limit", "draining", "refused", "undecryptable",
-         "hand_over_full", "version_limit", "client_limit"], NO_BOUNDS, 1.0;
+        Dropped::VALUES, NO_BOUNDS, 1.0;
     HandedOver = Counter "lychgate_datagrams_handed_over_total", "Datagrams that reached the wrong shard, by direction.", "direction"
         ["out", "in"], NO_BOUNDS, 1.0;
     VersionNegotiations = Counter "lychgate_version_negotiations_total", "Version Negotiation packets sent.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsRefused = Counter "lychgate_connections_refused_total", "Connections refused with CONNECTION_REFUSED, by reason: first datagrams, which beyond `limits.stateless_replies` are dropped for the same reason, and of client_limit also handshakes that are through.", "reason"
-        ["connection_limit", "draining", "client_limit"], NO_BOUNDS, 1.0;
+        Refused::VALUES, NO_BOUNDS, 1.0;
     Handshakes = Counter "lychgate_handshakes_total", "QUIC handshakes, by outcome.", "outcome"
-        ["completed", "resumed", "failed", "timed_out"], NO_BOUNDS, 1.0;
+        Handshake::VALUES, NO_BOUNDS, 1.0;
     ServerNames = Counter "lychgate_server_names_total", "Handshakes by what was found of the server name: a certificate for it (exact, wildcard), no name sent (absent), an IP address, a name that no certificate is for.", "found"
-        ["exact", "wildcard", "absent", "address", "unknown"], NO_BOUNDS, 1.0;
+        ServerName::VALUES, NO_BOUNDS, 1.0;
     ServerNamesRefused = Counter "lychgate_server_names_refused_total", "Handshakes refused for their server name (`unknown_name: refuse`), by what was found of it.", "found"
-        ["absent", "address", "unknown"], NO_BOUNDS, 1.0;
+        ServerName::REFUSED, NO_BOUNDS, 1.0;
     TicketsRefused = Counter "lychgate_session_tickets_refused_total", "Session tickets that led to a full handshake, by reason: sealed with a key that is not known or no longer (unknown_key), too old or given for other names or under other rules (rules).", "reason"
-        ["unknown_key", "rules"], NO_BOUNDS, 1.0;
+        TicketRefused::VALUES, NO_BOUNDS, 1.0;
     ClientCertificates = Counter "lychgate_client_certificates_total", "Handshakes that asked the client for a certificate, by result: it was verified, or taken unverified (`mode: any`), the client has none (absent), or the handshake was refused.", "result"
-        ["verified", "unverified", "absent", "refused"], NO_BOUNDS, 1.0;
+        ClientCertificate::VALUES, NO_BOUNDS, 1.0;
     ClientCertificatesRefused = Counter "lychgate_client_certificates_refused_total", "Handshakes refused for the client's certificate, by reason.", "reason"
-        REFUSALS, NO_BOUNDS, 1.0;
+        CertificateRefused::VALUES, NO_BOUNDS, 1.0;
     ReservedFieldsRemoved = Counter "lychgate_client_certificate_fields_removed_total", "Fields of requests that pretended to tell of a client's certificate, removed from heads and trailers.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpen = Gauge "lychgate_connections", "QUIC connections open.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsOpened = Counter "lychgate_connections_opened_total", "QUIC connections accepted.", "" NONE, NO_BOUNDS, 1.0;
     ConnectionsClosed = Counter "lychgate_connections_closed_total", "QUIC connections closed, by what closed them.", "cause"
-        ["peer", "local", "idle", "protocol", "panic", "refused"], NO_BOUNDS, 1.0;
+        Closed::VALUES, NO_BOUNDS, 1.0;
     ConnectionAge = Histogram "lychgate_connection_duration_seconds", "Age of connections when they closed.", "" NONE, AGE_MS, 1e-3;
     ConnectionRtt = Histogram "lychgate_connection_rtt_seconds", "Smoothed round-trip time of connections when they closed.", "" NONE, RTT_US, 1e-6;
     ConnectionLoss = Histogram "lychgate_connection_loss_ratio", "Share of sent packets found lost, when connections closed.", "" NONE, LOSS_PPM, 1e-6;
@@ -219,15 +114,15 @@ families! {
     ExchangesOpen = Gauge "lychgate_exchanges", "Exchanges open.", "" NONE, NO_BOUNDS, 1.0;
     ExchangesStarted = Counter "lychgate_exchanges_started_total", "Request streams that began.", "" NONE, NO_BOUNDS, 1.0;
     RequestsRejected = Counter "lychgate_requests_rejected_total", "Requests rejected unread with H3_REQUEST_REJECTED, by reason; not_begun is a stream whose first byte did not come in time.", "reason"
-        ["overloaded", "draining", "not_begun"], NO_BOUNDS, 1.0;
+        Rejected::VALUES, NO_BOUNDS, 1.0;
     HeldBytes = Gauge "lychgate_held_bytes", "Bytes held for peers, what was granted to them included, by side: downstream (request bodies that came or may come, response bytes not yet acknowledged by clients), upstream (response bytes that backends sent or may send).", "side"
         ["downstream", "upstream"], NO_BOUNDS, 1.0;
     BodyBytesIn = Counter "lychgate_request_body_bytes_total", "Body bytes taken from clients.", "" NONE, NO_BOUNDS, 1.0;
     BodyBytesOut = Counter "lychgate_response_body_bytes_total", "Body bytes given to clients' streams.", "" NONE, NO_BOUNDS, 1.0;
     TrailerFieldsDropped = Counter "lychgate_trailer_fields_dropped_total", "Trailer fields that did not pass, by reason: a request's whose name the plan removes from its head or sets there (trust fields of `claims` and edits of the route), a request's with an underscore, a response's whose name the route removes or sets.", "reason"
-        ["request_edit", "underscore", "response_edit"], NO_BOUNDS, 1.0;
+        TrailerDropped::VALUES, NO_BOUNDS, 1.0;
     Panics = Counter "lychgate_panics_total", "Panics, by what was given up for each: a connection, a session to a backend, all of a shard.", "owner"
-        ["connection", "session", "shard"], NO_BOUNDS, 1.0;
+        Owner::VALUES, NO_BOUNDS, 1.0;
     Turns = Counter "lychgate_turns_total", "Turns of the reactor.", "" NONE, NO_BOUNDS, 1.0;
     TurnDuration = Histogram "lychgate_turn_duration_seconds", "Time of a turn, the lane's part included.", "" NONE, TURN_US, 1e-6;
     TurnDatagrams = Histogram "lychgate_turn_datagrams", "Datagrams a turn received, of turns that received any.", "" NONE, BATCH, 1.0;

@@ -9,6 +9,7 @@ pub mod poll;
 pub mod rate;
 pub mod reason;
 pub mod rng;
+mod series;
 pub mod slab;
 pub mod table;
 pub mod timers;

@@ -5,6 +5,7 @@
 //! catch reaches the next. Work on what belongs to the whole shard, done on behalf of one
 //! connection, holds a [`OfShard`], and its panic passes the inner guards by.
 
+use super::series::series;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,22 +13,22 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook};
 use std::sync::{Mutex, PoisonError};
 
-/// What a panic ended; the place is the series of the counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Owner {
-    /// A client's connection.
-    Connection,
-    /// A session to a backend.
-    Session,
-    /// All of a shard.
-    Shard,
+series! {
+    /// What a panic ended.
+    Owner {
+        /// A client's connection.
+        Connection = "connection",
+        /// A session to a backend.
+        Session = "session",
+        /// All of a shard.
+        Shard = "shard",
+    }
 }
 
 impl Owner {
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
-        ["connection", "session", "shard"][self as usize]
+        Owner::VALUES[self as usize]
     }
 }
 

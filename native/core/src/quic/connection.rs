@@ -8,14 +8,13 @@ use super::pace::Pace;
 use super::requests::Requests;
 use crate::base::budget::{Account, Entry, Side};
 use crate::base::chunk::ChunkFactory;
+use crate::base::counters::CertificateRefused;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, NEVER, Nanos};
 use crate::http::error::h3 as h3_error;
 use crate::http::h3::{self, PeerStreams};
-use crate::tls::client_auth::{self, Auth, Policies, Refusal};
-use crate::tls::facts::{self, Coverage};
-use crate::tls::identity::Identity;
-use crate::tls::told::Told;
+use crate::tls::client_auth::Policies;
+use crate::tls::connection::ConnectionTls;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
@@ -191,18 +190,10 @@ pub struct Connection {
     pub stops: u64,
     /// Smoothed round-trip time at the last flush, microseconds.
     pub rtt_us: u64,
-    /// Authorities that requests of it may name.
-    pub coverage: Coverage,
-    /// Who the client is, where it has shown a certificate.
-    pub identity: Option<Arc<Identity>>,
-    /// What is told of it.
-    pub told: Option<Arc<Told>>,
-    /// What its client had to prove; none where nobody is asked for anything.
-    auth: Option<Box<Auth>>,
     /// When it is closed whatever is under way; [`NEVER`] while nothing is wrong with its client.
     ends_at: Nanos,
-    /// TLS cipher suite and key-exchange group.
-    pub tls: (u16, u16),
+    /// What its handshake has come to.
+    pub tls: ConnectionTls,
     control: Vec<u8>,
     /// Its place among the connections of its client, from the end of the handshake to its own.
     pub client: ClientPlace,
@@ -253,12 +244,8 @@ impl Connection {
             finishing: Vec::new(),
             stops: 0,
             rtt_us: 0,
-            coverage: Coverage::default(),
-            identity: None,
-            told: None,
-            auth: None,
             ends_at: NEVER,
-            tls: (0, 0),
+            tls: ConnectionTls::default(),
             control: Vec::new(),
             client: ClientPlace::default(),
             _place: place,
@@ -272,37 +259,19 @@ impl Connection {
         let theirs = self.quic.peer_transport_params().map_or(0, |params| params.max_idle_timeout).saturating_mul(1_000_000);
         self.keep_alive = if theirs > 0 { keep_alive.min((theirs / 2).max(MIN_KEEP_ALIVE)) } else { keep_alive };
         let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
-        self.tls = (ssl.current_cipher().map_or(0, |cipher| cipher.protocol_id()), ssl.curve().unwrap_or(0));
-        self.auth = client_auth::take(ssl);
-        self.coverage = facts::coverage(ssl, self.auth.as_deref());
-        self.identify();
+        self.tls = ConnectionTls::of(ssl);
         h3::write_control_preface(max_head_bytes, &mut self.control);
         self.write_control();
     }
 
-    /// Generation of what its client had to prove; zero where nothing was asked of it.
-    pub fn auth_generation(&self) -> u64 {
-        self.auth.as_ref().map_or(0, |auth| auth.generation())
-    }
-
     /// Holds the client's certificate against what is wanted now; `now` in seconds since 1970. One
     /// that is on its way out is left to that.
-    pub fn recheck(&mut self, policies: &Arc<Policies>, now: i64) -> Result<(), Refusal> {
+    pub fn recheck(&mut self, policies: &Arc<Policies>, now: i64) -> Result<(), CertificateRefused> {
         if !self.is_open || self.ends_at != NEVER || self.is_ending() {
             return Ok(());
         }
         let ssl: &mut boring::ssl::SslRef = self.quic.as_mut();
-        if client_auth::recheck(policies, ssl, &mut self.auth, now)? {
-            self.coverage = facts::coverage(ssl, self.auth.as_deref());
-            self.identify();
-        }
-        Ok(())
-    }
-
-    /// Who the client is, as far as it has shown.
-    fn identify(&mut self) {
-        self.identity = self.auth.as_ref().and_then(|auth| auth.identity.clone());
-        self.told = self.auth.as_ref().and_then(|auth| auth.told());
+        self.tls.recheck(policies, ssl, now)
     }
 
     /// Its client may not go on: what has begun may end within a few seconds, and nothing new

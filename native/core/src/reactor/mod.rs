@@ -530,7 +530,7 @@ impl Reactor {
                     connection.is_open,
                     connection.drain != crate::quic::connection::Drain::No,
                     connection.client.shared_by().map_or("null".to_owned(), |count| count.to_string()),
-                    connection.told.as_ref().map_or("null".to_owned(), |told| told.describe()),
+                    connection.tls.told.as_ref().map_or("null".to_owned(), |told| told.describe()),
                 )
             })
             .collect();

@@ -56,7 +56,7 @@ impl Reactor {
             }
             connection.open(listener.settings.max_head_bytes, listener.keep_alive());
             // What is wanted may have changed during the handshake.
-            let is_late = listener.is_late(connection.auth_generation());
+            let is_late = listener.is_late(connection.tls.generation());
             if self.relay.rules.is_draining || connection.is_retired {
                 connection.notify_drain(self.relay.turn.now);
             }

@@ -84,7 +84,7 @@ impl Relay {
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
         let now = self.turn.now;
         exchange.peer = state.peer;
-        exchange.told.clone_from(&state.told);
+        exchange.told.clone_from(&state.tls.told);
         exchange.started_ms = self.turn.now_ms;
         exchange.request_id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request_id);
         let key = self.exchanges.insert_with(|key| {
@@ -161,7 +161,7 @@ impl Relay {
             self.counters.add(Id::ReservedFieldsRemoved, removed);
         }
         match judged {
-            Ok(()) if !connection.coverage.admits(authority(&exchange.request)) => self.answer_reason(key, Reason::Misdirected),
+            Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request)) => self.answer_reason(key, Reason::Misdirected),
             Ok(()) if self.held.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
             Ok(()) => self.offer(key, Offer::Head),
             Err(reason) => self.answer_reason(key, reason),

@@ -21,6 +21,7 @@ use boring::x509::verify::X509CheckFlags;
 use boring::x509::{X509, X509Ref};
 use boring_sys as ffi;
 
+use super::verdict::Fault;
 use crate::base::panics;
 use crate::base::reason::Reason;
 
@@ -162,7 +163,7 @@ impl Failure {
             X509VerifyError::APPLICATION_VERIFICATION => {
                 Failure { reason: Reason::TlsPinMismatch, detail: "no certificate of the chain has a pinned key" }
             }
-            verdict => Failure { reason: of_verdict(verdict), detail: verdict.error_string() },
+            verdict => Failure { reason: Fault::of(verdict).reason(), detail: verdict.error_string() },
         })
     }
 
@@ -206,23 +207,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.detail.is_empty() { "" } else { ": " };
         write!(f, "{}{colon}{}", self.reason.code(), self.detail)
-    }
-}
-
-fn of_verdict(verdict: X509VerifyError) -> Reason {
-    match verdict {
-        X509VerifyError::UNABLE_TO_GET_ISSUER_CERT
-        | X509VerifyError::UNABLE_TO_GET_ISSUER_CERT_LOCALLY
-        | X509VerifyError::UNABLE_TO_VERIFY_LEAF_SIGNATURE
-        | X509VerifyError::DEPTH_ZERO_SELF_SIGNED_CERT
-        | X509VerifyError::SELF_SIGNED_CERT_IN_CHAIN
-        | X509VerifyError::CERT_UNTRUSTED
-        // Somebody who bears the name of one that is trusted.
-        | X509VerifyError::CERT_SIGNATURE_FAILURE => Reason::TlsIssuerUnknown,
-        X509VerifyError::HOSTNAME_MISMATCH | X509VerifyError::IP_ADDRESS_MISMATCH => Reason::TlsNameMismatch,
-        X509VerifyError::CERT_HAS_EXPIRED => Reason::TlsCertificateExpired,
-        X509VerifyError::CERT_NOT_YET_VALID => Reason::TlsCertificateNotYetValid,
-        _ => Reason::TlsCertificateInvalid,
     }
 }
 

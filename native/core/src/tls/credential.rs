@@ -2,6 +2,7 @@
 //! each takes the first that its client can verify. The safe wrapper of the `boring` crate makes
 //! none of certificates.
 
+use super::buffer::{Buffer, done};
 use super::certificate::Certificate;
 use super::facts::{self, Facts};
 use boring::error::ErrorStack;
@@ -9,7 +10,7 @@ use boring::ssl::SslRef;
 use boring_sys as ffi;
 use foreign_types_shared::ForeignTypeRef;
 use std::collections::HashMap;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 /// Certificates in DER, each kept once however many chains have it.
 #[derive(Default)]
@@ -18,38 +19,12 @@ pub struct Pool(HashMap<Box<[u8]>, Buffer>);
 impl Pool {
     fn buffer(&mut self, der: &[u8]) -> Result<*mut ffi::CRYPTO_BUFFER, ErrorStack> {
         if let Some(known) = self.0.get(der) {
-            return Ok(known.0.as_ptr());
+            return Ok(known.as_ptr());
         }
         let made = Buffer::new(der)?;
-        let raw = made.0.as_ptr();
+        let raw = made.as_ptr();
         self.0.insert(der.into(), made);
         Ok(raw)
-    }
-}
-
-/// Bytes that BoringSSL counts the references of.
-pub(super) struct Buffer(NonNull<ffi::CRYPTO_BUFFER>);
-
-impl Buffer {
-    pub(super) fn new(bytes: &[u8]) -> Result<Buffer, ErrorStack> {
-        // SAFETY: the bytes are copied.
-        let raw = unsafe { ffi::CRYPTO_BUFFER_new(bytes.as_ptr(), bytes.len(), ptr::null_mut()) };
-        NonNull::new(raw).map(Buffer).ok_or_else(ErrorStack::get)
-    }
-
-    pub(super) fn as_ptr(&self) -> *mut ffi::CRYPTO_BUFFER {
-        self.0.as_ptr()
-    }
-}
-
-// SAFETY: its references are counted atomically, and its bytes never change.
-unsafe impl Send for Buffer {}
-unsafe impl Sync for Buffer {}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        // SAFETY: the reference is ours.
-        unsafe { ffi::CRYPTO_BUFFER_free(self.0.as_ptr()) }
     }
 }
 
@@ -73,7 +48,7 @@ impl Credential {
             }
         }
         let leaf = Buffer::new(&certificate.chain[0])?;
-        chain.insert(0, leaf.0.as_ptr());
+        chain.insert(0, leaf.as_ptr());
         let raw = made.0.as_ptr();
         // SAFETY: all pointers are valid for the calls, which copy or count what they keep.
         unsafe {
@@ -83,7 +58,7 @@ impl Credential {
             facts::attach(raw, facts)?;
             if !certificate.ocsp.is_empty() {
                 let response = Buffer::new(&certificate.ocsp)?;
-                done(ffi::SSL_CREDENTIAL_set1_ocsp_response(raw, response.0.as_ptr()))?;
+                done(ffi::SSL_CREDENTIAL_set1_ocsp_response(raw, response.as_ptr()))?;
             }
         }
         Ok(made)
@@ -108,8 +83,4 @@ impl Drop for Credential {
 pub fn shed_when_done(ssl: &mut SslRef) {
     // SAFETY: the connection lives. Nothing reads its configuration after the handshake: quiche asks for what was negotiated, which stays.
     unsafe { ffi::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) }
-}
-
-pub(super) fn done(status: std::ffi::c_int) -> Result<(), ErrorStack> {
-    if status == 1 { Ok(()) } else { Err(ErrorStack::get()) }
 }

@@ -1,11 +1,11 @@
 //! TLS of listeners: TLS 1.3 only, certificates from the listener's store, X25519MLKEM768 offered
 //! beside X25519, tickets that every shard opens.
 
-use super::client_auth::{self, Refusal};
+use super::client_auth::handshake;
 use super::facts;
 use super::store::CertificateStore;
 use super::tickets::Ticket;
-use crate::base::counters::{Counters, Id, TicketRefused};
+use crate::base::counters::{CertificateRefused, Counters, Id, TicketRefused};
 use crate::base::panics;
 use boring::error::ErrorStack;
 use boring::ssl::{
@@ -40,7 +40,7 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
     });
     let verified = counters.clone();
     builder.set_custom_verify_callback(SslVerifyMode::NONE, move |ssl| {
-        panics::callback(Err(SslVerifyError::Invalid(SslAlert::INTERNAL_ERROR)), || client_auth::verify(ssl, &verified))
+        panics::callback(Err(SslVerifyError::Invalid(SslAlert::INTERNAL_ERROR)), || handshake::verify(ssl, &verified))
     });
     // SAFETY: the callback sets up everything that BoringSSL's documentation asks for, or says that it did not.
     unsafe {
@@ -71,11 +71,11 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
         }
         // Nothing else is told so.
         if matches!(value, SslInfoCallbackValue::Alert(alert) if mode == SslInfoCallbackMode::WRITE_ALERT && alert.alert() == SslAlert::CERTIFICATE_REQUIRED) {
-            client_auth::note_refusal(Refusal::Missing, &counters);
+            handshake::note_refusal(CertificateRefused::Missing, &counters);
         }
         if mode == SslInfoCallbackMode::HANDSHAKE_DONE {
             facts::note_end(ssl);
-            client_auth::note_end(ssl, &counters);
+            handshake::note_end(ssl, &counters);
         }
     });
     Ok(builder)

@@ -5,26 +5,24 @@
 //! name's certificates is a look-up or two, however many names there are.
 
 use super::certificate::{Certificate, KeyKind};
-use super::client_auth::{Policies, REFUSALS, Refusal, Rules};
+use super::client_auth::{Policies, Rules, handshake};
 use super::credential::{self, Credential, Pool};
 use super::facts::{Counts, Facts};
+use super::names::{NameRoom, NameTable};
 use super::tickets::{TicketKeys, TicketPolicy};
-use crate::base::counters::{Counters, Id, ServerName};
+use crate::base::counters::{CertificateRefused, Counters, Id, ServerName};
 use crate::base::panics::plant;
 use crate::base::poll::Wake;
 use boring::error::ErrorStack;
 use boring::sha::Sha256;
 use boring::ssl::{NameType, SniError, SslAlert, SslRef};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// The longest name that a client may ask for, as BoringSSL has it.
-const MAX_NAME: usize = 255;
 
 /// Names of certificates that are told apart in metrics; what is beyond counts as one.
 const MAX_LABELS: usize = 1_000;
@@ -88,9 +86,7 @@ struct Kept {
 /// A set of certificates.
 struct Set {
     kept: Vec<Kept>,
-    exact: HashMap<Box<str>, Group>,
-    /// By what follows the `*.`.
-    wildcard: HashMap<Box<str>, Group>,
+    by_name: NameTable<Group>,
     default: Group,
     policy: Policy,
     /// What clients must prove.
@@ -108,7 +104,7 @@ pub struct CertificateStore {
     followers: Mutex<Vec<Weak<Wake>>>,
     /// Connections that were ended because their client's certificate did not pass any more, by
     /// reason.
-    ended: [AtomicU64; REFUSALS.len()],
+    ended: [AtomicU64; CertificateRefused::VALUES.len()],
 }
 
 impl CertificateStore {
@@ -117,7 +113,7 @@ impl CertificateStore {
         let tickets = TicketKeys::new(policy.tickets.clone()).map_err(|stack| stack.to_string())?;
         let set = Arc::new(Set::new(certificates, policy, None)?);
         let clients_version = AtomicU64::new(version_of(&set.clients));
-        let (followers, ended) = (Mutex::default(), [const { AtomicU64::new(0) }; REFUSALS.len()]);
+        let (followers, ended) = (Mutex::default(), [const { AtomicU64::new(0) }; CertificateRefused::VALUES.len()]);
         Ok(CertificateStore { set: RwLock::new(set), tickets, clients_version, followers, ended })
     }
 
@@ -157,13 +153,13 @@ impl CertificateStore {
     }
 
     /// A connection is ended because its client's certificate does not pass any more.
-    pub fn note_ended(&self, reason: Refusal) {
+    pub fn note_ended(&self, reason: CertificateRefused) {
         self.ended[reason as usize].fetch_add(1, Relaxed);
     }
 
     /// Connections that were ended so, by reason, with the listener's name.
     pub fn ended(&self) -> (String, Vec<(&'static str, u64)>) {
-        let rows = REFUSALS.iter().zip(&self.ended).map(|(reason, count)| (*reason, count.load(Relaxed)));
+        let rows = CertificateRefused::VALUES.iter().zip(&self.ended).map(|(reason, count)| (*reason, count.load(Relaxed)));
         (self.current().policy.listener.clone(), rows.collect())
     }
 
@@ -207,7 +203,7 @@ impl CertificateStore {
             return Err(SniError::ALERT_FATAL);
         }
         credential::shed_when_done(ssl);
-        let asked = if set.clients.is_off() { Ok(()) } else { set.clients.demand(ssl) };
+        let asked = if set.clients.is_off() { Ok(()) } else { handshake::demand(&set.clients, ssl) };
         if asked.and_then(|()| set.offer(group.unwrap_or(&set.default), ssl)).is_err() {
             *alert = SslAlert::INTERNAL_ERROR;
             return Err(SniError::ALERT_FATAL);
@@ -225,7 +221,7 @@ fn version_of(clients: &Policies) -> u64 {
 impl Set {
     fn new(certificates: Vec<Certificate>, mut policy: Policy, before: Option<&Set>) -> Result<Set, String> {
         let Some(first) = certificates.first() else { return Err("a listener needs a certificate".to_owned()) };
-        let (mut exact, mut wildcard) = (HashMap::<&str, Vec<u32>>::new(), HashMap::<&str, Vec<u32>>::new());
+        let mut by_name = NameTable::<Vec<u32>>::default();
         let clients = Policies::new(std::mem::take(&mut policy.clients))?;
         let clients = match before {
             Some(before) => clients.following(&before.clients),
@@ -245,22 +241,13 @@ impl Set {
                 .map_err(|stack| format!("certificate {}: {stack}", certificate.label))?;
             kept.push(Kept { credential, kind: certificate.kind, validity: certificate.validity });
             for name in &certificate.names {
-                let group = match name.strip_prefix("*.") {
-                    Some(parent) => wildcard.entry(parent),
-                    None => exact.entry(name.as_str()),
-                };
-                let group = group.or_default();
+                let group = by_name.entry(name);
                 if group.last() != Some(&(place as u32)) {
                     group.push(place as u32);
                 }
             }
         }
-        let first_name = first.names.first().map_or("", String::as_str);
-        let same = match first_name.strip_prefix("*.") {
-            Some(parent) => wildcard.get(parent),
-            None => exact.get(first_name),
-        };
-        let default = same.cloned().unwrap_or_else(|| vec![0]);
+        let default = first.names.first().map_or_else(|| vec![0], |name| by_name.entry(name).clone());
         let ordered = |mut group: Vec<u32>| -> Group {
             group.sort_by_key(|place| {
                 let Kept { kind, validity, .. } = &kept[*place as usize];
@@ -268,29 +255,21 @@ impl Set {
             });
             group.into()
         };
-        let by_name = |map: HashMap<&str, Vec<u32>>| map.into_iter().map(|(name, group)| (name.into(), ordered(group))).collect();
-        let (exact, wildcard, default) = (by_name(exact), by_name(wildcard), ordered(default));
-        Ok(Set { kept, exact, wildcard, default, policy, clients, counts })
+        let (by_name, default) = (by_name.map(ordered), ordered(default));
+        Ok(Set { kept, by_name, default, policy, clients, counts })
     }
 
-    /// Certificates for a name: exact before wildcard, which stands for exactly one label (RFC 9525
-    /// §6.3).
+    /// Certificates for a name: exact before wildcard.
     fn find(&self, name: &[u8]) -> (ServerName, Option<&Group>) {
-        let mut room = [0; MAX_NAME];
-        let name = name.strip_suffix(b".").unwrap_or(name);
-        let Some(lower) = room.get_mut(..name.len()) else { return (ServerName::Unknown, None) };
-        lower.copy_from_slice(name);
-        lower.make_ascii_lowercase();
-        let Ok(name) = std::str::from_utf8(lower) else { return (ServerName::Unknown, None) };
+        let mut room = NameRoom::new();
+        let Some(name) = room.lower(name) else { return (ServerName::Unknown, None) };
         if name.parse::<IpAddr>().is_ok() {
-            return (ServerName::Address, self.exact.get(name));
+            return (ServerName::Address, self.by_name.exact(name));
         }
-        if let Some(group) = self.exact.get(name) {
-            return (ServerName::Exact, Some(group));
-        }
-        match name.split_once('.').and_then(|(label, parent)| self.wildcard.get(parent).filter(|_| !label.is_empty())) {
-            Some(group) => (ServerName::Wildcard, Some(group)),
-            None => (ServerName::Unknown, None),
+        match (self.by_name.exact(name), self.by_name.wildcard(name)) {
+            (Some(group), _) => (ServerName::Exact, Some(group)),
+            (None, Some(group)) => (ServerName::Wildcard, Some(group)),
+            (None, None) => (ServerName::Unknown, None),
         }
     }
 

@@ -184,7 +184,7 @@ fn a_listener_obeys_other_settings_from_then_on_and_who_is_connected_stays() {
     let told = |bed: &Bed, client: usize| bed.clients[client].quic.peer_transport_params().map(|params| params.max_idle_timeout);
     assert_eq!((told(&bed, client), told(&bed, next)), (Some(30_000), Some(7_000)), "what is agreed in the handshake holds for new ones");
     assert_eq!(fetch(&mut bed, next).status, 200);
-    let groups: Vec<u16> = bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.tls.1).collect();
+    let groups: Vec<u16> = bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.tls.group).collect();
     assert_eq!(groups.iter().filter(|group| **group == P_384).count(), 1, "{groups:?}");
 }
 

@@ -1,7 +1,7 @@
-use super::super::client_auth::{self, Allowed, Mode, Refusal, RevocationList, Rules};
+use super::super::client_auth::{Allowed, Mode, RevocationList, Rules, handshake, recheck};
 use super::super::identity::{AlternativeName, Identity, Verdict};
 use super::tests::{Got, Made, PERIOD, Server, Try, key};
-use crate::base::counters::{ClientCertificate, Id};
+use crate::base::counters::{CertificateRefused, ClientCertificate, Id};
 use crate::tls::store::{Policy, UnknownName};
 use crate::tls::tickets::TicketPolicy;
 use boring::asn1::{Asn1Integer, Asn1Time};
@@ -123,7 +123,7 @@ fn certificates() -> [Made; 1] {
 fn show(server: &mut Server, name: &str, chain: &[X509], key: &PKey<Private>) -> (Got, Option<Arc<Identity>>) {
     let mut got = server.try_with(Try { shows: chain, key: Some(key), ..Try::of(name) });
     let ssl: &mut SslRef = got.server.as_mut();
-    let identity = client_auth::take(ssl).and_then(|auth| auth.identity);
+    let identity = handshake::take(ssl).and_then(|auth| auth.identity);
     (got, identity)
 }
 
@@ -131,7 +131,7 @@ fn show_one(server: &mut Server, pair: &Pair) -> (Got, Option<Arc<Identity>>) {
     show(server, "a.test", std::slice::from_ref(&pair.certificate), &pair.key)
 }
 
-fn refused(server: &Server, reason: Refusal) -> f64 {
+fn refused(server: &Server, reason: CertificateRefused) -> f64 {
     server.count(Id::ClientCertificatesRefused, reason as usize)
 }
 
@@ -167,7 +167,7 @@ fn each_mode_takes_what_it_should_of_no_certificate_a_good_one_and_one_of_a_stra
             Mode::Any => [0.0, 2.0, 1.0, 0.0],
         };
         assert_eq!(counted.map(results), expected, "{mode:?}");
-        assert_eq!(refused(&server, Refusal::Missing), f64::from(u8::from(mode == Mode::Required)));
+        assert_eq!(refused(&server, CertificateRefused::Missing), f64::from(u8::from(mode == Mode::Required)));
     }
 }
 
@@ -177,15 +177,25 @@ fn what_speaks_against_a_certificate_is_told_by_its_alert_and_counted_by_its_rea
     let namesake = authority("ca");
     let no_authority = client(&ca);
     for (what, pair, reason, alert) in [
-        ("expired", Wanted { days: (-2, -1), ..Wanted::of("x", &ca) }.issued(), Refusal::Expired, 45),
-        ("not yet valid", Wanted { days: (1, 2), ..Wanted::of("x", &ca) }.issued(), Refusal::Expired, 45),
-        ("of another authority of the same name", client(&namesake), Refusal::UnknownCa, 48),
-        ("for servers", Wanted { is_for_servers: true, ..Wanted::of("x", &ca) }.issued(), Refusal::Purpose, 43),
-        ("a NUL in a host", Wanted { names: b"\x30\x05\x82\x03a\0b", ..Wanted::of("x", &ca) }.issued(), Refusal::Malformed, 42),
-        ("a line end in a URI", Wanted { names: b"\x30\x05\x86\x03a\nb", ..Wanted::of("x", &ca) }.issued(), Refusal::Malformed, 42),
-        ("an address of five bytes", Wanted { names: b"\x30\x07\x87\x05abcde", ..Wanted::of("x", &ca) }.issued(), Refusal::Malformed, 42),
-        ("a control character in the subject", Wanted::of("a\u{7}b", &ca).issued(), Refusal::Malformed, 42),
-        ("signed by who is no authority", client(&no_authority), Refusal::UnknownCa, 48),
+        ("expired", Wanted { days: (-2, -1), ..Wanted::of("x", &ca) }.issued(), CertificateRefused::Expired, 45),
+        ("not yet valid", Wanted { days: (1, 2), ..Wanted::of("x", &ca) }.issued(), CertificateRefused::Expired, 45),
+        ("of another authority of the same name", client(&namesake), CertificateRefused::UnknownCa, 48),
+        ("for servers", Wanted { is_for_servers: true, ..Wanted::of("x", &ca) }.issued(), CertificateRefused::Purpose, 43),
+        ("a NUL in a host", Wanted { names: b"\x30\x05\x82\x03a\0b", ..Wanted::of("x", &ca) }.issued(), CertificateRefused::Malformed, 42),
+        (
+            "a line end in a URI",
+            Wanted { names: b"\x30\x05\x86\x03a\nb", ..Wanted::of("x", &ca) }.issued(),
+            CertificateRefused::Malformed,
+            42,
+        ),
+        (
+            "an address of five bytes",
+            Wanted { names: b"\x30\x07\x87\x05abcde", ..Wanted::of("x", &ca) }.issued(),
+            CertificateRefused::Malformed,
+            42,
+        ),
+        ("a control character in the subject", Wanted::of("a\u{7}b", &ca).issued(), CertificateRefused::Malformed, 42),
+        ("signed by who is no authority", client(&no_authority), CertificateRefused::UnknownCa, 48),
     ] {
         let mut server = server(vec![rules(&[], Mode::Required, &[&ca])]);
         let (got, identity) = show_one(&mut server, &pair);
@@ -195,7 +205,7 @@ fn what_speaks_against_a_certificate_is_told_by_its_alert_and_counted_by_its_rea
     let mut server = server(vec![rules(&[], Mode::Required, &[&ca])]);
     let below = client(&no_authority);
     let (got, _) = show(&mut server, "a.test", &[below.certificate, no_authority.certificate], &below.key);
-    assert_eq!((got.alert, refused(&server, Refusal::UnknownCa)), (Some(48), 1.0));
+    assert_eq!((got.alert, refused(&server, CertificateRefused::UnknownCa)), (Some(48), 1.0));
 }
 
 #[test]
@@ -219,10 +229,10 @@ fn a_chain_is_as_long_and_as_large_as_it_may_be_and_its_last_link_may_be_trusted
     assert_eq!((got.alert.is_some(), got.server.is_established()), (true, false));
     let chain = [&too_deep, &third, &second, &first, &root].map(|pair| pair.certificate.clone());
     assert_eq!(show(&mut by_root, "a.test", &chain, &too_deep.key).0.alert, Some(42));
-    assert_eq!(refused(&by_root, Refusal::TooLarge), 1.0);
+    assert_eq!(refused(&by_root, CertificateRefused::TooLarge), 1.0);
     let small = Rules { max_bytes: 100, ..rules(&[], Mode::Required, &[&root]) };
     let mut small = server(vec![small]);
-    assert_eq!((show_one(&mut small, &client(&root)).0.alert, refused(&small, Refusal::TooLarge)), (Some(42), 1.0));
+    assert_eq!((show_one(&mut small, &client(&root)).0.alert, refused(&small, CertificateRefused::TooLarge)), (Some(42), 1.0));
     let mut by_second = server(vec![rules(&[], Mode::Required, &[&second])]);
     assert_eq!(show_one(&mut by_second, &deep).0.alert, None, "the link in the middle is trusted");
     assert_eq!(show_one(&mut by_second, &client(&first)).0.alert, Some(48), "not what issued it");
@@ -264,7 +274,7 @@ fn a_connection_admits_only_hosts_whose_policy_is_that_of_its_handshake() {
     let mut server = server(vec![rules(&[], Mode::Off, &[]), asked(&["b.test", "*.w.test"]), asked(&["c.test"])]);
     let mut admits = |sni: &str, authority: &str| {
         let mut got = server.try_with(Try::of(sni));
-        let auth = client_auth::take(got.server.as_mut());
+        let auth = handshake::take(got.server.as_mut());
         auth.as_ref().unwrap().gate().unwrap().admits(authority.as_bytes())
     };
     for (sni, authority, is_admitted) in [
@@ -282,7 +292,7 @@ fn a_connection_admits_only_hosts_whose_policy_is_that_of_its_handshake() {
         assert_eq!(admits(sni, authority), is_admitted, "{sni} {authority}");
     }
     let mut uniform = self::server(vec![asked(&[]), asked(&["b.test"])]);
-    let auth = client_auth::take(uniform.try_with(Try::of("a.test")).server.as_mut());
+    let auth = handshake::take(uniform.try_with(Try::of("a.test")).server.as_mut());
     assert!(auth.unwrap().gate().is_none(), "nothing is asked where all names have one policy");
 }
 
@@ -348,7 +358,7 @@ fn a_certificate_that_is_denied_is_refused_in_every_mode_that_asks_and_only_who_
     let denied = vec![[9; 32], boring::sha::sha256(&pair.certificate.to_der().unwrap()), [0; 32]];
     for mode in [Mode::Optional, Mode::Required, Mode::Any] {
         let mut server = server(vec![Rules { denied: denied.clone(), ..rules(&[], mode, &[&ca]) }]);
-        assert_eq!((show_one(&mut server, &pair).0.alert, refused(&server, Refusal::Denied)), (Some(49), 1.0), "{mode:?}");
+        assert_eq!((show_one(&mut server, &pair).0.alert, refused(&server, CertificateRefused::Denied)), (Some(49), 1.0), "{mode:?}");
         assert_eq!(show_one(&mut server, &client(&ca)).0.alert, None, "{mode:?}");
     }
     let of = |dns: &str, uri: &str, email: &str, subject: &str| Allowed {
@@ -378,7 +388,7 @@ fn a_certificate_that_is_denied_is_refused_in_every_mode_that_asks_and_only_who_
         let mut server = server(vec![Rules { allowed, ..rules(&[], Mode::Required, &[&ca]) }]);
         let got = show_one(&mut server, &pair).0;
         assert_eq!(got.alert, (!is_allowed).then_some(49), "{shown}");
-        assert_eq!(refused(&server, Refusal::NotAllowed), f64::from(u8::from(!is_allowed)), "{shown}");
+        assert_eq!(refused(&server, CertificateRefused::NotAllowed), f64::from(u8::from(!is_allowed)), "{shown}");
     }
 }
 
@@ -408,7 +418,7 @@ fn what_an_authority_has_revoked_is_refused_and_so_is_what_nobody_can_say_it_of_
     };
     let lists = || vec![list(&ca, &[&[1, 0]], 100), list(&ca, &[&[5]], 200), list(&namesake, &[], 100)];
     let mut both = with(lists(), false, false);
-    assert_eq!((show_one(&mut both, &first).0.alert, refused(&both, Refusal::Revoked)), (Some(44), 1.0));
+    assert_eq!((show_one(&mut both, &first).0.alert, refused(&both, CertificateRefused::Revoked)), (Some(44), 1.0));
     assert_eq!(show_one(&mut both, &numbered(&ca, 5)).0.alert, Some(44), "of the other list");
     assert_eq!(show_one(&mut both, &of_namesake).0.alert, None, "the number of another authority");
     let until = show_one(&mut both, &second).1.unwrap();
@@ -419,7 +429,7 @@ fn what_an_authority_has_revoked_is_refused_and_so_is_what_nobody_can_say_it_of_
         let unknown = (!expired).then_some(46);
         assert_eq!(show_one(&mut old, &second).0.alert, unknown);
         assert_eq!(show_one(&mut old, &of_namesake).0.alert, unknown);
-        assert_eq!(refused(&old, Refusal::RevocationUnknown), if expired { 0.0 } else { 2.0 });
+        assert_eq!(refused(&old, CertificateRefused::RevocationUnknown), if expired { 0.0 } else { 2.0 });
         assert_eq!(show_one(&mut old, &first).0.alert, Some(44), "what it names stays revoked");
     }
     let stray = Rules { lists: vec![list(&authority("other"), &[], 100)], ..rules(&[], Mode::Required, &[&ca]) };
@@ -456,31 +466,31 @@ fn an_open_connection_is_held_against_what_is_wanted_now() {
             }
             None => server.try_with(Try::of("a.test")),
         };
-        let mut auth = client_auth::take(got.server.as_mut());
+        let mut auth = handshake::take(got.server.as_mut());
         let before = server.store.clients_version();
         server.replace(&certificates().each_ref(), policy(next)).unwrap();
         let has_changed = server.store.clients_version() != before;
         let ssl: &mut SslRef = got.server.as_mut();
-        let result = client_auth::recheck(&server.store.clients(), ssl, &mut auth, 0);
+        let result = recheck::recheck(&server.store.clients(), ssl, &mut auth, 0);
         (has_changed, result, auth.and_then(|auth| auth.identity.as_ref().map(|identity| identity.verdict)))
     };
     let verified = Some(Verdict::Verified);
     let required = |authorities: &[&Pair]| vec![asked(Mode::Required, authorities)];
     assert_eq!(check(Some(&pair), Mode::Required, required(&[&old])), (false, Ok(false), verified), "the same again");
     assert_eq!(check(Some(&pair), Mode::Required, required(&[&new, &old])), (true, Ok(true), verified), "a new one beside the old");
-    assert_eq!(check(Some(&pair), Mode::Required, required(&[&new])), (true, Err(Refusal::UnknownCa), None), "the old one left");
+    assert_eq!(check(Some(&pair), Mode::Required, required(&[&new])), (true, Err(CertificateRefused::UnknownCa), None), "the old one left");
     assert_eq!(check(Some(&pair), Mode::Optional, required(&[&old])), (true, Ok(true), verified));
-    assert_eq!(check(None, Mode::Optional, required(&[&old])), (true, Err(Refusal::Missing), None));
-    assert_eq!(check(None, Mode::Off, required(&[&old])), (true, Err(Refusal::Missing), None));
+    assert_eq!(check(None, Mode::Optional, required(&[&old])), (true, Err(CertificateRefused::Missing), None));
+    assert_eq!(check(None, Mode::Off, required(&[&old])), (true, Err(CertificateRefused::Missing), None));
     assert_eq!(check(Some(&pair), Mode::Required, vec![]), (true, Ok(true), None), "nobody is asked any more");
     assert_eq!(check(Some(&pair), Mode::Required, vec![asked(Mode::Any, &[])]), (true, Ok(true), Some(Verdict::Unverified)));
     assert_eq!(check(Some(&pair), Mode::Any, required(&[&old])), (true, Ok(true), verified));
     let denying = Rules { denied, ..asked(Mode::Required, &[&old]) };
-    assert_eq!(check(Some(&pair), Mode::Required, vec![denying.clone()]), (true, Err(Refusal::Denied), None));
+    assert_eq!(check(Some(&pair), Mode::Required, vec![denying.clone()]), (true, Err(CertificateRefused::Denied), None));
     let keeping = Rules { keeps_connections: true, ..denying };
     assert_eq!(check(Some(&pair), Mode::Required, vec![keeping]), (true, Ok(true), verified), "a key keeps it");
     let revoking = Rules { lists: vec![list(&old, &[&[1]], 100)], ..asked(Mode::Required, &[&old]) };
-    assert_eq!(check(Some(&pair), Mode::Required, vec![revoking]), (true, Err(Refusal::Revoked), None));
+    assert_eq!(check(Some(&pair), Mode::Required, vec![revoking]), (true, Err(CertificateRefused::Revoked), None));
     let elsewhere = rules(&["b.test"], Mode::Required, &[&new]);
     assert_eq!(check(Some(&pair), Mode::Required, vec![asked(Mode::Required, &[&old]), elsewhere]), (true, Ok(true), verified));
 }
@@ -492,12 +502,12 @@ fn who_outlives_a_certificate_or_the_list_that_spoke_for_it_does_not_pass_any_mo
     let asked = Rules { lists: vec![list(&ca, &[], 100)], ..rules(&[], Mode::Required, &[&ca]) };
     let mut server = server(vec![asked]);
     let mut got = server.try_with(Try { shows: std::slice::from_ref(&pair.certificate), key: Some(&pair.key), ..Try::of("a.test") });
-    let mut auth = client_auth::take(got.server.as_mut());
+    let mut auth = handshake::take(got.server.as_mut());
     let until = auth.as_ref().unwrap().identity.as_ref().unwrap().valid_until;
     let policies = server.store.clients();
-    assert_eq!(client_auth::recheck(&policies, got.server.as_mut(), &mut auth, until), Ok(false));
+    assert_eq!(recheck::recheck(&policies, got.server.as_mut(), &mut auth, until), Ok(false));
     // The clock of the verification is not the test's: it finds the certificate good still, and so
     // it is kept.
-    assert_eq!(client_auth::recheck(&policies, got.server.as_mut(), &mut auth, until + 1), Ok(true));
+    assert_eq!(recheck::recheck(&policies, got.server.as_mut(), &mut auth, until + 1), Ok(true));
     assert!(auth.is_some());
 }

@@ -3,10 +3,9 @@
 //! each; `PROPTEST_CASES=100000` makes it so many. `native/fuzz` has the same without an end.
 
 use super::super::certificate::Certificate;
-use super::super::client_auth::{Mode, Policies, Refusal, Rules};
-use super::super::twin;
+use super::super::client_auth::{Mode, Policies, Rules, twin};
 use super::tests::{Made, RULES, Server, Try, issued, key, policy};
-use crate::base::counters::{Id, TicketRefused};
+use crate::base::counters::{CertificateRefused, Id, TicketRefused};
 use crate::tls::store::{CertificateStore, Policy};
 use crate::tls::tickets::{TicketKey, TicketPolicy};
 use boring::base64;
@@ -106,8 +105,8 @@ fn a_certificate_of_a_client_with_a_byte_behind_it_is_refused() {
     assert!(policies.policy(0).judge(&[own]).is_ok());
     for more in [&[0][..], &[0x30, 0], own] {
         let longer = [own, more].concat();
-        assert!(matches!(policies.policy(0).judge(&[&longer]), Err(Refusal::Malformed)));
-        assert!(matches!(policies.policy(0).judge(&[own, &[ca, more].concat()]), Err(Refusal::Malformed)));
+        assert!(matches!(policies.policy(0).judge(&[&longer]), Err(CertificateRefused::Malformed)));
+        assert!(matches!(policies.policy(0).judge(&[own, &[ca, more].concat()]), Err(CertificateRefused::Malformed)));
     }
 }
 
@@ -125,10 +124,10 @@ fn a_certificate_that_is_denied_is_denied_with_its_signature_in_the_other_form()
         let denying = Policies::new(vec![Rules { denied: vec![sha256(denied)], ..rules.clone() }]).unwrap();
         for shown in [own, &other] {
             assert!(open.policy(0).judge(&[shown]).is_ok(), "both hold");
-            assert!(matches!(denying.policy(0).judge(&[shown]), Err(Refusal::Denied)));
+            assert!(matches!(denying.policy(0).judge(&[shown]), Err(CertificateRefused::Denied)));
         }
         let stranger = issued("client.test", &key(false), (0, 1), None).to_der().unwrap();
-        assert!(!matches!(denying.policy(0).judge(&[&stranger]), Err(Refusal::Denied)));
+        assert!(!matches!(denying.policy(0).judge(&[&stranger]), Err(CertificateRefused::Denied)));
     }
 }
 

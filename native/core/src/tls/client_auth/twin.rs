@@ -19,7 +19,7 @@ pub(super) fn fingerprints<'a>(certificate: &'a X509Ref, der: &'a [u8]) -> impl 
 }
 
 /// A certificate with its signature in the other form.
-pub(super) fn twin(der: &[u8], signature: &[u8], curve: Nid) -> Option<Vec<u8>> {
+pub(in crate::tls) fn twin(der: &[u8], signature: &[u8], curve: Nid) -> Option<Vec<u8>> {
     let (group, mut order, mut context) = (EcGroup::from_curve_name(curve).ok()?, BigNum::new().ok()?, BigNumContext::new().ok()?);
     group.order(&mut order, &mut context).ok()?;
     let given = EcdsaSig::from_der(signature).ok()?;

@@ -1,8 +1,9 @@
 //! What authorities have revoked: a serial number is found in a sorted table of hashes, eight bytes
 //! each, whoever issued it.
 
-use super::client_auth::{Refusal, RevocationList, Rules};
-use super::identity::serial_bytes;
+use super::rules::{RevocationList, Rules};
+use crate::base::counters::CertificateRefused;
+use crate::tls::identity::serial_bytes;
 use boring::sha::{Sha256, sha256};
 use boring::x509::X509Ref;
 use std::collections::HashMap;
@@ -72,7 +73,7 @@ impl Revocation {
 
     /// Until when a chain, which was verified, is not revoked: the lists of who issued its links
     /// say so.
-    pub fn check(&self, chain: &[&X509Ref]) -> Result<i64, Refusal> {
+    pub fn check(&self, chain: &[&X509Ref]) -> Result<i64, CertificateRefused> {
         let mut until = i64::MAX;
         if !self.is_wanted {
             return Ok(until);
@@ -81,9 +82,9 @@ impl Revocation {
         let mut is_unknown = false;
         for link in chain.windows(2) {
             let [certificate, issuer] = link else { break };
-            let key = key_of(issuer).ok_or(Refusal::Invalid)?;
+            let key = key_of(issuer).ok_or(CertificateRefused::Invalid)?;
             if self.has(&key, certificate) {
-                return Err(Refusal::Revoked);
+                return Err(CertificateRefused::Revoked);
             }
             match self.until.get(&key) {
                 None => is_unknown |= !self.accepts_missing,
@@ -94,7 +95,7 @@ impl Revocation {
                 }
             }
         }
-        if is_unknown { Err(Refusal::RevocationUnknown) } else { Ok(until) }
+        if is_unknown { Err(CertificateRefused::RevocationUnknown) } else { Ok(until) }
     }
 
     /// Whether a list of `issuer` names a certificate that it has issued.
