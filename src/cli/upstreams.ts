@@ -1,7 +1,7 @@
 /** `lychgate upstreams`: the backends of a running edge with their state, load and latency, as a table. */
 
 import { Command } from 'commander';
-import type { BackendView, UpstreamView } from '../control/admin/parts.ts';
+import type { BackendView, UpstreamView } from '../control/view/upstreams.ts';
 import { addAdminTarget, askAdmin, readAdminTarget } from './admin-client.ts';
 import { formatTable } from './table.ts';
 

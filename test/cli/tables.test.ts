@@ -2,7 +2,7 @@ import t from 'tap';
 import { formatEvent } from '../../src/cli/events.ts';
 import { formatUpstreams } from '../../src/cli/upstreams.ts';
 import { formatWeights } from '../../src/cli/weights.ts';
-import type { BackendView } from '../../src/control/admin/parts.ts';
+import type { BackendView } from '../../src/control/view/upstreams.ts';
 
 const BACKEND: BackendView = {
   slot: 0,

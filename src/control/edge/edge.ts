@@ -20,7 +20,6 @@ import { giveCertificates, type ListenerPlace } from '../../native/convert.ts';
 import { createCounters, forgetCounts } from '../../observe/counters.ts';
 import { isLogLevel, type Log } from '../../observe/log.ts';
 import { createRegistry } from '../../observe/registry.ts';
-import type { EdgeState, EdgeStatus } from '../admin/parts.ts';
 import { addAdminMetrics, noCounts } from '../admin/places.ts';
 import { createAdminServers } from '../admin/servers.ts';
 import { createRotation, joined } from '../certificates/rotation.ts';
@@ -44,6 +43,7 @@ import { type BackendRow, type ConnectionRow, viewConnections } from '../view/sh
 import { viewUpstreams } from '../view/upstreams.ts';
 import { createWeightControl } from '../weights.ts';
 import { type DrainResult, drain } from './drain.ts';
+import type { EdgeState, EdgeStatus } from './status.ts';
 
 export interface EdgeParts {
   readonly addon: BindingAddon;

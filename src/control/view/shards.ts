@@ -2,7 +2,49 @@
  * What a shard's worker tells of its reactor, put into the admin API's words: names instead of numbers, milliseconds, and the spelling of
  * every other answer. The rows' own shape is the reactor's (`describe_connections`, `describe` of the upstreams).
  */
-import type { ConnectionView, SessionView } from '../admin/parts.ts';
+
+/** A client's connection as `/v1/connections` shows it. */
+export interface ConnectionView {
+  /** Unique in the process; access lines name it too. */
+  readonly connection: number;
+  readonly shard: number;
+  readonly listener: string;
+  readonly peer: string;
+  readonly state: 'handshaking' | 'open' | 'draining';
+  readonly ageMs: number;
+  readonly rttMs: number;
+  readonly exchanges: number;
+  readonly packetsReceived: number;
+  readonly packetsSent: number;
+  readonly packetsLost: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /**
+   * Open connections of its client in all shards, this one among them; null where they are not
+   * counted (`per_client`).
+   */
+  readonly clientConnections: number | null;
+  /** What the client has shown; null for none. Serial number and subject are cut. */
+  readonly clientCertificate: {
+    readonly verdict: 'verified' | 'unverified';
+    readonly fingerprint: string;
+    readonly serial: string;
+    readonly subject: string;
+  } | null;
+}
+
+/** One connection to a backend. */
+export interface SessionView {
+  readonly shard: number;
+  readonly state: string;
+  readonly protocol: string;
+  /** Attempts on it now, and since it was made. */
+  readonly streams: number;
+  readonly requests: number;
+  readonly ageMs: number;
+  /** Bytes the backend has not taken yet. */
+  readonly pendingBytes: number;
+}
 
 /** A connection as the reactor words it. */
 export interface ConnectionRow {

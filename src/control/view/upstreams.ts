@@ -8,14 +8,76 @@ import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 import { readWeights } from '../../lane/balance/weights.ts';
 import type { SharedState } from '../../lane/shared.ts';
+import type { HealthState } from '../../lane/standing/health.ts';
+import type { BreakerState } from '../../lane/standing/view.ts';
 import { viewStanding } from '../../lane/standing/view.ts';
-import type { BackendView, UpstreamView } from '../admin/parts.ts';
-import type { Trust } from '../certificates/trust.ts';
+import type { Trust, TrustView } from '../certificates/trust.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import type { HealthStatus } from '../health/checker.ts';
 import type { Health } from '../health/health.ts';
+import type { BackendState } from './backend-state.ts';
 import { backendState, isInUse } from './backend-state.ts';
+import type { SessionView } from './shards.ts';
 import { type BackendRow, type ShardRows, viewSessions } from './shards.ts';
+
+/** A backend as `/v1/upstreams` shows it. */
+export interface BackendView {
+  readonly slot: number;
+  readonly url: string;
+  /** The one word for all that follows. */
+  readonly state: BackendState;
+  readonly weight: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string;
+  readonly tier: number;
+  readonly addresses: readonly string[];
+  /** ISO 8601, or null when its name has never resolved. */
+  readonly resolvedAt: string | null;
+  /** Code of the last failure to resolve, or null. */
+  readonly resolveFailure: string | null;
+  /** Attempts open now, over all shards. */
+  readonly inFlight: number;
+  /** Peak-EWMA of the time to the response head; null while nothing was measured. */
+  readonly latencyMs: number | null;
+  readonly breaker: BreakerState;
+  readonly ejectedAs: 'breaker' | 'outlier' | null;
+  /** ISO 8601 times, or null. */
+  readonly ejectedUntil: string | null;
+  readonly heldOffUntil: string | null;
+  readonly ejections: number;
+  readonly health: HealthState;
+  /** The last active check, and what was wrong with it (null when nothing was); null where none was made. */
+  readonly check: { readonly at: string; readonly latencyMs: number; readonly failure: string | null } | null;
+  /** Share of its weight that it may have: less than 1 while it starts slowly. */
+  readonly share: number;
+  readonly consecutiveFailures: number;
+  /** Of the breaker's sliding window; zeros where neither a rate nor a count is looked at. */
+  readonly window: { readonly outcomes: number; readonly failures: number };
+  /** The last failure that counted; `status` is 0 unless it was an answer. */
+  readonly lastFailure: { readonly reason: string; readonly status: number; readonly at: string } | null;
+  /** Attempts that wait for a session, over all shards. */
+  readonly waiting: number;
+  /**
+   * Why the last session ended or could not be made, with what more is known (`tls_alert:
+   * unrecognized_name`), or null.
+   */
+  readonly lastFault: string | null;
+  readonly sessions: readonly SessionView[];
+}
+
+export interface UpstreamView {
+  readonly name: string;
+  readonly policy: string;
+  /** Attempts open at its backends now. */
+  readonly inFlight: number;
+  /** Backends that get requests, and those that are ejected. */
+  readonly admitted: number;
+  readonly ejected: number;
+  readonly isPanicking: boolean;
+  /** What its backends are held against and shown; null where no file says so. */
+  readonly trust: TrustView | null;
+  readonly backends: readonly BackendView[];
+}
 
 export interface UpstreamViewParts {
   readonly snapshot: Snapshot;
