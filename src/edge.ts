@@ -2,9 +2,9 @@
  * The edge for those who embed it: what `lychgate run` is made of, so that a program of one's own can start it, hear its events and drain it. Entered as `lychgate/edge`.
  */
 
+export { redact } from './config/describe/redact.ts';
 export { type LoadedSnapshot, loadSnapshot } from './config/load.ts';
-export type { Outside } from './config/override.ts';
-export { redact } from './config/redact.ts';
+export type { Outside } from './config/read/override.ts';
 export type { Config } from './config/schema/config.ts';
 export type { Snapshot } from './config/snapshot/snapshot.ts';
 export type { Edge, EdgeOptions, EdgeParts } from './control/edge/edge.ts';

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { request } from 'undici';
 import { createError } from '../base/errors.ts';
-import { givenIn } from '../config/override.ts';
+import { givenIn } from '../config/read/override.ts';
 
 /** Where the admin API is, and what it asks for. */
 export interface AdminTarget {

@@ -3,10 +3,10 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { createError } from '../base/errors.ts';
-import { factsOfChain, readCertificate } from '../config/certificates.ts';
-import { Files } from '../config/files.ts';
+import { factsOfChain, readCertificate } from '../config/certificates/certificates.ts';
 import { loadConfig } from '../config/load.ts';
 import { hasErrors, type Problem, placeComplaints, sortProblems } from '../config/problem.ts';
+import { Files } from '../config/read/files.ts';
 import type { CertificateSnapshot } from '../config/snapshot/listener.ts';
 import type { CertificatesAnswer, CertificateView } from '../control/certificates/rotation.ts';
 import { complaintsOfAddon } from './addon-check.ts';

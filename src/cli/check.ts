@@ -1,9 +1,9 @@
 /** `lychgate check`: everything that can be known about a configuration without starting it. */
 
-import type { ReadFile } from '../config/include.ts';
 import { loadSnapshot } from '../config/load.ts';
-import type { Outside } from '../config/override.ts';
 import { hasErrors, type Problem, placeComplaints } from '../config/problem.ts';
+import type { ReadFile } from '../config/read/include.ts';
+import type { Outside } from '../config/read/override.ts';
 import type { RouteSnapshot } from '../config/snapshot/route.ts';
 import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import { complaintsOfAddon } from './addon-check.ts';

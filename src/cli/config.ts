@@ -1,6 +1,6 @@
 /** `lychgate config …`: what can be configured, in the forms people and tools want it in. All of it is made from the schema. */
 
-import { exampleFile, jsonSchema, overrideTable, referencePage } from '../config/reference.ts';
+import { exampleFile, jsonSchema, overrideTable, referencePage } from '../config/describe/reference.ts';
 
 /** The forms, by the word that asks for them. */
 export const CONFIG_VIEWS = {

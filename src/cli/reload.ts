@@ -1,7 +1,7 @@
 /** `lychgate reload`: has a running edge read its configuration again and waits for what comes of it; with `--dry-run`, and as `config diff`, only shows what would change. */
 
 import { Command } from 'commander';
-import type { Change } from '../config/diff.ts';
+import type { Change } from '../config/describe/diff.ts';
 import type { ReloadAnswer } from '../control/reload/reload.ts';
 import { addAdminTarget, postAdmin, readAdminTarget } from './admin-client.ts';
 import { count, EXIT_FAILED } from './report.ts';

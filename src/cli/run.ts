@@ -5,7 +5,7 @@
 
 import { constants } from 'node:os';
 import { loadSnapshot } from '../config/load.ts';
-import type { Outside } from '../config/override.ts';
+import type { Outside } from '../config/read/override.ts';
 import { createEdge, type Edge } from '../control/edge/edge.ts';
 import { listenForSignals } from '../control/signals.ts';
 import { loadAddon } from '../native/load.ts';

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { createError } from '../base/errors.ts';
 import { flagName, settableKeys } from '../config/keys.ts';
-import { givenIn, type Outside } from '../config/override.ts';
+import { givenIn, type Outside } from '../config/read/override.ts';
 
 /** Environment variable that names the file where `--config` does not. */
 export const CONFIG_VARIABLE = 'LYCHGATE_CONFIG';

@@ -5,10 +5,10 @@
 
 import { dirname, resolve } from 'node:path';
 import type { IsMended } from './agreement/agreement.ts';
-import { type ReadFile, readSources } from './include.ts';
-import { applyOverrides, type Outside } from './override.ts';
 import { type InUse, prepareSnapshot } from './prepare.ts';
 import { hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
+import { type ReadFile, readSources } from './read/include.ts';
+import { applyOverrides, type Outside } from './read/override.ts';
 import type { Config } from './schema/config.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 import { validate } from './validate.ts';

@@ -6,17 +6,17 @@
 import { checkAgreement, type IsMended } from './agreement/agreement.ts';
 import { assembleSnapshot } from './assemble/assemble.ts';
 import type { ListenerFiles } from './assemble/listener.ts';
-import { readAuthorities, readCertificate, readClientCertificate, worseThan } from './certificates.ts';
-import { readClientAuth } from './client-certificates.ts';
-import { Files } from './files.ts';
+import { readAuthorities, readCertificate, readClientCertificate, worseThan } from './certificates/certificates.ts';
+import { readClientAuth } from './certificates/client-certificates.ts';
+import { readTicketKeys } from './certificates/ticket-keys.ts';
 import { type Complaint, hasErrors, type Locate, type Problem, placeComplaints, sortProblems } from './problem.ts';
+import { Files } from './read/files.ts';
+import { readSecrets } from './read/secrets.ts';
 import type { Config } from './schema/config.ts';
 import type { Listener } from './schema/listener.ts';
-import { readSecrets } from './secrets.ts';
 import type { CertificateSnapshot } from './snapshot/listener.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 import type { ClientCertificateSnapshot } from './snapshot/upstream.ts';
-import { readTicketKeys } from './ticket-keys.ts';
 
 /** A snapshot where there is no error; warnings may stand beside it. */
 export interface Prepared {

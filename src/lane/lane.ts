@@ -3,7 +3,7 @@
  * a byte of body; the reactor waits meanwhile, so nothing in here waits for anybody.
  */
 
-import { inUse } from '../config/numbering.ts';
+import { inUse } from '../config/numbering/numberer.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
 import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../record/layout.ts';
 import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';
@@ -58,7 +58,7 @@ export interface Lane {
   /**
    * Heads from now on are decided by `snapshot`; exchanges that began before end by theirs, or,
    * when fifteen have followed on it, by the one that has its number by then: numbers that outlive
-   * a snapshot (`src/config/numbering.ts`) are what makes that right.
+   * a snapshot (`src/config/numbering/numberer.ts`) are what makes that right.
    */
   apply(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */

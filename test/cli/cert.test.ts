@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { formatCertificates } from '../../src/cli/cert.ts';
-import { factsOfChain } from '../../src/config/certificates.ts';
+import { factsOfChain } from '../../src/config/certificates/certificates.ts';
 import { PLAIN, writeConfiguration } from '../config/support/configuration.ts';
 import { certificates } from '../support/certificates.ts';
 import { plainCommand, plainEnvironment } from '../support/process.ts';

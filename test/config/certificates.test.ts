@@ -3,10 +3,10 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import { readCertificate, worseThan } from '../../src/config/certificates.ts';
-import { Files } from '../../src/config/files.ts';
+import { readCertificate, worseThan } from '../../src/config/certificates/certificates.ts';
 import { loadSnapshot } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
+import { Files } from '../../src/config/read/files.ts';
 import { certificates } from '../support/certificates.ts';
 import { PLAIN, plainWith, problemsOf, writeConfiguration } from './support/configuration.ts';
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { diffConfigs } from '../../src/config/diff.ts';
+import { diffConfigs } from '../../src/config/describe/diff.ts';
 import type { Config } from '../../src/config/schema/config.ts';
 import { validate } from '../../src/config/validate.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { redact } from '../../src/config/redact.ts';
+import { redact } from '../../src/config/describe/redact.ts';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { load } from './support/configuration.ts';
 import { EVERYTHING } from './support/everything.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import { diffConfigs } from '../../src/config/diff.ts';
+import { diffConfigs } from '../../src/config/describe/diff.ts';
 import { loadSnapshot } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { PLAIN, plainWith, writeConfiguration } from './support/configuration.ts';

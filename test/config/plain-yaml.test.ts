@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { parseDocument } from 'yaml';
 import { routesFile } from '../../bench/routes-file.ts';
-import { parsePlainYaml } from '../../src/config/plain-yaml.ts';
+import { parsePlainYaml } from '../../src/config/read/plain-yaml.ts';
 
 const root = join(import.meta.dirname, '../..');
 

@@ -2,10 +2,10 @@ import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
+import { redact } from '../../src/config/describe/redact.ts';
+import { exampleFile, jsonSchema, referencePage } from '../../src/config/describe/reference.ts';
 import { allKeys } from '../../src/config/keys.ts';
 import { loadSnapshot } from '../../src/config/load.ts';
-import { redact } from '../../src/config/redact.ts';
-import { exampleFile, jsonSchema, referencePage } from '../../src/config/reference.ts';
 import { certificates } from '../support/certificates.ts';
 import { load, PLAIN, plainWith } from './support/configuration.ts';
 

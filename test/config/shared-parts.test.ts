@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { routesFile } from '../../bench/routes-file.ts';
 import { generationOf } from '../../src/config/generation.ts';
-import { Numberer } from '../../src/config/numbering.ts';
+import { Numberer } from '../../src/config/numbering/numberer.ts';
 import { packRoutes, RouteTable } from '../../src/config/route-table.ts';
 import type { RouteSnapshot } from '../../src/config/snapshot/route.ts';
 import { PlanBook, tableOfPlans } from '../../src/lane/plan.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import { type Numbered, Numberer } from '../../src/config/numbering.ts';
+import { type Numbered, Numberer } from '../../src/config/numbering/numberer.ts';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { IN_FLIGHT, placeLayout, placeOfRoute, placeOfUpstream } from '../../src/lane/admit/places.ts';
 import { compilePlans, PlanBook } from '../../src/lane/plan.ts';

@@ -22,8 +22,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { createError } from '../../base/errors.ts';
-import { readPem } from '../../config/pem.ts';
-import { explainReading } from '../../config/source.ts';
+import { readPem } from '../../config/certificates/pem.ts';
+import { explainReading } from '../../config/read/source.ts';
 import {
   decodeRevocationList,
   encodeAuthority,

@@ -4,9 +4,9 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
-import { readClientRules, worseRules } from '../../config/client-certificates.ts';
-import { Files } from '../../config/files.ts';
+import { readClientRules, worseRules } from '../../config/certificates/client-certificates.ts';
 import type { Complaint } from '../../config/problem.ts';
+import { Files } from '../../config/read/files.ts';
 import type { ClientCertificates } from '../../config/schema/client-certificates.ts';
 import type { ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import type { BindingAddon } from '../../native/binding.ts';

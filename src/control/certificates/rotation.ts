@@ -11,11 +11,11 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { noteNumber } from '../../base/notes.ts';
-import { type CertificateFacts, factsOfChain, readCertificate, worseThan } from '../../config/certificates.ts';
-import { Files } from '../../config/files.ts';
+import { type CertificateFacts, factsOfChain, readCertificate, worseThan } from '../../config/certificates/certificates.ts';
+import { readTicketKeys } from '../../config/certificates/ticket-keys.ts';
 import type { Complaint } from '../../config/problem.ts';
+import { Files } from '../../config/read/files.ts';
 import type { CertificateSnapshot, CertificatesSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../../config/snapshot/listener.ts';
-import { readTicketKeys } from '../../config/ticket-keys.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import { giveCertificates, toBindingCertificate, toBindingPolicy } from '../../native/convert.ts';
 import type { Logger } from '../../observe/log.ts';

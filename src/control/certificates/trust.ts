@@ -15,10 +15,10 @@ import {
   readClientCertificate,
   worseThan,
   worseThanBundle,
-} from '../../config/certificates.ts';
-import { Files } from '../../config/files.ts';
-import { upstreamsOf } from '../../config/numbering.ts';
+} from '../../config/certificates/certificates.ts';
+import { upstreamsOf } from '../../config/numbering/numberer.ts';
 import type { Complaint } from '../../config/problem.ts';
+import { Files } from '../../config/read/files.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { BackendSnapshot, ClientCertificateSnapshot, TrustFilesSnapshot } from '../../config/snapshot/upstream.ts';
 import type { Logger } from '../../observe/log.ts';

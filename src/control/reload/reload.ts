@@ -5,7 +5,7 @@
  * time.
  */
 
-import { type Change, diffConfigs } from '../../config/diff.ts';
+import { type Change, diffConfigs } from '../../config/describe/diff.ts';
 import type { LoadedSnapshot } from '../../config/load.ts';
 import { formatProblem, type Problem } from '../../config/problem.ts';
 import type { Config } from '../../config/schema/config.ts';

@@ -2,7 +2,7 @@
  * What a running edge cannot change: it is said before anything is done, with all of it at once.
  */
 
-import type { Change } from '../../config/diff.ts';
+import type { Change } from '../../config/describe/diff.ts';
 
 /**
  * Sections and keys that are read at the start and never again: threads are counted by them.

@@ -4,10 +4,10 @@
  */
 import { hash } from 'node:crypto';
 import type { Piscina } from 'piscina';
-import { backendsOf } from '../../config/numbering.ts';
+import { usesCertificates } from '../../config/certificates/uses-certificates.ts';
+import { backendsOf } from '../../config/numbering/numberer.ts';
 import { packRoutes } from '../../config/route-table.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
-import { usesCertificates } from '../../config/uses-certificates.ts';
 import { PlanBook } from '../../lane/plan.ts';
 import type { SharedState } from '../../lane/shared.ts';
 import { tablesOf } from '../../lane/tables.ts';

@@ -3,7 +3,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
-import { aimKey } from '../../config/numbering.ts';
+import { aimKey } from '../../config/numbering/numberer.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { BalanceSnapshot } from '../../config/snapshot/balance.ts';
 import type { KeySnapshot } from '../../config/snapshot/key.ts';

@@ -4,8 +4,8 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { type LoadedSnapshot, loadSnapshot } from '../../../src/config/load.ts';
-import type { Outside } from '../../../src/config/override.ts';
 import { formatProblem } from '../../../src/config/problem.ts';
+import type { Outside } from '../../../src/config/read/override.ts';
 import { certificates } from '../../support/certificates.ts';
 
 /** The configuration that everyone starts from. */

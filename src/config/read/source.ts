@@ -5,8 +5,8 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseDocument } from 'yaml';
+import type { KeyPath, Locate, Place, Problem } from '../problem.ts';
 import { parsePlainYaml } from './plain-yaml.ts';
-import type { KeyPath, Locate, Place, Problem } from './problem.ts';
 
 /** Larger files are refused: a configuration of this size is a mistake or an attack on the parser. */
 const MAX_FILE_BYTES = 16 * 2 ** 20;

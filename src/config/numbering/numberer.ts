@@ -7,11 +7,11 @@
  * number, whichever snapshot it looks in.
  */
 
-import { type ListenerSnapshot, MAX_CLIENT_FIELDS } from './snapshot/listener.ts';
-import type { RouteSnapshot } from './snapshot/route.ts';
-import type { NumberingSnapshot, PoolSnapshot, RoomSnapshot, Snapshot } from './snapshot/snapshot.ts';
-import type { TenantSnapshot } from './snapshot/tenant.ts';
-import type { BackendSnapshot, UpstreamSnapshot } from './snapshot/upstream.ts';
+import { type ListenerSnapshot, MAX_CLIENT_FIELDS } from '../snapshot/listener.ts';
+import type { RouteSnapshot } from '../snapshot/route.ts';
+import type { NumberingSnapshot, PoolSnapshot, RoomSnapshot, Snapshot } from '../snapshot/snapshot.ts';
+import type { TenantSnapshot } from '../snapshot/tenant.ts';
+import type { BackendSnapshot, UpstreamSnapshot } from '../snapshot/upstream.ts';
 
 /** What is numbered. */
 export type NumberedKind = keyof RoomSnapshot;

@@ -1,8 +1,8 @@
 /** A configuration as it may be shown: values spelled as in the file, secrets replaced. */
 
 import type { z } from 'zod';
-import { type Config, configSchema } from './schema/config.ts';
-import { childOf, factsOf, isRequired, itemOf, listFactsOf } from './schema/facts.ts';
+import { type Config, configSchema } from '../schema/config.ts';
+import { childOf, factsOf, isRequired, itemOf, listFactsOf } from '../schema/facts.ts';
 
 /** What stands in the place of a secret. */
 export const REDACTED = '(redacted)';

@@ -4,9 +4,9 @@
  */
 
 import { z } from 'zod';
-import { filled } from '../base/fill.ts';
-import { allKeys, environmentName, flagName, type Key, settableKeys } from './keys.ts';
-import { configSchema } from './schema/config.ts';
+import { filled } from '../../base/fill.ts';
+import { allKeys, environmentName, flagName, type Key, settableKeys } from '../keys.ts';
+import { configSchema } from '../schema/config.ts';
 import {
   entryOf,
   factsOf,
@@ -20,7 +20,7 @@ import {
   shapeOf,
   shortFactsOf,
   type Written,
-} from './schema/facts.ts';
+} from '../schema/facts.ts';
 
 /** JSON schema (draft 2020-12) of the file, for editors and other tools. Pretty-printed, ends in a line break. */
 export function jsonSchema(): string {

@@ -4,8 +4,8 @@
  * behind the others everywhere and then in front.
  */
 
-import type { Files } from './files.ts';
-import type { Complaint, KeyPath } from './problem.ts';
+import type { Complaint, KeyPath } from '../problem.ts';
+import type { Files } from '../read/files.ts';
 
 /** Name and keys for AES-128 and HMAC, or for AES-256 and HMAC. */
 const LENGTHS = new Set([48, 80]);

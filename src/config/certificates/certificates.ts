@@ -7,13 +7,13 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { checkPrivacy, type Files, type Reading } from './files.ts';
+import type { Complaint, KeyPath } from '../problem.ts';
+import { checkPrivacy, type Files, type Reading } from '../read/files.ts';
+import type { Certificate } from '../schema/listener.ts';
+import { CERTIFICATE_NAME_RULE } from '../schema/rules.ts';
+import type { CertificateSnapshot } from '../snapshot/listener.ts';
+import type { ClientCertificateSnapshot } from '../snapshot/upstream.ts';
 import { readPem } from './pem.ts';
-import type { Complaint, KeyPath } from './problem.ts';
-import type { Certificate } from './schema/listener.ts';
-import { CERTIFICATE_NAME_RULE } from './schema/rules.ts';
-import type { CertificateSnapshot } from './snapshot/listener.ts';
-import type { ClientCertificateSnapshot } from './snapshot/upstream.ts';
 
 /** A certificate that is about to run out is told this long before, milliseconds. */
 const EXPIRY_NOTICE_MS = 7 * 24 * 3_600_000;

@@ -6,11 +6,11 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
-import { formatPath, type KeyPath } from './problem.ts';
+import { formatPath, type KeyPath } from '../problem.ts';
+import { routeNames } from '../route-names.ts';
+import { type Config, configSchema } from '../schema/config.ts';
+import { childOf, itemOf } from '../schema/facts.ts';
 import { redactPart } from './redact.ts';
-import { routeNames } from './route-names.ts';
-import { type Config, configSchema } from './schema/config.ts';
-import { childOf, itemOf } from './schema/facts.ts';
 
 /** One difference. */
 export interface Change {

@@ -6,8 +6,8 @@
 
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { describePlace, type KeyPath, type Place, type Problem, showValue } from './problem.ts';
-import { INCLUDE_RULE } from './schema/rules.ts';
+import { describePlace, type KeyPath, type Place, type Problem, showValue } from '../problem.ts';
+import { INCLUDE_RULE } from '../schema/rules.ts';
 import { explainReading, readSource, type Source } from './source.ts';
 
 /** Files of all patterns together, and their bytes with those of the configuration itself. */

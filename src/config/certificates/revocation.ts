@@ -4,9 +4,9 @@
  */
 
 import { constants, verify, type X509Certificate } from 'node:crypto';
+import type { RevocationSnapshot } from '../snapshot/listener.ts';
 import { DerFault, type Element, elementsOf, firstOf, oidOf, onlyOf, TAG, timeOf } from './der.ts';
 import { readPem } from './pem.ts';
-import type { RevocationSnapshot } from './snapshot/listener.ts';
 
 /** Serial numbers of RFC 5280 §4.1.2.2 have 20 bytes; some authorities are generous. */
 const MAX_SERIAL_BYTES = 64;

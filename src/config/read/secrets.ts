@@ -1,12 +1,12 @@
 /** Secrets of a configuration: given in a key of their own or in a file, never shown. */
 
 import { createHash, createHmac, randomBytes } from 'node:crypto';
+import type { Complaint, KeyPath } from '../problem.ts';
+import type { Config } from '../schema/config.ts';
+import { SECRET_RULE, TOKEN_RULE } from '../schema/rules.ts';
+import { STORE_URL_RULE } from '../schema/store.ts';
+import type { TextRule } from '../schema/values.ts';
 import { checkPrivacy, type Files } from './files.ts';
-import type { Complaint, KeyPath } from './problem.ts';
-import type { Config } from './schema/config.ts';
-import { SECRET_RULE, TOKEN_RULE } from './schema/rules.ts';
-import { STORE_URL_RULE } from './schema/store.ts';
-import type { TextRule } from './schema/values.ts';
 
 export interface Secrets {
   readonly token: string;

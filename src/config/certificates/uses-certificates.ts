@@ -1,8 +1,8 @@
 /** Whether any rule of a snapshot asks what client certificates say: only then are lanes told. */
 
-import type { KeySnapshot } from './snapshot/key.ts';
-import type { RouteSnapshot } from './snapshot/route.ts';
-import type { Snapshot } from './snapshot/snapshot.ts';
+import type { KeySnapshot } from '../snapshot/key.ts';
+import type { RouteSnapshot } from '../snapshot/route.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 
 export function usesCertificates({ routes, tenants, upstreams }: Pick<Snapshot, 'routes' | 'tenants' | 'upstreams'>): boolean {
   return (

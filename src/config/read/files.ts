@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Complaint, KeyPath } from './problem.ts';
+import type { Complaint, KeyPath } from '../problem.ts';
 import { explainReading } from './source.ts';
 
 /** Certificates, keys and tokens are small; anything larger is the wrong file. */

@@ -4,10 +4,10 @@
  * be set so; listeners, upstreams and routes belong to the file.
  */
 
-import { environmentName, flagName, type Key, settableKeys } from './keys.ts';
-import type { Complaint, KeyPath, Locate, Place } from './problem.ts';
-import { formatPath } from './problem.ts';
-import { suggest } from './suggest.ts';
+import { environmentName, flagName, type Key, settableKeys } from '../keys.ts';
+import type { Complaint, KeyPath, Locate, Place } from '../problem.ts';
+import { formatPath } from '../problem.ts';
+import { suggest } from '../suggest.ts';
 
 /** Where values beside the file come from. */
 export interface Outside {

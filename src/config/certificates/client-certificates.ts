@@ -4,14 +4,14 @@
  */
 
 import type { X509Certificate } from 'node:crypto';
-import { forwardFields } from './assemble/certificate-fields.ts';
+import { forwardFields } from '../assemble/certificate-fields.ts';
+import type { Complaint, KeyPath } from '../problem.ts';
+import { type Files, MAX_LIST_BYTES } from '../read/files.ts';
+import type { ClientCertificates } from '../schema/client-certificates.ts';
+import type { Listener } from '../schema/listener.ts';
+import type { ClientAuthSnapshot, RevocationSnapshot } from '../snapshot/listener.ts';
 import { parseChain } from './certificates.ts';
-import { type Files, MAX_LIST_BYTES } from './files.ts';
-import type { Complaint, KeyPath } from './problem.ts';
 import { listsIn, readList } from './revocation.ts';
-import type { ClientCertificates } from './schema/client-certificates.ts';
-import type { Listener } from './schema/listener.ts';
-import type { ClientAuthSnapshot, RevocationSnapshot } from './snapshot/listener.ts';
 
 /** Authorities of one policy, and what its lists may name together. */
 const MAX_AUTHORITIES = 1_000;
