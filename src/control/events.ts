@@ -5,7 +5,7 @@
 
 import { reasonByNumber } from '../base/errors.ts';
 import { NOTES, type NoteCode } from '../base/notes.ts';
-import { upstreamsOf } from '../config/numbering/numberer.ts';
+import { upstreamsOf } from '../config/numbering/in-use.ts';
 import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import { listLimits } from '../lane/admit/rate-limit/table.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';

@@ -4,7 +4,7 @@
  */
 
 import { noteNumber } from '../base/notes.ts';
-import { backendsOf, routesOf, upstreamsOf } from '../config/numbering/numberer.ts';
+import { backendsOf, routesOf, upstreamsOf } from '../config/numbering/in-use.ts';
 import { showValue } from '../config/problem.ts';
 import { readWeights, setBackendWeight, setTargetWeight, type WeightState } from '../lane/balance/weights.ts';
 import type { Events } from './events.ts';

@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { clientFieldsOf } from '../config/numbering/numberer.ts';
+import { clientFieldsOf } from '../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
 import type { HedgeSnapshot, RouteSnapshot } from '../config/snapshot/route.ts';
 import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES } from '../record/layout.ts';

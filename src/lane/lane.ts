@@ -3,7 +3,7 @@
  * a byte of body; the reactor waits meanwhile, so nothing in here waits for anybody.
  */
 
-import { inUse } from '../config/numbering/numberer.ts';
+import { inUse } from '../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
 import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../record/layout.ts';
 import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';

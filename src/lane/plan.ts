@@ -7,7 +7,7 @@
  */
 
 import { usualAuthority } from '../base/authority.ts';
-import { clientFieldsOf } from '../config/numbering/numberer.ts';
+import { clientFieldsOf } from '../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
 import type { ClaimsSnapshot } from '../config/snapshot/process.ts';
 import type { EditSnapshot, RouteSnapshot, TargetSnapshot } from '../config/snapshot/route.ts';

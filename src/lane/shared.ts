@@ -7,7 +7,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { createBackendTable, forgetBackend } from '../base/tables.ts';
-import { type Numbered, roomOf } from '../config/numbering/numberer.ts';
+import { roomOf } from '../config/numbering/in-use.ts';
+import type { Numbered } from '../config/numbering/numberer.ts';
 import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import { beginLimits, createPlaceTable, forgetPlaces, placeOfRoute, placeOfTenant, placeOfUpstream } from './admit/places.ts';
 import { carryBuckets, createBucketTable, listLimits } from './admit/rate-limit/table.ts';

@@ -8,7 +8,7 @@
 
 import { REASONS } from '../base/errors.ts';
 import { NOTES } from '../base/notes.ts';
-import { inUse, roomOf } from '../config/numbering/numberer.ts';
+import { inUse, roomOf } from '../config/numbering/in-use.ts';
 import { type LaneSnapshot, nameOf } from '../config/route-table.ts';
 import { APPLY_BUCKETS, BATCH_BUCKETS, DECIDE_BUCKETS, DURATION_BUCKETS, LATENESS_BUCKETS } from './buckets.ts';
 import { LOSSES } from './output.ts';

@@ -10,7 +10,7 @@ import { type Metric, Registry } from 'prom-client';
 import { REASONS } from '../base/errors.ts';
 import { NOTES, type NoteCode, noteNumber } from '../base/notes.ts';
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../base/tables.ts';
-import { backendsOf, listenersOf, upstreamsOf } from '../config/numbering/numberer.ts';
+import { backendsOf, listenersOf, upstreamsOf } from '../config/numbering/in-use.ts';
 import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import type { BackendSnapshot } from '../config/snapshot/upstream.ts';
 import type { BindingAddon, BindingFamily } from '../native/binding.ts';

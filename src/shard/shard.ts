@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
-import { backendsOf } from '../config/numbering/numberer.ts';
+import { backendsOf } from '../config/numbering/in-use.ts';
 import { type LaneSnapshot, RouteTable } from '../config/route-table.ts';
 import type { ListenerSnapshot } from '../config/snapshot/listener.ts';
 import { createLane, type Lane } from '../lane/lane.ts';

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { clientFieldsOf, listenersOf, type Numbered, Numberer, roomOf } from '../../src/config/numbering/numberer.ts';
+import { clientFieldsOf, listenersOf, roomOf } from '../../src/config/numbering/in-use.ts';
+import { type Numbered, Numberer } from '../../src/config/numbering/numberer.ts';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { sampleSnapshot, sampleTenant, trusting } from '../support/snapshots.ts';
 

@@ -1,5 +1,6 @@
 /** Agreement of matches: within one, and between those of different routes, of which no two may be the same. */
 
+import stringify from 'fast-json-stable-stringify';
 import { CONDITION_KINDS } from '../assemble/match.ts';
 import type { Complaint, KeyPath } from '../problem.ts';
 import { factSpelling } from '../schema/certificate-fact.ts';
@@ -98,10 +99,7 @@ function keyOf({
   networks,
   tenant,
 }: Match): string {
-  const sorted = (conditions: Readonly<Record<string, Condition>>): unknown =>
-    Object.entries(conditions).sort(([a], [b]) => (a < b ? -1 : 1));
-  const conditions = [headers, query, cookies, certificate].map(sorted);
-  return JSON.stringify([host, path, exact, pattern, ...conditions, networks.toSorted(), tenant]);
+  return stringify([host, path, exact, pattern, headers, query, cookies, certificate, networks.toSorted(), tenant]);
 }
 
 function show({ host, path, exact, path_regex: pattern, methods }: Match): string {

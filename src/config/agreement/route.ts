@@ -1,5 +1,6 @@
 /** Agreement within and between routes: where they lead, and what they say about the way. */
 
+import stringify from 'fast-json-stable-stringify';
 import type { Complaint, KeyPath } from '../problem.ts';
 import { routeNames } from '../route-names.ts';
 import type { Config } from '../schema/config.ts';
@@ -114,9 +115,8 @@ function checkSplit(path: KeyPath, { split, split_by: keys }: Route): Complaint[
   if (split.length === 0 && keys.length > 0) complaints.push(meaningless([...path, 'split_by'], 'without split', 'split beside it'));
   const parts = new Seen('part', () => false);
   for (const [place, { upstream, subset }] of split.entries()) {
-    const sorted = Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1));
     const where = `split[${place}]`;
-    complaints.push(...parts.note(JSON.stringify([upstream, sorted]), [...path, 'split', place, 'upstream'], where, upstream));
+    complaints.push(...parts.note(stringify({ upstream, subset }), [...path, 'split', place, 'upstream'], where, upstream));
   }
   return complaints;
 }

@@ -7,14 +7,13 @@
  * number, whichever snapshot it looks in.
  */
 
-import { type ListenerSnapshot, MAX_CLIENT_FIELDS } from '../snapshot/listener.ts';
+import { MAX_CLIENT_FIELDS } from '../snapshot/listener.ts';
 import type { RouteSnapshot } from '../snapshot/route.ts';
-import type { NumberingSnapshot, PoolSnapshot, RoomSnapshot, Snapshot } from '../snapshot/snapshot.ts';
-import type { TenantSnapshot } from '../snapshot/tenant.ts';
-import type { BackendSnapshot, UpstreamSnapshot } from '../snapshot/upstream.ts';
-
-/** What is numbered. */
-export type NumberedKind = keyof RoomSnapshot;
+import type { PoolSnapshot, RoomSnapshot, Snapshot } from '../snapshot/snapshot.ts';
+import { type Aim, aimKey, aimOf, aimsOf } from './aim.ts';
+import { fieldsOf, type NumberedKind } from './in-use.ts';
+import { give, type IsFree, type Numbers, place, settle } from './numbers.ts';
+import { removedListener, removedRoute, removedUpstream, same } from './removed.ts';
 
 const KINDS = ['upstreams', 'backends', 'routes', 'tenants', 'listeners'] as const satisfies readonly NumberedKind[];
 
@@ -30,81 +29,6 @@ const MAX_POOLS = 0xffff;
 
 /** A number is not given again sooner: records of exchanges that have ended may be on their way. */
 const SHORTEST_REST_MS = 5_000;
-
-/** For how many of each the tables of `snapshot` have room. */
-export function roomOf(snapshot: Lists): RoomSnapshot {
-  if (snapshot.numbering !== undefined) return snapshot.numbering.room;
-  const room = (kind: NumberedKind): number => snapshot[kind].length;
-  return {
-    upstreams: room('upstreams'),
-    backends: room('backends'),
-    routes: room('routes'),
-    tenants: room('tenants'),
-    listeners: room('listeners'),
-  };
-}
-
-type Lists = { readonly [K in NumberedKind]: { readonly length: number } } & { readonly numbering?: NumberingSnapshot };
-
-/** Numbers of a kind that are in use, in configured order. */
-export function inUse<K extends NumberedKind>(
-  snapshot: { readonly [L in K]: { readonly length: number } } & { readonly numbering?: NumberingSnapshot },
-  kind: K,
-): readonly number[] {
-  return snapshot.numbering?.[kind] ?? Array.from({ length: snapshot[kind].length }, (_, number) => number);
-}
-
-/** Upstreams that are in use, in configured order, with their numbers. */
-export function upstreamsOf(snapshot: Pick<Snapshot, 'upstreams' | 'numbering'>): [number, UpstreamSnapshot][] {
-  return inUse(snapshot, 'upstreams').map((number) => [number, snapshot.upstreams[number]!]);
-}
-
-/** Backends that are in use, in configured order. */
-export function backendsOf(snapshot: Pick<Snapshot, 'backends' | 'numbering'>): BackendSnapshot[] {
-  return inUse(snapshot, 'backends').map((slot) => snapshot.backends[slot]!);
-}
-
-/** Routes that are in use, in configured order, with their numbers. */
-export function routesOf(snapshot: Pick<Snapshot, 'routes' | 'numbering'>): [number, RouteSnapshot][] {
-  return inUse(snapshot, 'routes').map((number) => [number, snapshot.routes[number]!]);
-}
-
-/** Tenants that are in use, in configured order, with their numbers. */
-export function tenantsOf(snapshot: Pick<Snapshot, 'tenants' | 'numbering'>): [number, TenantSnapshot][] {
-  return inUse(snapshot, 'tenants').map((number) => [number, snapshot.tenants[number]!]);
-}
-
-/** Listeners that are in use, in configured order, with their numbers. */
-export function listenersOf(snapshot: Pick<Snapshot, 'listeners' | 'numbering'>): [number, ListenerSnapshot][] {
-  return inUse(snapshot, 'listeners').map((number) => [number, snapshot.listeners[number]!]);
-}
-
-/**
- * The fields in which the proxies of some listener tell the client, by number. The same field has
- * the same number in snapshots that follow on each other, because numbers travel with exchanges;
- * one that nobody knows any more is empty.
- */
-export function clientFieldsOf(snapshot: Pick<Snapshot, 'numbering'> & TrustingLists): readonly string[] {
-  return snapshot.numbering?.clientFields ?? fieldsOf(snapshot.listeners);
-}
-
-type TrustingLists = { readonly listeners: readonly Pick<ListenerSnapshot, 'trustedNetworks'>[] };
-
-function fieldsOf(listeners: TrustingLists['listeners']): string[] {
-  return [...new Set(listeners.flatMap(({ trustedNetworks }) => trustedNetworks.map(({ field }) => field)))];
-}
-
-/** The same text for targets that mean the same. */
-export function aimKey({ upstream, subset }: Aim): string {
-  return JSON.stringify([upstream, Object.entries(subset).sort(([a], [b]) => (a < b ? -1 : 1))]);
-}
-
-function aimOf(key: string): Aim {
-  const [upstream, subset] = JSON.parse(key) as [number, [string, string][]];
-  return { upstream, subset: Object.fromEntries(subset) };
-}
-
-type Aim = { readonly upstream: number; readonly subset: Readonly<Record<string, string>> };
 
 /** What there is no room for, and how much there is. */
 export interface NoRoom {
@@ -124,17 +48,6 @@ export interface Numbered {
   readonly fresh: Readonly<Record<NumberedKind, readonly number[]>>;
   /** To be called when the snapshot is in force; `nowMs` is on the clock of `oldestMs`. */
   take(nowMs: number): void;
-}
-
-/** Whether a number that was removed then may be given to something else. */
-type IsFree = (removedMs: number | undefined, number: number) => boolean;
-
-/** One kind: who has which number. */
-interface Numbers {
-  /** By number; stays when what has the name is removed. */
-  readonly keys: string[];
-  /** When it was removed; undefined while it is in use. */
-  readonly removedMs: (number | undefined)[];
 }
 
 /** Gives numbers, one snapshot after the other. */
@@ -298,120 +211,4 @@ function unique(names: readonly string[]): string[] {
     seen.set(name, count + 1);
     return count === 0 ? name : `${name} #${count + 1}`;
   });
-}
-
-/**
- * A number for each key: the one it has, or had and nobody got since, else the lowest that is free.
- * Undefined where there are too few.
- */
-function give(
-  { keys: known, removedMs }: Numbers,
-  keys: readonly string[],
-  room: number,
-  isFree: IsFree,
-): { numbers: number[]; fresh: number[] } | undefined {
-  const having = new Map(known.map((key, number) => [key, number]));
-  const kept = new Set(keys.flatMap((key) => having.get(key) ?? []));
-  const fresh: number[] = [];
-  let lowest = 0;
-  const numbers: number[] = [];
-  for (const key of keys) {
-    const had = having.get(key);
-    if (had !== undefined) {
-      numbers.push(had);
-      continue;
-    }
-    while (lowest < known.length && (kept.has(lowest) || !isFree(removedMs[lowest], lowest))) lowest += 1;
-    if (lowest >= room) return undefined;
-    fresh.push(lowest);
-    numbers.push(lowest++);
-  }
-  return { numbers, fresh };
-}
-
-function settle({ keys: known, removedMs }: Numbers, keys: readonly string[], numbers: readonly number[], nowMs: number): void {
-  const used = new Set(numbers);
-  for (const [place, number] of numbers.entries()) {
-    known[number] = keys[place]!;
-    removedMs[number] = undefined;
-  }
-  for (let number = 0; number < known.length; number++) if (!used.has(number)) removedMs[number] ??= nowMs;
-}
-
-function place<T>(
-  items: readonly T[],
-  numbers: readonly number[],
-  last: readonly T[] | undefined,
-  removed: (item: T, number: number) => T,
-  moved: (item: T) => T,
-): T[] {
-  const list = Array.from({ length: lengthFor(numbers, last?.length ?? 0) }, (_, number) => last?.[number]);
-  const used = new Set(numbers);
-  for (const [number, item] of list.entries()) if (item !== undefined && !used.has(number)) list[number] = removed(item, number);
-  for (const [at, item] of items.entries()) list[numbers[at]!] = moved(item);
-  // Numbers are given from the lowest, so none is left out.
-  return list as T[];
-}
-
-function lengthFor(numbers: readonly number[], least: number): number {
-  return numbers.reduce((length, number) => Math.max(length, number + 1), least);
-}
-
-function same<T>(item: T): T {
-  return item;
-}
-
-/**
- * Its connections end; while one may be left, it is known who its proxies are and what of
- * certificates only the edge may tell.
- */
-function removedListener(listener: ListenerSnapshot, isForgotten: boolean): ListenerSnapshot {
-  const removed = { ...listener, certificates: [], ticketKeys: [] };
-  return isForgotten ? { ...removed, clientAuth: [], trustedNetworks: [] } : removed;
-}
-
-/** Its backends get nothing more; what it limited it goes on counting. */
-function removedUpstream(upstream: UpstreamSnapshot): UpstreamSnapshot {
-  return upstream.slots.length === 0 ? upstream : { ...upstream, slots: [], health: undefined };
-}
-
-/**
- * Requests that were decided by it may end under it, and none is sent anywhere: what it meant may
- * be gone.
- */
-function removedRoute(route: RouteSnapshot): RouteSnapshot {
-  if (route.targets.length === 0 && route.fixed === REMOVED) return route;
-  return {
-    ...route,
-    targets: [],
-    redirect: undefined,
-    fixed: REMOVED,
-    fallback: { kind: 'none' },
-    retries: { ...route.retries, attempts: 0, on: NO_FAILURE, methods: [] },
-    hedge: undefined,
-    rateLimits: [],
-    path: { kind: 'keep' },
-    requestEdits: [],
-    responseEdits: [],
-    splitKeys: [],
-  };
-}
-
-/**
- * What a request is told that waited for so long that its route and the snapshot it began with are
- * both gone.
- */
-const REMOVED: NonNullable<RouteSnapshot['fixed']> = Object.freeze({ status: 503, fields: Object.freeze([]), body: '' });
-
-const NO_FAILURE: RouteSnapshot['retries']['on'] = Object.freeze({
-  isConnect: false,
-  isRefused: false,
-  isReset: false,
-  isTimeout: false,
-  statuses: Object.freeze([]),
-  grpcStatuses: Object.freeze([]),
-});
-
-function aimsOf({ targets, fallback }: RouteSnapshot): readonly Aim[] {
-  return fallback.kind === 'upstream' ? [...targets, fallback.target] : targets;
 }

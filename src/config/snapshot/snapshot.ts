@@ -20,7 +20,7 @@ import type { TenantSnapshot } from './tenant.ts';
 import type { BackendSnapshot, UpstreamSnapshot } from './upstream.ts';
 
 export interface Snapshot {
-  /** SHA-256 of the canonical configuration (fast-json-stable-stringify), hex. */
+  /** SHA-256 of the canonical configuration (`../generation.ts`), hex. */
   readonly generation: string;
   /** Which places of this list and the next are in use says `numbering`. */
   readonly listeners: readonly ListenerSnapshot[];

@@ -16,7 +16,7 @@ import {
   worseThan,
   worseThanBundle,
 } from '../../config/certificates/certificates.ts';
-import { upstreamsOf } from '../../config/numbering/numberer.ts';
+import { upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { Complaint } from '../../config/problem.ts';
 import { Files } from '../../config/read/files.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';

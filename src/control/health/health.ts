@@ -5,7 +5,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { noteNumber } from '../../base/notes.ts';
-import { upstreamsOf } from '../../config/numbering/numberer.ts';
+import { upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { HealthSnapshot } from '../../config/snapshot/standing.ts';
 import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';

@@ -1,7 +1,7 @@
 /** Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be used. Read at the moment of a scrape. */
 
 import type { Registry } from 'prom-client';
-import { backendsOf, upstreamsOf } from '../../config/numbering/numberer.ts';
+import { backendsOf, upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { readWeights } from '../../lane/balance/weights.ts';
 import type { SharedState } from '../../lane/shared.ts';

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import type { Piscina } from 'piscina';
 import { usesCertificates } from '../../config/certificates/uses-certificates.ts';
-import { backendsOf } from '../../config/numbering/numberer.ts';
+import { backendsOf } from '../../config/numbering/in-use.ts';
 import { packRoutes } from '../../config/route-table.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { PlanBook } from '../../lane/plan.ts';

@@ -3,7 +3,7 @@
  * shards' sessions.
  */
 import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../../base/tables.ts';
-import { upstreamsOf } from '../../config/numbering/numberer.ts';
+import { upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 import { readWeights } from '../../lane/balance/weights.ts';

@@ -7,7 +7,7 @@
  */
 
 import { wordsOf } from '../../base/views.ts';
-import { roomOf, upstreamsOf } from '../../config/numbering/numberer.ts';
+import { roomOf, upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import { initialLimit } from './concurrency/cells.ts';
 

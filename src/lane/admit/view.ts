@@ -1,6 +1,6 @@
 /** Places and adaptive limits as the main thread sees them: for metrics and the admin API. */
 
-import { routesOf, tenantsOf, upstreamsOf } from '../../config/numbering/numberer.ts';
+import { routesOf, tenantsOf, upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import { BASE_US, LATEST_US, LIMIT, LIMIT_UNIT } from './concurrency/cells.ts';
 import { isGuarded } from './overload/guard.ts';

@@ -3,7 +3,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
-import { aimKey } from '../../config/numbering/numberer.ts';
+import { aimKey, aimsOf } from '../../config/numbering/aim.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { BalanceSnapshot } from '../../config/snapshot/balance.ts';
 import type { KeySnapshot } from '../../config/snapshot/key.ts';
@@ -82,10 +82,6 @@ export function compilePools(parts: PoolParts): Pools {
   if (numbering === undefined) for (let route = 0; route < routes.length; route++) ofRoute(routes.at(route)!);
   if (pools.length >= NO_POOL) throw new RangeError(`${pools.length} pools of different backends, ${NO_POOL - 1} at most`);
   return { pools, ofRoute };
-}
-
-function aimsOf({ targets, fallback }: RouteSnapshot): readonly TargetSnapshot[] {
-  return fallback.kind === 'upstream' ? [...targets, fallback.target] : targets;
 }
 
 /**

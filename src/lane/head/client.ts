@@ -3,7 +3,7 @@
  * name. Read once a head, into the same object.
  */
 
-import { clientFieldsOf } from '../../config/numbering/numberer.ts';
+import { clientFieldsOf } from '../../config/numbering/in-use.ts';
 import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import type { HeadReader } from '../../record/read.ts';
 import { unmap } from './address.ts';

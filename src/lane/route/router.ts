@@ -9,7 +9,7 @@
  */
 
 import { inSharedMemory } from '../../base/views.ts';
-import { inUse } from '../../config/numbering/numberer.ts';
+import { inUse } from '../../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { HeadReader } from '../../record/read.ts';
 import type { Client } from '../head/client.ts';

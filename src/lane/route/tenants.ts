@@ -4,7 +4,7 @@
  * apart, and not on how many tenants there are.
  */
 
-import { inUse } from '../../config/numbering/numberer.ts';
+import { inUse } from '../../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { TenantSnapshot } from '../../config/snapshot/tenant.ts';
 import type { HeadReader } from '../../record/read.ts';
