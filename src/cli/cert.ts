@@ -33,7 +33,7 @@ function listCommand(): Command {
   return addAdminTarget(
     new Command('list').description('Show the certificates of a running edge: names, issuer, serial number, days left, where in use'),
   )
-    .option('--json', 'everything the edge knows of them', false)
+    .option('--json', 'print everything the edge knows of them, as JSON', false)
     .action(async (options: ListOptions) => {
       const { certificates } = await askAdmin<{ certificates: CertificateView[] }>(
         readAdminTarget(options, process.env),
@@ -44,8 +44,8 @@ function listCommand(): Command {
 }
 
 function reloadCommand(): Command {
-  return addAdminTarget(new Command('reload').description('Have a running edge read the files of its certificates again now'))
-    .option('--json', 'the answer as the edge gives it', false)
+  return addAdminTarget(new Command('reload').description('Tell a running edge to read the files of its certificates again now'))
+    .option('--json', "print the edge's answer as it is, in JSON", false)
     .action(async (options: ListOptions) => {
       const answer = await postAdmin<CertificatesAnswer>(readAdminTarget(options, process.env), '/v1/certificates/reload', {});
       if (options.json) process.stdout.write(toJson(answer));
@@ -66,13 +66,13 @@ interface CheckOptions {
 }
 
 function checkCommand(): Command {
-  const description = 'Check the certificates of a configuration, or a chain and its key, as a start and a rotation check them';
+  const description = 'Check the certificates of a configuration, or a chain and its key, by the rules of a start and a rotation';
   return addSettings(new Command('check').description(description))
-    .argument('[file]', 'configuration, as --config names it')
-    .option('--chain <file>', 'a chain that no configuration names; with --key')
+    .argument('[file]', 'configuration file, instead of --config')
+    .option('--chain <file>', 'a chain of certificates, without a configuration; needs --key')
     .option('--key <file>', 'its key')
     .option('--passphrase-file <file>', 'the pass phrase of the key')
-    .option('--json', 'as JSON', false)
+    .option('--json', 'print JSON', false)
     .action(async (given: string | undefined, options: CheckOptions, command: Command) => {
       const { rows, problems } = await checkAll(given, options, command);
       reportProblems(problems);

@@ -15,10 +15,10 @@ interface EventsOptions {
 /** The command, ready to be added to the program. */
 export function eventsCommand(): Command {
   return addAdminTarget(new Command('events').description('Follow what changes in a running edge: breakers, health, limits, budgets'))
-    .option('--event <names>', 'only these, comma-separated')
+    .option('--event <names>', 'only these events, comma-separated')
     .option('--upstream <name>', 'only of this upstream')
-    .option('--after <id>', 'begin with those kept after this id; 0 for all that are kept')
-    .option('--json', 'as they come, one JSON object a line', false)
+    .option('--after <id>', 'begin after the event with this id; 0 begins with the oldest that is kept')
+    .option('--json', 'print one JSON object a line', false)
     .action(async (options: EventsOptions) => {
       const query = new URLSearchParams();
       for (const name of ['event', 'upstream', 'after'] as const) {

@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, type Option } from 'commander';
 import { LychgateError } from '../base/errors.ts';
 import { certCommand } from './cert.ts';
 import { CONFIG_VIEWS, DEFAULT_CERTIFICATES, printConfigView } from './config.ts';
@@ -81,7 +81,7 @@ function program(): Command {
 }
 
 /** What a file without `--config` is. */
-const FILE_ARGUMENT = 'configuration, as --config names it';
+const FILE_ARGUMENT = 'configuration file, instead of --config';
 
 function runCommand(): Command {
   return addSettings(new Command('run').description('Start the edge and stay until SIGTERM or SIGINT'))
@@ -121,7 +121,14 @@ function configCommand(): Command {
 /** Commands added whole do not take over how their parent leaves; without this a mistake would end the process from within. */
 function inherit(command: Command): Command {
   for (const below of command.commands) inherit(below);
-  return command.exitOverride().showSuggestionAfterError();
+  return command.exitOverride().showSuggestionAfterError().configureHelp({ optionDescription: describe });
+}
+
+/** That a switch is off where nobody turns it on goes without saying, and so does an empty list. */
+function describe(option: Option): string {
+  const { description, defaultValue } = option;
+  const isPlain = defaultValue === undefined || defaultValue === false || (Array.isArray(defaultValue) && defaultValue.length === 0);
+  return isPlain ? description : `${description} (default: ${String(defaultValue)})`;
 }
 
 function packageVersion(): string {

@@ -14,10 +14,10 @@ interface ReloadOptions {
 
 /** The command, ready to be added to the program. */
 export function reloadCommand(): Command {
-  const description = 'Have a running edge read its configuration again; nothing changes where anything is wrong with it';
+  const description = 'Tell a running edge to read its configuration again; with a mistake anywhere nothing changes';
   return addAdminTarget(new Command('reload').description(description))
     .option('--dry-run', 'only show what would change', false)
-    .option('--json', 'the answer as the edge gives it', false)
+    .option('--json', "print the edge's answer as it is, in JSON", false)
     .action(async (options: ReloadOptions) => {
       process.exitCode = await reload(options, options.dryRun === true);
     });
@@ -27,7 +27,7 @@ export function reloadCommand(): Command {
 export function diffCommand(): Command {
   const description = 'Show what a reload of a running edge would change';
   return addAdminTarget(new Command('diff').description(description))
-    .option('--json', 'the answer as the edge gives it', false)
+    .option('--json', "print the edge's answer as it is, in JSON", false)
     .action(async (options: ReloadOptions) => {
       process.exitCode = await reload(options, true);
     });

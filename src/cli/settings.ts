@@ -10,7 +10,7 @@ export const CONFIG_VARIABLE = 'LYCHGATE_CONFIG';
 
 /** Adds `--config` and the flags of keys to a command. */
 export function addSettings(command: Command): Command {
-  command.option('-c, --config <file>', `configuration; ${CONFIG_VARIABLE} names it otherwise`);
+  command.option('-c, --config <file>', `configuration file; without it, what ${CONFIG_VARIABLE} names`);
   command.optionsGroup('Keys of the configuration:');
   for (const key of settableKeys()) command.option(`${flagName(key)} <value>`, `${key.name} (${key.facts.range.replaceAll('`', '')})`);
   return command;

@@ -9,7 +9,7 @@ import { formatTable } from './table.ts';
 export function upstreamsCommand(): Command {
   return addAdminTarget(new Command('upstreams').description('Show the backends of a running edge: state, load, latency, last failure'))
     .argument('[name]', 'only this upstream')
-    .option('--json', 'everything the edge knows of them', false)
+    .option('--json', 'print everything the edge knows of them, as JSON', false)
     .action(async (name: string | undefined, options: { admin?: string; json: boolean }) => {
       const { upstreams } = await askAdmin<{ upstreams: UpstreamView[] }>(readAdminTarget(options, process.env), '/v1/upstreams');
       const shown = upstreams.filter((upstream) => name === undefined || upstream.name === name);

@@ -26,7 +26,7 @@ export function weightsCommand(): Command {
       print(await askAdmin<WeightsInForce>(readAdminTarget(options, process.env), '/v1/weights'), options),
     );
   weights.addCommand(
-    withOptions(new Command('backend').description('Give a backend another weight; 0 drains it'))
+    withOptions(new Command('backend').description('Set the weight of a backend; 0 drains it'))
       .argument('<upstream>')
       .argument('<url>', 'the backend, as configured')
       .argument('<weight>', 'from 0 to 10000', parseWeight)
@@ -35,7 +35,7 @@ export function weightsCommand(): Command {
       ),
   );
   weights.addCommand(
-    withOptions(new Command('route').description('Give the targets of a split route other weights'))
+    withOptions(new Command('route').description('Set the weights of the targets of a split route'))
       .argument('<route>')
       .argument('<weights...>', 'one for each target, in configured order', collectWeights)
       .action((route: string, values: number[], _: unknown, command: Command) => change(command, { route, weights: values })),
@@ -44,7 +44,7 @@ export function weightsCommand(): Command {
 }
 
 function withOptions(command: Command): Command {
-  return addAdminTarget(command).option('--json', 'as the admin API gives them', false);
+  return addAdminTarget(command).option('--json', "print the admin API's answer, in JSON", false);
 }
 
 /** A subcommand's flags may also stand before it. */

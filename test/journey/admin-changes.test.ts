@@ -16,7 +16,7 @@ import { until } from '../support/wait.ts';
 
 const skip = missingAddon;
 
-t.setTimeout(60_000);
+t.setTimeout(240_000);
 
 const bearer = (token?: string): Record<string, string> => (token === undefined ? {} : { authorization: `Bearer ${token}` });
 

@@ -36,13 +36,13 @@ export function getCommand(): Command {
     .option('-H, --header <name: value>', 'request field, may be repeated', collectHeader, [])
     .option('-d, --data <text>', 'request body; @file reads a file, @- reads stdin')
     .option('-i, --include', 'write the response head to stdout before the body', false)
-    .option('-s, --silent', 'neither head nor timing on stderr', false)
+    .option('-s, --silent', 'print neither head nor timing on stderr', false)
     .option('-f, --fail', 'exit 22 when the status is 400 or more', false)
     .option('-k, --insecure', 'accept any certificate', false)
     .option('--ca <file>', 'PEM certificates to trust')
     .option('--connect-to <host:port>', 'send the packets there instead, as if the name had resolved to it')
-    .option('--repeat <n>', 'send it n times on one connection; bodies of all but the first are dropped', parseCount, 1)
-    .option('--timeout <seconds>', 'for the handshake, and for each response', parseSeconds, 30)
+    .option('--repeat <n>', 'send it n times on one connection; only the first body is printed', parseCount, 1)
+    .option('--timeout <seconds>', 'limit for the handshake, and for each response', parseSeconds, 30)
     .addHelpText(
       'after',
       `

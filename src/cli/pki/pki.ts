@@ -30,7 +30,7 @@ function initCommand(): Command {
     .argument('<dir>', DIR)
     .option('--name <name>', 'its common name', 'Lychgate development CA')
     .option('--days <days>', 'how long it is valid', readDays, 3650)
-    .option('--force', 'put it in the place of one that is there', false)
+    .option('--force', 'replace a CA that is already there', false)
     .action(async (dir: string, { name, days, force }: { name: string; days: number; force: boolean }) => {
       const [{ createAuthority }, { readCommonName }] = await Promise.all([import('./folder.ts'), import('./names.ts')]);
       const { places, notAfter } = createAuthority(dir, readCommonName(name), days, force);
@@ -59,9 +59,9 @@ function issueCommand(): Command {
   return new Command('issue')
     .description('Issue a certificate with a new key; never overwrites files without --force')
     .argument('<dir>', DIR)
-    .requiredOption('--name <name>', 'the host, or whatever a client is called')
-    .option('--san <names...>', 'further names by their look, or with DNS:, IP:, URI: or email: before them', [])
-    .option('--client', 'for a client (clientAuth) and not for a server (serverAuth)', false)
+    .requiredOption('--name <name>', 'the host, or the name of the client')
+    .option('--san <names...>', 'more names; the kind follows from the name, or from DNS:, IP:, URI: or email: before it', [])
+    .option('--client', 'for a client (clientAuth) instead of a server (serverAuth)', false)
     .option('--days <days>', 'how long it is valid', readDays, 90)
     .option('--out <path>', 'files are <path>.pem and <path>.key (default: the name, in the folder of the CA)')
     .option('--force', 'replace these files', false)
@@ -146,9 +146,9 @@ function revokeCommand(): Command {
 
 function listCommand(): Command {
   return new Command('list')
-    .description('Show what the CA issued, and what of it is revoked')
+    .description('Show the certificates that the CA issued, and which are revoked')
     .argument('<dir>', DIR)
-    .option('--json', 'as JSON, with fingerprints', false)
+    .option('--json', 'print JSON, with fingerprints', false)
     .action(async (dir: string, { json }: { json: boolean }) => {
       const { listIssued } = await import('./folder.ts');
       const { authority, list, issued } = listIssued(dir);

@@ -20,7 +20,7 @@ const EXIT_NO_ROUTE = 3;
 export function routesCommand(): Command {
   const command = addSettings(new Command('routes').description('List routes in their precedence, or test which one a request takes'))
     .enablePositionalOptions()
-    .option('--json', 'as JSON', false)
+    .option('--json', 'print JSON', false)
     .action(async (options: { json: boolean }, self: Command) => {
       const snapshot = await load(self);
       if (snapshot === undefined) return;
@@ -40,8 +40,8 @@ function testCommand(): Command {
     .option('-X, --method <method>', 'method', 'GET')
     .option('-H, --header <name: value>', 'request field, may be repeated', collectHeader, [])
     .option('--client <address>', "address of the connection's peer", '127.0.0.1')
-    .option('--listener <name>', 'listener the request comes by; the first one otherwise')
-    .option('--json', 'as JSON', false)
+    .option('--listener <name>', 'listener that the request comes by; without it the first')
+    .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
       `
