@@ -75,7 +75,7 @@ export function quantile(sorted: readonly number[], part: number): number {
 }
 
 /** Whether the client was let down. A refusal for overload counts too: it is an answer nobody asked for. */
-export function isError({ status }: Sample): boolean {
+function isError({ status }: Sample): boolean {
   return status === 0 || status >= 500;
 }
 

@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import type { Results } from './report.ts';
 
 /** The objective. */
-export const objective = {
+const objective = {
   /** While a backend misbehaves: share of requests that are answered and not by an error, and how long 99 of 100 of them take at most. */
   successShare: 0.999,
   p99Ms: 1_000,
@@ -24,7 +24,7 @@ export const objective = {
 const OURS = 'lychgate';
 
 /** One sentence for each figure of ours that is not as it has to be, of any repetition; empty when the objective is met. */
-export function shortfalls(results: Results): string[] {
+function shortfalls(results: Results): string[] {
   const ours = results[OURS];
   if (ours === undefined) return [];
   const found: string[] = [];

@@ -6,7 +6,7 @@ import { flagName, settableKeys } from '../config/keys.ts';
 import { givenIn, type Outside } from '../config/read/override.ts';
 
 /** Environment variable that names the file where `--config` does not. */
-export const CONFIG_VARIABLE = 'LYCHGATE_CONFIG';
+const CONFIG_VARIABLE = 'LYCHGATE_CONFIG';
 
 /** Adds `--config` and the flags of keys to a command. */
 export function addSettings(command: Command): Command {

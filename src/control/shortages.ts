@@ -17,7 +17,7 @@ const LOOK_MS = 1_000;
 const TELL_MS = 60_000;
 
 /** The families as the reference page describes them. */
-export const SHORTAGE_FAMILIES = {
+const SHORTAGE_FAMILIES = {
   open: family('lychgate_descriptors', 'gauge', 'Descriptors that the process has open: sockets, files, timers.', []),
   limit: family('lychgate_descriptors_limit', 'gauge', 'Descriptors that it may have open (RLIMIT_NOFILE).', []),
   missing: family(

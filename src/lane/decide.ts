@@ -90,7 +90,7 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
 }
 
 /** 6. The route of a head, or NO_ROUTE; the subject's tag and memo begin. */
-export function match(compiled: Compiled, subject: Subject, head: HeadReader): number {
+function match(compiled: Compiled, subject: Subject, head: HeadReader): number {
   const { router, client } = compiled;
   const number = router.match(head, client);
   subject.tag = packTag(compiled.epoch, 0, number === NO_ROUTE ? TAG_NO_ROUTE : number);
@@ -312,7 +312,7 @@ export function isGrpc(subject: Subject): boolean {
 }
 
 /** Answers with a reason of the registry. */
-export function refuse(parts: DecideParts, compiled: Compiled, requestId: string, reason: number): void {
+function refuse(parts: DecideParts, compiled: Compiled, requestId: string, reason: number): void {
   const { subject, writer } = parts;
   let fields = compiled.admission.takeAnswerFields(subject);
   if (reason === CIRCUIT_OPEN || reason === BACKENDS_UNHEALTHY) {

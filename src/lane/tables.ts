@@ -18,9 +18,9 @@ import { type PlanBook, type PlanTable, tableOfPlans } from './plan.ts';
 import { type PackedRouter, Router } from './route/router.ts';
 
 /** Bits of `LaneTables.gates`: what stands before a route; its priority lies above them. */
-export const HAS_ACCESS_LIST = 1;
+const HAS_ACCESS_LIST = 1;
 export const HAS_PLACES = 2;
-export const IS_RATED = 4;
+const IS_RATED = 4;
 export const PRIORITY_SHIFT = 3;
 const HAS_GATE = HAS_ACCESS_LIST | HAS_PLACES | IS_RATED;
 

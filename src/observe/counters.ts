@@ -16,8 +16,8 @@ import { LOSSES } from './output.ts';
 /** Routes that have series of their own. */
 export const ROUTE_SERIES = 512;
 /** Label of requests that no route matched, and of routes beyond ROUTE_SERIES. */
-export const NO_ROUTE_LABEL = '(none)';
-export const OTHER_ROUTES_LABEL = '(other)';
+const NO_ROUTE_LABEL = '(none)';
+const OTHER_ROUTES_LABEL = '(other)';
 /** Label of notes that concern no upstream. */
 export const NO_UPSTREAM_LABEL = '(none)';
 

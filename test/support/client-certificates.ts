@@ -23,7 +23,7 @@ export const alert = (number: number): Outcome => ({ kind: 'closed', code: CRYPT
 export const startOrigin = (t: Test) => startH2Origin(t, (request) => request.respond({ ':status': 200 }));
 
 /** Options of a client that shows a certificate, or none. */
-export const showing = (pair: ClientPair | undefined): Readonly<Record<string, unknown>> =>
+const showing = (pair: ClientPair | undefined): Readonly<Record<string, unknown>> =>
   pair === undefined ? {} : { chain: pair.chain, key: pair.key };
 
 /** A client that asks for a name and shows a certificate, or none. */

@@ -50,7 +50,7 @@ export function serialOf(chain: string): string {
 }
 
 /** The same certificate as if it had run out in 2020; nobody gets as far as its signature. */
-export function expired({ chain, key, serial }: Pair): Pair {
+function expired({ chain, key, serial }: Pair): Pair {
   const der = Buffer.from(new X509Certificate(chain).raw);
   // Both are UTCTime: type 23, length 13.
   const first = der.indexOf(Buffer.from([23, 13]));

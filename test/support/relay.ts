@@ -18,7 +18,7 @@ export interface Relay {
 }
 
 /** Fair weather: everything passes at once. */
-export const calm: Weather = () => 0;
+const calm: Weather = () => 0;
 
 /** Holds every nth datagram of both directions back by so many milliseconds, so that later ones overtake it. */
 export const overtaking =

@@ -74,13 +74,13 @@ export function sampleRoute({ targets, ...wish }: RouteWish = {}): RouteSnapshot
 }
 
 /** An upstream by round robin; its slots are given by `sampleSnapshot`. */
-export function sampleUpstream({ backends: _, ...wish }: UpstreamWish = {}): UpstreamSnapshot {
+function sampleUpstream({ backends: _, ...wish }: UpstreamWish = {}): UpstreamSnapshot {
   const upstream = DEFAULTS.upstreams[0]!;
   return merge({ ...upstream, balance: { ...upstream.balance, policy: 'round-robin' } }, wish);
 }
 
 /** An h2c backend on loopback; its port tells its slot unless one is given. */
-export function sampleBackend(given: Partial<BackendSnapshot> = {}): BackendSnapshot {
+function sampleBackend(given: Partial<BackendSnapshot> = {}): BackendSnapshot {
   const port = 9_000 + (given.slot ?? 0);
   return { ...DEFAULTS.backends[0]!, url: `h2c://127.0.0.1:${port}`, port, serverName: '', ...given };
 }

@@ -72,7 +72,7 @@ function isCertificateFailure(error: ClientError): boolean {
 }
 
 /** Name of an HTTP/3 error code (RFC 9114 §8.1), or the number. */
-export function h3CodeName(code: number): string {
+function h3CodeName(code: number): string {
   return H3_CODES[code] ?? `code 0x${code.toString(16)}`;
 }
 

@@ -28,7 +28,7 @@ const MAX_COMMON_NAME = 64;
  * The kind is that of a prefix as OpenSSL has it (`DNS:`), or how the word looks. Throws
  * `usage_not_valid`.
  */
-export function readAltName(word: string): AltName {
+function readAltName(word: string): AltName {
   const [, prefix = '', rest = ''] = /^(dns|ip|uri|email):(.*)$/i.exec(word) ?? [];
   const kind = KINDS[prefix.toLowerCase()] ?? kindOf(word);
   const given = prefix === '' ? word : rest;

@@ -163,7 +163,7 @@ function passphraseOf(reading: Reading | undefined): string {
 }
 
 /** Names and addresses of a leaf that a client can ask for, each once. */
-export function namesOf(leaf: X509Certificate | undefined): string[] {
+function namesOf(leaf: X509Certificate | undefined): string[] {
   const entries = (leaf?.subjectAltName ?? '').split(', ').map((entry) => /^(?:DNS|IP Address):(.*)$/.exec(entry)?.[1] ?? '');
   const names = entries.map((name) => (name === '' ? undefined : CERTIFICATE_NAME_RULE.normalise(name)));
   return [...new Set(names.filter((name) => name !== undefined))];

@@ -5,7 +5,7 @@ import { type Config, configSchema } from '../schema/config.ts';
 import { childOf, factsOf, isRequired, itemOf, listFactsOf } from '../schema/facts.ts';
 
 /** What stands in the place of a secret. */
-export const REDACTED = '(redacted)';
+const REDACTED = '(redacted)';
 
 /** Plain data in the form of the file, with defaults, without tokens and the places of keys. Keys that are absent stay absent. */
 export function redact(config: Config): Record<string, unknown> {

@@ -42,7 +42,7 @@ export async function readSource(file: string, isIncluded = false): Promise<{ so
  * some six times as slow as the other, so it is asked only where that one gives up, or when the
  * place of a mistake is to be told.
  */
-export function parseSource(file: string, text: string, isIncluded = false): { source?: Source; problems: Problem[] } {
+function parseSource(file: string, text: string, isIncluded = false): { source?: Source; problems: Problem[] } {
   const plain = parsePlainYaml(text)?.value;
   if (plain === undefined || (Array.isArray(plain) && !isIncluded)) return parseWhole(file, text, isIncluded);
   const value = (Array.isArray(plain) ? { routes: plain } : plain) as Record<string, unknown>;

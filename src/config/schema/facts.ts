@@ -134,7 +134,7 @@ export function proseOf(schema: z.core.$ZodType): string {
 }
 
 /** A schema without what is wrapped around it: defaults, optionality. */
-export function bare(schema: z.core.$ZodType): z.core.$ZodType {
+function bare(schema: z.core.$ZodType): z.core.$ZodType {
   const next = inner(schema);
   return next === undefined ? schema : bare(next);
 }

@@ -1,6 +1,5 @@
 /** `trusted_networks`: proxies of one's own in front of the edge, and the field in which they tell whom they speak for. */
 
-import type { z } from 'zod';
 import { EDITED_NAME_RULE } from './fields.ts';
 import { mapping, orShort, someOrOne } from './groups.ts';
 import { NETWORK_RULE } from './network.ts';
@@ -41,5 +40,3 @@ export const trustedNetworks = someOrOne(
   'Proxies of your own in front of the edge: from these blocks the field that they write is believed, and the client is who it names.',
   trusted,
 );
-
-export type TrustedNetwork = z.output<typeof trusted>;

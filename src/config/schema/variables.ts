@@ -4,7 +4,7 @@ import { FIELD_NAME_RULE, FIELD_VALUE_RULE } from './fields.ts';
 import type { TextRule } from './values.ts';
 
 /** Names that stand alone; `header:NAME` comes beside them. */
-export const VARIABLES = [
+const VARIABLES = [
   'client_address',
   'client_port',
   'scheme',

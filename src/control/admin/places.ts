@@ -18,7 +18,7 @@ export const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 const PLACES_A_PROBE = 8;
 
 /** The families as the reference page describes them. */
-export const ADMIN_FAMILIES = {
+const ADMIN_FAMILIES = {
   open: { name: 'lychgate_admin_connections', kind: 'gauge', help: 'Connections to the admin API and its probes.', labels: [] },
   refused: {
     name: 'lychgate_admin_refused_total',

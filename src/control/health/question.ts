@@ -35,7 +35,7 @@ export interface Reply {
 export type Ask = (ip: string, port: number, signal: AbortSignal) => Promise<Reply>;
 
 /** How much of a body is searched for the expected text. */
-export const MAX_BODY_BYTES = 65_536;
+const MAX_BODY_BYTES = 65_536;
 
 /** What is sent as `user-agent`, so that backends can tell checks from traffic. */
 export const USER_AGENT = 'lychgate-health';

@@ -12,7 +12,7 @@ import { addFamily } from './add-family.ts';
 const CERTIFICATE = ['listener', 'certificate'];
 
 /** The families as the reference page describes them. */
-export const CERTIFICATE_FAMILIES = {
+const CERTIFICATE_FAMILIES = {
   expiry: family('lychgate_certificate_expiry_timestamp_seconds', 'gauge', 'When the certificate in use runs out (its leaf).', CERTIFICATE),
   refused: family(
     'lychgate_certificate_refused',
@@ -41,7 +41,7 @@ export function addCertificateMetrics(registry: Registry, rotation: Pick<Rotatio
   });
 }
 
-export const TRUST_FAMILIES = {
+const TRUST_FAMILIES = {
   expiry: family(
     'lychgate_upstream_certificate_expiry_timestamp_seconds',
     'gauge',

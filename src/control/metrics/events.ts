@@ -6,7 +6,7 @@ import type { Events } from '../events.ts';
 import { addFamily } from './add-family.ts';
 
 /** The family as the reference page describes it. */
-export const EVENT_FAMILY: Family = {
+const EVENT_FAMILY: Family = {
   name: 'lychgate_events_total',
   kind: 'counter',
   help: 'Events, as /v1/events tells them.',

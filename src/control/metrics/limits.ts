@@ -12,7 +12,7 @@ const PLACE = ['kind', 'name'];
 const LIMIT = ['kind', 'name', 'limit'];
 
 /** The families as the reference page describes them. */
-export const LIMIT_FAMILIES = {
+const LIMIT_FAMILIES = {
   inFlight: family('lychgate_places_taken', 'gauge', 'Exchanges in flight of a route, upstream or tenant that has a limit of them.', PLACE),
   waiting: family('lychgate_places_waited_for', 'gauge', 'Exchanges that wait for a place there.', PLACE),
   refused: family('lychgate_places_refused_total', 'counter', 'Exchanges turned away because there was no place, or none in time.', PLACE),

@@ -6,7 +6,7 @@ import { RELOAD_RESULTS, type Reloader } from '../reload/reload.ts';
 import { addFamily } from './add-family.ts';
 
 /** The families as the reference page describes them. */
-export const RELOAD_FAMILIES = {
+const RELOAD_FAMILIES = {
   generation: family('lychgate_config_generation', 'gauge', '1 for the generation of the configuration in force.', ['generation']),
   reloads: family('lychgate_config_reloads_total', 'counter', `Reloads by result: ${RELOAD_RESULTS.join(', ')}.`, ['result']),
   success: family(

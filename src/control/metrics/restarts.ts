@@ -5,7 +5,7 @@ import type { Shards } from '../shards/shards.ts';
 import { addFamily } from './add-family.ts';
 
 /** The family as the reference page describes it. */
-export const RESTART_FAMILY: Family = {
+const RESTART_FAMILY: Family = {
   name: 'lychgate_shard_restarts_total',
   kind: 'counter',
   help: 'Workers that died and were replaced, by cause: throw, exit, memory, stall (lane or event loop stuck), start (not ready in time).',

@@ -11,7 +11,7 @@ import { BACKEND_STATES, backendState, isInUse } from '../view/backend-state.ts'
 import { addFamily, type Put } from './add-family.ts';
 
 /** The families as the reference page describes them. */
-export const STANDING_FAMILIES = {
+const STANDING_FAMILIES = {
   state: gauge('lychgate_backend_state', `1 for the state a backend is in: ${BACKEND_STATES.join(', ')}.`, [
     'upstream',
     'backend',

@@ -7,7 +7,7 @@
 
 import { stat } from 'node:fs/promises';
 
-export const WATCH_INTERVAL_MS = 1_000;
+const WATCH_INTERVAL_MS = 1_000;
 
 export interface Watch {
   stop(): void;

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 
 /** The worker's file: TypeScript in a checkout, JavaScript in the package. The extension is this file's own. */
-export const SHARD_FILE = fileURLToPath(
+const SHARD_FILE = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../shard/shard.ts' : '../../shard/shard.js', import.meta.url),
 );
 

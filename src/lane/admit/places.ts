@@ -20,7 +20,7 @@ export const HELD_US = 2;
 export const REFUSED = 3;
 /** 1 while exchanges are shed, and when the last was, ms. */
 export const SHEDDING = 4;
-export const SHED_AT_MS = 5;
+const SHED_AT_MS = 5;
 /** Exchanges shed. */
 export const SHED = 6;
 

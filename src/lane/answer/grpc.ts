@@ -19,7 +19,7 @@ export function grpcStatusOfReason({ code, status }: Pick<ErrorEntry, 'code' | '
 }
 
 /** gRPC status for a status of HTTP. */
-export function grpcStatusOf(status: number): number {
+function grpcStatusOf(status: number): number {
   return STATUSES[status] ?? UNKNOWN;
 }
 

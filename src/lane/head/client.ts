@@ -15,7 +15,7 @@ import type { Walks } from './walks.ts';
  * Of a peer that is no proxy of our own; one that is has the place of its field in `clientFieldsOf`
  * + 1.
  */
-export const NO_TRUST = 0;
+const NO_TRUST = 0;
 
 export class Client {
   /** 4 or 6. An IPv4 address in IPv6 form (::ffff:0:0/96) is 4. */

@@ -38,7 +38,7 @@ export class Pattern {
 }
 
 /** Text with which everything that `pattern` takes begins; empty where that is not plain to see. */
-export function literalFront(pattern: string): string {
+function literalFront(pattern: string): string {
   // With an alternative anywhere the front may belong to one branch only.
   if (pattern.includes('|')) return '';
   let front = '';

@@ -48,7 +48,7 @@ const OUTLIER_EJECTED = noteNumber('outlier_ejected');
 export const PROBE_EXPIRY_MS = 10_000;
 
 /** Ejections are no longer in a row when the backend was fit for this many times the last one, and for a window. */
-export const FORGET_FACTOR = 4;
+const FORGET_FACTOR = 4;
 
 /** A ladder of 31 doublings is longer than any maximum. */
 const MAX_DOUBLINGS = 30;

@@ -35,7 +35,7 @@ const RESPONSE_STATUS = reasonNumber('response_status');
 const BACKEND_HELD_OFF = noteNumber('backend_held_off');
 
 /** How often a lane looks at all backends of all upstreams for what time alone changes. */
-export const SWEEP_MS = 100;
+const SWEEP_MS = 100;
 
 /** Longest time a Retry-After holds a backend off: nobody should be able to ask for more by mistake. */
 export const MAX_HOLD_OFF_MS = 300_000;

@@ -16,7 +16,7 @@ const COUNTED_RESET: readonly ReasonCode[] = [...RESET, 'response_length_mismatc
 const COUNTED_TIMEOUT: readonly ReasonCode[] = [...TIMEOUT, 'connect_timeout', 'idle_timeout'];
 
 /** Share with which a slow start begins. */
-export const FIRST_SHARE = 0.1;
+const FIRST_SHARE = 0.1;
 
 /** Greatest gRPC status that has a meaning is 16; others read as none that counts. */
 const GRPC_STATUSES = 32;

@@ -57,7 +57,7 @@ export class Ledger {
 export const ID = 'x-soak-id';
 export const SIZE = 'x-soak-size';
 /** What an answer ends with. */
-export const END = 'x-soak-end';
+const END = 'x-soak-end';
 
 const ABSURD_PAUSES = ['0', '1', '99999999999', '-5', 'Wed, 21 Oct 2015 07:28:00 GMT', 'soon', ''];
 

@@ -10,7 +10,7 @@ import type { Answer } from '../../../record/write.ts';
 const MAX_SECONDS = 86_400;
 
 /** Milliseconds as the whole seconds of a Retry-After: never too early, never 0. */
-export function secondsOf(ms: number): number {
+function secondsOf(ms: number): number {
   return Math.min(MAX_SECONDS, Math.max(1, Math.ceil(ms / 1_000)));
 }
 

@@ -27,7 +27,7 @@ const PARTS = 1_024;
 /** No part is shorter, milliseconds. */
 const MIN_PART_MS = 0.001;
 /** No cell could be had: others are claiming them all at this instant. */
-export const NO_CELL = -1;
+const NO_CELL = -1;
 const CLAIM_TRIES = 4;
 /** Clocks of shards differ by less. */
 const CLOCK_SLACK_MS = 60_000;

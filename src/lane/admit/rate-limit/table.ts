@@ -31,7 +31,7 @@ export const FULL_AT = 2;
 export const USED_AT_MS = 3;
 
 /** Cells that a key may lie in: two cache lines. */
-export const WAYS = 8;
+const WAYS = 8;
 
 const LINE = 16;
 
