@@ -1,6 +1,6 @@
 //! One attempt: a try at one backend, what the lane decided for it, and when its steps were taken.
 
-use super::hold::Answer;
+use super::hold::BackendStatus;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::table::BackendTable;
@@ -10,7 +10,8 @@ use crate::record::inward::{ASK_AT_DEADLINE, ASK_ON_FAILURE, Forward, GivenValue
 use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
 
-/// Two attempts of an exchange may run at a time. Sessions know each by the exchange's key and this bit, set or not, which no key has by itself.
+/// Two attempts of an exchange may run at a time. Sessions know each by the exchange's key and this
+/// bit, set or not, which no key has by itself.
 pub(super) const OTHER: u64 = 1 << 31;
 
 /// No decision yet.
@@ -124,9 +125,9 @@ impl Attempt {
     }
 
     /// Whether the plan wants a response held, and the lane asked.
-    pub(crate) fn holds(&self, answer: &Answer) -> bool {
+    pub(crate) fn holds(&self, status: &BackendStatus) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            self.is_asking_for(HOLD) && (plan.holds(answer.status) || answer.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
+            self.is_asking_for(HOLD) && (plan.holds(status.status) || status.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
         })
     }
 

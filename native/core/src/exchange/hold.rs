@@ -1,10 +1,10 @@
-//! What a backend's answer says that the lane may want to pass on, or to forget and try elsewhere.
+//! Held responses: a backend's response that the lane may want to pass on, or to forget and try elsewhere.
 
 use crate::http::fields::Fields;
 use crate::upstream::Fault;
 
-/// What happened to a held response meanwhile.
-#[derive(Clone, Copy, Debug, Default)]
+/// What became of a held response meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hold {
     /// The backend broke it off.
     pub fault: Option<Fault>,
@@ -12,18 +12,21 @@ pub struct Hold {
     pub is_upload_stopped: bool,
 }
 
-/// What a response says for which its attempt counts as failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
+/// What a backend's response says of how it went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// Its status, 0 where none came.
     pub status: u16,
+    /// Its gRPC status.
     pub grpc_status: Option<u32>,
+    /// Seconds that a backend which answered 429 or 503 asked to be left alone.
     pub retry_after_s: Option<u32>,
 }
 
-impl Answer {
+impl BackendStatus {
     /// Reads what of a response matters to the lane. gRPC's status stands in the head where nothing else comes; a Retry-After that is a date is passed over.
-    pub fn of(status: u16, fields: &Fields, is_grpc_looked_for: bool) -> Answer {
-        Answer {
+    pub fn of(status: u16, fields: &Fields, is_grpc_looked_for: bool) -> BackendStatus {
+        BackendStatus {
             status,
             grpc_status: if is_grpc_looked_for { grpc_status(fields) } else { None },
             retry_after_s: if matches!(status, 429 | 503) { number(fields.get(b"retry-after")) } else { None },
@@ -49,7 +52,7 @@ mod tests {
     fn answer(status: u16, fields: &[(&str, &str)]) -> (Option<u32>, Option<u32>) {
         let mut head = Fields::new();
         fields.iter().for_each(|(name, value)| head.push(name.as_bytes(), value.as_bytes()));
-        let answer = Answer::of(status, &head, true);
+        let answer = BackendStatus::of(status, &head, true);
         (answer.grpc_status, answer.retry_after_s)
     }
 

@@ -1,55 +1,80 @@
-//! One exchange: a request and its response, from the first byte of the client's stream to the completion record.
+//! One exchange: a request and its response, from the first byte of the client's stream to the
+//! completion record.
+//!
+//! `state` says where it stands and what is true only there, `attempt` and `attempts` what was
+//! tried at backends, `hold` what a response says that may be kept for the lane, `deadline` when
+//! something has to happen, `floor` what a client has to move.
 
 pub mod attempt;
+mod attempts;
+pub mod deadline;
 pub mod floor;
 pub mod hold;
+mod state;
+#[cfg(test)]
+mod tests;
 
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, micros};
 use crate::http::check::RequestFacts;
-use crate::http::fields::Fields;
+use crate::http::fields::{Fields, Known};
 use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
-use crate::record::outward::{FailureFacts, RequestId};
+use crate::record::outward::RequestId;
 use crate::relay::incoming::Incoming;
 use crate::relay::outgoing::Outgoing;
 use crate::tls::told::Told;
-use crate::upstream::{self, Client, Upstreams};
+use crate::upstream::Client;
 use attempt::{Attempt, OTHER};
-use floor::Owed;
-use hold::Hold;
+use attempts::Attempts;
+use floor::RateWatch;
+use hold::{BackendStatus, Hold};
+pub use state::{Decide, Offer, Pending, State, Wait};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Where an exchange stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The request head is not complete.
-    Decode,
-    /// The lane has to decide: about the head, or about a failed attempt, whose response may be held.
-    Decide,
-    /// The lane wants to be asked again later.
-    Wait,
-    /// An attempt waits for a session.
-    Open,
-    /// An attempt has a stream; request and response are under way.
-    Relay,
-    /// The edge answers by itself.
-    Answer,
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct ClientFacts {
+    /// Address at the head.
+    pub peer: SocketAddr,
+    /// Who it is, where it has shown a certificate.
+    pub told: Option<Arc<Told>>,
+    /// Network that the lane named in the peer's place; 0 for none.
+    pub network: u64,
+    /// Number of the connection.
+    pub number: u64,
 }
 
-/// What the lane is to be told.
-#[derive(Clone, Copy, Debug)]
-pub enum Offer {
-    /// The head.
-    Head,
-    /// A failed attempt.
-    Failure(FailureFacts),
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// Its head, checked.
+    pub head: Fields,
+    /// The path in the client's own spelling, where a backend may get that; empty where it differs
+    /// in nothing from the canonical form.
+    pub kept_path: Vec<u8>,
+    /// Whether empty segments of it say nothing.
+    pub are_slashes_merged: bool,
+    /// What the head says.
+    pub facts: RequestFacts,
+    /// Names the exchange in logs, towards backends and clients.
+    pub id: RequestId,
 }
 
-/// When things happened to the exchange; what happened to an attempt stands there.
-#[derive(Clone, Copy, Debug, Default)]
+impl Request {
+    /// Takes the client's own request id, where it is fit: visible characters, 64 at most.
+    fn keep_id(&mut self) {
+        if let Some(id) = self.head.known(Known::RequestId).and_then(RequestId::new) {
+            self.id = id;
+        }
+    }
+}
+
+/// When things happened to the exchange, and how long it may take; what happened to an attempt
+/// stands there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
     /// First byte of the stream.
     pub began: Nanos,
@@ -57,10 +82,69 @@ pub struct Times {
     pub head: Nanos,
     /// Last byte either way.
     pub moved: Nanos,
+    /// Wall clock at the first byte, milliseconds.
+    pub started_ms: f64,
+    /// Milliseconds it may take from the head on, 0 for no limit.
+    pub timeout_ms: u32,
 }
 
-/// How long a client may take nothing of an answer of the edge's own, which is small and needs a round trip or two.
-const ANSWER_IDLE: Nanos = 30_000_000_000;
+impl Times {
+    /// The first byte is here.
+    pub fn begin(now: Nanos, now_ms: f64) -> Times {
+        Times { began: now, head: 0, moved: now, started_ms: now_ms, timeout_ms: 0 }
+    }
+
+    /// Microseconds since the head was decoded.
+    pub fn age_us(&self, now: Nanos) -> u32 {
+        micros(self.head, now)
+    }
+
+    /// When the exchange's own time is over.
+    pub fn end_at(&self) -> Nanos {
+        match self.timeout_ms {
+            0 => NEVER,
+            timeout_ms => self.head + timeout_ms as Nanos * 1_000_000,
+        }
+    }
+
+    /// Milliseconds until the exchange's own deadline; none when it has no such.
+    pub fn remaining_ms(&self, now: Nanos) -> Option<u64> {
+        (self.timeout_ms > 0).then(|| self.end_at().saturating_sub(now) / 1_000_000)
+    }
+}
+
+/// What became of it, so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Status for the client, 0 while there is none.
+    pub status: u16,
+    /// What the backend's response says.
+    pub backend: BackendStatus,
+    /// Why it went as it did.
+    pub reason: Reason,
+    /// Flags of the completion that say who ended it.
+    pub ended_by: u32,
+    /// Whether the response was held and passed on.
+    pub was_held: bool,
+    /// Whether it ended while it waited.
+    pub ended_waiting: bool,
+    /// Whether the backend asked for NTLM or Negotiate.
+    pub asked_for_connection: bool,
+}
+
+impl Default for Outcome {
+    fn default() -> Outcome {
+        Outcome {
+            status: 0,
+            backend: BackendStatus::default(),
+            reason: Reason::None,
+            ended_by: 0,
+            was_held: false,
+            ended_waiting: false,
+            asked_for_connection: false,
+        }
+    }
+}
 
 /// An exchange.
 #[derive(Debug)]
@@ -71,208 +155,121 @@ pub struct Exchange {
     pub connection: Key,
     /// Its request stream.
     pub stream: u64,
-    /// Where it stands.
-    pub phase: Phase,
-    /// Request head, checked.
-    pub request: Fields,
-    /// The path in the client's own spelling, where a backend may get that; empty where it differs in nothing from the canonical form.
-    pub kept_path: Vec<u8>,
-    /// Whether empty segments of it say nothing.
-    pub are_slashes_merged: bool,
-    /// What the head says.
-    pub facts: RequestFacts,
-    /// Request.
+    /// Who asks.
+    pub client: ClientFacts,
+    /// What for.
+    pub request: Request,
+    /// The request on its way.
     pub incoming: Incoming,
-    /// Response.
+    /// The response on its way.
     pub outgoing: Outgoing,
-    /// Times.
-    pub times: Times,
-    /// Client's address at the head.
-    pub peer: SocketAddr,
-    /// Who its client is, where it has shown a certificate.
-    pub told: Option<Arc<Told>>,
-    /// Network of the client that the lane named in the peer's place; 0 for none.
-    pub network: u64,
-    /// Request id.
-    pub request_id: RequestId,
-    /// What the lane gave with its last decision.
-    pub tag: Tag,
-    /// Milliseconds it may take from the head on, 0 for no limit.
-    pub timeout_ms: u32,
+    /// Where it stands.
+    state: State,
     /// The attempt whose response the client gets, or the last one.
     pub attempt: Attempt,
-    /// [`OTHER`] or 0, whichever names the attempt above.
-    pub(crate) side: u64,
-    /// An attempt that runs beside it. The first response head decides between them.
-    pub hedge: Option<Box<Attempt>>,
-    /// Whether there ever was one.
-    pub is_hedged: bool,
-    /// Backend of the attempt that lost, and the microseconds it had run.
-    pub loser: Option<(u32, u32)>,
-    /// Attempts made.
-    pub attempts: u32,
-    /// A response that waits for the lane.
-    pub hold: Option<Hold>,
-    /// Whether the response was held and passed on.
-    pub was_held: bool,
-    /// Whether the backend asked for NTLM or Negotiate.
-    pub(crate) asked_for_connection: bool,
-    /// What its client owes, as the sweep last saw it.
-    pub(crate) owed: Option<Owed>,
-    /// Whether the response is one of events, which come when they come.
-    pub(crate) is_event_stream: bool,
-    /// Response head was given to the client.
-    pub is_committed: bool,
-    /// Status for the client.
-    pub status: u16,
-    /// Status of the backend.
-    pub backend_status: u16,
-    /// gRPC status of the backend's response.
-    pub grpc_status: Option<u32>,
-    /// Seconds that a backend which answered 429 or 503 asked to be left alone.
-    pub retry_after_s: Option<u32>,
-    /// Why it went as it did.
-    pub reason: Reason,
-    /// Flags of the completion that ended it.
-    pub ended_by: u32,
-    /// What the lane still has to be told, or told again after waiting.
-    pub offer: Option<Offer>,
-    /// Where in the ring that was written; none while it waits for room.
-    pub offer_at: Option<u32>,
-    /// Whether an earlier lane heard of it and did not decide.
-    pub is_offered_again: bool,
-    /// Whether the present offer comes after a wait.
-    pub has_waited: bool,
-    /// When the wait is over or the attempt is late; 0 for neither.
-    pub alarm_at: Nanos,
-    /// Whether the lane was told that an attempt is late: it is told once.
-    pub is_told_late: bool,
-    /// Why it is answered if its deadline passes while it waits.
-    pub wait_reason: Reason,
-    /// Whether it ended while it waited.
-    pub ended_waiting: bool,
-    /// Wall clock at the head, milliseconds.
-    pub started_ms: f64,
+    /// What is to be known of all attempts.
+    pub attempts: Attempts,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Times.
+    pub times: Times,
+    /// What the lane gave with its last decision.
+    pub tag: Tag,
+    /// What its client owes.
+    pub watch: RateWatch,
 }
 
 impl Exchange {
     /// An exchange that has not begun, to be reused with [`Exchange::begin`].
     pub fn idle() -> Exchange {
         let nobody = Key { index: u32::MAX, generation: u32::MAX };
+        let id = RequestId::new(b"-").expect("a fit id");
         Exchange {
             key: nobody,
             connection: nobody,
             stream: 0,
-            phase: Phase::Decode,
-            request: Fields::new(),
-            kept_path: Vec::new(),
-            are_slashes_merged: false,
-            facts: RequestFacts::default(),
+            client: ClientFacts { peer: SocketAddr::from(([0, 0, 0, 0], 0)), told: None, network: 0, number: 0 },
+            request: Request { head: Fields::new(), kept_path: Vec::new(), are_slashes_merged: false, facts: RequestFacts::default(), id },
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
-            times: Times::default(),
-            peer: SocketAddr::from(([0, 0, 0, 0], 0)),
-            told: None,
-            network: 0,
-            request_id: RequestId::new(b"-").expect("a fit id"),
-            tag: Tag::NONE,
-            timeout_ms: 0,
+            state: State::Decode,
             attempt: Attempt::default(),
-            side: 0,
-            hedge: None,
-            is_hedged: false,
-            loser: None,
-            attempts: 0,
-            hold: None,
-            was_held: false,
-            asked_for_connection: false,
-            owed: None,
-            is_event_stream: false,
-            is_committed: false,
-            status: 0,
-            backend_status: 0,
-            grpc_status: None,
-            retry_after_s: None,
-            reason: Reason::None,
-            ended_by: 0,
-            offer: None,
-            offer_at: None,
-            is_offered_again: false,
-            has_waited: false,
-            alarm_at: 0,
-            is_told_late: false,
-            wait_reason: Reason::None,
-            ended_waiting: false,
-            started_ms: 0.0,
+            attempts: Attempts::default(),
+            outcome: Outcome::default(),
+            times: Times::default(),
+            tag: Tag::NONE,
+            watch: RateWatch::default(),
         }
     }
 
-    /// Begins anew on a stream, keeping buffers: only what an earlier life may have left behind is reset.
-    pub fn begin(&mut self, key: Key, connection: Key, stream: u64, now: Nanos) {
+    /// Begins anew on a stream, keeping buffers.
+    pub fn begin(&mut self, key: Key, connection: Key, stream: u64, client: ClientFacts, id: RequestId, times: Times) {
         debug_assert!(key.pack() & OTHER == 0);
         (self.key, self.connection, self.stream) = (key, connection, stream);
-        self.phase = Phase::Decode;
-        self.request.clear();
-        self.kept_path.clear();
-        self.facts = RequestFacts::default();
+        (self.client, self.times) = (client, times);
+        self.request.head.clear();
+        self.request.kept_path.clear();
+        (self.request.are_slashes_merged, self.request.facts, self.request.id) = (false, RequestFacts::default(), id);
         self.incoming.restart();
         self.outgoing.restart();
-        self.times = Times { began: now, head: 0, moved: now };
-        self.network = 0;
-        self.tag = Tag::NONE;
-        self.timeout_ms = 0;
+        self.state = State::Decode;
         self.attempt.forget();
-        self.side = 0;
-        (self.hedge, self.is_hedged, self.loser) = (None, false, None);
-        self.attempts = 0;
-        (self.hold, self.was_held) = (None, false);
-        self.asked_for_connection = false;
-        (self.owed, self.is_event_stream) = (None, false);
-        self.is_committed = false;
-        (self.status, self.backend_status) = (0, 0);
-        (self.grpc_status, self.retry_after_s) = (None, None);
-        self.reason = Reason::None;
-        self.ended_by = 0;
-        self.offer = None;
-        self.offer_at = None;
-        (self.is_offered_again, self.has_waited) = (false, false);
-        (self.alarm_at, self.is_told_late) = (0, false);
-        (self.wait_reason, self.ended_waiting) = (Reason::None, false);
+        self.attempts = Attempts::default();
+        self.outcome = Outcome::default();
+        self.tag = Tag::NONE;
+        self.watch = RateWatch::default();
     }
 
-    /// Name of the attempt for sessions.
-    pub(crate) fn name(&self) -> upstream::Key {
-        self.key.pack() | self.side
+    /// Lets go what an exchange that has ended must not keep from others, before it is begun anew.
+    pub fn release(&mut self) {
+        self.attempt.plan = None;
+        self.client.told = None;
+        self.outgoing.restart();
     }
 
-    /// Name of the attempt that runs, or would run, beside it.
-    pub(crate) fn hedge_name(&self) -> upstream::Key {
-        self.key.pack() | self.side ^ OTHER
+    /// Where it stands.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
-    /// The attempt that a name stands for, if it runs; one that has lost or failed does not.
-    pub(crate) fn attempt_named(&mut self, name: upstream::Key) -> Option<&mut Attempt> {
-        if name & OTHER == self.side { Some(&mut self.attempt) } else { self.hedge.as_deref_mut() }
+    /// Another state begins. What stood in the last is gone: a hedge must have been taken out
+    /// before, a held response let go or passed on.
+    pub fn enter(&mut self, next: State) {
+        debug_assert!(self.state.leads_to(&next), "{:?} leads to no {next:?}", self.state);
+        debug_assert!(self.state.hedge().is_none(), "{next:?} loses a hedge");
+        self.state = next;
     }
 
-    /// The same to look at.
-    pub(crate) fn attempt_of(&self, name: upstream::Key) -> Option<&Attempt> {
-        if name & OTHER == self.side { Some(&self.attempt) } else { self.hedge.as_deref() }
+    /// What the lane has to decide, to change.
+    pub fn decide_mut(&mut self) -> Option<&mut Decide> {
+        self.state.decide_mut()
     }
 
-    /// Makes the hedge the attempt and returns what was the attempt before.
-    pub(crate) fn promote_hedge(&mut self) -> Option<Box<Attempt>> {
-        let mut other = self.hedge.take()?;
-        std::mem::swap(&mut self.attempt, &mut other);
-        self.side ^= OTHER;
-        self.phase = if self.attempt.upstream.is_some() { Phase::Relay } else { Phase::Open };
-        Some(other)
+    /// What there is while no response head has been passed on, to change.
+    pub fn pending_mut(&mut self) -> Option<&mut Pending> {
+        self.state.pending_mut()
     }
 
-    /// Counts anew what of the request may still come, as far as window and content-length let it, and what is kept of it.
+    /// What became of a held response, to change.
+    pub fn hold_mut(&mut self) -> Option<&mut Hold> {
+        self.state.hold_mut()
+    }
+
+    /// Forgets a held response, of which the lane may still be told as of a failed attempt. False
+    /// where there is none.
+    pub fn drop_hold(&mut self) -> bool {
+        let is_dropped = self.state.drop_hold();
+        if is_dropped {
+            self.outgoing.drop_held();
+        }
+        is_dropped
+    }
+
+    /// Counts anew what of the request may still come, as far as window and content-length let it,
+    /// and what is kept of it.
     pub(crate) fn recount_request(&mut self, connection: &mut Connection) {
         let (stream, incoming) = (self.stream, &mut self.incoming);
-        let left = self.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
+        let left = self.request.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
         let is_over = incoming.is_done || incoming.is_early_end;
         let promised = if is_over { 0 } else { connection.quic.stream_recv_window(stream).unwrap_or(0).min(left) };
         let kept = incoming.early.len() as u64;
@@ -292,75 +289,17 @@ impl Exchange {
         connection.kept -= std::mem::take(&mut self.incoming.kept);
     }
 
-    /// Whether the request can be sent to another backend: all that was taken of its body is still here.
-    pub fn is_replayable(&self) -> bool {
-        self.incoming.is_whole()
-    }
-
-    /// Whether an attempt is under way, no response head is here, and the request has no body, so that a second attempt may run beside it.
-    pub fn may_hedge(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Relay) && !self.is_committed && self.hedge.is_none() && self.incoming.is_bodiless()
-    }
-
     /// On whose behalf it asks for a place at a backend.
-    pub(crate) fn client(&self) -> Client {
-        let network = if self.network == 0 { Client::network(self.peer) } else { self.network };
+    pub fn claimant(&self) -> Client {
+        let network = if self.client.network == 0 { Client::network(self.client.peer) } else { self.client.network };
         Client { network, connection: self.connection.pack() }
     }
 
-    /// Microseconds since the head was decoded.
-    pub fn age_us(&self, now: Nanos) -> u32 {
-        micros(self.times.head, now)
-    }
-
-    /// When the exchange's own time is over.
-    pub(crate) fn end_at(&self) -> Nanos {
-        match self.timeout_ms {
-            0 => NEVER,
-            timeout_ms => self.times.head + timeout_ms as Nanos * 1_000_000,
+    /// The backend said everything. Its stream is gone unless the request is still on its way.
+    pub fn end_response(&mut self) {
+        self.outgoing.is_complete = true;
+        if self.incoming.is_done {
+            self.attempt.upstream = None;
         }
-    }
-
-    /// Milliseconds until the exchange's own deadline; none when it has no such.
-    pub fn remaining_ms(&self, now: Nanos) -> Option<u64> {
-        (self.timeout_ms > 0).then(|| self.end_at().saturating_sub(now) / 1_000_000)
-    }
-
-    /// When something has to happen, and what it means if it did not.
-    pub fn deadline(&self, decode_timeout: Nanos, upstreams: &Upstreams, now: Nanos) -> (Nanos, Reason) {
-        let full = |slot| upstreams.full_time(slot, now);
-        let own = match self.phase {
-            Phase::Decode => return (self.times.began + decode_timeout, Reason::ClientSlow),
-            Phase::Decide => (NEVER, Reason::None),
-            Phase::Wait => return (self.end_at(), self.wait_reason),
-            Phase::Open => self.attempt.head_deadline(false, full, now),
-            Phase::Relay | Phase::Answer => {
-                let idle = (self.times.moved + self.idle_timeout(), self.who_is_idle());
-                let is_waiting = self.phase == Phase::Relay && !self.is_committed;
-                let head = if is_waiting { self.attempt.head_deadline(self.incoming.is_done, full, now) } else { (NEVER, Reason::None) };
-                if head.0 <= idle.0 { head } else { idle }
-            }
-        };
-        // An answer that is given in the place of what came too late is not late itself.
-        let whole = if self.phase == Phase::Answer { NEVER } else { self.end_at() };
-        if whole <= own.0 && whole != NEVER { (whole, Reason::ExchangeTimeout) } else { own }
-    }
-
-    /// The same for the attempt that runs beside.
-    pub fn hedge_deadline(&self, upstreams: &Upstreams, now: Nanos) -> (Nanos, Reason) {
-        let full = |slot| upstreams.full_time(slot, now);
-        self.hedge.as_ref().map_or((NEVER, Reason::None), |hedge| hedge.head_deadline(true, full, now))
-    }
-
-    /// An answer of the edge's own has a time of its own: the route's, if there is one, is about the backend.
-    fn idle_timeout(&self) -> Nanos {
-        if self.phase == Phase::Answer { ANSWER_IDLE } else { self.attempt.idle_timeout() }
-    }
-
-    /// Whose silence it is: the client's while its buffer waits or its body is missing, else the backend's.
-    fn who_is_idle(&self) -> Reason {
-        let is_client = self.outgoing.has_bytes() || self.phase == Phase::Answer;
-        let is_upload = !self.incoming.is_done && !self.incoming.is_blocked && !self.is_committed;
-        if is_client || is_upload { Reason::ClientSlow } else { Reason::IdleTimeout }
     }
 }

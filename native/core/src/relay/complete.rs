@@ -6,7 +6,7 @@ use crate::base::counters::Id;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::micros;
-use crate::exchange::{Exchange, Phase};
+use crate::exchange::{Exchange, State};
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
 use crate::lane::Unwritten;
@@ -19,9 +19,9 @@ impl Relay {
     /// Answers with a reason's status and the registry's small body, or as gRPC clients read it.
     pub(super) fn answer_reason(&mut self, key: Key, reason: Reason) {
         let Some(exchange) = self.exchanges.get(key) else { return };
-        let is_grpc = is_grpc(&exchange.request);
+        let is_grpc = is_grpc(&exchange.request.head);
         let status = reason.status().max(400);
-        let id = String::from_utf8_lossy(exchange.request_id.as_bytes()).into_owned();
+        let id = String::from_utf8_lossy(exchange.request.id.as_bytes()).into_owned();
         let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.told().code());
         let mut fields = Fields::new();
         if is_grpc {
@@ -49,7 +49,7 @@ impl Relay {
 
     pub(super) fn reset_client(&mut self, key: Key, code: u64, reason: Reason, ended_by: u32) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.ended_by = ended_by;
+        exchange.outcome.ended_by = ended_by;
         let (connection, stream) = (exchange.connection, exchange.stream);
         if let Some(connection) = self.connections.get_mut(connection) {
             connection.refuse(stream, code);
@@ -61,7 +61,7 @@ impl Relay {
     /// The process ends before the exchange did. Of one that no backend has seen the client is told that it may be sent again elsewhere (RFC 9114 §4.1.1).
     pub fn cut(&mut self, upstreams: &mut Upstreams, key: Key) {
         let Some(exchange) = self.exchanges.get(key) else { return };
-        let is_unseen = exchange.attempts == 0 && exchange.phase != Phase::Answer;
+        let is_unseen = exchange.attempts.made == 0 && !exchange.state().is_answer();
         let code = if is_unseen { h3::REQUEST_REJECTED } else { h3::INTERNAL_ERROR };
         self.abort(upstreams, key, code, Reason::Shutdown, 0);
     }
@@ -79,10 +79,10 @@ impl Relay {
     /// Ends an exchange whose attempts' sessions are given up too.
     pub(super) fn abandon(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if let Some(mut hedge) = exchange.hedge.take() {
+        if let Some(mut hedge) = exchange.take_out(exchange.hedge_name()) {
             hedge.count_out(&self.table);
         }
-        exchange.hold = None;
+        exchange.drop_hold();
         exchange.attempt.upstream = None;
         // The rest comes to nothing if it panics.
         exchange.attempt.count_out(&self.table);
@@ -97,7 +97,7 @@ impl Relay {
             return self.reset_client(key, h3::REQUEST_CANCELLED, reason, outward::ENDED_BY_CLIENT);
         }
         if let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.ended_by = outward::ENDED_BY_CLIENT;
+            exchange.outcome.ended_by = outward::ENDED_BY_CLIENT;
         }
         self.complete(key, reason);
     }
@@ -105,14 +105,12 @@ impl Relay {
     /// Phase 16, complete: always runs, once an exchange. The attempt must have been taken back.
     pub(super) fn complete(&mut self, key: Key, reason: Reason) {
         let Some(mut exchange) = self.exchanges.remove(key) else { return };
-        debug_assert!(exchange.attempt.upstream.is_none() && exchange.hedge.is_none() && exchange.hold.is_none());
+        debug_assert!(exchange.attempt.upstream.is_none() && exchange.state().hedge().is_none() && !exchange.state().is_held());
         if self.stage.owner == Some(key) {
             self.stage.owner = None;
             self.stage.bytes.clear();
         }
-        if exchange.phase == Phase::Decide
-            && let Some(at) = exchange.offer_at
-        {
+        if let Some(at) = exchange.state().decide().and_then(|decide| decide.written_at) {
             outward::withdraw(&mut self.lane.ring, at, key);
         }
         exchange.attempt.count_out(&self.table);
@@ -133,43 +131,41 @@ impl Relay {
         self.counters.add(Id::BodyBytesOut, facts.bytes_out);
         self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
         self.lane.has_completions = true;
-        if !self.lane.unwritten.is_empty() || !outward::write_completion(&mut self.lane.ring, &facts, &exchange.request) {
-            let request = std::mem::take(&mut exchange.request);
+        if !self.lane.unwritten.is_empty() || !outward::write_completion(&mut self.lane.ring, &facts, &exchange.request.head) {
+            let request = std::mem::take(&mut exchange.request.head);
             self.lane.unwritten.push_back(Unwritten::Completion(Box::new((facts, request))));
         }
         if self.pool.len() < POOL {
-            exchange.attempt.plan = None;
-            exchange.told = None;
-            exchange.outgoing.restart();
+            exchange.release();
             self.pool.push(exchange);
         }
     }
 
     pub(super) fn completion_facts(&self, exchange: &Exchange, reason: Reason) -> CompletionFacts {
-        let reason = if reason == Reason::None { exchange.reason } else { reason };
+        let reason = if reason == Reason::None { exchange.outcome.reason } else { reason };
         let (times, attempt) = (&exchange.times, &exchange.attempt);
         let has_stream = attempt.opened > 0;
-        let mut flags = exchange.ended_by;
-        flags |= if exchange.is_committed { outward::COMMITTED } else { 0 };
-        flags |= if exchange.phase == Phase::Answer { outward::OWN_RESPONSE } else { 0 };
+        let mut flags = exchange.outcome.ended_by;
+        flags |= if exchange.state().is_committed() { outward::COMMITTED } else { 0 };
+        flags |= if exchange.state().is_answer() { outward::OWN_RESPONSE } else { 0 };
         flags |= if attempt.was_reused { outward::SESSION_REUSED } else { 0 };
-        flags |= if exchange.is_hedged { outward::HEDGED } else { 0 };
-        flags |= if attempt.is_hedge && exchange.is_committed && exchange.phase != Phase::Answer { outward::HEDGE_WON } else { 0 };
-        flags |= if exchange.was_held { outward::WAS_HELD } else { 0 };
-        flags |= if exchange.asked_for_connection { outward::CONNECTION_AUTH } else { 0 };
-        flags |= if exchange.ended_waiting || exchange.phase == Phase::Wait { outward::ENDED_WAITING } else { 0 };
-        let told = exchange.told.as_deref();
+        flags |= if exchange.attempts.is_hedged { outward::HEDGED } else { 0 };
+        flags |= if attempt.is_hedge && matches!(exchange.state(), State::Response) { outward::HEDGE_WON } else { 0 };
+        flags |= if exchange.outcome.was_held { outward::WAS_HELD } else { 0 };
+        flags |= if exchange.outcome.asked_for_connection { outward::CONNECTION_AUTH } else { 0 };
+        flags |= if exchange.outcome.ended_waiting || exchange.state().is_waiting() { outward::ENDED_WAITING } else { 0 };
+        let told = exchange.client.told.as_deref();
         flags |= told.map_or(0, Told::completion_flags);
         CompletionFacts {
             exchange: exchange.key,
             tag: exchange.tag,
-            backend: if exchange.attempts > 0 { attempt.forward.backend } else { u32::MAX },
-            attempts: exchange.attempts,
-            status: exchange.status as u32,
+            backend: if exchange.attempts.made > 0 { attempt.forward.backend } else { u32::MAX },
+            attempts: exchange.attempts.made,
+            status: exchange.outcome.status as u32,
             reason: reason as u32,
             flags,
             listener: 0,
-            peer: exchange.peer,
+            peer: exchange.client.peer,
             phases_us: [
                 if attempt.decided > 0 { micros(times.head, attempt.decided) } else { 0 },
                 if has_stream { micros(attempt.decided, attempt.opened) } else { 0 },
@@ -181,12 +177,12 @@ impl Relay {
             bytes_in: exchange.incoming.body_bytes,
             bytes_out: exchange.outgoing.body_bytes,
             connection: 0,
-            started_ms: exchange.started_ms,
-            backend_status: exchange.backend_status as u32,
-            grpc_status: exchange.grpc_status,
-            retry_after_s: exchange.retry_after_s,
-            loser: exchange.loser,
-            request_id: exchange.request_id,
+            started_ms: exchange.times.started_ms,
+            backend_status: exchange.outcome.backend.status as u32,
+            grpc_status: exchange.outcome.backend.grpc_status,
+            retry_after_s: exchange.outcome.backend.retry_after_s,
+            loser: exchange.attempts.loser,
+            request_id: exchange.request.id,
             certificate: told.filter(|_| self.rules.telling.is_logged).map(Told::line),
         }
     }

@@ -7,7 +7,8 @@ use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
-use crate::exchange::{Offer, Phase};
+use crate::exchange::hold::BackendStatus;
+use crate::exchange::{Decide, Offer, State, Wait, deadline, floor};
 use crate::http::error::{h2, h3};
 use crate::upstream::{self, Fault, Upstreams};
 
@@ -49,23 +50,24 @@ impl Relay {
         for (key, exchange) in self.exchanges.iter_mut() {
             let Some(connection) = self.connections.get(exchange.connection) else { continue };
             let limits = &self.rules.limits[connection.listener as usize];
-            let (mut deadline, mut reason) = exchange.deadline(limits.decode_timeout, upstreams, now);
-            if let Some(floor) = limits.floor {
+            let full = |slot| upstreams.full_time(slot, now);
+            let (mut deadline, mut reason) = deadline::of(exchange, limits.decode_timeout, full, now);
+            if let Some(least) = limits.floor {
                 // A client that looks idle on this stream may be busy with others.
                 if deadline <= now && reason == Reason::ClientSlow {
-                    match exchange.is_held_up(floor, connection, now) {
+                    match floor::is_held_up(exchange, least, connection, now) {
                         Some(true) => exchange.times.moved = now,
                         Some(false) => {}
                         None => continue,
                     }
-                    (deadline, reason) = exchange.deadline(limits.decode_timeout, upstreams, now);
+                    (deadline, reason) = deadline::of(exchange, limits.decode_timeout, full, now);
                 }
-                if deadline > now && exchange.is_below(floor, connection, now) {
+                if deadline > now && floor::is_below(exchange, least, connection, now) {
                     late.push((key, exchange.name(), Reason::ClientBelowRate));
                     continue;
                 }
             }
-            let (hedge_deadline, hedge_reason) = exchange.hedge_deadline(upstreams, now);
+            let (hedge_deadline, hedge_reason) = deadline::of_hedge(exchange, full, now);
             for (deadline, name, reason) in [(deadline, exchange.name(), reason), (hedge_deadline, exchange.hedge_name(), hedge_reason)] {
                 if deadline <= now {
                     late.push((key, name, reason));
@@ -104,11 +106,11 @@ impl Relay {
 
     /// The time of an exchange is over, or that of one of its attempts.
     pub(super) fn time_out(&mut self, upstreams: &mut Upstreams, key: Key, name: upstream::Key, reason: Reason) {
-        let is_under_way = self.exchanges.get(key).is_some_and(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay));
+        let Some(exchange) = self.exchanges.get(key) else { return };
         let is_attempts =
             matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
-        if is_under_way && is_attempts {
-            let is_unsent = self.is_opening(name);
+        if is_attempts && exchange.state().is_under_way() {
+            let is_unsent = exchange.is_opening(name);
             self.withdraw(upstreams, name, h2::CANCEL);
             return self.attempt_failed(name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
         }
@@ -117,7 +119,7 @@ impl Relay {
         }
         self.cancel_attempt(upstreams, key, h2::CANCEL);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if exchange.is_committed || exchange.phase == Phase::Answer {
+        if exchange.state().is_committed() {
             let code = match reason {
                 Reason::ClientSlow | Reason::ClientBelowRate => h3::REQUEST_CANCELLED,
                 Reason::BudgetExhausted => h3::EXCESSIVE_LOAD,
@@ -125,7 +127,7 @@ impl Relay {
             };
             return self.reset_client(key, code, reason, 0);
         }
-        exchange.ended_waiting = exchange.phase == Phase::Wait;
+        exchange.outcome.ended_waiting = exchange.state().is_waiting();
         self.answer_reason(key, reason);
     }
 
@@ -134,23 +136,21 @@ impl Relay {
     /// something is to be decided already.
     fn ask_at_deadline(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return false };
-        let has_waited = exchange.phase == Phase::Wait;
-        let reason = match (exchange.phase, exchange.offer, reason) {
+        let has_waited = exchange.state().is_waiting();
+        let reason = match (exchange.state(), reason) {
             // What is waited for is another attempt.
-            (Phase::Wait, Some(Offer::Failure(_)), _) => Reason::ExchangeTimeout,
-            (Phase::Open | Phase::Relay, _, Reason::ExchangeTimeout | Reason::IdleTimeout) => reason,
+            (State::Wait(Wait { failure: Some(_), .. }), _) => Reason::ExchangeTimeout,
+            (State::Open(_) | State::Request(_), Reason::ExchangeTimeout | Reason::IdleTimeout) => reason,
             _ => return false,
         };
-        if exchange.is_committed || !exchange.attempt.asks_at_deadline() {
+        if !exchange.attempt.asks_at_deadline() {
             return false;
         }
         self.cancel_attempt(upstreams, key, h2::CANCEL);
         let Some(exchange) = self.exchanges.get_mut(key) else { return true };
-        exchange.has_waited = has_waited;
-        (exchange.alarm_at, exchange.reason) = (0, reason);
-        let Some(exchange) = self.exchanges.get(key) else { return true };
-        let facts = self.failure_facts(exchange, &exchange.attempt, reason, 0);
-        self.offer(key, Offer::Failure(facts));
+        exchange.outcome.reason = reason;
+        let facts = exchange.failure(&exchange.attempt, reason, 0, BackendStatus::default(), self.turn.now);
+        self.offer(key, Decide::about(Offer::Failure(facts), has_waited));
         true
     }
 }

@@ -6,7 +6,7 @@ use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::exchange::{Exchange, Offer, Phase};
+use crate::exchange::{ClientFacts, Decide, Exchange, Offer, State, Times};
 use crate::http::check::{self, FaultKind};
 use crate::http::error::h3;
 use crate::http::fields::{Fields, Known};
@@ -47,9 +47,9 @@ impl Relay {
             },
         };
         let Some(exchange) = self.exchanges.get(key) else { return };
-        if exchange.phase == Phase::Decode {
+        if matches!(exchange.state(), State::Decode) {
             self.decode(upstreams, key);
-        } else if exchange.phase == Phase::Relay {
+        } else if exchange.state().is_relayed() {
             self.send(upstreams, key);
             if self.exchanges.get(key).is_some_and(|exchange| exchange.incoming.is_blocked) {
                 self.notice_reset(upstreams, key);
@@ -82,13 +82,11 @@ impl Relay {
             state.begin_keep_alive(self.turn.now);
         }
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
-        let now = self.turn.now;
-        exchange.peer = state.peer;
-        exchange.told.clone_from(&state.tls.told);
-        exchange.started_ms = self.turn.now_ms;
-        exchange.request_id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request_id);
+        let client = ClientFacts { peer: state.peer, told: state.tls.told.clone(), network: 0, number: state.number };
+        let id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request.id);
+        let times = Times::begin(self.turn.now, self.turn.now_ms);
         let key = self.exchanges.insert_with(|key| {
-            exchange.begin(key, connection, stream, now);
+            exchange.begin(key, connection, stream, client, id, times);
             exchange
         });
         state.exchanges.insert(stream, key);
@@ -100,7 +98,7 @@ impl Relay {
     /// Phase 5: reads until the head is complete.
     pub(super) fn decode(&mut self, upstreams: &mut Upstreams, key: Key) {
         let mut scratch = std::mem::take(&mut self.scratch.bytes);
-        while let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decode) {
+        while let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| matches!(exchange.state(), State::Decode)) {
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { break };
             let (count, is_end) = match exchange.incoming.read(&mut connection.quic, exchange.stream, &mut scratch) {
@@ -156,14 +154,14 @@ impl Relay {
         let rules = self.rules.limits[connection.listener as usize].normal;
         let judged = judge_head(exchange, rules, &mut self.scratch.text);
         // Before anything looks at the head: no rule can let through what it never sees.
-        let removed = self.rules.reserved.strip(&mut exchange.request);
+        let removed = self.rules.reserved.strip(&mut exchange.request.head);
         if removed > 0 {
             self.counters.add(Id::ReservedFieldsRemoved, removed);
         }
         match judged {
-            Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request)) => self.answer_reason(key, Reason::Misdirected),
+            Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request.head)) => self.answer_reason(key, Reason::Misdirected),
             Ok(()) if self.held.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
-            Ok(()) => self.offer(key, Offer::Head),
+            Ok(()) => self.offer(key, Decide::about(Offer::Head, false)),
             Err(reason) => self.answer_reason(key, reason),
         }
     }
@@ -196,24 +194,25 @@ fn authority(request: &Fields) -> &[u8] {
 
 /// Makes the head canonical, where the listener wants it so, and checks it. What is malformed is called that, even where it also has no canonical form.
 fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut Vec<u8>) -> Result<(), Reason> {
-    exchange.are_slashes_merged = rules.is_some_and(|rules| rules.are_slashes_merged);
-    let is_canonical = rules.is_none_or(|rules| normal::head(&mut exchange.request, rules, text, &mut exchange.kept_path).is_ok());
-    let facts = check::check_request(&exchange.request, false).map_err(|fault| match fault.kind {
+    exchange.request.are_slashes_merged = rules.is_some_and(|rules| rules.are_slashes_merged);
+    let is_canonical =
+        rules.is_none_or(|rules| normal::head(&mut exchange.request.head, rules, text, &mut exchange.request.kept_path).is_ok());
+    let facts = check::check_request(&exchange.request.head, false).map_err(|fault| match fault.kind {
         FaultKind::Malformed => Reason::RequestMalformed,
         FaultKind::ConnectNotSupported => Reason::ConnectNotSupported,
     })?;
-    exchange.facts = facts;
+    exchange.request.facts = facts;
     if facts.has_spare_length {
-        check::leave_one_length(&mut exchange.request, true);
+        check::leave_one_length(&mut exchange.request.head, true);
     }
     if facts.is_scheme_plain {
-        check::tell_https(&mut exchange.request);
+        check::tell_https(&mut exchange.request.head);
     }
     if facts.is_trace && (facts.content_length.is_some_and(|length| length > 0) || exchange.incoming.has_early_body()) {
         return Err(Reason::RequestMalformed);
     }
     if let Some(max_forwards @ 1..) = facts.max_forwards {
-        check::lower_max_forwards(&mut exchange.request, max_forwards);
+        check::lower_max_forwards(&mut exchange.request.head, max_forwards);
     }
     if !is_canonical {
         return Err(Reason::PathNotCanonical);
@@ -230,6 +229,7 @@ fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut 
 /// Takes bytes of the head section; what follows it stays in `input`.
 fn decode_head(exchange: &mut Exchange, input: &mut &[u8], limits: FieldLimits) -> Decoded {
     let Exchange { incoming, request, .. } = exchange;
+    let request = &mut request.head;
     loop {
         match incoming.expect {
             Expect::Frame => {

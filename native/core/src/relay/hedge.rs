@@ -8,10 +8,9 @@ use super::Relay;
 use super::notes::Note;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::base::timers::Nanos;
 use crate::base::timers::micros;
-use crate::exchange::attempt::{Attempt, key_of};
-use crate::exchange::hold::Answer;
+use crate::exchange::attempt::key_of;
+use crate::exchange::hold::BackendStatus;
 use crate::http::error::h2;
 use crate::lane::Unwritten;
 use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};
@@ -19,25 +18,16 @@ use crate::record::outward::{self, LateFacts};
 use crate::upstream::{self, Upstreams};
 
 impl Relay {
-    /// The time after which an attempt is late is entered, if the lane wants to know and does not know yet.
-    pub(super) fn expect_late(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let delay_ms = exchange.attempt.forward.hedge_delay_ms;
-        exchange.alarm_at = 0;
-        if delay_ms > 0 && !exchange.is_told_late {
-            exchange.alarm_at = self.turn.now + delay_ms as Nanos * 1_000_000;
-            self.deadlines.alarms.push(exchange.alarm_at, key);
-        }
-    }
-
     /// The delay is over: the lane is told, where a hedge could help.
     pub(super) fn is_late(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.alarm_at = 0;
+        if let Some(pending) = exchange.pending_mut() {
+            pending.late_at = None;
+        }
         if !exchange.may_hedge() {
             return;
         }
-        exchange.is_told_late = true;
+        exchange.attempts.is_told_late = true;
         self.lane.offers += 1;
         if !self.lane.unwritten.is_empty() || !self.write_late(key) {
             self.lane.unwritten.push_back(Unwritten::Late(key));
@@ -48,11 +38,11 @@ impl Relay {
     pub(super) fn write_late(&mut self, key: Key) -> bool {
         let Some(exchange) = self.exchanges.get(key).filter(|exchange| exchange.may_hedge()) else { return true };
         let facts = LateFacts {
-            attempts: exchange.attempts,
+            attempts: exchange.attempts.made,
             backend: exchange.attempt.forward.backend,
             tag: exchange.tag,
             took_us: micros(exchange.attempt.decided, self.turn.now),
-            age_us: exchange.age_us(self.turn.now),
+            age_us: exchange.times.age_us(self.turn.now),
             plan: exchange.attempt.forward.plan,
         };
         outward::write_late(&mut self.lane.ring, key, &facts)
@@ -61,18 +51,11 @@ impl Relay {
     /// The lane wants a second attempt. Passed over where it has no use any more.
     pub(super) fn hedge(&mut self, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
         let plan = self.rules.plans.get(forward.plan as usize).cloned();
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.may_hedge()) else { return };
-        exchange.tag = forward.tag;
-        exchange.is_hedged = true;
-        exchange.attempts += 1;
-        let mut attempt = Box::new(Attempt { values: exchange.attempt.values.clone(), ..Attempt::default() });
-        attempt.begin(forward, plan, self.turn.now);
-        attempt.take_values(values);
-        attempt.is_hedge = true;
-        attempt.count_in(&self.table);
-        let deadline = attempt.first_deadline();
-        exchange.hedge = Some(attempt);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let name = exchange.hedge_name();
+        let Some(hedge) = exchange.begin_hedge(forward, plan, values, self.turn.now) else { return };
+        hedge.count_in(&self.table);
+        let deadline = hedge.first_deadline();
         self.expect(deadline);
         self.open(upstreams, forward.backend, name);
     }
@@ -81,9 +64,8 @@ impl Relay {
     pub(super) fn win(&mut self, name: upstream::Key) {
         let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return };
         let loser_name = if name == exchange.name() { exchange.hedge_name() } else { exchange.name() };
-        let loser = if name == exchange.name() { exchange.hedge.take() } else { exchange.promote_hedge() };
-        let Some(mut loser) = loser else { return };
-        exchange.loser = Some((loser.forward.backend, micros(loser.decided, self.turn.now)));
+        let Some(mut loser) = exchange.take_out(loser_name) else { return };
+        exchange.attempts.note_loser(&loser, self.turn.now);
         self.notes.push(match loser.upstream.take() {
             Some(stream) => Note::Reset(stream, h2::CANCEL),
             None => Note::CancelWait(loser.forward.backend, loser_name),
@@ -92,11 +74,10 @@ impl Relay {
     }
 
     /// One of two attempts failed: the other is the exchange's from now on. The lane learns of it and has nothing to decide.
-    pub(super) fn failed_beside(&mut self, name: upstream::Key, reason: Reason, flags: u32, answer: Option<Answer>) {
+    pub(super) fn failed_beside(&mut self, name: upstream::Key, reason: Reason, flags: u32, status: BackendStatus) {
         let key = key_of(name);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let failed = if name == exchange.name() { exchange.promote_hedge() } else { exchange.hedge.take() };
-        let Some(mut failed) = failed else { return };
+        let Some(mut failed) = exchange.take_out(name) else { return };
         if let Some(stream) = failed.upstream.take() {
             self.notes.push(Note::Reset(stream, h2::CANCEL));
         }
@@ -104,13 +85,8 @@ impl Relay {
         if failed.forward.flags & ASK_ON_FAILURE == 0 {
             return;
         }
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let mut facts = self.failure_facts(exchange, &failed, reason, flags | outward::FAILED_OTHER_RUNS);
-        if let Some(answer) = answer {
-            facts.status = answer.status as u32;
-            (facts.grpc_status, facts.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
-        }
-        let told = (key, facts, exchange.tag, exchange.age_us(self.turn.now), exchange.request_id);
+        let facts = exchange.failure(&failed, reason, flags | outward::FAILED_OTHER_RUNS, status, self.turn.now);
+        let told = (key, facts, exchange.tag, exchange.times.age_us(self.turn.now), exchange.request.id);
         self.lane.offers += 1;
         let is_written =
             self.lane.unwritten.is_empty() && outward::write_attempt_failed(&mut self.lane.ring, key, &told.1, told.2, told.3, &told.4);

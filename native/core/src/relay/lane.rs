@@ -3,7 +3,7 @@
 use super::{Relay, trace};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::exchange::{Offer, Phase};
+use crate::exchange::{Decide, Offer, State};
 use crate::lane::Unwritten;
 use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
 use crate::record::outward::{self, HeadFacts};
@@ -12,11 +12,9 @@ use crate::upstream::Upstreams;
 
 impl Relay {
     /// Offers an exchange to the lane, now or when the ring has room.
-    pub(super) fn offer(&mut self, key: Key, offer: Offer) {
+    pub(super) fn offer(&mut self, key: Key, decide: Decide) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.phase = Phase::Decide;
-        exchange.offer = Some(offer);
-        exchange.offer_at = None;
+        exchange.enter(State::Decide(decide));
         self.lane.offers += 1;
         if !self.lane.unwritten.is_empty() || !self.write_offer(key) {
             self.lane.unwritten.push_back(Unwritten::Offer(key));
@@ -26,8 +24,8 @@ impl Relay {
     /// False when the ring has no room.
     pub(super) fn write_offer(&mut self, key: Key) -> bool {
         let is_written = self.write_what_is_offered(key);
-        if is_written && let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.offer_at = Some(self.lane.ring.last());
+        if is_written && let Some(decide) = self.exchanges.get_mut(key).and_then(|exchange| exchange.decide_mut()) {
+            decide.written_at = Some(self.lane.ring.last());
         }
         is_written
     }
@@ -35,40 +33,41 @@ impl Relay {
     fn write_what_is_offered(&mut self, key: Key) -> bool {
         let Some(exchange) = self.exchanges.get(key) else { return true };
         let connection = self.connections.get(exchange.connection);
-        match exchange.offer {
-            None => true,
-            Some(Offer::Failure(mut facts)) => {
-                facts.flags |= if exchange.has_waited { outward::FAILED_WAITED } else { 0 };
-                let age_us = exchange.age_us(self.turn.now);
-                outward::write_attempt_failed(&mut self.lane.ring, key, &facts, exchange.tag, age_us, &exchange.request_id)
+        let Some(decide) = exchange.state().decide() else { return true };
+        match decide.offer {
+            Offer::Failure(mut facts) | Offer::Held(mut facts, _) => {
+                facts.flags |= if exchange.state().is_held() { outward::FAILED_HELD } else { 0 };
+                facts.flags |= if decide.has_waited { outward::FAILED_WAITED } else { 0 };
+                let age_us = exchange.times.age_us(self.turn.now);
+                outward::write_attempt_failed(&mut self.lane.ring, key, &facts, exchange.tag, age_us, &exchange.request.id)
             }
-            Some(Offer::Head) => {
+            Offer::Head => {
                 let Some(connection) = connection else { return true };
                 let mut flags = outward::ADDRESS_VALIDATED;
                 flags |= if exchange.incoming.is_done { 0 } else { outward::HAS_BODY };
-                flags |= if exchange.facts.content_length.is_some() { outward::HAS_LENGTH } else { 0 };
-                flags |= if exchange.facts.is_idempotent { outward::IDEMPOTENT } else { 0 };
-                flags |= if exchange.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
-                flags |= if exchange.has_waited { outward::HAS_WAITED } else { 0 };
-                flags |= if exchange.facts.has_underscore { outward::HAS_UNDERSCORE } else { 0 };
-                flags |= if exchange.facts.max_forwards == Some(0) { outward::IS_LAST_HOP } else { 0 };
-                let told = exchange.told.as_deref();
+                flags |= if exchange.request.facts.content_length.is_some() { outward::HAS_LENGTH } else { 0 };
+                flags |= if exchange.request.facts.is_idempotent { outward::IDEMPOTENT } else { 0 };
+                flags |= if decide.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
+                flags |= if decide.has_waited { outward::HAS_WAITED } else { 0 };
+                flags |= if exchange.request.facts.has_underscore { outward::HAS_UNDERSCORE } else { 0 };
+                flags |= if exchange.request.facts.max_forwards == Some(0) { outward::IS_LAST_HOP } else { 0 };
+                let told = exchange.client.told.as_deref();
                 flags |= told.map_or(0, Told::head_flags);
                 let facts = HeadFacts {
                     exchange: key,
                     listener: connection.listener,
                     flags,
-                    peer: exchange.peer,
+                    peer: exchange.client.peer,
                     cipher: connection.tls.cipher,
                     group: connection.tls.group,
                     connection: connection.number,
-                    content_length: exchange.facts.content_length,
-                    request_id: exchange.request_id,
+                    content_length: exchange.request.facts.content_length,
+                    request_id: exchange.request.id,
                     tag: exchange.tag,
-                    age_us: exchange.age_us(self.turn.now),
+                    age_us: exchange.times.age_us(self.turn.now),
                     certificate: told.filter(|_| self.rules.telling.is_lane_told).map_or(&[], Told::record),
                 };
-                outward::write_head(&mut self.lane.ring, &facts, &exchange.request)
+                outward::write_head(&mut self.lane.ring, &facts, &exchange.request.head)
             }
         }
     }
@@ -119,12 +118,10 @@ impl Relay {
         self.lane.ring.reset();
         self.lane.offers = 0;
         for key in self.exchanges.keys() {
-            let exchange = self.exchanges.get_mut(key).expect("a key of the slab");
-            if exchange.phase == Phase::Decide
-                && let Some(offer) = exchange.offer
-            {
-                exchange.is_offered_again = true;
-                self.offer(key, offer);
+            let exchange = self.exchanges.get(key).expect("a key of the slab");
+            if let Some(decide) = exchange.state().decide() {
+                let again = Decide { written_at: None, is_offered_again: true, ..*decide };
+                self.offer(key, again);
             }
         }
         self.write_unwritten();
@@ -137,13 +134,11 @@ impl Relay {
             Decision::Wake => return self.wake(key),
             _ => {}
         }
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Decide) else { return };
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.state().decide().is_some()) else { return };
         exchange.times.moved = self.turn.now;
         if let Decision::Wait { tag, wait_ms, reason } = decision {
             return self.wait(upstreams, key, tag, wait_ms, reason_of(reason));
         }
-        exchange.offer = None;
-        exchange.has_waited = false;
         if let Decision::Commit { tag, reason } = decision {
             return self.commit(key, tag, reason_of(reason));
         }
@@ -168,7 +163,7 @@ impl Relay {
         }
         let reason = reason_of(respond.reason);
         let mut echo = Vec::new();
-        if reason == Reason::MaxForwardsReached && exchange.facts.is_trace {
+        if reason == Reason::MaxForwardsReached && exchange.request.facts.is_trace {
             trace::write(exchange, &mut echo);
         }
         let body = if echo.is_empty() { respond.body() } else { &echo };

@@ -8,7 +8,7 @@ use crate::base::budget::Pressure;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
-use crate::exchange::{Exchange, Phase};
+use crate::exchange::Exchange;
 use crate::upstream::Stat;
 use crate::upstream::Upstreams;
 
@@ -47,5 +47,5 @@ impl Relay {
 
 /// Whether nobody is about to do something with it: an exchange that is being decided will be asked about in the next turn.
 fn may_be_ended(exchange: &Exchange) -> bool {
-    matches!(exchange.phase, Phase::Wait | Phase::Open | Phase::Relay | Phase::Answer)
+    exchange.state().is_waiting() || exchange.state().is_under_way() || exchange.state().is_answer()
 }

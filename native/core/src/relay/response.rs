@@ -9,8 +9,8 @@ use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
 use crate::exchange::attempt::key_of;
 use crate::exchange::floor::has_type;
-use crate::exchange::hold::{Answer, grpc_status};
-use crate::exchange::{Exchange, Phase};
+use crate::exchange::hold::{BackendStatus, grpc_status};
+use crate::exchange::{Exchange, State};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::http::h3::{write_data_head, write_headers};
@@ -52,7 +52,7 @@ impl Sink for Relay {
         let mut lost = Vec::new();
         for (_, exchange) in self.exchanges.iter() {
             lost.extend(is_on(exchange.attempt.upstream).then(|| exchange.name()));
-            lost.extend(is_on(exchange.hedge.as_ref().and_then(|hedge| hedge.upstream)).then(|| exchange.hedge_name()));
+            lost.extend(is_on(exchange.state().hedge().and_then(|hedge| hedge.upstream)).then(|| exchange.hedge_name()));
         }
         for name in lost {
             self.on_failed(name, Fault { reason: Reason::InternalError, is_unsent: false, h2_code: 0, was_reused: false });
@@ -77,9 +77,8 @@ impl Relay {
     fn take_informational(&mut self, name: Key, fields: &Fields) {
         // Of two attempts that run each one's goes on, as it comes: which of them will answer is
         // not known, and a hint that waits is none.
-        let is_awaited = |exchange: &Exchange| matches!(exchange.phase, Phase::Open | Phase::Relay) && !exchange.is_committed;
-        let exchange = self.exchanges.get(key_of(name)).filter(|exchange| is_awaited(exchange));
-        if exchange.is_none_or(|exchange| exchange.attempt_of(name).is_none()) {
+        let exchange = self.exchanges.get(key_of(name)).filter(|exchange| exchange.state().pending().is_some());
+        if exchange.is_none_or(|exchange| exchange.attempt_named(name).is_none()) {
             return;
         }
         self.stage_head(name, fields);
@@ -87,39 +86,35 @@ impl Relay {
     }
 
     fn take_head(&mut self, name: Key, fields: &Fields, facts: ResponseFacts, end: bool) {
-        let status = facts.status;
         plant::here("response");
         let now = self.turn.now;
         let key = key_of(name);
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| matches!(exchange.phase, Phase::Open | Phase::Relay)) else {
-            return;
-        };
-        let is_race = exchange.hedge.is_some();
-        let Some(attempt) = exchange.attempt_named(name) else { return };
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(is_race) = exchange.state().pending().map(|pending| pending.hedge.is_some()) else { return };
+        let Some(attempt) = exchange.attempt_named_mut(name) else { return };
         attempt.answered = now;
-        let answer = Answer::of(status, fields, end || attempt.holds_grpc());
-        let is_held = attempt.holds(&answer);
+        let status = BackendStatus::of(facts.status, fields, end || attempt.holds_grpc());
+        let is_held = attempt.holds(&status);
         if is_race && is_held {
-            return self.failed_beside(name, Reason::ResponseStatus, 0, Some(answer));
+            return self.failed_beside(name, Reason::ResponseStatus, 0, status);
         }
         if is_race {
             self.win(name);
         }
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.backend_status = status;
-        exchange.asked_for_connection |= facts.asks_for_connection;
-        exchange.is_event_stream = !end && has_type(fields, b"text/event-stream");
-        (exchange.grpc_status, exchange.retry_after_s) = (answer.grpc_status, answer.retry_after_s);
+        exchange.outcome.backend = status;
+        exchange.outcome.asked_for_connection |= facts.asks_for_connection;
+        exchange.watch.is_event_stream = !end && has_type(fields, b"text/event-stream");
         if end {
-            end_of_response(exchange);
+            exchange.end_response();
         }
         if is_held {
-            return self.hold(key, answer, fields);
+            return self.hold(key, status, fields);
         }
-        exchange.is_committed = true;
-        exchange.status = status;
-        exchange.reason = Reason::None;
-        exchange.ended_by = 0;
+        exchange.enter(State::Response);
+        exchange.outcome.status = status.status;
+        exchange.outcome.reason = Reason::None;
+        exchange.outcome.ended_by = 0;
         exchange.incoming.keep(0);
         self.stage_head(name, fields);
     }
@@ -130,7 +125,7 @@ impl Relay {
         let stage_len = self.stage.bytes.len();
         let Some(exchange) = self.answered(name) else { return data.len() };
         if end {
-            end_of_response(exchange);
+            exchange.end_response();
         }
         if is_staged && stage_len + data.len() <= STAGE_BYTES && !exchange.outgoing.has_bytes() {
             exchange.outgoing.body_bytes += data.len() as u64;
@@ -150,7 +145,7 @@ impl Relay {
 
     fn take_end(&mut self, name: Key) {
         let Some(exchange) = self.answered(name) else { return };
-        end_of_response(exchange);
+        exchange.end_response();
         self.write_on(key_of(name));
     }
 
@@ -160,7 +155,7 @@ impl Relay {
             self.flush_stage();
         }
         let Some(exchange) = self.answered(name) else { return };
-        exchange.grpc_status = grpc_status(fields).or(exchange.grpc_status);
+        exchange.outcome.backend.grpc_status = grpc_status(fields).or(exchange.outcome.backend.grpc_status);
         let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
         let stripped = edits.filter(|edits| edits.strips(fields)).map(|edits| {
             let mut left = fields.clone();
@@ -170,7 +165,7 @@ impl Relay {
         if !fields.is_empty() {
             write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
         }
-        end_of_response(exchange);
+        exchange.end_response();
         self.counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::ResponseEdit as usize, count);
         self.write_response(key);
     }
@@ -178,10 +173,10 @@ impl Relay {
     fn take_failure(&mut self, name: Key, fault: Fault) {
         self.flush_stage();
         let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return };
-        if matches!(exchange.phase, Phase::Open | Phase::Relay) {
+        if exchange.state().is_under_way() {
             return self.attempt_failed(name, fault);
         }
-        if let Some(hold) = exchange.hold.as_mut() {
+        if let Some(hold) = exchange.hold_mut() {
             hold.fault = Some(fault);
             exchange.attempt.upstream = None;
             exchange.attempt.count_out(&self.table);
@@ -191,7 +186,7 @@ impl Relay {
     fn take_upload_stopped(&mut self, name: Key) {
         let Some(exchange) = self.answered(name) else { return };
         exchange.attempt.upstream = None;
-        if let Some(hold) = exchange.hold.as_mut() {
+        if let Some(hold) = exchange.hold_mut() {
             hold.is_upload_stopped = true;
             return;
         }
@@ -205,15 +200,7 @@ impl Relay {
     /// The exchange whose response a session brings: under way, or held; none when the attempt has lost or failed.
     fn answered(&mut self, name: Key) -> Option<&mut Box<Exchange>> {
         let exchange = self.exchanges.get_mut(key_of(name))?;
-        let is_open = exchange.phase == Phase::Relay || exchange.hold.is_some();
+        let is_open = exchange.state().is_relayed() || exchange.state().is_held();
         (is_open && exchange.name() == name).then_some(exchange)
-    }
-}
-
-/// The backend said everything. Its stream is gone unless the request is still on its way.
-fn end_of_response(exchange: &mut Exchange) {
-    exchange.outgoing.is_complete = true;
-    if exchange.incoming.is_done {
-        exchange.attempt.upstream = None;
     }
 }

@@ -11,8 +11,8 @@ use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::exchange::Exchange;
 use crate::exchange::attempt::Attempt;
-use crate::exchange::{Exchange, Phase};
 use crate::http::check;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
@@ -29,7 +29,7 @@ impl Relay {
     /// Phase 11: sends as much of the request as client and backend allow.
     pub(super) fn send(&mut self, upstreams: &mut Upstreams, key: Key) {
         loop {
-            let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Relay) else { return };
+            let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.state().is_relayed()) else { return };
             let Some(stream) = exchange.attempt.upstream.filter(|_| !exchange.incoming.is_done) else { return };
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { return };
@@ -79,7 +79,7 @@ impl Relay {
     /// The request turned out wrong while its body came.
     pub(super) fn request_failed(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) {
         self.cancel_attempt(upstreams, key, h2::CANCEL);
-        let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.is_committed);
+        let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
         if is_committed {
             self.reset_client(key, h3::MESSAGE_ERROR, reason, ENDED_BY_CLIENT);
         } else {
@@ -133,8 +133,8 @@ fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
 
 /// Body bytes straight from the client's stream into the session's output.
 fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
-    let (id, expected, limit) = (exchange.stream, exchange.facts.content_length, exchange.attempt.forward.max_body_bytes);
-    if exchange.facts.is_trace {
+    let (id, expected, limit) = (exchange.stream, exchange.request.facts.content_length, exchange.attempt.forward.max_body_bytes);
+    if exchange.request.facts.is_trace {
         return Step::Fault(Reason::RequestMalformed);
     }
     let incoming = &mut exchange.incoming;
@@ -233,7 +233,7 @@ fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstream
                 if check::check_trailers(&trailers).is_err() {
                     return Step::Fault(Reason::RequestMalformed);
                 }
-                if exchange.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
+                if exchange.request.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
                     return Step::Fault(Reason::RequestLengthMismatch);
                 }
                 incoming.has_trailers = true;
@@ -264,7 +264,7 @@ fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: St
     if incoming.is_inside_frame() {
         return Step::Close(h3::FRAME_ERROR);
     }
-    if exchange.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
+    if exchange.request.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
         return Step::Fault(Reason::RequestLengthMismatch);
     }
     if !incoming.has_trailers {
@@ -275,7 +275,7 @@ fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: St
 
 /// The request head as the backend gets it: edits applied, authority in its pseudo-header field. Host says nothing that `:authority` does not.
 pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, head: &mut Fields, text: &mut Vec<u8>) {
-    let request = &exchange.request;
+    let request = &exchange.request.head;
     let values = values_of(exchange, attempt, now);
     let edits = attempt.plan.as_ref().map(|plan| &plan.request);
     if request.known(Known::Authority).is_none() {
@@ -299,13 +299,13 @@ pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, h
 /// What the variables of an attempt's plan stand for.
 pub(super) fn values_of<'a>(exchange: &'a Exchange, attempt: &'a Attempt, now: Nanos) -> Values<'a> {
     Values {
-        peer: exchange.peer,
-        request: &exchange.request,
-        kept_path: if attempt.plan.as_ref().is_some_and(|plan| plan.is_path_canonical) { &[] } else { &exchange.kept_path },
-        are_slashes_merged: exchange.are_slashes_merged,
-        request_id: exchange.request_id.as_bytes(),
-        remaining_ms: exchange.remaining_ms(now),
-        told: exchange.told.as_deref(),
+        peer: exchange.client.peer,
+        request: &exchange.request.head,
+        kept_path: if attempt.plan.as_ref().is_some_and(|plan| plan.is_path_canonical) { &[] } else { &exchange.request.kept_path },
+        are_slashes_merged: exchange.request.are_slashes_merged,
+        request_id: exchange.request.id.as_bytes(),
+        remaining_ms: exchange.times.remaining_ms(now),
+        told: exchange.client.told.as_deref(),
         given: attempt.values.each_ref().map(Vec::as_slice),
     }
 }

@@ -10,9 +10,9 @@ use crate::http::fields::{Field, Known};
 
 /// Appends the head of an exchange as a message.
 pub(super) fn write(exchange: &Exchange, out: &mut Vec<u8>) {
-    let request = &exchange.request;
+    let request = &exchange.request.head;
     let known = |known| request.known(known).unwrap_or_default();
-    let path = if exchange.kept_path.is_empty() { known(Known::Path) } else { &exchange.kept_path };
+    let path = if exchange.request.kept_path.is_empty() { known(Known::Path) } else { &exchange.request.kept_path };
     let authority = request.known(Known::Authority).unwrap_or_else(|| known(Known::Host));
     let mut write = |parts: [&[u8]; 4]| parts.into_iter().for_each(|part| out.extend_from_slice(part));
     write([known(Known::Method), b" ", path, b" HTTP/1.1\r\n"]);

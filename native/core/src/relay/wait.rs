@@ -5,7 +5,7 @@ use super::deadlines::ALARM_TIMER;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, Nanos, Timers};
-use crate::exchange::Phase;
+use crate::exchange::{Decide, State, Wait};
 use crate::record::inward::Tag;
 use crate::upstream::Upstreams;
 use std::cmp::Reverse;
@@ -35,23 +35,20 @@ impl Relay {
     pub(super) fn wait(&mut self, upstreams: &mut Upstreams, key: Key, tag: Tag, wait_ms: u32, reason: Reason) {
         self.let_go(upstreams, key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(decide) = exchange.state().decide() else { return };
+        let wait = Wait { until: self.turn.now + wait_ms as Nanos * 1_000_000, failure: decide.offer.failure(), reason };
         exchange.tag = tag;
-        exchange.phase = Phase::Wait;
-        exchange.wait_reason = reason;
-        exchange.alarm_at = self.turn.now + wait_ms as Nanos * 1_000_000;
-        let (alarm_at, end_at) = (exchange.alarm_at, exchange.end_at());
-        self.deadlines.alarms.push(alarm_at, key);
+        exchange.enter(State::Wait(wait));
+        let end_at = exchange.times.end_at();
+        self.deadlines.alarms.push(wait.until, key);
         self.expect(end_at);
     }
 
     /// Offers an exchange again that waits; passes over any other.
     pub(super) fn wake(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.phase == Phase::Wait) else { return };
-        let Some(offer) = exchange.offer else { return };
-        exchange.alarm_at = 0;
-        exchange.has_waited = true;
-        exchange.is_offered_again = false;
-        self.offer(key, offer);
+        if let Some(State::Wait(wait)) = self.exchanges.get(key).map(|exchange| exchange.state()) {
+            self.offer(key, Decide::about(wait.offer(), true));
+        }
     }
 
     /// Sees to the alarms whose time has come.
@@ -63,9 +60,10 @@ impl Relay {
             if self.is_stale(at, key) {
                 continue;
             }
-            match self.exchanges.get(key).map(|exchange| exchange.phase) {
-                Some(Phase::Wait) => self.wake(key),
-                _ => self.is_late(key),
+            if self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_waiting()) {
+                self.wake(key);
+            } else {
+                self.is_late(key);
             }
         }
     }
@@ -88,6 +86,6 @@ impl Relay {
     }
 
     fn is_stale(&self, at: Nanos, key: Key) -> bool {
-        self.exchanges.get(key).is_none_or(|exchange| exchange.alarm_at != at)
+        self.exchanges.get(key).is_none_or(|exchange| exchange.state().alarm_at() != Some(at))
     }
 }

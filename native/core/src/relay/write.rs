@@ -11,7 +11,7 @@ use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::exchange::attempt::key_of;
-use crate::exchange::{Exchange, Phase};
+use crate::exchange::{Exchange, State};
 use crate::http::check::has_no_length;
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
@@ -27,10 +27,9 @@ impl Relay {
     /// Answers without a backend. Fields must be lower-case; content-length is added here.
     pub(super) fn answer(&mut self, key: Key, status: u16, reason: Reason, fields: &Fields, body: &[u8]) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.phase = Phase::Answer;
-        exchange.status = status;
-        exchange.reason = reason;
-        exchange.is_committed = true;
+        exchange.enter(State::Answer);
+        exchange.outcome.status = status;
+        exchange.outcome.reason = reason;
         let mut frames = Vec::with_capacity(256 + body.len());
         let length = body.len().to_string();
         let values = values_of(exchange, &exchange.attempt, self.turn.now);
@@ -45,7 +44,7 @@ impl Relay {
                 qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
             }
         });
-        if has_length && !exchange.facts.is_head && !body.is_empty() {
+        if has_length && !exchange.request.facts.is_head && !body.is_empty() {
             write_data_head(body.len(), &mut frames);
             frames.extend_from_slice(body);
             exchange.outgoing.body_bytes = body.len() as u64;
@@ -95,7 +94,7 @@ impl Relay {
     /// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
     pub(super) fn write_response(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if exchange.hold.is_some() {
+        if exchange.state().is_held() {
             return self.recount_response(key);
         }
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
@@ -130,11 +129,11 @@ impl Relay {
     /// The client wants no more of the response.
     fn client_refused(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.ended_by = outward::ENDED_BY_CLIENT;
+        exchange.outcome.ended_by = outward::ENDED_BY_CLIENT;
         if let Some(stream) = exchange.attempt.upstream.take() {
             self.notes.push(Note::Reset(stream, h2::CANCEL));
         }
-        let opening = (exchange.phase == Phase::Open).then(|| (exchange.attempt.forward.backend, exchange.name()));
+        let opening = matches!(exchange.state(), State::Open(_)).then(|| (exchange.attempt.forward.backend, exchange.name()));
         self.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
         // An interim response may be refused while two attempts run.
         let name = exchange.name();
@@ -146,7 +145,7 @@ impl Relay {
     fn response_is_done(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if !exchange.incoming.is_done {
-            if exchange.phase == Phase::Relay && exchange.attempt.upstream.is_some() {
+            if exchange.state().is_relayed() && exchange.attempt.upstream.is_some() {
                 // The backend answered early and still takes the body: let it.
                 return;
             }
@@ -207,7 +206,7 @@ impl Relay {
     /// The frame of a backend's head, as the plan of its attempt edits it.
     fn write_head(&mut self, name: upstream::Key, fields: &Fields, frames: &mut Vec<u8>) {
         let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
-        let Some(attempt) = exchange.attempt_of(name) else { return };
+        let Some(attempt) = exchange.attempt_named(name) else { return };
         let values = values_of(exchange, attempt, self.turn.now);
         let edits = attempt.plan.as_ref().map(|plan| &plan.response);
         let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));

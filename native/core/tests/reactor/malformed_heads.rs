@@ -88,7 +88,7 @@ fn a_body_that_turns_out_longer_than_announced_after_the_response_has_begun_rese
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Raw);
     let stream = bed.clients[client].open(&headers(&head("POST", "/half", &[("content-length", "5")])), false);
-    bed.until("the response", |bed| bed.shard().reactor.relay.exchanges.iter().any(|(_, exchange)| exchange.is_committed));
+    bed.until("the response", |bed| bed.shard().reactor.relay.exchanges.iter().any(|(_, exchange)| exchange.state().is_committed()));
     bed.clients[client].write(stream, &data(b"abc"), false);
     bed.until("the body", |bed| bed.origin.notes.taken.load(Relaxed) == 3);
     bed.clients[client].write(stream, &data(b"defg"), false);

@@ -5,7 +5,7 @@ use crate::support::origin::patterned;
 use crate::support::{Bed, Kind, Request};
 use lychgate_core::base::counters::Id;
 use lychgate_core::base::reason::Reason;
-use lychgate_core::exchange::Phase;
+
 use lychgate_core::record::inward::{Forward, SAME_TIMEOUT, Tag};
 use lychgate_core::record::outward::{
     ENDED_BY_CLIENT, ENDED_WAITING, FAILED_OTHER_RUNS, FAILED_REPLAYABLE, FAILED_WAITED, HAS_WAITED, OFFERED_AGAIN,
@@ -24,7 +24,7 @@ fn once(wait_ms: u32) -> Box<dyn FnMut(&Head) -> Verdict> {
 }
 
 fn is_waiting(bed: &mut Bed) -> bool {
-    bed.shard().reactor.relay.exchanges.iter().any(|(_, exchange)| exchange.phase == Phase::Wait)
+    bed.shard().reactor.relay.exchanges.iter().any(|(_, exchange)| exchange.state().is_waiting())
 }
 
 /// A GET that waits; its stream.

@@ -26,7 +26,7 @@ const FAILED_WORDS: usize = 22;
 const LATE_BYTES: usize = 56;
 
 /// What an `AttemptFailed` says beside tag, age and request id.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureFacts {
     /// Attempts made so far.
     pub attempts: u32,
