@@ -6,6 +6,8 @@
 import { fileURLToPath } from 'node:url';
 
 const SWITCH = '--disable-sigusr1';
+/** `bin/lychgate` says what for. */
+const YOUNG = '--max-semi-space-size=4';
 const DROPPED = ['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED'];
 
 /** Returns if the process is as it should be; otherwise begins it anew with `entry`, and does not return. */
@@ -18,6 +20,8 @@ export function startClean(entry: string): void {
   }
   // The same place from src/cli and from dist/cli.
   const holder = fileURLToPath(new URL('../../bin/hold-signals.cjs', import.meta.url));
-  const ours = [SWITCH, `--require=${holder}`, '--disable-warning=ExperimentalWarning'].filter((word) => !process.execArgv.includes(word));
+  const ours = [SWITCH, YOUNG, `--require=${holder}`, '--disable-warning=ExperimentalWarning'].filter(
+    (word) => !process.execArgv.includes(word),
+  );
   process.execve?.(process.execPath, [process.execPath, ...ours, ...process.execArgv, entry, ...process.argv.slice(2)], process.env);
 }

@@ -38,6 +38,8 @@ export interface EdgeOptions {
   /** Merged over the whole document, section by section. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly shards?: number;
+  /** The file as it stands, in the place of all that. */
+  readonly text?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** The command to run; the checkout's own unless told otherwise. */
   readonly bin?: string;
@@ -76,7 +78,7 @@ export interface Edge {
 export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-edge-'));
   const path = join(folder, 'edge.yaml');
-  writeFileSync(path, stringify(configuration(options)));
+  writeFileSync(path, textOf(options));
 
   const log: LogLine[] = [];
   const noise: string[] = [];
@@ -116,7 +118,7 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
     admin: `http://${ready.admin}`,
     file: path,
     rewrite(changes) {
-      writeFileSync(`${path}.new`, stringify(configuration({ ...options, ...changes })));
+      writeFileSync(`${path}.new`, textOf({ ...options, ...changes }));
       renameSync(`${path}.new`, path);
     },
     log,
@@ -170,6 +172,10 @@ async function checkNothingIsLeft(edge: Edge, descriptorsBefore: number): Promis
 }
 
 /** The plainest configuration with the test's wishes laid over it. */
+function textOf(options: EdgeOptions): string {
+  return options.text ?? stringify(configuration(options));
+}
+
 export function configuration(options: EdgeOptions): Record<string, unknown> {
   const { chainPath, keyPath } = certificates();
   return {

@@ -45,7 +45,7 @@ export function inspectableBin(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-inspect-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, 'lychgate');
-  const switches = `--disable-sigusr1 --require='${root}/bin/hold-signals.cjs' --disable-warning=ExperimentalWarning --inspect=127.0.0.1:0`;
+  const switches = `--disable-sigusr1 --max-semi-space-size=4 --require='${root}/bin/hold-signals.cjs' --disable-warning=ExperimentalWarning --inspect=127.0.0.1:0`;
   const addon = `${root}/native/lychgate.linux-${process.arch}-gnu.node`;
   writeFileSync(path, `#!/bin/sh\nLD_PRELOAD='${addon}' exec '${process.execPath}' ${switches} '${root}/src/main.ts' "$@"\n`);
   chmodSync(path, 0o700);

@@ -11,6 +11,7 @@ import { formatProblem, type Problem } from '../../config/problem.ts';
 import type { Config } from '../../config/schema/config.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { Logger } from '../../observe/log.ts';
+import { createHeap } from './heap.ts';
 import { needingRestart } from './restart.ts';
 
 /** How a reload can end. */
@@ -113,6 +114,7 @@ const MAX_LOGGED = 20;
 
 export function createReloader(parts: ReloaderParts): Reloader {
   const { log } = parts;
+  const heap = createHeap();
   const counts = Object.fromEntries(RELOAD_RESULTS.map((result) => [result, 0])) as Record<ReloadResult, number>;
   let underWay: Promise<ReloadAnswer> | undefined;
   let next: Promise<ReloadAnswer> | undefined;
@@ -158,6 +160,8 @@ export function createReloader(parts: ReloaderParts): Reloader {
     underWay = tried(isDryRun).then((answer) => {
       underWay = undefined;
       if (!isDryRun) note(answer, trigger, Math.round(performance.now() - beganMs));
+      // Whoever asked has the answer first.
+      setImmediate(() => heap.giveBack());
       return answer;
     });
     return underWay;
