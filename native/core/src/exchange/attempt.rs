@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub(super) const OTHER: u64 = 1 << 31;
 
 /// No decision yet.
-const NOT_FORWARDED: Forward = Forward {
+pub(super) const NOT_FORWARDED: Forward = Forward {
     plan: NO_PLAN,
     backend: u32::MAX,
     tag: Tag::NONE,

@@ -90,7 +90,7 @@ pub struct Forward {
 }
 
 /// Text that the edits of a plan may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct GivenValues<'a> {
     lengths: &'a [u8],
     text: &'a [u8],
