@@ -52,7 +52,7 @@ pub fn attach<'env>(env: &'env Env, number: u32, decide: Function<'env, (), ()>)
 fn install<'env>(env: &'env Env, number: u32, shard: &Arc<Shard>, decide: Function<'env, (), ()>) -> Result<Unknown<'env>> {
     let (fd, memory) = shard.enter(|reactor| {
         reactor.take_over();
-        (reactor.fd(), reactor.relay.lane.ring.as_ptr())
+        (reactor.fd(), reactor.region())
     })?;
     shard.is_renewed.store(false, Release);
     let raw = env.raw();

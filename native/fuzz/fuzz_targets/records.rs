@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use lychgate_core::http::fields::Fields;
 use lychgate_core::record::inward::{self, Decision};
-use lychgate_core::record::ring::{CONTROL_BYTES, LANE_BYTES, REACTOR_BYTES, Ring};
+use lychgate_core::record::ring::{CONTROL_BYTES, LANE_BYTES, REACTOR_BYTES, rings};
 
 /// Byte of the reactor's tail, which the lane writes, and of its head.
 const TAIL: usize = 32 * 4;
@@ -29,13 +29,13 @@ fn judge(record: &[u8]) {
 fuzz_target!(|input: (u32, u32, &[u8])| {
     let (head, tail, bytes) = input;
     judge(bytes);
-    let mut ring = Ring::default();
+    let (ring, mut decisions) = rings();
     // The reactor moves its own cursor by whole records; the lane's may be anything.
     let head = head & !7;
     let bytes = &bytes[..bytes.len().min(REACTOR_BYTES)];
     let place = head as usize & (REACTOR_BYTES - 1);
     let (front, wrapped) = bytes.split_at(bytes.len().min(REACTOR_BYTES - place));
-    let region = ring.as_ptr();
+    let region = ring.region();
     // SAFETY: everything lies inside the region, which nobody else uses.
     unsafe {
         let reactor = region.add(CONTROL_BYTES + LANE_BYTES);
@@ -48,7 +48,7 @@ fuzz_target!(|input: (u32, u32, &[u8])| {
         // SAFETY: as above.
         unsafe { region.add(TAIL).cast::<u32>().write(tail) };
         let mut read = 0;
-        while let Some(record) = ring.next_decision() {
+        while let Some(record) = decisions.next_record() {
             judge(record);
             read += 1;
             assert!(read <= REACTOR_BYTES / SMALLEST_RECORD);
@@ -58,6 +58,6 @@ fuzz_target!(|input: (u32, u32, &[u8])| {
     let mut record = [0; 24];
     record[0] = 24;
     record[4] = 18;
-    assert!(ring.decide(&record));
-    assert_eq!(ring.next_decision(), Some(&record[..]));
+    assert!(decisions.write(&record));
+    assert_eq!(decisions.next_record(), Some(&record[..]));
 });

@@ -7,6 +7,7 @@ use super::attempt::Attempt;
 use super::hold::Hold;
 use crate::base::reason::Reason;
 use crate::base::timers::Nanos;
+use crate::lane::Place;
 use crate::record::outward::FailureFacts;
 
 /// Where an exchange stands.
@@ -37,7 +38,7 @@ pub struct Decide {
     /// What it is told.
     pub offer: Offer,
     /// Where in the ring that was written; none while it waits for room.
-    pub written_at: Option<u32>,
+    pub written_at: Option<Place>,
     /// Whether it was offered before, and waited.
     pub has_waited: bool,
     /// Whether an earlier lane heard of it and did not decide.

@@ -16,14 +16,14 @@ use crate::base::panics::{self, Owner, plant};
 use crate::base::poll::Poll;
 use crate::base::rate::Rate;
 use crate::base::slab::Key;
-use crate::base::timers::{Clock, Nanos, Timers};
+use crate::base::timers::{Nanos, Timers};
 use crate::http::reserved::Reserved;
+use crate::lane::{self, Decisions};
 use crate::plan::Plan;
 use crate::quic::cid::CidKey;
 use crate::quic::connection::NumberMap;
 use crate::quic::receive::Receiver;
-use crate::record::inward;
-use crate::relay::{ALARM_TIMER, BackendTable, COMPLETION_TIMER, Relay, SWEEP_TIMER, Telling};
+use crate::relay::{ALARM_TIMER, BackendTable, Relay, Rules, SWEEP_TIMER, Telling};
 use crate::upstream::{BackendConfig, Stat, Upstreams};
 use listener::Listeners;
 use recheck::{RECHECK_TIMER, Recheck};
@@ -105,6 +105,7 @@ pub struct Reactor {
     closing: usize,
     /// Connections and exchanges.
     pub relay: Relay,
+    decisions: Decisions,
     upstreams: Upstreams,
     poll: Poll,
     timers: Timers,
@@ -121,7 +122,6 @@ pub struct Reactor {
     stateless_replies: Rate,
     next_number: u64,
     turn_datagrams: u64,
-    is_lane_overdue: bool,
     recheck: Recheck,
 }
 
@@ -135,8 +135,9 @@ impl Reactor {
         let counters = Arc::new(Counters::default());
         let upstreams = Upstreams::new(poll.fd(), TOKEN_SESSIONS, options.table);
         let account = Account::new(options.budget);
-        let mut relay = Relay::new(options.table, Vec::new(), options.max_exchanges, account, counters.clone(), Clock::default());
-        relay.shard = options.shard;
+        let (lane, decisions) = lane::lane();
+        let rules = Rules::new(options.max_exchanges);
+        let relay = Relay::new(options.shard, options.table, rules, lane, account, counters.clone());
         Ok(Reactor {
             shard: options.shard,
             generation: options.generation,
@@ -144,6 +145,7 @@ impl Reactor {
             listeners: Listeners::default(),
             closing: 0,
             relay,
+            decisions,
             upstreams,
             poll,
             timers,
@@ -159,7 +161,6 @@ impl Reactor {
             stateless_replies: Rate::new(options.stateless_replies),
             next_number: options.shard as u64 + 1,
             turn_datagrams: 0,
-            is_lane_overdue: false,
             recheck: Recheck::default(),
         })
     }
@@ -167,6 +168,11 @@ impl Reactor {
     /// Readable when a turn is due.
     pub fn fd(&self) -> RawFd {
         self.poll.fd()
+    }
+
+    /// Start of the memory that is shared with the lane; it lives as long as the reactor.
+    pub fn region(&self) -> *mut u8 {
+        self.relay.lane.region()
     }
 
     /// Its counters, for any thread.
@@ -270,7 +276,7 @@ impl Reactor {
         self.by_initial.clear();
         self.receiver = Some(Receiver::default());
         (self.later, self.flushing) = (Vec::new(), Vec::new());
-        (self.turn_datagrams, self.is_lane_overdue) = (0, false);
+        self.turn_datagrams = 0;
         self.recheck = Recheck::default();
         self.inbox.wake.wake();
     }
@@ -318,7 +324,7 @@ impl Reactor {
         self.process_arrivals();
         self.relay.settle(&mut self.upstreams);
         for _ in 0..TURN_LANE_CALLS {
-            if !self.relay.is_lane_due() && !self.is_lane_overdue {
+            if !self.relay.lane.is_due() {
                 break;
             }
             if !self.call_lane(&mut lane) {
@@ -331,9 +337,7 @@ impl Reactor {
 
     /// Phases 6 to 9 happen inside. False when the lane failed.
     fn call_lane(&mut self, lane: &mut impl FnMut() -> LaneCall) -> bool {
-        let offered = self.relay.lane.offers as u64;
-        self.is_lane_overdue = false;
-        self.relay.lane_was_called();
+        let offered = self.relay.lane.begin_call() as u64;
         let before = self.relay.turn.clock.now();
         let result = lane();
         self.relay.turn.tick();
@@ -347,26 +351,14 @@ impl Reactor {
             self.counters.add(Id::LaneFailures, 1);
             return false;
         }
-        let had_unwritten = self.relay.has_unwritten();
-        self.relay.write_unwritten();
-        // Heads the ring or the lane had no room for are offered at once.
-        if had_unwritten || self.relay.lane.ring.has_for_lane() {
-            self.is_lane_overdue = self.relay.lane.ring.has_for_lane();
-        }
+        self.relay.end_lane_call();
         true
     }
 
     fn take_decisions(&mut self) {
-        while let Some(record) = self.relay.lane.ring.next_decision() {
-            // The record stays where it is, and its lifetime is detached from the ring, which a
-            // decision borrows to write towards the lane.
-            // SAFETY: these bytes belong to the ring towards the reactor, which lanes alone write, and none runs before this loop has ended.
-            // The memory lives as long as the reactor.
-            let record: &[u8] = unsafe { std::slice::from_raw_parts(record.as_ptr(), record.len()) };
-            if let Some((key, decision)) = inward::read(record) {
-                self.relay.guarded(key, (), |relay| relay.decide(&mut self.upstreams, key, decision));
-            }
-        }
+        self.decisions.take(|key, decision| {
+            self.relay.guarded(key, (), |relay| relay.decide(&mut self.upstreams, key, decision));
+        });
     }
 
     fn take_events(&mut self, events: usize, now: Nanos) {
@@ -395,9 +387,8 @@ impl Reactor {
     fn take_timers(&mut self, now: Nanos) {
         while let Some((due, owner)) = self.timers.pop_due(now) {
             match owner {
-                SWEEP_TIMER | COMPLETION_TIMER | ALARM_TIMER => {
-                    self.is_lane_overdue |= self.relay.on_timer(&mut self.upstreams, owner, due);
-                }
+                SWEEP_TIMER | ALARM_TIMER => self.relay.on_timer(&mut self.upstreams, owner, due),
+                lane::TIMER => self.relay.lane.on_timer(due),
                 SESSION_TIMER => {
                     if Timers::is_current(&mut self.session_timer, due) {
                         self.upstreams.on_timer(now, &mut self.relay);
@@ -443,12 +434,7 @@ impl Reactor {
 
     /// Work that is left over: come back at once, after the others had their turn.
     fn ask_for_turn(&self) {
-        if !self.relay.dirty.is_empty()
-            || self.recheck.is_under_way()
-            || self.is_lane_overdue
-            || self.relay.is_lane_due()
-            || self.upstreams.is_dirty()
-        {
+        if !self.relay.dirty.is_empty() || self.recheck.is_under_way() || self.relay.lane.is_due() || self.upstreams.is_dirty() {
             self.inbox.wake.wake();
         }
     }

@@ -1,7 +1,10 @@
 //! The region of memory that a shard's reactor and lane share, and its two rings.
+//!
+//! Each ring has an owner of its own, so that a decision is read where it stands while records for the lane are written.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
 /// Bytes before the first ring; holds the four cursors and the lane's word.
@@ -23,40 +26,57 @@ const WAITING: usize = 64;
 pub const WRAP: u32 = 0;
 
 /// The region. Reactor and lane use it in turns in one thread; atomics only keep the compiler honest.
-pub struct Ring {
+struct Region {
     base: NonNull<u8>,
-    /// Where the last record towards the lane begins, counted like the cursors.
-    last: u32,
 }
 
 fn layout() -> Layout {
     Layout::from_size_align(REGION_BYTES, 4096).expect("a constant layout")
 }
 
-impl Default for Ring {
+impl Default for Region {
     fn default() -> Self {
         // SAFETY: the layout has a size.
         let base = unsafe { alloc_zeroed(layout()) };
-        Ring { base: NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout())), last: 0 }
+        Region { base: NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout())) }
     }
 }
 
-impl Drop for Ring {
+impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: allocated with the same layout.
         unsafe { dealloc(self.base.as_ptr(), layout()) };
     }
 }
 
-impl Ring {
-    /// Start of the region, for the lane's `ArrayBuffer`.
-    pub fn as_ptr(&self) -> *mut u8 {
-        self.base.as_ptr()
-    }
-
+impl Region {
     fn cursor(&self, word: usize) -> &AtomicU32 {
         // SAFETY: inside the control block, aligned.
         unsafe { &*self.base.as_ptr().cast::<AtomicU32>().add(word) }
+    }
+}
+
+/// The two rings of a new region.
+pub fn rings() -> (Ring, DecisionRing) {
+    let region = Rc::new(Region::default());
+    (Ring { region: region.clone(), last: 0 }, DecisionRing { region })
+}
+
+/// The ring towards the lane.
+pub struct Ring {
+    region: Rc<Region>,
+    /// Where the last record begins, counted like the cursors.
+    last: u32,
+}
+
+impl Ring {
+    /// Start of the region, for the lane's `ArrayBuffer`.
+    pub fn region(&self) -> *mut u8 {
+        self.region.base.as_ptr()
+    }
+
+    fn cursor(&self, word: usize) -> &AtomicU32 {
+        self.region.cursor(word)
     }
 
     /// Whether the lane has records to read.
@@ -138,69 +158,7 @@ impl Ring {
     fn lane_bytes(&mut self, place: usize, size: usize) -> &mut [u8] {
         debug_assert!(place + size <= LANE_BYTES);
         // SAFETY: inside the region; the lane does not run while the reactor writes.
-        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(CONTROL_BYTES + place), size) }
-    }
-
-    /// The next decision of the lane: the record's bytes, valid until the lane runs again. A record that does not fit the ring ends the
-    /// reading: the lane is broken and its cursor is brought up.
-    pub fn next_decision(&mut self) -> Option<&[u8]> {
-        loop {
-            let tail = self.cursor(REACTOR_TAIL).load(Acquire);
-            let head = self.cursor(REACTOR_HEAD).load(Relaxed);
-            let filled = tail.wrapping_sub(head) as usize;
-            if filled == 0 {
-                return None;
-            }
-            if filled > REACTOR_BYTES || !filled.is_multiple_of(8) {
-                return self.forget_decisions(tail);
-            }
-            let place = head as usize & (REACTOR_BYTES - 1);
-            // SAFETY: inside the region; the lane does not run while the reactor reads.
-            let start = unsafe { self.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES + place) };
-            let word = |at: usize| unsafe { start.cast::<u32>().add(at).read() };
-            let (size, kind) = (word(0) as usize, word(1));
-            if size < 8 || size % 8 != 0 || size > filled || place + size > REACTOR_BYTES {
-                return self.forget_decisions(tail);
-            }
-            self.cursor(REACTOR_HEAD).store(head.wrapping_add(size as u32), Release);
-            if kind != WRAP {
-                // SAFETY: checked above to lie inside the ring.
-                return Some(unsafe { std::slice::from_raw_parts(start, size) });
-            }
-        }
-    }
-
-    /// The lane is broken: its cursor is brought up, and both are put back on a record's boundary, which all reading relies on.
-    fn forget_decisions(&self, tail: u32) -> Option<&[u8]> {
-        let aligned = tail & !7;
-        self.cursor(REACTOR_TAIL).store(aligned, Release);
-        self.cursor(REACTOR_HEAD).store(aligned, Release);
-        None
-    }
-
-    /// Writes a record as a lane would, for a lane in Rust. False when the ring is full.
-    pub fn decide(&mut self, record: &[u8]) -> bool {
-        debug_assert!(record.len().is_multiple_of(8));
-        let tail = self.cursor(REACTOR_TAIL).load(Relaxed);
-        let head = self.cursor(REACTOR_HEAD).load(Acquire);
-        let place = tail as usize & (REACTOR_BYTES - 1);
-        let to_end = REACTOR_BYTES - place;
-        let wrapped = if record.len() > to_end { to_end } else { 0 };
-        if tail.wrapping_sub(head) as usize + wrapped + record.len() > REACTOR_BYTES {
-            return false;
-        }
-        // SAFETY: inside the region, checked above.
-        unsafe {
-            let ring = self.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES);
-            if wrapped > 0 {
-                ring.add(place).cast::<u32>().write(wrapped as u32);
-                ring.add(place + 4).cast::<u32>().write(WRAP);
-            }
-            let at = (place + wrapped) & (REACTOR_BYTES - 1);
-            std::ptr::copy_nonoverlapping(record.as_ptr(), ring.add(at), record.len());
-        }
-        self.cursor(REACTOR_TAIL).store(tail.wrapping_add((wrapped + record.len()) as u32), Release);
-        true
+        unsafe { std::slice::from_raw_parts_mut(self.region.base.as_ptr().add(CONTROL_BYTES + place), size) }
     }
 
     /// Takes the next record towards the lane, for a lane in Rust and for what a dead lane left unread. A cursor that a lane spoiled ends the reading.
@@ -232,13 +190,82 @@ impl Ring {
     }
 }
 
+/// The ring towards the reactor.
+pub struct DecisionRing {
+    region: Rc<Region>,
+}
+
+impl DecisionRing {
+    /// The next record of the lane: its bytes, valid until the lane runs again. A record that does not fit the ring ends the
+    /// reading: the lane is broken and its cursor is brought up.
+    pub fn next_record(&mut self) -> Option<&[u8]> {
+        loop {
+            let tail = self.region.cursor(REACTOR_TAIL).load(Acquire);
+            let head = self.region.cursor(REACTOR_HEAD).load(Relaxed);
+            let filled = tail.wrapping_sub(head) as usize;
+            if filled == 0 {
+                return None;
+            }
+            if filled > REACTOR_BYTES || !filled.is_multiple_of(8) {
+                return self.forget_decisions(tail);
+            }
+            let place = head as usize & (REACTOR_BYTES - 1);
+            // SAFETY: inside the region; the lane does not run while the reactor reads.
+            let start = unsafe { self.region.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES + place) };
+            let word = |at: usize| unsafe { start.cast::<u32>().add(at).read() };
+            let (size, kind) = (word(0) as usize, word(1));
+            if size < 8 || size % 8 != 0 || size > filled || place + size > REACTOR_BYTES {
+                return self.forget_decisions(tail);
+            }
+            self.region.cursor(REACTOR_HEAD).store(head.wrapping_add(size as u32), Release);
+            if kind != WRAP {
+                // SAFETY: checked above to lie inside the ring.
+                return Some(unsafe { std::slice::from_raw_parts(start, size) });
+            }
+        }
+    }
+
+    /// The lane is broken: its cursor is brought up, and both are put back on a record's boundary, which all reading relies on.
+    fn forget_decisions(&self, tail: u32) -> Option<&[u8]> {
+        let aligned = tail & !7;
+        self.region.cursor(REACTOR_TAIL).store(aligned, Release);
+        self.region.cursor(REACTOR_HEAD).store(aligned, Release);
+        None
+    }
+
+    /// Writes a record as a lane would, for a lane in Rust. False when the ring is full.
+    pub fn write(&mut self, record: &[u8]) -> bool {
+        debug_assert!(record.len().is_multiple_of(8));
+        let tail = self.region.cursor(REACTOR_TAIL).load(Relaxed);
+        let head = self.region.cursor(REACTOR_HEAD).load(Acquire);
+        let place = tail as usize & (REACTOR_BYTES - 1);
+        let to_end = REACTOR_BYTES - place;
+        let wrapped = if record.len() > to_end { to_end } else { 0 };
+        if tail.wrapping_sub(head) as usize + wrapped + record.len() > REACTOR_BYTES {
+            return false;
+        }
+        // SAFETY: inside the region, checked above.
+        unsafe {
+            let ring = self.region.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES);
+            if wrapped > 0 {
+                ring.add(place).cast::<u32>().write(wrapped as u32);
+                ring.add(place + 4).cast::<u32>().write(WRAP);
+            }
+            let at = (place + wrapped) & (REACTOR_BYTES - 1);
+            std::ptr::copy_nonoverlapping(record.as_ptr(), ring.add(at), record.len());
+        }
+        self.region.cursor(REACTOR_TAIL).store(tail.wrapping_add((wrapped + record.len()) as u32), Release);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn records_towards_the_lane_wrap_whole_and_in_order() {
-        let mut ring = Ring::default();
+        let (mut ring, _decisions) = rings();
         let mut read = 0u32;
         for written in 0..5_000u32 {
             let size = 8 * (2 + written as usize % 300);
@@ -261,28 +288,28 @@ mod tests {
 
     #[test]
     fn a_lane_that_writes_nonsense_loses_its_decisions_and_nothing_else() {
-        let mut ring = Ring::default();
+        let (_ring, mut decisions) = rings();
         let mut record = [0u8; 16];
         record[0..4].copy_from_slice(&4096u32.to_le_bytes());
         record[4..8].copy_from_slice(&16u32.to_le_bytes());
-        assert!(ring.decide(&record));
-        assert!(ring.next_decision().is_none());
+        assert!(decisions.write(&record));
+        assert!(decisions.next_record().is_none());
         record[0..4].copy_from_slice(&16u32.to_le_bytes());
-        assert!(ring.decide(&record));
-        assert_eq!(ring.next_decision().map(<[u8]>::len), Some(16));
+        assert!(decisions.write(&record));
+        assert_eq!(decisions.next_record().map(<[u8]>::len), Some(16));
     }
 
     #[test]
     fn a_lane_that_breaks_its_cursor_is_understood_afterwards() {
-        let mut ring = Ring::default();
+        let (_ring, mut decisions) = rings();
         let mut record = [0u8; 16];
         record[0..4].copy_from_slice(&16u32.to_le_bytes());
         record[4..8].copy_from_slice(&16u32.to_le_bytes());
         for tail in [3, 5, REACTOR_BYTES as u32 - 3, REACTOR_BYTES as u32 + 8, u32::MAX, u32::MAX - 7] {
-            ring.cursor(REACTOR_TAIL).store(tail, Release);
-            while ring.next_decision().is_some() {}
-            assert!(ring.decide(&record));
-            assert_eq!(ring.next_decision().map(<[u8]>::len), Some(16), "after {tail}");
+            decisions.region.cursor(REACTOR_TAIL).store(tail, Release);
+            while decisions.next_record().is_some() {}
+            assert!(decisions.write(&record));
+            assert_eq!(decisions.next_record().map(<[u8]>::len), Some(16), "after {tail}");
         }
     }
 }

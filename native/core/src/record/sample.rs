@@ -2,7 +2,7 @@
 
 use super::inward::{self, Decision, Tag};
 use super::outward::{self, CompletionFacts, FailureFacts, HeadFacts, LateFacts, RequestId};
-use super::ring::Ring;
+use super::ring::rings;
 use crate::base::slab::Key;
 use crate::http::fields::Fields;
 use std::fmt::Write;
@@ -25,7 +25,7 @@ fn request() -> Fields {
 
 /// One record of each kind towards the lane, IPv4 and IPv6, one after the other.
 pub fn outward() -> Vec<u8> {
-    let mut ring = Ring::default();
+    let (mut ring, _decisions) = rings();
     let request_id = RequestId::new(b"0123456789abcdef0123456789abcdef").expect("a fit id");
     let exchange = Key { index: 11, generation: 12 };
     let peers: [SocketAddr; 2] = ["192.0.2.33:4444".parse().expect("an address"), "[2001:db8::77]:5555".parse().expect("an address")];

@@ -9,7 +9,6 @@ use crate::base::timers::micros;
 use crate::exchange::{Exchange, State};
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
-use crate::lane::Unwritten;
 use crate::quic::connection::Drain;
 use crate::record::outward::{self, CompletionFacts};
 use crate::tls::told::Told;
@@ -111,7 +110,7 @@ impl Relay {
             self.stage.bytes.clear();
         }
         if let Some(at) = exchange.state().decide().and_then(|decide| decide.written_at) {
-            outward::withdraw(&mut self.lane.ring, at, key);
+            self.lane.withdraw(at, key);
         }
         exchange.attempt.count_out(&self.table);
         self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, 0);
@@ -130,11 +129,7 @@ impl Relay {
         self.counters.add(Id::BodyBytesIn, facts.bytes_in);
         self.counters.add(Id::BodyBytesOut, facts.bytes_out);
         self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
-        self.lane.has_completions = true;
-        if !self.lane.unwritten.is_empty() || !outward::write_completion(&mut self.lane.ring, &facts, &exchange.request.head) {
-            let request = std::mem::take(&mut exchange.request.head);
-            self.lane.unwritten.push_back(Unwritten::Completion(Box::new((facts, request))));
-        }
+        self.lane.complete(facts, &mut exchange.request.head);
         if self.pool.len() < POOL {
             exchange.release();
             self.pool.push(exchange);

@@ -1,7 +1,7 @@
 //! Deadlines of exchanges, looked at together every so often instead of one timer for each: most exchanges end long before theirs.
 
 use super::Relay;
-use super::deadlines::{ALARM_TIMER, COMPLETION_DELAY, COMPLETION_TIMER, MIN_SWEEP_INTERVAL, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
+use super::deadlines::{ALARM_TIMER, MIN_SWEEP_INTERVAL, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
 use crate::base::counters::{Id, Rejected};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -25,21 +25,17 @@ impl Relay {
             let (soonest, latest) = (self.turn.now + MIN_SWEEP_INTERVAL * load, self.turn.now + SWEEP_INTERVAL * load);
             timers.arm(&mut self.deadlines.sweep, self.deadlines.next.max(soonest).min(latest), SWEEP_TIMER);
         }
-        if self.lane.has_completions {
-            timers.arm(&mut self.deadlines.completions, self.turn.now + COMPLETION_DELAY, COMPLETION_TIMER);
-        }
+        self.lane.arm(timers, self.turn.now);
         self.arm_alarms(timers);
     }
 
-    /// A timer of the relay came due. True when the lane should be called for completions.
-    pub fn on_timer(&mut self, upstreams: &mut Upstreams, owner: u64, due: Nanos) -> bool {
+    /// A timer of the relay came due.
+    pub fn on_timer(&mut self, upstreams: &mut Upstreams, owner: u64, due: Nanos) {
         match owner {
-            COMPLETION_TIMER => return Timers::is_current(&mut self.deadlines.completions, due) && self.lane.has_completions,
             ALARM_TIMER => self.on_alarm_timer(due),
             _ if Timers::is_current(&mut self.deadlines.sweep, due) => self.sweep(upstreams),
             _ => {}
         }
-        false
     }
 
     /// Ends what took too long.

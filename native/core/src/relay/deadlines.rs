@@ -3,8 +3,6 @@
 use super::wait::Alarms;
 use crate::base::timers::{Armed, NEVER, Nanos};
 
-/// Completions ride with the next heads, or wait this long when all is quiet.
-pub(super) const COMPLETION_DELAY: Nanos = 50_000_000;
 /// Deadlines of exchanges are looked at so often, and when one is known to come before that, though
 /// not more often than the smaller interval. More seldom where there are many exchanges to look at.
 pub(super) const SWEEP_INTERVAL: Nanos = 20_000_000;
@@ -15,14 +13,11 @@ pub(super) const SWEEP_EXCHANGES: u64 = 4096;
 /// Timer owners of the relay, above all slab keys.
 pub const SWEEP_TIMER: u64 = u64::MAX;
 /// See [`SWEEP_TIMER`].
-pub const COMPLETION_TIMER: u64 = u64::MAX - 1;
-/// See [`SWEEP_TIMER`].
 pub const ALARM_TIMER: u64 = u64::MAX - 3;
 
 /// When the relay has to be called.
 pub(super) struct Deadlines {
     pub sweep: Armed,
-    pub completions: Armed,
     pub alarms: Alarms,
     /// Nothing has to be looked at before, as far as is known.
     pub next: Nanos,
@@ -30,6 +25,6 @@ pub(super) struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Deadlines {
-        Deadlines { sweep: Armed::default(), completions: Armed::default(), alarms: Alarms::default(), next: NEVER }
+        Deadlines { sweep: Armed::default(), alarms: Alarms::default(), next: NEVER }
     }
 }

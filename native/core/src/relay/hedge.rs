@@ -8,13 +8,12 @@ use super::Relay;
 use super::notes::Note;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::base::timers::micros;
 use crate::exchange::attempt::key_of;
 use crate::exchange::hold::BackendStatus;
 use crate::http::error::h2;
-use crate::lane::Unwritten;
+use crate::lane::Failure;
 use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};
-use crate::record::outward::{self, LateFacts};
+use crate::record::outward;
 use crate::upstream::{self, Upstreams};
 
 impl Relay {
@@ -28,24 +27,7 @@ impl Relay {
             return;
         }
         exchange.attempts.is_told_late = true;
-        self.lane.offers += 1;
-        if !self.lane.unwritten.is_empty() || !self.write_late(key) {
-            self.lane.unwritten.push_back(Unwritten::Late(key));
-        }
-    }
-
-    /// False when the ring has no room. One that is not late any more needs none.
-    pub(super) fn write_late(&mut self, key: Key) -> bool {
-        let Some(exchange) = self.exchanges.get(key).filter(|exchange| exchange.may_hedge()) else { return true };
-        let facts = LateFacts {
-            attempts: exchange.attempts.made,
-            backend: exchange.attempt.forward.backend,
-            tag: exchange.tag,
-            took_us: micros(exchange.attempt.decided, self.turn.now),
-            age_us: exchange.times.age_us(self.turn.now),
-            plan: exchange.attempt.forward.plan,
-        };
-        outward::write_late(&mut self.lane.ring, key, &facts)
+        self.tell_late(key);
     }
 
     /// The lane wants a second attempt. Passed over where it has no use any more.
@@ -86,12 +68,7 @@ impl Relay {
             return;
         }
         let facts = exchange.failure(&failed, reason, flags | outward::FAILED_OTHER_RUNS, status, self.turn.now);
-        let told = (key, facts, exchange.tag, exchange.times.age_us(self.turn.now), exchange.request.id);
-        self.lane.offers += 1;
-        let is_written =
-            self.lane.unwritten.is_empty() && outward::write_attempt_failed(&mut self.lane.ring, key, &told.1, told.2, told.3, &told.4);
-        if !is_written {
-            self.lane.unwritten.push_back(Unwritten::Failure(Box::new(told)));
-        }
+        let (age_us, request_id) = (exchange.times.age_us(self.turn.now), exchange.request.id);
+        self.lane.tell_failure(key, Failure { facts, tag: exchange.tag, age_us, request_id });
     }
 }

@@ -11,6 +11,7 @@
 mod complete;
 mod deadline;
 mod deadlines;
+mod decide;
 mod decode;
 mod hedge;
 mod held;
@@ -45,7 +46,7 @@ use crate::lane::Lane;
 use crate::quic::connection::Connection;
 use crate::upstream::Upstreams;
 use deadlines::Deadlines;
-pub use deadlines::{ALARM_TIMER, COMPLETION_TIMER, SWEEP_TIMER};
+pub use deadlines::{ALARM_TIMER, SWEEP_TIMER};
 pub use held::Held;
 use notes::{Note, Notes};
 pub use rules::{ListenerLimits, Rules, Telling};
@@ -55,6 +56,7 @@ pub use turn::Turn;
 
 /// Exchanges kept for reuse.
 const POOL: usize = 512;
+
 /// The relay of one shard.
 pub struct Relay {
     /// Clients' connections.
@@ -91,25 +93,18 @@ pub struct Relay {
 
 impl Relay {
     /// A relay without exchanges.
-    pub fn new(
-        table: BackendTable,
-        limits: Vec<ListenerLimits>,
-        max_exchanges: usize,
-        account: Account,
-        counters: Arc<Counters>,
-        clock: Clock,
-    ) -> Relay {
+    pub fn new(shard: u8, table: BackendTable, rules: Rules, lane: Lane, account: Account, counters: Arc<Counters>) -> Relay {
         Relay {
             connections: Slab::default(),
             exchanges: Slab::default(),
-            lane: Lane::default(),
+            lane,
             counters,
             held: Held::new(account),
-            turn: Turn::new(clock),
-            rules: Rules::new(limits, max_exchanges),
+            turn: Turn::new(Clock::default()),
+            rules,
             dirty: Vec::new(),
             condemned: Vec::new(),
-            shard: 0,
+            shard,
             deadlines: Deadlines::default(),
             pool: Vec::new(),
             notes: Notes::default(),
@@ -121,23 +116,26 @@ impl Relay {
         }
     }
 
-    /// Gives up every exchange and every connection. What the lane has to be told of them stays, and so do its ring, and keys, which are never given twice.
+    /// Gives up every exchange and every connection. What the lane has to be told of them stays, and so do its ring,
+    /// and keys, which are never given twice.
     pub fn start_over(&mut self) {
         for key in self.exchanges.keys() {
             let _ = panics::guard_shard(|| self.abandon(key));
         }
-        self.rules.start_over();
-        self.lane.start_over();
-        let fresh = Relay::new(self.table, Vec::new(), 0, self.held.account.renewed(), self.counters.clone(), self.turn.clock);
-        let Relay { mut connections, mut exchanges, lane, rules, shard, .. } = std::mem::replace(self, fresh);
+        let Relay { connections, exchanges, lane, held, turn, rules, dirty, condemned, gapped, .. } = self;
         for exchange in exchanges.drain() {
             let _ = panics::guard_shard(|| drop(exchange));
         }
         for connection in connections.drain() {
             let _ = panics::guard_shard(|| drop(connection));
         }
-        (self.connections, self.exchanges, self.lane) = (connections, exchanges, lane);
-        (self.rules, self.shard) = (rules, shard);
+        lane.start_over();
+        rules.start_over();
+        *held = Held::new(held.account.renewed());
+        *turn = Turn::new(turn.clock);
+        (*dirty, *condemned, *gapped) = (Vec::new(), Vec::new(), Vec::new());
+        (self.deadlines, self.notes, self.pool) = (Deadlines::default(), Notes::default(), Vec::new());
+        (self.rng, self.stage, self.scratch) = (Rng::default(), Stage::default(), Scratch::default());
         self.counters.set(Id::ExchangesOpen, 0, 0);
         self.counters.set(Id::ConnectionsOpen, 0, 0);
     }

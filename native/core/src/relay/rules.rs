@@ -48,16 +48,16 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Without plans, which come with a worker.
-    pub fn new(limits: Vec<ListenerLimits>, max_exchanges: usize) -> Rules {
+    /// Without plans, which come with a worker, and without limits, which come with listeners.
+    pub fn new(max_exchanges: usize) -> Rules {
         let (telling, reserved) = (Telling::default(), Reserved::default());
-        Rules { limits, plans: Vec::new(), telling, reserved, max_exchanges, is_draining: false }
+        Rules { limits: Vec::new(), plans: Vec::new(), telling, reserved, max_exchanges, is_draining: false }
     }
 
     /// What outlasts a worker; the rest comes with its successor.
     pub(super) fn start_over(&mut self) {
-        let is_draining = self.is_draining;
-        *self = Rules { is_draining, ..Rules::new(std::mem::take(&mut self.limits), self.max_exchanges) };
+        let (limits, is_draining) = (std::mem::take(&mut self.limits), self.is_draining);
+        *self = Rules { limits, is_draining, ..Rules::new(self.max_exchanges) };
     }
 
     /// Limits of a listener from now on, also for what is under way.

@@ -119,7 +119,7 @@ fn a_wake_offers_in_the_same_turn_and_a_kick_at_once() {
     // Woken out of a decision about another.
     let stream = waiting(&mut bed, client, LONG_MS);
     let exchange = bed.shard().lane.heads.last().unwrap().exchange;
-    bed.shard().reactor.relay.lane.ring.decide(&lychgate_core::record::compose::wake(exchange));
+    bed.shard().lane.wake(exchange);
     bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(forward()));
     let turns = bed.shard().count(Id::Turns);
     assert_eq!(bed.get(client, "/").status, 200);
@@ -273,7 +273,7 @@ fn a_successor_is_offered_what_waits_when_its_time_has_come() {
     let stream = waiting(&mut bed, client, 200);
     bed.shard().lane.set_waiting(1);
     bed.take_over();
-    assert!(!bed.shard().reactor.relay.lane.ring.is_waited_for(), "who waits is not known to it");
+    assert!(!bed.shard().reactor.relay.lane.is_waited_for(), "who waits is not known to it");
     bed.rest(Duration::from_millis(100));
     assert_eq!(bed.shard().lane.heads.len(), 0);
     assert_eq!(bed.finish(client, stream).body, b"hello");

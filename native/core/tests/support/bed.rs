@@ -224,7 +224,7 @@ impl Bed {
             reactor.apply(Snapshot { backends: backends.clone(), reserved: Default::default(), telling: Default::default() });
             reactor.learn_plans((0..).zip(setup.plans.clone()));
             known = backends;
-            let lane = Lane::new(reactor.relay.lane.ring.as_ptr());
+            let lane = Lane::new(reactor.region());
             shards.push(Shard { reactor, lane });
         }
         Bed {
@@ -423,7 +423,7 @@ impl Bed {
             if poll.revents != 0 && panics::guard_shard(|| shard.reactor.turn(|| shard.lane.call())).is_err() {
                 // What the process does: a fresh start, and a successor for the worker.
                 shard.reactor.start_over();
-                shard.lane = Lane::new(shard.reactor.relay.lane.ring.as_ptr());
+                shard.lane = Lane::new(shard.reactor.region());
                 shard.reactor.take_over();
                 shard.reactor.apply(Snapshot { backends: self.known.clone(), reserved: Default::default(), telling: Default::default() });
             }
@@ -444,7 +444,7 @@ impl Bed {
     /// A new worker takes over, as one does after another's death.
     pub fn take_over(&mut self) {
         let shard = self.shard();
-        shard.lane = Lane::new(shard.reactor.relay.lane.ring.as_ptr());
+        shard.lane = Lane::new(shard.reactor.region());
         shard.reactor.take_over();
     }
 
