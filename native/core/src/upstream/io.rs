@@ -1,8 +1,8 @@
 //! What a session is lent while it works: its own out buffer, and what all sessions of a reactor share.
 
 use super::blocks::BlockPool;
+use super::client::Permit;
 use super::outbox::Outbox;
-use super::pool::places::Holder;
 use super::stats::Stats;
 use crate::base::timers::Nanos;
 use crate::http::fields::Fields;
@@ -30,8 +30,8 @@ pub struct Io<'a> {
     pub work: &'a mut Work,
     /// Counters.
     pub stats: &'a mut Stats,
-    /// Places of streams that have ended.
-    pub freed: &'a mut Vec<Holder>,
+    /// Permits of streams that have ended.
+    pub released: &'a mut Vec<Permit>,
     /// Now.
     pub now: Nanos,
 }
@@ -42,10 +42,10 @@ pub struct Broken {
     /// HTTP/2 error code for GOAWAY; meaningless within HTTP/1.1.
     pub code: u32,
     /// One short phrase for the admin API.
-    pub because: &'static str,
+    pub fault: &'static str,
 }
 
 /// Shorthand for a broken protocol.
-pub fn broken<T>(code: u32, because: &'static str) -> Result<T, Broken> {
-    Err(Broken { code, because })
+pub fn broken<T>(code: u32, fault: &'static str) -> Result<T, Broken> {
+    Err(Broken { code, fault })
 }

@@ -6,6 +6,7 @@
 
 pub mod ask;
 mod blocks;
+mod client;
 mod config;
 mod h1;
 mod h2;
@@ -21,7 +22,8 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+pub use client::Client;
 pub use config::{BackendConfig, Scheme, SessionLimits, TlsConfig};
-pub use pool::{Client, FullTime, TOKEN_BITS, Upstreams};
+pub use pool::{FullTime, TOKEN_BITS, Upstreams};
 pub use sink::{BodyPart, Fault, Key, Opened, SessionRef, Sink, StreamRef};
 pub use stats::{Stat, Stats};

@@ -11,10 +11,10 @@ mod request;
 use chunked::Chunked;
 use request::Framing;
 
+use super::client::{Client, Permit};
 use super::config::SessionLimits;
 use super::io::Io;
 use super::outbox::Outbox;
-use super::pool::places::{Client, Holder};
 use super::sink::{Fault, Key, Sink};
 use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
@@ -63,7 +63,7 @@ enum Download {
 struct Exchange {
     id: u32,
     key: Key,
-    holder: Holder,
+    permit: Permit,
     head_offset: u64,
     upload: Upload,
     download: Download,
@@ -134,7 +134,7 @@ impl H1 {
     }
 
     /// Writes a request head, for an attempt and on whose place; returns slot and name of the exchange.
-    pub fn start(&mut self, io: &mut Io<'_>, (key, holder): (Key, Holder), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    pub fn start(&mut self, io: &mut Io<'_>, (key, permit): (Key, Permit), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
         if self.is_closing || self.exchange.is_some() {
             return Err(Fault::unsent(Reason::BackendClosed));
         }
@@ -144,7 +144,7 @@ impl H1 {
         let Some(line) = request::write_head(head, has_body, text) else { return Err(Fault::unsent(Reason::RequestMalformed)) };
         io.out.push(text);
         if line.is_of_connection {
-            self.owner = Some(holder.client);
+            self.owner = Some(permit.client);
         }
         io.stats[Stat::StreamsOpen] += 1;
         self.window = if io.work.is_tight { self.max_window.min(SMALL_WINDOW as usize) } else { self.max_window };
@@ -152,7 +152,7 @@ impl H1 {
         self.exchange = Some(Exchange {
             id: self.last_id,
             key,
-            holder,
+            permit,
             head_offset,
             upload: match line.framing {
                 Framing::None => Upload::Done,
@@ -257,11 +257,6 @@ impl H1 {
         }
     }
 
-    /// The connection is gone.
-    pub fn fail_all<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason, _code: u32) {
-        self.fail(io, sink, reason);
-    }
-
     /// Gives memory back.
     pub fn release(&mut self) {
         if self.exchange.is_none() {
@@ -269,7 +264,8 @@ impl H1 {
         }
     }
 
-    fn fail<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason) {
+    /// The exchange fails, and the connection ends.
+    pub fn fail<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, reason: Reason) {
         self.is_closing = true;
         let Some(exchange) = self.finish(io) else { return };
         if matches!(exchange.download, Download::Done) {
@@ -283,7 +279,7 @@ impl H1 {
     fn finish(&mut self, io: &mut Io<'_>) -> Option<Exchange> {
         let exchange = self.exchange.take()?;
         io.stats[Stat::StreamsOpen] -= 1;
-        io.freed.push(exchange.holder);
+        io.released.push(exchange.permit);
         Some(exchange)
     }
 

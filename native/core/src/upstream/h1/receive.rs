@@ -70,7 +70,7 @@ impl H1 {
         self.scanned = 0;
         let (len, line) = match parsed {
             Ok(parsed) => parsed,
-            Err(HeadError::Malformed(because)) => return broken(0, because),
+            Err(HeadError::Malformed(fault)) => return broken(0, fault),
             Err(HeadError::TooLarge) => return Ok(self.refuse(io, sink, bytes)),
         };
         let Ok(mut facts) = check_response(&io.work.fields) else { return broken(0, "a malformed response head") };
@@ -89,7 +89,7 @@ impl H1 {
         self.is_closing |= line.is_last;
         if matches!(line.status, 401 | 407) && asks_for_connection(&io.work.fields) {
             facts.asks_for_connection = true;
-            self.owner = Some(exchange.holder.client);
+            self.owner = Some(exchange.permit.client);
         }
         exchange.download = match facts.content_length {
             _ if exchange.is_head || matches!(line.status, 204 | 304) => Download::Length(0),

@@ -1,9 +1,10 @@
-//! Resets in a row: a session on which stream after stream is reset serves nobody, whatever else the backend may be.
+//! Resets in a row: a session on which stream after stream is reset serves nobody.
 
-/// So many make a session sick.
-const SICK_RESETS: u32 = 5;
+/// Resets that make a session fail.
+const MAX_RESETS: u32 = 5;
 
-/// The streams that were reset before a response head since the last head came. Refused streams are none of them: who refuses is full, not broken.
+/// Streams reset before a response head, since the last head. REFUSED_STREAM does not count: a backend
+/// that refuses is full, not broken.
 #[derive(Default)]
 pub struct Streak {
     count: u32,
@@ -12,7 +13,7 @@ pub struct Streak {
 }
 
 impl Streak {
-    /// Another one, asked for by a client's connection.
+    /// Counts a reset of a stream opened for a client's connection.
     pub fn extend(&mut self, connection: u64) {
         match self.count {
             0 => self.connection = connection,
@@ -21,13 +22,14 @@ impl Streak {
         self.count = self.count.saturating_add(1);
     }
 
-    /// A response head came, or the session is to be tried further.
+    /// Starts over.
     pub fn end(&mut self) {
         *self = Streak::default();
     }
 
-    /// Whether the session should be replaced. The requests of one client's connection are not enough: it may ask for what cannot be answered.
-    pub fn is_sick(&self) -> bool {
-        self.count >= SICK_RESETS && self.is_of_several
+    /// Whether the session should be replaced. Requests of a single connection do not suffice: it may
+    /// ask for what no session can answer.
+    pub fn is_failing(&self) -> bool {
+        self.count >= MAX_RESETS && self.is_of_several
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Upstreams;
+use super::state::Upstreams;
 use crate::base::timers::Nanos;
 use crate::upstream::session::{Phase, Session};
 
@@ -15,14 +15,13 @@ impl Upstreams {
             let config = &backend.config;
             let _ = write!(text, "{comma}{{\"slot\":{},\"scheme\":\"{}\",\"authority\":\"", config.slot, config.scheme.name());
             escape(&mut text, &config.authority);
-            let _ = write!(text, "\",\"is_retired\":{},\"waiting\":{}", backend.is_retired, backend.places.waiting());
+            let _ = write!(text, "\",\"is_retired\":{},\"waiting\":{}", backend.is_retired, backend.queue.len());
             let (fault, detail) = backend.last_fault;
             let colon = if detail.is_empty() { "" } else { ": " };
             let _ = write!(text, ",\"last_fault\":\"{fault}{colon}{detail}\",\"sessions\":[");
-            let sessions = backend.sessions.iter().filter_map(|name| self.sessions.get(name.0));
-            for (place, session) in sessions.enumerate() {
+            for (place, member) in self.sessions.of(&backend.sessions).enumerate() {
                 text.push_str(if place > 0 { "," } else { "" });
-                describe_session(&mut text, session, now);
+                describe_session(&mut text, &member.session, now);
             }
             text.push_str("]}");
         }
@@ -42,10 +41,10 @@ fn describe_session(text: &mut String, session: &Session, now: Nanos) {
     let _ = write!(
         text,
         "{{\"state\":\"{state}\",\"protocol\":\"{}\",\"streams\":{},\"requests\":{},\"age_ms\":{},\"pending_bytes\":{}}}",
-        session.protocol_name(),
+        session.protocol.name(),
         session.open_streams(),
         session.started,
-        now.saturating_sub(session.opened_at()) / 1_000_000,
+        now.saturating_sub(session.timing.opened_at) / 1_000_000,
         session.pending_bytes(),
     );
 }

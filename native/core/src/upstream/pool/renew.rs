@@ -1,52 +1,48 @@
-//! Sick sessions: one on which the backend resets stream after stream is replaced. It gets no more streams while its successor is on its way, ends with its last one when
-//! that is there, and goes on where there is none to be had.
+//! Failing sessions: one on which the backend resets stream after stream is replaced. It is paused
+//! while its successor connects, drains once that is open, and resumes where none can be had.
 
-use super::{Upstreams, mark_dirty};
+use super::state::Upstreams;
 use crate::base::slab;
 use crate::base::timers::Nanos;
 use crate::upstream::sink::SessionRef;
-use crate::upstream::stats::Stat;
 
-/// A backend that resets everything has no more sessions replaced than one in this time.
+/// A backend that resets everything has one session replaced in this time at most.
 const RENEW_PAUSE_NANOS: Nanos = 1_000_000_000;
 
-impl Upstreams {
-    /// Has a sick session replaced.
-    pub(super) fn renew(&mut self, name: SessionRef, now: Nanos) {
-        let Some(session) = self.sessions.get_mut(name.0).filter(|session| session.is_sick() && session.is_lasting()) else { return };
-        let key = session.backend;
-        let Some(backend) = self.backends.get_mut(key).filter(|backend| !backend.is_retired && now >= backend.renew_not_before) else {
-            return;
-        };
-        backend.renew_not_before = now + RENEW_PAUSE_NANOS;
-        session.is_suspect = true;
-        if self.connect(key, now) {
-            self.stats[Stat::SessionsRenewed] += 1;
-        } else {
-            self.forgive_suspects(key);
+/// Pauses a failing session; whether another is to be opened in its place.
+pub fn pause(upstreams: &mut Upstreams, name: SessionRef, now: Nanos) -> Option<slab::Key> {
+    let member = upstreams.sessions.get_mut(name)?;
+    let key = member.backend;
+    if !member.session.protocol.is_failing() || !member.session.is_lasting() {
+        return None;
+    }
+    let backend = upstreams.backends.get_mut(key).filter(|backend| !backend.is_retired && now >= backend.renew_not_before)?;
+    backend.renew_not_before = now + RENEW_PAUSE_NANOS;
+    member.session.is_paused = true;
+    Some(key)
+}
+
+/// A session of the backend has opened: those that are paused end with their last streams.
+pub fn drain_paused(upstreams: &mut Upstreams, key: slab::Key) {
+    let Some(backend) = upstreams.backends.get_mut(key) else { return };
+    for name in &backend.sessions {
+        if upstreams.sessions.get(*name).is_some_and(|member| member.session.is_paused)
+            && let Some(member) = upstreams.sessions.touch(*name)
+        {
+            (member.session.is_paused, member.session.is_draining) = (false, true);
+            backend.last_fault = ("stream after stream was reset", "");
         }
     }
+}
 
-    /// A session of the backend has been opened: the sick ones end with their last streams.
-    pub(super) fn drain_suspects(&mut self, key: slab::Key) {
-        let Some(backend) = self.backends.get_mut(key) else { return };
-        for name in &backend.sessions {
-            if let Some(session) = self.sessions.get_mut(name.0).filter(|session| session.is_suspect) {
-                (session.is_suspect, session.is_draining) = (false, true);
-                backend.last_fault = ("stream after stream was reset", "");
-                mark_dirty(&mut self.dirty, session);
-            }
-        }
-    }
-
-    /// None could be opened: better a sick session than none.
-    pub(super) fn forgive_suspects(&mut self, key: slab::Key) {
-        let Some(backend) = self.backends.get(key) else { return };
-        for name in &backend.sessions {
-            if let Some(session) = self.sessions.get_mut(name.0).filter(|session| session.is_suspect) {
-                session.forgive();
-                mark_dirty(&mut self.dirty, session);
-            }
+/// None could be opened: a failing session is better than none.
+pub fn resume_paused(upstreams: &mut Upstreams, key: slab::Key) {
+    let Some(backend) = upstreams.backends.get(key) else { return };
+    for name in &backend.sessions {
+        if upstreams.sessions.get(*name).is_some_and(|member| member.session.is_paused)
+            && let Some(member) = upstreams.sessions.touch(*name)
+        {
+            member.session.resume();
         }
     }
 }

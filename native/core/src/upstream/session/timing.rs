@@ -1,109 +1,141 @@
-//! When a session has waited long enough: for a connection, a sign of life, a stream, or its old age.
+//! The times of a session, and when each of its timeouts is due.
 
-use super::{Phase, Protocol, Session, Turn, after};
-use crate::base::reason::Reason;
 use crate::base::timers::{NEVER, Nanos};
-use crate::http::error::h2 as code;
-use crate::upstream::sink::Sink;
-use crate::upstream::stats::Stat;
+use crate::upstream::config::SessionLimits;
 
-/// A session without streams gives its buffers back after this.
+/// A session without streams frees its buffers after this.
 const QUIET_NANOS: Nanos = 1_000_000_000;
 
-impl Session {
-    /// The earliest time at which something may have to be done. Traffic moves the real times later, never earlier, so this need not be asked
-    /// again before it comes.
-    pub fn deadline(&self, now: Nanos) -> Nanos {
-        match self.phase {
-            Phase::Connecting | Phase::Handshaking => self.connect_until,
-            Phase::Open => self.idle_at(now).min(self.ping_at()).min(self.retire_deadline()).min(self.quiet_at(now)),
-            Phase::Closed(_) => NEVER,
+/// When things happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// The address being connected to is given up.
+    pub connect_until: Nanos,
+    /// The session became usable; before that, it began to connect.
+    pub opened_at: Nanos,
+    /// Bytes were last read.
+    read_at: Nanos,
+    /// The last stream ended.
+    idle_since: Nanos,
+    /// A stream was open at the last look.
+    was_busy: bool,
+    /// The last PING was sent.
+    pinged_at: Nanos,
+    /// The session takes no more streams.
+    pub retire_at: Nanos,
+}
+
+impl Timing {
+    /// Of a session that begins to connect.
+    pub fn new(now: Nanos, patience_ms: u64, max_age_ms: u64) -> Timing {
+        Timing {
+            connect_until: after(now, patience_ms),
+            opened_at: now,
+            read_at: now,
+            idle_since: now,
+            was_busy: false,
+            pinged_at: NEVER,
+            retire_at: after(now, max_age_ms),
         }
     }
 
-    /// Does what is due.
-    pub fn on_timer<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) {
-        let now = turn.now;
-        if self.is_connecting() && now >= self.connect_until {
-            return self.on_connect_timeout(turn, sink);
-        }
-        if self.phase != Phase::Open {
-            return;
-        }
-        if now >= self.retire_at {
-            self.is_draining = true;
-        }
-        let is_unused = self.open_streams() == 0 && self.reserved.is_empty();
-        if self.is_spent() || is_unused && now >= self.idle_at(now) {
-            return self.say_goodbye(turn, sink, Reason::BackendClosed, code::NO_ERROR);
-        }
-        if is_unused && now >= self.quiet_at(now) {
-            self.release();
-        }
-        if now >= self.ping_at() {
-            self.ping(turn, sink);
+    /// Another address is tried.
+    pub fn reconnect(&mut self, now: Nanos, patience_ms: u64) {
+        self.connect_until = after(now, patience_ms);
+    }
+
+    /// The session became usable.
+    pub fn open(&mut self, now: Nanos) {
+        (self.opened_at, self.read_at, self.idle_since) = (now, now, now);
+    }
+
+    /// The socket was read.
+    pub fn read(&mut self, now: Nanos) {
+        self.read_at = now;
+    }
+
+    /// A stream started.
+    pub fn start(&mut self) {
+        self.was_busy = true;
+    }
+
+    /// Marks the moment at which the last stream ended. Later traffic, such as answers to PING, does not
+    /// make a session busy.
+    pub fn mark_idle(&mut self, open_streams: u32, now: Nanos) {
+        if self.was_busy && open_streams == 0 {
+            self.was_busy = false;
+            self.idle_since = now;
         }
     }
 
-    /// Whether nothing has run on it for so long.
-    pub fn is_idle_for(&self, time: Nanos, now: Nanos) -> bool {
-        now.saturating_sub(self.idle_since) >= time
-    }
-
-    /// Since when nothing has run on it.
+    /// Since when no stream is open.
     pub fn idle_since(&self) -> Nanos {
         self.idle_since
     }
 
-    /// A session that is busy now can at the earliest become idle now.
-    fn idle_at(&self, now: Nanos) -> Nanos {
-        let since = if self.open_streams() == 0 && self.reserved.is_empty() { self.idle_since } else { now };
-        after(since, self.config.limits.idle_timeout_ms)
+    /// When the idle timeout is due. A busy session can become idle now at the earliest.
+    pub fn idle_at(&self, limits: &SessionLimits, is_unused: bool, now: Nanos) -> Nanos {
+        after(if is_unused { self.idle_since } else { now }, limits.idle_timeout_ms)
     }
 
-    fn quiet_at(&self, now: Nanos) -> Nanos {
-        let has_buffers = self.out.capacity() > 0 && self.out.is_empty();
-        match self.open_streams() {
+    /// When buffers are to be freed.
+    pub fn quiet_at(&self, open_streams: u32, has_buffers: bool, now: Nanos) -> Nanos {
+        match open_streams {
             0 if has_buffers => self.idle_since + QUIET_NANOS,
             0 => NEVER,
             _ => now + QUIET_NANOS,
         }
     }
 
-    fn retire_deadline(&self) -> Nanos {
-        if self.is_draining { NEVER } else { self.retire_at }
+    /// When the next PING is due, or the answer to the last one.
+    pub fn ping_at(&self, limits: &SessionLimits, is_ping_open: bool) -> Nanos {
+        if is_ping_open { after(self.pinged_at, limits.ping_timeout_ms.max(1)) } else { after(self.read_at, limits.ping_interval_ms) }
     }
 
-    /// When the next question is due, or the answer to the last one.
-    fn ping_at(&self) -> Nanos {
-        let Protocol::H2(h2) = &self.protocol else { return NEVER };
-        match h2.is_ping_open() {
-            true => after(self.pinged_at, self.config.limits.ping_timeout_ms.max(1)),
-            false => after(self.read_at, self.config.limits.ping_interval_ms),
-        }
+    /// A PING is sent.
+    pub fn ping(&mut self, now: Nanos) {
+        self.pinged_at = now;
     }
 
-    fn ping<S: Sink + ?Sized>(&mut self, turn: &mut Turn<'_>, sink: &mut S) {
-        let Protocol::H2(h2) = &mut self.protocol else { return };
-        if h2.is_ping_open() {
-            // Whatever came since is as good as an answer, as long as it keeps coming.
-            if self.read_at > self.pinged_at {
-                self.pinged_at = self.read_at;
-                return;
-            }
-            turn.stats[Stat::PingsTimedOut] += 1;
-            self.because = "no answer to PING";
-            return self.say_goodbye(turn, sink, Reason::BackendClosed, code::NO_ERROR);
+    /// Extends the wait for an answer to PING when anything was read since; false when nothing was.
+    pub fn extend_ping(&mut self) -> bool {
+        let was_read = self.read_at > self.pinged_at;
+        if was_read {
+            self.pinged_at = self.read_at;
         }
-        h2.ping(&mut self.out);
-        self.pinged_at = turn.now;
+        was_read
+    }
+}
+
+/// A time after another; 0 ms means never.
+fn after(start: Nanos, milliseconds: u64) -> Nanos {
+    if milliseconds == 0 { NEVER } else { start.saturating_add(milliseconds.saturating_mul(1_000_000)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    #[test]
+    fn a_session_is_idle_from_the_end_of_its_last_stream_whatever_is_read_later() {
+        let mut timing = Timing::new(0, 1_000, 0);
+        timing.open(5 * MS);
+        timing.start();
+        timing.mark_idle(1, 10 * MS);
+        timing.mark_idle(0, 20 * MS);
+        timing.read(30 * MS);
+        timing.mark_idle(0, 30 * MS);
+        assert_eq!((timing.idle_since(), timing.retire_at), (20 * MS, NEVER));
     }
 
-    fn release(&mut self) {
-        self.out.release();
-        match &mut self.protocol {
-            Protocol::H2(h2) => h2.release(),
-            Protocol::H1(h1) => h1.release(),
-        }
+    #[test]
+    fn anything_read_since_a_ping_extends_the_wait_for_its_answer_once() {
+        let mut timing = Timing::new(0, 1_000, 0);
+        timing.ping(10 * MS);
+        assert!(!timing.extend_ping());
+        timing.read(15 * MS);
+        assert!(timing.extend_ping() && !timing.extend_ping());
     }
 }

@@ -4,7 +4,7 @@
 use super::driver::{Driver, Told, config};
 use super::origin::Origin;
 use super::peer::Peer;
-use crate::upstream::pool::Client;
+use crate::upstream::Client;
 use crate::upstream::{Key, Scheme, Stat};
 
 const ALICE: Client = Client { network: 1, connection: 10 };

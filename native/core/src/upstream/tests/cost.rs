@@ -8,10 +8,10 @@ use crate::base::chunk::Block;
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::http::hpack::Encoder;
+use crate::upstream::client::Permit;
 use crate::upstream::h2::H2;
 use crate::upstream::io::{Io, Work};
 use crate::upstream::outbox::Outbox;
-use crate::upstream::pool::places::Holder;
 use crate::upstream::{BodyPart, Fault, Key, Scheme, SessionRef, Sink, Stats};
 
 #[derive(Default)]
@@ -73,13 +73,13 @@ fn cost_of_a_get_of_one_kibibyte() {
     block.spare()[..9].copy_from_slice(&frame(4, 0, 0, &[]));
     block.advance(9);
     let (mut sending, mut receiving) = (0, 0);
-    let mut freed = Vec::new();
+    let mut released = Vec::new();
     for round in 0..ROUNDS {
         let mut id = round * BATCH * 2 + 1;
         let started = Instant::now();
         for key in 0..BATCH {
-            let mut io = Io { out: &mut out, work: &mut work, stats: &mut stats, freed: &mut freed, now: 1 };
-            h2.start(&mut io, (u64::from(key), Holder::default()), &request, false).unwrap();
+            let mut io = Io { out: &mut out, work: &mut work, stats: &mut stats, released: &mut released, now: 1 };
+            h2.start(&mut io, (u64::from(key), Permit::default()), &request, false).unwrap();
         }
         sending += started.elapsed().as_nanos();
         out.consume(out.len());
@@ -92,11 +92,11 @@ fn cost_of_a_get_of_one_kibibyte() {
             id += 2;
         }
         let started = Instant::now();
-        let mut io = Io { out: &mut out, work: &mut work, stats: &mut stats, freed: &mut freed, now: 1 };
+        let mut io = Io { out: &mut out, work: &mut work, stats: &mut stats, released: &mut released, now: 1 };
         h2.receive(&mut io, &mut sink, &block, 0).unwrap();
         receiving += started.elapsed().as_nanos();
         block.reset();
-        freed.clear();
+        released.clear();
         out.consume(out.len());
     }
     let count = u128::from(BATCH * ROUNDS);

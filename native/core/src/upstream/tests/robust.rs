@@ -7,18 +7,18 @@ use super::driver::{Recorder, config};
 use super::peer::frame;
 use crate::base::chunk::Block;
 use crate::http::fields::Fields;
+use crate::upstream::client::Permit;
 use crate::upstream::h1::H1;
 use crate::upstream::h2::H2;
 use crate::upstream::io::{Io, Work};
 use crate::upstream::outbox::Outbox;
-use crate::upstream::pool::places::Holder;
 use crate::upstream::{Scheme, Stat, Stats};
 
 struct Bench {
     out: Outbox,
     work: Work,
     stats: Stats,
-    freed: Vec<Holder>,
+    released: Vec<Permit>,
     sink: Recorder,
 }
 
@@ -26,11 +26,11 @@ impl Bench {
     fn new() -> Bench {
         let mut sink = Recorder::default();
         (1..=3).for_each(|key| drop(sink.told.insert(key, Default::default())));
-        Bench { out: Outbox::default(), work: Work::default(), stats: Stats::default(), freed: Vec::new(), sink }
+        Bench { out: Outbox::default(), work: Work::default(), stats: Stats::default(), released: Vec::new(), sink }
     }
 
     fn io(&mut self) -> (Io<'_>, &mut Recorder) {
-        let io = Io { out: &mut self.out, work: &mut self.work, stats: &mut self.stats, freed: &mut self.freed, now: 1 };
+        let io = Io { out: &mut self.out, work: &mut self.work, stats: &mut self.stats, released: &mut self.released, now: 1 };
         (io, &mut self.sink)
     }
 }
@@ -67,7 +67,7 @@ fn feed_h2(bytes: &[u8], piece: usize) {
     h2.begin(&mut bench.out);
     for key in 1..=3 {
         let (mut io, _) = bench.io();
-        h2.start(&mut io, (key, Holder::default()), &request(if key == 2 { b"HEAD" } else { b"POST" }), key == 3).unwrap();
+        h2.start(&mut io, (key, Permit::default()), &request(if key == 2 { b"HEAD" } else { b"POST" }), key == 3).unwrap();
     }
     let begun = [&frame(4, 0, 0, &[])[..], bytes].concat();
     feed(&begun, piece, |block, at| {
@@ -76,7 +76,7 @@ fn feed_h2(bytes: &[u8], piece: usize) {
     });
     let (mut io, sink) = bench.io();
     h2.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
-    assert_eq!((h2.open_streams(), bench.stats[Stat::StreamsOpen], bench.freed.len()), (0, 0, 3));
+    assert_eq!((h2.open_streams(), bench.stats[Stat::StreamsOpen], bench.released.len()), (0, 0, 3));
     let is_told = |key: u64| {
         let told = &bench.sink.told[&key];
         told.is_over()
@@ -89,15 +89,15 @@ fn feed_h1(bytes: &[u8], piece: usize, method: &[u8]) {
     let mut h1 = H1::new(&config(0, Scheme::Http, address).limits);
     let mut bench = Bench::new();
     let (mut io, _) = bench.io();
-    h1.start(&mut io, (1, Holder::default()), &request(method), false).unwrap();
+    h1.start(&mut io, (1, Permit::default()), &request(method), false).unwrap();
     feed(bytes, piece, |block, at| {
         let (mut io, sink) = bench.io();
         h1.receive(&mut io, sink, block, at).ok()
     });
     let (mut io, sink) = bench.io();
     h1.on_end(&mut io, sink, true);
-    h1.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
-    assert_eq!((h1.open_streams(), bench.stats[Stat::StreamsOpen], bench.freed.len()), (0, 0, 1));
+    h1.fail(&mut io, sink, crate::base::reason::Reason::BackendClosed);
+    assert_eq!((h1.open_streams(), bench.stats[Stat::StreamsOpen], bench.released.len()), (0, 0, 1));
     assert!(bench.sink.told[&1].is_over());
 }
 
