@@ -117,7 +117,10 @@ export interface BindingCertificateHandshakes {
   failed: number;
 }
 
-/** One UDP listening address as one shard sees it. Sizes are bytes, times are milliseconds. */
+/** A section of the configuration, by key. Sizes are bytes, times are milliseconds. */
+export type BindingSection = Record<string, boolean | number | string>;
+
+/** One UDP listening address as one shard sees it. */
 export interface BindingListener {
   /** Number of its socket, opened by `openListener`: another one for each address it has. */
   place: number;
@@ -127,12 +130,6 @@ export interface BindingListener {
   isRetiring: boolean;
   /** Key exchange in order of preference. */
   groups: string[];
-  /** `cubic` or `bbr`. */
-  congestion: string;
-  idleTimeoutMs: number;
-  /** 0 for none. */
-  keepAliveMs: number;
-  handshakeTimeoutMs: number;
   /** Connections at once in all shards. */
   maxConnections: number;
   /** Those of a client in all shards; 0 for no such limit. */
@@ -142,29 +139,10 @@ export interface BindingListener {
   clientPrefix6: number;
   /** CIDR blocks that have no such limit. */
   exemptNetworks: string[];
-  maxStreams: number;
-  /** Bytes of a request body a stream may hold before its backend takes them. */
-  streamWindowBytes: number;
-  connectionWindowBytes: number;
-  maxUdpPayloadBytes: number;
-  isGsoAllowed: boolean;
-  isGroAllowed: boolean;
-  receiveBufferBytes: number;
-  sendBufferBytes: number;
-  isPaced: boolean;
-  /** Bytes of a field section, each field counted as name + value + 32 (RFC 9114 §4.2.2). */
-  maxHeadBytes: number;
-  maxFields: number;
-  /** Bytes a second that a client has to take and send while it owes some; 0 for none. */
-  minRate: number;
-  minRatePeriodMs: number;
-  maxCookieCrumbs: number;
-  /** Heads are made canonical before anyone sees them (docs/design/normalisation.md); without it they pass as they came. */
-  isNormalised: boolean;
-  /** `//` in a path becomes `/`. Only with `isNormalised`. */
-  areSlashesMerged: boolean;
-  /** `%2F` and `%5C` in a path: `keep` or `reject`. Only with `isNormalised`. */
-  escapedSlashes: string;
+  /** Keys of the configuration as they are: the reactor reads each by its name, and complains of one that it does not know. */
+  quic: BindingSection;
+  http: BindingSection;
+  normalise: BindingSection;
 }
 
 /** What a process-owned reactor is made from, once, on the main thread. */

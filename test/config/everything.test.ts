@@ -18,7 +18,7 @@ async function everything(t: import('tap').Test): Promise<Snapshot> {
 
 t.test('listeners say how heads are made canonical and whom they trust, in canonical blocks', async (t) => {
   const { listeners } = await everything(t);
-  t.match(listeners[0], { isNormalised: true, areSlashesMerged: false, escapedSlashes: 'reject' });
+  t.match(listeners[0], { normalise: { enabled: true, merge_slashes: false, escaped_slashes: 'reject' } });
   t.same(listeners[0]?.trustedNetworks, [
     { network: '10.0.0.0/8', field: 'x-forwarded-for' },
     { network: '2001:db8::/32', field: 'x-real-ip' },

@@ -16,7 +16,7 @@ import { certificates } from '../support/certificates.ts';
 /** Faults of the start, each after the sockets were opened, or while they are. */
 const faults: Readonly<Record<string, (native: BindingAddon) => Partial<BindingAddon>>> = {
   'a rule that nobody knows': (native) => ({
-    checkListener: (listener) => native.checkListener({ ...listener, escapedSlashes: 'perhaps' }),
+    checkListener: (listener) => native.checkListener({ ...listener, normalise: { ...listener.normalise, escaped_slashes: 'perhaps' } }),
   }),
   'a group that nobody knows': (native) => ({ checkListener: (listener) => native.checkListener({ ...listener, groups: ['P-000'] }) }),
   'a key of the wrong length': (native) => ({

@@ -26,7 +26,7 @@ export interface SnapshotWishes {
   readonly upstreams?: readonly UpstreamWish[];
   readonly routes?: readonly RouteWish[];
   /** Names, or more. */
-  readonly listeners?: readonly (string | Partial<ListenerSnapshot>)[];
+  readonly listeners?: readonly (string | Wish<ListenerSnapshot>)[];
   readonly tenants?: readonly Partial<TenantSnapshot>[];
   readonly store?: Snapshot['store'];
   readonly log?: Partial<Snapshot['log']>;
@@ -85,8 +85,8 @@ function sampleBackend(given: Partial<BackendSnapshot> = {}): BackendSnapshot {
   return { ...DEFAULTS.backends[0]!, url: `h2c://127.0.0.1:${port}`, port, serverName: '', ...given };
 }
 
-export function sampleListener(given: Partial<ListenerSnapshot> = {}): ListenerSnapshot {
-  return { ...DEFAULTS.listeners[0]!, ...given };
+export function sampleListener(wish: Wish<ListenerSnapshot> = {}): ListenerSnapshot {
+  return merge(DEFAULTS.listeners[0]!, wish);
 }
 
 /** Networks of proxies that tell the client in `field`. */

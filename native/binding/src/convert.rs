@@ -3,14 +3,16 @@
 use crate::failure;
 use crate::types::{
     BindingAllowed, BindingBackend, BindingCertificate, BindingClientAuth, BindingEdit, BindingForwardField, BindingListener, BindingPlan,
-    BindingPlans, BindingRevocationList, BindingSnapshot, BindingTlsPolicy,
+    BindingPlans, BindingRevocationList, BindingSection, BindingSnapshot, BindingTlsPolicy,
 };
+use lychgate_core::base::settings::{Section, Value};
 use lychgate_core::http::normal;
 use lychgate_core::http::reserved::Reserved;
 use lychgate_core::plan::{Edit, Edits, Plan, Underscores};
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::reactor::Snapshot;
+use lychgate_core::reactor::listener::settings::{Http, Normalise, Quic};
 use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings};
 use lychgate_core::relay::Telling;
 use lychgate_core::tls::certificate::Certificate;
@@ -21,7 +23,7 @@ use lychgate_core::tls::tickets::{TicketKey, TicketPolicy};
 use lychgate_core::tls::told::{Fact, ForwardField};
 use lychgate_core::upstream::{BackendConfig, Scheme, SessionLimits, TlsConfig};
 use napi::Result;
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{Either3, Uint8Array};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,29 +49,25 @@ pub fn listener(
 
 /// Settings of a listener.
 pub fn settings(listener: &BindingListener) -> Result<ListenerSettings> {
-    let normal = if listener.is_normalised { Some(rules(listener.are_slashes_merged, &listener.escaped_slashes)?) } else { None };
-    Ok(ListenerSettings {
-        groups: listener.groups.join(":"),
-        congestion: listener.congestion.clone(),
-        idle_timeout_ms: listener.idle_timeout_ms as u64,
-        keep_alive_ms: listener.keep_alive_ms as u64,
-        handshake_timeout_ms: listener.handshake_timeout_ms as u64,
-        max_connections: listener.max_connections as usize,
-        max_streams: listener.max_streams as u64,
-        stream_window: listener.stream_window_bytes as u64,
-        connection_window: listener.connection_window_bytes as u64,
-        max_udp_payload: listener.max_udp_payload_bytes as usize,
-        is_gso_allowed: listener.is_gso_allowed,
-        is_gro_allowed: listener.is_gro_allowed,
-        buffers: (listener.receive_buffer_bytes as usize, listener.send_buffer_bytes as usize),
-        is_paced: listener.is_paced,
-        max_head_bytes: listener.max_head_bytes as usize,
-        max_fields: listener.max_fields as usize,
-        min_rate: listener.min_rate as u64,
-        min_rate_period_ms: listener.min_rate_period_ms as u64,
-        max_cookie_crumbs: listener.max_cookie_crumbs as usize,
-        normal,
-    })
+    let read = || -> std::result::Result<ListenerSettings, String> {
+        Ok(ListenerSettings {
+            groups: listener.groups.join(":"),
+            max_connections: listener.max_connections as usize,
+            quic: Quic::read(section("quic", &listener.quic))?,
+            http: Http::read(section("http", &listener.http))?,
+            normalise: Normalise::read(section("normalise", &listener.normalise))?,
+        })
+    };
+    read().map_err(|said| failure(format!("listener {}: {said}", listener.listener)))
+}
+
+fn section(name: &'static str, values: &BindingSection) -> Section {
+    let value = |value: &Either3<bool, f64, String>| match value {
+        Either3::A(flag) => Value::Flag(*flag),
+        Either3::B(number) => Value::Number(*number),
+        Either3::C(word) => Value::Word(word.clone()),
+    };
+    Section::new(name, values.iter().map(|(key, said)| (key.clone(), value(said))).collect())
 }
 
 /// Certificates of a listener; the error names each that cannot be used.

@@ -94,14 +94,14 @@ pub fn limit_held(bytes: f64) -> Result<()> {
 
 /// Lets this thread take a signal that was blocked when the process began.
 #[napi(catch_unwind)]
-pub fn unblock_signal(number: i32) -> Result<()> {
+pub fn unblock_signal(signal: i32) -> Result<()> {
     // SAFETY: the set is the thread's own, and is initialised before it is used.
     let failed = unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, number) != 0 || libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut()) != 0
+        libc::sigaddset(&mut set, signal) != 0 || libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut()) != 0
     };
-    if failed { Err(failure(format!("{number} is no signal"))) } else { Ok(()) }
+    if failed { Err(failure(format!("{signal} is no signal"))) } else { Ok(()) }
 }
 
 /// Whether a crash of the process may leave its memory behind, and other processes of its user may

@@ -1,8 +1,11 @@
 //! Records that cross the border, field by field as in `src/native/binding.ts`.
 
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{Either3, Uint8Array};
 use napi_derive::napi;
 use std::collections::HashMap;
+
+/// A section of the configuration, by key: what is in it is described in the core.
+pub type BindingSection = HashMap<String, Either3<bool, f64, String>>;
 
 macro_rules! record {
     ($(#[$meta:meta])* $name:ident { $($field:ident : $kind:ty),* $(,)? }) => {
@@ -66,32 +69,14 @@ record!(
         listener: u32,
         is_retiring: bool,
         groups: Vec<String>,
-        congestion: String,
-        idle_timeout_ms: f64,
-        keep_alive_ms: f64,
-        handshake_timeout_ms: f64,
         max_connections: f64,
         max_connections_per_client: f64,
         client_prefix4: u32,
         client_prefix6: u32,
         exempt_networks: Vec<String>,
-        max_streams: f64,
-        stream_window_bytes: f64,
-        connection_window_bytes: f64,
-        max_udp_payload_bytes: f64,
-        is_gso_allowed: bool,
-        is_gro_allowed: bool,
-        receive_buffer_bytes: f64,
-        send_buffer_bytes: f64,
-        is_paced: bool,
-        max_head_bytes: f64,
-        max_fields: f64,
-        min_rate: f64,
-        min_rate_period_ms: f64,
-        max_cookie_crumbs: f64,
-        is_normalised: bool,
-        are_slashes_merged: bool,
-        escaped_slashes: String,
+        quic: BindingSection,
+        http: BindingSection,
+        normalise: BindingSection,
     }
 );
 record!(

@@ -11,6 +11,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use lychgate_core::reactor::listener::settings::Congestion;
 use support::bed::Shard;
 use support::client::Client;
 use support::{Bed, Kind, Request, Setup};
@@ -36,7 +37,11 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let count: usize = arguments.next().and_then(|text| text.parse().ok()).expect("usage: road COUNT [PATH [CONGESTION]]");
     let path = arguments.next().unwrap_or_else(|| "/bytes/1024".to_owned());
-    let congestion = arguments.next().map_or("bbr", |name| name.leak());
+    let congestion = match arguments.next().as_deref() {
+        None | Some("bbr") => Congestion::Bbr,
+        Some("cubic") => Congestion::Cubic,
+        Some(name) => panic!("{name} is no congestion control"),
+    };
     let mut bed = Bed::with(Setup { response_window: 2 << 20, request_window: 2 << 20, is_paced: false, congestion, ..Setup::default() });
     let clients: Vec<usize> = (0..CLIENTS).map(|_| bed.connect(Kind::Http3)).collect();
     let mut answered = 0;

@@ -38,8 +38,8 @@ export function canonical(
   listener: ListenerSnapshot | undefined,
   addon: Pick<BindingAddon, 'normalise'>,
 ): { request: AskedRequest; complaint: string } {
-  if (listener === undefined || !listener.isNormalised) return { request: asked, complaint: '' };
-  const { areSlashesMerged, escapedSlashes } = listener;
+  if (listener === undefined || !listener.normalise.enabled) return { request: asked, complaint: '' };
+  const { merge_slashes: areSlashesMerged, escaped_slashes: escapedSlashes } = listener.normalise;
   const { authority, path, complaint } = addon.normalise(asked.authority, asked.path, asked.scheme, areSlashesMerged, escapedSlashes);
   return complaint === '' ? { request: { ...asked, authority, path }, complaint } : { request: asked, complaint };
 }

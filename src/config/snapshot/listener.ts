@@ -1,7 +1,7 @@
 /** Listeners and their certificates, as a snapshot has them. */
 
 import type { ClientCertificates } from '../schema/client-certificates.ts';
-import type { Certificate } from '../schema/listener.ts';
+import type { Certificate, Listener } from '../schema/listener.ts';
 
 export interface CertificateSnapshot {
   /** What it is called in logs and metrics. */
@@ -86,11 +86,6 @@ export interface ListenerSnapshot {
   readonly ticketKeysFile: string;
   /** What clients must prove; the first is for all names that no other is for. */
   readonly clientAuth: readonly ClientAuthSnapshot[];
-  readonly congestion: 'cubic' | 'bbr';
-  readonly idleTimeoutMs: number;
-  /** 0 for none. */
-  readonly keepAliveMs: number;
-  readonly handshakeTimeoutMs: number;
   /** Of all shards. */
   readonly maxConnections: number;
   /** Of all shards; 0 for no such limit. */
@@ -100,25 +95,10 @@ export interface ListenerSnapshot {
   readonly clientPrefix6: number;
   /** CIDR blocks that have no such limit. */
   readonly exemptNetworks: readonly string[];
-  readonly maxStreams: number;
-  readonly streamWindowBytes: number;
-  readonly connectionWindowBytes: number;
-  readonly maxUdpPayloadBytes: number;
-  readonly isGsoAllowed: boolean;
-  readonly isGroAllowed: boolean;
-  readonly isPaced: boolean;
-  readonly receiveBufferBytes: number;
-  readonly sendBufferBytes: number;
-  readonly maxHeadBytes: number;
-  readonly maxFields: number;
-  /** Bytes a second; 0 for none. */
-  readonly minRate: number;
-  readonly minRatePeriodMs: number;
-  readonly maxCookieCrumbs: number;
-  /** Heads are made canonical before anyone sees them. */
-  readonly isNormalised: boolean;
-  readonly areSlashesMerged: boolean;
-  readonly escapedSlashes: 'keep' | 'reject';
+  /** These three as they are configured: the reactor reads them by key. */
+  readonly quic: Readonly<Listener['quic']>;
+  readonly http: Readonly<Listener['http']>;
+  readonly normalise: Readonly<Listener['normalise']>;
   /** Proxies of one's own: what they say of the client is believed. */
   readonly trustedNetworks: readonly TrustedNetworkSnapshot[];
 }

@@ -199,11 +199,11 @@ export function createEndpoint(parts: EndpointParts, shards: number): Endpoint {
   }
 
   async function openPlace(listener: number, snapshot: ListenerSnapshot): Promise<Place> {
-    const { name, address, receiveBufferBytes, sendBufferBytes } = snapshot;
+    const { name, address, quic } = snapshot;
     let place = 0;
     while (places.has(place)) place += 1;
     try {
-      const { port, isSteered } = addon.openListener(place, address, shards, receiveBufferBytes, sendBufferBytes, cidKey);
+      const { port, isSteered } = addon.openListener(place, address, shards, quic.receive_buffer, quic.send_buffer, cidKey);
       const opened: Place = {
         place,
         key: keyOf(snapshot),

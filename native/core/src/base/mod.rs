@@ -10,6 +10,7 @@ pub mod rate;
 pub mod reason;
 pub mod rng;
 mod series;
+pub mod settings;
 pub mod slab;
 pub mod table;
 pub mod timers;

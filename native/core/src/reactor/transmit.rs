@@ -54,7 +54,7 @@ impl Reactor {
                 Some(place) => connection.client = place,
                 None => return self.refuse_client(key),
             }
-            connection.open(listener.settings.max_head_bytes, listener.keep_alive());
+            connection.open(listener.settings.http.max_head_bytes, listener.keep_alive());
             // What is wanted may have changed during the handshake.
             let is_late = listener.is_late(connection.tls.generation());
             if self.relay.rules.is_draining || connection.is_retired {
@@ -157,8 +157,8 @@ impl Reactor {
             false => flush(
                 connection,
                 &mut listener.sender,
-                listener.settings.max_udp_payload,
-                (listener.settings.is_paced && connection.pace.is_due(self.relay.turn.now)).then_some(self.relay.turn.now),
+                listener.settings.quic.max_udp_payload,
+                (listener.settings.quic.is_paced && connection.pace.is_due(self.relay.turn.now)).then_some(self.relay.turn.now),
                 &self.relay.turn.clock,
             ),
         };
@@ -316,7 +316,7 @@ impl Reactor {
         let listener = &mut self.listeners[connection.socket as usize];
         if !listener.is_blocked {
             let _ = connection.quic.close(false, INTERNAL_ERROR, b"");
-            flush(connection, &mut listener.sender, listener.settings.max_udp_payload, None, &self.relay.turn.clock);
+            flush(connection, &mut listener.sender, listener.settings.quic.max_udp_payload, None, &self.relay.turn.clock);
         }
     }
 

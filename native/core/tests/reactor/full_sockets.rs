@@ -5,11 +5,12 @@ use crate::support::network::Slow;
 use crate::support::origin::patterned;
 use crate::support::{Bed, Kind, Setup};
 use lychgate_core::base::counters::Id;
+use lychgate_core::reactor::listener::settings::Congestion;
 
 #[test]
 fn a_full_socket_is_waited_for_without_a_turn_and_everything_arrives() {
     let Some(_network) = Slow::new(20) else { return };
-    let mut bed = Bed::with(Setup { send_buffer: 0, congestion: "cubic", is_paced: false, ..Setup::default() });
+    let mut bed = Bed::with(Setup { send_buffer: 0, congestion: Congestion::Cubic, is_paced: false, ..Setup::default() });
     let client = bed.connect_from(Kind::Http3, socket(), 1 << 20);
     let before = bed.shard().count(Id::Turns);
     let stream = bed.clients[client].get("/bytes/1000000");

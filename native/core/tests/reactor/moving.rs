@@ -4,15 +4,16 @@ use crate::support::client::{Client, Request, socket};
 use crate::support::origin::patterned;
 use crate::support::{Bed, Kind, Setup};
 use lychgate_core::base::counters::Id;
+use lychgate_core::reactor::listener::settings::Congestion;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const LENGTH: usize = 8 << 20;
 
 /// Whoever answers for the path to a client.
-const CONTROLS: [&str; 2] = ["bbr", "cubic"];
+const CONTROLS: [Congestion; 2] = [Congestion::Bbr, Congestion::Cubic];
 
-fn bed_with(congestion: &'static str) -> Bed {
+fn bed_with(congestion: Congestion) -> Bed {
     Bed::with(Setup { congestion, ..Setup::default() })
 }
 

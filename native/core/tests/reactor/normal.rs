@@ -4,7 +4,7 @@ use crate::support::bed::Setup;
 use crate::support::wire::{GET, headers};
 use crate::support::{Bed, Kind};
 use lychgate_core::base::reason::Reason;
-use lychgate_core::http::normal::Rules;
+use lychgate_core::reactor::listener::settings::{EscapedSlashes, Normalise};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// GET with other values, or other fields at the end.
@@ -95,7 +95,7 @@ fn authority_and_host_that_differ_in_form_are_malformed() {
 
 #[test]
 fn a_listener_that_does_not_normalise_passes_what_came() {
-    let mut bed = Bed::with(Setup { normal: None, ..Setup::default() });
+    let mut bed = Bed::with(Setup { normalise: Normalise::default(), ..Setup::default() });
     let client = bed.connect(Kind::Raw);
     for path in ["/a/../..//%7e%2f?", "/a\\b|%zz"] {
         assert_eq!(bed.send(client, &headers(&but(&[(":path", path), (":authority", "LOCALHOST.:443")]))).status, 200);
@@ -107,8 +107,8 @@ fn a_listener_that_does_not_normalise_passes_what_came() {
 
 #[test]
 fn a_listener_may_keep_empty_segments_and_refuse_escaped_slashes() {
-    let normal = Some(Rules { are_slashes_merged: false, are_escaped_slashes_kept: false });
-    let mut bed = Bed::with(Setup { normal, ..Setup::default() });
+    let normalise = Normalise { is_on: true, are_slashes_merged: false, escaped_slashes: EscapedSlashes::Reject };
+    let mut bed = Bed::with(Setup { normalise, ..Setup::default() });
     let client = bed.connect(Kind::Raw);
     assert_eq!(bed.send(client, &headers(&but(&[(":path", "//a//b")]))).status, 200);
     assert_eq!(bed.shard().lane.heads[0].path, "//a//b");

@@ -3,15 +3,16 @@
 use crate::support::client::{Client, config, socket};
 use crate::support::origin::patterned;
 use crate::support::{Bed, Kind, Setup};
+use lychgate_core::reactor::listener::settings::Congestion;
 
 const LENGTH: usize = 8 << 20;
 
 /// What a link of 1,300 bytes leaves to a datagram over IPv4.
 const NARROW: usize = 1_300 - 28;
 
-const CONTROLS: [&str; 2] = ["bbr", "cubic"];
+const CONTROLS: [Congestion; 2] = [Congestion::Bbr, Congestion::Cubic];
 
-fn bed_with(congestion: &'static str) -> Bed {
+fn bed_with(congestion: Congestion) -> Bed {
     Bed::with(Setup { congestion, ..Setup::default() })
 }
 

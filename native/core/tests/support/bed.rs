@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use lychgate_core::base::budget::Budget;
 use lychgate_core::base::counters::{Id, offset};
 use lychgate_core::base::panics;
-use lychgate_core::http::normal;
 use lychgate_core::plan::Plan;
 use lychgate_core::quic::cid::CidKey;
 use lychgate_core::quic::clients::{ClientCounts, ClientLimit};
 use lychgate_core::quic::count::ConnectionCount;
 use lychgate_core::quic::socket as udp;
+use lychgate_core::reactor::listener::settings::{Congestion, EscapedSlashes, Http, Normalise, Quic};
 use lychgate_core::reactor::listener::{ListenerOptions, ListenerSettings, ListenerSocket, PlaceCount};
 use lychgate_core::reactor::{Reactor, ReactorOptions, Snapshot, switchboard};
 use lychgate_core::relay::BackendTable;
@@ -61,13 +61,13 @@ pub struct Setup {
     pub certificate_names: usize,
     /// Key exchange in order of preference.
     pub groups: &'static str,
-    /// `bbr` or `cubic`.
-    pub congestion: &'static str,
+    /// Congestion control of what is sent.
+    pub congestion: Congestion,
     /// Whether packets wait for their release time.
     pub is_paced: bool,
     pub max_cookie_crumbs: usize,
     /// How heads are made canonical.
-    pub normal: Option<normal::Rules>,
+    pub normalise: Normalise,
     /// Request bytes that wait for a backend, a stream.
     pub request_window: u64,
     /// Response bytes that wait for a client, a stream.
@@ -107,10 +107,10 @@ impl Default for Setup {
             min_rate_period_ms: 60_000,
             certificate_names: 0,
             groups: lychgate_core::tls::server::GROUPS,
-            congestion: "bbr",
+            congestion: Congestion::Bbr,
             is_paced: true,
             max_cookie_crumbs: 512,
-            normal: Some(normal::Rules { are_slashes_merged: true, are_escaped_slashes_kept: true }),
+            normalise: Normalise { is_on: true, are_slashes_merged: true, escaped_slashes: EscapedSlashes::Keep },
             request_window: 64 * 1024,
             response_window: 64 * 1024,
             receive_buffer: 1 << 20,
@@ -526,25 +526,30 @@ fn listener(
         }),
         settings: ListenerSettings {
             groups: setup.groups.to_owned(),
-            congestion: setup.congestion.to_owned(),
-            idle_timeout_ms: setup.idle_timeout_ms,
-            keep_alive_ms: setup.keep_alive_ms,
-            handshake_timeout_ms: setup.handshake_timeout_ms,
             max_connections: setup.max_connections,
-            max_streams: 100,
-            stream_window: setup.request_window,
-            connection_window: (16 * setup.request_window).min(8 << 20),
-            max_udp_payload: 1_452,
-            is_gso_allowed: true,
-            is_gro_allowed: true,
-            buffers: (setup.receive_buffer, setup.send_buffer),
-            is_paced: setup.is_paced,
-            max_head_bytes: setup.max_head_bytes,
-            max_fields: setup.max_fields,
-            min_rate: setup.min_rate,
-            min_rate_period_ms: setup.min_rate_period_ms,
-            max_cookie_crumbs: setup.max_cookie_crumbs,
-            normal: setup.normal,
+            quic: Quic {
+                idle_timeout_ms: setup.idle_timeout_ms,
+                keep_alive_ms: setup.keep_alive_ms,
+                handshake_timeout_ms: setup.handshake_timeout_ms,
+                congestion: setup.congestion,
+                max_streams: 100,
+                stream_window: setup.request_window,
+                connection_window: (16 * setup.request_window).min(8 << 20),
+                max_udp_payload: 1_452,
+                is_gso_allowed: true,
+                is_gro_allowed: true,
+                is_paced: setup.is_paced,
+                receive_buffer: setup.receive_buffer,
+                send_buffer: setup.send_buffer,
+            },
+            http: Http {
+                max_head_bytes: setup.max_head_bytes,
+                max_fields: setup.max_fields,
+                max_cookie_crumbs: setup.max_cookie_crumbs,
+                min_rate: setup.min_rate,
+                min_rate_period_ms: setup.min_rate_period_ms,
+            },
+            normalise: setup.normalise.clone(),
         },
     }
 }

@@ -1,27 +1,30 @@
 //! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
 
+mod places;
+pub mod settings;
+
 use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::counters::Counters;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
-use crate::http::normal;
-use crate::http::section::FieldLimits;
 use crate::quic::clients::ClientLimit;
 use crate::quic::connection::Connection;
 use crate::quic::count::ConnectionCount;
-use crate::quic::send::{SendStats, Sender};
+use crate::quic::send::Sender;
 use crate::quic::socket;
-use crate::relay::{Floor, ListenerLimits};
 use crate::tls::server;
 use crate::tls::store::CertificateStore;
-use boring::ssl::{SslContextBuilder, SslMethod};
+use boring::ssl::SslContextBuilder;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::{Index, IndexMut};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+
+pub use places::Listeners;
+pub use settings::ListenerSettings;
+use settings::{Congestion, Quic};
 
 /// What all shards count of a place together. It is held by every socket of the place, beside
 /// whoever asks.
@@ -74,81 +77,6 @@ pub struct ListenerOptions {
     pub client_limit: Option<ClientLimit>,
     /// The rest.
     pub settings: ListenerSettings,
-}
-
-/// What a listener does; sizes in bytes, times in milliseconds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ListenerSettings {
-    /// Key exchange in order of preference, names with colons between them.
-    pub groups: String,
-    /// `cubic` or `bbr`.
-    pub congestion: String,
-    /// Connection is closed after so long without a packet.
-    pub idle_timeout_ms: u64,
-    /// So often a client with an open request is asked whether it is still there; 0 for never.
-    pub keep_alive_ms: u64,
-    /// Handshake and request heads must be complete in this time.
-    pub handshake_timeout_ms: u64,
-    /// Connections at once, in all shards.
-    pub max_connections: usize,
-    /// Request streams open at once, a connection.
-    pub max_streams: u64,
-    /// Body bytes of a request that wait for a backend, a stream.
-    pub stream_window: u64,
-    /// The same for all streams of a connection.
-    pub connection_window: u64,
-    /// Largest datagram sent, where the path carries it: what it carries is found out.
-    pub max_udp_payload: usize,
-    /// Segmentation offload, if the kernel has it.
-    pub is_gso_allowed: bool,
-    /// Receive offload, if the kernel has it.
-    pub is_gro_allowed: bool,
-    /// What the kernel keeps of packets that nobody has taken yet, and of those on their way out,
-    /// where it grants as much.
-    pub buffers: (usize, usize),
-    /// Pacing, where the congestion controller gives release times.
-    pub is_paced: bool,
-    /// Size of field sections.
-    pub max_head_bytes: usize,
-    /// Number of fields.
-    pub max_fields: usize,
-    /// Bytes a second that a client has to take and send while it owes some; 0 for no such limit.
-    pub min_rate: u64,
-    /// Time over which that is measured.
-    pub min_rate_period_ms: u64,
-    /// Cookie fields of a request head, which count as one of its fields.
-    pub max_cookie_crumbs: usize,
-    /// How heads are made canonical before anybody sees them; none where they pass as they came.
-    pub normal: Option<normal::Rules>,
-}
-
-impl ListenerSettings {
-    /// What is wrong with them.
-    pub fn check(&self) -> Result<(), String> {
-        let mut context = SslContextBuilder::new(SslMethod::tls()).map_err(|stack| stack.to_string())?;
-        context.set_curves_list(&self.groups).map_err(|stack| stack.to_string())?;
-        configure(self, context).map(drop).map_err(|error| error.to_string())
-    }
-
-    /// Limits that the relay obeys.
-    pub(super) fn limits(&self) -> ListenerLimits {
-        ListenerLimits {
-            fields: FieldLimits { max_size: self.max_head_bytes, max_count: self.max_fields, max_crumbs: self.max_cookie_crumbs },
-            normal: self.normal,
-            decode_timeout: self.handshake_timeout_ms * 1_000_000,
-            floor: Floor::new(self.min_rate, self.min_rate_period_ms),
-        }
-    }
-
-    /// Whether connections are made alike by `other`.
-    fn is_config_of(&self, other: &ListenerSettings) -> bool {
-        let of = |settings: &ListenerSettings| {
-            let ListenerSettings { congestion, idle_timeout_ms, max_streams, stream_window, connection_window, .. } = settings;
-            let transport = (congestion.clone(), *idle_timeout_ms, *max_streams, *stream_window, *connection_window);
-            (settings.groups.clone(), transport, settings.max_udp_payload, settings.is_paced)
-        };
-        of(self) == of(other)
-    }
 }
 
 /// A listener at work: a socket, and what becomes of who comes to it.
@@ -227,17 +155,17 @@ impl Listener {
         }
         let context =
             server::context(options.certificates.clone(), &options.settings.groups, counters.clone()).map_err(io::Error::other)?;
-        Ok(Prepared { local, config: Some(configure(&options.settings, context).map_err(io::Error::other)?) })
+        Ok(Prepared { local, config: Some(configure(&options.settings.quic, context).map_err(io::Error::other)?) })
     }
 
     /// Sets a listener up; none without what only a new one needs.
     pub fn new(options: ListenerOptions, prepared: Prepared) -> Option<Listener> {
         let (Some(socket), Some(config)) = (options.socket, prepared.config) else { return None };
         let ListenerOptions { number, is_retiring, certificates, connections, client_limit, settings, .. } = options;
-        if settings.is_gro_allowed {
+        if settings.quic.is_gro_allowed {
             socket::set_gro(&socket.fd, true);
         }
-        let is_gso = settings.is_gso_allowed && socket::probe_gso(&socket.fd);
+        let is_gso = settings.quic.is_gso_allowed && socket::probe_gso(&socket.fd);
         Some(Listener {
             number,
             local: prepared.local,
@@ -263,14 +191,15 @@ impl Listener {
     /// Obeys other options. Connections that are open keep what was agreed with their clients.
     pub fn change(&mut self, options: ListenerOptions, prepared: Prepared) {
         let ListenerOptions { number, is_retiring, certificates, connections, client_limit, settings, .. } = options;
-        if settings.is_gro_allowed != self.settings.is_gro_allowed {
-            socket::set_gro(&self.socket.fd, settings.is_gro_allowed);
+        if settings.quic.is_gro_allowed != self.settings.quic.is_gro_allowed {
+            socket::set_gro(&self.socket.fd, settings.quic.is_gro_allowed);
         }
-        if settings.is_gso_allowed != self.settings.is_gso_allowed {
-            self.sender.set_gso(settings.is_gso_allowed && socket::probe_gso(&self.socket.fd));
+        if settings.quic.is_gso_allowed != self.settings.quic.is_gso_allowed {
+            self.sender.set_gso(settings.quic.is_gso_allowed && socket::probe_gso(&self.socket.fd));
         }
-        if settings.buffers != self.settings.buffers {
-            socket::size_buffers(&self.socket.fd, settings.buffers);
+        let buffers = |settings: &ListenerSettings| (settings.quic.receive_buffer, settings.quic.send_buffer);
+        if buffers(&settings) != buffers(&self.settings) {
+            socket::size_buffers(&self.socket.fd, buffers(&settings));
         }
         if let Some(config) = prepared.config {
             (self.config, self.is_tight) = (config, false);
@@ -310,12 +239,12 @@ impl Listener {
     /// How often clients with open requests are asked whether they are still there; 0 for never.
     pub fn keep_alive(&self) -> Nanos {
         // Half, so that a PING which is lost is sent again in time.
-        self.settings.keep_alive_ms.min(self.settings.idle_timeout_ms / 2) * 1_000_000
+        self.settings.quic.keep_alive_ms.min(self.settings.quic.idle_timeout_ms / 2) * 1_000_000
     }
 
     /// Handshakes that take longer are given up.
     pub fn handshake_timeout(&self) -> Nanos {
-        self.settings.handshake_timeout_ms * 1_000_000
+        self.settings.quic.handshake_timeout_ms * 1_000_000
     }
 
     /// A connection waits until the socket has room. It waits for no time meanwhile: one that has come already would come again at once.
@@ -331,7 +260,7 @@ impl Listener {
     pub fn set_tight(&mut self, is_tight: bool) {
         if is_tight != self.is_tight {
             self.is_tight = is_tight;
-            set_windows(&mut self.config, (self.settings.stream_window, self.settings.connection_window), is_tight);
+            set_windows(&mut self.config, &self.settings.quic, is_tight);
         }
     }
 
@@ -349,7 +278,7 @@ impl Listener {
     }
 }
 
-fn configure(options: &ListenerSettings, context: SslContextBuilder) -> quiche::Result<quiche::Config> {
+fn configure(options: &Quic, context: SslContextBuilder) -> quiche::Result<quiche::Config> {
     let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
     config.set_application_protos(&[b"h3"])?;
     config.set_max_idle_timeout(options.idle_timeout_ms);
@@ -357,110 +286,23 @@ fn configure(options: &ListenerSettings, context: SslContextBuilder) -> quiche::
     config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(options.max_udp_payload));
     config.set_max_send_udp_payload_size(options.max_udp_payload);
     config.discover_pmtu(true);
-    set_windows(&mut config, (options.stream_window, options.connection_window), false);
+    set_windows(&mut config, options, false);
     config.set_initial_max_stream_data_uni(PEER_STREAM_WINDOW);
     config.set_initial_max_streams_bidi(options.max_streams);
     config.set_initial_max_streams_uni(PEER_STREAMS);
     config.set_active_connection_id_limit(PEER_CONNECTION_IDS);
     config.set_disable_active_migration(false);
-    config.set_cc_algorithm_name(if options.congestion == "bbr" { "bbr2_gcongestion" } else { "cubic" })?;
+    config.set_cc_algorithm_name(if options.congestion == Congestion::Bbr { "bbr2_gcongestion" } else { "cubic" })?;
     config.enable_pacing(options.is_paced);
     config.grease(true);
     Ok(config)
 }
 
-fn set_windows(config: &mut quiche::Config, (stream, connection): (u64, u64), is_tight: bool) {
+fn set_windows(config: &mut quiche::Config, &Quic { stream_window: stream, connection_window: connection, .. }: &Quic, is_tight: bool) {
     let first = stream.min(SMALL_WINDOW as u64);
     let (stream, connection) = if is_tight { (first, connection.min(SMALL_SHARED_WINDOW as u64)) } else { (stream, connection) };
     config.set_initial_max_stream_data_bidi_remote(first);
     config.set_max_stream_window(stream);
     config.set_initial_max_data(connection);
     config.set_max_connection_window(connection);
-}
-
-/// The listeners of a shard, by place. One is taken out only when no connection has its place any
-/// more, so whoever has a place of a connection finds it.
-#[derive(Default)]
-pub struct Listeners {
-    places: Vec<Option<Box<Listener>>>,
-    /// What was sent by sockets that are closed.
-    closed: SendStats,
-}
-
-impl Listeners {
-    /// Whether there is one.
-    pub fn has(&self, place: usize) -> bool {
-        self.places.get(place).is_some_and(Option::is_some)
-    }
-
-    /// The listener in a place that may have none.
-    pub fn get(&self, place: usize) -> Option<&Listener> {
-        self.places.get(place)?.as_deref()
-    }
-
-    /// Puts one in a place that has none.
-    pub fn insert(&mut self, place: usize, listener: Listener) {
-        if self.places.len() <= place {
-            self.places.resize_with(place + 1, || None);
-        }
-        self.places[place] = Some(Box::new(listener));
-    }
-
-    /// Who takes new connections that come by a socket: the kernel gives packets to the socket of
-    /// an address, also to one that retires, before it gives them to the one of a wildcard, which
-    /// may have followed on it.
-    pub fn receiver(&self, place: usize) -> usize {
-        let Some(retiring) = self.get(place).filter(|listener| listener.is_retiring) else { return place };
-        let follows = |listener: &Listener| {
-            let (own, left) = (listener.local, retiring.local);
-            !listener.is_retiring && own.ip().is_unspecified() && own.port() == left.port() && own.is_ipv4() == left.is_ipv4()
-        };
-        (0..self.places.len()).find(|next| self.get(*next).is_some_and(follows)).unwrap_or(place)
-    }
-
-    /// Takes one out, whose socket is closed by that.
-    pub fn close(&mut self, place: usize) {
-        if let Some(listener) = self.places.get_mut(place).and_then(Option::take) {
-            self.closed += listener.sender.stats;
-        }
-    }
-
-    /// Places that have one.
-    pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
-        let places: Vec<usize> = (0..self.places.len()).filter(|place| self.has(*place)).collect();
-        places.into_iter()
-    }
-
-    /// One more than the last place.
-    pub fn room(&self) -> usize {
-        self.places.len()
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Listener> {
-        self.places.iter().flatten().map(Box::as_ref)
-    }
-
-    /// What was sent by all, also those that are gone.
-    pub fn sent(&self) -> SendStats {
-        let mut sum = self.closed;
-        for listener in self.iter() {
-            sum += listener.sender.stats;
-        }
-        sum
-    }
-}
-
-impl Index<usize> for Listeners {
-    type Output = Listener;
-
-    fn index(&self, place: usize) -> &Listener {
-        self.places[place].as_deref().expect("a connection's listener")
-    }
-}
-
-impl IndexMut<usize> for Listeners {
-    fn index_mut(&mut self, place: usize) -> &mut Listener {
-        self.places[place].as_deref_mut().expect("a connection's listener")
-    }
 }

@@ -1,0 +1,148 @@
+//! What a listener does, as it is configured. Sizes are bytes, times are milliseconds.
+
+use super::configure;
+use crate::base::settings::settings;
+use crate::http::normal;
+use crate::http::section::FieldLimits;
+use crate::relay::{Floor, ListenerLimits};
+use boring::ssl::{SslContextBuilder, SslMethod};
+
+settings! {
+    /// How what is sent to clients is controlled.
+    enum Congestion {
+        /// Halves its rate at a loss.
+        #[default]
+        Cubic = "cubic",
+        /// Version 2.
+        Bbr = "bbr",
+    }
+}
+
+settings! {
+    /// The transport of a connection, and the sockets.
+    struct Quic {
+        /// A connection is closed after so long without a packet.
+        idle_timeout_ms: u64 = "idle_timeout",
+        /// So often a client with an open request is asked whether it is still there; 0 for never.
+        keep_alive_ms: u64 = "keep_alive",
+        /// Handshake and request heads must be complete in this time.
+        handshake_timeout_ms: u64 = "handshake_timeout",
+        /// How what is sent is controlled.
+        congestion: Congestion = "congestion",
+        /// Request streams open at once, a connection.
+        max_streams: u64 = "max_streams",
+        /// Body bytes of a request that wait for a backend, a stream.
+        stream_window: u64 = "stream_window",
+        /// The same for all streams of a connection.
+        connection_window: u64 = "connection_window",
+        /// Largest datagram sent, where the path carries it: what it carries is found out.
+        max_udp_payload: usize = "max_udp_payload",
+        /// Segmentation offload, if the kernel has it.
+        is_gso_allowed: bool = "gso",
+        /// Receive offload, if the kernel has it.
+        is_gro_allowed: bool = "gro",
+        /// Pacing, where the congestion controller gives release times.
+        is_paced: bool = "pacing",
+        /// What the kernel keeps of packets that nobody has taken yet, where it grants as much.
+        receive_buffer: usize = "receive_buffer",
+        /// The same of those on their way out.
+        send_buffer: usize = "send_buffer",
+    }
+}
+
+settings! {
+    /// HTTP of an exchange.
+    struct Http {
+        /// Size of field sections.
+        max_head_bytes: usize = "max_head",
+        /// Number of fields.
+        max_fields: usize = "max_fields",
+        /// Cookie fields of a request head, which count as one of its fields.
+        max_cookie_crumbs: usize = "max_cookie_crumbs",
+        /// Bytes a second that a client has to take and send while it owes some; 0 for no such limit.
+        min_rate: u64 = "min_rate",
+        /// Time over which that is measured.
+        min_rate_period_ms: u64 = "min_rate_period",
+    }
+}
+
+settings! {
+    /// What becomes of `%2F` and `%5C` in a path.
+    enum EscapedSlashes {
+        /// They stay as they are.
+        #[default]
+        Keep = "keep",
+        /// The request gets 400.
+        Reject = "reject",
+    }
+}
+
+settings! {
+    /// How heads are made canonical before anybody sees them.
+    struct Normalise {
+        /// Whether they are.
+        is_on: bool = "enabled",
+        /// `//` in a path becomes `/`.
+        are_slashes_merged: bool = "merge_slashes",
+        /// What becomes of escaped ones.
+        escaped_slashes: EscapedSlashes = "escaped_slashes",
+    }
+}
+
+impl Normalise {
+    /// None where heads pass as they came.
+    pub fn rules(&self) -> Option<normal::Rules> {
+        let are_escaped_slashes_kept = self.escaped_slashes == EscapedSlashes::Keep;
+        self.is_on.then_some(normal::Rules { are_slashes_merged: self.are_slashes_merged, are_escaped_slashes_kept })
+    }
+}
+
+/// What a listener does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerSettings {
+    /// Key exchange in order of preference, names with colons between them.
+    pub groups: String,
+    /// Connections at once, in all shards.
+    pub max_connections: usize,
+    /// Transport and sockets.
+    pub quic: Quic,
+    /// Exchanges.
+    pub http: Http,
+    /// Heads.
+    pub normalise: Normalise,
+}
+
+impl ListenerSettings {
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        let mut context = SslContextBuilder::new(SslMethod::tls()).map_err(|stack| stack.to_string())?;
+        context.set_curves_list(&self.groups).map_err(|stack| stack.to_string())?;
+        configure(&self.quic, context).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Limits that the relay obeys.
+    pub fn limits(&self) -> ListenerLimits {
+        let Http { max_head_bytes, max_fields, max_cookie_crumbs, min_rate, min_rate_period_ms } = self.http;
+        ListenerLimits {
+            fields: FieldLimits { max_size: max_head_bytes, max_count: max_fields, max_crumbs: max_cookie_crumbs },
+            normal: self.normalise.rules(),
+            decode_timeout: self.quic.handshake_timeout_ms * 1_000_000,
+            floor: Floor::new(min_rate, min_rate_period_ms),
+        }
+    }
+
+    /// Whether connections are made alike by `other`.
+    pub(super) fn is_config_of(&self, other: &ListenerSettings) -> bool {
+        // What the reactor obeys by itself makes no difference.
+        let of_config = |quic: &Quic| Quic {
+            keep_alive_ms: 0,
+            handshake_timeout_ms: 0,
+            is_gso_allowed: false,
+            is_gro_allowed: false,
+            receive_buffer: 0,
+            send_buffer: 0,
+            ..quic.clone()
+        };
+        self.groups == other.groups && of_config(&self.quic) == of_config(&other.quic)
+    }
+}
