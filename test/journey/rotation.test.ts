@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@currentspace/http3';
 import t, { type Test } from 'tap';
-import type { CertificateView } from '../../src/control/certificates/rotation.ts';
+import type { CertificateView } from '../../src/control/certificates/listener-certificates.ts';
 import { certificates } from '../support/certificates.ts';
 import { missingAioquic, readySerialAioquic } from '../support/client/aioquic.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
