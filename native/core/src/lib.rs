@@ -4,6 +4,7 @@
 //! a lane through the rings of [`record`]. Protocol code here takes bytes and a `now` and gives events and bytes; only [`reactor`] waits.
 
 pub mod base;
+pub mod downstream;
 pub mod exchange;
 pub mod http;
 pub mod lane;

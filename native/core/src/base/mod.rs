@@ -4,6 +4,7 @@ pub mod address;
 pub mod budget;
 pub mod chunk;
 pub mod counters;
+pub mod numbers;
 pub mod panics;
 pub mod poll;
 pub mod rate;

@@ -1,7 +1,7 @@
 //! Bytes of a request stream: those that came with the head first, then what quiche has.
 
+use super::http3::{Http3, Stopped};
 use crate::http::h3::{FrameHead, RequestFrame, request_frame};
-use crate::quic::connection::Quic;
 
 /// What the next bytes of the request stream are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +59,6 @@ const MAX_REPLAY_BYTES: u32 = 1 << 20;
 
 /// Bytes read at a time while they are kept.
 const REPLAY_STEP: usize = 4 * 1024;
-
-/// Why reading a request stream stopped.
-pub(crate) enum Stopped {
-    /// For now there is nothing more.
-    Empty,
-    /// Client reset it with this code.
-    Reset(u64),
-    /// quiche knows no such stream any more.
-    Gone,
-}
 
 impl Default for Incoming {
     fn default() -> Incoming {
@@ -141,7 +131,7 @@ impl Incoming {
     /// Bytes that came early, then those of the stream. The flag says that nothing follows.
     ///
     /// After the head, the first bytes, as many as are to be kept, go through `early` and stay there, so that a request a backend refused can be sent to another.
-    pub(crate) fn read(&mut self, quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
+    pub(crate) fn read(&mut self, http: &mut Http3, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
         loop {
             let early = &self.early[self.early_used..];
             if !early.is_empty() || self.is_early_end {
@@ -151,14 +141,14 @@ impl Incoming {
                 return Ok((count, self.is_early_end && self.early_used == self.early.len()));
             }
             if !self.has_head || self.is_direct || self.early.len() >= self.replay_bytes {
-                let (count, is_end) = receive(quic, stream, out)?;
+                let (count, is_end) = http.receive(stream, out)?;
                 self.is_direct |= self.has_head && count > 0;
                 self.is_early_end |= self.has_head && !self.is_direct && is_end;
                 return Ok((count, is_end));
             }
             let start = self.early.len();
             self.early.resize(self.replay_bytes.min(start + REPLAY_STEP), 0);
-            let read = receive(quic, stream, &mut self.early[start..]);
+            let read = http.receive(stream, &mut self.early[start..]);
             self.early.truncate(start + read.as_ref().map_or(0, |(count, _)| *count));
             self.is_early_end = read?.1;
         }
@@ -183,14 +173,6 @@ impl Incoming {
         self.body_bytes = 0;
         self.is_done = self.is_early_end && self.early.is_empty();
     }
-}
-
-fn receive(quic: &mut Quic, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
-    quic.stream_recv(stream, out).map_err(|error| match error {
-        quiche::Error::Done => Stopped::Empty,
-        quiche::Error::StreamReset(code) => Stopped::Reset(code),
-        _ => Stopped::Gone,
-    })
 }
 
 /// A whole field section, in place where it came in one piece, collected otherwise.

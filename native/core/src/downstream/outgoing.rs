@@ -1,9 +1,9 @@
 //! What goes to a client's stream: frames, body, trailers, in this order, as far as the stream takes them.
 
+use super::http3::{Http3, Unwritten};
 use crate::base::budget::Entry;
 use crate::base::chunk::Chunk;
 use crate::http::h3::{FRAME_HEAD_BYTES, write_data_head};
-use crate::quic::connection::{Quic, is_known};
 use std::collections::VecDeque;
 
 /// The response's side of an exchange.
@@ -74,68 +74,39 @@ impl Outgoing {
 /// again. So it goes with an empty frame of a reserved type, which everybody has to ignore (RFC 9114 §7.2.8).
 const LAST_FRAME: [u8; 2] = [0x21, 0];
 
-/// How writing to a client's stream ended.
-pub(crate) enum Written {
-    /// The stream has everything, and its end if there is one.
-    All,
-    /// It takes no more now.
-    Blocked,
-    /// The client wants no more (STOP_SENDING), or the stream is gone.
-    Refused,
-}
-
-/// Writes frames, then body as DATA frames that fit what the stream takes, then trailers, then the end.
-pub(crate) fn write(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
+/// Writes frames, then body as DATA frames that fit what the stream takes, then trailers, then the
+/// end, as far as the stream takes them. `Ok` when it has everything, and its end if there is one.
+pub(crate) fn write(outgoing: &mut Outgoing, http: &mut Http3, stream: u64) -> Result<(), Unwritten> {
     loop {
         if !outgoing.framed.is_empty() {
             let is_end = outgoing.is_complete && outgoing.body_len == 0 && outgoing.tail.is_empty();
             // A clone, because quiche keeps what it is given even when it takes nothing.
-            match quic.stream_send_zc(stream, outgoing.framed.clone(), is_end) {
-                Ok((sent, None)) => {
-                    outgoing.taken += sent as u64;
-                    outgoing.framed = Chunk::default();
-                    outgoing.is_done = is_end;
-                }
-                Ok((sent, Some(rest))) => {
-                    outgoing.taken += sent as u64;
-                    outgoing.framed = rest;
-                    return Written::Blocked;
-                }
-                // quiche says the same of a stream that it has forgotten.
-                Err(quiche::Error::Done) if !is_known(quic, stream) => return Written::Refused,
-                Err(error) => return refused(error),
+            let (sent, rest) = http.send_chunk(stream, outgoing.framed.clone(), is_end)?;
+            outgoing.taken += sent as u64;
+            if let Some(rest) = rest {
+                outgoing.framed = rest;
+                return Err(Unwritten::Blocked);
             }
+            outgoing.framed = Chunk::default();
+            outgoing.is_done = is_end;
         } else if outgoing.body_len > 0 {
-            match write_body(outgoing, quic, stream) {
-                Written::All => {}
-                other => return other,
-            }
+            write_body(outgoing, http, stream)?;
         } else if !outgoing.tail.is_empty() {
             outgoing.framed = Chunk::copy_of(&outgoing.tail);
             outgoing.tail.clear();
         } else if outgoing.is_complete && !outgoing.is_done {
             outgoing.framed = Chunk::copy_of(&LAST_FRAME);
         } else {
-            return Written::All;
+            return Ok(());
         }
     }
 }
 
 /// One DATA frame: as much of the first chunk as fits, so that a frame is never torn.
-fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written {
-    let room = match quic.stream_capacity(stream) {
-        Ok(room) => room,
-        Err(error) => return refused(error),
-    };
-    if room <= FRAME_HEAD_BYTES {
-        // Asks to be told when a frame fits again.
-        return match quic.stream_writable(stream, FRAME_HEAD_BYTES + 1) {
-            Ok(_) => Written::Blocked,
-            Err(error) => refused(error),
-        };
-    }
-    let Some(mut chunk) = outgoing.body.pop_front() else { return Written::All };
-    let fits = chunk.len().min(room - FRAME_HEAD_BYTES);
+fn write_body(outgoing: &mut Outgoing, http: &mut Http3, stream: u64) -> Result<(), Unwritten> {
+    let room = http.room(stream)?;
+    let Some(mut chunk) = outgoing.body.pop_front() else { return Ok(()) };
+    let fits = chunk.len().min(room);
     if fits < chunk.len() {
         let rest = chunk.split_off(fits);
         outgoing.body.push_front(rest);
@@ -143,30 +114,21 @@ fn write_body(outgoing: &mut Outgoing, quic: &mut Quic, stream: u64) -> Written 
     let is_end = outgoing.is_complete && fits == outgoing.body_len && outgoing.tail.is_empty();
     let mut head = Vec::with_capacity(FRAME_HEAD_BYTES);
     write_data_head(fits, &mut head);
-    if let Err(error) = quic.stream_send(stream, &head, false) {
+    if let Err(error) = http.send_head(stream, &head) {
         outgoing.body.push_front(chunk);
-        return refused(error);
+        return Err(error);
     }
-    match quic.stream_send_zc(stream, chunk, is_end) {
-        Ok((sent, None)) => {
-            outgoing.body_len -= sent;
-            outgoing.body_bytes += sent as u64;
-            outgoing.taken += (head.len() + sent) as u64;
-            outgoing.is_done = is_end;
-            Written::All
-        }
-        // The capacity was asked for above; should quiche take less all the same, the frame's rest goes as it is.
-        Ok((sent, Some(rest))) => {
-            outgoing.body_len -= fits;
-            outgoing.body_bytes += sent as u64;
-            outgoing.taken += (head.len() + sent) as u64;
-            outgoing.framed = rest;
-            Written::Blocked
-        }
-        Err(error) => refused(error),
+    let (sent, rest) = http.send_chunk(stream, chunk, is_end)?;
+    outgoing.body_bytes += sent as u64;
+    outgoing.taken += (head.len() + sent) as u64;
+    // The capacity was asked for above; should quiche take less all the same, the frame's rest goes
+    // as it is.
+    if let Some(rest) = rest {
+        outgoing.body_len -= fits;
+        outgoing.framed = rest;
+        return Err(Unwritten::Blocked);
     }
-}
-
-fn refused(error: quiche::Error) -> Written {
-    if error == quiche::Error::Done { Written::Blocked } else { Written::Refused }
+    outgoing.body_len -= sent;
+    outgoing.is_done = is_end;
+    Ok(())
 }

@@ -7,9 +7,8 @@
 
 use super::{Exchange, Request, State};
 use crate::base::timers::{NEVER, Nanos};
+use crate::downstream::connection::Connection;
 use crate::http::fields::Fields;
-use crate::http::h3::FRAME_HEAD_BYTES;
-use crate::quic::connection::Connection;
 
 /// What a client has to move while it owes something.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +82,7 @@ pub fn is_below(exchange: &mut Exchange, floor: Floor, connection: &Connection, 
         None if is_slow_by_nature(exchange) => NEVER,
         None => now,
     };
-    exchange.watch.owed = Some(Owed { debt, since, moved, acknowledged: connection.quic.stats().acked_bytes });
+    exchange.watch.owed = Some(Owed { debt, since, moved, acknowledged: connection.protocol.acknowledged() });
     false
 }
 
@@ -110,15 +109,15 @@ fn is_slow_by_nature(exchange: &Exchange) -> bool {
 /// tell.
 pub fn is_held_up(exchange: &Exchange, floor: Floor, connection: &Connection, now: Nanos) -> Option<bool> {
     let Some(owed) = exchange.watch.owed.filter(|owed| owed.debt == Debt::Room && owed.since != NEVER) else { return Some(false) };
-    if connection.quic.stream_credit(exchange.stream).is_none_or(|credit| credit <= FRAME_HEAD_BYTES) {
+    if !connection.protocol.has_credit(exchange.stream) {
         return Some(false);
     }
     let elapsed = (now - owed.since).min(floor.period);
     if elapsed < floor.period / EARLY {
         return None;
     }
-    let due = floor.bytes as u128 * connection.blocked as u128 * elapsed as u128 / floor.period.max(1) as u128;
-    Some((connection.quic.stats().acked_bytes - owed.acknowledged) as u128 >= due)
+    let due = floor.bytes as u128 * connection.books.blocked as u128 * elapsed as u128 / floor.period.max(1) as u128;
+    Some((connection.protocol.acknowledged() - owed.acknowledged) as u128 >= due)
 }
 
 /// Whether a head has a media type that begins so.

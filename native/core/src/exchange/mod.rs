@@ -17,13 +17,13 @@ mod tests;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, micros};
+use crate::downstream::connection::Connection;
+use crate::downstream::incoming::Incoming;
+use crate::downstream::outgoing::Outgoing;
 use crate::http::check::RequestFacts;
 use crate::http::fields::{Fields, Known};
-use crate::quic::connection::Connection;
 use crate::record::inward::Tag;
 use crate::record::outward::RequestId;
-use crate::relay::incoming::Incoming;
-use crate::relay::outgoing::Outgoing;
 use crate::tls::told::Told;
 use crate::upstream::Client;
 use attempt::{Attempt, OTHER};
@@ -271,10 +271,10 @@ impl Exchange {
         let (stream, incoming) = (self.stream, &mut self.incoming);
         let left = self.request.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
         let is_over = incoming.is_done || incoming.is_early_end;
-        let promised = if is_over { 0 } else { connection.quic.stream_recv_window(stream).unwrap_or(0).min(left) };
+        let promised = if is_over { 0 } else { connection.protocol.window(stream).min(left) };
         let kept = incoming.early.len() as u64;
-        connection.promised = connection.promised + promised - incoming.promised;
-        connection.kept = connection.kept + kept - incoming.kept;
+        connection.books.promised = connection.books.promised + promised - incoming.promised;
+        connection.books.kept = connection.books.kept + kept - incoming.kept;
         (incoming.promised, incoming.kept) = (promised, kept);
     }
 
@@ -285,8 +285,8 @@ impl Exchange {
 
     /// Nothing more comes, and nothing is kept.
     pub(crate) fn forget_request(&mut self, connection: &mut Connection) {
-        connection.promised -= std::mem::take(&mut self.incoming.promised);
-        connection.kept -= std::mem::take(&mut self.incoming.kept);
+        connection.books.promised -= std::mem::take(&mut self.incoming.promised);
+        connection.books.kept -= std::mem::take(&mut self.incoming.kept);
     }
 
     /// On whose behalf it asks for a place at a backend.

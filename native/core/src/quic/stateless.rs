@@ -3,6 +3,7 @@
 
 use boring::error::ErrorStack;
 use boring_sys as ffi;
+use quiche::ConnectionId;
 use std::mem::MaybeUninit;
 
 /// Secret of Initial packets of version 1 (RFC 9001 §5.2).
@@ -88,6 +89,12 @@ pub fn refuse(client: LongHeader<'_>, out: &mut [u8]) -> Option<usize> {
     header[0] ^= mask[0] & 0x0f;
     header[length - 1] ^= mask[1];
     Some(length + sealed)
+}
+
+/// Writes a Version Negotiation packet that names the versions we speak; its length.
+pub fn negotiate(client: LongHeader<'_>, out: &mut [u8]) -> Option<usize> {
+    let (source, destination) = (ConnectionId::from_ref(client.source), ConnectionId::from_ref(client.destination));
+    quiche::negotiate_version(&source, &destination, out).ok()
 }
 
 /// Keys of the server's Initial packets.

@@ -6,30 +6,13 @@ use crate::base::budget::Pressure;
 use crate::base::counters::{Dropped, Id, Refused};
 use crate::base::panics::{self, Owner, Panicked, plant};
 use crate::base::slab::Key;
-use crate::quic::cid::{self, CID_BYTES};
-use crate::quic::connection::{Accepted, Connection};
+use crate::downstream::connection::{Accepted, Connection};
+use crate::downstream::http3::Http3;
 use crate::quic::count::ConnectionPlace;
+use crate::quic::ids::{Ids, Route};
 use crate::quic::stateless::{self, LongHeader};
-use quiche::{ConnectionId, Header, RecvInfo, Type};
+use crate::quic::transport::Transport;
 use std::net::SocketAddr;
-
-/// A client's first datagram is at least so long (RFC 9000 §14.1).
-const MIN_INITIAL_BYTES: usize = 1200;
-
-/// The connection ID that a client chooses for us is at least so long (RFC 9000 §7.2).
-const MIN_INITIAL_CID_BYTES: usize = 8;
-
-/// Shorter than any packet: header, connection ID, packet number, authentication tag.
-const MIN_PACKET_BYTES: usize = 1 + CID_BYTES + 1 + 16;
-
-/// Where a datagram goes.
-enum Route {
-    Connection(Key),
-    Shard(u8),
-    New,
-    Drop(Dropped),
-    Negotiate,
-}
 
 impl Reactor {
     /// Phase 1, receive: takes what waits on a listener's socket, a fair share of it.
@@ -75,7 +58,7 @@ impl Reactor {
 
     /// Phase 2, steer.
     fn steer(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, may_hand_over: bool) {
-        match self.route(datagram) {
+        match self.ids.route(datagram) {
             Route::Connection(key) => self.decrypt(key, datagram, from, to),
             Route::New => {
                 let listener = self.listeners.receiver(listener);
@@ -98,59 +81,6 @@ impl Reactor {
         }
     }
 
-    fn route(&self, datagram: &mut [u8]) -> Route {
-        if datagram.len() < MIN_PACKET_BYTES {
-            return Route::Drop(Dropped::Short);
-        }
-        if datagram[0] & 0x80 == 0 {
-            let Some(id) = cid::read(&datagram[1..]) else { return Route::Drop(Dropped::Short) };
-            return match self.by_cid.get(&id) {
-                Some(key) => Route::Connection(*key),
-                None => self.elsewhere(id).unwrap_or(Route::Drop(Dropped::UnknownConnection)),
-            };
-        }
-        let length = datagram.len();
-        let Some(long) = LongHeader::read(datagram) else { return Route::Drop(Dropped::Malformed) };
-        if !quiche::version_is_supported(long.version) {
-            // Version Negotiation answers what could be a first datagram, whatever another version puts behind the IDs (RFC 9000 §6.1, RFC 8999 §6).
-            return if long.version == 0 || length < MIN_INITIAL_BYTES { Route::Drop(Dropped::Malformed) } else { Route::Negotiate };
-        }
-        let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return Route::Drop(Dropped::Malformed) };
-        if header.dcid.len() == CID_BYTES {
-            let id = cid::read(&header.dcid).unwrap_or(0);
-            if let Some(key) = self.by_cid.get(&id) {
-                return Route::Connection(*key);
-            }
-            // A first packet's ID is the client's choice and may look like anything.
-            if header.ty != Type::Initial
-                && header.ty != Type::ZeroRTT
-                && let Some(route) = self.elsewhere(id)
-            {
-                return route;
-            }
-        }
-        if let Some(key) = self.by_initial.get(&header.dcid[..]) {
-            return Route::Connection(*key);
-        }
-        if header.ty != Type::Initial {
-            return Route::Drop(Dropped::NotInitial);
-        }
-        if length < MIN_INITIAL_BYTES {
-            return Route::Drop(Dropped::SmallInitial);
-        }
-        if header.dcid.len() < MIN_INITIAL_CID_BYTES {
-            return Route::Drop(Dropped::Malformed);
-        }
-        Route::New
-    }
-
-    /// Whether an ID nobody knows here names another shard of this process.
-    fn elsewhere(&self, id: u64) -> Option<Route> {
-        let (shard, generation) = self.cid_key.open(id);
-        let is_ours = generation == self.generation && shard != self.shard && (shard as usize) < self.ports.len();
-        is_ours.then_some(Route::Shard(shard))
-    }
-
     /// A place for a new connection, or why there is none. The client has not shown yet that it is
     /// at its address: that others have used up what is allowed there is reason to refuse it, which
     /// spares a handshake, but it takes none of its client's places before that is through.
@@ -171,9 +101,7 @@ impl Reactor {
     /// Answers a version we do not speak with those we do.
     fn negotiate(&mut self, listener: usize, datagram: &[u8], from: SocketAddr, to: SocketAddr) {
         let Some(client) = LongHeader::read(datagram) else { return };
-        let (source, destination) = (ConnectionId::from_ref(client.source), ConnectionId::from_ref(client.destination));
-        let write = |out: &mut [u8]| quiche::negotiate_version(&source, &destination, out).ok();
-        match self.reply(listener, from, to, write) {
+        match self.reply(listener, from, to, |out| stateless::negotiate(client, out)) {
             true => self.counters.add(Id::VersionNegotiations, 1),
             false => self.counters.dropped(Dropped::VersionLimit),
         }
@@ -207,32 +135,27 @@ impl Reactor {
 
     /// Phase 3, accept.
     fn accept(&mut self, listener: usize, datagram: &mut [u8], from: SocketAddr, to: SocketAddr, place: ConnectionPlace) {
-        let Ok(header) = Header::from_slice(datagram, CID_BYTES) else { return self.counters.dropped(Dropped::Malformed) };
-        let initial_dcid = header.dcid.to_vec();
-        let id = self.cid_key.mint_free(self.shard, self.generation, |id| self.by_cid.contains_key(&id));
+        let Some(initial_id) = Ids::initial_of(datagram) else { return self.counters.dropped(Dropped::Malformed) };
+        let (id, token) = self.ids.mint();
         let state = &mut self.listeners[listener];
         state.set_tight(self.relay.held.pressure >= Pressure::High);
-        state.config.set_stateless_reset_token(Some(self.cid_key.reset_token(id)));
-        let bytes = id.to_be_bytes();
-        let quic = panics::guard(|| {
+        state.config.set_stateless_reset_token(Some(token));
+        let transport = panics::guard(|| {
             plant::here("accept");
-            quiche::accept_with_buf_factory(&ConnectionId::from_ref(&bytes), None, to, from, &mut state.config)
+            Transport::accept(id, initial_id.clone(), from, to, &mut state.config)
         });
-        let quic = match quic {
-            Ok(Ok(quic)) => quic,
-            Ok(Err(_)) => return self.counters.dropped(Dropped::Refused),
+        let transport = match transport {
+            Ok(Some(transport)) => transport,
+            Ok(None) => return self.counters.dropped(Dropped::Refused),
             Err(Panicked) => return self.relay.note_panic(Owner::Connection),
         };
         let number = self.next_number;
         self.next_number += self.ports.len().max(1) as u64;
-        let now = self.relay.turn.now;
-        let (socket, listener) = (listener as u32, state.number);
+        let (socket, listener, at) = (listener as u32, state.number, self.relay.turn.now);
         state.enter();
-        let accepted = Accepted { number, listener, socket, peer: from, cid: id, initial_dcid: initial_dcid.clone(), place };
-        let connection = Box::new(Connection::new(quic, accepted, now));
-        let key = self.relay.connections.insert_with(|_| connection);
-        self.by_cid.insert(id, key);
-        self.by_initial.insert(initial_dcid, key);
+        let accepted = Accepted { number, listener, socket, peer: from, at, place };
+        let key = self.relay.connections.insert(Connection::new(Http3::new(transport), accepted));
+        self.ids.enter(key, id, initial_id);
         self.counters.add(Id::ConnectionsOpened, 1);
         self.counters.set(Id::ConnectionsOpen, 0, self.relay.connections.len() as u64);
         self.decrypt(key, datagram, from, to);
@@ -242,17 +165,16 @@ impl Reactor {
     fn decrypt(&mut self, key: Key, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
         connection.has_arrivals = true;
-        connection.unanswered += 1;
+        connection.protocol.transport.note_arrival();
         let received = panics::guard(|| {
             plant::here("receive");
-            connection.quic.recv(datagram, RecvInfo { from, to })
+            connection.protocol.transport.receive(datagram, from, to)
         });
         match received {
-            Ok(Ok(_) | Err(quiche::Error::Done)) => {}
-            // A fault that closes the connection is told by quiche itself when it is flushed.
-            Ok(Err(_)) => self.counters.dropped(Dropped::Undecryptable),
+            Ok(true) => {}
+            Ok(false) => self.counters.dropped(Dropped::Undecryptable),
             Err(Panicked) => return self.end_panicked(key),
         }
-        self.relay.touch(key);
+        self.relay.connections.touch(key);
     }
 }

@@ -69,13 +69,13 @@ impl Reactor {
         for key in self.relay.connections.keys() {
             let told = panics::guard(|| {
                 let Some(connection) = self.relay.connections.get_mut(key) else { return };
-                let listener = &self.listeners[connection.socket as usize];
-                if connection.is_retired || !listener.is_retiring && listener.number == connection.listener {
+                let listener = &self.listeners[connection.accepted.socket as usize];
+                if connection.end.is_retired || !listener.is_retiring && listener.number == connection.accepted.listener {
                     return;
                 }
-                (connection.is_retired, connection.cut_at) = (true, now.saturating_add(drain));
+                (connection.end.is_retired, connection.end.cut_at) = (true, now.saturating_add(drain));
                 connection.notify_drain(now);
-                self.relay.mark(key);
+                self.relay.connections.mark(key);
                 self.arm(key);
             });
             if told.is_err() {
@@ -91,9 +91,9 @@ impl Reactor {
     /// Ends what is left of a connection whose time is over.
     pub(super) fn cut_retired(&mut self, key: Key) {
         let Some(connection) = self.relay.connections.get_mut(key) else { return };
-        connection.cut_at = NEVER;
+        connection.end.cut_at = NEVER;
         if !connection.is_open {
-            let _ = connection.quic.close(false, 0, b"");
+            connection.protocol.transport.close(0);
             return;
         }
         let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
@@ -101,7 +101,7 @@ impl Reactor {
             self.relay.guarded(exchange, (), |relay| relay.cut(&mut self.upstreams, exchange));
         }
         // What ends its streams has to leave before the close, which would tell it less.
-        self.relay.mark(key);
+        self.relay.connections.mark(key);
         self.transmit_one(key);
         self.relay.close_connection(key, h3::NO_ERROR);
     }

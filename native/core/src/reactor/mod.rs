@@ -3,12 +3,12 @@
 //! A turn receives batches, runs QUIC and HTTP, calls the lane once with all heads that came, takes its decisions, writes to backends, and flushes each touched
 //! connection once. It never waits: whoever drives it waits for [`Reactor::fd`] to become readable.
 
+mod clients;
 mod endpoint;
 mod listen;
 pub mod listener;
 mod recheck;
 pub mod switchboard;
-mod transmit;
 
 use crate::base::budget::{Account, Budget, Pressure};
 use crate::base::counters::{Closed, Counters, Handshake, Id};
@@ -17,17 +17,17 @@ use crate::base::poll::Poll;
 use crate::base::rate::Rate;
 use crate::base::slab::Key;
 use crate::base::timers::{Nanos, Timers};
+use crate::downstream::connection::Drain;
 use crate::http::reserved::Reserved;
 use crate::lane::{self, Decisions};
 use crate::plan::Plan;
 use crate::quic::cid::CidKey;
-use crate::quic::connection::NumberMap;
+use crate::quic::ids::Ids;
 use crate::quic::receive::Receiver;
 use crate::relay::{ALARM_TIMER, BackendTable, Relay, Rules, SWEEP_TIMER, Telling};
 use crate::upstream::{BackendConfig, Stat, Upstreams};
 use listener::Listeners;
 use recheck::{RECHECK_TIMER, Recheck};
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -98,8 +98,7 @@ pub enum LaneCall {
 /// A shard's reactor.
 pub struct Reactor {
     shard: u8,
-    generation: u8,
-    cid_key: CidKey,
+    ids: Ids,
     listeners: Listeners,
     /// Sockets that are to be closed after their last connections.
     closing: usize,
@@ -112,8 +111,6 @@ pub struct Reactor {
     session_timer: crate::base::timers::Armed,
     ports: Vec<Port>,
     inbox: Inbox,
-    by_cid: NumberMap<Key>,
-    by_initial: HashMap<Vec<u8>, Key>,
     receiver: Option<Receiver>,
     counters: Arc<Counters>,
     later: Vec<Key>,
@@ -140,8 +137,7 @@ impl Reactor {
         let relay = Relay::new(options.shard, options.table, rules, lane, account, counters.clone());
         Ok(Reactor {
             shard: options.shard,
-            generation: options.generation,
-            cid_key: options.cid_key,
+            ids: Ids::new(options.cid_key, options.shard, options.generation, options.ports.len()),
             listeners: Listeners::default(),
             closing: 0,
             relay,
@@ -152,8 +148,6 @@ impl Reactor {
             session_timer: Default::default(),
             ports: options.ports,
             inbox: options.inbox,
-            by_cid: NumberMap::default(),
-            by_initial: HashMap::new(),
             receiver: Some(Receiver::default()),
             counters,
             later: Vec::new(),
@@ -216,7 +210,7 @@ impl Reactor {
                 if let Some(connection) = self.relay.connections.get_mut(key) {
                     connection.notify_drain(now);
                 }
-                self.relay.mark(key);
+                self.relay.connections.mark(key);
                 self.arm(key);
             });
             if told.is_err() {
@@ -256,7 +250,7 @@ impl Reactor {
         }
         for (_, connection) in self.relay.connections.iter() {
             match connection.is_open {
-                _ if connection.is_counted => {}
+                _ if connection.end.is_counted => {}
                 true => self.counters.add_to(Id::ConnectionsClosed, Closed::Panic as usize, 1),
                 false => self.counters.add_to(Id::Handshakes, Handshake::Failed as usize, 1),
             }
@@ -272,8 +266,7 @@ impl Reactor {
         self.relay.start_over();
         self.timers.clear();
         self.session_timer = Default::default();
-        self.by_cid.clear();
-        self.by_initial.clear();
+        self.ids.clear();
         self.receiver = Some(Receiver::default());
         (self.later, self.flushing) = (Vec::new(), Vec::new());
         self.turn_datagrams = 0;
@@ -434,7 +427,7 @@ impl Reactor {
 
     /// Work that is left over: come back at once, after the others had their turn.
     fn ask_for_turn(&self) {
-        if !self.relay.dirty.is_empty() || self.recheck.is_under_way() || self.relay.lane.is_due() || self.upstreams.is_dirty() {
+        if self.relay.connections.is_dirty() || self.recheck.is_under_way() || self.relay.lane.is_due() || self.upstreams.is_dirty() {
             self.inbox.wake.wake();
         }
     }
@@ -494,28 +487,29 @@ impl Reactor {
             .iter()
             .take(limit)
             .map(|(_, connection)| {
-                let stats = connection.quic.stats();
+                let transport = &connection.protocol.transport;
+                let stats = transport.stats();
                 format!(
                     concat!(
                         "{{\"connection\":{},\"shard\":{},\"listener\":{},\"peer\":\"{}\",\"age_seconds\":{:.3},\"rtt_seconds\":{:.6},",
                         "\"exchanges\":{},\"packets_received\":{},\"packets_sent\":{},\"packets_lost\":{},\"bytes_received\":{},",
                         "\"bytes_sent\":{},\"is_established\":{},\"is_draining\":{},\"client_connections\":{},\"client_certificate\":{}}}"
                     ),
-                    connection.number,
+                    connection.accepted.number,
                     self.shard,
-                    connection.listener,
+                    connection.accepted.listener,
                     connection.peer,
-                    now.saturating_sub(connection.accepted_at) as f64 / 1e9,
-                    connection.rtt_us as f64 / 1e6,
+                    now.saturating_sub(connection.accepted.at) as f64 / 1e9,
+                    transport.rtt_us as f64 / 1e6,
                     connection.exchanges.len(),
-                    stats.recv,
-                    stats.sent,
-                    stats.lost,
-                    stats.recv_bytes,
-                    stats.sent_bytes,
+                    stats.packets.0,
+                    stats.packets.1,
+                    stats.packets.2,
+                    stats.bytes.0,
+                    stats.bytes.1,
                     connection.is_open,
-                    connection.drain != crate::quic::connection::Drain::No,
-                    connection.client.shared_by().map_or("null".to_owned(), |count| count.to_string()),
+                    connection.end.drain != Drain::No,
+                    connection.place.shared_by().map_or("null".to_owned(), |count| count.to_string()),
                     connection.tls.told.as_ref().map_or("null".to_owned(), |told| told.describe()),
                 )
             })

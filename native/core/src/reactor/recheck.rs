@@ -94,16 +94,16 @@ impl Reactor {
     pub(super) fn recheck_one(&mut self, key: Key, now: i64) -> bool {
         let judged = panics::guard(|| {
             let Some(connection) = self.relay.connections.get_mut(key) else { return false };
-            let listener = &self.listeners[connection.socket as usize];
+            let listener = &self.listeners[connection.accepted.socket as usize];
             // The socket has become another listener's; the connection is on its way out.
-            if listener.number != connection.listener {
+            if listener.number != connection.accepted.listener {
                 return false;
             }
             let certificates = &listener.certificates;
             let Err(refusal) = connection.recheck(&certificates.clients(), now) else { return false };
             certificates.note_ended(refusal);
             connection.condemn(self.relay.turn.now);
-            self.relay.mark(key);
+            self.relay.connections.mark(key);
             self.arm(key);
             true
         });

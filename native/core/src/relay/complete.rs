@@ -9,7 +9,6 @@ use crate::base::timers::micros;
 use crate::exchange::{Exchange, State};
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
-use crate::quic::connection::Drain;
 use crate::record::outward::{self, CompletionFacts};
 use crate::tls::told::Told;
 use crate::upstream::Upstreams;
@@ -51,9 +50,9 @@ impl Relay {
         exchange.outcome.ended_by = ended_by;
         let (connection, stream) = (exchange.connection, exchange.stream);
         if let Some(connection) = self.connections.get_mut(connection) {
-            connection.refuse(stream, code);
+            connection.protocol.refuse(stream, code);
         }
-        self.mark(connection);
+        self.connections.mark(connection);
         self.complete(key, reason);
     }
 
@@ -116,15 +115,11 @@ impl Relay {
         self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, 0);
         let mut facts = self.completion_facts(&exchange, reason);
         if let Some(connection) = self.connections.get_mut(exchange.connection) {
-            connection.exchanges.remove(&exchange.stream);
             exchange.forget_request(connection);
-            connection.blocked -= usize::from(exchange.outgoing.is_blocked);
-            if connection.drain != Drain::No {
-                connection.finishing.push(exchange.stream);
-            }
-            facts.rtt_us = connection.rtt_us as u32;
-            facts.connection = connection.number;
-            facts.listener = connection.listener;
+            connection.leave(exchange.stream, exchange.outgoing.is_blocked);
+            facts.rtt_us = connection.protocol.transport.rtt_us as u32;
+            facts.connection = connection.accepted.number;
+            facts.listener = connection.accepted.listener;
         }
         self.counters.add(Id::BodyBytesIn, facts.bytes_in);
         self.counters.add(Id::BodyBytesOut, facts.bytes_out);

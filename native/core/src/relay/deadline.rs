@@ -20,7 +20,7 @@ impl Relay {
 
     /// Enters the relay's own timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
-        if !self.exchanges.is_empty() || !self.gapped.is_empty() {
+        if !self.exchanges.is_empty() || self.connections.has_gaps() {
             let load = 1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES;
             let (soonest, latest) = (self.turn.now + MIN_SWEEP_INTERVAL * load, self.turn.now + SWEEP_INTERVAL * load);
             timers.arm(&mut self.deadlines.sweep, self.deadlines.next.max(soonest).min(latest), SWEEP_TIMER);
@@ -45,7 +45,7 @@ impl Relay {
         let mut next = NEVER;
         for (key, exchange) in self.exchanges.iter_mut() {
             let Some(connection) = self.connections.get(exchange.connection) else { continue };
-            let limits = &self.rules.limits[connection.listener as usize];
+            let limits = &self.rules.limits[connection.accepted.listener as usize];
             let full = |slot| upstreams.full_time(slot, now);
             let (mut deadline, mut reason) = deadline::of(exchange, limits.decode_timeout, full, now);
             if let Some(least) = limits.floor {
@@ -81,23 +81,22 @@ impl Relay {
 
     /// A stream that was passed over has as long to begin as a head has to arrive.
     fn give_up_gaps(&mut self) {
-        let mut gapped = std::mem::take(&mut self.gapped);
-        gapped.retain(|key| {
-            let Some(connection) = self.connections.get_mut(*key) else { return false };
-            let before = self.turn.now.saturating_sub(self.rules.limits[connection.listener as usize].decode_timeout);
-            let Ok(refused) = panics::guard(|| connection.give_up_gaps(before)) else {
-                self.condemned.push(*key);
+        let Relay { connections, rules, turn, counters, .. } = self;
+        connections.look_at_gaps(|connections, key| {
+            let Some(connection) = connections.get_mut(key) else { return false };
+            let before = turn.now.saturating_sub(rules.limits[connection.accepted.listener as usize].decode_timeout);
+            let Ok(refused) = panics::guard(|| connection.protocol.give_up_gaps(before)) else {
+                connections.condemn([key]);
                 return false;
             };
-            connection.is_gapped = connection.requests.has_gaps();
-            let is_gapped = connection.is_gapped;
+            connection.listed.is_gapped = connection.protocol.has_gaps();
+            let is_gapped = connection.listed.is_gapped;
             if refused > 0 {
-                self.counters.add_to(Id::RequestsRejected, Rejected::NotBegun as usize, refused);
-                self.mark(*key);
+                counters.add_to(Id::RequestsRejected, Rejected::NotBegun as usize, refused);
+                connections.mark(key);
             }
             is_gapped
         });
-        self.gapped = gapped;
     }
 
     /// The time of an exchange is over, or that of one of its attempts.

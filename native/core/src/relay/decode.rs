@@ -1,11 +1,12 @@
 //! Phase 5, decode: a request stream becomes a checked, canonical head.
 
 use super::Relay;
-use super::incoming::{Expect, Stopped, take_section};
 use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::downstream::http3::Stopped;
+use crate::downstream::incoming::{Expect, take_section};
 use crate::exchange::{ClientFacts, Decide, Exchange, Offer, State, Times};
 use crate::http::check::{self, FaultKind};
 use crate::http::error::h3;
@@ -14,7 +15,6 @@ use crate::http::h3::{RequestFrame, request_frame};
 use crate::http::normal;
 use crate::http::qpack;
 use crate::http::section::{DecodeError, FieldLimits};
-use crate::quic::connection::Drain;
 use crate::record::outward::{ENDED_BY_CLIENT, RequestId};
 use crate::upstream::Upstreams;
 
@@ -36,11 +36,8 @@ impl Relay {
         let Some(state) = self.connections.get_mut(connection) else { return };
         let key = match state.exchanges.get(&stream) {
             Some(key) => *key,
-            // Bytes of a stream whose exchange has ended: quiche drops them, its reading side was shut down.
-            None if !state.requests.begin(stream, self.turn.now) => {
-                let _ = state.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
-                return;
-            }
+            // Bytes of a stream whose exchange has ended.
+            None if !state.protocol.begin(stream, self.turn.now) => return,
             None => match self.begin(connection, stream) {
                 Some(key) => key,
                 None => return,
@@ -62,34 +59,25 @@ impl Relay {
     /// A new request stream begins an exchange, unless there is no place for it.
     pub(super) fn begin(&mut self, connection: Key, stream: u64) -> Option<Key> {
         let state = self.connections.get_mut(connection)?;
-        if state.stops > 0 {
-            // The stop of this stream may have come before its first byte: have them looked through again.
-            state.stops = u64::MAX;
-        }
-        let is_rejected = match state.drain {
-            Drain::Final { stream: first, .. } => stream >= first,
-            _ => false,
-        };
+        let is_rejected = state.is_beyond_drain(stream);
         if is_rejected || self.exchanges.len() >= self.rules.max_exchanges {
             // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
-            state.refuse(stream, h3::REQUEST_REJECTED);
+            state.protocol.refuse(stream, h3::REQUEST_REJECTED);
             let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
             self.counters.add_to(Id::RequestsRejected, why as usize, 1);
-            self.mark(connection);
+            self.connections.mark(connection);
             return None;
         }
-        if state.exchanges.is_empty() {
-            state.begin_keep_alive(self.turn.now);
-        }
         let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
-        let client = ClientFacts { peer: state.peer, told: state.tls.told.clone(), network: 0, number: state.number };
+        let client = ClientFacts { peer: state.peer, told: state.tls.told.clone(), network: 0, number: state.accepted.number };
         let id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request.id);
-        let times = Times::begin(self.turn.now, self.turn.now_ms);
+        let now = self.turn.now;
+        let times = Times::begin(now, self.turn.now_ms);
         let key = self.exchanges.insert_with(|key| {
             exchange.begin(key, connection, stream, client, id, times);
             exchange
         });
-        state.exchanges.insert(stream, key);
+        state.enter(stream, key, now);
         self.counters.add(Id::ExchangesStarted, 1);
         self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
         Some(key)
@@ -101,7 +89,7 @@ impl Relay {
         while let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| matches!(exchange.state(), State::Decode)) {
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { break };
-            let (count, is_end) = match exchange.incoming.read(&mut connection.quic, exchange.stream, &mut scratch) {
+            let (count, is_end) = match exchange.incoming.read(&mut connection.protocol, exchange.stream, &mut scratch) {
                 Ok(read) => read,
                 Err(Stopped::Empty) => break,
                 Err(Stopped::Reset(code)) => {
@@ -113,7 +101,7 @@ impl Relay {
                     break;
                 }
             };
-            let limits = self.rules.limits[connection.listener as usize].fields;
+            let limits = self.rules.limits[connection.accepted.listener as usize].fields;
             let mut input = &scratch[..count];
             match decode_head(exchange, &mut input, limits) {
                 // A frame that the stream's end cuts short (RFC 9114 §7.1).
@@ -151,7 +139,7 @@ impl Relay {
         self.note_head(key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
-        let rules = self.rules.limits[connection.listener as usize].normal;
+        let rules = self.rules.limits[connection.accepted.listener as usize].normal;
         let judged = judge_head(exchange, rules, &mut self.scratch.text);
         // Before anything looks at the head: no rule can let through what it never sees.
         let removed = self.rules.reserved.strip(&mut exchange.request.head);
@@ -174,14 +162,14 @@ impl Relay {
         }
     }
 
-    /// While nothing may be read, a reset must still be noticed: quiche tells it only to a reader.
+    /// While nothing may be read, a reset must still be noticed.
     pub(super) fn notice_reset(&mut self, upstreams: &mut Upstreams, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         if exchange.incoming.is_done {
             return;
         }
-        if let Err(quiche::Error::StreamReset(code)) = connection.quic.stream_recv(exchange.stream, &mut []) {
+        if let Some(code) = connection.protocol.reset_of(exchange.stream) {
             self.client_left(upstreams, key, Reason::ClientReset, code);
         }
     }

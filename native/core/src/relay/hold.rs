@@ -9,7 +9,7 @@ use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::exchange::hold::{BackendStatus, Hold};
 use crate::exchange::{Decide, Offer, State};
-use crate::http::error::{h2, h3};
+use crate::http::error::h2;
 use crate::http::fields::Fields;
 use crate::record::inward::Tag;
 use crate::record::outward;
@@ -71,10 +71,9 @@ impl Relay {
         exchange.incoming.is_done = true;
         let (connection, stream) = (exchange.connection, exchange.stream);
         if let Some(connection) = self.connections.get_mut(connection) {
-            // A stream that is gone already needs no stop.
-            let _ = connection.quic.stream_shutdown(stream, quiche::Shutdown::Read, h3::NO_ERROR);
+            connection.protocol.stop_reading(stream);
             exchange.recount_request(connection);
         }
-        self.mark(connection);
+        self.connections.mark(connection);
     }
 }

@@ -3,16 +3,16 @@
 use super::{Relay, Rules};
 use crate::base::slab::{Key, Slab};
 use crate::base::timers::{Nanos, micros};
+use crate::downstream::connections::Connections;
 use crate::exchange::{Decide, Exchange, Offer, State};
 use crate::lane::{Exchanges, Failure, Lane, Offered, Place};
-use crate::quic::connection::Connection;
 use crate::record::outward::{self, HeadFacts, LateFacts};
 use crate::tls::told::Told;
 
 /// Exchanges as the lane is told of them.
 pub(super) struct View<'a> {
     exchanges: &'a mut Slab<Box<Exchange>>,
-    connections: &'a Slab<Box<Connection>>,
+    connections: &'a Connections,
     rules: &'a Rules,
     now: Nanos,
 }
@@ -108,12 +108,12 @@ impl View<'_> {
         flags |= told.map_or(0, Told::head_flags);
         Some(HeadFacts {
             exchange: exchange.key,
-            listener: connection.listener,
+            listener: connection.accepted.listener,
             flags,
             peer: exchange.client.peer,
             cipher: connection.tls.cipher,
             group: connection.tls.group,
-            connection: connection.number,
+            connection: connection.accepted.number,
             content_length: exchange.request.facts.content_length,
             request_id: exchange.request.id,
             tag: exchange.tag,

@@ -16,11 +16,9 @@ mod decode;
 mod hedge;
 mod held;
 mod hold;
-pub(crate) mod incoming;
 mod lane;
 mod notes;
 mod open;
-pub(crate) mod outgoing;
 mod relief;
 mod response;
 mod rules;
@@ -39,11 +37,11 @@ use crate::base::rng::Rng;
 use crate::base::slab::{Key, Slab};
 pub use crate::base::table::BackendTable;
 use crate::base::timers::{Clock, Nanos};
+use crate::downstream::connections::Connections;
 use crate::exchange::Exchange;
 use crate::exchange::attempt::key_of;
 pub use crate::exchange::floor::Floor;
 use crate::lane::Lane;
-use crate::quic::connection::Connection;
 use crate::upstream::Upstreams;
 use deadlines::Deadlines;
 pub use deadlines::{ALARM_TIMER, SWEEP_TIMER};
@@ -60,7 +58,7 @@ const POOL: usize = 512;
 /// The relay of one shard.
 pub struct Relay {
     /// Clients' connections.
-    pub connections: Slab<Box<Connection>>,
+    pub connections: Connections,
     /// Exchanges.
     pub exchanges: Slab<Box<Exchange>>,
     /// Records, to the lane and back.
@@ -73,18 +71,12 @@ pub struct Relay {
     pub turn: Turn,
     /// What the configuration says.
     pub rules: Rules,
-    /// Connections with something to send.
-    pub dirty: Vec<Key>,
-    /// Connections in whose exchanges something panicked, to be ended.
-    pub condemned: Vec<Key>,
     /// Number of the shard.
     pub shard: u8,
     deadlines: Deadlines,
     #[expect(clippy::vec_box, reason = "the same boxes live in the slab: an exchange is not copied between them")]
     pool: Vec<Box<Exchange>>,
     notes: Notes,
-    /// Connections with request streams that were passed over.
-    gapped: Vec<Key>,
     table: BackendTable,
     rng: Rng,
     stage: Stage,
@@ -95,20 +87,17 @@ impl Relay {
     /// A relay without exchanges.
     pub fn new(shard: u8, table: BackendTable, rules: Rules, lane: Lane, account: Account, counters: Arc<Counters>) -> Relay {
         Relay {
-            connections: Slab::default(),
+            connections: Connections::default(),
             exchanges: Slab::default(),
             lane,
             counters,
             held: Held::new(account),
             turn: Turn::new(Clock::default()),
             rules,
-            dirty: Vec::new(),
-            condemned: Vec::new(),
             shard,
             deadlines: Deadlines::default(),
             pool: Vec::new(),
             notes: Notes::default(),
-            gapped: Vec::new(),
             table,
             rng: Rng::default(),
             stage: Stage::default(),
@@ -122,43 +111,21 @@ impl Relay {
         for key in self.exchanges.keys() {
             let _ = panics::guard_shard(|| self.abandon(key));
         }
-        let Relay { connections, exchanges, lane, held, turn, rules, dirty, condemned, gapped, .. } = self;
+        let Relay { connections, exchanges, lane, held, turn, rules, .. } = self;
         for exchange in exchanges.drain() {
             let _ = panics::guard_shard(|| drop(exchange));
         }
-        for connection in connections.drain() {
+        for connection in connections.start_over() {
             let _ = panics::guard_shard(|| drop(connection));
         }
         lane.start_over();
         rules.start_over();
         *held = Held::new(held.account.renewed());
         *turn = Turn::new(turn.clock);
-        (*dirty, *condemned, *gapped) = (Vec::new(), Vec::new(), Vec::new());
         (self.deadlines, self.notes, self.pool) = (Deadlines::default(), Notes::default(), Vec::new());
         (self.rng, self.stage, self.scratch) = (Rng::default(), Stage::default(), Scratch::default());
         self.counters.set(Id::ExchangesOpen, 0, 0);
         self.counters.set(Id::ConnectionsOpen, 0, 0);
-    }
-
-    /// Lists a connection to be flushed: it has something to say.
-    pub fn mark(&mut self, key: Key) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.has_output = true;
-            if !connection.is_dirty {
-                connection.is_dirty = true;
-                self.dirty.push(key);
-            }
-        }
-    }
-
-    /// Lists a connection that packets came for: it has an acknowledgement to send at most, which may wait a little.
-    pub fn touch(&mut self, key: Key) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && !connection.is_dirty
-        {
-            connection.is_dirty = true;
-            self.dirty.push(key);
-        }
     }
 
     /// Does what was noted while sessions were calling. New notes may come of it.
@@ -200,9 +167,8 @@ impl Relay {
     /// Lists the connection of an exchange to be ended. The exchange may be gone from one of the books.
     fn condemn(&mut self, key: Key) {
         let known = self.exchanges.get(key).map(|exchange| exchange.connection);
-        let is_its = |connection: &Connection| connection.exchanges.values().any(|exchange| *exchange == key);
-        let found = known.or_else(|| self.connections.iter().find(|(_, connection)| is_its(connection)).map(|(key, _)| key));
-        self.condemned.extend(found);
+        let found = known.or_else(|| self.connections.find(key));
+        self.connections.condemn(found);
     }
 
     /// A turn begins.

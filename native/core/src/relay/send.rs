@@ -4,13 +4,14 @@
 //! stream window fills and stops it.
 
 use super::Relay;
-use super::incoming::{Expect, Stopped, take_section};
 use super::notes::Note;
 use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::downstream::http3::{Http3, Stopped};
+use crate::downstream::incoming::{Expect, take_section};
 use crate::exchange::Exchange;
 use crate::exchange::attempt::Attempt;
 use crate::http::check;
@@ -21,7 +22,6 @@ use crate::http::qpack;
 use crate::http::reserved::Reserved;
 use crate::http::section::{DecodeError, FieldLimits};
 use crate::plan::Values;
-use crate::quic::connection::Quic;
 use crate::record::outward::ENDED_BY_CLIENT;
 use crate::upstream::{StreamRef, Upstreams};
 
@@ -33,10 +33,10 @@ impl Relay {
             let Some(stream) = exchange.attempt.upstream.filter(|_| !exchange.incoming.is_done) else { return };
             let connection_key = exchange.connection;
             let Some(connection) = self.connections.get_mut(connection_key) else { return };
-            let limits = self.rules.limits[connection.listener as usize].fields;
+            let limits = self.rules.limits[connection.accepted.listener as usize].fields;
             let before = exchange.incoming.body_bytes;
             let rules = BodyRules { limits, reserved: &self.rules.reserved, counters: &self.counters };
-            let step = send_step(exchange, &mut connection.quic, upstreams, stream, &rules);
+            let step = send_step(exchange, &mut connection.protocol, upstreams, stream, &rules);
             if exchange.incoming.body_bytes != before {
                 exchange.times.moved = self.turn.now;
             }
@@ -62,7 +62,7 @@ impl Relay {
                     break;
                 }
                 Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
-                Step::Panicked => return self.condemned.push(connection_key),
+                Step::Panicked => return self.connections.condemn([connection_key]),
                 Step::Close(code) => return self.close_connection(connection_key, code),
                 Step::Stopped(Stopped::Empty) => break,
                 Step::Stopped(Stopped::Reset(code)) => return self.client_left(upstreams, key, Reason::ClientReset, code),
@@ -72,7 +72,7 @@ impl Relay {
         self.recount_request(key);
         // Reading may have made room for the client (MAX_STREAM_DATA).
         if let Some(exchange) = self.exchanges.get(key) {
-            self.mark(exchange.connection);
+            self.connections.mark(exchange.connection);
         }
     }
 
@@ -92,7 +92,7 @@ impl Relay {
         if let Some(state) = self.connections.get_mut(connection) {
             state.close(code);
         }
-        self.mark(connection);
+        self.connections.mark(connection);
     }
 
     /// A backend has room for more of the body.
@@ -120,19 +120,19 @@ enum Step {
     Panicked,
 }
 
-fn send_step(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
+fn send_step(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
     match exchange.incoming.expect {
-        Expect::Data(left) if left > 0 => send_data(exchange, quic, upstreams, stream, left),
+        Expect::Data(left) if left > 0 => send_data(exchange, http, upstreams, stream, left),
         Expect::Data(_) | Expect::Skip(0) => {
             exchange.incoming.expect = Expect::Frame;
             Step::Again
         }
-        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, quic, upstreams, stream, rules),
+        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, http, upstreams, stream, rules),
     }
 }
 
 /// Body bytes straight from the client's stream into the session's output.
-fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
+fn send_data(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
     let (id, expected, limit) = (exchange.stream, exchange.request.facts.content_length, exchange.attempt.forward.max_body_bytes);
     if exchange.request.facts.is_trace {
         return Step::Fault(Reason::RequestMalformed);
@@ -148,7 +148,7 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
     let mut result = Step::Again;
     upstreams.write_body(stream, |room| {
         let want = room.len().min(left.min(usize::MAX as u64) as usize);
-        let Ok(read) = panics::guard(|| incoming.read(quic, id, &mut room[..want])) else {
+        let Ok(read) = panics::guard(|| incoming.read(http, id, &mut room[..want])) else {
             // The session may go on: what panicked is the client's connection.
             result = Step::Panicked;
             return (0, false);
@@ -190,7 +190,7 @@ fn send_data(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams
 }
 
 /// Heads of frames, trailers, and frames to skip: small reads of just the bytes that are missing.
-fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
+fn send_frame(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
     let BodyRules { limits, reserved, counters } = *rules;
     let mut bytes = [0u8; 256];
     let incoming = &mut exchange.incoming;
@@ -199,7 +199,7 @@ fn send_frame(exchange: &mut Exchange, quic: &mut Quic, upstreams: &mut Upstream
         Expect::Skip(left) | Expect::Section(left) => left.min(bytes.len() as u64) as usize,
         Expect::Data(_) => 0,
     };
-    let (count, is_end) = match incoming.read(quic, exchange.stream, &mut bytes[..want]) {
+    let (count, is_end) = match incoming.read(http, exchange.stream, &mut bytes[..want]) {
         Ok(read) => read,
         Err(Stopped::Empty) => return Step::Empty,
         Err(stopped) => return Step::Stopped(stopped),

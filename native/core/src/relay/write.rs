@@ -5,11 +5,12 @@
 
 use super::Relay;
 use super::notes::Note;
-use super::outgoing::{self, Written};
 use super::send::values_of;
 use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::downstream::http3::Unwritten;
+use crate::downstream::outgoing;
 use crate::exchange::attempt::key_of;
 use crate::exchange::{Exchange, State};
 use crate::http::check::has_no_length;
@@ -73,7 +74,7 @@ impl Relay {
             let connection = self.connections.get_mut(exchange.connection);
             let sent = match connection {
                 // What is still held goes first.
-                Some(connection) if exchange.outgoing.framed.is_empty() => connection.quic.stream_send(stream, &stage, is_end).unwrap_or(0),
+                Some(connection) if exchange.outgoing.framed.is_empty() => connection.protocol.send(stream, &stage, is_end),
                 _ => 0,
             };
             exchange.outgoing.taken += sent as u64;
@@ -100,12 +101,13 @@ impl Relay {
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let connection_key = exchange.connection;
         let (held, framed) = (exchange.outgoing.body_len, exchange.outgoing.framed.len());
-        let written = outgoing::write(&mut exchange.outgoing, &mut connection.quic, exchange.stream);
+        let written = outgoing::write(&mut exchange.outgoing, &mut connection.protocol, exchange.stream);
         let taken = held - exchange.outgoing.body_len;
-        let is_blocked = matches!(written, Written::Blocked);
+        let is_blocked = matches!(written, Err(Unwritten::Blocked));
         if is_blocked != exchange.outgoing.is_blocked {
             exchange.outgoing.is_blocked = is_blocked;
-            connection.blocked = if is_blocked { connection.blocked + 1 } else { connection.blocked - 1 };
+            let blocked = &mut connection.books.blocked;
+            *blocked = if is_blocked { *blocked + 1 } else { *blocked - 1 };
         }
         if taken > 0 || exchange.outgoing.framed.len() < framed {
             exchange.times.moved = self.turn.now;
@@ -116,14 +118,14 @@ impl Relay {
             self.notes.push(Note::Credit(stream, taken));
         }
         match written {
-            Written::All if exchange.outgoing.is_done => self.response_is_done(key),
-            Written::All | Written::Blocked => {}
-            Written::Refused => {
-                connection.refuse(exchange.stream, h3::REQUEST_CANCELLED);
+            Ok(()) if exchange.outgoing.is_done => self.response_is_done(key),
+            Ok(()) | Err(Unwritten::Blocked) => {}
+            Err(Unwritten::Refused) => {
+                connection.protocol.refuse(exchange.stream, h3::REQUEST_CANCELLED);
                 self.client_refused(key);
             }
         }
-        self.mark(connection_key);
+        self.connections.mark(connection_key);
     }
 
     /// The client wants no more of the response.
@@ -151,7 +153,7 @@ impl Relay {
             }
             // RFC 9114 §4.1: the rest of the request is not needed.
             if let Some(connection) = self.connections.get_mut(exchange.connection) {
-                let _ = connection.quic.stream_shutdown(exchange.stream, quiche::Shutdown::Read, h3::NO_ERROR);
+                connection.protocol.stop_reading(exchange.stream);
             }
         }
         exchange.attempt.upstream = None;

@@ -18,7 +18,7 @@ const LONG: u64 = 60_000_000_000;
 
 /// Numbers of the listeners that connections came to.
 fn numbers(bed: &mut Bed) -> Vec<u32> {
-    let mut numbers: Vec<u32> = bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.listener).collect();
+    let mut numbers: Vec<u32> = bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.accepted.listener).collect();
     numbers.sort_unstable();
     numbers
 }

@@ -7,8 +7,8 @@ use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::counters::Counters;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::downstream::connection::Connection;
 use crate::quic::clients::ClientLimit;
-use crate::quic::connection::Connection;
 use crate::quic::count::ConnectionCount;
 use crate::quic::send::Sender;
 use crate::quic::socket;
@@ -247,11 +247,11 @@ impl Listener {
         self.settings.quic.handshake_timeout_ms * 1_000_000
     }
 
-    /// A connection waits until the socket has room. It waits for no time meanwhile: one that has come already would come again at once.
+    /// A connection waits until the socket has room.
     pub fn hold_up(&mut self, key: Key, connection: &mut Connection) {
-        (connection.release_at, connection.acknowledge_at) = (0, 0);
-        if !connection.is_held_up {
-            connection.is_held_up = true;
+        connection.protocol.transport.wait_for_socket();
+        if !connection.listed.is_held_up {
+            connection.listed.is_held_up = true;
             self.held_up.push(key);
         }
     }
