@@ -30,8 +30,6 @@ export const ASKED_STORE = 1 << 22;
 export const IS_PROBE = 1 << 23;
 /** The fallback upstream was taken. */
 export const FELL_BACK = 1 << 25;
-/** A hedge was sent. */
-export const IS_HEDGED = 1 << 26;
 /** Backs off: the next offer of the failure is to be attempted. */
 export const BACKS_OFF = 1 << 27;
 /** The hedge is a probe of a half-open breaker. */

@@ -10,11 +10,11 @@ import { type LaneSnapshot, nameOf } from '../config/route-table.ts';
 import {
   COMPLETED_BY_BACKEND,
   COMPLETED_BY_CLIENT,
+  COMPLETED_CERTIFICATE_VERIFIED,
   COMPLETED_FROM_EDGE,
   COMPLETED_HEDGE_WON,
   COMPLETED_HEDGED,
   COMPLETED_SESSION_REUSED,
-  COMPLETED_WITH_VERIFIED,
   NONE,
 } from '../record/layout.ts';
 import type { CompletionReader } from '../record/read.ts';
@@ -184,7 +184,7 @@ class LineLog implements AccessLog {
 function certificateText(done: CompletionReader, text: string, at: number): string {
   if (done.certificateLength === 0) return '';
   const [fingerprint = '', serial = '', subject = ''] = text.slice(at).split('\n');
-  const verdict = (done.flags & COMPLETED_WITH_VERIFIED) === 0 ? 'unverified' : 'verified';
+  const verdict = (done.flags & COMPLETED_CERTIFICATE_VERIFIED) === 0 ? 'unverified' : 'verified';
   return `,"client_certificate":{"verdict":"${verdict}","fingerprint":"${fingerprint}","serial":"${serial}","subject":${quoted(subject)}}`;
 }
 

@@ -60,15 +60,12 @@ export const MAX_VALUES = 4;
 /** Flags of Head, word 5. */
 export const HEAD_HAS_BODY = 1;
 export const HEAD_LENGTH_KNOWN = 2;
-export const HEAD_EARLY_DATA = 4;
-export const HEAD_REOFFERED = 8;
-export const HEAD_IDEMPOTENT = 16;
-export const HEAD_PEER_VALIDATED = 32;
-export const HEAD_WAITED = 64;
-export const HEAD_UNDERSCORE = 128;
-export const HEAD_LAST_HOP = 256;
-export const HEAD_CERTIFICATE = 512;
-export const HEAD_CERTIFICATE_VERIFIED = 1024;
+export const HEAD_IDEMPOTENT = 4;
+export const HEAD_WAITED = 8;
+export const HEAD_UNDERSCORE = 16;
+export const HEAD_LAST_HOP = 32;
+export const HEAD_CERTIFICATE = 64;
+export const HEAD_CERTIFICATE_VERIFIED = 128;
 
 /** Flags of AttemptFailed, word 8. */
 export const FAILED_UNSENT = 1;
@@ -87,11 +84,9 @@ export const COMPLETED_FROM_EDGE = 8;
 export const COMPLETED_SESSION_REUSED = 16;
 export const COMPLETED_HEDGED = 32;
 export const COMPLETED_HEDGE_WON = 64;
-export const COMPLETED_HELD = 128;
-export const COMPLETED_WAITING = 256;
-export const COMPLETED_CONNECTION_AUTH = 512;
-export const COMPLETED_WITH_CERTIFICATE = 1024;
-export const COMPLETED_WITH_VERIFIED = 2048;
+export const COMPLETED_WAITING = 128;
+export const COMPLETED_CONNECTION_AUTH = 256;
+export const COMPLETED_CERTIFICATE_VERIFIED = 512;
 
 /** Flags of Forward, word 7. */
 export const FORWARD_KEEP_REQUEST_ID = 1;

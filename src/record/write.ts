@@ -13,6 +13,7 @@ import {
   KIND_RESPOND,
   KIND_WAIT,
   KIND_WAKE,
+  MAX_VALUES,
   NONE,
   padded,
   RESET_BYTES,
@@ -32,9 +33,6 @@ export class Subject {
   memo1 = 0;
   memo2 = 0;
 }
-
-/** Values that a Forward may bring. */
-const MAX_VALUES = 4;
 
 /** What is asked of one attempt. One object lives as long as the lane and is filled anew; times are milliseconds. */
 export class Forward {

@@ -6,7 +6,7 @@ import type { KeySnapshot } from '../../src/config/snapshot/key.ts';
 import type { AccessSnapshot } from '../../src/config/snapshot/limit.ts';
 import type { ConditionSnapshot } from '../../src/config/snapshot/match.ts';
 import { tagRoute } from '../../src/lane/tag.ts';
-import { HEAD_CERTIFICATE, HEAD_CERTIFICATE_VERIFIED } from '../../src/record/layout.ts';
+import { HEAD_CERTIFICATE, HEAD_CERTIFICATE_VERIFIED, HEAD_IDEMPOTENT } from '../../src/record/layout.ts';
 import { Play } from '../support/play.ts';
 import type { SampleHead } from '../support/records.ts';
 import { sampleSnapshot, sampleTenant } from '../support/snapshots.ts';
@@ -17,11 +17,11 @@ const NAMES = ['Da.example.org', 'Db.other.test', 'Uspiffe://example.org/web', '
 /** A head of a client with a certificate, as the reactor tells of it. */
 function verified(names: readonly string[] = NAMES, fingerprint = FINGERPRINT): Partial<SampleHead> {
   const lines = [`F${fingerprint}`, 'S0A', 'OCN=a,O=Example', 'ICN=ca', ...names];
-  return { flags: 16 | 32 | HEAD_CERTIFICATE | HEAD_CERTIFICATE_VERIFIED, certificate: lines.map((line) => `${line}\n`).join('') };
+  return { flags: HEAD_IDEMPOTENT | HEAD_CERTIFICATE | HEAD_CERTIFICATE_VERIFIED, certificate: lines.map((line) => `${line}\n`).join('') };
 }
 
 const unverified = (fingerprint = FINGERPRINT): Partial<SampleHead> => ({
-  flags: 16 | 32 | HEAD_CERTIFICATE,
+  flags: HEAD_IDEMPOTENT | HEAD_CERTIFICATE,
   certificate: `F${fingerprint}\n`,
 });
 

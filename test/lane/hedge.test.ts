@@ -1,7 +1,15 @@
 import t from 'tap';
-import { HEDGE_IS_PROBE, IS_HEDGED } from '../../src/lane/memo.ts';
+import { HEDGE_IS_PROBE } from '../../src/lane/memo.ts';
 import { HedgeDelay } from '../../src/lane/retry/hedge-delay.ts';
-import { COMPLETED_COMMITTED, COMPLETED_HEDGE_WON, COMPLETED_HEDGED, FORWARD_HEDGE, HEAD_HAS_BODY, NONE } from '../../src/record/layout.ts';
+import {
+  COMPLETED_COMMITTED,
+  COMPLETED_HEDGE_WON,
+  COMPLETED_HEDGED,
+  FORWARD_HEDGE,
+  HEAD_HAS_BODY,
+  HEAD_IDEMPOTENT,
+  NONE,
+} from '../../src/record/layout.ts';
 import { type LaneStand, standLane } from '../support/lanes.ts';
 import { type Decision, sampleCompletion, sampleLate } from '../support/records.ts';
 import { type RouteWish, type SnapshotWishes, sampleSnapshot } from '../support/snapshots.ts';
@@ -36,15 +44,14 @@ t.test('a slow read gets a second attempt at another backend', async (t) => {
   t.ok((hedge.flags & FORWARD_HEDGE) !== 0);
   t.not(hedge.slot, 0);
   t.equal(hedge.exchangeTimeoutMs, NONE, 'the time of the whole exchange stays');
-  t.ok((hedge.memo[0] & IS_HEDGED) !== 0);
   t.ok((hedge.memo[0] & HEDGE_IS_PROBE) === 0);
   t.strictSame(codes(stand), ['hedge_sent']);
 });
 
 t.test('requests with a body, of methods that may not be repeated, and of upstreams with one backend are not hedged', async (t) => {
   const stand = standLane(sampleSnapshot(hedging()));
-  t.match(stand.ask({ flags: 16 | 32 | HEAD_HAS_BODY }), [{ hedgeDelayMs: 0 }]);
-  t.match(stand.ask({ method: 'POST', flags: 32 }), [{ hedgeDelayMs: 0 }]);
+  t.match(stand.ask({ flags: HEAD_IDEMPOTENT | HEAD_HAS_BODY }), [{ hedgeDelayMs: 0 }]);
+  t.match(stand.ask({ method: 'POST', flags: 0 }), [{ hedgeDelayMs: 0 }]);
   t.match(standLane(sampleSnapshot(hedging(HEDGE, [{}]))).ask({}), [{ hedgeDelayMs: 0 }]);
   t.match(standLane(sampleSnapshot({ upstreams: [{ backends: [{}, {}] }] })).ask({}), [{ hedgeDelayMs: 0 }]);
 });

@@ -4,7 +4,17 @@ import { LATENCY_EWMA_F64 } from '../../src/base/tables.ts';
 import type { Rule } from '../../src/lane/admit/rule.ts';
 import { answerFor, MAX_ANSWER_BYTES } from '../../src/lane/answer/answer.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
-import { FORWARD_KEEP_REQUEST_ID, FORWARD_TELL_FAILURES, NONE, REACTOR_RING_BYTES } from '../../src/record/layout.ts';
+import {
+  COMPLETED_BY_BACKEND,
+  COMPLETED_BY_CLIENT,
+  COMPLETED_COMMITTED,
+  FORWARD_KEEP_REQUEST_ID,
+  FORWARD_TELL_FAILURES,
+  HEAD_HAS_BODY,
+  HEAD_LENGTH_KNOWN,
+  NONE,
+  REACTOR_RING_BYTES,
+} from '../../src/record/layout.ts';
 import { respondBytes } from '../../src/record/write.ts';
 import { noteInto, standLane } from '../support/lanes.ts';
 import { sampleCompletion, sampleHead } from '../support/records.ts';
@@ -79,8 +89,9 @@ t.test('an upstream nobody can be picked from is answered 503', async (t) => {
 });
 
 t.test('a body that announces itself as too large is refused before anything is opened', async (t) => {
+  const flags = HEAD_HAS_BODY | HEAD_LENGTH_KNOWN;
   const stand = standLane(sampleSnapshot({ routes: [{ maxBodyBytes: 10 }] }));
-  t.match(stand.ask({ flags: 3, contentLength: 11 }, { flags: 3, contentLength: 10 }, { flags: 1 }), [
+  t.match(stand.ask({ flags, contentLength: 11 }, { flags, contentLength: 10 }, { flags: HEAD_HAS_BODY }), [
     { kind: 'respond', status: 413, reason: reasonNumber('request_body_too_large') },
     { kind: 'forward' },
     { kind: 'forward' },
@@ -170,14 +181,18 @@ t.test('a completion becomes a load sample and is shown to the observer with rou
 
 t.test('a client that leaves before the answer is no sample', async (t) => {
   const stand = standLane(sampleSnapshot());
-  stand.reactor.offerCompletion(sampleCompletion({ tag: 0, slot: 0, status: 0, backendStatus: 0, reason: 6, flags: 2, awaitUs: 0 }));
+  stand.reactor.offerCompletion(
+    sampleCompletion({ tag: 0, slot: 0, status: 0, backendStatus: 0, reason: 6, flags: COMPLETED_BY_CLIENT, awaitUs: 0 }),
+  );
   stand.lane.decide();
   t.equal(new Float64Array(stand.backendTable)[LATENCY_EWMA_F64], 0);
 });
 
 t.test('a failure in the middle of a response counts against its backend', async (t) => {
   const stand = standLane(sampleSnapshot());
-  stand.reactor.offerCompletion(sampleCompletion({ tag: 0, slot: 1, reason: reasonNumber('backend_reset'), flags: 1 | 4 }));
+  stand.reactor.offerCompletion(
+    sampleCompletion({ tag: 0, slot: 1, reason: reasonNumber('backend_reset'), flags: COMPLETED_COMMITTED | COMPLETED_BY_BACKEND }),
+  );
   stand.lane.decide();
   t.strictSame(stand.noted.failures, [{ slot: 1, reason: reasonNumber('backend_reset') }]);
 });

@@ -3,6 +3,7 @@ import { reasonByNumber, reasonNumber } from '../../src/base/errors.ts';
 import { IS_PROBE } from '../../src/lane/memo.ts';
 import { setHealth, setUpAgain } from '../../src/lane/standing/health.ts';
 import { viewStanding } from '../../src/lane/standing/view.ts';
+import { COMPLETED_BY_BACKEND, COMPLETED_COMMITTED } from '../../src/record/layout.ts';
 import { type LaneStand, standLane } from '../support/lanes.ts';
 import { sampleAttemptFailed, sampleCompletion } from '../support/records.ts';
 import { sampleSnapshot, type UpstreamWish } from '../support/snapshots.ts';
@@ -131,7 +132,15 @@ t.test('a backend found down by active health is passed over, and in panic all a
 t.test('a response cut short counts against its backend', async (t) => {
   const it = stand({ backends: [{}] });
   for (let i = 0; i < 2; i++) {
-    it.reactor.offerCompletion(sampleCompletion({ tag: 0, memo0: 0, slot: 0, reason: reasonNumber('backend_reset'), flags: 1 | 4 }));
+    it.reactor.offerCompletion(
+      sampleCompletion({
+        tag: 0,
+        memo0: 0,
+        slot: 0,
+        reason: reasonNumber('backend_reset'),
+        flags: COMPLETED_COMMITTED | COMPLETED_BY_BACKEND,
+      }),
+    );
   }
   it.lane.decide();
   t.equal(it.view().backends[0]?.state, 'open');

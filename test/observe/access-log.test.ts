@@ -4,7 +4,14 @@ import { reasonNumber } from '../../src/base/errors.ts';
 import type { LogSnapshot } from '../../src/config/snapshot/process.ts';
 import { createAccessLog } from '../../src/observe/access-log.ts';
 import { CounterLayout } from '../../src/observe/counters.ts';
-import { COMPLETED_HEDGE_WON, COMPLETED_HEDGED } from '../../src/record/layout.ts';
+import {
+  COMPLETED_BY_CLIENT,
+  COMPLETED_COMMITTED,
+  COMPLETED_FROM_EDGE,
+  COMPLETED_HEDGE_WON,
+  COMPLETED_HEDGED,
+  COMPLETED_SESSION_REUSED,
+} from '../../src/record/layout.ts';
 import { CompletionReader } from '../../src/record/read.ts';
 import { LaneRing, RecordMemory } from '../../src/record/ring.ts';
 import { ReactorSide, type SampleCompletion, sampleCompletion } from '../support/records.ts';
@@ -49,7 +56,7 @@ t.test('a line says what happened to the exchange', async (t) => {
     path: '/x?y=1',
     bytesIn: 5,
     openUs: 1_234,
-    flags: 1 | 16,
+    flags: COMPLETED_COMMITTED | COMPLETED_SESSION_REUSED,
     family: 6,
     address: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
   });
@@ -93,8 +100,12 @@ t.test('a line says what happened to the exchange', async (t) => {
 
 t.test('an exchange without route and backend has neither in its line, a failed one its reason and side', async (t) => {
   const { complete, lines } = stand();
-  complete({ status: 404, reason: reasonNumber('route_not_found'), flags: 1 | 8, backendStatus: 0 }, -1, -1);
-  complete({ status: 0, reason: reasonNumber('client_reset'), flags: 2 }, 0, 0);
+  complete(
+    { status: 404, reason: reasonNumber('route_not_found'), flags: COMPLETED_COMMITTED | COMPLETED_FROM_EDGE, backendStatus: 0 },
+    -1,
+    -1,
+  );
+  complete({ status: 0, reason: reasonNumber('client_reset'), flags: COMPLETED_BY_CLIENT }, 0, 0);
   const [missed, left] = lines().map((line) => JSON.parse(line));
   t.match(missed, { status: 404, reason: 'route_not_found', ended_by: 'edge' });
   for (const key of ['route', 'upstream', 'backend', 'backend_status']) t.notOk(key in missed, key);
@@ -164,8 +175,8 @@ t.test('lines are written in batches that a pipe takes whole, and the last by a 
 
 t.test('a line names the tenant, the gRPC status and who won against a hedge, where there are any', async (t) => {
   const { complete, lines } = stand();
-  complete({ grpcStatus: 14, flags: 1 | COMPLETED_HEDGED | COMPLETED_HEDGE_WON }, 0, 1, 0);
-  complete({ flags: 1 | COMPLETED_HEDGED });
+  complete({ grpcStatus: 14, flags: COMPLETED_COMMITTED | COMPLETED_HEDGED | COMPLETED_HEDGE_WON }, 0, 1, 0);
+  complete({ flags: COMPLETED_COMMITTED | COMPLETED_HEDGED });
   complete({});
   const [won, wasted, plain] = lines().map((line) => JSON.parse(line) as Record<string, unknown>);
   t.match(won, { tenant: 'acme', grpc_status: 14, hedge: 'won' });

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE, WAITING_WORD } from '../../src/record/layout.ts';
+import {
+  FAILED_HELD,
+  FAILED_IDEMPOTENT,
+  FAILED_REPLAYABLE,
+  KIND_ATTEMPT_FAILED,
+  KIND_COMPLETION,
+  KIND_HEAD,
+  KIND_LATE,
+  WAITING_WORD,
+} from '../../src/record/layout.ts';
 import { AttemptFailedReader, addressText, CompletionReader, HeadReader, LateReader } from '../../src/record/read.ts';
 import { LaneRing, RecordMemory } from '../../src/record/ring.ts';
 import { DecisionWriter, Forward, respondBytes, Subject } from '../../src/record/write.ts';
@@ -107,7 +116,7 @@ t.test('a failed attempt reads back', async (t) => {
     slot: 4,
     tag: 0x8000_0001,
     reason: 47,
-    flags: 2 | 4 | 32,
+    flags: FAILED_IDEMPOTENT | FAILED_REPLAYABLE | FAILED_HELD,
     plan: 11,
     requestId: 'r'.repeat(32),
     memo0: 0xffff_ffff,
@@ -131,7 +140,7 @@ t.test('a failed attempt reads back', async (t) => {
       slot: 4,
       tag: 0x8000_0001,
       reason: 47,
-      flags: 2 | 4 | 32,
+      flags: FAILED_IDEMPOTENT | FAILED_REPLAYABLE | FAILED_HELD,
       durationUs: 500,
       connection: 7,
       plan: 11,

@@ -7,7 +7,7 @@ import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { createLane, type Lane } from '../../src/lane/lane.ts';
 import type { Observer } from '../../src/lane/observer.ts';
 import { createSharedState, type SharedState } from '../../src/lane/shared.ts';
-import { COMPLETED_FROM_EDGE, COMPLETED_WAITING, HEAD_WAITED, NONE } from '../../src/record/layout.ts';
+import { COMPLETED_COMMITTED, COMPLETED_FROM_EDGE, COMPLETED_WAITING, HEAD_WAITED, NONE } from '../../src/record/layout.ts';
 import { type Noted, noteInto } from './lanes.ts';
 import { type Decision, ReactorSide, type SampleCompletion, type SampleHead, sampleCompletion, sampleHead } from './records.ts';
 
@@ -201,7 +201,7 @@ export class Play {
       exchange.reason = decision.reason;
       exchange.fields = Object.fromEntries(decision.fields);
       const { status, reason } = decision;
-      this.end(exchange, { status, reason, backendStatus: 0, slot: NONE, attempts: 0, flags: 1 | COMPLETED_FROM_EDGE });
+      this.end(exchange, { status, reason, backendStatus: 0, slot: NONE, attempts: 0, flags: COMPLETED_COMMITTED | COMPLETED_FROM_EDGE });
       exchange.state = 'answered';
     }
   }

@@ -4,6 +4,11 @@
  */
 
 import {
+  COMPLETED_COMMITTED,
+  FAILED_IDEMPOTENT,
+  FAILED_REPLAYABLE,
+  FAILED_UNSENT,
+  HEAD_IDEMPOTENT,
   KIND_ATTEMPT_FAILED,
   KIND_COMMIT,
   KIND_COMPLETION,
@@ -135,7 +140,7 @@ export function sampleHead(given: Partial<SampleHead> = {}): SampleHead {
     index: 1,
     generation: 1,
     listener: 0,
-    flags: 16 | 32,
+    flags: HEAD_IDEMPOTENT,
     family: 4,
     port: 50_000,
     address: [127, 0, 0, 1],
@@ -167,7 +172,7 @@ export function sampleAttemptFailed(given: Partial<SampleAttemptFailed> = {}): S
     slot: 0,
     tag: 0,
     reason: 32,
-    flags: 1 | 2 | 4,
+    flags: FAILED_UNSENT | FAILED_IDEMPOTENT | FAILED_REPLAYABLE,
     durationUs: 500,
     connection: 7,
     plan: 0,
@@ -209,7 +214,7 @@ export function sampleCompletion(given: Partial<SampleCompletion> = {}): SampleC
     attempts: 1,
     status: 200,
     reason: 0,
-    flags: 1,
+    flags: COMPLETED_COMMITTED,
     listener: 0,
     family: 4,
     port: 50_000,

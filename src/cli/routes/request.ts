@@ -6,7 +6,7 @@ import { createError } from '../../base/errors.ts';
 import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import { parseAddress } from '../../lane/head/address.ts';
 import type { BindingAddon } from '../../native/binding.ts';
-import { HEAD_IDEMPOTENT, HEAD_LENGTHS_WORD, HEAD_PEER_VALIDATED, KIND_HEAD, NONE, padded } from '../../record/layout.ts';
+import { HEAD_IDEMPOTENT, HEAD_LENGTHS_WORD, KIND_HEAD, NONE, padded } from '../../record/layout.ts';
 import { HeadReader } from '../../record/read.ts';
 import type { RecordMemory } from '../../record/ring.ts';
 
@@ -54,7 +54,7 @@ export function readAsked(asked: AskedRequest, memory: RecordMemory): HeadReader
   const at = 0;
   words.fill(0, at, at + HEAD_LENGTHS_WORD);
   words[at + 1] = KIND_HEAD;
-  words[at + 5] = HEAD_PEER_VALIDATED | (IDEMPOTENT.has(method) ? HEAD_IDEMPOTENT : 0);
+  words[at + 5] = IDEMPOTENT.has(method) ? HEAD_IDEMPOTENT : 0;
   words[at + 6] = writePeer(asked.peer, memory, (at + 7) << 2);
   words[at + 16] = method.length | (scheme.length << 16);
   words[at + 17] = authority.length | (path.length << 16);

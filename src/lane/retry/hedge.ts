@@ -9,7 +9,7 @@ import type { LateReader } from '../../record/read.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Compiled } from '../compile.ts';
 import { type DecideParts, holdsForFallback, prepareLater, send } from '../decide.ts';
-import { IS_HEDGED, memoPool } from '../memo.ts';
+import { memoPool } from '../memo.ts';
 import { tagRoute, tagTried } from '../tag.ts';
 
 const HEDGE_SENT = noteNumber('hedge_sent');
@@ -35,7 +35,7 @@ export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader):
     const { subject, forward } = parts;
     subject.exchangeIndex = late.exchangeIndex;
     subject.exchangeGeneration = late.exchangeGeneration;
-    subject.memo0 = (late.memo0 | IS_HEDGED) >>> 0;
+    subject.memo0 = late.memo0;
     subject.memo1 = late.memo1;
     subject.memo2 = late.memo2;
     // A status that the route would not take from one attempt must not win the race for another.

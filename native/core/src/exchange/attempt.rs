@@ -6,7 +6,8 @@ use crate::base::slab::Key;
 use crate::base::table::BackendTable;
 use crate::base::timers::{NEVER, Nanos};
 use crate::plan::Plan;
-use crate::record::inward::{ASK_AT_DEADLINE, ASK_ON_FAILURE, Forward, GivenValues, HOLD, MAX_VALUES, NO_PLAN, SAME_CLIENT, Tag};
+use crate::record::inward::{Forward, GivenValues, NO_PLAN, SAME_CLIENT, Tag};
+use crate::record::layout::{FORWARD_HOLD, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES, MAX_VALUES};
 use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
 
@@ -127,22 +128,23 @@ impl Attempt {
     /// Whether the plan wants a response held, and the lane asked.
     pub(crate) fn holds(&self, status: &BackendStatus) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            self.is_asking_for(HOLD) && (plan.holds(status.status) || status.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
+            self.is_asking_for(FORWARD_HOLD)
+                && (plan.holds(status.status) || status.grpc_status.is_some_and(|status| plan.holds_grpc(status)))
         })
     }
 
     /// Whether a gRPC status in the response's head could have it held.
     pub(crate) fn holds_grpc(&self) -> bool {
-        self.is_asking_for(HOLD) && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
+        self.is_asking_for(FORWARD_HOLD) && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
     }
 
     /// Whether the lane may have an answer when the exchange's time is over.
     pub(crate) fn asks_at_deadline(&self) -> bool {
-        self.is_asking_for(ASK_AT_DEADLINE)
+        self.is_asking_for(FORWARD_TELL_DEADLINE)
     }
 
     fn is_asking_for(&self, flag: u32) -> bool {
-        let flags = flag | ASK_ON_FAILURE;
+        let flags = flag | FORWARD_TELL_FAILURES;
         self.forward.flags & flags == flags
     }
 

@@ -7,8 +7,9 @@ use super::{Exchange, Pending, State};
 use crate::base::reason::Reason;
 use crate::base::timers::{NEVER, Nanos, micros};
 use crate::plan::Plan;
-use crate::record::inward::{Forward, GivenValues, KEEP_REQUEST_ID, SAME_CLIENT, SAME_TIMEOUT};
-use crate::record::outward::{self, FailureFacts};
+use crate::record::inward::{Forward, GivenValues, SAME_CLIENT, SAME_TIMEOUT};
+use crate::record::layout::{self, FORWARD_KEEP_REQUEST_ID};
+use crate::record::outward::FailureFacts;
 use crate::upstream;
 use std::rc::Rc;
 
@@ -85,7 +86,7 @@ impl Exchange {
         }
         self.attempt.begin(forward, plan, now);
         self.attempt.take_values(values);
-        if forward.flags & KEEP_REQUEST_ID != 0 {
+        if forward.flags & FORWARD_KEEP_REQUEST_ID != 0 {
             self.request.keep_id();
         }
         let is_too_large = |length| forward.max_body_bytes.is_some_and(|limit| length > limit);
@@ -160,9 +161,9 @@ impl Exchange {
     /// and attempt, `status` of a response for which it counts as failed.
     pub fn failure(&self, attempt: &Attempt, reason: Reason, flags: u32, status: BackendStatus, now: Nanos) -> FailureFacts {
         let mut flags = flags;
-        flags |= if self.request.facts.is_idempotent { outward::FAILED_IDEMPOTENT } else { 0 };
-        flags |= if self.is_replayable() { outward::FAILED_REPLAYABLE } else { 0 };
-        flags |= if attempt.is_hedge { outward::FAILED_HEDGE } else { 0 };
+        flags |= if self.request.facts.is_idempotent { layout::FAILED_IDEMPOTENT } else { 0 };
+        flags |= if self.is_replayable() { layout::FAILED_REPLAYABLE } else { 0 };
+        flags |= if attempt.is_hedge { layout::FAILED_HEDGE } else { 0 };
         FailureFacts {
             attempts: self.attempts.made,
             backend: attempt.forward.backend,

@@ -124,8 +124,6 @@ pub struct Outcome {
     pub reason: Reason,
     /// Flags of the completion that say who ended it.
     pub ended_by: u32,
-    /// Whether the response was held and passed on.
-    pub was_held: bool,
     /// Whether it ended while it waited.
     pub ended_waiting: bool,
     /// Whether the backend asked for NTLM or Negotiate.
@@ -139,7 +137,6 @@ impl Default for Outcome {
             backend: BackendStatus::default(),
             reason: Reason::None,
             ended_by: 0,
-            was_held: false,
             ended_waiting: false,
             asked_for_connection: false,
         }

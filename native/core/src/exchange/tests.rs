@@ -3,8 +3,9 @@
 use super::attempt::NOT_FORWARDED;
 use super::*;
 use crate::base::slab;
-use crate::record::inward::{Forward, GivenValues, KEEP_REQUEST_ID, SAME_TIMEOUT};
-use crate::record::outward::{self, FailureFacts};
+use crate::record::inward::{Forward, GivenValues, SAME_TIMEOUT};
+use crate::record::layout::{self, FORWARD_KEEP_REQUEST_ID};
+use crate::record::outward::FailureFacts;
 use crate::upstream::{FullTime, SessionRef, StreamRef};
 use proptest::prelude::*;
 
@@ -235,7 +236,7 @@ fn who_is_taken_out_of_two_attempts_leaves_the_other_with_its_name_and_its_state
 fn a_request_is_tried_again_while_all_of_its_body_is_here_and_ends_with_what_the_failure_was_worth() {
     let again = |mut exchange: Exchange| {
         let facts = failed(&exchange, 0);
-        assert_eq!(facts.flags & outward::FAILED_REPLAYABLE != 0, exchange.is_replayable());
+        assert_eq!(facts.flags & layout::FAILED_REPLAYABLE != 0, exchange.is_replayable());
         exchange.outcome = Outcome { reason: Reason::BackendReset, ..exchange.outcome };
         exchange.outcome.backend.status = 503;
         exchange.enter(State::Decide(Decide::about(Offer::Failure(facts), false)));
@@ -256,7 +257,7 @@ fn a_request_is_tried_again_while_all_of_its_body_is_here_and_ends_with_what_the
 fn what_a_forward_says_of_the_exchange_stays_where_the_next_says_nothing() {
     let mut exchange = offered();
     exchange.request.head.push(b"x-request-id", b"mine");
-    let forward = Forward { client: 9, exchange_timeout_ms: 700, hedge_delay_ms: 20, flags: KEEP_REQUEST_ID, ..FORWARD };
+    let forward = Forward { client: 9, exchange_timeout_ms: 700, hedge_delay_ms: 20, flags: FORWARD_KEEP_REQUEST_ID, ..FORWARD };
     exchange.begin_attempt(forward, None, GivenValues::default(), 1_000 * MS).expect("an attempt");
     assert_eq!(exchange.request.id.as_bytes(), b"mine");
     assert_eq!(exchange.state().alarm_at(), Some(1_020 * MS));
@@ -292,7 +293,7 @@ fn a_held_response_that_is_let_go_is_a_failure_and_its_bytes_are_gone() {
 fn step(exchange: &mut Exchange, choice: u8, now: Nanos) {
     let key = exchange.key.pack();
     let facts = failed(exchange, 500 + u16::from(choice));
-    let forward = Forward { hedge_delay_ms: u32::from(choice % 3), client: u64::from(choice), flags: KEEP_REQUEST_ID, ..FORWARD };
+    let forward = Forward { hedge_delay_ms: u32::from(choice % 3), client: u64::from(choice), flags: FORWARD_KEEP_REQUEST_ID, ..FORWARD };
     match (exchange.state(), choice % 8) {
         (State::Decode, 0) => exchange.enter(State::Answer),
         (State::Decode, _) => {
@@ -339,7 +340,6 @@ fn step(exchange: &mut Exchange, choice: u8, now: Nanos) {
     }
     exchange.incoming.section.push(choice);
     exchange.incoming.body_bytes += u64::from(choice % 2);
-    exchange.outcome.was_held |= choice.is_multiple_of(5);
     assert_eq!(exchange.key.pack(), key);
     assert!(exchange.name() != exchange.hedge_name() && exchange.attempt_named(exchange.name()).is_some());
     assert_eq!(exchange.attempt_named(exchange.hedge_name()).is_some(), exchange.state().hedge().is_some());

@@ -2,7 +2,7 @@ use super::*;
 use crate::base::timers::Timers;
 use crate::record::compose;
 use crate::record::inward::Decision;
-use crate::record::outward::{ATTEMPT_FAILED, COMPLETION, FAILED_OTHER_RUNS, HEAD, LATE};
+use crate::record::layout::{ATTEMPT_FAILED, COMPLETION, FAILED_OTHER_RUNS, HEAD, LATE};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 

@@ -2,7 +2,7 @@
 
 use crate::http::characters::is_token;
 use crate::http::fields::{Fields, Known};
-use crate::record::inward::MAX_VALUES;
+use crate::record::layout::MAX_VALUES;
 use crate::tls::told::{Fact, Told};
 use std::net::{IpAddr, SocketAddr};
 

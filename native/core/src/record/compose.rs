@@ -1,6 +1,7 @@
 //! Decisions written as a lane writes them, for lanes in Rust: tests have such, and this holds [`super::inward`] to account.
 
-use super::inward::{COMMIT, FORWARD, FORWARD_WORDS, Forward, NO_PLAN, RESET, RESPOND, Tag, WAIT, WAKE};
+use super::inward::{FORWARD_WORDS, Forward, NO_PLAN, Tag};
+use super::layout::{COMMIT, FORWARD, RESET, RESPOND, WAIT, WAKE};
 use crate::base::slab::Key;
 
 /// A `Forward` with values for its plan's edits; none for a value that stays as it is.
@@ -80,7 +81,8 @@ fn record<'a>(kind: u32, exchange: Key, words: &[u32], texts: impl IntoIterator<
 
 #[cfg(test)]
 mod tests {
-    use super::super::inward::{self, Decision, MAX_VALUES};
+    use super::super::inward::{self, Decision};
+    use super::super::layout::MAX_VALUES;
     use super::*;
     use crate::http::fields::Fields;
     use proptest::prelude::*;

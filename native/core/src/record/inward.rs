@@ -1,31 +1,8 @@
 //! Decisions of the lane, decoded with every length checked: a lane may be wrong, the reactor may not. [`super::compose`] writes them.
 
+use super::layout::{COMMIT, FORWARD, MAX_VALUES, RESET, RESPOND, WAIT, WAKE};
 use crate::base::slab::Key;
 use crate::http::fields::Fields;
-
-/// Kind of a `Forward`.
-pub const FORWARD: u32 = 16;
-/// Kind of a `Respond`.
-pub const RESPOND: u32 = 17;
-/// Kind of a `Reset`.
-pub const RESET: u32 = 18;
-/// Kind of a `Wait`.
-pub const WAIT: u32 = 19;
-/// Kind of a `Wake`.
-pub const WAKE: u32 = 20;
-/// Kind of a `Commit`.
-pub const COMMIT: u32 = 21;
-
-/// `Forward` flag: the client's x-request-id stays.
-pub const KEEP_REQUEST_ID: u32 = 1;
-/// `Forward` flag: ask the lane when the attempt fails.
-pub const ASK_ON_FAILURE: u32 = 2;
-/// `Forward` flag: a response whose status the plan lists is held, and the lane asked.
-pub const HOLD: u32 = 4;
-/// `Forward` flag: the hedge of a running attempt.
-pub const HEDGE: u32 = 8;
-/// `Forward` flag, beside [`ASK_ON_FAILURE`]: ask the lane too when the exchange's own time is over and no response head went on.
-pub const ASK_AT_DEADLINE: u32 = 16;
 
 /// No plan.
 pub const NO_PLAN: u32 = u32::MAX;
@@ -33,8 +10,6 @@ pub const NO_PLAN: u32 = u32::MAX;
 pub const SAME_TIMEOUT: u32 = u32::MAX;
 /// Client of a `Forward` that leaves the exchange's as it is: at first the connection's peer.
 pub const SAME_CLIENT: u64 = 0;
-/// Values that a `Forward` may bring.
-pub const MAX_VALUES: usize = 4;
 /// Length of a value that stays as it is.
 const SAME_VALUE: u32 = u32::MAX;
 
@@ -65,7 +40,7 @@ pub struct Forward {
     pub backend: u32,
     /// Comes back with every record.
     pub tag: Tag,
-    /// Flags above.
+    /// `FORWARD_…` flags.
     pub flags: u32,
     /// Milliseconds that a session may be on its way.
     pub connect_timeout_ms: u32,

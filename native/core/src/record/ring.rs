@@ -2,6 +2,7 @@
 //!
 //! Each ring has an owner of its own, so that a decision is read where it stands while records for the lane are written.
 
+use super::layout::WRAP;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -21,9 +22,6 @@ const LANE_HEAD: usize = 16;
 const REACTOR_TAIL: usize = 32;
 const REACTOR_HEAD: usize = 48;
 const WAITING: usize = 64;
-
-/// Kind of the filler at a ring's end.
-pub const WRAP: u32 = 0;
 
 /// The region. Reactor and lane use it in turns in one thread; atomics only keep the compiler honest.
 struct Region {

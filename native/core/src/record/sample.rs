@@ -1,6 +1,7 @@
 //! Records with known values, for the test that holds this layout against `src/record`.
 
 use super::inward::{self, Decision, Tag};
+use super::layout;
 use super::outward::{self, CompletionFacts, FailureFacts, HeadFacts, LateFacts, RequestId};
 use super::ring::rings;
 use crate::base::slab::Key;
@@ -33,7 +34,7 @@ pub fn outward() -> Vec<u8> {
         let head = HeadFacts {
             exchange,
             listener: 13,
-            flags: outward::HAS_BODY | outward::HAS_LENGTH | outward::ADDRESS_VALIDATED,
+            flags: layout::HEAD_HAS_BODY | layout::HEAD_LENGTH_KNOWN | layout::HEAD_UNDERSCORE,
             peer,
             cipher: 0x1301,
             group: 0x11ec,
@@ -49,7 +50,7 @@ pub fn outward() -> Vec<u8> {
             attempts: 1,
             backend: 15,
             reason: 47,
-            flags: outward::FAILED_IDEMPOTENT | outward::FAILED_REPLAYABLE | outward::FAILED_HELD,
+            flags: layout::FAILED_IDEMPOTENT | layout::FAILED_REPLAYABLE | layout::FAILED_HELD,
             took_us: 17,
             connection: 18,
             plan: 19,
@@ -68,7 +69,7 @@ pub fn outward() -> Vec<u8> {
             attempts: 2,
             status: 502,
             reason: 40,
-            flags: outward::COMMITTED | outward::SESSION_REUSED,
+            flags: layout::COMPLETED_COMMITTED | layout::COMPLETED_SESSION_REUSED,
             listener: 22,
             peer,
             phases_us: [23, 24, 25, 26, 27],

@@ -9,7 +9,8 @@ use crate::base::timers::micros;
 use crate::exchange::{Exchange, State};
 use crate::http::error::{h2, h3};
 use crate::http::fields::{Fields, Known};
-use crate::record::outward::{self, CompletionFacts};
+use crate::record::layout;
+use crate::record::outward::CompletionFacts;
 use crate::tls::told::Told;
 use crate::upstream::Upstreams;
 
@@ -92,10 +93,10 @@ impl Relay {
         self.cancel_attempt(upstreams, key, crate::http::error::h3_to_h2(code));
         if reason == Reason::ClientReset {
             // It may have reset its own direction alone (RFC 9114 §4.1.1): ours ends too.
-            return self.reset_client(key, h3::REQUEST_CANCELLED, reason, outward::ENDED_BY_CLIENT);
+            return self.reset_client(key, h3::REQUEST_CANCELLED, reason, layout::COMPLETED_BY_CLIENT);
         }
         if let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.outcome.ended_by = outward::ENDED_BY_CLIENT;
+            exchange.outcome.ended_by = layout::COMPLETED_BY_CLIENT;
         }
         self.complete(key, reason);
     }
@@ -136,14 +137,13 @@ impl Relay {
         let (times, attempt) = (&exchange.times, &exchange.attempt);
         let has_stream = attempt.opened > 0;
         let mut flags = exchange.outcome.ended_by;
-        flags |= if exchange.state().is_committed() { outward::COMMITTED } else { 0 };
-        flags |= if exchange.state().is_answer() { outward::OWN_RESPONSE } else { 0 };
-        flags |= if attempt.was_reused { outward::SESSION_REUSED } else { 0 };
-        flags |= if exchange.attempts.is_hedged { outward::HEDGED } else { 0 };
-        flags |= if attempt.is_hedge && matches!(exchange.state(), State::Response) { outward::HEDGE_WON } else { 0 };
-        flags |= if exchange.outcome.was_held { outward::WAS_HELD } else { 0 };
-        flags |= if exchange.outcome.asked_for_connection { outward::CONNECTION_AUTH } else { 0 };
-        flags |= if exchange.outcome.ended_waiting || exchange.state().is_waiting() { outward::ENDED_WAITING } else { 0 };
+        flags |= if exchange.state().is_committed() { layout::COMPLETED_COMMITTED } else { 0 };
+        flags |= if exchange.state().is_answer() { layout::COMPLETED_FROM_EDGE } else { 0 };
+        flags |= if attempt.was_reused { layout::COMPLETED_SESSION_REUSED } else { 0 };
+        flags |= if exchange.attempts.is_hedged { layout::COMPLETED_HEDGED } else { 0 };
+        flags |= if attempt.is_hedge && matches!(exchange.state(), State::Response) { layout::COMPLETED_HEDGE_WON } else { 0 };
+        flags |= if exchange.outcome.asked_for_connection { layout::COMPLETED_CONNECTION_AUTH } else { 0 };
+        flags |= if exchange.outcome.ended_waiting || exchange.state().is_waiting() { layout::COMPLETED_WAITING } else { 0 };
         let told = exchange.client.told.as_deref();
         flags |= told.map_or(0, Told::completion_flags);
         CompletionFacts {

@@ -3,14 +3,15 @@
 use super::{Relay, trace};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::record::inward::{Decision, HEDGE, NO_PLAN, Respond};
+use crate::record::inward::{Decision, NO_PLAN, Respond};
+use crate::record::layout::FORWARD_HEDGE;
 use crate::upstream::Upstreams;
 
 impl Relay {
     /// Takes one decision of the lane. One about an exchange that is gone, or is not to be decided, is passed over.
     pub fn decide(&mut self, upstreams: &mut Upstreams, key: Key, decision: Decision<'_>) {
         match decision {
-            Decision::Forward(forward, values) if forward.flags & HEDGE != 0 => return self.hedge(upstreams, key, forward, values),
+            Decision::Forward(forward, values) if forward.flags & FORWARD_HEDGE != 0 => return self.hedge(upstreams, key, forward, values),
             Decision::Wake => return self.wake(key),
             _ => {}
         }

@@ -15,7 +15,8 @@ use crate::http::h3::{RequestFrame, request_frame};
 use crate::http::normal;
 use crate::http::qpack;
 use crate::http::section::{DecodeError, FieldLimits};
-use crate::record::outward::{ENDED_BY_CLIENT, RequestId};
+use crate::record::layout::COMPLETED_BY_CLIENT;
+use crate::record::outward::RequestId;
 use crate::upstream::Upstreams;
 
 /// What became of the head's bytes.
@@ -107,7 +108,7 @@ impl Relay {
                 // A frame that the stream's end cuts short (RFC 9114 §7.1).
                 Decoded::Partial if is_end && exchange.incoming.is_inside_frame() => self.close_connection(connection_key, h3::FRAME_ERROR),
                 Decoded::Partial if is_end => {
-                    self.abort(upstreams, key, h3::REQUEST_INCOMPLETE, Reason::ClientProtocolError, ENDED_BY_CLIENT);
+                    self.abort(upstreams, key, h3::REQUEST_INCOMPLETE, Reason::ClientProtocolError, COMPLETED_BY_CLIENT);
                 }
                 Decoded::Partial => continue,
                 Decoded::Head => {

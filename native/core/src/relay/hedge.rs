@@ -12,8 +12,8 @@ use crate::exchange::attempt::key_of;
 use crate::exchange::hold::BackendStatus;
 use crate::http::error::h2;
 use crate::lane::Failure;
-use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};
-use crate::record::outward;
+use crate::record::inward::{Forward, GivenValues};
+use crate::record::layout::{self, FORWARD_TELL_FAILURES};
 use crate::upstream::{self, Upstreams};
 
 impl Relay {
@@ -64,10 +64,10 @@ impl Relay {
             self.notes.push(Note::Reset(stream, h2::CANCEL));
         }
         failed.count_out(&self.table);
-        if failed.forward.flags & ASK_ON_FAILURE == 0 {
+        if failed.forward.flags & FORWARD_TELL_FAILURES == 0 {
             return;
         }
-        let facts = exchange.failure(&failed, reason, flags | outward::FAILED_OTHER_RUNS, status, self.turn.now);
+        let facts = exchange.failure(&failed, reason, flags | layout::FAILED_OTHER_RUNS, status, self.turn.now);
         let (age_us, request_id) = (exchange.times.age_us(self.turn.now), exchange.request.id);
         self.lane.tell_failure(key, Failure { facts, tag: exchange.tag, age_us, request_id });
     }

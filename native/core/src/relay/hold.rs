@@ -12,7 +12,7 @@ use crate::exchange::{Decide, Offer, State};
 use crate::http::error::h2;
 use crate::http::fields::Fields;
 use crate::record::inward::Tag;
-use crate::record::outward;
+use crate::record::layout;
 use crate::upstream::Upstreams;
 
 impl Relay {
@@ -21,7 +21,7 @@ impl Relay {
         self.write_held_head(key, fields);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.outcome.reason = Reason::ResponseStatus;
-        exchange.outcome.ended_by = outward::ENDED_BY_BACKEND;
+        exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
         let facts = exchange.failure(&exchange.attempt, Reason::ResponseStatus, 0, status, self.turn.now);
         self.offer(key, Decide::about(Offer::Held(facts, Hold::default()), false));
     }
@@ -39,7 +39,6 @@ impl Relay {
             return self.answer_reason(key, fault.reason);
         }
         exchange.enter(State::Response);
-        exchange.outcome.was_held = true;
         exchange.outcome.status = exchange.outcome.backend.status;
         exchange.outcome.reason = reason;
         exchange.outcome.ended_by = 0;

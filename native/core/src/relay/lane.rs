@@ -6,7 +6,8 @@ use crate::base::timers::{Nanos, micros};
 use crate::downstream::connections::Connections;
 use crate::exchange::{Decide, Exchange, Offer, State};
 use crate::lane::{Exchanges, Failure, Lane, Offered, Place};
-use crate::record::outward::{self, HeadFacts, LateFacts};
+use crate::record::layout;
+use crate::record::outward::{HeadFacts, LateFacts};
 use crate::tls::told::Told;
 
 /// Exchanges as the lane is told of them.
@@ -65,8 +66,8 @@ impl Exchanges for View<'_> {
         let decide = exchange.state().decide()?;
         match decide.offer {
             Offer::Failure(mut facts) | Offer::Held(mut facts, _) => {
-                facts.flags |= if exchange.state().is_held() { outward::FAILED_HELD } else { 0 };
-                facts.flags |= if decide.has_waited { outward::FAILED_WAITED } else { 0 };
+                facts.flags |= if exchange.state().is_held() { layout::FAILED_HELD } else { 0 };
+                facts.flags |= if decide.has_waited { layout::FAILED_WAITED } else { 0 };
                 let (age_us, request_id) = (exchange.times.age_us(self.now), exchange.request.id);
                 Some(Offered::Failure(Failure { facts, tag: exchange.tag, age_us, request_id }))
             }
@@ -97,14 +98,12 @@ impl View<'_> {
     fn head_facts<'e>(&self, exchange: &'e Exchange, decide: &Decide) -> Option<HeadFacts<'e>> {
         let connection = self.connections.get(exchange.connection)?;
         let told = exchange.client.told.as_deref();
-        let mut flags = outward::ADDRESS_VALIDATED;
-        flags |= if exchange.incoming.is_done { 0 } else { outward::HAS_BODY };
-        flags |= if exchange.request.facts.content_length.is_some() { outward::HAS_LENGTH } else { 0 };
-        flags |= if exchange.request.facts.is_idempotent { outward::IDEMPOTENT } else { 0 };
-        flags |= if decide.is_offered_again { outward::OFFERED_AGAIN } else { 0 };
-        flags |= if decide.has_waited { outward::HAS_WAITED } else { 0 };
-        flags |= if exchange.request.facts.has_underscore { outward::HAS_UNDERSCORE } else { 0 };
-        flags |= if exchange.request.facts.max_forwards == Some(0) { outward::IS_LAST_HOP } else { 0 };
+        let mut flags = if exchange.incoming.is_done { 0 } else { layout::HEAD_HAS_BODY };
+        flags |= if exchange.request.facts.content_length.is_some() { layout::HEAD_LENGTH_KNOWN } else { 0 };
+        flags |= if exchange.request.facts.is_idempotent { layout::HEAD_IDEMPOTENT } else { 0 };
+        flags |= if decide.has_waited { layout::HEAD_WAITED } else { 0 };
+        flags |= if exchange.request.facts.has_underscore { layout::HEAD_UNDERSCORE } else { 0 };
+        flags |= if exchange.request.facts.max_forwards == Some(0) { layout::HEAD_LAST_HOP } else { 0 };
         flags |= told.map_or(0, Told::head_flags);
         Some(HeadFacts {
             exchange: exchange.key,

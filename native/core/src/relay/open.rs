@@ -6,8 +6,8 @@ use crate::exchange::attempt::{Attempt, key_of};
 use crate::exchange::hold::BackendStatus;
 use crate::exchange::{Decide, Offer, State};
 use crate::http::error::{h2, h3};
-use crate::record::inward::{ASK_ON_FAILURE, Forward, GivenValues};
-use crate::record::outward;
+use crate::record::inward::{Forward, GivenValues};
+use crate::record::layout::{self, FORWARD_TELL_FAILURES};
 use crate::upstream::{self, Fault, Opened, SessionRef, Upstreams};
 
 impl Relay {
@@ -89,14 +89,14 @@ impl Relay {
         if exchange.state().is_committed() {
             let code = crate::http::error::h2_to_h3(fault.h2_code);
             let code = if fault.h2_code == h2::NO_ERROR { h3::INTERNAL_ERROR } else { code };
-            return self.reset_client(key, code, fault.reason, outward::ENDED_BY_BACKEND);
+            return self.reset_client(key, code, fault.reason, layout::COMPLETED_BY_BACKEND);
         }
-        let flags = if fault.is_unsent { outward::FAILED_UNSENT } else { 0 };
+        let flags = if fault.is_unsent { layout::FAILED_UNSENT } else { 0 };
         if exchange.state().hedge().is_some() {
             return self.failed_beside(name, fault.reason, flags, BackendStatus::default());
         }
-        exchange.outcome.ended_by = outward::ENDED_BY_BACKEND;
-        if exchange.attempt.forward.flags & ASK_ON_FAILURE == 0 {
+        exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
+        if exchange.attempt.forward.flags & FORWARD_TELL_FAILURES == 0 {
             return self.answer_reason(key, fault.reason);
         }
         exchange.outcome.reason = fault.reason;

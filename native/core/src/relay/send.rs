@@ -22,7 +22,7 @@ use crate::http::qpack;
 use crate::http::reserved::Reserved;
 use crate::http::section::{DecodeError, FieldLimits};
 use crate::plan::Values;
-use crate::record::outward::ENDED_BY_CLIENT;
+use crate::record::layout::COMPLETED_BY_CLIENT;
 use crate::upstream::{StreamRef, Upstreams};
 
 impl Relay {
@@ -81,7 +81,7 @@ impl Relay {
         self.cancel_attempt(upstreams, key, h2::CANCEL);
         let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
         if is_committed {
-            self.reset_client(key, h3::MESSAGE_ERROR, reason, ENDED_BY_CLIENT);
+            self.reset_client(key, h3::MESSAGE_ERROR, reason, COMPLETED_BY_CLIENT);
         } else {
             self.answer_reason(key, reason);
         }

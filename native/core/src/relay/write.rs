@@ -19,7 +19,7 @@ use crate::http::fields::{Fields, Known};
 use crate::http::h3::{write_data_head, write_headers};
 use crate::http::qpack;
 use crate::plan::{Edits, Values};
-use crate::record::outward;
+use crate::record::layout;
 use crate::upstream;
 
 impl Relay {
@@ -131,7 +131,7 @@ impl Relay {
     /// The client wants no more of the response.
     fn client_refused(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.outcome.ended_by = outward::ENDED_BY_CLIENT;
+        exchange.outcome.ended_by = layout::COMPLETED_BY_CLIENT;
         if let Some(stream) = exchange.attempt.upstream.take() {
             self.notes.push(Note::Reset(stream, h2::CANCEL));
         }

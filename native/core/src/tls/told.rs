@@ -2,7 +2,7 @@
 //! once a connection, so that a request costs a copy.
 
 use super::identity::{AlternativeName, Identity, Verdict};
-use crate::record::outward;
+use crate::record::layout::{COMPLETED_CERTIFICATE_VERIFIED, HEAD_CERTIFICATE, HEAD_CERTIFICATE_VERIFIED};
 use boring::base64;
 use std::sync::Arc;
 
@@ -140,16 +140,16 @@ impl Told {
 
     /// Flags of a `Head`.
     pub fn head_flags(&self) -> u32 {
-        self.flags(outward::HAS_CERTIFICATE, outward::CERTIFICATE_VERIFIED)
+        HEAD_CERTIFICATE | if self.is_verified() { HEAD_CERTIFICATE_VERIFIED } else { 0 }
     }
 
     /// Flags of a `Completion`.
     pub fn completion_flags(&self) -> u32 {
-        self.flags(outward::WITH_CERTIFICATE, outward::WITH_VERIFIED)
+        if self.is_verified() { COMPLETED_CERTIFICATE_VERIFIED } else { 0 }
     }
 
-    fn flags(&self, shown: u32, verified: u32) -> u32 {
-        if self.identity.verdict == Verdict::Verified { shown | verified } else { shown }
+    fn is_verified(&self) -> bool {
+        self.identity.verdict == Verdict::Verified
     }
 
     /// What a field for backends says; none where this connection's rules have no such field.

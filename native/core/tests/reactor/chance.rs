@@ -4,7 +4,8 @@ use crate::support::lane::{Lane, Verdict, forward};
 use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::plan::{Edits, Plan};
-use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, HEDGE, HOLD};
+use lychgate_core::record::inward::Forward;
+use lychgate_core::record::layout::{FORWARD_HEDGE, FORWARD_HOLD, FORWARD_TELL_FAILURES};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ fn any_forward(chance: &mut Chance) -> Forward {
     Forward {
         plan: 0,
         backend: chance.below(4) as u32,
-        flags: ASK_ON_FAILURE | if chance.below(2) == 0 { HOLD } else { 0 },
+        flags: FORWARD_TELL_FAILURES | if chance.below(2) == 0 { FORWARD_HOLD } else { 0 },
         connect_timeout_ms: 60,
         exchange_timeout_ms: 400,
         attempt_timeout_ms: [0, 5, 50][chance.below(3) as usize],
@@ -55,7 +56,7 @@ fn any_verdict(chance: &mut Chance) -> Verdict {
         2 => Verdict::Reset(0x107, Reason::Overloaded.number()),
         3 | 4 => Verdict::Commit(0),
         // Not a decision about anything that waits for one.
-        5 => Verdict::Forward(Forward { flags: ASK_ON_FAILURE | HEDGE, ..any_forward(chance) }),
+        5 => Verdict::Forward(Forward { flags: FORWARD_TELL_FAILURES | FORWARD_HEDGE, ..any_forward(chance) }),
         _ => Verdict::Forward(any_forward(chance)),
     }
 }
@@ -71,7 +72,11 @@ fn at_random(lane: &mut Lane, seed: u64) {
     lane.on_late = Box::new(move |_| match lates.below(4) {
         0 => Verdict::Nothing,
         1 => any_verdict(&mut lates),
-        _ => Verdict::Forward(Forward { flags: ASK_ON_FAILURE | HEDGE | HOLD, hedge_delay_ms: 0, ..any_forward(&mut lates) }),
+        _ => Verdict::Forward(Forward {
+            flags: FORWARD_TELL_FAILURES | FORWARD_HEDGE | FORWARD_HOLD,
+            hedge_delay_ms: 0,
+            ..any_forward(&mut lates)
+        }),
     });
 }
 

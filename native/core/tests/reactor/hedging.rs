@@ -5,8 +5,11 @@ use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h2;
 use lychgate_core::plan::{Edit, Edits, Plan};
-use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, HEDGE, HOLD, Tag};
-use lychgate_core::record::outward::*;
+use lychgate_core::record::inward::{Forward, Tag};
+use lychgate_core::record::layout::{
+    COMPLETED_BY_CLIENT, COMPLETED_HEDGE_WON, COMPLETED_HEDGED, FAILED_HEDGE, FAILED_HELD, FAILED_OTHER_RUNS, FAILED_UNSENT, FORWARD_HEDGE,
+    FORWARD_HOLD, FORWARD_TELL_FAILURES,
+};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -22,12 +25,19 @@ const SILENT: u32 = 2;
 const DEAF: u32 = 3;
 
 fn to(backend: u32) -> Forward {
-    Forward { backend, plan: 0, hedge_delay_ms: DELAY_MS, flags: ASK_ON_FAILURE | HOLD, ..forward() }
+    Forward { backend, plan: 0, hedge_delay_ms: DELAY_MS, flags: FORWARD_TELL_FAILURES | FORWARD_HOLD, ..forward() }
 }
 
 fn hedge_to(backend: u32) -> Box<dyn FnMut(&Late) -> Verdict> {
     Box::new(move |_| {
-        Verdict::Forward(Forward { backend, plan: 1, tag: HEDGE_TAG, flags: ASK_ON_FAILURE | HOLD | HEDGE, hedge_delay_ms: 0, ..forward() })
+        Verdict::Forward(Forward {
+            backend,
+            plan: 1,
+            tag: HEDGE_TAG,
+            flags: FORWARD_TELL_FAILURES | FORWARD_HOLD | FORWARD_HEDGE,
+            hedge_delay_ms: 0,
+            ..forward()
+        })
     })
 }
 
@@ -63,7 +73,7 @@ fn a_hedge_that_answers_first_wins_and_the_first_attempt_is_cancelled_at_its_bac
     bed.until("RST_STREAM", |bed| *bed.origin.notes.resets.lock().unwrap() == [h2::CANCEL]);
     let end = completion(&mut bed);
     assert_eq!((end.attempts, end.backend, end.loser, end.tag), (2, OTHER, FIRST, HEDGE_TAG));
-    assert_eq!(end.flags & (HEDGED | HEDGE_WON), HEDGED | HEDGE_WON);
+    assert_eq!(end.flags & (COMPLETED_HEDGED | COMPLETED_HEDGE_WON), COMPLETED_HEDGED | COMPLETED_HEDGE_WON);
     assert!(end.lost_us >= DELAY_MS * 1_000);
     let late = bed.shard().lane.lates[0];
     assert_eq!((late.attempts, late.backend, late.tag), (1, FIRST, TAG));
@@ -82,7 +92,10 @@ fn a_first_attempt_that_answers_after_all_wins_and_the_hedge_is_cancelled() {
     assert_eq!((&answer.body[..], answer.field("x-answered")), (&b"hello"[..], Some("first")));
     bed.until("RST_STREAM", |bed| *bed.other().notes.resets.lock().unwrap() == [h2::CANCEL]);
     let end = completion(&mut bed);
-    assert_eq!((end.attempts, end.backend, end.loser, end.flags & (HEDGED | HEDGE_WON)), (2, FIRST, OTHER, HEDGED));
+    assert_eq!(
+        (end.attempts, end.backend, end.loser, end.flags & (COMPLETED_HEDGED | COMPLETED_HEDGE_WON)),
+        (2, FIRST, OTHER, COMPLETED_HEDGED)
+    );
     assert!(bed.shard().lane.failures.is_empty(), "an attempt that lost has not failed");
 }
 
@@ -165,7 +178,7 @@ fn a_lane_that_says_nothing_to_a_late_attempt_is_not_told_again() {
     bed.origin.notes.is_released.store(true, Relaxed);
     assert_eq!(bed.finish(client, stream).body, b"hello");
     let end = completion(&mut bed);
-    assert_eq!((end.attempts, end.loser, end.flags & HEDGED), (1, NONE, 0));
+    assert_eq!((end.attempts, end.loser, end.flags & COMPLETED_HEDGED), (1, NONE, 0));
 }
 
 #[test]
@@ -193,7 +206,13 @@ fn a_hedge_may_wait_for_its_connection_and_its_wait_is_cancelled_when_it_loses()
 fn a_hedge_that_finds_no_connection_in_time_fails_beside_the_first() {
     let (mut bed, client) = bed_with(FIRST, DEAF);
     bed.shard().lane.on_late = Box::new(|_| {
-        Verdict::Forward(Forward { backend: DEAF, flags: ASK_ON_FAILURE | HEDGE, connect_timeout_ms: 30, hedge_delay_ms: 0, ..forward() })
+        Verdict::Forward(Forward {
+            backend: DEAF,
+            flags: FORWARD_TELL_FAILURES | FORWARD_HEDGE,
+            connect_timeout_ms: 30,
+            hedge_delay_ms: 0,
+            ..forward()
+        })
     });
     let stream = bed.clients[client].get("/late");
     bed.until("the failure", |bed| bed.shard().lane.failures.len() == 1);
@@ -242,7 +261,10 @@ fn a_first_attempt_that_fails_leaves_the_exchange_to_the_hedge() {
     bed.other().notes.is_released.store(true, Relaxed);
     assert_eq!(bed.finish(client, stream).field("x-answered"), Some("hedge"));
     let end = completion(&mut bed);
-    assert_eq!((end.backend, end.loser, end.flags & (HEDGED | HEDGE_WON)), (OTHER, NONE, HEDGED | HEDGE_WON));
+    assert_eq!(
+        (end.backend, end.loser, end.flags & (COMPLETED_HEDGED | COMPLETED_HEDGE_WON)),
+        (OTHER, NONE, COMPLETED_HEDGED | COMPLETED_HEDGE_WON)
+    );
 }
 
 #[test]
@@ -277,7 +299,7 @@ fn when_both_have_failed_a_third_attempt_may_be_made() {
     let failures = &bed.shard().lane.failures;
     assert_eq!((failures[1].backend, failures[1].flags & (FAILED_OTHER_RUNS | FAILED_HEDGE)), (OTHER, FAILED_HEDGE));
     let end = completion(&mut bed);
-    assert_eq!((end.attempts, end.backend, end.flags & (HEDGED | HEDGE_WON)), (3, FIRST, HEDGED));
+    assert_eq!((end.attempts, end.backend, end.flags & (COMPLETED_HEDGED | COMPLETED_HEDGE_WON)), (3, FIRST, COMPLETED_HEDGED));
 }
 
 #[test]
@@ -308,7 +330,7 @@ fn the_last_of_two_may_be_held_and_committed() {
     bed.origin.notes.failure_bytes.store(9, Relaxed);
     let answer = bed.finish(client, stream);
     assert_eq!((answer.status, answer.body.len(), answer.field("x-answered")), (503, 9, Some("first")));
-    assert_eq!(completion(&mut bed).flags & (HEDGED | HEDGE_WON | WAS_HELD), HEDGED | WAS_HELD);
+    assert_eq!(completion(&mut bed).flags & (COMPLETED_HEDGED | COMPLETED_HEDGE_WON), COMPLETED_HEDGED);
 }
 
 #[test]
@@ -316,7 +338,7 @@ fn attempts_time_out_one_by_one() {
     let (mut bed, client) = bed_with(FIRST, OTHER);
     bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { attempt_timeout_ms: 80, ..to(FIRST) }));
     bed.shard().lane.on_late = Box::new(|_| {
-        let flags = ASK_ON_FAILURE | HEDGE;
+        let flags = FORWARD_TELL_FAILURES | FORWARD_HEDGE;
         Verdict::Forward(Forward { backend: OTHER, plan: 1, flags, attempt_timeout_ms: 100, hedge_delay_ms: 0, ..forward() })
     });
     let answer = bed.get(client, "/hold");
@@ -348,7 +370,7 @@ fn a_client_that_leaves_cancels_both() {
     bed.clients[client].stop(stream, 0x10c);
     let end = both_are_cancelled(&mut bed);
     assert_eq!((end.reason, end.backend, end.loser), (Reason::ClientReset.number(), FIRST, OTHER));
-    assert_eq!(end.flags & (HEDGED | HEDGE_WON | ENDED_BY_CLIENT), HEDGED | ENDED_BY_CLIENT);
+    assert_eq!(end.flags & (COMPLETED_HEDGED | COMPLETED_HEDGE_WON | COMPLETED_BY_CLIENT), COMPLETED_HEDGED | COMPLETED_BY_CLIENT);
 }
 
 #[test]
@@ -373,7 +395,7 @@ fn a_race_is_run_to_its_end_without_a_lane_and_its_successor_hears_how_it_ended(
     assert_eq!(bed.shard().lane.failures[0].flags & FAILED_OTHER_RUNS, FAILED_OTHER_RUNS);
     bed.other().notes.is_released.store(true, Relaxed);
     assert_eq!(bed.finish(client, stream).field("x-answered"), Some("hedge"));
-    assert_eq!(completion(&mut bed).flags & HEDGE_WON, HEDGE_WON);
+    assert_eq!(completion(&mut bed).flags & COMPLETED_HEDGE_WON, COMPLETED_HEDGE_WON);
 }
 
 #[test]
@@ -416,5 +438,5 @@ fn many_races_leave_nothing_behind() {
         assert_eq!(bed.finish(client, stream).body, b"hello");
     }
     bed.until("the completions", |bed| bed.shard().lane.completions.len() == 90);
-    assert!(bed.shard().lane.completions.iter().all(|end| end.flags & HEDGE_WON != 0 && end.loser == FIRST));
+    assert!(bed.shard().lane.completions.iter().all(|end| end.flags & COMPLETED_HEDGE_WON != 0 && end.loser == FIRST));
 }

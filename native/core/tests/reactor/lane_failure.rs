@@ -4,7 +4,6 @@ use crate::support::lane::Lane;
 use crate::support::origin::patterned;
 use crate::support::{Bed, Kind, Request};
 use lychgate_core::base::counters::Id;
-use lychgate_core::record::outward::OFFERED_AGAIN;
 use std::time::Duration;
 
 #[test]
@@ -34,7 +33,6 @@ fn heads_that_were_not_decided_are_offered_to_the_successor() {
     assert!(bed.finish(client, download).body == patterned(20_000_000));
     let heads = &bed.shard().lane.heads;
     assert_eq!(heads.len(), 4);
-    assert!(heads.iter().all(|head| head.flags & OFFERED_AGAIN != 0), "the successor is told that they are not new");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::wire::{GET, data, head, headers};
 use crate::support::{Bed, Kind};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h3::MESSAGE_ERROR;
-use lychgate_core::record::outward::{COMMITTED, ENDED_BY_CLIENT};
+use lychgate_core::record::layout::{COMPLETED_BY_CLIENT, COMPLETED_COMMITTED};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Sends some bytes as a request and expects a reason's answer, and the connection and the origin untouched.
@@ -96,8 +96,8 @@ fn a_body_that_turns_out_longer_than_announced_after_the_response_has_begun_rese
     bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
     let end = bed.shard().lane.completions[0].clone();
     assert_eq!(
-        (end.reason, end.flags & (COMMITTED | ENDED_BY_CLIENT)),
-        (Reason::RequestLengthMismatch.number(), COMMITTED | ENDED_BY_CLIENT)
+        (end.reason, end.flags & (COMPLETED_COMMITTED | COMPLETED_BY_CLIENT)),
+        (Reason::RequestLengthMismatch.number(), COMPLETED_COMMITTED | COMPLETED_BY_CLIENT)
     );
     bed.until("the origin to hear of it", |bed| bed.origin.notes.resets.lock().unwrap().len() == 1);
     assert_eq!(bed.origin.notes.taken.load(Relaxed), 3, "nothing of what is too much reached the backend");

@@ -4,7 +4,7 @@ use crate::support::lane::{Verdict, forward};
 use crate::support::{Bed, Kind, Request};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::{h2, h3};
-use lychgate_core::record::outward::{ENDED_BY_BACKEND, ENDED_BY_CLIENT};
+use lychgate_core::record::layout::{COMPLETED_BY_BACKEND, COMPLETED_BY_CLIENT};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A request that the origin has and does not answer, with its upload open or not.
@@ -20,7 +20,7 @@ fn is_cancelled(bed: &mut Bed) {
     bed.until("RST_STREAM", |bed| *bed.origin.notes.resets.lock().unwrap() == [h2::CANCEL]);
     bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
     let end = bed.shard().lane.completions[0].clone();
-    assert_eq!((end.reason, end.flags & ENDED_BY_CLIENT), (Reason::ClientReset.number(), ENDED_BY_CLIENT));
+    assert_eq!((end.reason, end.flags & COMPLETED_BY_CLIENT), (Reason::ClientReset.number(), COMPLETED_BY_CLIENT));
     assert!(bed.shard().reactor.relay.exchanges.is_empty());
     assert_eq!(bed.in_flight(), 0);
 }
@@ -95,7 +95,7 @@ fn a_reset_of_the_backend_after_the_head_resets_the_clients_stream() {
         assert_eq!((answer.status, answer.reset), (200, Some(three)), "{two}");
         bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
         let end = bed.shard().lane.completions[0].clone();
-        assert_eq!((end.reason, end.flags & ENDED_BY_BACKEND), (Reason::BackendReset.number(), ENDED_BY_BACKEND));
+        assert_eq!((end.reason, end.flags & COMPLETED_BY_BACKEND), (Reason::BackendReset.number(), COMPLETED_BY_BACKEND));
         assert_eq!(bed.get(client, "/").status, 200);
     }
 }

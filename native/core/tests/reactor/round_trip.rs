@@ -3,7 +3,7 @@
 use crate::support::origin::{pattern, patterned};
 use crate::support::{Bed, Kind, Request};
 use lychgate_core::base::counters::Id;
-use lychgate_core::record::outward::{HAS_BODY, HAS_LENGTH, IDEMPOTENT, OFFERED_AGAIN};
+use lychgate_core::record::layout::{HEAD_HAS_BODY, HEAD_IDEMPOTENT, HEAD_LENGTH_KNOWN};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn a_post_goes_and_comes_with_body_and_trailers() {
     let head = &bed.shard().lane.heads[0];
     assert_eq!((&head.method[..], &head.authority[..], head.content_length), ("POST", "localhost", 300_000.0));
     assert!(head.fields.iter().any(|field| *field == ("x-field".to_owned(), "seen".to_owned())));
-    assert_eq!(head.flags & (HAS_BODY | HAS_LENGTH | IDEMPOTENT | OFFERED_AGAIN), HAS_BODY | HAS_LENGTH);
+    assert_eq!(head.flags & (HEAD_HAS_BODY | HEAD_LENGTH_KNOWN | HEAD_IDEMPOTENT), HEAD_HAS_BODY | HEAD_LENGTH_KNOWN);
     assert_eq!(answer.trailers, [("x-trailer-back".to_owned(), "sum".to_owned())]);
 }
 

@@ -6,8 +6,10 @@ use crate::support::{Bed, Kind, Request, Setup};
 use lychgate_core::base::counters::{Closed, Handshake, Id};
 use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h2;
-use lychgate_core::record::inward::{ASK_AT_DEADLINE, ASK_ON_FAILURE, Forward};
-use lychgate_core::record::outward::{FAILED_HELD, FAILED_UNSENT, FAILED_WAITED, OWN_RESPONSE};
+use lychgate_core::record::inward::Forward;
+use lychgate_core::record::layout::{
+    COMPLETED_FROM_EDGE, FAILED_HELD, FAILED_UNSENT, FAILED_WAITED, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES,
+};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -249,7 +251,7 @@ fn a_client_that_is_gone_is_given_up_though_it_is_asked_for_a_sign_of_life() {
 fn asking(change: fn(&mut Forward)) -> Bed {
     let mut bed = Bed::new();
     bed.shard().lane.on_head = Box::new(move |_| {
-        let mut forward = Forward { flags: ASK_ON_FAILURE | ASK_AT_DEADLINE, ..forward() };
+        let mut forward = Forward { flags: FORWARD_TELL_FAILURES | FORWARD_TELL_DEADLINE, ..forward() };
         change(&mut forward);
         Verdict::Forward(forward)
     });
@@ -271,7 +273,7 @@ fn at_the_end_of_its_time_the_lane_is_asked_for_another_answer_where_it_has_one(
         bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
         let lane = &bed.shard().lane;
         assert_eq!((lane.failures.len(), lane.failures[0].reason), (1, reason.number()));
-        assert_eq!((lane.completions[0].status, lane.completions[0].flags & OWN_RESPONSE), (203, OWN_RESPONSE));
+        assert_eq!((lane.completions[0].status, lane.completions[0].flags & COMPLETED_FROM_EDGE), (203, COMPLETED_FROM_EDGE));
         assert_eq!(bed.in_flight(), 0);
     }
 }

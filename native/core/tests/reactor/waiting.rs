@@ -7,8 +7,8 @@ use lychgate_core::base::counters::Id;
 use lychgate_core::base::reason::Reason;
 
 use lychgate_core::record::inward::{Forward, SAME_TIMEOUT, Tag};
-use lychgate_core::record::outward::{
-    ENDED_BY_CLIENT, ENDED_WAITING, FAILED_OTHER_RUNS, FAILED_REPLAYABLE, FAILED_WAITED, HAS_WAITED, OFFERED_AGAIN,
+use lychgate_core::record::layout::{
+    COMPLETED_BY_CLIENT, COMPLETED_WAITING, FAILED_OTHER_RUNS, FAILED_REPLAYABLE, FAILED_WAITED, HEAD_WAITED,
 };
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const LONG_MS: u32 = 60_000;
 
 /// A lane that has every head wait once.
 fn once(wait_ms: u32) -> Box<dyn FnMut(&Head) -> Verdict> {
-    Box::new(move |head| match head.flags & HAS_WAITED {
+    Box::new(move |head| match head.flags & HEAD_WAITED {
         0 => Verdict::Wait(wait_ms, Reason::QueueTimeout.number()),
         _ => Verdict::Forward(forward()),
     })
@@ -46,13 +46,13 @@ fn a_head_that_waits_is_offered_again_when_its_time_has_come() {
         let whole_ms = began.elapsed().as_millis() as u32;
         let heads = bed.shard().lane.heads.clone();
         assert_eq!((heads.len(), heads[0].tag, heads[1].tag), (2, Tag::NONE, WAIT_TAG));
-        assert_eq!((heads[0].flags & HAS_WAITED, heads[1].flags & HAS_WAITED), (0, HAS_WAITED));
+        assert_eq!((heads[0].flags & HEAD_WAITED, heads[1].flags & HEAD_WAITED), (0, HEAD_WAITED));
         let age_ms = heads[1].age_us / 1_000;
         // A busy machine may be late, by no more than the whole exchange took.
         assert!((wait_ms..=whole_ms).contains(&age_ms), "{age_ms} instead of {wait_ms} of {whole_ms} ms");
         bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
         let end = bed.shard().lane.completions[0].clone();
-        assert_eq!((end.tag, end.attempts, end.flags & ENDED_WAITING), (TAG, 1, 0));
+        assert_eq!((end.tag, end.attempts, end.flags & COMPLETED_WAITING), (TAG, 1, 0));
     }
 }
 
@@ -60,14 +60,14 @@ fn a_head_that_waits_is_offered_again_when_its_time_has_come() {
 fn waits_end_in_the_order_of_their_times_not_of_their_beginnings() {
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Http3);
-    bed.shard().lane.on_head = Box::new(|head| match head.flags & HAS_WAITED {
+    bed.shard().lane.on_head = Box::new(|head| match head.flags & HEAD_WAITED {
         0 => Verdict::Wait(head.path[1..].parse().unwrap(), 0),
         _ => Verdict::Forward(forward()),
     });
     let streams = ["/90", "/30", "/60"].map(|path| bed.clients[client].get(path));
     streams.into_iter().for_each(|stream| drop(bed.finish(client, stream)));
     let again: Vec<String> =
-        bed.shard().lane.heads.iter().filter(|head| head.flags & HAS_WAITED != 0).map(|head| head.path.clone()).collect();
+        bed.shard().lane.heads.iter().filter(|head| head.flags & HEAD_WAITED != 0).map(|head| head.path.clone()).collect();
     assert_eq!(again, ["/30", "/60", "/90"]);
 }
 
@@ -173,7 +173,7 @@ fn the_time_of_the_exchange_runs_while_it_waits_and_the_answer_has_the_reason_of
     assert_eq!(answer.status, 504);
     bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
     let end = bed.shard().lane.completions[0].clone();
-    assert_eq!((end.reason, end.flags & ENDED_WAITING, end.tag), (Reason::HeadTimeout.number(), ENDED_WAITING, WAIT_TAG));
+    assert_eq!((end.reason, end.flags & COMPLETED_WAITING, end.tag), (Reason::HeadTimeout.number(), COMPLETED_WAITING, WAIT_TAG));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_later_forward_may_leave_the_time_of_the_exchange_as_it_is() {
 fn is_ended_by_client(bed: &mut Bed, reason: Reason) {
     bed.until("the completion", |bed| bed.shard().lane.completions.len() == 1);
     let end = bed.shard().lane.completions[0].clone();
-    assert_eq!((end.reason, end.flags), (reason.number(), ENDED_BY_CLIENT | ENDED_WAITING));
+    assert_eq!((end.reason, end.flags), (reason.number(), COMPLETED_BY_CLIENT | COMPLETED_WAITING));
     assert_eq!(end.tag, WAIT_TAG, "what the lane must give back comes with it");
 }
 
@@ -278,7 +278,7 @@ fn a_successor_is_offered_what_waits_when_its_time_has_come() {
     assert_eq!(bed.shard().lane.heads.len(), 0);
     assert_eq!(bed.finish(client, stream).body, b"hello");
     let heads = &bed.shard().lane.heads;
-    assert_eq!((heads.len(), heads[0].tag, heads[0].flags & (HAS_WAITED | OFFERED_AGAIN)), (1, WAIT_TAG, HAS_WAITED));
+    assert_eq!((heads.len(), heads[0].tag, heads[0].flags & HEAD_WAITED), (1, WAIT_TAG, HEAD_WAITED));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn one_that_comes_due_without_a_lane_is_offered_to_the_successor() {
     let shard = bed.shard();
     shard.reactor.turn(|| shard.lane.call());
     assert_eq!(bed.finish(client, stream).body, b"hello");
-    assert_eq!(bed.shard().lane.heads[0].flags & (HAS_WAITED | OFFERED_AGAIN), HAS_WAITED | OFFERED_AGAIN);
+    assert_eq!(bed.shard().lane.heads[0].flags & HEAD_WAITED, HEAD_WAITED);
 }
 
 #[test]

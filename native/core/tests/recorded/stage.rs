@@ -10,6 +10,7 @@ use lychgate_core::http::fields::Fields;
 use lychgate_core::http::hpack::{Decoder, Encoder};
 use lychgate_core::http::section::FieldLimits;
 use lychgate_core::reactor::Snapshot;
+use lychgate_core::record::layout::*;
 use lychgate_core::upstream::Scheme;
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -383,7 +384,8 @@ impl Stage {
         self.script.current = None;
         let lane = &mut self.bed.shard().lane;
         for head in lane.heads.drain(..) {
-            let _ = writeln!(out, "asked {:#x} {} {} {} {}", head.flags, head.content_length, head.method, head.authority, head.path);
+            let flags = as_recorded(head.flags);
+            let _ = writeln!(out, "asked {flags:#x} {} {} {} {}", head.content_length, head.method, head.authority, head.path);
             for (name, value) in head.fields {
                 let _ = writeln!(out, "  {name}: {}", value.escape_debug());
             }
@@ -472,4 +474,20 @@ fn without_ids(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Flags of a `Head` by the numbers that they had when the exchanges were recorded. One that was
+/// always set, 0x20, is no more.
+fn as_recorded(flags: u32) -> u32 {
+    let then = [
+        (HEAD_HAS_BODY, 0x1),
+        (HEAD_LENGTH_KNOWN, 0x2),
+        (HEAD_IDEMPOTENT, 0x10),
+        (HEAD_WAITED, 0x40),
+        (HEAD_UNDERSCORE, 0x80),
+        (HEAD_LAST_HOP, 0x100),
+        (HEAD_CERTIFICATE, 0x200),
+        (HEAD_CERTIFICATE_VERIFIED, 0x400),
+    ];
+    then.iter().filter(|(flag, _)| flags & flag != 0).fold(0x20, |all, (_, number)| all | number)
 }

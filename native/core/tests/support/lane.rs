@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 use lychgate_core::base::slab::Key;
 use lychgate_core::reactor::LaneCall;
 use lychgate_core::record::compose;
-use lychgate_core::record::inward::{ASK_ON_FAILURE, Forward, NO_PLAN, SAME_CLIENT, Tag};
-use lychgate_core::record::outward::FAILED_OTHER_RUNS;
+use lychgate_core::record::inward::{Forward, NO_PLAN, SAME_CLIENT, Tag};
+use lychgate_core::record::layout::{FAILED_OTHER_RUNS, FORWARD_TELL_FAILURES};
 
 const CONTROL_BYTES: usize = 4096;
 const LANE_BYTES: usize = 1 << 20;
@@ -102,7 +102,7 @@ pub fn forward() -> Forward {
         plan: NO_PLAN,
         backend: 0,
         tag: TAG,
-        flags: ASK_ON_FAILURE,
+        flags: FORWARD_TELL_FAILURES,
         connect_timeout_ms: 5_000,
         place_timeout_ms: 5_000,
         head_timeout_ms: 10_000,

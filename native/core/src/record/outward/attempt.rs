@@ -1,25 +1,11 @@
 //! `AttemptFailed` and `Late`: what the lane has to know of an attempt before its exchange is over.
 
+use super::RequestId;
 use super::writer::{Writer, round};
-use super::{ATTEMPT_FAILED, LATE, NONE, RequestId};
 use crate::base::slab::Key;
 use crate::record::inward::Tag;
+use crate::record::layout::{ATTEMPT_FAILED, LATE, NONE};
 use crate::record::ring::Ring;
-
-/// Flag: nothing was sent.
-pub const FAILED_UNSENT: u32 = 1;
-/// Flag: idempotent method.
-pub const FAILED_IDEMPOTENT: u32 = 2;
-/// Flag: the request can be sent again.
-pub const FAILED_REPLAYABLE: u32 = 4;
-/// Flag: another attempt still runs, nothing is to be decided.
-pub const FAILED_OTHER_RUNS: u32 = 8;
-/// Flag: offered again after a `Wait`.
-pub const FAILED_WAITED: u32 = 16;
-/// Flag: a response is held and may be passed on.
-pub const FAILED_HELD: u32 = 32;
-/// Flag: the attempt was the hedge.
-pub const FAILED_HEDGE: u32 = 64;
 
 /// Words of an `AttemptFailed` before its text, and bytes of a `Late`.
 const FAILED_WORDS: usize = 22;
@@ -34,7 +20,7 @@ pub struct FailureFacts {
     pub backend: u32,
     /// Reason's number.
     pub reason: u32,
-    /// Flags above.
+    /// `FAILED_…` flags.
     pub flags: u32,
     /// Microseconds it took.
     pub took_us: u32,

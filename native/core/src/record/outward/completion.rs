@@ -1,39 +1,14 @@
 //! `Completion`: how an exchange ended.
 
+use super::RequestId;
 use super::writer::{Writer, round};
-use super::{COMPLETION, NONE, RequestId};
 use crate::base::slab::Key;
 use crate::http::fields::{Fields, Known};
 use crate::record::inward::Tag;
+use crate::record::layout::{COMPLETION, NONE};
 use crate::record::ring::Ring;
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// Flag: a response was committed.
-pub const COMMITTED: u32 = 1;
-/// Flag: the client ended it.
-pub const ENDED_BY_CLIENT: u32 = 2;
-/// Flag: the backend ended it.
-pub const ENDED_BY_BACKEND: u32 = 4;
-/// Flag: the response is the edge's own.
-pub const OWN_RESPONSE: u32 = 8;
-/// Flag: the session had served before.
-pub const SESSION_REUSED: u32 = 16;
-/// Flag: a hedge was sent.
-pub const HEDGED: u32 = 32;
-/// Flag: the hedge gave the answer.
-pub const HEDGE_WON: u32 = 64;
-/// Flag: the response was held and passed on.
-pub const WAS_HELD: u32 = 128;
-/// Flag: ended while it waited.
-pub const ENDED_WAITING: u32 = 256;
-/// Flag: the backend asked for NTLM or Negotiate.
-pub const CONNECTION_AUTH: u32 = 512;
-
-/// Flag: the client had shown a certificate.
-pub const WITH_CERTIFICATE: u32 = 1024;
-/// Flag: it was verified.
-pub const WITH_VERIFIED: u32 = 2048;
 
 /// Words before the text.
 const WORDS: usize = 42;
@@ -56,7 +31,7 @@ pub struct CompletionFacts {
     pub status: u32,
     /// Reason's number.
     pub reason: u32,
-    /// Flags above.
+    /// `COMPLETED_…` flags.
     pub flags: u32,
     /// Listener's number.
     pub listener: u32,

@@ -1,36 +1,13 @@
 //! `Head`: a request that has to be decided.
 
+use super::RequestId;
 use super::writer::{Writer, round};
-use super::{HEAD, RequestId};
 use crate::base::slab::Key;
 use crate::http::fields::{Fields, Known};
 use crate::record::inward::Tag;
+use crate::record::layout::HEAD;
 use crate::record::ring::Ring;
 use std::net::SocketAddr;
-
-/// Flag: a body may follow.
-pub const HAS_BODY: u32 = 1;
-/// Flag: content-length is known.
-pub const HAS_LENGTH: u32 = 2;
-/// Flag: came as early data.
-pub const EARLY_DATA: u32 = 4;
-/// Flag: a worker died before it decided.
-pub const OFFERED_AGAIN: u32 = 8;
-/// Flag: the method is idempotent (RFC 9110 §9.2.2).
-pub const IDEMPOTENT: u32 = 16;
-/// Flag: the peer's address is validated.
-pub const ADDRESS_VALIDATED: u32 = 32;
-/// Flag: offered again after a `Wait`.
-pub const HAS_WAITED: u32 = 64;
-/// Flag: the name of some field has an underscore.
-pub const HAS_UNDERSCORE: u32 = 128;
-/// Flag: OPTIONS or TRACE whose Max-Forwards is 0, so that nobody may forward it (RFC 9110 §7.6.2).
-pub const IS_LAST_HOP: u32 = 256;
-
-/// Flag: the client has shown a certificate.
-pub const HAS_CERTIFICATE: u32 = 512;
-/// Flag: it was verified.
-pub const CERTIFICATE_VERIFIED: u32 = 1024;
 
 /// Words before the lengths.
 const WORDS: usize = 26;
@@ -42,7 +19,7 @@ pub struct HeadFacts<'a> {
     pub exchange: Key,
     /// Listener's number.
     pub listener: u32,
-    /// Flags above.
+    /// `HEAD_…` flags.
     pub flags: u32,
     /// Client's address.
     pub peer: SocketAddr,

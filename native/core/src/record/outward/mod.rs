@@ -9,20 +9,9 @@ pub use attempt::*;
 pub use completion::*;
 pub use head::*;
 
-use super::ring::{Ring, WRAP};
+use super::layout::{ATTEMPT_FAILED, COMPLETION, FAILED_OTHER_RUNS, HEAD, WRAP};
+use super::ring::Ring;
 use crate::base::slab::Key;
-
-/// Kind of a `Head`.
-pub const HEAD: u32 = 1;
-/// Kind of an `AttemptFailed`.
-pub const ATTEMPT_FAILED: u32 = 2;
-/// Kind of a `Completion`.
-pub const COMPLETION: u32 = 3;
-/// Kind of a `Late`.
-pub const LATE: u32 = 4;
-
-/// Stands for what there is not.
-const NONE: u32 = u32::MAX;
 
 /// Takes back what an exchange was offered with and the lane has not read: the exchange has ended, and an answer would take for it what nobody gives back. A head is passed
 /// over then; of a failure the lane learns and has nothing to decide.
