@@ -1,6 +1,7 @@
 /**
- * Phases 6 to 9 of a request: match → admit → pick → decide. A head comes in as a record and one decision goes out as a record; in between
- * nothing is allocated and nobody is waited for. A head that was told to wait comes back here and goes on where its memo says.
+ * Phases 6 to 9 of a request: match → admit → pick → decide. A head comes in as a record and one
+ * decision goes out as a record; in between nothing is allocated and nobody is waited for. A head
+ * that was told to wait comes back here and goes on where its memo says.
  */
 
 import { reasonNumber } from '../base/errors.ts';
@@ -8,8 +9,8 @@ import { noteNumber } from '../base/notes.ts';
 import { FORWARD_HEDGE, FORWARD_HOLD, NONE } from '../record/layout.ts';
 import type { HeadReader } from '../record/read.ts';
 import type { DecisionWriter, Forward, Subject } from '../record/write.ts';
-import { PASS, WAITS } from './admit/admission.ts';
 import type { Rule } from './admit/rule.ts';
+import { PASSES, WAITS } from './admit/verdict.ts';
 import { answerFor } from './answer/answer.ts';
 import { NO_MEMBER, TRIED_BITS } from './balance/balancer.ts';
 import type { Pool } from './balance/pool.ts';
@@ -48,7 +49,10 @@ const TURNED_AWAY = noteNumber('turned_away');
 /** Refusals of a bulkhead. */
 const NO_PLACE: ReadonlySet<number> = new Set((['route_full', 'upstream_full', 'tenant_full', 'queue_timeout'] as const).map(reasonNumber));
 
-/** What deciding needs beside the compiled snapshot. `subject` and `forward` are filled anew for each decision. */
+/**
+ * What deciding needs beside the compiled snapshot. `subject` and `forward` are filled anew for
+ * each decision.
+ */
 export interface DecideParts {
   readonly writer: DecisionWriter;
   readonly subject: Subject;
@@ -56,7 +60,10 @@ export interface DecideParts {
   readonly rules: readonly Rule[];
 }
 
-/** The way of one head. A phase that throws (a rule, or a mistake of ours) ends this exchange and is counted. */
+/**
+ * The way of one head. A phase that throws (a rule, or a mistake of ours) ends this exchange and is
+ * counted.
+ */
 export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadReader): void {
   const subject = parts.subject;
   try {
@@ -76,9 +83,9 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
       refuse(parts, compiled, head.requestId(), ROUTE_NOT_FOUND);
       return;
     }
-    const refusal = admit(parts, compiled, route, head);
-    if (refusal === WAITS) return;
-    if (refusal !== PASS) refuse(parts, compiled, head.requestId(), refusal);
+    const verdict = admit(parts, compiled, route, head);
+    if (verdict === WAITS) return;
+    if (verdict !== PASSES) refuse(parts, compiled, head.requestId(), verdict);
     else if (route.ownAnswer !== undefined) {
       parts.writer.respond(subject, route.ownAnswer.reason, answerPlan(route), route.ownAnswer.answer(head, isGrpc(subject)));
     } else if (head.isLastHop) parts.writer.respond(subject, MAX_FORWARDS_REACHED, answerPlan(route), route.lastHop.of(head));
@@ -110,21 +117,27 @@ function resume(subject: Subject, head: HeadReader): number {
   return route === TAG_NO_ROUTE ? NO_ROUTE : route;
 }
 
-/** 7. PASS, WAITS, or the reason of the refusal. A body that announces itself as too large is refused before anything is opened. */
+/**
+ * 7. The verdict of whoever stands before the route. A body that announces itself as too large is
+ * refused before anything is opened.
+ */
 function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): number {
   if (route.maxBodyBytes >= 0 && head.isLengthKnown && head.contentLength > route.maxBodyBytes) return REQUEST_BODY_TOO_LARGE;
   const subject = parts.subject;
   const refusal = compiled.admission.admit(head, compiled.client, route.number, memoTenant(subject.memo2), subject);
-  if (refusal !== PASS) return refusal;
+  if (refusal !== PASSES) return refusal;
   const rules = parts.rules;
   for (let i = 0; i < rules.length; i++) {
     const verdict = rules[i]!(head, route);
-    if (verdict !== PASS) return verdict;
+    if (verdict !== PASSES) return verdict;
   }
-  return PASS;
+  return PASSES;
 }
 
-/** 8 and 9: to the target that the split draws; where it has no place or no backend, to the fallback; else the refusal. */
+/**
+ * 8 and 9: to the target that the split draws; where it has no place or no backend, to the
+ * fallback; else the refusal.
+ */
 function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): void {
   const { subject } = parts;
   const chosen = memoPool(subject.memo0);
@@ -134,11 +147,11 @@ function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head:
     return;
   }
   let refusal = place(parts, compiled, route, head, pool);
-  if (refusal === PASS || refusal === WAITS) return;
+  if (refusal === PASSES || refusal === WAITS) return;
   if (route.fallbackPool !== -1 && (subject.memo0 & FELL_BACK) === 0) {
     fallBack(compiled, route, subject, compiled.pools[pool]!.upstream);
     refusal = place(parts, compiled, route, head, route.fallbackPool);
-    if (refusal === PASS || refusal === WAITS) return;
+    if (refusal === PASSES || refusal === WAITS) return;
   }
   standIn(parts, compiled, route, head, pool, refusal);
 }
@@ -155,7 +168,10 @@ function standIn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head
   writer.respond(subject, FALLBACK_RESPONSE, answerPlan(route), answer);
 }
 
-/** The time of the exchange: the route's, or what its client gives it where that is less. False when there is none left. */
+/**
+ * The time of the exchange: the route's, or what its client gives it where that is less. False when
+ * there is none left.
+ */
 function takeDeadline(forward: Forward, route: RouteTerms, head: HeadReader): boolean {
   forward.exchangeTimeoutMs = route.exchangeTimeoutMs;
   if (route.deadline === undefined) return true;
@@ -187,13 +203,16 @@ export function fallBack(compiled: Compiled, route: RouteTerms, subject: Subject
   subject.memo0 = (subject.memo0 | FELL_BACK) >>> 0;
 }
 
-/** A place at the pool's upstream and a backend of the pool: PASS when the decision is written, WAITS, or the reason why not. */
+/**
+ * A place at the pool's upstream and a backend of the pool: PASSES when the decision is written,
+ * WAITS, or the reason why not.
+ */
 function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader, number: number): number {
   const subject = parts.subject;
   const pool = compiled.pools[number]!;
   subject.memo0 = withPool(subject.memo0, number);
-  const refusal = compiled.admission.admitTo(pool.upstream, route.number, subject, head.ageUs, true);
-  if (refusal !== PASS) return refusal;
+  const refusal = compiled.admission.admitTo(pool.upstream, route.number, subject, true);
+  if (refusal !== PASSES) return refusal;
 
   const key = pool.key === undefined ? 0 : pool.key.hash(head, compiled.client, memoTenant(subject.memo2), route.number);
   subject.memo1 = key;
@@ -223,10 +242,13 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
   if (route.retry.attempts > 0) compiled.budgets.retries[pool.upstream]!.count(compiled.backends.nowMs);
   if (mayHedge) compiled.budgets.hedges[pool.upstream]!.count(compiled.backends.nowMs);
   send(parts, compiled, route, pool, position, 0, false);
-  return PASS;
+  return PASSES;
 }
 
-/** A response that the fallback could answer for is held until it is decided: another upstream takes only what may be sent again. */
+/**
+ * A response that the fallback could answer for is held until it is decided: another upstream takes
+ * only what may be sent again.
+ */
 export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean {
   if (!route.fallbackOn.isAny || (memo0 & FELL_BACK) !== 0) return false;
   return route.fallbackAnswer !== undefined || (memo0 & IS_REPEATABLE) !== 0;
@@ -261,7 +283,9 @@ function secondsUntilBack({ backends, standing }: Compiled, pool: Pool): number 
   return soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.ceil(soonest / 1_000));
 }
 
-/** What a later attempt brings: everything about the whole exchange stays as the first brought it. */
+/**
+ * What a later attempt brings: everything about the whole exchange stays as the first brought it.
+ */
 export function prepareLater(forward: Forward, route: RouteTerms, isHolding: boolean): void {
   forward.flags = isHolding ? route.flags | FORWARD_HOLD : route.flags;
   forward.exchangeTimeoutMs = NONE;
@@ -271,7 +295,10 @@ export function prepareLater(forward: Forward, route: RouteTerms, isHolding: boo
   forward.valueCount = 0;
 }
 
-/** 9. The decision: forward to the backend at `position` of `pool`, on the route's terms. What differs by request stands in `forward` already. */
+/**
+ * 9. The decision: forward to the backend at `position` of `pool`, on the route's terms. What
+ * differs by request stands in `forward` already.
+ */
 export function send(
   parts: DecideParts,
   compiled: Compiled,

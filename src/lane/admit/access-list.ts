@@ -1,4 +1,7 @@
-/** Access lists of routes: which clients may come at all. Deny wins over allow; with an allow list everyone else stays outside. */
+/**
+ * Access lists of routes: which clients may come at all. Deny wins over allow; with an allow list
+ * everyone else stays outside.
+ */
 
 import type { AccessSnapshot } from '../../config/snapshot/limit.ts';
 import type { HeadReader } from '../../record/read.ts';

@@ -1,8 +1,11 @@
 /**
- * Phase 7, admit: who may come in, how many at once, how many a second. Asked in two steps: before it is known where the request goes (access lists, rate limits, places of
- * tenant and route), and when its upstream is known (its places, its concurrency limit). What was taken stands in the memo and is given back at the end.
+ * Phase 7, admit: who may come in, how many at once, how many a second. Asked in two steps: before
+ * it is known where the request goes (access lists, rate limits, places of tenant and route), and
+ * when its upstream is known (its places, its concurrency limit). What was taken stands in the memo
+ * and is given back at the end.
  *
- * Routes, tenants and upstreams without limits have no gate here, and their requests pay for finding that out and no more.
+ * Routes, tenants and upstreams without limits have no gate here, and their requests pay for
+ * finding that out and no more.
  */
 
 import { reasonNumber } from '../../base/errors.ts';
@@ -34,12 +37,13 @@ import { AccessList } from './access-list.ts';
 import type { Lives } from './life.ts';
 import { isGuarded, OverloadGuard } from './overload/guard.ts';
 import { Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
-import { Bulkhead, type BulkheadParts, ENTERED, FULL, QUEUED } from './queue/bulkhead.ts';
+import { Bulkhead, type BulkheadParts } from './queue/bulkhead.ts';
 import { rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
-import { ASKS, PASSES, RateLimits } from './rate-limit/rate-limits.ts';
+import { RateLimits } from './rate-limit/rate-limits.ts';
 import { RedisStore } from './rate-limit/redis/redis-store.ts';
 import type { SharedStore } from './rate-limit/shared-store.ts';
 import { UpstreamGate } from './upstream-gate.ts';
+import { PASSES, WAITS } from './verdict.ts';
 
 const ACCESS_DENIED = reasonNumber('access_denied');
 const RATE_LIMIT_NOT_AVAILABLE = reasonNumber('rate_limit_not_available');
@@ -49,11 +53,6 @@ const TENANT_FULL = reasonNumber('tenant_full');
 const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
 const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 const QUEUED_NOTE = noteNumber('queued');
-
-/** Nothing against it. */
-export const PASS = 0;
-/** The exchange was told to wait (a Wait record is written): there is nothing more to decide now. */
-export const WAITS = -1;
 
 /** What an exchange may hold, or wait for. */
 const HELD = HOLDS_ROUTE | HOLDS_UPSTREAM | HOLDS_TENANT | QUEUES_ROUTE | QUEUES_UPSTREAM;
@@ -75,7 +74,9 @@ export interface AdmissionParts {
   readonly observer: Observer;
   readonly random: Random;
   readonly writer: DecisionWriter;
-  /** Has the reactor take what was written between its turns: for answers that came from a store. */
+  /**
+   * Has the reactor take what was written between its turns: for answers that came from a store.
+   */
   readonly kick: () => void;
   readonly lookups: Lookups;
   readonly lives: Lives;
@@ -142,7 +143,8 @@ export class Admission {
       shards: snapshot.shards.count,
       owed: this.owed,
     });
-    // Old lanes of a snapshot that is replaced ask no more, so each has a connection of its own and ends it.
+    // Old lanes of a snapshot that is replaced ask no more, so each has a connection of its own and
+    // ends it.
     this.store = storeOf(parts);
     this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, lookups, store: this.store, limits: tables.limits });
     this.isRated = tables.limits.routes.length > 0;
@@ -152,7 +154,10 @@ export class Admission {
       const route = snapshot.routes.at(number)!;
       const access = AccessList.of(route.access, lookups);
       const hasPlaces = route.bulkhead.max > 0;
-      return { access, bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1) : undefined };
+      return {
+        access,
+        bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1, ROUTE_FULL) : undefined,
+      };
     };
     this.tenants = snapshot.tenants.map(({ maxInFlight, rateLimits }, number): TenantGate | undefined => {
       if (maxInFlight === 0 && rateLimits.length === 0) return undefined;
@@ -186,55 +191,61 @@ export class Admission {
     if (nowMs >= this.nextSweepMs) this.sweep();
   }
 
-  /** Fields for the answer to the refusal just made of `subject` (Retry-After, RateLimit), once: the next call gives none. */
+  /**
+   * Fields for the answer to the refusal just made of `subject` (Retry-After, RateLimit), once: the
+   * next call gives none.
+   */
   takeAnswerFields(subject: Subject): Answer['fields'] {
     if (this.refusedIndex !== subject.exchangeIndex || this.refusedGeneration !== subject.exchangeGeneration) return [];
     this.refusedIndex = -1;
     return this.refusedBy === undefined ? retryAfterFields(this.retryMs) : rateLimitFields(this.refusedBy, this.retryMs);
   }
 
-  /** Before the upstream is known: PASS, WAITS or the reason of the refusal. Takes places into `subject`'s memo. */
+  /**
+   * The verdict before the upstream is known. Takes places into `subject`'s memo; for who waits a
+   * Wait record is written, and there is nothing more to decide now.
+   */
   admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject): number {
     const gate = this.gateOf(route);
     const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
-    if (gate === undefined && tenantGate === undefined) return PASS;
+    if (gate === undefined && tenantGate === undefined) return PASSES;
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, NO_UPSTREAM);
     if ((subject.memo0 & IS_LET_IN) === 0) {
-      const refusal = this.letIn(head, client, gate, route, tenant, subject);
-      if (refusal !== PASS) return refusal;
+      const verdict = this.letIn(head, client, gate, route, tenant, subject);
+      if (verdict !== PASSES) return verdict;
     }
     if (tenantGate?.place !== undefined && (subject.memo0 & HOLDS_TENANT) === 0) {
       if (!tenantGate.place.take(tenantGate.max)) return this.refuseTenant(subject, tenantGate);
       subject.memo0 = (subject.memo0 | HOLDS_TENANT) >>> 0;
     }
-    return gate?.bulkhead === undefined ? PASS : this.enterRoute(gate.bulkhead, subject);
+    return gate?.bulkhead === undefined ? PASSES : this.enterRoute(gate.bulkhead, subject);
   }
 
   /**
-   * When the upstream is known. `ageUs` is how long the exchange has been here; without `mayWait` (an exchange that comes from a failed attempt) a full upstream
-   * refuses at once.
+   * The verdict when the upstream is known. Without `mayWait` (an exchange that comes from a failed
+   * attempt) a full upstream refuses at once.
    */
-  admitTo(upstream: number, route: number, subject: Subject, _ageUs: number, mayWait: boolean): number {
+  admitTo(upstream: number, route: number, subject: Subject, mayWait: boolean): number {
     const guard = this.guards[upstream];
     if (guard !== undefined) return this.passGuard(guard, upstream, route, subject, mayWait);
     const gate = this.upstreams[upstream];
-    if (gate === undefined) return PASS;
+    if (gate === undefined) return PASSES;
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
-    if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
+    if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) return PASSES;
     const hasQueued = (subject.memo0 & QUEUES_UPSTREAM) !== 0;
-    const refusal = gate.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
-    if (refusal === PASS) {
+    const verdict = gate.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
+    if (verdict === PASSES) {
       subject.memo0 = ((subject.memo0 & ~QUEUES_UPSTREAM) | HOLDS_UPSTREAM) >>> 0;
-      return PASS;
+      return PASSES;
     }
-    if (refusal === WAITS) {
+    if (verdict === WAITS) {
       if (!hasQueued) this.observer.noted(QUEUED_NOTE, upstream, -1, UPSTREAM_FULL);
       subject.memo0 = (subject.memo0 | QUEUES_UPSTREAM) >>> 0;
       this.writer.wait(subject, gate.bulkhead.waitMs, QUEUE_TIMEOUT);
       return WAITS;
     }
     subject.memo0 = (subject.memo0 & ~QUEUES_UPSTREAM) >>> 0;
-    return this.refuse(subject, refusal, gate.bulkhead.expectedMs());
+    return this.refuse(subject, verdict, gate.bulkhead.expectedMs());
   }
 
   /** Most often the guard is open, and all there is to do is to count. */
@@ -243,26 +254,29 @@ export class Admission {
     if (life === 0) subject.memo2 = withLife(subject.memo2, this.life);
     else if (life !== this.life) this.adopt(subject, route, upstream);
     const { memo0 } = subject;
-    if ((memo0 & HOLDS_UPSTREAM) !== 0) return PASS;
+    if ((memo0 & HOLDS_UPSTREAM) !== 0) return PASSES;
     if ((memo0 & QUEUES_UPSTREAM) === 0 && guard.queue.isOpen) {
       guard.queue.enter(this.nowMs);
       subject.memo0 = (memo0 | HOLDS_UPSTREAM) >>> 0;
-      return PASS;
+      return PASSES;
     }
-    const refusal = guard.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
-    if (refusal === WAITS) {
+    const verdict = guard.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
+    if (verdict === WAITS) {
       if ((memo0 & QUEUES_UPSTREAM) === 0) this.observer.noted(QUEUED_NOTE, upstream, -1, CONCURRENCY_LIMITED);
       subject.memo0 = (memo0 | QUEUES_UPSTREAM) >>> 0;
       this.writer.wait(subject, guard.waitMs, QUEUE_TIMEOUT);
       return WAITS;
     }
     subject.memo0 = (memo0 & ~QUEUES_UPSTREAM) >>> 0;
-    if (refusal !== PASS) return this.refuse(subject, refusal, guard.expectedMs());
+    if (verdict !== PASSES) return this.refuse(subject, verdict, guard.expectedMs());
     subject.memo0 = (subject.memo0 | HOLDS_UPSTREAM) >>> 0;
-    return PASS;
+    return PASSES;
   }
 
-  /** Gives back what the memo says is held, of an exchange that is answered without having been sent, or that goes to another upstream (`isUpstreamOnly`). */
+  /**
+   * Gives back what the memo says is held, of an exchange that is answered without having been
+   * sent, or that goes to another upstream (`isUpstreamOnly`).
+   */
   release(subject: Subject, route: number, upstream: number, isUpstreamOnly: boolean): void {
     const held = isUpstreamOnly ? HOLDS_UPSTREAM : HELD;
     if ((subject.memo0 & held) === 0) return;
@@ -324,19 +338,19 @@ export class Admission {
       return this.refuse(subject, ROUTE_FULL, gate.bulkhead.expectedMs());
     }
     if (this.isRated && this.rates.isLimited(route, tenant)) {
-      const refusal = this.rates.admit(head, client, route, tenant, subject, this.nowMs);
-      if (refusal === ASKS) {
+      const verdict = this.rates.admit(head, client, route, tenant, subject, this.nowMs);
+      if (verdict === WAITS) {
         this.writer.wait(subject, this.store!.timeoutMs, RATE_LIMIT_NOT_AVAILABLE);
         return WAITS;
       }
-      if (refusal !== PASSES) {
-        this.refuse(subject, refusal, this.rates.waitMs);
+      if (verdict !== PASSES) {
+        this.refuse(subject, verdict, this.rates.waitMs);
         this.refusedBy = this.rates.refusing;
-        return refusal;
+        return verdict;
       }
     }
     subject.memo0 = (subject.memo0 | IS_LET_IN) >>> 0;
-    return PASS;
+    return PASSES;
   }
 
   private refuseTenant(subject: Subject, { place, max }: TenantGate): number {
@@ -345,26 +359,29 @@ export class Admission {
   }
 
   private enterRoute(bulkhead: Bulkhead, subject: Subject): number {
-    if ((subject.memo0 & HOLDS_ROUTE) !== 0) return PASS;
+    if ((subject.memo0 & HOLDS_ROUTE) !== 0) return PASSES;
     const hasQueued = (subject.memo0 & QUEUES_ROUTE) !== 0;
-    const entry = hasQueued
+    const verdict = hasQueued
       ? bulkhead.enterAgain(subject, 0, NO_LIMIT, this.nowMs, true)
       : bulkhead.enter(subject, 0, NO_LIMIT, this.nowMs, true);
-    if (entry === ENTERED) {
+    if (verdict === PASSES) {
       subject.memo0 = ((subject.memo0 & ~QUEUES_ROUTE) | HOLDS_ROUTE) >>> 0;
-      return PASS;
+      return PASSES;
     }
-    if (entry === QUEUED) {
+    if (verdict === WAITS) {
       if (!hasQueued) this.observer.noted(QUEUED_NOTE, -1, -1, ROUTE_FULL);
       subject.memo0 = (subject.memo0 | QUEUES_ROUTE) >>> 0;
       this.writer.wait(subject, bulkhead.waitMs, QUEUE_TIMEOUT);
       return WAITS;
     }
     subject.memo0 = (subject.memo0 & ~QUEUES_ROUTE) >>> 0;
-    return this.refuse(subject, entry === FULL ? ROUTE_FULL : QUEUE_TIMEOUT, bulkhead.expectedMs());
+    return this.refuse(subject, verdict, bulkhead.expectedMs());
   }
 
-  /** An exchange comes to this life: with nothing, or from an earlier one with the places it has, but not in the line that it stood in. */
+  /**
+   * An exchange comes to this life: with nothing, or from an earlier one with the places it has,
+   * but not in the line that it stood in.
+   */
   private adopt(subject: Subject, route: number, upstream: number): void {
     const held = subject.memo0;
     if (memoLife(subject.memo2) !== 0) {
@@ -376,7 +393,10 @@ export class Admission {
     subject.memo2 = withLife(subject.memo2, this.life);
   }
 
-  /** It ended before it came back: it is taken out of the line, or what was granted to it goes on to the next. */
+  /**
+   * It ended before it came back: it is taken out of the line, or what was granted to it goes on to
+   * the next.
+   */
   private abandoned(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo1, exchangeIndex, exchangeGeneration } = completion;
     if ((memo0 & QUEUES_ROUTE) !== 0)
@@ -389,7 +409,10 @@ export class Admission {
     if ((memo0 & ASKED_STORE) !== 0) this.store?.forget(exchangeIndex, exchangeGeneration);
   }
 
-  /** Gives back the places among the bits of `held`. `heldUs` is how long they were, -1 when that says nothing. */
+  /**
+   * Gives back the places among the bits of `held`. `heldUs` is how long they were, -1 when that
+   * says nothing.
+   */
   private giveBack(held: number, route: number, upstream: number, tenant: number, heldUs: number): void {
     if ((held & HOLDS_UPSTREAM) !== 0) {
       const gate = this.upstreams[upstream];

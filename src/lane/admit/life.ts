@@ -1,8 +1,10 @@
 /**
- * Lives: which worker of a shard took a place. What an exchange holds is given back by whoever reads its completion, but a worker can die between taking a place and saying
- * so, or after it took one for somebody who waits. Therefore each shard keeps count of what it took in the place table, beside the sum of all. A successor begins a life of
- * its own: who waited is out of the count until it comes again, and the places of earlier lives are given back one by one as their exchanges end; what
- * nobody has brought back after a while was lost and is written off.
+ * Lives: which worker of a shard took a place. What an exchange holds is given back by whoever
+ * reads its completion, but a worker can die between taking a place and saying so, or after it took
+ * one for somebody who waits. Therefore each shard keeps count of what it took in the place table,
+ * beside the sum of all. A successor begins a life of its own: who waited is out of the count until
+ * it comes again, and the places of earlier lives are given back one by one as their exchanges end;
+ * what nobody has brought back after a while was lost and is written off.
  */
 
 import type { LaneSnapshot } from '../../config/route-table.ts';
@@ -13,7 +15,10 @@ import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, placesOf, WAITING } from '.
 /** Lives go from 1 to this and round again; 0 in a memo says that nothing was taken. */
 const LIVES = 255;
 
-/** The lives of one worker, a table each: tables are new with each snapshot that needs it, and a life begins once. */
+/**
+ * The lives of one worker, a table each: tables are new with each snapshot that needs it, and a
+ * life begins once.
+ */
 export class Lives {
   readonly shard: number;
   /** Tables of snapshots that are replaced are not held on to. */

@@ -1,9 +1,11 @@
 /**
- * Places: how many exchanges of a route, an upstream or a tenant are in flight and how many wait, for all shards, in shared memory. Changed by atomic
- * operations only; nothing is locked, so a worker that dies in the middle stops nobody.
+ * Places: how many exchanges of a route, an upstream or a tenant are in flight and how many wait,
+ * for all shards, in shared memory. Changed by atomic operations only; nothing is locked, so a
+ * worker that dies in the middle stops nobody.
  *
- * Int32 words: a life of each shard; 16 words a place (routes, then upstreams, then tenants); 16 words an upstream for its concurrency limit; and four words a place for
- * each shard, its own part of the sums, which only that shard writes (`./life.ts`).
+ * Int32 words: a life of each shard; 16 words a place (routes, then upstreams, then tenants); 16
+ * words an upstream for its concurrency limit; and four words a place for each shard, its own part
+ * of the sums, which only that shard writes (`./life.ts`).
  */
 
 import { wordsOf } from '../../base/views.ts';
@@ -11,7 +13,9 @@ import { roomOf, upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import { initialLimit } from './concurrency/cells.ts';
 
-/** Words of a place: in flight and waiting stand first and in this order, as in a shard's own part. */
+/**
+ * Words of a place: in flight and waiting stand first and in this order, as in a shard's own part.
+ */
 export const IN_FLIGHT = 0;
 export const WAITING = 1;
 /** Mean time that an exchange keeps its place, µs. */
@@ -163,7 +167,9 @@ export class Place {
     this.takeOff(IN_FLIGHT, 1);
   }
 
-  /** An exchange goes on that a worker of an earlier life gave its place: it is of this life now. */
+  /**
+   * An exchange goes on that a worker of an earlier life gave its place: it is of this life now.
+   */
   adopt(): void {
     const { words, own } = this;
     if (words[own + EARLIER]! > 0) words[own + EARLIER] = words[own + EARLIER]! - 1;

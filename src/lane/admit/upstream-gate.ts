@@ -1,4 +1,7 @@
-/** The gate of an upstream: its bulkhead, and its adaptive limit where it has one. What an exchange is turned away for, and what its end teaches. */
+/**
+ * The gate of an upstream: its bulkhead, and its adaptive limit where it has one. What an exchange
+ * is turned away for, and what its end teaches.
+ */
 
 import { reasonByNumber, reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
@@ -11,11 +14,11 @@ import type { Observer } from '../observer.ts';
 import { AdaptiveLimit } from './concurrency/adaptive-limit.ts';
 import { PRIORITIES, Shedding } from './concurrency/shedding.ts';
 import type { placeLayout } from './places.ts';
-import { Bulkhead, type BulkheadParts, ENTERED, FULL, QUEUED, TIMED_OUT } from './queue/bulkhead.ts';
+import { Bulkhead, type BulkheadParts } from './queue/bulkhead.ts';
+import { PASSES } from './verdict.ts';
 
 const UPSTREAM_FULL = reasonNumber('upstream_full');
 const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
-const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 const EXCHANGE_TIMEOUT = reasonNumber('exchange_timeout');
 const SHEDDING_BEGAN = noteNumber('shedding_began');
 const SHEDDING_ENDED = noteNumber('shedding_ended');
@@ -46,7 +49,7 @@ export class UpstreamGate {
   }
 
   private constructor(parts: UpstreamGateParts, { bulkhead, concurrency }: UpstreamSnapshot, number: number) {
-    this.bulkhead = new Bulkhead(parts, bulkhead, PRIORITIES.length);
+    this.bulkhead = new Bulkhead(parts, bulkhead, PRIORITIES.length, UPSTREAM_FULL);
     this.number = number;
     this.adaptive = concurrency && new AdaptiveLimit(parts.table, parts.layout.concurrency(number), concurrency);
     this.shedding = concurrency && new Shedding(concurrency);
@@ -58,24 +61,24 @@ export class UpstreamGate {
     return this.adaptive === undefined ? NO_LIMIT : this.adaptive.limit;
   }
 
-  /** 0 when there is a place, -1 when it is to wait (`bulkhead.waitMs`), or the reason of the refusal. */
+  /** The verdict; who waits is to do so for `bulkhead.waitMs`. */
   enter(subject: Subject, priority: number, nowMs: number, mayWait: boolean): number {
     const { bulkhead, shedding, limit } = this;
     const hasQueued = (subject.memo0 & QUEUES_UPSTREAM) !== 0;
     if (shedding !== undefined && !hasQueued) {
-      const refusal = shedding.refusal(priority, bulkhead.place.inFlight, limit);
-      if (refusal !== 0) return this.shed(refusal, nowMs);
+      const verdict = shedding.verdict(priority, bulkhead.place.inFlight, limit);
+      if (verdict !== PASSES) return this.shed(verdict, nowMs);
     }
-    const entry = hasQueued
+    const verdict = hasQueued
       ? bulkhead.enterAgain(subject, priority, limit, nowMs, mayWait)
       : bulkhead.enter(subject, priority, limit, nowMs, mayWait);
-    if (entry === ENTERED) return 0;
-    if (entry === QUEUED) return -1;
-    if (entry === TIMED_OUT) return QUEUE_TIMEOUT;
-    return entry === FULL && bulkhead.place.inFlight >= limit ? this.shed(CONCURRENCY_LIMITED, nowMs) : UPSTREAM_FULL;
+    return verdict === UPSTREAM_FULL && bulkhead.place.inFlight >= limit ? this.shed(CONCURRENCY_LIMITED, nowMs) : verdict;
   }
 
-  /** What the end of an exchange says about how much the upstream can take. The exchange still has its place. `random` is of [0, 1). */
+  /**
+   * What the end of an exchange says about how much the upstream can take. The exchange still has
+   * its place. `random` is of [0, 1).
+   */
   learn(completion: CompletionReader, nowMs: number, random: number): void {
     const { adaptive } = this;
     if (adaptive === undefined || completion.slot === NONE) return;

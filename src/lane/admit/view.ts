@@ -29,7 +29,10 @@ export interface PlaceView {
   readonly queue: number;
   /** Mean time that an exchange keeps its place, µs. */
   readonly heldUs: number;
-  /** Exchanges turned away because there was no place, and because of the adaptive limit; modulo 2^32. */
+  /**
+   * Exchanges turned away because there was no place, and because of the adaptive limit; modulo
+   * 2^32.
+   */
   readonly refused: number;
   readonly shed: number;
   /** It shed within the last seconds. */
@@ -45,7 +48,10 @@ export interface AdaptiveView {
   readonly latestUs: number;
 }
 
-/** Every place of `snapshot` that has a limit; `table` was made for it. Places without one are not counted. */
+/**
+ * Every place of `snapshot` that has a limit; `table` was made for it. Places without one are not
+ * counted.
+ */
 export function viewPlaces(snapshot: Snapshot, table: SharedArrayBuffer): PlaceView[] {
   const layout = placeLayout(snapshot);
   const words = new Int32Array(table);

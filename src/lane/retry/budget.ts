@@ -1,5 +1,6 @@
 /**
- * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a share of the requests of a window, plus a floor a second.
+ * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a
+ * share of the requests of a window, plus a floor a second.
  */
 
 import type { RetryBudgetSnapshot } from '../../config/snapshot/limit.ts';
@@ -23,7 +24,10 @@ export function forgetBudgets(table: SharedArrayBuffer, upstream: number): void 
 
 /** Slices of a window: an old slice is forgotten whole. */
 const SLICES = 8;
-/** Int32 words: the slice numbers, requests and extras of each slice; 1 while the budget denies, and when it last did, ms. */
+/**
+ * Int32 words: the slice numbers, requests and extras of each slice; 1 while the budget denies, and
+ * when it last did, ms.
+ */
 const WORDS = 32;
 const BUDGET_BYTES = WORDS * 4;
 const REQUESTS_WORD = SLICES;
@@ -58,7 +62,10 @@ export class Budget {
     Atomics.add(this.words, this.base + REQUESTS_WORD + this.slice(nowMs), 1);
   }
 
-  /** Takes one extra attempt if the budget has it. Two shards that ask at once may overdraw it by one each. */
+  /**
+   * Takes one extra attempt if the budget has it. Two shards that ask at once may overdraw it by
+   * one each.
+   */
   take(nowMs: number): boolean {
     const slice = this.slice(nowMs);
     const now = Math.floor(nowMs / this.sliceMs);

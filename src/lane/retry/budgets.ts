@@ -1,4 +1,7 @@
-/** The retry and hedge budgets of all upstreams, and the events of those for retries: spent, and not spent any more. */
+/**
+ * The retry and hedge budgets of all upstreams, and the events of those for retries: spent, and not
+ * spent any more.
+ */
 
 import { noteNumber } from '../../base/notes.ts';
 import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
@@ -8,7 +11,10 @@ import { Budget } from './budget.ts';
 const BUDGET_SPENT = noteNumber('budget_spent');
 const BUDGET_RESTORED = noteNumber('budget_restored');
 
-/** How often it is looked whether a spent budget allows retries again, and how long it must have denied none. */
+/**
+ * How often it is looked whether a spent budget allows retries again, and how long it must have
+ * denied none.
+ */
 const SWEEP_MS = 1_000;
 const QUIET_MS = 5_000;
 
@@ -39,7 +45,9 @@ export class Budgets {
     }
   }
 
-  /** Takes a retry if the upstream's budget has it, and tells when it is the first that it has not. */
+  /**
+   * Takes a retry if the upstream's budget has it, and tells when it is the first that it has not.
+   */
   takeRetry(upstream: number, nowMs: number): boolean {
     const budget = this.retries[upstream]!;
     if (budget.take(nowMs)) return true;

@@ -1,7 +1,9 @@
 /**
- * When a hedge is sent: after a fixed delay, or after a percentile of what the route's responses took lately ("The Tail at Scale", Dean and Barroso, 2013).
+ * When a hedge is sent: after a fixed delay, or after a percentile of what the route's responses
+ * took lately ("The Tail at Scale", Dean and Barroso, 2013).
  *
- * The percentile comes from two histograms with logarithmic buckets, the present one and the one before, so that it forgets. Those of all routes lie in one array.
+ * The percentile comes from two histograms with logarithmic buckets, the present one and the one
+ * before, so that it forgets. Those of all routes lie in one array.
  */
 
 import type { HedgeSnapshot } from '../../config/snapshot/route.ts';
@@ -13,7 +15,10 @@ const OCTAVES = 20;
 const FIRST_BITS = 7;
 const FIRST_US = 1 << FIRST_BITS;
 const BUCKETS = STEPS * OCTAVES;
-/** Samples a histogram takes before the next begins, and samples without which the percentile says nothing. */
+/**
+ * Samples a histogram takes before the next begins, and samples without which the percentile says
+ * nothing.
+ */
 const TURN = 1_024;
 const ENOUGH = 64;
 /** Samples after which the percentile is made anew. */

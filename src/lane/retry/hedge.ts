@@ -1,6 +1,7 @@
 /**
- * Hedging: a second attempt beside one that is slow, at another backend; the first answer wins and the reactor takes the other back. It costs the backends a
- * share of requests that its budget bounds, so it is for reads whose slowest few matter.
+ * Hedging: a second attempt beside one that is slow, at another backend; the first answer wins and
+ * the reactor takes the other back. It costs the backends a share of requests that its budget
+ * bounds, so it is for reads whose slowest few matter.
  */
 
 import { noteNumber } from '../../base/notes.ts';

@@ -1,9 +1,12 @@
 /**
- * Another attempt, or the answer: what becomes of an exchange whose attempt failed before anything was committed to the client.
+ * Another attempt, or the answer: what becomes of an exchange whose attempt failed before anything
+ * was committed to the client.
  *
- * The rule is HTTP's (RFC 9110 §9.2.2, RFC 9113 §8.7): what was not processed may be sent again, what may have been is sent again only if the method is
- * idempotent (or the operator says so); and what cannot be replayed, because body bytes are gone, is not sent again at all. On top of it stands what the
- * route asks for, and the budget of the upstream, so that retries never become the load that keeps it down.
+ * The rule is HTTP's (RFC 9110 §9.2.2, RFC 9113 §8.7): what was not processed may be sent again,
+ * what may have been is sent again only if the method is idempotent (or the operator says so); and
+ * what cannot be replayed, because body bytes are gone, is not sent again at all. On top of it
+ * stands what the route asks for, and the budget of the upstream, so that retries never become the
+ * load that keeps it down.
  */
 
 import { reasonByNumber, reasonNumber } from '../../base/errors.ts';
@@ -11,7 +14,7 @@ import { noteNumber } from '../../base/notes.ts';
 import { NONE } from '../../record/layout.ts';
 import type { AttemptFailedReader } from '../../record/read.ts';
 import type { Answer, Subject } from '../../record/write.ts';
-import { PASS } from '../admit/admission.ts';
+import { PASSES } from '../admit/verdict.ts';
 import { answerFor } from '../answer/answer.ts';
 import { NO_MEMBER } from '../balance/balancer.ts';
 import type { Pool } from '../balance/pool.ts';
@@ -42,12 +45,15 @@ const TIMED_OUT = noteNumber('timed_out');
 const TIMEOUTS: ReadonlySet<number> = new Set((['connect_timeout', 'head_timeout', 'attempt_timeout'] as const).map(reasonNumber));
 
 /**
- * Attempts an exchange that no backend processed and that cost neither attempts nor budget: a backend that renews its sessions often would otherwise use up both. The
- * bound ends an exchange that is refused wherever it goes.
+ * Attempts an exchange that no backend processed and that cost neither attempts nor budget: a
+ * backend that renews its sessions often would otherwise use up both. The bound ends an exchange
+ * that is refused wherever it goes.
  */
 const MAX_FREED = 8;
 
-/** Who waited for a place in vain may come back soon: places come free with any exchange that ends. */
+/**
+ * Who waited for a place in vain may come back soon: places come free with any exchange that ends.
+ */
 const COME_BACK_SOON: Answer['fields'] = [['retry-after', '1']];
 const NO_FIELDS: Answer['fields'] = [];
 
@@ -127,8 +133,10 @@ function maySendAgain(failed: AttemptFailedReader): boolean {
 }
 
 /**
- * How long to wait before the next attempt. None before the first one that goes elsewhere because a backend could not be reached or refused: the other has done
- * nothing to be spared. None either on a new session to a backend that ended the last one; but one that refused a stream has too much to do.
+ * How long to wait before the next attempt. None before the first one that goes elsewhere because a
+ * backend could not be reached or refused: the other has done nothing to be spared. None either on
+ * a new session to a backend that ended the last one; but one that refused a stream has too much to
+ * do.
  */
 function waitOf(route: RouteTerms, pool: Pool, position: number, failed: AttemptFailedReader, random: number): number {
   const { retry } = route;
@@ -143,7 +151,10 @@ function waitOf(route: RouteTerms, pool: Pool, position: number, failed: Attempt
   return retry.backoffMs(failed.attempts, random);
 }
 
-/** Another backend; where there is none, the same once more if it was a session that ended rather than the backend, or an answer that may differ. */
+/**
+ * Another backend; where there is none, the same once more if it was a session that ended rather
+ * than the backend, or an answer that may differ.
+ */
 function pickOther(pool: Pool, failed: AttemptFailedReader): number {
   const position = pool.slots.indexOf(failed.slot);
   const other = pool.balancer.pick(failed.memo1, tagTried(failed.tag), position);
@@ -183,7 +194,7 @@ function toFallback(parts: DecideParts, compiled: Compiled, route: RouteTerms, f
   const pool = compiled.pools[route.fallbackPool]!;
   fallBack(compiled, route, subject, from.upstream);
   subject.memo0 = withPool(subject.memo0, pool.number);
-  if (compiled.admission.admitTo(pool.upstream, route.number, subject, failed.ageUs, false) !== PASS) return false;
+  if (compiled.admission.admitTo(pool.upstream, route.number, subject, false) !== PASSES) return false;
   const position = pool.balancer.pick(failed.memo1, 0, NO_MEMBER);
   if (position === NO_MEMBER) return false;
   prepareLater(parts.forward, route, false);
@@ -201,8 +212,9 @@ function withCookie({ forward }: DecideParts, pool: Pool, position: number): voi
 }
 
 /**
- * What the failure says about its backend. A GOAWAY says nothing bad: it is how a backend asks for a new session. Neither does a pool of ours that is full: who
- * waited for a place in it never asked the backend anything.
+ * What the failure says about its backend. A GOAWAY says nothing bad: it is how a backend asks for
+ * a new session. Neither does a pool of ours that is full: who waited for a place in it never asked
+ * the backend anything.
  */
 function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject): void {
   const { backends, standing, observer } = compiled;

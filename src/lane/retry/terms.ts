@@ -59,17 +59,26 @@ export class RetryTerms {
     for (const code of allowed) this.reasons[reasonNumber(code)] = 1;
   }
 
-  /** Does the route ask for another attempt after a failure for `reason`? Of a response its statuses have to be asked too. */
+  /**
+   * Does the route ask for another attempt after a failure for `reason`? Of a response its statuses
+   * have to be asked too.
+   */
   takes(reason: number): boolean {
     return this.reasons[reason] === 1;
   }
 
-  /** May the request be repeated although it was acted on: idempotent (RFC 9110 §9.2.2), or named by the operator? */
+  /**
+   * May the request be repeated although it was acted on: idempotent (RFC 9110 §9.2.2), or named by
+   * the operator?
+   */
   isRepeatable(head: HeadReader): boolean {
     return head.isIdempotent || (this.methods.length > 0 && this.methods.includes(head.method()));
   }
 
-  /** Milliseconds to wait before attempt number `attempts` + 1; `random` is of [0, 1). 0 for at once. */
+  /**
+   * Milliseconds to wait before attempt number `attempts` + 1; `random` is of [0, 1). 0 for at
+   * once.
+   */
   backoffMs(attempts: number, random: number): number {
     return backoffMs(attempts, random, this.baseMs, this.maxMs);
   }
@@ -78,5 +87,8 @@ export class RetryTerms {
 /** Every reason there is stands in one of the lists above or is never tried again. */
 export const RETRIED_REASONS: readonly string[] = [...CONNECT, ...REFUSED, ...RESET, ...TIMEOUT, 'response_status'];
 
-/** Reasons whose row of the registry allows another attempt, for the test that holds the lists against it. */
+/**
+ * Reasons whose row of the registry allows another attempt, for the test that holds the lists
+ * against it.
+ */
 export const RETRYABLE_REASONS: readonly string[] = REASONS.filter(({ retry }) => retry !== 'never').map(({ code }) => code);

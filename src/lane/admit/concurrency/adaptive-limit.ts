@@ -1,8 +1,11 @@
 /**
- * The adaptive limit of an upstream, one for all shards: answers are gathered in windows, and at the end of each the algorithm says what the limit is next.
+ * The adaptive limit of an upstream, one for all shards: answers are gathered in windows, and at
+ * the end of each the algorithm says what the limit is next.
  *
- * What the latency is without a queue must be measured without one, or the limit follows its own queue upwards. It is learned whenever the upstream is not busy;
- * when it always is, the limit is halved (or more) for two windows now and then, one to let the queue drain and one to measure. At the least limit there is no queue either.
+ * What the latency is without a queue must be measured without one, or the limit follows its own
+ * queue upwards. It is learned whenever the upstream is not busy; when it always is, the limit is
+ * halved (or more) for two windows now and then, one to let the queue drain and one to measure. At
+ * the least limit there is no queue either.
  */
 
 import { wordsOf } from '../../../base/views.ts';
@@ -26,7 +29,10 @@ import {
 import { gradientLimit } from './gradient.ts';
 import type { WindowOfSamples } from './window.ts';
 
-/** A window lasts so long and two round trips, and has so many answers; an upstream that gives fewer is waited for no longer than this. */
+/**
+ * A window lasts so long and two round trips, and has so many answers; an upstream that gives fewer
+ * is waited for no longer than this.
+ */
 const WINDOW_MS = 100;
 const ENOUGH = 10;
 const LONGEST_MS = 1_000;
@@ -117,7 +123,8 @@ export class AdaptiveLimit {
     if (isBusy && ((now - words[at + PROBE_AT_MS]!) | 0) >= 0) {
       words[at + AFTER_PROBE] = words[at + LIMIT]!;
       words[at + PROBE_PHASE] = DRAINING;
-      // The limit settles at a queue as long as the tolerance allows: what is left must be less than that by as much.
+      // The limit settles at a queue as long as the tolerance allows: what is left must be less
+      // than that by as much.
       this.set(limit / Math.max(2, terms.tolerance * 1.3));
       return;
     }

@@ -1,4 +1,7 @@
-/** A limit by additive increase and multiplicative decrease (Chiu and Jain, 1989): one more while answers are in time, a tenth less when too many are late or fail. */
+/**
+ * A limit by additive increase and multiplicative decrease (Chiu and Jain, 1989): one more while
+ * answers are in time, a tenth less when too many are late or fail.
+ */
 
 import type { WindowOfSamples } from './window.ts';
 

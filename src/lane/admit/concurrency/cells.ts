@@ -1,6 +1,8 @@
 /**
- * The shared part of an upstream's adaptive limit: the limit itself, the window of samples that is open, and what is known of the latency without a queue. Sixteen Int32
- * words in the place table. Samples are added by all shards; who closes a window (one of them, by compare-and-swap) decides on the limit.
+ * The shared part of an upstream's adaptive limit: the limit itself, the window of samples that is
+ * open, and what is known of the latency without a queue. Sixteen Int32 words in the place table.
+ * Samples are added by all shards; who closes a window (one of them, by compare-and-swap) decides
+ * on the limit.
  */
 
 import type { ConcurrencySnapshot } from '../../../config/snapshot/limit.ts';
@@ -9,7 +11,10 @@ import type { ConcurrencySnapshot } from '../../../config/snapshot/limit.ts';
 export const LIMIT = 0;
 /** When the window began, ms. */
 export const WINDOW_AT_MS = 1;
-/** Answers of the window: how many, the sum of what they took (16 µs), how many late, how many failed. */
+/**
+ * Answers of the window: how many, the sum of what they took (16 µs), how many late, how many
+ * failed.
+ */
 export const SAMPLES = 2;
 export const SUM = 3;
 export const LATE = 4;

@@ -1,6 +1,7 @@
 /**
- * A limit by the gradient of the latency: what an answer would take without a queue against what it takes now. More is let in while both agree, less in the measure
- * in which they part. (The idea is TCP Vegas's: a queue shows in the round trip before anything is lost. Brakmo and Peterson, 1995.)
+ * A limit by the gradient of the latency: what an answer would take without a queue against what it
+ * takes now. More is let in while both agree, less in the measure in which they part. (The idea is
+ * TCP Vegas's: a queue shows in the round trip before anything is lost. Brakmo and Peterson, 1995.)
  */
 
 import type { WindowOfSamples } from './window.ts';
@@ -11,7 +12,10 @@ const STEEPEST = 0.5;
 const DROP_SHARE = 0.05;
 const DROP_FACTOR = 0.9;
 
-/** The limit that follows from `window`, within no bounds yet. `tolerance` is how much slower than without a queue still is as good. */
+/**
+ * The limit that follows from `window`, within no bounds yet. `tolerance` is how much slower than
+ * without a queue still is as good.
+ */
 export function gradientLimit(limit: number, window: WindowOfSamples, baseUs: number, tolerance: number): number {
   if (window.drops > (window.samples + window.drops) * DROP_SHARE) return limit * DROP_FACTOR;
   if (window.samples === 0 || baseUs === 0) return limit;

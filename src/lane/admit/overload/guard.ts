@@ -20,6 +20,7 @@ import type { Observer } from '../../observer.ts';
 import { PRIORITIES } from '../concurrency/shedding.ts';
 import type { Place } from '../places.ts';
 import { GRANTED, NO_TICKET, WAITS_STILL, WaitLine } from '../queue/wait-line.ts';
+import { PASSES, WAITS } from '../verdict.ts';
 import type { StandingQueue } from './standing-queue.ts';
 
 const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
@@ -100,7 +101,7 @@ export class OverloadGuard {
     this.number = number;
   }
 
-  /** 0 when the exchange goes on, -1 when it is to wait, or the reason of the refusal. */
+  /** The verdict; who waits is to do so for `waitMs`. */
   enter(subject: Subject, priority: number, nowMs: number, mayWait: boolean): number {
     if ((subject.memo0 & QUEUES_UPSTREAM) !== 0) {
       const line = this.lines[priority];
@@ -112,15 +113,15 @@ export class OverloadGuard {
     const { queue } = this;
     if (queue.inFlight < queue.limit && this.waitingBefore(priority) === 0) {
       queue.enterLimited(nowMs);
-      return 0;
+      return PASSES;
     }
     queue.press(nowMs);
     if (!mayWait || !this.join(subject, priority, nowMs)) {
       if (queue.isProven(nowMs)) return this.shed(CONCURRENCY_LIMITED, nowMs);
       queue.enter(nowMs);
-      return 0;
+      return PASSES;
     }
-    return -1;
+    return WAITS;
   }
 
   /** An exchange that was sent has ended. */
@@ -204,12 +205,12 @@ export class OverloadGuard {
     this.grant(nowMs);
     if (line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === GRANTED) {
       line.end(ticket);
-      return 0;
+      return PASSES;
     }
     queue.press(nowMs);
     this.judge(nowMs);
     this.waitMs = this.leftMs(line, ticket, nowMs);
-    if (this.waitMs > 0) return -1;
+    if (this.waitMs > 0) return WAITS;
     this.leave(line, ticket, nowMs);
     if (queue.isProven(nowMs)) {
       this.isStanding = true;
@@ -219,7 +220,7 @@ export class OverloadGuard {
     queue.giveUp(nowMs);
     queue.enter(nowMs);
     this.grant(nowMs);
-    return 0;
+    return PASSES;
   }
 
   /** Those who wait go on as far as the limit allows. */

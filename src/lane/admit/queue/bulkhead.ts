@@ -1,49 +1,60 @@
 /**
- * A bulkhead: so many exchanges in flight, so many more waiting for a bounded time, the others turned away at once. Places are counted for all shards together;
- * each lane keeps its own waiters in line, by priority and then as they came.
+ * A bulkhead: so many exchanges in flight, so many more waiting for a bounded time, the others
+ * turned away at once. Places are counted for all shards together; each lane keeps its own waiters
+ * in line, by priority and then as they came.
  *
- * Whoever frees a place takes it again on behalf of the first who waits and wakes it, so that nobody who comes later can be faster. A place that
- * another shard freed wakes nobody here: where there are several shards, waiters look again by themselves, the first every few milliseconds and
- * those behind it the more rarely the farther they are. All look now and then: a successor of this worker would know nobody to wake.
+ * Whoever frees a place takes it again on behalf of the first who waits and wakes it, so that
+ * nobody who comes later can be faster. A place that another shard freed wakes nobody here: where
+ * there are several shards, waiters look again by themselves, the first every few milliseconds and
+ * those behind it the more rarely the farther they are. All look now and then: a successor of this
+ * worker would know nobody to wake.
  */
 
+import { reasonNumber } from '../../../base/errors.ts';
 import type { BulkheadSnapshot } from '../../../config/snapshot/limit.ts';
 import { WAKE_BYTES } from '../../../record/layout.ts';
 import type { DecisionWriter, Subject } from '../../../record/write.ts';
 import type { Place } from '../places.ts';
+import { PASSES, WAITS } from '../verdict.ts';
 import { GRANTED, NO_TICKET, WAITS_STILL, WaitLine } from './wait-line.ts';
 
-/** Room that there must be to wake somebody, so that the decision that is under way has its own all the same. */
+/**
+ * Room that there must be to wake somebody, so that the decision that is under way has its own all
+ * the same.
+ */
 const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
 
 /** How often the first of the line looks for places that other shards freed. */
 const LOOK_MS = 5;
-/** How often a lane leaves a place to those who wait in others, and for how long: until they must have looked. */
+/**
+ * How often a lane leaves a place to those who wait in others, and for how long: until they must
+ * have looked.
+ */
 const LEAVE_EVERY_MS = 50;
 const LEAVE_MS = LOOK_MS + 1;
 /** How often everybody looks. */
 const LOOK_AT_LEAST_MS = 250;
 
-/** What became of an exchange that asks for a place. */
-export const ENTERED = 0;
-export const QUEUED = 1;
-export const FULL = 2;
-export const TIMED_OUT = 3;
-export type Entry = typeof ENTERED | typeof QUEUED | typeof FULL | typeof TIMED_OUT;
+const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 
 export interface BulkheadParts {
   readonly place: Place;
   readonly writer: DecisionWriter;
   /** More than one: places become free without this lane being told. */
   readonly shards: number;
-  /** Bulkheads that could not wake all they have places for, because the reactor had no room: to be asked again in the next turn (`grantOwed`). */
+  /**
+   * Bulkheads that could not wake all they have places for, because the reactor had no room: to be
+   * asked again in the next turn (`grantOwed`).
+   */
   readonly owed: { grantOwed(nowMs: number): void }[];
 }
 
 export class Bulkhead {
   readonly place: Place;
-  /** For how long the last one that was QUEUED is to wait before it looks again. */
+  /** For how long the last one that waits is to do so before it looks again. */
   waitMs = 0;
+  /** Why one is refused for whom there is no place. */
+  private readonly fullReason: number;
   private readonly max: number;
   private readonly queue: number;
   private readonly timeoutMs: number;
@@ -57,21 +68,25 @@ export class Bulkhead {
   private owedLimit = 0;
   private leftAtMs = 0;
 
-  constructor({ place, writer, shards, owed }: BulkheadParts, terms: BulkheadSnapshot, priorities: number) {
+  constructor({ place, writer, shards, owed }: BulkheadParts, terms: BulkheadSnapshot, priorities: number, fullReason: number) {
     this.place = place;
     this.writer = writer;
     this.isShared = shards > 1;
     this.owed = owed;
+    this.fullReason = fullReason;
     this.max = terms.max === 0 ? Number.MAX_SAFE_INTEGER : terms.max;
     this.queue = terms.queue;
     this.timeoutMs = terms.queueTimeoutMs;
     this.lines = terms.queue === 0 ? [] : Array.from({ length: priorities }, () => new WaitLine(terms.queue));
   }
 
-  /** A place for an exchange that has not asked yet; it joins the line (`subject.memo1` is its ticket) when there is none and it `mayWait`. */
-  enter(subject: Subject, priority: number, limit: number, nowMs: number, mayWait: boolean): Entry {
+  /**
+   * The verdict on an exchange that has not asked for a place yet; it joins the line
+   * (`subject.memo1` is its ticket) when there is none and it `mayWait`.
+   */
+  enter(subject: Subject, priority: number, limit: number, nowMs: number, mayWait: boolean): number {
     const { place } = this;
-    if (place.take(this.cap(limit) - this.waitingBefore(priority))) return ENTERED;
+    if (place.take(this.cap(limit) - this.waitingBefore(priority))) return PASSES;
     if (mayWait && this.queue > 0 && place.join(this.queue)) {
       const line = this.lines[priority]!;
       const ticket = line.join(subject.exchangeIndex, subject.exchangeGeneration, nowMs);
@@ -79,16 +94,19 @@ export class Bulkhead {
         this.counted(1);
         subject.memo1 = ticket;
         this.waitMs = this.nextLook(line, ticket, nowMs);
-        return QUEUED;
+        return WAITS;
       }
       place.leave();
     }
     place.refused();
-    return FULL;
+    return this.fullReason;
   }
 
-  /** One that waited is here again, because it was granted a place, or to look for one, or because its time is over. */
-  enterAgain(subject: Subject, priority: number, limit: number, nowMs: number, mayWait: boolean): Entry {
+  /**
+   * The verdict on one that waited and is here again, because it was granted a place, or to look
+   * for one, or because its time is over.
+   */
+  enterAgain(subject: Subject, priority: number, limit: number, nowMs: number, mayWait: boolean): number {
     const line = this.lines[priority];
     const ticket = subject.memo1;
     if (line === undefined || line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === 0) {
@@ -97,13 +115,13 @@ export class Bulkhead {
     this.grant(limit, nowMs);
     if (line.state(ticket, subject.exchangeIndex, subject.exchangeGeneration) === GRANTED) {
       line.end(ticket);
-      return ENTERED;
+      return PASSES;
     }
     this.waitMs = this.nextLook(line, ticket, nowMs);
-    if (this.waitMs > 0) return QUEUED;
+    if (this.waitMs > 0) return WAITS;
     this.leave(line, ticket);
     this.place.refused();
-    return TIMED_OUT;
+    return QUEUE_TIMEOUT;
   }
 
   /** The exchange ended while it waited. */
@@ -174,7 +192,10 @@ export class Bulkhead {
     return Math.min(this.max, limit);
   }
 
-  /** Who waits and is not of a lower priority than a newcomer; of those in other lanes that is not known, they count. */
+  /**
+   * Who waits and is not of a lower priority than a newcomer; of those in other lanes that is not
+   * known, they count.
+   */
   private waitingBefore(priority: number): number {
     let waiting = this.queue === 0 ? 0 : this.place.waiting;
     if (waiting === 0) return 0;

@@ -1,6 +1,7 @@
 /**
- * A line of exchanges that wait for a place, in the order in which they came: a ring that grows up to its bound. Who leaves from the middle is marked and
- * passed over later, because a place in the ring is the exchange's ticket, by which it is found when it comes back.
+ * A line of exchanges that wait for a place, in the order in which they came: a ring that grows up
+ * to its bound. Who leaves from the middle is marked and passed over later, because a place in the
+ * ring is the exchange's ticket, by which it is found when it comes back.
  */
 
 /** What a ticket stands for. */

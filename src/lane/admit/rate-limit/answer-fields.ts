@@ -1,6 +1,7 @@
 /**
- * What a refused client is told: Retry-After (RFC 9110 §10.2.3) and, by rate limits, RateLimit-Policy and RateLimit
- * (draft-ietf-httpapi-ratelimit-headers-10): the quota `q` of a window of `w` seconds, what remains of it `r`, and in how many seconds there is more `t`.
+ * What a refused client is told: Retry-After (RFC 9110 §10.2.3) and, by rate limits,
+ * RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): the quota `q` of a
+ * window of `w` seconds, what remains of it `r`, and in how many seconds there is more `t`.
  */
 
 import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';

@@ -1,11 +1,15 @@
 /**
- * The charge of one request: every limit it is under, each with the cell of its key. All must let it pass before any of them is charged, so that who is refused
- * by one limit does not use up another.
+ * The charge of one request: every limit it is under, each with the cell of its key. All must let
+ * it pass before any of them is charged, so that who is refused by one limit does not use up
+ * another.
  */
 
 import type { Limit } from './limit.ts';
 
-/** More limits than this on one request would be a mistake of whoever wrote them down; those beyond grow the lists once. */
+/**
+ * More limits than this on one request would be a mistake of whoever wrote them down; those beyond
+ * grow the lists once.
+ */
 const USUAL = 8;
 
 export class Charge {

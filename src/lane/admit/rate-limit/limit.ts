@@ -1,9 +1,12 @@
 /**
- * One rate limit: a token bucket a key, kept as the one number it needs, the time at which the bucket is full again (the generic cell rate algorithm, ITU-T I.371 §A).
- * A request moves that time on by what one token takes to come back, and is refused where it would lie more than a whole bucket ahead. So refilling is exact and
- * costs nothing, and all shards can use one bucket with a compare-and-swap.
+ * One rate limit: a token bucket a key, kept as the one number it needs, the time at which the
+ * bucket is full again (the generic cell rate algorithm, ITU-T I.371 §A). A request moves that time
+ * on by what one token takes to come back, and is refused where it would lie more than a whole
+ * bucket ahead. So refilling is exact and costs nothing, and all shards can use one bucket with a
+ * compare-and-swap.
  *
- * Times of a bucket are counted in a fraction of the time of one token, modulo 2^32. A bucket that was unused so long that this could be mistaken is full.
+ * Times of a bucket are counted in a fraction of the time of one token, modulo 2^32. A bucket that
+ * was unused so long that this could be mistaken is full.
  */
 
 import { wordsOf } from '../../../base/views.ts';
@@ -164,8 +167,9 @@ export class Limit {
   }
 
   /**
-   * An empty cell of the set, or else the one unused longest. The low half of the tag is what shards compete for; the high half is written last, so that the cell is no one's
-   * until its bucket is full, also when whoever claimed it dies in between.
+   * An empty cell of the set, or else the one unused longest. The low half of the tag is what
+   * shards compete for; the high half is written last, so that the cell is no one's until its
+   * bucket is full, also when whoever claimed it dies in between.
    */
   private claim(first: number, end: number, tagLow: number, tagHigh: number): number {
     const { words } = this;

@@ -1,6 +1,7 @@
 /**
- * The rate limits that a request is under: its tenant's and its route's. Those kept alone are charged here and now; those kept in a store are asked there first, while the
- * exchange waits, and when the store cannot say, each limit says what is done instead.
+ * The rate limits that a request is under: its tenant's and its route's. Those kept alone are
+ * charged here and now; those kept in a store are asked there first, while the exchange waits, and
+ * when the store cannot say, each limit says what is done instead.
  */
 
 import { reasonNumber } from '../../../base/errors.ts';
@@ -15,6 +16,7 @@ import type { Key, KeySeed } from '../../head/key.ts';
 import type { Lookups } from '../../head/lookups.ts';
 import { ASKED_STORE } from '../../memo.ts';
 import type { Observer } from '../../observer.ts';
+import { PASSES, WAITS } from '../verdict.ts';
 import { Charge } from './charge.ts';
 import { Limit } from './limit.ts';
 import { ALLOWED, NOT_ASKED, REFUSED, type SharedStore } from './shared-store.ts';
@@ -27,11 +29,6 @@ const LIMIT_ENDED = noteNumber('limit_ended');
 
 /** A limit that has refused nothing for so long has ended. */
 const QUIET_MS = 5_000;
-
-/** What `admit` gives beside the number of a reason. */
-export const PASSES = 0;
-/** The store was asked: the exchange is to wait for at most `store.timeoutMs`. */
-export const ASKS = -1;
 
 /** A limit with the key it counts by. */
 export interface KeyedLimit {
@@ -113,7 +110,9 @@ export class RateLimits {
     });
   }
 
-  /** PASSES, ASKS or the reason of the refusal. */
+  /**
+   * The verdict. Who waits does so for the store, which was asked, for `store.timeoutMs` at most.
+   */
   admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject, nowMs: number): number {
     const { charge, store } = this;
     const answer = store === undefined ? NOT_ASKED : this.answerOf(store, subject, nowMs);
@@ -121,9 +120,9 @@ export class RateLimits {
 
     charge.begin();
     this.isStoreNeeded = false;
-    let refusal = tenant === -1 ? PASSES : this.collect(this.ofTenant[tenant]!, answer, head, client, route, tenant, nowMs);
-    if (refusal === PASSES) refusal = this.collect(this.limitsOf(route), answer, head, client, route, tenant, nowMs);
-    if (refusal !== PASSES) return refusal;
+    let verdict = tenant === -1 ? PASSES : this.collect(this.ofTenant[tenant]!, answer, head, client, route, tenant, nowMs);
+    if (verdict === PASSES) verdict = this.collect(this.limitsOf(route), answer, head, client, route, tenant, nowMs);
+    if (verdict !== PASSES) return verdict;
 
     if (!this.isStoreNeeded) return charge.settle() ? PASSES : this.refuse(charge.refusing!, charge.waitMs, nowMs);
     // Who is refused here need not be asked about there.
@@ -133,7 +132,7 @@ export class RateLimits {
     if (tenant !== -1) this.ask(this.ofTenant[tenant]!, head, client, route, tenant);
     this.ask(this.limitsOf(route), head, client, route, tenant);
     store!.send(nowMs);
-    return ASKS;
+    return WAITS;
   }
 
   /** Says which limits have become quiet. */

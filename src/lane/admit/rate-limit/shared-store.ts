@@ -1,6 +1,7 @@
 /**
- * Limits that several edges share are kept in a store. What the lane needs of one: it is asked in one turn and answers in a later one; meanwhile the exchange
- * waits. Answers are kept by exchange until it comes back for them.
+ * Limits that several edges share are kept in a store. What the lane needs of one: it is asked in
+ * one turn and answers in a later one; meanwhile the exchange waits. Answers are kept by exchange
+ * until it comes back for them.
  */
 
 import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
@@ -15,7 +16,9 @@ export type StoreAnswer = typeof NOT_ASKED | typeof ALLOWED | typeof REFUSED;
 export interface SharedStore {
   /** How long an exchange may wait for an answer. */
   readonly timeoutMs: number;
-  /** Of the last REFUSED that was taken: number of the limit, and when a request would pass again. */
+  /**
+   * Of the last REFUSED that was taken: number of the limit, and when a request would pass again.
+   */
   readonly refusing: number;
   readonly waitMs: number;
   /** The seed of keys in the store: one for all edges, for a limit. */

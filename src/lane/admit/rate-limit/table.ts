@@ -1,9 +1,12 @@
 /**
- * Buckets of rate limits in shared memory: a region a limit, in it sets of cells in which a key is looked for. A limit holds as many keys as it was given;
- * when a set is full the key that was unused longest is forgotten, which can only be to its advantage.
+ * Buckets of rate limits in shared memory: a region a limit, in it sets of cells in which a key is
+ * looked for. A limit holds as many keys as it was given; when a set is full the key that was
+ * unused longest is forgotten, which can only be to its advantage.
  *
- * Int32 words. The table begins with a line of its own: a bit for each shard that cannot reach the store, and the seed of keys. A region begins with a line too: whether the limit
- * refuses, when it last did, how often, keys held. A cell is four words: 64 bits of the key's hash, the time at which its bucket is full again, when it was last used.
+ * Int32 words. The table begins with a line of its own: a bit for each shard that cannot reach the
+ * store, and the seed of keys. A region begins with a line too: whether the limit refuses, when it
+ * last did, how often, keys held. A cell is four words: 64 bits of the key's hash, the time at
+ * which its bucket is full again, when it was last used.
  */
 
 import { inSharedMemory } from '../../../base/views.ts';
