@@ -5,7 +5,7 @@
  */
 
 /** Bytes of one backend's slot. */
-export const BACKEND_SLOT_BYTES = 64;
+const BACKEND_SLOT_BYTES = 64;
 
 /** Int32 word within a slot: attempts in flight from all shards. Written by reactors with atomic adds. */
 export const IN_FLIGHT_WORD = 0;
@@ -19,6 +19,16 @@ export const LATENCY_EWMA_F64 = 1;
 /** Float64 index: when the sample above was taken, milliseconds of `performance.timeOrigin + performance.now()`. */
 export const LATENCY_STAMP_F64 = 2;
 
+/** Place of an Int32 word of `slot` in the table. */
+export function wordOf(slot: number, word: number): number {
+  return slot * (BACKEND_SLOT_BYTES / 4) + word;
+}
+
+/** Place of a Float64 of `slot` in the table. */
+export function floatOf(slot: number, float: number): number {
+  return slot * (BACKEND_SLOT_BYTES / 8) + float;
+}
+
 /** A table for `count` backends (at least one slot, so that it can always be mapped). */
 export function createBackendTable(count: number): SharedArrayBuffer {
   return new SharedArrayBuffer(Math.max(1, count) * BACKEND_SLOT_BYTES);
@@ -28,11 +38,11 @@ export function createBackendTable(count: number): SharedArrayBuffer {
  * Another backend has `slot` from now on. What reactors count there they take back by themselves.
  */
 export function forgetBackend(table: SharedArrayBuffer, slot: number): void {
-  new Int32Array(table)[(slot * BACKEND_SLOT_BYTES) / 4 + SAMPLE_COUNT_WORD] = 0;
+  new Int32Array(table)[wordOf(slot, SAMPLE_COUNT_WORD)] = 0;
   forgetLatency(table, slot);
 }
 
 /** What was known of the latency of `slot` is old: nothing is known any more, so that balancers try it. */
 export function forgetLatency(table: SharedArrayBuffer, slot: number): void {
-  new Float64Array(table)[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64] = 0;
+  new Float64Array(table)[floatOf(slot, LATENCY_EWMA_F64)] = 0;
 }

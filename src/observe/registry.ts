@@ -9,7 +9,7 @@
 import { type Metric, Registry } from 'prom-client';
 import { REASONS } from '../base/errors.ts';
 import { NOTES, type NoteCode, noteNumber } from '../base/notes.ts';
-import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64 } from '../base/tables.ts';
+import { floatOf, IN_FLIGHT_WORD, LATENCY_EWMA_F64, wordOf } from '../base/tables.ts';
 import { backendsOf, listenersOf, upstreamsOf } from '../config/numbering/in-use.ts';
 import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import type { BackendSnapshot } from '../config/snapshot/upstream.ts';
@@ -140,10 +140,10 @@ function registerBackends(register: Register, layout: CounterLayout, tables: rea
   const words = new Int32Array(parts.backendTable);
   const floats = new Float64Array(parts.backendTable);
   register(FAMILIES.inFlight, () =>
-    backends.map(({ labels, slot }) => ({ labels, value: Atomics.load(words, (slot * BACKEND_SLOT_BYTES) / 4 + IN_FLIGHT_WORD) })),
+    backends.map(({ labels, slot }) => ({ labels, value: Atomics.load(words, wordOf(slot, IN_FLIGHT_WORD)) })),
   );
   register(FAMILIES.latency, () =>
-    backends.map(({ labels, slot }) => ({ labels, value: floats[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64]! * 1e-6 })),
+    backends.map(({ labels, slot }) => ({ labels, value: floats[floatOf(slot, LATENCY_EWMA_F64)]! * 1e-6 })),
   );
 }
 

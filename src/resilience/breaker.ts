@@ -3,7 +3,7 @@
  * added here is the way to use it around a promise.
  */
 
-import { reasonNumber } from '../base/errors.ts';
+import { type ReasonCode, reasonNumber } from '../base/errors.ts';
 import { noteNumber } from '../base/notes.ts';
 import type { FailureSnapshot } from '../config/snapshot/standing.ts';
 import { Standing } from '../lane/standing/standing.ts';
@@ -12,7 +12,7 @@ import type { StandingSource } from '../lane/standing/terms.ts';
 import { type BreakerState, viewStanding } from '../lane/standing/view.ts';
 import { type BreakerOptions, type BreakerTerms, judgeByDefault, readTerms, type Verdict } from './breaker-options.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { BreakerOpenError } from './errors.ts';
+import { BreakerOpenError, ResilienceError } from './errors.ts';
 import { type OnEvent, type ResilienceEventCode, tell } from './events.ts';
 import { memoryFor } from './options.ts';
 
@@ -41,16 +41,23 @@ export interface BreakerView {
   readonly ejections: number;
   readonly ejectionsInRow: number;
   readonly lastFailureAtMs: number;
+  /**
+   * `response_status` for a result that was judged to be a failure, the code of an error of this
+   * library (`exchange_timeout`), `backend_reset` for every other error; empty while nothing failed.
+   */
+  readonly lastFailureReason: '' | ReasonCode;
 }
 
 /** Nobody can say when a probe will be back. */
 const PROBING_RETRY_MS = 1_000;
 
-/** Every failure here is of one kind; the terms count it. */
-const FAILED = reasonNumber('backend_reset');
+/** There was no answer, and one that was judged to be a failure. */
+const NO_ANSWER = reasonNumber('backend_reset');
+const BAD_ANSWER = reasonNumber('response_status');
+/** Whoever calls has judged what counts. */
 const FAILURES: FailureSnapshot = {
   isConnectCounted: false,
-  isResetCounted: true,
+  isResetCounted: false,
   isTimeoutCounted: false,
   statuses: [],
   grpcStatuses: [],
@@ -161,13 +168,14 @@ export class Breaker {
       ejections: seen.ejections,
       ejectionsInRow: seen.ejectionsInRow,
       lastFailureAtMs: seen.lastFailure?.atMs ?? 0,
+      lastFailureReason: seen.lastFailure?.reason ?? '',
     };
   }
 
   private ended(verdict: Verdict, isProbe: boolean, error: unknown): void {
     this.standing.begin(this.clock.now());
     this.lastError = error;
-    if (verdict === 'failed') this.standing.failed(SLOT, FAILED, isProbe);
+    if (verdict === 'failed') this.standing.judgedFailed(SLOT, failureReason(error), isProbe);
     else if (verdict === 'succeeded') this.standing.succeeded(SLOT, isProbe);
     else this.standing.abandoned(SLOT, isProbe);
     this.lastError = undefined;
@@ -189,6 +197,11 @@ export function createBreaker(options: BreakerOptions = {}): Breaker {
 function conclude(attempt: BreakerAttempt, verdict: Verdict, error: unknown): void {
   if (verdict === 'failed') attempt.failed(error);
   else attempt[verdict]();
+}
+
+function failureReason(failure: unknown): number {
+  if (failure instanceof ResilienceError) return reasonNumber(failure.code);
+  return failure === undefined || failure instanceof Error ? NO_ANSWER : BAD_ANSWER;
 }
 
 /** An upstream with one backend, which is compared with nobody, never panics and may always be out. */

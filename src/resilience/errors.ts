@@ -9,6 +9,7 @@ import { retryAfterFields } from '../lane/admit/rate-limit/answer-fields.ts';
 /** Nothing was tried: a part of this library refused. Another attempt at once would be refused as well. */
 export class ResilienceError extends LychgateError {
   override readonly name: string = 'ResilienceError';
+  declare readonly code: ReasonCode;
   /** When it may be worth while to come again; 0 where that cannot be said. */
   readonly retryAfterMs: number;
   /** Fields of an answer that this error becomes, in lower case. */

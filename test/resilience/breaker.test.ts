@@ -116,6 +116,17 @@ t.test('an outcome is said once, and an abandoned one says nothing', async (t) =
   t.equal(breaker.view().consecutiveFailures, 1);
 });
 
+t.test('a failure is known by its own reason', async (t) => {
+  const { breaker } = stand({ judgeResult: judgeStatus });
+  t.equal(breaker.view().lastFailureReason, '');
+  await t.rejects(breaker.run(fails));
+  t.equal(breaker.view().lastFailureReason, 'backend_reset');
+  await t.rejects(breaker.run(() => Promise.reject(new DeadlineError(10))));
+  t.equal(breaker.view().lastFailureReason, 'exchange_timeout');
+  await breaker.run(() => ({ status: 503 }));
+  t.match(breaker.view(), { lastFailureReason: 'response_status', consecutiveFailures: 3 });
+});
+
 t.test('aborts by the caller and refusals of other parts are not the fault of the resource; time that ran out is', async (t) => {
   const { breaker } = stand({ consecutive: 1 });
   for (const error of [new DOMException('left', 'AbortError'), new BulkheadFullError('pool', 0), new BreakerOpenError('other', 0)]) {

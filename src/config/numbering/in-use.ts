@@ -11,14 +11,17 @@ export type NumberedKind = keyof RoomSnapshot;
 
 /** For how many of each the tables of `snapshot` have room. */
 export function roomOf(snapshot: Lists): RoomSnapshot {
-  if (snapshot.numbering !== undefined) return snapshot.numbering.room;
-  const room = (kind: NumberedKind): number => snapshot[kind].length;
+  return snapshot.numbering?.room ?? roomFor((kind) => snapshot[kind].length);
+}
+
+/** Room for so many of each kind. */
+export function roomFor(count: (kind: NumberedKind) => number): RoomSnapshot {
   return {
-    upstreams: room('upstreams'),
-    backends: room('backends'),
-    routes: room('routes'),
-    tenants: room('tenants'),
-    listeners: room('listeners'),
+    upstreams: count('upstreams'),
+    backends: count('backends'),
+    routes: count('routes'),
+    tenants: count('tenants'),
+    listeners: count('listeners'),
   };
 }
 

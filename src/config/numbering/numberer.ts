@@ -11,7 +11,7 @@ import { MAX_CLIENT_FIELDS } from '../snapshot/listener.ts';
 import type { RouteSnapshot } from '../snapshot/route.ts';
 import type { PoolSnapshot, RoomSnapshot, Snapshot } from '../snapshot/snapshot.ts';
 import { type Aim, aimKey, aimOf, aimsOf } from './aim.ts';
-import { fieldsOf, type NumberedKind } from './in-use.ts';
+import { fieldsOf, type NumberedKind, roomFor } from './in-use.ts';
 import { give, type IsFree, type Numbers, place, settle } from './numbers.ts';
 import { removedListener, removedRoute, removedUpstream, same } from './removed.ts';
 
@@ -193,14 +193,7 @@ export class Numberer {
 }
 
 function firstRoom(snapshot: Snapshot): RoomSnapshot {
-  const room = (kind: NumberedKind): number => Math.max(LEAST_ROOM[kind], snapshot[kind].length * ROOM_FACTOR);
-  return {
-    upstreams: room('upstreams'),
-    backends: room('backends'),
-    routes: room('routes'),
-    tenants: room('tenants'),
-    listeners: room('listeners'),
-  };
+  return roomFor((kind) => Math.max(LEAST_ROOM[kind], snapshot[kind].length * ROOM_FACTOR));
 }
 
 /** Names that may be there twice are told apart by which of them it is. */

@@ -2,7 +2,7 @@
  * What the admin API shows of an upstream: the snapshot's facts beside discovery's answers, the tables that lanes share (load, standing, weights, places) and the
  * shards' sessions.
  */
-import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD } from '../../base/tables.ts';
+import { floatOf, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD, wordOf } from '../../base/tables.ts';
 import { upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
@@ -113,9 +113,8 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
 
   function viewBackend({ slot, url, labels, zone, tier }: BackendSnapshot): BackendView {
     const { resolvedAtMs, failure } = discovery.status(slot);
-    const word = (slot * BACKEND_SLOT_BYTES) / 4;
-    const isMeasured = Atomics.load(words, word + SAMPLE_COUNT_WORD) !== 0;
-    const latencyUs = floats[(slot * BACKEND_SLOT_BYTES) / 8 + LATENCY_EWMA_F64] ?? 0;
+    const isMeasured = Atomics.load(words, wordOf(slot, SAMPLE_COUNT_WORD)) !== 0;
+    const latencyUs = floats[floatOf(slot, LATENCY_EWMA_F64)] ?? 0;
     const addresses = published[slot] ?? [];
     const weight = weights.backends[slot] ?? 0;
     const found = standing.backends[slot];
@@ -132,7 +131,7 @@ export function viewUpstreams(parts: UpstreamViewParts, answers: readonly ShardR
       addresses,
       resolvedAt: timeOf(resolvedAtMs),
       resolveFailure: failure === '' ? null : failure,
-      inFlight: Atomics.load(words, word + IN_FLIGHT_WORD),
+      inFlight: Atomics.load(words, wordOf(slot, IN_FLIGHT_WORD)),
       latencyMs: isMeasured ? Math.round(latencyUs) / 1_000 : null,
       breaker: found?.state ?? 'closed',
       ejectedAs: found?.ejectedAs ?? null,

@@ -11,6 +11,7 @@
 import { wordsOf } from '../../base/views.ts';
 import { roomOf, upstreamsOf } from '../../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
+import { fallQuiet, strike } from '../latch.ts';
 import { initialLimit } from './concurrency/cells.ts';
 
 /**
@@ -212,15 +213,12 @@ export class Place {
   /** An exchange was shed: true for the first of a while. */
   shed(nowMs: number): boolean {
     Atomics.add(this.words, this.at + SHED, 1);
-    Atomics.store(this.words, this.at + SHED_AT_MS, nowMs | 0);
-    return this.words[this.at + SHEDDING] === 0 && Atomics.compareExchange(this.words, this.at + SHEDDING, 0, 1) === 0;
+    return strike(this.words, this.at + SHEDDING, this.at + SHED_AT_MS, nowMs);
   }
 
   /** True for the one who finds that nothing was shed for `quietMs`. */
   shedNoMore(nowMs: number, quietMs: number): boolean {
-    if (this.words[this.at + SHEDDING] === 0 || (((nowMs | 0) - Atomics.load(this.words, this.at + SHED_AT_MS)) | 0) < quietMs)
-      return false;
-    return Atomics.compareExchange(this.words, this.at + SHEDDING, 1, 0) === 1;
+    return fallQuiet(this.words, this.at + SHEDDING, this.at + SHED_AT_MS, nowMs, quietMs);
   }
 
   private add(word: number, max: number): boolean {

@@ -6,10 +6,7 @@
  * weight that grows with the time since the last, and an average nobody refreshes sinks, so that a backend that was slow is tried again.
  */
 
-import { BACKEND_SLOT_BYTES, IN_FLIGHT_WORD, LATENCY_EWMA_F64, LATENCY_STAMP_F64, SAMPLE_COUNT_WORD } from '../../base/tables.ts';
-
-const SLOT_WORDS = BACKEND_SLOT_BYTES / 4;
-const SLOT_FLOATS = BACKEND_SLOT_BYTES / 8;
+import { floatOf, IN_FLIGHT_WORD, LATENCY_EWMA_F64, LATENCY_STAMP_F64, SAMPLE_COUNT_WORD, wordOf } from '../../base/tables.ts';
 
 /** What a failure counts as, in microseconds, if the average is not above it already: slower than any answer worth waiting for. */
 export const FAILURE_PENALTY_US = 1_000_000;
@@ -69,26 +66,26 @@ export class Backends {
   /** Attempts in flight from all shards, with this turn's. */
   inFlight(slot: number): number {
     // Asked several times with every pick, so without a fence: others count meanwhile anyway.
-    return this.counts[slot * SLOT_WORDS + IN_FLIGHT_WORD]! + this.picked[slot]!;
+    return this.counts[wordOf(slot, IN_FLIGHT_WORD)]! + this.picked[slot]!;
   }
 
   /** Latency of response heads as it stands now, microseconds; 0 when nothing is known. */
   latencyUs(slot: number): number {
-    const latency = this.latencies[slot * SLOT_FLOATS + LATENCY_EWMA_F64]!;
+    const latency = this.latencies[floatOf(slot, LATENCY_EWMA_F64)]!;
     if (latency === 0) return 0;
-    const idleMs = this.nowMs - this.latencies[slot * SLOT_FLOATS + LATENCY_STAMP_F64]!;
+    const idleMs = this.nowMs - this.latencies[floatOf(slot, LATENCY_STAMP_F64)]!;
     return latency * remaining(idleMs / this.decayMs[slot]!);
   }
 
   /** A response head came after `us`. */
   sample(slot: number, us: number): void {
-    const at = slot * SLOT_FLOATS;
+    const at = floatOf(slot, 0);
     const latency = this.latencies[at + LATENCY_EWMA_F64]!;
     const share = remaining((this.nowMs - this.latencies[at + LATENCY_STAMP_F64]!) / this.decayMs[slot]!);
     // A zero would read as "nothing is known".
     this.latencies[at + LATENCY_EWMA_F64] = Math.max(1, us >= latency ? us : us + (latency - us) * share);
     this.latencies[at + LATENCY_STAMP_F64] = this.nowMs;
-    Atomics.add(this.counts, slot * SLOT_WORDS + SAMPLE_COUNT_WORD, 1);
+    Atomics.add(this.counts, wordOf(slot, SAMPLE_COUNT_WORD), 1);
   }
 
   /** An attempt failed: however quick that was, it does not count as quick. */
@@ -103,7 +100,7 @@ export class Backends {
 
   /** What was known of the latency of `slot` is old: nothing is known, so that it is tried. */
   forget(slot: number): void {
-    this.latencies[slot * SLOT_FLOATS + LATENCY_EWMA_F64] = 0;
+    this.latencies[floatOf(slot, LATENCY_EWMA_F64)] = 0;
     this.avoidUntilMs[slot] = 0;
   }
 

@@ -5,6 +5,8 @@
 
 import type { RetryBudgetSnapshot } from '../../config/snapshot/limit.ts';
 import type { RoomSnapshot } from '../../config/snapshot/snapshot.ts';
+import { fallQuiet, strike } from '../latch.ts';
+import { Slices } from '../slices.ts';
 
 /** Room for the retry and hedge budgets of every upstream. */
 export function createBudgetTable({ upstreams, numbering }: BudgetRoom): SharedArrayBuffer {
@@ -24,6 +26,8 @@ export function forgetBudgets(table: SharedArrayBuffer, upstream: number): void 
 
 /** Slices of a window: an old slice is forgotten whole. */
 const SLICES = 8;
+/** Numbers that slices have. */
+const STAMPS = 0x4000_0000;
 /**
  * Int32 words: the slice numbers, requests and extras of each slice; 1 while the budget denies, and
  * when it last did, ms.
@@ -41,12 +45,7 @@ export class Budget {
   private readonly ratio: number;
   /** Extras that the window allows whatever the share. */
   private readonly floor: number;
-  private readonly sliceMs: number;
-  /** The slice of now, and until when it is. */
-  private present = 0;
-  private stamp = 0;
-  private beginsMs = 0;
-  private endsMs = 0;
+  private readonly slices: Slices;
 
   /** Budget `number` of `table`. */
   constructor(table: SharedArrayBuffer, number: number, terms: RetryBudgetSnapshot) {
@@ -54,7 +53,7 @@ export class Budget {
     this.base = number * WORDS;
     this.ratio = terms.ratio;
     this.floor = (terms.minPerSecond * terms.windowMs) / 1_000;
-    this.sliceMs = terms.windowMs / SLICES;
+    this.slices = new Slices(terms.windowMs, SLICES, STAMPS);
   }
 
   /** A request came. */
@@ -68,12 +67,11 @@ export class Budget {
    */
   take(nowMs: number): boolean {
     const slice = this.slice(nowMs);
-    const now = Math.floor(nowMs / this.sliceMs);
-    const words = this.words;
+    const { words, slices } = this;
     let requests = 0;
     let extras = 0;
     for (let i = 0; i < SLICES; i++) {
-      if ((now - words[this.base + i]!) % 0x4000_0000 >= SLICES) continue;
+      if ((slices.stamp - words[this.base + i]! + STAMPS) % STAMPS >= SLICES) continue;
       requests += Atomics.load(words, this.base + REQUESTS_WORD + i);
       extras += Atomics.load(words, this.base + EXTRAS_WORD + i);
     }
@@ -84,36 +82,24 @@ export class Budget {
 
   /** An extra attempt was denied: true for the first of a while. */
   denied(nowMs: number): boolean {
-    const { words, base } = this;
-    Atomics.store(words, base + DENIED_AT_MS_WORD, nowMs | 0);
-    return words[base + DENYING_WORD] === 0 && Atomics.compareExchange(words, base + DENYING_WORD, 0, 1) === 0;
+    return strike(this.words, this.base + DENYING_WORD, this.base + DENIED_AT_MS_WORD, nowMs);
   }
 
   /** True for the one who finds that nothing was denied for `quietMs`. */
   deniedNoMore(nowMs: number, quietMs: number): boolean {
-    const { words, base } = this;
-    if (words[base + DENYING_WORD] === 0) return false;
-    if ((((nowMs | 0) - Atomics.load(words, base + DENIED_AT_MS_WORD)) | 0) < quietMs) return false;
-    return Atomics.compareExchange(words, base + DENYING_WORD, 1, 0) === 1;
+    return fallQuiet(this.words, this.base + DENYING_WORD, this.base + DENIED_AT_MS_WORD, nowMs, quietMs);
   }
 
   /** The slice of now, emptied by whoever comes to it first. */
   private slice(nowMs: number): number {
-    if (nowMs >= this.endsMs || nowMs < this.beginsMs) this.goOn(nowMs);
-    const { words, stamp, present: slice } = this;
+    const { words, slices } = this;
+    slices.at(nowMs);
+    const { stamp, place: slice } = slices;
     const known = words[this.base + slice]!;
     if (known !== stamp && Atomics.compareExchange(words, this.base + slice, known, stamp) === known) {
       Atomics.store(words, this.base + REQUESTS_WORD + slice, 0);
       Atomics.store(words, this.base + EXTRAS_WORD + slice, 0);
     }
     return slice;
-  }
-
-  private goOn(nowMs: number): void {
-    const now = Math.floor(nowMs / this.sliceMs);
-    this.present = now % SLICES;
-    this.stamp = now % 0x4000_0000;
-    this.beginsMs = now * this.sliceMs;
-    this.endsMs = (now + 1) * this.sliceMs;
   }
 }

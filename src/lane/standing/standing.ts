@@ -156,10 +156,14 @@ export class Standing {
   failed(slot: number, reason: number, isProbe: boolean): void {
     const terms = this.of[slot];
     if (terms === undefined) return;
-    if (!terms.countsReason(reason)) {
-      this.abandoned(slot, isProbe);
-      return;
-    }
+    if (terms.countsReason(reason)) this.judgedFailed(slot, reason, isProbe);
+    else this.abandoned(slot, isProbe);
+  }
+
+  /** The attempt at `slot` failed, says someone who has judged himself that it counts. */
+  judgedFailed(slot: number, reason: number, isProbe: boolean): void {
+    const terms = this.of[slot];
+    if (terms === undefined) return;
     terms.windows.at(this.nowMs);
     if (terms.outlier.isOn) this.outliers.count(slot, false);
     this.breakers.failed(terms, slot, reason, 0, isProbe);

@@ -3,6 +3,7 @@
  * number (12 bits) and its count (20 bits), so that any shard begins a new one with a single compare-and-exchange and no count is lost or outlives its slice.
  */
 
+import { Slices } from '../slices.ts';
 import { BACKEND_WORDS, WINDOW_WORD } from './table.ts';
 
 /** The window moves on by a tenth of its length at a time. */
@@ -16,30 +17,21 @@ const STAMP_MASK = 0xfff;
 /** Windows of all backends with the same length; knows the slice of now. */
 export class Windows {
   private readonly words: Int32Array;
-  private readonly sliceMs: number;
-  private stamp = 0;
-  private place = 0;
-  private beginsMs = 0;
-  private endsMs = 0;
+  private readonly slices: Slices;
 
   constructor(table: SharedArrayBuffer, windowMs: number) {
     this.words = new Int32Array(table);
-    this.sliceMs = windowMs / SLICES;
+    this.slices = new Slices(windowMs, SLICES, STAMP_MASK + 1);
   }
 
   /** To be called before the others whenever time may have gone on. */
   at(nowMs: number): void {
-    if (nowMs < this.endsMs && nowMs >= this.beginsMs) return;
-    const slice = Math.floor(nowMs / this.sliceMs);
-    this.stamp = slice & STAMP_MASK;
-    this.place = slice % SLICES;
-    this.beginsMs = slice * this.sliceMs;
-    this.endsMs = (slice + 1) * this.sliceMs;
+    this.slices.at(nowMs);
   }
 
   /** An outcome at `slot` that may be a failure. */
   count(slot: number, isFailure: boolean): void {
-    const outcomes = slot * BACKEND_WORDS + WINDOW_WORD + this.place;
+    const outcomes = slot * BACKEND_WORDS + WINDOW_WORD + this.slices.place;
     if (this.add(outcomes) && isFailure) this.add(outcomes + SLICES);
   }
 
@@ -59,20 +51,22 @@ export class Windows {
 
   /** False when the slice is full. */
   private add(word: number): boolean {
+    const { stamp } = this.slices;
     for (;;) {
       const known = Atomics.load(this.words, word);
-      if (known >>> COUNT_BITS === this.stamp) {
+      if (known >>> COUNT_BITS === stamp) {
         if ((known & MAX_COUNT) === MAX_COUNT) return false;
         if (Atomics.compareExchange(this.words, word, known, known + 1) === known) return true;
-      } else if (Atomics.compareExchange(this.words, word, known, (this.stamp << COUNT_BITS) | 1) === known) return true;
+      } else if (Atomics.compareExchange(this.words, word, known, (stamp << COUNT_BITS) | 1) === known) return true;
     }
   }
 
   private sum(from: number): number {
+    const { stamp } = this.slices;
     let sum = 0;
     for (let i = 0; i < SLICES; i++) {
       const known = Atomics.load(this.words, from + i);
-      if (((this.stamp - (known >>> COUNT_BITS)) & STAMP_MASK) < SLICES) sum += known & MAX_COUNT;
+      if (((stamp - (known >>> COUNT_BITS)) & STAMP_MASK) < SLICES) sum += known & MAX_COUNT;
     }
     return sum;
   }

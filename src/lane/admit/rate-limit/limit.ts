@@ -11,6 +11,7 @@
 
 import { wordsOf } from '../../../base/views.ts';
 import type { RateLimitSnapshot } from '../../../config/snapshot/limit.ts';
+import { fallQuiet, strike } from '../../latch.ts';
 import {
   CELL_WORDS,
   cellsOf,
@@ -135,16 +136,12 @@ export class Limit {
   refused(nowMs: number): boolean {
     const { words, at } = this;
     Atomics.add(words, at + REFUSED, 1);
-    Atomics.store(words, at + REFUSED_AT_MS, nowMs | 0);
-    return words[at + REFUSING] === 0 && Atomics.compareExchange(words, at + REFUSING, 0, 1) === 0;
+    return strike(words, at + REFUSING, at + REFUSED_AT_MS, nowMs);
   }
 
   /** True for the one who finds that nothing was refused for `quietMs`. */
   refusedNoMore(nowMs: number, quietMs: number): boolean {
-    const { words, at } = this;
-    if (words[at + REFUSING] === 0) return false;
-    if ((((nowMs | 0) - Atomics.load(words, at + REFUSED_AT_MS)) | 0) < quietMs) return false;
-    return Atomics.compareExchange(words, at + REFUSING, 1, 0) === 1;
+    return fallQuiet(this.words, this.at + REFUSING, this.at + REFUSED_AT_MS, nowMs, quietMs);
   }
 
   /** Parts that are missing from the bucket now. */
