@@ -1,6 +1,6 @@
 //! How exchanges end, and phase 16, complete: whatever happened, one completion record says it.
 
-use super::{POOL, Relay};
+use super::{POOL, Relay, withdraw};
 use crate::base::budget::Side;
 use crate::base::counters::Id;
 use crate::base::reason::Reason;
@@ -8,41 +8,15 @@ use crate::base::slab::Key;
 use crate::base::timers::micros;
 use crate::exchange::{Exchange, State};
 use crate::http::error::{h2, h3};
-use crate::http::fields::{Fields, Known};
 use crate::record::layout;
 use crate::record::outward::CompletionFacts;
 use crate::tls::told::Told;
 use crate::upstream::Upstreams;
 
 impl Relay {
-    /// Answers with a reason's status and the registry's small body, or as gRPC clients read it.
-    pub(super) fn answer_reason(&mut self, key: Key, reason: Reason) {
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let is_grpc = is_grpc(&exchange.request.head);
-        let status = reason.status().max(400);
-        let id = String::from_utf8_lossy(exchange.request.id.as_bytes()).into_owned();
-        let body = format!("{{\"error\":\"{}\",\"status\":{status},\"request_id\":\"{id}\"}}\n", reason.told().code());
-        let mut fields = Fields::new();
-        if is_grpc {
-            fields.push(b"content-type", b"application/grpc");
-            fields.push(b"grpc-status", reason.grpc_status().to_string().as_bytes());
-            fields.push(b"grpc-message", reason.told().code().as_bytes());
-        } else {
-            fields.push(b"content-type", b"application/json");
-            fields.push(b"cache-control", b"no-store");
-        }
-        fields.push(b"x-request-id", id.as_bytes());
-        // What is full now has room with any exchange that ends.
-        if matches!(reason, Reason::Overloaded | Reason::BudgetExhausted | Reason::SessionsExhausted) {
-            fields.push(b"retry-after", b"1");
-        }
-        let (status, body) = if is_grpc { (200, &[][..]) } else { (status, body.as_bytes()) };
-        self.answer(key, status, reason, &fields, body);
-    }
-
     /// Ends an exchange without a response: both of the client's directions are reset.
     pub(super) fn abort(&mut self, upstreams: &mut Upstreams, key: Key, code: u64, reason: Reason, ended_by: u32) {
-        self.cancel_attempt(upstreams, key, h2::CANCEL);
+        withdraw::all(self, upstreams, key, h2::CANCEL);
         self.reset_client(key, code, reason, ended_by);
     }
 
@@ -70,7 +44,7 @@ impl Relay {
         let Some(state) = self.connections.get(connection) else { return };
         let exchanges: Vec<Key> = state.exchanges.values().copied().collect();
         for key in exchanges {
-            self.cancel_attempt(upstreams, key, h2::INTERNAL_ERROR);
+            withdraw::all(self, upstreams, key, h2::INTERNAL_ERROR);
             self.complete(key, Reason::InternalError);
         }
     }
@@ -90,7 +64,7 @@ impl Relay {
 
     /// The client is gone or has reset its stream.
     pub fn client_left(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason, code: u64) {
-        self.cancel_attempt(upstreams, key, crate::http::error::h3_to_h2(code));
+        withdraw::all(self, upstreams, key, crate::http::error::h3_to_h2(code));
         if reason == Reason::ClientReset {
             // It may have reset its own direction alone (RFC 9114 §4.1.1): ours ends too.
             return self.reset_client(key, h3::REQUEST_CANCELLED, reason, layout::COMPLETED_BY_CLIENT);
@@ -176,11 +150,4 @@ impl Relay {
             certificate: told.filter(|_| self.rules.telling.is_logged).map(Told::line),
         }
     }
-}
-
-/// Whether a request is gRPC (gRPC over HTTP/2, "Requests"), as the lane sees it too. `application/grpc-web` is another protocol, whose clients read HTTP statuses.
-fn is_grpc(request: &Fields) -> bool {
-    let kind = request.get(b"content-type").unwrap_or_default();
-    let after = kind.strip_prefix(b"application/grpc");
-    request.known(Known::Method) == Some(b"POST") && after.is_some_and(|after| matches!(after.first(), None | Some(b'+' | b';')))
 }

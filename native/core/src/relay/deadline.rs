@@ -1,7 +1,8 @@
-//! Deadlines of exchanges, looked at together every so often instead of one timer for each: most exchanges end long before theirs.
+//! Deadlines of exchanges, looked at together every so often instead of one timer for each: most
+//! exchanges end long before theirs.
 
-use super::Relay;
-use super::deadlines::{ALARM_TIMER, MIN_SWEEP_INTERVAL, SWEEP_EXCHANGES, SWEEP_INTERVAL, SWEEP_TIMER};
+use super::deadlines::ALARM_TIMER;
+use super::{Relay, answer, fail, wait, withdraw};
 use crate::base::counters::{Id, Rejected};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -13,139 +14,133 @@ use crate::http::error::{h2, h3};
 use crate::upstream::{self, Fault, Upstreams};
 
 impl Relay {
-    /// A deadline that may come before the next sweep is made known. Those that move later, or whose exchange ends, need no word: a sweep more does no harm.
-    pub(super) fn expect(&mut self, deadline: Nanos) {
-        self.deadlines.next = self.deadlines.next.min(deadline);
-    }
-
     /// Enters the relay's own timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
         if !self.exchanges.is_empty() || self.connections.has_gaps() {
-            let load = 1 + self.exchanges.len() as u64 / SWEEP_EXCHANGES;
-            let (soonest, latest) = (self.turn.now + MIN_SWEEP_INTERVAL * load, self.turn.now + SWEEP_INTERVAL * load);
-            timers.arm(&mut self.deadlines.sweep, self.deadlines.next.max(soonest).min(latest), SWEEP_TIMER);
+            self.deadlines.arm_sweep(timers, self.turn.now, self.exchanges.len());
         }
         self.lane.arm(timers, self.turn.now);
-        self.arm_alarms(timers);
+        self.deadlines.alarms.arm(timers, &self.exchanges);
     }
 
     /// A timer of the relay came due.
     pub fn on_timer(&mut self, upstreams: &mut Upstreams, owner: u64, due: Nanos) {
-        match owner {
-            ALARM_TIMER => self.on_alarm_timer(due),
-            _ if Timers::is_current(&mut self.deadlines.sweep, due) => self.sweep(upstreams),
-            _ => {}
+        if owner == ALARM_TIMER {
+            if self.deadlines.alarms.is_current(due) {
+                wait::take_alarms(self);
+            }
+        } else if self.deadlines.is_sweep(due) {
+            sweep(self, upstreams);
         }
     }
+}
 
-    /// Ends what took too long.
-    pub(super) fn sweep(&mut self, upstreams: &mut Upstreams) {
-        let now = self.turn.now;
-        let mut late = Vec::new();
-        let mut next = NEVER;
-        for (key, exchange) in self.exchanges.iter_mut() {
-            let Some(connection) = self.connections.get(exchange.connection) else { continue };
-            let limits = &self.rules.limits[connection.accepted.listener as usize];
-            let full = |slot| upstreams.full_time(slot, now);
-            let (mut deadline, mut reason) = deadline::of(exchange, limits.decode_timeout, full, now);
-            if let Some(least) = limits.floor {
-                // A client that looks idle on this stream may be busy with others.
-                if deadline <= now && reason == Reason::ClientSlow {
-                    match floor::is_held_up(exchange, least, connection, now) {
-                        Some(true) => exchange.times.moved = now,
-                        Some(false) => {}
-                        None => continue,
-                    }
-                    (deadline, reason) = deadline::of(exchange, limits.decode_timeout, full, now);
+/// Ends what took too long.
+fn sweep(relay: &mut Relay, upstreams: &mut Upstreams) {
+    let now = relay.turn.now;
+    let mut late = Vec::new();
+    let mut next = NEVER;
+    for (key, exchange) in relay.exchanges.iter_mut() {
+        let Some(connection) = relay.connections.get(exchange.connection) else { continue };
+        let limits = &relay.rules.limits[connection.accepted.listener as usize];
+        let full = |slot| upstreams.full_time(slot, now);
+        let (mut deadline, mut reason) = deadline::of(exchange, limits.decode_timeout, full, now);
+        if let Some(least) = limits.floor {
+            // A client that looks idle on this stream may be busy with others.
+            if deadline <= now && reason == Reason::ClientSlow {
+                match floor::is_held_up(exchange, least, connection, now) {
+                    Some(true) => exchange.times.moved = now,
+                    Some(false) => {}
+                    None => continue,
                 }
-                if deadline > now && floor::is_below(exchange, least, connection, now) {
-                    late.push((key, exchange.name(), Reason::ClientBelowRate));
-                    continue;
-                }
+                (deadline, reason) = deadline::of(exchange, limits.decode_timeout, full, now);
             }
-            let (hedge_deadline, hedge_reason) = deadline::of_hedge(exchange, full, now);
-            for (deadline, name, reason) in [(deadline, exchange.name(), reason), (hedge_deadline, exchange.hedge_name(), hedge_reason)] {
-                if deadline <= now {
-                    late.push((key, name, reason));
-                } else {
-                    next = next.min(deadline);
-                }
+            if deadline > now && floor::is_below(exchange, least, connection, now) {
+                late.push((key, exchange.name(), Reason::ClientBelowRate));
+                continue;
             }
         }
-        self.deadlines.next = next;
-        self.give_up_gaps();
-        for (key, name, reason) in late {
-            self.guarded(key, (), |relay| relay.time_out(upstreams, key, name, reason));
-        }
-    }
-
-    /// A stream that was passed over has as long to begin as a head has to arrive.
-    fn give_up_gaps(&mut self) {
-        let Relay { connections, rules, turn, counters, .. } = self;
-        connections.look_at_gaps(|connections, key| {
-            let Some(connection) = connections.get_mut(key) else { return false };
-            let before = turn.now.saturating_sub(rules.limits[connection.accepted.listener as usize].decode_timeout);
-            let Ok(refused) = panics::guard(|| connection.protocol.give_up_gaps(before)) else {
-                connections.condemn([key]);
-                return false;
-            };
-            connection.listed.is_gapped = connection.protocol.has_gaps();
-            let is_gapped = connection.listed.is_gapped;
-            if refused > 0 {
-                counters.add_to(Id::RequestsRejected, Rejected::NotBegun as usize, refused);
-                connections.mark(key);
+        let (hedge_deadline, hedge_reason) = deadline::of_hedge(exchange, full, now);
+        for (deadline, name, reason) in [(deadline, exchange.name(), reason), (hedge_deadline, exchange.hedge_name(), hedge_reason)] {
+            if deadline <= now {
+                late.push((key, name, reason));
+            } else {
+                next = next.min(deadline);
             }
-            is_gapped
-        });
+        }
     }
-
-    /// The time of an exchange is over, or that of one of its attempts.
-    pub(super) fn time_out(&mut self, upstreams: &mut Upstreams, key: Key, name: upstream::Key, reason: Reason) {
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let is_attempts =
-            matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
-        if is_attempts && exchange.state().is_under_way() {
-            let is_unsent = exchange.is_opening(name);
-            self.withdraw(upstreams, name, h2::CANCEL);
-            return self.attempt_failed(name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
-        }
-        if self.ask_at_deadline(upstreams, key, reason) {
-            return;
-        }
-        self.cancel_attempt(upstreams, key, h2::CANCEL);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if exchange.state().is_committed() {
-            let code = match reason {
-                Reason::ClientSlow | Reason::ClientBelowRate => h3::REQUEST_CANCELLED,
-                Reason::BudgetExhausted => h3::EXCESSIVE_LOAD,
-                _ => h3::INTERNAL_ERROR,
-            };
-            return self.reset_client(key, code, reason, 0);
-        }
-        exchange.outcome.ended_waiting = exchange.state().is_waiting();
-        self.answer_reason(key, reason);
+    relay.deadlines.swept(next);
+    give_up_gaps(relay);
+    for (key, name, reason) in late {
+        relay.guarded(key, (), |relay| time_out(relay, upstreams, key, name, reason));
     }
+}
 
-    /// The time of an exchange is over, of which the client has no response yet, and the lane said
-    /// that it may have one: it is told as of a failed attempt. False where it did not, or where
-    /// something is to be decided already.
-    fn ask_at_deadline(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) -> bool {
-        let Some(exchange) = self.exchanges.get(key) else { return false };
-        let has_waited = exchange.state().is_waiting();
-        let reason = match (exchange.state(), reason) {
-            // What is waited for is another attempt.
-            (State::Wait(Wait { failure: Some(_), .. }), _) => Reason::ExchangeTimeout,
-            (State::Open(_) | State::Request(_), Reason::ExchangeTimeout | Reason::IdleTimeout) => reason,
-            _ => return false,
-        };
-        if !exchange.attempt.asks_at_deadline() {
+/// A stream that was passed over has as long to begin as a head has to arrive.
+fn give_up_gaps(relay: &mut Relay) {
+    let Relay { connections, rules, turn, counters, .. } = relay;
+    connections.look_at_gaps(|connections, key| {
+        let Some(connection) = connections.get_mut(key) else { return false };
+        let before = turn.now.saturating_sub(rules.limits[connection.accepted.listener as usize].decode_timeout);
+        let Ok(refused) = panics::guard(|| connection.protocol.give_up_gaps(before)) else {
+            connections.condemn([key]);
             return false;
+        };
+        connection.listed.is_gapped = connection.protocol.has_gaps();
+        let is_gapped = connection.listed.is_gapped;
+        if refused > 0 {
+            counters.add_to(Id::RequestsRejected, Rejected::NotBegun as usize, refused);
+            connections.mark(key);
         }
-        self.cancel_attempt(upstreams, key, h2::CANCEL);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return true };
-        exchange.outcome.reason = reason;
-        let facts = exchange.failure(&exchange.attempt, reason, 0, BackendStatus::default(), self.turn.now);
-        self.offer(key, Decide::about(Offer::Failure(facts), has_waited));
-        true
+        is_gapped
+    });
+}
+
+/// The time of an exchange is over, or that of one of its attempts.
+pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, name: upstream::Key, reason: Reason) {
+    let Some(exchange) = relay.exchanges.get(key) else { return };
+    let is_attempts = matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
+    if is_attempts && exchange.state().is_under_way() {
+        let is_unsent = exchange.is_opening(name);
+        withdraw::one(relay, upstreams, name, h2::CANCEL);
+        return fail::attempt(relay, name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
     }
+    if ask_at_deadline(relay, upstreams, key, reason) {
+        return;
+    }
+    withdraw::all(relay, upstreams, key, h2::CANCEL);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    if exchange.state().is_committed() {
+        let code = match reason {
+            Reason::ClientSlow | Reason::ClientBelowRate => h3::REQUEST_CANCELLED,
+            Reason::BudgetExhausted => h3::EXCESSIVE_LOAD,
+            _ => h3::INTERNAL_ERROR,
+        };
+        return relay.reset_client(key, code, reason, 0);
+    }
+    exchange.outcome.ended_waiting = exchange.state().is_waiting();
+    answer::reason(relay, key, reason);
+}
+
+/// The time of an exchange is over, of which the client has no response yet, and the lane said
+/// that it may have one: it is told as of a failed attempt. False where it did not, or where
+/// something is to be decided already.
+fn ask_at_deadline(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, reason: Reason) -> bool {
+    let Some(exchange) = relay.exchanges.get(key) else { return false };
+    let has_waited = exchange.state().is_waiting();
+    let reason = match (exchange.state(), reason) {
+        // What is waited for is another attempt.
+        (State::Wait(Wait { failure: Some(_), .. }), _) => Reason::ExchangeTimeout,
+        (State::Open(_) | State::Request(_), Reason::ExchangeTimeout | Reason::IdleTimeout) => reason,
+        _ => return false,
+    };
+    if !exchange.attempt.asks_at_deadline() {
+        return false;
+    }
+    withdraw::all(relay, upstreams, key, h2::CANCEL);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return true };
+    exchange.outcome.reason = reason;
+    let facts = exchange.failure(&exchange.attempt, reason, 0, BackendStatus::default(), relay.turn.now);
+    relay.offer(key, Decide::about(Offer::Failure(facts), has_waited));
+    true
 }

@@ -1,6 +1,6 @@
 //! Decisions of the lane are carried out.
 
-use super::{Relay, trace};
+use super::{Relay, hedge, hold, open, trace, wait, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::record::inward::{Decision, NO_PLAN, Respond};
@@ -11,21 +11,23 @@ impl Relay {
     /// Takes one decision of the lane. One about an exchange that is gone, or is not to be decided, is passed over.
     pub fn decide(&mut self, upstreams: &mut Upstreams, key: Key, decision: Decision<'_>) {
         match decision {
-            Decision::Forward(forward, values) if forward.flags & FORWARD_HEDGE != 0 => return self.hedge(upstreams, key, forward, values),
-            Decision::Wake => return self.wake(key),
+            Decision::Forward(forward, values) if forward.flags & FORWARD_HEDGE != 0 => {
+                return hedge::begin(self, upstreams, key, forward, values);
+            }
+            Decision::Wake => return wait::wake(self, key),
             _ => {}
         }
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.state().decide().is_some()) else { return };
         exchange.times.moved = self.turn.now;
         if let Decision::Wait { tag, wait_ms, reason } = decision {
-            return self.wait(upstreams, key, tag, wait_ms, reason_of(reason));
+            return wait::begin(self, upstreams, key, tag, wait_ms, reason_of(reason));
         }
         if let Decision::Commit { tag, reason } = decision {
-            return self.commit(key, tag, reason_of(reason));
+            return hold::commit(self, key, tag, reason_of(reason));
         }
-        self.let_go(upstreams, key);
+        withdraw::held(self, upstreams, key);
         match decision {
-            Decision::Forward(forward, values) => self.forward(upstreams, key, forward, values),
+            Decision::Forward(forward, values) => open::forward(self, upstreams, key, forward, values),
             Decision::Respond(respond) => self.respond(key, respond),
             Decision::Reset { code, reason } => {
                 self.note_decided(key);

@@ -1,6 +1,6 @@
 //! Phase 5, decode: a request stream becomes a checked, canonical head.
 
-use super::Relay;
+use super::{Relay, answer};
 use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
@@ -120,7 +120,7 @@ impl Relay {
                 }
                 Decoded::Refuse(reason) => {
                     self.note_head(key);
-                    self.answer_reason(key, reason);
+                    answer::reason(self, key, reason);
                 }
                 Decoded::Close(code) => self.close_connection(connection_key, code),
             }
@@ -148,10 +148,10 @@ impl Relay {
             self.counters.add(Id::ReservedFieldsRemoved, removed);
         }
         match judged {
-            Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request.head)) => self.answer_reason(key, Reason::Misdirected),
-            Ok(()) if self.held.pressure == Pressure::Full => self.answer_reason(key, Reason::Overloaded),
+            Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request.head)) => answer::reason(self, key, Reason::Misdirected),
+            Ok(()) if self.held.pressure == Pressure::Full => answer::reason(self, key, Reason::Overloaded),
             Ok(()) => self.offer(key, Decide::about(Offer::Head, false)),
-            Err(reason) => self.answer_reason(key, reason),
+            Err(reason) => answer::reason(self, key, reason),
         }
     }
 

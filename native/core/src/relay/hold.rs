@@ -1,78 +1,63 @@
-//! Held responses: a backend's answer that the lane may want to pass on, or to forget and try elsewhere.
+//! Held responses: a backend's response that the lane may want to pass on, or to forget and try
+//! elsewhere.
 //!
-//! Nothing of a held response reaches the client. Its head stands ready as frames; body data that comes meanwhile is kept without being credited to the backend, so it is
-//! at most the stream's window. The lane decides in the same turn, as a rule.
+//! Nothing of a held response reaches the client. Its head stands ready as frames; body data that
+//! comes meanwhile is kept without being credited to the backend, so it is at most the stream's
+//! window. The lane decides in the same turn, as a rule.
 
-use super::Relay;
 use super::notes::Note;
+use super::{Relay, answer};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::exchange::hold::{BackendStatus, Hold};
 use crate::exchange::{Decide, Offer, State};
-use crate::http::error::h2;
 use crate::http::fields::Fields;
 use crate::record::inward::Tag;
 use crate::record::layout;
-use crate::upstream::Upstreams;
 
-impl Relay {
-    /// Keeps a response back and asks the lane.
-    pub(super) fn hold(&mut self, key: Key, status: BackendStatus, fields: &Fields) {
-        self.write_held_head(key, fields);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.outcome.reason = Reason::ResponseStatus;
-        exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
-        let facts = exchange.failure(&exchange.attempt, Reason::ResponseStatus, 0, status, self.turn.now);
-        self.offer(key, Decide::about(Offer::Held(facts, Hold::default()), false));
-    }
+/// Keeps a response back and asks the lane.
+pub(super) fn begin(relay: &mut Relay, key: Key, status: BackendStatus, fields: &Fields) {
+    relay.write_held_head(key, fields);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.outcome.reason = Reason::ResponseStatus;
+    exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
+    let facts = exchange.failure(&exchange.attempt, Reason::ResponseStatus, 0, status, relay.turn.now);
+    relay.offer(key, Decide::about(Offer::Held(facts, Hold::default()), false));
+}
 
-    /// The lane wants the held response to go on, as if it had never been held.
-    pub(super) fn commit(&mut self, key: Key, tag: Tag, reason: Reason) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.tag = tag;
-        let Some(Decide { offer: Offer::Held(_, hold), .. }) = exchange.state().decide().copied() else {
-            return self.answer_reason(key, Reason::LaneFailed);
-        };
-        if let Some(fault) = hold.fault {
-            // What came of it is no response, and the client has nothing yet: it gets an honest answer.
-            exchange.drop_hold();
-            return self.answer_reason(key, fault.reason);
-        }
-        exchange.enter(State::Response);
-        exchange.outcome.status = exchange.outcome.backend.status;
-        exchange.outcome.reason = reason;
-        exchange.outcome.ended_by = 0;
-        if hold.is_upload_stopped {
-            self.stop_upload(key);
-        } else if !exchange.incoming.is_done {
-            self.notes.push(Note::Send(key));
-        }
-        self.stage_held(key);
+/// The lane wants the held response to go on, as if it had never been held.
+pub(super) fn commit(relay: &mut Relay, key: Key, tag: Tag, reason: Reason) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.tag = tag;
+    let Some(Decide { offer: Offer::Held(_, hold), .. }) = exchange.state().decide().copied() else {
+        return answer::reason(relay, key, Reason::LaneFailed);
+    };
+    if let Some(fault) = hold.fault {
+        // What came of it is no response, and the client has nothing yet: it gets an honest answer.
+        exchange.drop_hold();
+        return answer::reason(relay, key, fault.reason);
     }
+    exchange.enter(State::Response);
+    exchange.outcome.status = exchange.outcome.backend.status;
+    exchange.outcome.reason = reason;
+    exchange.outcome.ended_by = 0;
+    if hold.is_upload_stopped {
+        stop_upload(relay, key);
+    } else if !exchange.incoming.is_done {
+        relay.notes.push(Note::Send(key));
+    }
+    relay.stage_held(key);
+}
 
-    /// The lane decided otherwise: a held response is forgotten, its stream reset where it is not over.
-    pub(super) fn let_go(&mut self, upstreams: &mut Upstreams, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if !exchange.drop_hold() {
-            return;
-        }
-        if let Some(stream) = exchange.attempt.upstream.take() {
-            upstreams.reset(stream, h2::CANCEL);
-        }
-        exchange.attempt.count_out(&self.table);
-        self.recount_response(key);
+/// The response is complete and the backend wants no more of the request: nor do we.
+pub(super) fn stop_upload(relay: &mut Relay, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.attempt.upstream = None;
+    exchange.incoming.is_done = true;
+    let (connection, stream) = (exchange.connection, exchange.stream);
+    if let Some(connection) = relay.connections.get_mut(connection) {
+        connection.protocol.stop_reading(stream);
+        exchange.recount_request(connection);
     }
-
-    /// The response is complete and the backend wants no more of the request: nor do we.
-    pub(super) fn stop_upload(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.attempt.upstream = None;
-        exchange.incoming.is_done = true;
-        let (connection, stream) = (exchange.connection, exchange.stream);
-        if let Some(connection) = self.connections.get_mut(connection) {
-            connection.protocol.stop_reading(stream);
-            exchange.recount_request(connection);
-        }
-        self.connections.mark(connection);
-    }
+    relay.connections.mark(connection);
 }

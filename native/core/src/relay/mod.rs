@@ -8,11 +8,13 @@
 //! in here: the reactor owns them beside the relay and passes them in, because they call the relay
 //! while they read. What the relay wants of them during such a call it writes down as a [`Note`].
 
+mod answer;
 mod complete;
 mod deadline;
 mod deadlines;
 mod decide;
 mod decode;
+mod fail;
 mod hedge;
 mod held;
 mod hold;
@@ -28,6 +30,7 @@ pub mod streams;
 mod trace;
 mod turn;
 mod wait;
+mod withdraw;
 mod write;
 
 use crate::base::budget::{Account, Side};
@@ -134,7 +137,7 @@ impl Relay {
         while let Some(note) = self.notes.pop() {
             match note {
                 Note::Send(key) => self.guarded(key, (), |relay| relay.send(upstreams, key)),
-                Note::Start(name, session) => self.guarded(key_of(name), (), |relay| relay.start(upstreams, name, session)),
+                Note::Start(name, session) => self.guarded(key_of(name), (), |relay| open::start(relay, upstreams, name, session)),
                 Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
                 Note::Release(name, session) => upstreams.release(session, name),
                 Note::Reset(stream, code) => upstreams.reset(stream, code),

@@ -1,9 +1,10 @@
 //! Phases 13 to 15, the backend's half: what sessions tell of a response.
 //!
-//! A large body goes as chunks of the block it was read into: quiche keeps them as they are, so the proxy copies no byte of it. `write` takes it from here.
+//! A large body goes as chunks of the block it was read into: quiche keeps them as they are, so the
+//! proxy copies no byte of it. `write` takes it from here.
 
-use super::Relay;
 use super::notes::Note;
+use super::{Relay, fail, hold, withdraw};
 use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
@@ -20,30 +21,31 @@ use crate::upstream::{BodyPart, Fault, Key, SessionRef, Sink, StreamRef};
 /// A staged response grows to this; larger parts go as chunks.
 const STAGE_BYTES: usize = 8 * 1024;
 
-/// Sessions call while they read, for exchanges of many connections: what panics here ends one of those, and the session goes on.
+/// Sessions call while they read, for exchanges of many connections: what panics here ends one of
+/// those, and the session goes on.
 impl Sink for Relay {
     fn on_informational(&mut self, name: Key, _status: u16, fields: &Fields) {
-        self.guarded(key_of(name), (), |relay| relay.take_informational(name, fields));
+        self.guarded(key_of(name), (), |relay| take_informational(relay, name, fields));
     }
 
     fn on_head(&mut self, name: Key, _status: u16, fields: &Fields, facts: ResponseFacts, end: bool) {
-        self.guarded(key_of(name), (), |relay| relay.take_head(name, fields, facts, end));
+        self.guarded(key_of(name), (), |relay| take_head(relay, name, fields, facts, end));
     }
 
     fn on_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
-        self.guarded(key_of(name), data.len(), |relay| relay.take_data(name, data, end))
+        self.guarded(key_of(name), data.len(), |relay| take_data(relay, name, data, end))
     }
 
     fn on_end(&mut self, name: Key) {
-        self.guarded(key_of(name), (), |relay| relay.take_end(name));
+        self.guarded(key_of(name), (), |relay| take_end(relay, name));
     }
 
     fn on_trailers(&mut self, name: Key, fields: &Fields) {
-        self.guarded(key_of(name), (), |relay| relay.take_trailers(name, fields));
+        self.guarded(key_of(name), (), |relay| take_trailers(relay, name, fields));
     }
 
     fn on_failed(&mut self, name: Key, fault: Fault) {
-        self.guarded(key_of(name), (), |relay| relay.take_failure(name, fault));
+        self.guarded(key_of(name), (), |relay| take_failure(relay, name, fault));
     }
 
     fn on_session_lost(&mut self, session: SessionRef) {
@@ -60,147 +62,147 @@ impl Sink for Relay {
     }
 
     fn on_window(&mut self, name: Key) {
-        self.note_send(key_of(name));
+        self.notes.push(Note::Send(key_of(name)));
     }
 
     fn on_opened(&mut self, name: Key, session: SessionRef) {
-        let note = if self.is_opening(name) { Note::Start(name, session) } else { Note::Release(name, session) };
+        let is_opening = self.exchanges.get(key_of(name)).is_some_and(|exchange| exchange.is_opening(name));
+        let note = if is_opening { Note::Start(name, session) } else { Note::Release(name, session) };
         self.notes.push(note);
     }
 
     fn on_upload_stopped(&mut self, name: Key) {
-        self.guarded(key_of(name), (), |relay| relay.take_upload_stopped(name));
+        self.guarded(key_of(name), (), |relay| take_upload_stopped(relay, name));
     }
 }
 
-impl Relay {
-    fn take_informational(&mut self, name: Key, fields: &Fields) {
-        // Of two attempts that run each one's goes on, as it comes: which of them will answer is
-        // not known, and a hint that waits is none.
-        let exchange = self.exchanges.get(key_of(name)).filter(|exchange| exchange.state().pending().is_some());
-        if exchange.is_none_or(|exchange| exchange.attempt_named(name).is_none()) {
-            return;
-        }
-        self.stage_head(name, fields);
-        self.flush_stage();
+fn take_informational(relay: &mut Relay, name: Key, fields: &Fields) {
+    // Of two attempts that run each one's goes on, as it comes: which of them will answer is
+    // not known, and a hint that waits is none.
+    let exchange = relay.exchanges.get(key_of(name)).filter(|exchange| exchange.state().pending().is_some());
+    if exchange.is_none_or(|exchange| exchange.attempt_named(name).is_none()) {
+        return;
     }
+    relay.stage_head(name, fields);
+    relay.flush_stage();
+}
 
-    fn take_head(&mut self, name: Key, fields: &Fields, facts: ResponseFacts, end: bool) {
-        plant::here("response");
-        let now = self.turn.now;
-        let key = key_of(name);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let Some(is_race) = exchange.state().pending().map(|pending| pending.hedge.is_some()) else { return };
-        let Some(attempt) = exchange.attempt_named_mut(name) else { return };
-        attempt.answered = now;
-        let status = BackendStatus::of(facts.status, fields, end || attempt.holds_grpc());
-        let is_held = attempt.holds(&status);
-        if is_race && is_held {
-            return self.failed_beside(name, Reason::ResponseStatus, 0, status);
-        }
-        if is_race {
-            self.win(name);
-        }
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.outcome.backend = status;
-        exchange.outcome.asked_for_connection |= facts.asks_for_connection;
-        exchange.watch.is_event_stream = !end && has_type(fields, b"text/event-stream");
-        if end {
-            exchange.end_response();
-        }
-        if is_held {
-            return self.hold(key, status, fields);
-        }
-        exchange.enter(State::Response);
-        exchange.outcome.status = status.status;
-        exchange.outcome.reason = Reason::None;
-        exchange.outcome.ended_by = 0;
-        exchange.incoming.keep(0);
-        self.stage_head(name, fields);
+fn take_head(relay: &mut Relay, name: Key, fields: &Fields, facts: ResponseFacts, end: bool) {
+    plant::here("response");
+    let now = relay.turn.now;
+    let key = key_of(name);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let Some(is_race) = exchange.state().pending().map(|pending| pending.hedge.is_some()) else { return };
+    let Some(attempt) = exchange.attempt_named_mut(name) else { return };
+    attempt.answered = now;
+    let status = BackendStatus::of(facts.status, fields, end || attempt.holds_grpc());
+    let is_held = attempt.holds(&status);
+    if is_race && is_held {
+        return fail::beside(relay, name, Reason::ResponseStatus, 0, status);
     }
+    if is_race {
+        withdraw::rival(relay, name);
+    }
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.outcome.backend = status;
+    exchange.outcome.asked_for_connection |= facts.asks_for_connection;
+    exchange.watch.is_event_stream = !end && has_type(fields, b"text/event-stream");
+    if end {
+        exchange.end_response();
+    }
+    if is_held {
+        return hold::begin(relay, key, status, fields);
+    }
+    exchange.enter(State::Response);
+    exchange.outcome.status = status.status;
+    exchange.outcome.reason = Reason::None;
+    exchange.outcome.ended_by = 0;
+    exchange.incoming.keep(0);
+    relay.stage_head(name, fields);
+}
 
-    fn take_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
-        let key = key_of(name);
-        let is_staged = self.stage.owner == Some(key);
-        let stage_len = self.stage.bytes.len();
-        let Some(exchange) = self.answered(name) else { return data.len() };
-        if end {
-            exchange.end_response();
-        }
-        if is_staged && stage_len + data.len() <= STAGE_BYTES && !exchange.outgoing.has_bytes() {
-            exchange.outgoing.body_bytes += data.len() as u64;
-            if !data.is_empty() {
-                write_data_head(data.len(), &mut self.stage.bytes);
-                self.stage.bytes.extend_from_slice(data.bytes());
-            }
-            return data.len();
-        }
-        exchange.outgoing.body_len += data.len();
+fn take_data(relay: &mut Relay, name: Key, data: BodyPart<'_>, end: bool) -> usize {
+    let key = key_of(name);
+    let is_staged = relay.stage.owner == Some(key);
+    let stage_len = relay.stage.bytes.len();
+    let Some(exchange) = answered(relay, name) else { return data.len() };
+    if end {
+        exchange.end_response();
+    }
+    if is_staged && stage_len + data.len() <= STAGE_BYTES && !exchange.outgoing.has_bytes() {
+        exchange.outgoing.body_bytes += data.len() as u64;
         if !data.is_empty() {
-            exchange.outgoing.body.push_back(data.into_chunk());
+            write_data_head(data.len(), &mut relay.stage.bytes);
+            relay.stage.bytes.extend_from_slice(data.bytes());
         }
-        self.write_on(key);
-        0
+        return data.len();
     }
-
-    fn take_end(&mut self, name: Key) {
-        let Some(exchange) = self.answered(name) else { return };
-        exchange.end_response();
-        self.write_on(key_of(name));
+    exchange.outgoing.body_len += data.len();
+    if !data.is_empty() {
+        exchange.outgoing.body.push_back(data.into_chunk());
     }
+    relay.write_on(key);
+    0
+}
 
-    fn take_trailers(&mut self, name: Key, fields: &Fields) {
-        let key = key_of(name);
-        if self.stage.owner == Some(key) {
-            self.flush_stage();
-        }
-        let Some(exchange) = self.answered(name) else { return };
-        exchange.outcome.backend.grpc_status = grpc_status(fields).or(exchange.outcome.backend.grpc_status);
-        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
-        let stripped = edits.filter(|edits| edits.strips(fields)).map(|edits| {
-            let mut left = fields.clone();
-            (edits.strip(&mut left), left)
-        });
-        let (count, fields) = stripped.as_ref().map_or((0, fields), |(count, left)| (*count, left));
-        if !fields.is_empty() {
-            write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
-        }
-        exchange.end_response();
-        self.counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::ResponseEdit as usize, count);
-        self.write_response(key);
+fn take_end(relay: &mut Relay, name: Key) {
+    let Some(exchange) = answered(relay, name) else { return };
+    exchange.end_response();
+    relay.write_on(key_of(name));
+}
+
+fn take_trailers(relay: &mut Relay, name: Key, fields: &Fields) {
+    let key = key_of(name);
+    if relay.stage.owner == Some(key) {
+        relay.flush_stage();
     }
-
-    fn take_failure(&mut self, name: Key, fault: Fault) {
-        self.flush_stage();
-        let Some(exchange) = self.exchanges.get_mut(key_of(name)) else { return };
-        if exchange.state().is_under_way() {
-            return self.attempt_failed(name, fault);
-        }
-        if let Some(hold) = exchange.hold_mut() {
-            hold.fault = Some(fault);
-            exchange.attempt.upstream = None;
-            exchange.attempt.count_out(&self.table);
-        }
+    let Some(exchange) = answered(relay, name) else { return };
+    exchange.outcome.backend.grpc_status = grpc_status(fields).or(exchange.outcome.backend.grpc_status);
+    let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+    let stripped = edits.filter(|edits| edits.strips(fields)).map(|edits| {
+        let mut left = fields.clone();
+        (edits.strip(&mut left), left)
+    });
+    let (count, fields) = stripped.as_ref().map_or((0, fields), |(count, left)| (*count, left));
+    if !fields.is_empty() {
+        write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
     }
+    exchange.end_response();
+    relay.counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::ResponseEdit as usize, count);
+    relay.write_response(key);
+}
 
-    fn take_upload_stopped(&mut self, name: Key) {
-        let Some(exchange) = self.answered(name) else { return };
+fn take_failure(relay: &mut Relay, name: Key, fault: Fault) {
+    relay.flush_stage();
+    let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
+    if exchange.state().is_under_way() {
+        return fail::attempt(relay, name, fault);
+    }
+    if let Some(hold) = exchange.hold_mut() {
+        hold.fault = Some(fault);
         exchange.attempt.upstream = None;
-        if let Some(hold) = exchange.hold_mut() {
-            hold.is_upload_stopped = true;
-            return;
-        }
-        let is_done = exchange.outgoing.is_done;
-        self.stop_upload(key_of(name));
-        if is_done {
-            self.complete(key_of(name), Reason::None);
-        }
+        exchange.attempt.count_out(&relay.table);
     }
+}
 
-    /// The exchange whose response a session brings: under way, or held; none when the attempt has lost or failed.
-    fn answered(&mut self, name: Key) -> Option<&mut Box<Exchange>> {
-        let exchange = self.exchanges.get_mut(key_of(name))?;
-        let is_open = exchange.state().is_relayed() || exchange.state().is_held();
-        (is_open && exchange.name() == name).then_some(exchange)
+fn take_upload_stopped(relay: &mut Relay, name: Key) {
+    let Some(exchange) = answered(relay, name) else { return };
+    exchange.attempt.upstream = None;
+    if let Some(hold) = exchange.hold_mut() {
+        hold.is_upload_stopped = true;
+        return;
     }
+    let is_done = exchange.outgoing.is_done;
+    hold::stop_upload(relay, key_of(name));
+    if is_done {
+        relay.complete(key_of(name), Reason::None);
+    }
+}
+
+/// The exchange whose response a session brings: under way, or held; none when the attempt has lost
+/// or failed.
+fn answered(relay: &mut Relay, name: Key) -> Option<&mut Exchange> {
+    let exchange = relay.exchanges.get_mut(key_of(name))?;
+    let is_open = exchange.state().is_relayed() || exchange.state().is_held();
+    (is_open && exchange.name() == name).then_some(exchange)
 }

@@ -3,8 +3,7 @@
 //! Body bytes go from quiche's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
 //! stream window fills and stops it.
 
-use super::Relay;
-use super::notes::Note;
+use super::{Relay, answer, withdraw};
 use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -58,7 +57,7 @@ impl Relay {
                         return self.complete(key, Reason::None);
                     }
                     let deadline = exchange.attempt.sent_deadline(true).0;
-                    self.expect(deadline);
+                    self.deadlines.expect(deadline);
                     break;
                 }
                 Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
@@ -78,12 +77,12 @@ impl Relay {
 
     /// The request turned out wrong while its body came.
     pub(super) fn request_failed(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) {
-        self.cancel_attempt(upstreams, key, h2::CANCEL);
+        withdraw::all(self, upstreams, key, h2::CANCEL);
         let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
         if is_committed {
             self.reset_client(key, h3::MESSAGE_ERROR, reason, COMPLETED_BY_CLIENT);
         } else {
-            self.answer_reason(key, reason);
+            answer::reason(self, key, reason);
         }
     }
 
@@ -93,11 +92,6 @@ impl Relay {
             state.close(code);
         }
         self.connections.mark(connection);
-    }
-
-    /// A backend has room for more of the body.
-    pub(super) fn note_send(&mut self, key: Key) {
-        self.notes.push(Note::Send(key));
     }
 }
 

@@ -3,9 +3,9 @@
 //! A small response is staged, head and body together, and written with its end in one call. What the stream does not take is held, at most the upstream
 //! stream's window, because only bytes that the stream took are credited to the backend.
 
-use super::Relay;
 use super::notes::Note;
 use super::send::values_of;
+use super::{Relay, withdraw};
 use crate::base::budget::Side;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
@@ -139,7 +139,7 @@ impl Relay {
         self.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
         // An interim response may be refused while two attempts run.
         let name = exchange.name();
-        self.win(name);
+        withdraw::rival(self, name);
         self.complete(key, Reason::ClientReset);
     }
 

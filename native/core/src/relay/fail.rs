@@ -1,0 +1,57 @@
+//! An attempt is over without a response that the client gets: the lane is asked, the client is
+//! answered, or another attempt goes on.
+
+use super::notes::Note;
+use super::{Relay, answer};
+use crate::base::reason::Reason;
+use crate::exchange::attempt::key_of;
+use crate::exchange::hold::BackendStatus;
+use crate::exchange::{Decide, Offer};
+use crate::http::error::{self, h2, h3};
+use crate::lane::Failure;
+use crate::record::layout::{self, FORWARD_TELL_FAILURES};
+use crate::upstream::{self, Fault};
+
+/// An attempt failed. The lane is asked what to do, if it wants to be, unless another attempt goes
+/// on.
+pub(super) fn attempt(relay: &mut Relay, name: upstream::Key, fault: Fault) {
+    let key = key_of(name);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let Some(attempt) = exchange.attempt_named_mut(name) else { return };
+    attempt.upstream = None;
+    attempt.was_reused = fault.was_reused;
+    attempt.count_out(&relay.table);
+    if exchange.state().is_committed() {
+        let code = if fault.h2_code == h2::NO_ERROR { h3::INTERNAL_ERROR } else { error::h2_to_h3(fault.h2_code) };
+        return relay.reset_client(key, code, fault.reason, layout::COMPLETED_BY_BACKEND);
+    }
+    let flags = if fault.is_unsent { layout::FAILED_UNSENT } else { 0 };
+    if exchange.state().hedge().is_some() {
+        return beside(relay, name, fault.reason, flags, BackendStatus::default());
+    }
+    exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
+    if exchange.attempt.forward.flags & FORWARD_TELL_FAILURES == 0 {
+        return answer::reason(relay, key, fault.reason);
+    }
+    exchange.outcome.reason = fault.reason;
+    let facts = exchange.failure(&exchange.attempt, fault.reason, flags, BackendStatus::default(), relay.turn.now);
+    relay.offer(key, Decide::about(Offer::Failure(facts), false));
+}
+
+/// One of two attempts failed: the other is the exchange's from now on. The lane learns of it and
+/// has nothing to decide.
+pub(super) fn beside(relay: &mut Relay, name: upstream::Key, reason: Reason, flags: u32, status: BackendStatus) {
+    let key = key_of(name);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let Some(mut failed) = exchange.take_out(name) else { return };
+    if let Some(stream) = failed.upstream.take() {
+        relay.notes.push(Note::Reset(stream, h2::CANCEL));
+    }
+    failed.count_out(&relay.table);
+    if failed.forward.flags & FORWARD_TELL_FAILURES == 0 {
+        return;
+    }
+    let facts = exchange.failure(&failed, reason, flags | layout::FAILED_OTHER_RUNS, status, relay.turn.now);
+    let (age_us, request_id) = (exchange.times.age_us(relay.turn.now), exchange.request.id);
+    relay.lane.tell_failure(key, Failure { facts, tag: exchange.tag, age_us, request_id });
+}
