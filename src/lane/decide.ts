@@ -29,7 +29,7 @@ import {
   withPool,
   withTrust,
 } from './memo.ts';
-import { EDGE_PLAN } from './plan.ts';
+import { EDGE_PLAN } from './plan/plan.ts';
 import { NO_ROUTE } from './route/router.ts';
 import { packTag, TAG_NO_ROUTE, tagRoute } from './tag.ts';
 

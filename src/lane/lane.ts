@@ -16,7 +16,7 @@ import { type Compiled, compile, type Hedges } from './compile.ts';
 import { complete } from './complete.ts';
 import { type DecideParts, decideHead } from './decide.ts';
 import type { Observer } from './observer.ts';
-import { PlanBook } from './plan.ts';
+import { PlanBook } from './plan/book.ts';
 import { Random } from './random.ts';
 import { hedge } from './retry/hedge.ts';
 import { retryOrAnswer } from './retry/retry.ts';

@@ -14,7 +14,8 @@ import { FALLBACK_FIELD, FixedAnswer } from './answer/fixed-answer.ts';
 import { LastHopAnswer } from './answer/last-hop.ts';
 import { OwnAnswer } from './answer/own-answer.ts';
 import { Lookups } from './head/lookups.ts';
-import { type PlanBook, type PlanTable, tableOfPlans } from './plan.ts';
+import type { PlanBook } from './plan/book.ts';
+import { type PlanTable, tableOfPlans } from './plan/table.ts';
 import { type PackedRouter, Router } from './route/router.ts';
 
 /** Bits of `LaneTables.gates`: what stands before a route; its priority lies above them. */

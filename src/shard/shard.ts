@@ -9,7 +9,7 @@ import { backendsOf } from '../config/numbering/in-use.ts';
 import { type LaneSnapshot, RouteTable } from '../config/route-table.ts';
 import type { ListenerSnapshot } from '../config/snapshot/listener.ts';
 import { createLane, type Lane } from '../lane/lane.ts';
-import { certificateFields } from '../lane/plan.ts';
+import { certificateFields } from '../lane/plan/table.ts';
 import type { BindingAddon } from '../native/binding.ts';
 import { toBindingBackend, toBindingListener, toBindingPlans } from '../native/convert.ts';
 import { loadAddon } from '../native/load.ts';

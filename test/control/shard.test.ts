@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import t from 'tap';
 import { packRoutes } from '../../src/config/route-table.ts';
-import { PlanBook } from '../../src/lane/plan.ts';
+import { PlanBook } from '../../src/lane/plan/book.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
 import { tablesOf } from '../../src/lane/tables.ts';
 import { createCounters } from '../../src/observe/counters.ts';

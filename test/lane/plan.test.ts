@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { BackendSnapshot } from '../../src/config/snapshot/upstream.ts';
-import { compilePlans, EDGE_PLAN, type Edit } from '../../src/lane/plan.ts';
+import { EDGE_PLAN, type Edit } from '../../src/lane/plan/plan.ts';
+import { compilePlans } from '../../src/lane/plan/table.ts';
 import { type RouteWish, type SnapshotWishes, sampleSnapshot, trusting } from '../support/snapshots.ts';
 
 const SPOOFABLE = [

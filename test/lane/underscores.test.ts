@@ -1,6 +1,6 @@
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';
-import { compilePlans } from '../../src/lane/plan.ts';
+import { compilePlans } from '../../src/lane/plan/table.ts';
 import { HEAD_IDEMPOTENT, HEAD_UNDERSCORE } from '../../src/record/layout.ts';
 import { standLane } from '../support/lanes.ts';
 import { sampleAttemptFailed } from '../support/records.ts';

@@ -5,7 +5,7 @@ import { packRoutes, RouteTable } from '../../src/config/route-table.ts';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { createLane, type Lane, type LaneOptions } from '../../src/lane/lane.ts';
 import type { Observer } from '../../src/lane/observer.ts';
-import { PlanBook } from '../../src/lane/plan.ts';
+import { PlanBook } from '../../src/lane/plan/book.ts';
 import { createSharedState, type SharedState } from '../../src/lane/shared.ts';
 import { tablesOf } from '../../src/lane/tables.ts';
 import { type Decision, ReactorSide, type SampleHead, sampleHead } from './records.ts';

@@ -1,7 +1,7 @@
 /** `routes` and `routes test` for terminals. */
 
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
-import type { Edit } from '../../lane/plan.ts';
+import type { Edit } from '../../lane/plan/plan.ts';
 import { inPrecedence } from '../../lane/route/precedence.ts';
 import { count } from '../report.ts';
 import { type Column, formatTable } from '../table.ts';

@@ -8,7 +8,7 @@ import { usesCertificates } from '../../config/certificates/uses-certificates.ts
 import { backendsOf } from '../../config/numbering/in-use.ts';
 import { packRoutes } from '../../config/route-table.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
-import { PlanBook } from '../../lane/plan.ts';
+import { PlanBook } from '../../lane/plan/book.ts';
 import type { SharedState } from '../../lane/shared.ts';
 import { tablesOf } from '../../lane/tables.ts';
 import { TAG_EPOCHS } from '../../lane/tag.ts';

@@ -21,7 +21,7 @@ import type { Pool } from '../balance/pool.ts';
 import type { Compiled, RouteTerms } from '../compile.ts';
 import { answerPlan, type DecideParts, fallBack, holdsForFallback, isGrpc, prepareLater, send } from '../decide.ts';
 import { BACKS_OFF, FELL_BACK, HEDGE_IS_PROBE, IS_PROBE, IS_REPEATABLE, memoFreed, memoPool, withFreed, withPool } from '../memo.ts';
-import { EDGE_PLAN } from '../plan.ts';
+import { EDGE_PLAN } from '../plan/plan.ts';
 import { tagRoute, tagTried } from '../tag.ts';
 
 const LANE_FAILED = reasonNumber('lane_failed');
