@@ -13,6 +13,7 @@ use crate::quic::clients::ClientPlace;
 use crate::quic::send::Flushed;
 use crate::quic::stateless::CONNECTION_REFUSED;
 use crate::quic::transport::Sent;
+use crate::relay::end;
 use crate::tls::facts;
 
 impl Reactor {
@@ -219,7 +220,7 @@ impl Reactor {
         let Some(connection) = self.relay.connections.get(key).filter(|connection| !connection.exchanges.is_empty()) else { return };
         let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
         for exchange in exchanges {
-            self.relay.client_left(&mut self.upstreams, exchange, Reason::ClientGone, h3::REQUEST_CANCELLED);
+            end::client_left(&mut self.relay, &mut self.upstreams, exchange, Reason::ClientGone, h3::REQUEST_CANCELLED);
         }
     }
 
@@ -253,7 +254,7 @@ impl Reactor {
         self.relay.note_panic(Owner::Connection);
         // What panics again, the farewell, the books or the memory, is left as it is.
         let _ = panics::guard(|| self.say_farewell(key));
-        self.relay.fail_exchanges(&mut self.upstreams, key);
+        end::fail_all(&mut self.relay, &mut self.upstreams, key);
         let Some(connection) = self.take_out(key) else { return };
         if !connection.end.is_counted {
             match connection.is_open {

@@ -12,6 +12,7 @@ use crate::base::panics;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos};
 use crate::http::error::h3;
+use crate::relay::end;
 use std::io;
 
 impl Reactor {
@@ -98,7 +99,7 @@ impl Reactor {
         }
         let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
         for exchange in exchanges {
-            self.relay.guarded(exchange, (), |relay| relay.cut(&mut self.upstreams, exchange));
+            self.relay.guarded(exchange, (), |relay| end::cut(relay, &mut self.upstreams, exchange));
         }
         // What ends its streams has to leave before the close, which would tell it less.
         self.relay.connections.mark(key);

@@ -24,7 +24,8 @@ use crate::plan::Plan;
 use crate::quic::cid::CidKey;
 use crate::quic::ids::Ids;
 use crate::quic::receive::Receiver;
-use crate::relay::{ALARM_TIMER, BackendTable, Relay, Rules, SWEEP_TIMER, Telling};
+use crate::relay;
+use crate::relay::{ALARM_TIMER, BackendTable, Relay, Rules, SWEEP_TIMER, Telling, decide, end, settle, start_over};
 use crate::upstream::{BackendConfig, Stat, Upstreams};
 use listener::Listeners;
 use recheck::{RECHECK_TIMER, Recheck};
@@ -226,9 +227,9 @@ impl Reactor {
     pub fn close(&mut self) {
         let began = self.relay.begin_turn();
         for key in self.relay.exchanges.keys() {
-            self.relay.guarded(key, (), |relay| relay.cut(&mut self.upstreams, key));
+            self.relay.guarded(key, (), |relay| end::cut(relay, &mut self.upstreams, key));
         }
-        self.relay.settle(&mut self.upstreams);
+        settle::settle(&mut self.relay, &mut self.upstreams);
         self.finish_turn(began);
         for key in self.relay.connections.keys() {
             if panics::guard(|| self.relay.close_connection(key, crate::http::error::h3::NO_ERROR)).is_err() {
@@ -263,7 +264,7 @@ impl Reactor {
         }
         self.close_done();
         self.upstreams.start_over();
-        self.relay.start_over();
+        start_over::start_over(&mut self.relay);
         self.timers.clear();
         self.session_timer = Default::default();
         self.ids.clear();
@@ -277,14 +278,14 @@ impl Reactor {
     /// A new lane begins: what nobody decided is offered to it.
     pub fn take_over(&mut self) {
         self.relay.turn.tick();
-        self.relay.offer_again();
+        relay::lane::offer_again(&mut self.relay);
     }
 
     /// Takes the decisions that the lane has written since its last call, and flushes what comes of them. What they offer anew is offered in the next turn, at once.
     pub fn kick(&mut self) {
         let began = self.begin_turn();
         self.take_decisions();
-        self.relay.settle(&mut self.upstreams);
+        settle::settle(&mut self.relay, &mut self.upstreams);
         self.finish_turn(began);
     }
 
@@ -315,7 +316,7 @@ impl Reactor {
         self.take_events(events, began);
         plant::here("turn");
         self.process_arrivals();
-        self.relay.settle(&mut self.upstreams);
+        settle::settle(&mut self.relay, &mut self.upstreams);
         for _ in 0..TURN_LANE_CALLS {
             if !self.relay.lane.is_due() {
                 break;
@@ -339,18 +340,18 @@ impl Reactor {
             self.counters.observe(Id::LaneRecords, offered);
         }
         self.take_decisions();
-        self.relay.settle(&mut self.upstreams);
+        settle::settle(&mut self.relay, &mut self.upstreams);
         if result == LaneCall::Failed {
             self.counters.add(Id::LaneFailures, 1);
             return false;
         }
-        self.relay.end_lane_call();
+        relay::lane::end_call(&mut self.relay);
         true
     }
 
     fn take_decisions(&mut self) {
         self.decisions.take(|key, decision| {
-            self.relay.guarded(key, (), |relay| relay.decide(&mut self.upstreams, key, decision));
+            self.relay.guarded(key, (), |relay| decide::decide(relay, &mut self.upstreams, key, decision));
         });
     }
 
@@ -362,7 +363,7 @@ impl Reactor {
                 TOKEN_INBOX => self.receive_handed(),
                 TOKEN_SESSIONS.. => {
                     self.upstreams.on_ready(token, readiness, now, &mut self.relay);
-                    self.relay.settle(&mut self.upstreams);
+                    settle::settle(&mut self.relay, &mut self.upstreams);
                 }
                 listener => {
                     if readiness.is_writable && self.listeners[listener as usize].is_blocked {
@@ -385,7 +386,7 @@ impl Reactor {
                 SESSION_TIMER => {
                     if Timers::is_current(&mut self.session_timer, due) {
                         self.upstreams.on_timer(now, &mut self.relay);
-                        self.relay.settle(&mut self.upstreams);
+                        settle::settle(&mut self.relay, &mut self.upstreams);
                     }
                 }
                 RECHECK_TIMER => self.recheck.note_timer(due),
@@ -399,7 +400,7 @@ impl Reactor {
         // Flushing may open what waited, and what that writes has to be flushed too.
         for _ in 0..TURN_FLUSHES {
             self.upstreams.flush(self.relay.turn.now, &mut self.relay);
-            self.relay.settle(&mut self.upstreams);
+            settle::settle(&mut self.relay, &mut self.upstreams);
             if !self.upstreams.is_dirty() {
                 break;
             }

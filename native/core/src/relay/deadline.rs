@@ -2,7 +2,7 @@
 //! exchanges end long before theirs.
 
 use super::deadlines::ALARM_TIMER;
-use super::{Relay, answer, fail, wait, withdraw};
+use super::{Relay, answer, complete, fail, lane, wait, withdraw};
 use crate::base::counters::{Id, Rejected};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -116,7 +116,7 @@ pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, n
             Reason::BudgetExhausted => h3::EXCESSIVE_LOAD,
             _ => h3::INTERNAL_ERROR,
         };
-        return relay.reset_client(key, code, reason, 0);
+        return complete::reset_client(relay, key, code, reason, 0);
     }
     exchange.outcome.ended_waiting = exchange.state().is_waiting();
     answer::reason(relay, key, reason);
@@ -141,6 +141,6 @@ fn ask_at_deadline(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, reaso
     let Some(exchange) = relay.exchanges.get_mut(key) else { return true };
     exchange.outcome.reason = reason;
     let facts = exchange.failure(&exchange.attempt, reason, 0, BackendStatus::default(), relay.turn.now);
-    relay.offer(key, Decide::about(Offer::Failure(facts), has_waited));
+    lane::offer(relay, key, Decide::about(Offer::Failure(facts), has_waited));
     true
 }

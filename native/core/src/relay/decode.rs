@@ -1,6 +1,6 @@
 //! Phase 5, decode: a request stream becomes a checked, canonical head.
 
-use super::{Relay, answer};
+use super::{Relay, answer, end, lane};
 use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
@@ -94,11 +94,11 @@ impl Relay {
                 Ok(read) => read,
                 Err(Stopped::Empty) => break,
                 Err(Stopped::Reset(code)) => {
-                    self.client_left(upstreams, key, Reason::ClientReset, code);
+                    end::client_left(self, upstreams, key, Reason::ClientReset, code);
                     break;
                 }
                 Err(Stopped::Gone) => {
-                    self.client_left(upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED);
+                    end::client_left(self, upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED);
                     break;
                 }
             };
@@ -108,7 +108,7 @@ impl Relay {
                 // A frame that the stream's end cuts short (RFC 9114 §7.1).
                 Decoded::Partial if is_end && exchange.incoming.is_inside_frame() => self.close_connection(connection_key, h3::FRAME_ERROR),
                 Decoded::Partial if is_end => {
-                    self.abort(upstreams, key, h3::REQUEST_INCOMPLETE, Reason::ClientProtocolError, COMPLETED_BY_CLIENT);
+                    end::abort(self, upstreams, key, h3::REQUEST_INCOMPLETE, Reason::ClientProtocolError, COMPLETED_BY_CLIENT);
                 }
                 Decoded::Partial => continue,
                 Decoded::Head => {
@@ -150,7 +150,7 @@ impl Relay {
         match judged {
             Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request.head)) => answer::reason(self, key, Reason::Misdirected),
             Ok(()) if self.held.pressure == Pressure::Full => answer::reason(self, key, Reason::Overloaded),
-            Ok(()) => self.offer(key, Decide::about(Offer::Head, false)),
+            Ok(()) => lane::offer(self, key, Decide::about(Offer::Head, false)),
             Err(reason) => answer::reason(self, key, reason),
         }
     }
@@ -171,7 +171,7 @@ impl Relay {
             return;
         }
         if let Some(code) = connection.protocol.reset_of(exchange.stream) {
-            self.client_left(upstreams, key, Reason::ClientReset, code);
+            end::client_left(self, upstreams, key, Reason::ClientReset, code);
         }
     }
 }

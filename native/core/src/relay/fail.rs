@@ -2,7 +2,7 @@
 //! answered, or another attempt goes on.
 
 use super::notes::Note;
-use super::{Relay, answer};
+use super::{Relay, answer, complete, lane};
 use crate::base::reason::Reason;
 use crate::exchange::attempt::key_of;
 use crate::exchange::hold::BackendStatus;
@@ -23,7 +23,7 @@ pub(super) fn attempt(relay: &mut Relay, name: upstream::Key, fault: Fault) {
     attempt.count_out(&relay.table);
     if exchange.state().is_committed() {
         let code = if fault.h2_code == h2::NO_ERROR { h3::INTERNAL_ERROR } else { error::h2_to_h3(fault.h2_code) };
-        return relay.reset_client(key, code, fault.reason, layout::COMPLETED_BY_BACKEND);
+        return complete::reset_client(relay, key, code, fault.reason, layout::COMPLETED_BY_BACKEND);
     }
     let flags = if fault.is_unsent { layout::FAILED_UNSENT } else { 0 };
     if exchange.state().hedge().is_some() {
@@ -35,7 +35,7 @@ pub(super) fn attempt(relay: &mut Relay, name: upstream::Key, fault: Fault) {
     }
     exchange.outcome.reason = fault.reason;
     let facts = exchange.failure(&exchange.attempt, fault.reason, flags, BackendStatus::default(), relay.turn.now);
-    relay.offer(key, Decide::about(Offer::Failure(facts), false));
+    lane::offer(relay, key, Decide::about(Offer::Failure(facts), false));
 }
 
 /// One of two attempts failed: the other is the exchange's from now on. The lane learns of it and

@@ -6,7 +6,7 @@
 //! says of an attempt that has lost, in the same read perhaps, finds no attempt of that name and is
 //! passed over, so nothing of it can reach the client.
 
-use super::{Relay, open};
+use super::{Relay, lane, open};
 use crate::base::slab::Key;
 use crate::record::inward::{Forward, GivenValues};
 use crate::upstream::Upstreams;
@@ -19,7 +19,7 @@ pub(super) fn on_late(relay: &mut Relay, key: Key) {
     }
     if exchange.may_hedge() {
         exchange.attempts.is_told_late = true;
-        relay.tell_late(key);
+        lane::tell_late(relay, key);
     }
 }
 

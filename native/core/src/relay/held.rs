@@ -3,6 +3,7 @@
 use crate::base::budget::{Account, Entry, Pressure, Side};
 use crate::base::counters::{Counters, Id};
 use crate::base::timers::Nanos;
+use crate::downstream::outgoing::Outgoing;
 use crate::upstream::{Stat, Stats};
 
 /// What the shard holds, and how near that brings the process to its budget.
@@ -23,6 +24,12 @@ impl Held {
     /// Nothing is held.
     pub fn new(account: Account) -> Held {
         Held { account, pressure: Pressure::None, granted: Entry::default(), queued: Entry::default(), relieve_at: 0 }
+    }
+
+    /// Counts anew what is held of a response.
+    pub fn recount(&mut self, outgoing: &mut Outgoing) {
+        let bytes = outgoing.bytes();
+        self.account.enter(Side::Upstream, &mut outgoing.held, bytes);
     }
 
     /// A turn ends: the process learns what is held here.

@@ -6,7 +6,7 @@
 //! window. The lane decides in the same turn, as a rule.
 
 use super::notes::Note;
-use super::{Relay, answer};
+use super::{Relay, answer, lane};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::exchange::hold::{BackendStatus, Hold};
@@ -22,7 +22,7 @@ pub(super) fn begin(relay: &mut Relay, key: Key, status: BackendStatus, fields: 
     exchange.outcome.reason = Reason::ResponseStatus;
     exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
     let facts = exchange.failure(&exchange.attempt, Reason::ResponseStatus, 0, status, relay.turn.now);
-    relay.offer(key, Decide::about(Offer::Held(facts, Hold::default()), false));
+    lane::offer(relay, key, Decide::about(Offer::Held(facts, Hold::default()), false));
 }
 
 /// The lane wants the held response to go on, as if it had never been held.

@@ -18,46 +18,45 @@ pub(super) struct View<'a> {
     now: Nanos,
 }
 
-impl Relay {
-    /// The lane, and the exchanges as it is told of them.
-    fn lane(&mut self) -> (&mut Lane, View<'_>) {
-        let Relay { lane, exchanges, connections, rules, turn, .. } = self;
-        (lane, View { exchanges, connections, rules, now: turn.now })
-    }
+/// The lane, and the exchanges as it is told of them.
+fn parts(relay: &mut Relay) -> (&mut Lane, View<'_>) {
+    let Relay { lane, exchanges, connections, rules, turn, .. } = relay;
+    (lane, View { exchanges, connections, rules, now: turn.now })
+}
 
-    /// Offers an exchange to the lane.
-    pub(super) fn offer(&mut self, key: Key, decide: Decide) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.enter(State::Decide(decide));
-        let (lane, mut exchanges) = self.lane();
-        lane.offer(key, &mut exchanges);
-    }
+/// Offers an exchange to the lane.
+pub(super) fn offer(relay: &mut Relay, key: Key, decide: Decide) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.enter(State::Decide(decide));
+    let (lane, mut exchanges) = parts(relay);
+    lane.offer(key, &mut exchanges);
+}
 
-    /// Tells the lane that an attempt is late.
-    pub(super) fn tell_late(&mut self, key: Key) {
-        let (lane, exchanges) = self.lane();
-        lane.tell_late(key, &exchanges);
-    }
+/// Tells the lane that an attempt is late.
+pub(super) fn tell_late(relay: &mut Relay, key: Key) {
+    let (lane, exchanges) = parts(relay);
+    lane.tell_late(key, &exchanges);
+}
 
-    /// The lane has returned.
-    pub fn end_lane_call(&mut self) {
-        let (lane, mut exchanges) = self.lane();
-        lane.end_call(&mut exchanges);
-    }
+/// The lane has returned.
+pub(crate) fn end_call(relay: &mut Relay) {
+    let (lane, mut exchanges) = parts(relay);
+    lane.end_call(&mut exchanges);
+}
 
-    /// A successor's lane knows nothing: what is undecided is offered again. What waits goes on waiting.
-    pub fn offer_again(&mut self) {
-        self.lane.begin_again();
-        for key in self.exchanges.keys() {
-            let exchange = self.exchanges.get(key).expect("a key of the slab");
-            if let Some(decide) = exchange.state().decide() {
-                let again = Decide { written_at: None, is_offered_again: true, ..*decide };
-                self.offer(key, again);
-            }
+/// A successor's lane knows nothing: what is undecided is offered again. What waits goes on
+/// waiting.
+pub(crate) fn offer_again(relay: &mut Relay) {
+    relay.lane.begin_again();
+    for key in relay.exchanges.keys() {
+        let exchange = relay.exchanges.get(key).expect("a key of the slab");
+        if let Some(decide) = exchange.state().decide() {
+            let again = Decide { written_at: None, is_offered_again: true, ..*decide };
+            offer(relay, key, again);
         }
-        let (lane, mut exchanges) = self.lane();
-        lane.write_backlog(&mut exchanges);
     }
+    let (lane, mut exchanges) = parts(relay);
+    lane.write_backlog(&mut exchanges);
 }
 
 impl Exchanges for View<'_> {

@@ -1,24 +1,37 @@
-//! The relay: exchanges between clients' streams and backends' streams, phases 5 and 10 to 16 of a request's life.
+//! The relay: exchanges between clients' streams and backends' streams, phases 5 and 10 to 16 of a
+//! request's life.
 //!
-//! A file a part: [`exchange`] is the state of one, `attempt` that of one try at a backend, `incoming` and `outgoing` what it has of the client's stream. `decode` reads the
-//! head, `lane` has it decided, `open` opens a stream at a backend, `send` gives it the request, `response` takes what comes back and `write` passes it on, `complete` ends
-//! it. `trace` answers TRACE as its final recipient. `wait` asks the lane again later, `hold` keeps
-//! a response for it, `hedge` lets two attempts run, `deadline` ends what takes too long, `floor`
-//! what moves too little, `relief` the slowest where too much is held. Sessions to backends are not
-//! in here: the reactor owns them beside the relay and passes them in, because they call the relay
-//! while they read. What the relay wants of them during such a call it writes down as a [`Note`].
+//! [`Relay`] holds what exchanges share, by owner. A step that needs several owners is a function of
+//! its part. Parts use each other one way:
+//!
+//! 1. what is kept: `turn`, `held`, `rules`, `deadlines`, `notes`, `scratch`;
+//! 2. `lane` tells the lane of exchanges, `withdraw` takes attempts back from backends, `complete`
+//!    ends an exchange with its record;
+//! 3. `write` passes a response on, `answer` makes one that says why, `trace` answers TRACE, `end`
+//!    ends exchanges before their response does, `fail` says what becomes of a failed attempt;
+//! 4. `hold` keeps a response for the lane, `response` takes what sessions bring, `send` gives a
+//!    backend the request, `open` opens a stream for it, `hedge` lets two attempts run, `wait` asks
+//!    the lane again later;
+//! 5. `settle` does what sessions left to do, `decide` carries out decisions, `decode` reads heads,
+//!    `streams` sees to a connection's streams, `deadline` ends what takes too long, `relief` the
+//!    slowest where too much is held, `start_over` everything.
+//!
+//! Sessions to backends are not in here: the reactor owns them beside the relay and passes them in,
+//! because they call the relay while they read. What the relay wants of them during such a call it
+//! writes down as a note.
 
 mod answer;
 mod complete;
 mod deadline;
 mod deadlines;
-mod decide;
+pub(crate) mod decide;
 mod decode;
+pub(crate) mod end;
 mod fail;
 mod hedge;
 mod held;
 mod hold;
-mod lane;
+pub(crate) mod lane;
 mod notes;
 mod open;
 mod relief;
@@ -26,6 +39,8 @@ mod response;
 mod rules;
 mod scratch;
 mod send;
+pub(crate) mod settle;
+pub(crate) mod start_over;
 pub mod streams;
 mod trace;
 mod turn;
@@ -33,7 +48,7 @@ mod wait;
 mod withdraw;
 mod write;
 
-use crate::base::budget::{Account, Side};
+use crate::base::budget::Account;
 use crate::base::counters::{Counters, Id};
 use crate::base::panics::{self, Owner};
 use crate::base::rng::Rng;
@@ -42,21 +57,16 @@ pub use crate::base::table::BackendTable;
 use crate::base::timers::{Clock, Nanos};
 use crate::downstream::connections::Connections;
 use crate::exchange::Exchange;
-use crate::exchange::attempt::key_of;
 pub use crate::exchange::floor::Floor;
 use crate::lane::Lane;
-use crate::upstream::Upstreams;
 use deadlines::Deadlines;
 pub use deadlines::{ALARM_TIMER, SWEEP_TIMER};
 pub use held::Held;
-use notes::{Note, Notes};
+use notes::Notes;
 pub use rules::{ListenerLimits, Rules, Telling};
 use scratch::{Scratch, Stage};
 use std::sync::Arc;
 pub use turn::Turn;
-
-/// Exchanges kept for reuse.
-const POOL: usize = 512;
 
 /// The relay of one shard.
 pub struct Relay {
@@ -108,52 +118,8 @@ impl Relay {
         }
     }
 
-    /// Gives up every exchange and every connection. What the lane has to be told of them stays, and so do its ring,
-    /// and keys, which are never given twice.
-    pub fn start_over(&mut self) {
-        for key in self.exchanges.keys() {
-            let _ = panics::guard_shard(|| self.abandon(key));
-        }
-        let Relay { connections, exchanges, lane, held, turn, rules, .. } = self;
-        for exchange in exchanges.drain() {
-            let _ = panics::guard_shard(|| drop(exchange));
-        }
-        for connection in connections.start_over() {
-            let _ = panics::guard_shard(|| drop(connection));
-        }
-        lane.start_over();
-        rules.start_over();
-        *held = Held::new(held.account.renewed());
-        *turn = Turn::new(turn.clock);
-        (self.deadlines, self.notes, self.pool) = (Deadlines::default(), Notes::default(), Vec::new());
-        (self.rng, self.stage, self.scratch) = (Rng::default(), Stage::default(), Scratch::default());
-        self.counters.set(Id::ExchangesOpen, 0, 0);
-        self.counters.set(Id::ConnectionsOpen, 0, 0);
-    }
-
-    /// Does what was noted while sessions were calling. New notes may come of it.
-    pub fn settle(&mut self, upstreams: &mut Upstreams) {
-        self.flush_stage();
-        while let Some(note) = self.notes.pop() {
-            match note {
-                Note::Send(key) => self.guarded(key, (), |relay| relay.send(upstreams, key)),
-                Note::Start(name, session) => self.guarded(key_of(name), (), |relay| open::start(relay, upstreams, name, session)),
-                Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
-                Note::Release(name, session) => upstreams.release(session, name),
-                Note::Reset(stream, code) => upstreams.reset(stream, code),
-                Note::Credit(stream, bytes) => upstreams.credit(stream, bytes),
-            }
-        }
-    }
-
-    /// Counts anew what is held of an exchange's response.
-    pub(super) fn recount_response(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let bytes = exchange.outgoing.bytes();
-        self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
-    }
-
-    /// Runs something for an exchange. If it panics, the connection of the exchange is to be ended, and `fallback` is what came of it.
+    /// Runs something for an exchange. If it panics, the connection of the exchange is to be ended, and
+    /// `fallback` is what came of it.
     pub fn guarded<T>(&mut self, key: Key, fallback: T, run: impl FnOnce(&mut Relay) -> T) -> T {
         panics::guard(|| run(self)).unwrap_or_else(|_| {
             self.condemn(key);
@@ -167,7 +133,8 @@ impl Relay {
         panics::report(self.shard, owner);
     }
 
-    /// Lists the connection of an exchange to be ended. The exchange may be gone from one of the books.
+    /// Lists the connection of an exchange to be ended. The exchange may be gone from one of the
+    /// books.
     fn condemn(&mut self, key: Key) {
         let known = self.exchanges.get(key).map(|exchange| exchange.connection);
         let found = known.or_else(|| self.connections.find(key));

@@ -4,7 +4,7 @@
 //! proxy copies no byte of it. `write` takes it from here.
 
 use super::notes::Note;
-use super::{Relay, fail, hold, withdraw};
+use super::{Relay, complete, fail, hold, withdraw};
 use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
@@ -195,7 +195,7 @@ fn take_upload_stopped(relay: &mut Relay, name: Key) {
     let is_done = exchange.outgoing.is_done;
     hold::stop_upload(relay, key_of(name));
     if is_done {
-        relay.complete(key_of(name), Reason::None);
+        complete::complete(relay, key_of(name), Reason::None);
     }
 }
 

@@ -28,3 +28,13 @@ pub(super) struct Stage {
     /// Whose they are.
     pub owner: Option<Key>,
 }
+
+impl Stage {
+    /// The exchange has ended.
+    pub fn forget(&mut self, key: Key) {
+        if self.owner == Some(key) {
+            self.owner = None;
+            self.bytes.clear();
+        }
+    }
+}

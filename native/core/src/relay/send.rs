@@ -3,7 +3,7 @@
 //! Body bytes go from quiche's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
 //! stream window fills and stops it.
 
-use super::{Relay, answer, withdraw};
+use super::{Relay, answer, complete, end, withdraw};
 use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
 use crate::base::reason::Reason;
@@ -54,7 +54,7 @@ impl Relay {
                     exchange.attempt.sent = self.turn.now;
                     if exchange.outgoing.is_done {
                         exchange.attempt.upstream = None;
-                        return self.complete(key, Reason::None);
+                        return complete::complete(self, key, Reason::None);
                     }
                     let deadline = exchange.attempt.sent_deadline(true).0;
                     self.deadlines.expect(deadline);
@@ -64,8 +64,8 @@ impl Relay {
                 Step::Panicked => return self.connections.condemn([connection_key]),
                 Step::Close(code) => return self.close_connection(connection_key, code),
                 Step::Stopped(Stopped::Empty) => break,
-                Step::Stopped(Stopped::Reset(code)) => return self.client_left(upstreams, key, Reason::ClientReset, code),
-                Step::Stopped(Stopped::Gone) => return self.client_left(upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED),
+                Step::Stopped(Stopped::Reset(code)) => return end::client_left(self, upstreams, key, Reason::ClientReset, code),
+                Step::Stopped(Stopped::Gone) => return end::client_left(self, upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED),
             }
         }
         self.recount_request(key);
@@ -80,7 +80,7 @@ impl Relay {
         withdraw::all(self, upstreams, key, h2::CANCEL);
         let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
         if is_committed {
-            self.reset_client(key, h3::MESSAGE_ERROR, reason, COMPLETED_BY_CLIENT);
+            complete::reset_client(self, key, h3::MESSAGE_ERROR, reason, COMPLETED_BY_CLIENT);
         } else {
             answer::reason(self, key, reason);
         }

@@ -1,6 +1,6 @@
 //! What a connection's streams have to say after packets came: requests, the client's own streams, room for responses.
 
-use super::Relay;
+use super::{Relay, end};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::downstream::http3::Http3;
@@ -51,7 +51,7 @@ fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
         return;
     }
     for (exchange, code) in stopped {
-        relay.client_left(upstreams, exchange, Reason::ClientReset, code);
+        end::client_left(relay, upstreams, exchange, Reason::ClientReset, code);
     }
     relay.connections.mark(key);
 }

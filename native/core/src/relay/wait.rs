@@ -1,6 +1,6 @@
 //! Waiting: the lane wants to be asked about an exchange again later, or now after all.
 
-use super::{Relay, hedge, withdraw};
+use super::{Relay, hedge, lane, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
@@ -23,7 +23,7 @@ pub(super) fn begin(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, tag:
 /// Offers an exchange again that waits; passes over any other.
 pub(super) fn wake(relay: &mut Relay, key: Key) {
     if let Some(State::Wait(wait)) = relay.exchanges.get(key).map(|exchange| exchange.state()) {
-        relay.offer(key, Decide::about(wait.offer(), true));
+        lane::offer(relay, key, Decide::about(wait.offer(), true));
     }
 }
 

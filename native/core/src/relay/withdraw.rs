@@ -44,7 +44,7 @@ pub(super) fn held(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
         upstreams.reset(stream, h2::CANCEL);
     }
     exchange.attempt.count_out(&relay.table);
-    relay.recount_response(key);
+    relay.held.recount(&mut exchange.outgoing);
 }
 
 /// One of two attempts is the only one from now on. Sessions learn of it once they have returned.

@@ -5,8 +5,7 @@
 
 use super::notes::Note;
 use super::send::values_of;
-use super::{Relay, withdraw};
-use crate::base::budget::Side;
+use super::{Relay, complete, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::downstream::http3::Unwritten;
@@ -96,7 +95,7 @@ impl Relay {
     pub(super) fn write_response(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         if exchange.state().is_held() {
-            return self.recount_response(key);
+            return self.held.recount(&mut exchange.outgoing);
         }
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let connection_key = exchange.connection;
@@ -112,8 +111,7 @@ impl Relay {
         if taken > 0 || exchange.outgoing.framed.len() < framed {
             exchange.times.moved = self.turn.now;
         }
-        let bytes = exchange.outgoing.bytes();
-        self.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, bytes);
+        self.held.recount(&mut exchange.outgoing);
         if let (1.., Some(stream)) = (taken, exchange.attempt.upstream) {
             self.notes.push(Note::Credit(stream, taken));
         }
@@ -140,7 +138,7 @@ impl Relay {
         // An interim response may be refused while two attempts run.
         let name = exchange.name();
         withdraw::rival(self, name);
-        self.complete(key, Reason::ClientReset);
+        complete::complete(self, key, Reason::ClientReset);
     }
 
     /// The client's stream has the whole response.
@@ -157,7 +155,7 @@ impl Relay {
             }
         }
         exchange.attempt.upstream = None;
-        self.complete(key, Reason::None);
+        complete::complete(self, key, Reason::None);
     }
 
     /// A client's stream takes bytes again.
