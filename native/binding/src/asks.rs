@@ -5,7 +5,7 @@ use crate::failure;
 use crate::types::{BindingQuestion, BindingReply};
 use lychgate_core::tls::client::Credentials;
 use lychgate_core::upstream::TlsConfig;
-use lychgate_core::upstream::ask::{self, Question};
+use lychgate_core::upstream::probe::{self, Probe};
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ const STACK_BYTES: usize = 512 * 1024;
 
 /// A promise of the answer.
 pub fn ask<'env>(env: &'env Env, number: u32, question: BindingQuestion) -> Result<Object<'env>> {
-    let question = Question {
+    let probe = Probe {
         address: question.address.parse().map_err(|_| failure(format!("{} is no address of the form ip:port", question.address)))?,
         tls: TlsConfig {
             server_name: question.server_name,
@@ -44,7 +44,7 @@ pub fn ask<'env>(env: &'env Env, number: u32, question: BindingQuestion) -> Resu
     under_way().insert(number, is_cancelled.clone());
     let work = move || {
         // A promise is kept whatever happens.
-        let answer = catch_unwind(AssertUnwindSafe(|| ask::ask(&question, &is_cancelled))).unwrap_or(Err("a fault of the edge".to_owned()));
+        let answer = catch_unwind(AssertUnwindSafe(|| probe::run(&probe, &is_cancelled))).unwrap_or(Err("a fault of the edge".to_owned()));
         under_way().remove(&number);
         match answer {
             Ok(reply) => deferred.resolve(move |_| Ok(BindingReply { status: u32::from(reply.status), body: reply.body.into() })),

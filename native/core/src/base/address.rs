@@ -3,10 +3,10 @@
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Room for any address the kernel gives.
+/// Room for an address of any family.
 pub type RawAddress = libc::sockaddr_storage;
 
-/// Writes an address; returns the length the kernel wants.
+/// Writes an address in the kernel's form; returns its length.
 pub fn write(address: &SocketAddr, raw: &mut RawAddress) -> libc::socklen_t {
     match address {
         SocketAddr::V4(v4) => {
@@ -30,7 +30,7 @@ pub fn write(address: &SocketAddr, raw: &mut RawAddress) -> libc::socklen_t {
     }
 }
 
-/// Reads an address the kernel wrote; none for families we never open.
+/// Reads an address in the kernel's form; none for other families.
 pub fn read(raw: &RawAddress) -> Option<SocketAddr> {
     match raw.ss_family as libc::c_int {
         libc::AF_INET => {

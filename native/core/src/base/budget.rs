@@ -1,15 +1,16 @@
-//! Bytes held for peers: one budget for the process, and each reactor's part of it.
+//! Bytes held for peers: one budget for the process, and each reactor's share of it.
 //!
-//! Counted is what was granted, not only what came: a window that is open may be filled at any time. A reactor enters what its holders have as it changes, in plain numbers, and
+//! The budget counts what was granted, not only what was received: an open window may be filled at
+//! any time. Holders enter changes in the reactor's account, in plain numbers, and
 //! [`Account::settle`] adds the difference to the process's sum once a turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A window that costs little: streams begin with it, and have no larger one while memory is short.
+/// A small window: streams begin with it and keep it while memory is short.
 pub const SMALL_WINDOW: u32 = 64 * 1024;
 
-/// Small windows that all streams of a connection or session share when it begins.
+/// First window of a connection or session as a whole.
 pub const SMALL_SHARED_WINDOW: u32 = 16 * SMALL_WINDOW;
 
 /// How much of the budget is held.
@@ -18,13 +19,13 @@ pub enum Pressure {
     /// Less than half.
     #[default]
     None,
-    /// Half and more: windows do not grow.
+    /// Half or more: windows do not grow.
     High,
-    /// All: whoever is slowest is ended, and nobody new begins.
+    /// All: the slowest exchanges are ended and no new ones begin.
     Full,
 }
 
-/// The process's sum, and what it may be.
+/// The process's sum and limit.
 #[derive(Debug)]
 pub struct Budget {
     held: AtomicU64,
@@ -40,12 +41,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Budget {
         Budget { held: AtomicU64::new(0), limit: AtomicU64::new(limit.max(1)), reactors: AtomicU64::new(0) }
     }
 
-    /// Another limit, which holds from the next turns on.
+    /// Changes the limit, from the next turns on.
     pub fn set_limit(&self, limit: u64) {
         self.limit.store(limit.max(1), Relaxed);
     }
@@ -66,17 +67,17 @@ impl Budget {
     }
 }
 
-/// For whose sake bytes are held.
+/// On whose behalf bytes are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Side {
-    /// Clients: bodies of requests that came or may come, response bytes that they have not acknowledged.
+    /// Clients: request bodies received or granted, response bytes not acknowledged.
     Downstream,
-    /// Backends: response bytes that came and no client's stream has taken, or that may come.
+    /// Backends: response bytes received and not sent on, or granted.
     Upstream,
 }
 
-/// What one holder has in an account. It must be brought back to 0 there before it is dropped.
+/// What one holder has in an account. It must be back at 0 before it is dropped.
 #[derive(Debug, Default)]
 pub struct Entry(u64);
 
@@ -87,27 +88,27 @@ impl Entry {
     }
 }
 
-/// A reactor's part.
+/// A reactor's share.
 #[derive(Debug)]
 pub struct Account {
     budget: Arc<Budget>,
     entered: [u64; 2],
-    told: u64,
+    reported: u64,
 }
 
 impl Account {
-    /// An empty part.
+    /// An empty share.
     pub fn new(budget: Arc<Budget>) -> Account {
         budget.reactors.fetch_add(1, Relaxed);
-        Account { budget, entered: [0; 2], told: 0 }
+        Account { budget, entered: [0; 2], reported: 0 }
     }
 
-    /// An empty part of the same budget; what this one told it goes when this one does.
+    /// An empty share of the same budget. What this one reported goes when it is dropped.
     pub fn renewed(&self) -> Account {
         Account::new(self.budget.clone())
     }
 
-    /// A holder has so many bytes now.
+    /// Sets the bytes of a holder.
     pub fn enter(&mut self, side: Side, entry: &mut Entry, bytes: u64) {
         let sum = &mut self.entered[side as usize];
         debug_assert!(*sum >= entry.0);
@@ -115,7 +116,7 @@ impl Account {
         entry.0 = bytes;
     }
 
-    /// What is entered for a side.
+    /// Bytes entered for a side.
     pub fn of(&self, side: Side) -> u64 {
         self.entered[side as usize]
     }
@@ -125,35 +126,37 @@ impl Account {
         self.budget.pressure()
     }
 
-    /// Bytes that this reactor has to let go for the budget to be kept: its part of the excess, as it has its part of what is held. Whoever holds less than the average leaves
-    /// a part that is less than a window to the others, lest each reactor ends an exchange for the last byte.
+    /// Bytes that this reactor has to free: its share of the excess, in proportion to what it
+    /// holds. A reactor that holds less than the average leaves less than a window to the others,
+    /// so that not every reactor ends an exchange for the last byte.
     pub fn excess(&self) -> u64 {
         let Budget { held, limit, reactors } = &*self.budget;
         let (held, limit, reactors) = (held.load(Relaxed), limit.load(Relaxed), reactors.load(Relaxed));
         if held < limit {
             return 0;
         }
-        // A byte less than the limit is the aim, for at the limit nobody new begins.
-        let part = u128::from(held - limit + 1) * u128::from(self.told);
+        // The aim is a byte below the limit: at the limit no new exchange begins.
+        let part = u128::from(held - limit + 1) * u128::from(self.reported);
         let part = part.div_ceil(u128::from(held)) as u64;
-        let is_light = u128::from(self.told) * u128::from(reactors) < u128::from(held);
+        let is_light = u128::from(self.reported) * u128::from(reactors) < u128::from(held);
         if is_light && part < u64::from(SMALL_WINDOW) { 0 } else { part }
     }
 
-    /// Tells the process what the reactor holds.
+    /// Reports to the process what the reactor holds.
     pub fn settle(&mut self) {
         let held = self.entered[0] + self.entered[1];
-        // One locked instruction a turn, and none where nothing changed. The sum wraps to what it would be without the sign.
-        if held != self.told {
-            self.budget.held.fetch_add(held.wrapping_sub(self.told), Relaxed);
-            self.told = held;
+        // One locked instruction a turn, and none without a change. The sum wraps, so a negative
+        // difference works.
+        if held != self.reported {
+            self.budget.held.fetch_add(held.wrapping_sub(self.reported), Relaxed);
+            self.reported = held;
         }
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.told, Relaxed);
+        self.budget.held.fetch_sub(self.reported, Relaxed);
         self.budget.reactors.fetch_sub(1, Relaxed);
     }
 }

@@ -1,13 +1,15 @@
-//! Blocks of bytes shared by reference: what an upstream socket filled, a client's stream can send without a copy.
+//! Blocks of bytes shared by reference: a client's stream sends what an upstream socket received
+//! without a copy.
 //!
-//! A [`Block`] is written by one owner at its end while [`Chunk`]s of its beginning are read by others. Neither leaves its thread.
+//! One owner writes a [`Block`] at its end while others read [`Chunk`]s of its beginning. Neither
+//! leaves its thread.
 
 use std::fmt;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
 /// Memory of a block. Its bytes are reached by pointer alone: a reference to all of them would
-/// stand beside those to the chunks.
+/// alias those of chunks.
 struct Storage {
     start: NonNull<u8>,
     capacity: usize,
@@ -23,7 +25,7 @@ impl Storage {
     /// Some of its bytes.
     ///
     /// # Safety
-    /// `start <= end <= capacity`, and nobody writes them while the slice lives.
+    /// `start <= end <= capacity`, and no one writes them while the slice lives.
     unsafe fn bytes(&self, start: usize, end: usize) -> &[u8] {
         // SAFETY: as above; all bytes are initialised.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(start), end - start) }
@@ -33,7 +35,7 @@ impl Storage {
 impl Drop for Storage {
     fn drop(&mut self) {
         let bytes = NonNull::slice_from_raw_parts(self.start, self.capacity);
-        // SAFETY: it is the box of `new`, and nobody has it any more.
+        // SAFETY: this is the box of `new`, and nothing refers to it any more.
         drop(unsafe { Box::from_raw(bytes.as_ptr()) });
     }
 }
@@ -45,7 +47,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of `size` bytes, not zeroed by us twice: the allocator gives zero pages for large sizes.
+    /// A block of `size` bytes. Large ones are zero pages from the allocator and cost no zeroing.
     pub fn new(size: usize) -> Block {
         Block { storage: Rc::new(Storage::new(size)), filled: 0 }
     }
@@ -70,14 +72,14 @@ impl Block {
         Rc::strong_count(&self.storage) > 1
     }
 
-    /// The part nobody has seen yet.
+    /// The part that is not filled.
     pub fn spare(&mut self) -> &mut [u8] {
         // SAFETY: `filled` never exceeds the capacity. Chunks and `bytes` give away what lies below
         // `filled`, and there is one `Block` a storage.
         unsafe { std::slice::from_raw_parts_mut(self.storage.start.as_ptr().add(self.filled), self.room()) }
     }
 
-    /// Says that `count` bytes of the spare part now hold data.
+    /// Counts the first `count` bytes of the spare part as filled.
     ///
     /// # Panics
     /// Where there is no room for so many.
@@ -106,7 +108,7 @@ impl Block {
         Chunk { source: Source::Block(self.storage.clone()), start: start as u32, end: end as u32 }
     }
 
-    /// Starts over; must not be shared.
+    /// Empties the block, which must not be shared.
     pub fn reset(&mut self) {
         assert!(!self.is_shared());
         self.filled = 0;
@@ -122,7 +124,7 @@ enum Source {
     Block(Rc<Storage>),
 }
 
-/// A shared view of a block's bytes, or of a copy of its own. Cloning costs a counter.
+/// A view of a block's bytes, or a copy of its own. Cloning counts a reference.
 #[derive(Clone, Default)]
 pub struct Chunk {
     source: Source,
@@ -177,7 +179,7 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// Lets quiche keep our chunks as they are (`Connection<ChunkFactory>`, `stream_send_zc`).
+/// Makes quiche keep our chunks (`Connection<ChunkFactory>`, `stream_send_zc`).
 #[derive(Clone, Debug, Default)]
 pub struct ChunkFactory;
 

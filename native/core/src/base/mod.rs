@@ -1,4 +1,4 @@
-//! Small parts that know nothing of protocols.
+//! Building blocks that know no protocol.
 
 pub mod address;
 pub mod budget;

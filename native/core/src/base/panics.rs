@@ -1,9 +1,9 @@
-//! Panics end what they happened in, not the process: whoever owns something that can be given up
-//! runs its work under a [`guard`], ends it when that panics, and says so with a [`report`].
+//! A panic ends what it happened in, not the process. The owner of something expendable runs its
+//! work under a [`guard`], ends it after a panic, and files a [`report`].
 //!
-//! Guards nest: a connection's within its session's within its shard's. What an inner one did not
-//! catch reaches the next. Work on what belongs to the whole shard, done on behalf of one
-//! connection, holds a [`OfShard`], and its panic passes the inner guards by.
+//! Guards nest: what an inner one does not catch reaches the next, up to the shard's. Work on state
+//! of the whole shard, done on behalf of one connection, holds an [`OfShard`]: its panic passes the
+//! inner guards.
 
 use super::series::series;
 use std::any::Any;
@@ -20,7 +20,7 @@ series! {
         Connection = "connection",
         /// A session to a backend.
         Session = "session",
-        /// All of a shard.
+        /// The whole shard.
         Shard = "shard",
     }
 }
@@ -45,31 +45,32 @@ pub struct Report {
     pub owner: Owner,
     /// File, line and column.
     pub place: String,
-    /// What it said.
+    /// Its message.
     pub message: String,
 }
 
-/// Reports kept for the log. Who can make one panic can make many: the counter has them all.
+/// Reports kept for the log. A peer that can cause one panic can cause many; the counter has them
+/// all.
 const KEPT: usize = 64;
 
-/// Longest message kept: it may hold a peer's bytes.
+/// Longest message kept. It may contain a peer's bytes.
 const MESSAGE_BYTES: usize = 256;
 
 static REPORTS: Mutex<VecDeque<Report>> = Mutex::new(VecDeque::new());
 
 thread_local! {
-    /// Place and message of the thread's last panic.
+    /// Location and message of the thread's last panic.
     static LAST: RefCell<(String, String)> = const { RefCell::new((String::new(), String::new())) };
-    /// A callback has panicked under foreign code.
+    /// A callback panicked under foreign code.
     static IS_HELD: Cell<bool> = const { Cell::new(false) };
-    /// A panic is under way and not caught yet.
+    /// A panic is not caught yet.
     static IS_UNDER_WAY: Cell<bool> = const { Cell::new(false) };
-    /// The panic under way is the shard's.
+    /// That panic is the shard's.
     static IS_OF_SHARD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes the place of every panic from now on, instead of writing it to standard error. One that
-/// comes while another is under way ends the process, as Rust has it: both are written.
+/// Records the location of every panic from now on instead of writing it to standard error. A panic
+/// during another aborts the process, as in all of Rust; both are written then.
 pub fn install() {
     set_hook(Box::new(|info| {
         let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
@@ -80,7 +81,7 @@ pub fn install() {
             let (first, said) = LAST.take();
             let _ = writeln!(std::io::stderr(), "panicked at {first}: {said}\nand meanwhile at {place}: {message}");
         }
-        // A panic of this hook would end the process; the cell is borrowed nowhere else while
+        // A panic of this hook would abort the process. The cell is borrowed nowhere else while
         // anything can panic.
         let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = (place, message)));
     }));
@@ -91,8 +92,8 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("no text").to_owned()
 }
 
-/// Runs something whose owner is given up if it panics. What it was given must not be used
-/// afterwards but to be ended.
+/// Runs something whose owner is given up if it panics. After a panic, what it used may only be
+/// ended.
 pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(_) if IS_HELD.replace(false) => Err(Panicked),
@@ -114,7 +115,7 @@ pub fn guard_shard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     result
 }
 
-/// While it lives, a panic is the shard's.
+/// A panic while this lives is the shard's.
 pub struct OfShard;
 
 impl Drop for OfShard {
@@ -125,8 +126,8 @@ impl Drop for OfShard {
     }
 }
 
-/// Runs what foreign code calls, through which no panic may pass: it is held, the caller gets
-/// `fallback`, and the guard further up has a panic once the foreign code returns.
+/// Runs a callback of foreign code, through which no panic may pass: the panic is held, the caller
+/// gets `fallback`, and the guard above panics once the foreign code returns.
 pub fn callback<T>(fallback: T, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         IS_UNDER_WAY.set(false);
@@ -135,7 +136,7 @@ pub fn callback<T>(fallback: T, run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Puts the thread's last panic on the list for the log.
+/// Files the thread's last panic for the log.
 pub fn report(shard: u8, owner: Owner) {
     let (place, message) = LAST.take();
     let mut reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,31 +145,31 @@ pub fn report(shard: u8, owner: Owner) {
     }
 }
 
-/// Takes the list.
+/// Takes the reports.
 pub fn take_reports() -> Vec<Report> {
     REPORTS.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }
 
-/// Panics that tests plant: armed by name, they strike once, where the thread next passes the place
-/// of that name. Only builds with debug assertions have them, which releases are not.
+/// Failpoints of tests: armed by name, one panics once, the next time the thread passes it. Only
+/// builds with debug assertions have them; releases do not.
 pub mod plant {
     #[cfg(debug_assertions)]
     thread_local! {
         static ARMED: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };
     }
 
-    /// Places.
-    pub const PLACES: [&str; 9] = ["accept", "receive", "process", "send", "certificate", "response", "session", "pool", "turn"];
+    /// Names of the failpoints.
+    pub const POINTS: [&str; 9] = ["accept", "receive", "process", "send", "certificate", "response", "session", "pool", "turn"];
 
-    /// Arms a place; false for a name that is none, or in a build without.
+    /// Arms a failpoint; false for an unknown name, or in a build without them.
     pub fn arm(name: &str) -> bool {
-        let place = PLACES.into_iter().find(|place| *place == name);
+        let point = POINTS.into_iter().find(|point| *point == name);
         #[cfg(debug_assertions)]
-        ARMED.set(place);
-        place.is_some() && cfg!(debug_assertions)
+        ARMED.set(point);
+        point.is_some() && cfg!(debug_assertions)
     }
 
-    /// A place.
+    /// A failpoint.
     #[inline(always)]
     #[track_caller]
     pub fn here(name: &'static str) {

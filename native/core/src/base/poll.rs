@@ -1,4 +1,5 @@
-//! epoll, level-triggered, with a token a descriptor. Its own descriptor is what the worker's event loop waits for.
+//! epoll, level-triggered, with a token for each descriptor. The worker's event loop waits for its
+//! own descriptor.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -6,9 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// What a descriptor is ready for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// Data, a new error or the end can be read.
+    /// Data, an error or the end can be read.
     pub is_readable: bool,
-    /// The kernel takes bytes again.
+    /// Bytes can be written.
     pub is_writable: bool,
 }
 
@@ -18,7 +19,7 @@ pub struct Poll {
     events: Vec<libc::epoll_event>,
 }
 
-/// Events taken by one call; more stay for the next, level-triggered.
+/// Events of one call; more come with the next.
 const BATCH: usize = 64;
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -48,9 +49,9 @@ impl Poll {
         self.control(libc::EPOLL_CTL_MOD, fd, token, is_writing)
     }
 
-    /// Watches a descriptor no more.
+    /// Stops watching a descriptor.
     pub fn remove(&self, fd: RawFd) {
-        // It fails only for what is not watched.
+        // It fails only for a descriptor that is not watched.
         let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, false);
     }
 
@@ -61,7 +62,7 @@ impl Poll {
         checked(unsafe { libc::epoll_ctl(self.fd(), operation, fd, &mut event) }).map(|_| ())
     }
 
-    /// Takes what is ready; `timeout_ms` 0 does not wait. Returns the number of events for [`Poll::event`].
+    /// Waits for events, up to `timeout_ms`. Returns their number, for [`Poll::event`].
     pub fn wait(&mut self, timeout_ms: i32) -> usize {
         // SAFETY: the buffer holds BATCH events.
         let count = unsafe { libc::epoll_wait(self.fd(), self.events.as_mut_ptr(), BATCH as i32, timeout_ms) };
@@ -69,8 +70,8 @@ impl Poll {
     }
 
     /// One of the events of the last [`Poll::wait`].
-    pub fn event(&self, place: usize) -> (u64, Readiness) {
-        let event = self.events[place];
+    pub fn event(&self, index: usize) -> (u64, Readiness) {
+        let event = self.events[index];
         let bits = event.events as i32;
         let is_broken = bits & (libc::EPOLLERR | libc::EPOLLHUP) != 0;
         let readiness =
@@ -79,7 +80,7 @@ impl Poll {
     }
 }
 
-/// A counter in the kernel that another thread bumps to wake this one.
+/// An eventfd, by which another thread wakes this one.
 pub struct Wake {
     fd: OwnedFd,
 }
@@ -104,7 +105,7 @@ impl Wake {
         unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
     }
 
-    /// Quiets it.
+    /// Resets it.
     pub fn acknowledge(&self) {
         let mut count = 0u64;
         // SAFETY: reads eight bytes into a u64.

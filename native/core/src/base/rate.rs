@@ -1,11 +1,11 @@
-//! A rate in time: so many a second, evenly, and a tenth of a second's worth at once.
+//! A rate limit: so many a second, evenly, with a burst of a tenth of a second.
 
 use super::timers::Nanos;
 
 const SECOND: Nanos = 1_000_000_000;
 const BURST: Nanos = SECOND / 10;
 
-/// Lets things pass at a rate (GCRA).
+/// The limiter (GCRA).
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     interval: Option<Nanos>,
@@ -18,7 +18,7 @@ impl Rate {
         Rate { interval: SECOND.checked_div(per_second as Nanos), next: 0 }
     }
 
-    /// So many a second from now on; what has passed still counts.
+    /// Changes the rate; what has passed still counts.
     pub fn set(&mut self, per_second: u32) {
         *self = Rate { next: self.next, ..Rate::new(per_second) };
     }

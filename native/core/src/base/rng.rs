@@ -1,4 +1,5 @@
-//! Random numbers for the packet path: a generator seeded from the kernel, good for identifiers nobody may guess by chance, and BoringSSL's for secrets.
+//! Random numbers: a fast generator seeded from the kernel for identifiers and jitter, and
+//! BoringSSL's for secrets.
 
 /// Fills bytes from BoringSSL's generator, for keys and connection IDs.
 pub fn fill_secret(bytes: &mut [u8]) {

@@ -1,11 +1,11 @@
-//! A slab whose keys notice reuse: an index names a place, a generation names who lives there.
+//! A slab whose keys notice reuse: an index names a slot, a generation the value in it.
 
-/// Names one inhabitant of a [`Slab`]; a key of somebody who left finds nothing.
+/// Names a value of a [`Slab`]. The key of a removed value finds nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Place in the slab.
+    /// Slot in the slab.
     pub index: u32,
-    /// How often the place was taken.
+    /// How often the slot was reused.
     pub generation: u32,
 }
 
@@ -21,27 +21,27 @@ impl Key {
     }
 }
 
-struct Place<T> {
+struct Slot<T> {
     generation: u32,
     value: Option<T>,
 }
 
-/// Values at stable places, reused last-left-first-taken so that warm memory stays warm.
+/// Values in stable slots. The slot freed last is reused first, while it is in the cache.
 pub struct Slab<T> {
-    places: Vec<Place<T>>,
+    slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Slab { places: Vec::new(), free: Vec::new() }
+        Slab { slots: Vec::new(), free: Vec::new() }
     }
 }
 
 impl<T> Slab<T> {
     /// Number of values.
     pub fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.slots.len() - self.free.len()
     }
 
     /// Whether there is none.
@@ -52,87 +52,88 @@ impl<T> Slab<T> {
     /// Puts a value made from its own key.
     pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place { generation: 0, value: None });
-            (self.places.len() - 1) as u32
+            self.slots.push(Slot { generation: 0, value: None });
+            (self.slots.len() - 1) as u32
         });
-        let place = &mut self.places[index as usize];
-        let key = Key { index, generation: place.generation };
-        place.value = Some(make(key));
+        let slot = &mut self.slots[index as usize];
+        let key = Key { index, generation: slot.generation };
+        slot.value = Some(make(key));
         key
     }
 
-    /// The key that the next value will get.
+    /// The key of the next value.
     pub fn next_key(&self) -> Key {
-        let index = self.free.last().copied().unwrap_or(self.places.len() as u32);
+        let index = self.free.last().copied().unwrap_or(self.slots.len() as u32);
         Key { index, generation: self.generation_at(index).unwrap_or(0) }
     }
 
-    /// Generation of a place, taken or not; none for places that never were.
+    /// Generation of a slot, taken or free; none for one that never was taken.
     pub fn generation_at(&self, index: u32) -> Option<u32> {
-        self.places.get(index as usize).map(|place| place.generation)
+        self.slots.get(index as usize).map(|slot| slot.generation)
     }
 
-    /// The value a key names, if it still lives there.
+    /// The value of a key.
     pub fn get(&self, key: Key) -> Option<&T> {
-        match self.places.get(key.index as usize) {
-            Some(place) if place.generation == key.generation => place.value.as_ref(),
+        match self.slots.get(key.index as usize) {
+            Some(slot) if slot.generation == key.generation => slot.value.as_ref(),
             _ => None,
         }
     }
 
     /// As [`Slab::get`], to change.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.places.get_mut(key.index as usize) {
-            Some(place) if place.generation == key.generation => place.value.as_mut(),
+        match self.slots.get_mut(key.index as usize) {
+            Some(slot) if slot.generation == key.generation => slot.value.as_mut(),
             _ => None,
         }
     }
 
-    /// Takes a value out; its key finds nothing from now on.
+    /// Removes a value.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        let place = self.places.get_mut(key.index as usize).filter(|place| place.generation == key.generation)?;
-        let value = place.value.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        let slot = self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?;
+        let value = slot.value.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
         Some(value)
     }
 
-    /// Takes all values out. Their keys go on finding nothing, also once others have come.
+    /// Removes all values. Their keys stay void when slots are reused.
     pub fn drain(&mut self) -> Vec<T> {
         let keys = self.keys();
         keys.into_iter().filter_map(|key| self.remove(key)).collect()
     }
 
-    /// Places that were ever taken.
-    pub fn places(&self) -> u32 {
-        self.places.len() as u32
+    /// Slots, taken or free.
+    pub fn slots(&self) -> u32 {
+        self.slots.len() as u32
     }
 
-    /// The key of who lives at a place.
+    /// The key of the value in a slot.
     pub fn key_at(&self, index: u32) -> Option<Key> {
-        let place = self.places.get(index as usize).filter(|place| place.value.is_some())?;
-        Some(Key { index, generation: place.generation })
+        let slot = self.slots.get(index as usize).filter(|slot| slot.value.is_some())?;
+        Some(Key { index, generation: slot.generation })
     }
 
-    /// Keys of all values, in order of place.
+    /// Keys of all values, in order of slots.
     pub fn keys(&self) -> Vec<Key> {
         let alive =
-            |(index, place): (usize, &Place<T>)| place.value.as_ref().map(|_| Key { index: index as u32, generation: place.generation });
-        self.places.iter().enumerate().filter_map(alive).collect()
+            |(index, slot): (usize, &Slot<T>)| slot.value.as_ref().map(|_| Key { index: index as u32, generation: slot.generation });
+        self.slots.iter().enumerate().filter_map(alive).collect()
     }
 
     /// All values with their keys.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| {
-            place.value.as_ref().map(|value| (Key { index: index as u32, generation: place.generation }, value))
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| slot.value.as_ref().map(|value| (Key { index: index as u32, generation: slot.generation }, value)))
     }
 
     /// As [`Slab::iter`], to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        self.places.iter_mut().enumerate().filter_map(|(index, place)| {
-            let key = Key { index: index as u32, generation: place.generation };
-            place.value.as_mut().map(|value| (key, value))
+        self.slots.iter_mut().enumerate().filter_map(|(index, slot)| {
+            let key = Key { index: index as u32, generation: slot.generation };
+            slot.value.as_mut().map(|value| (key, value))
         })
     }
 }

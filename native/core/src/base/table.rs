@@ -1,4 +1,5 @@
-//! Slots that all shards share, one for each backend: the layout of `src/base/tables.ts`. Lanes write the rest of a slot.
+//! Slots that all shards share, one for each backend, in the layout of `src/base/tables.ts`. Lanes
+//! write the rest of a slot.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
@@ -10,13 +11,13 @@ const SLOT_BYTES: usize = 64;
 enum Word {
     /// Attempts in flight.
     InFlight = 0,
-    /// Connections to an `http://` backend, from their beginning to their end.
+    /// Connections to an `http://` backend.
     Connections = 6,
-    /// Attempts that wait for one.
+    /// Attempts that wait for a connection.
     Waiting = 7,
     /// Shards that have connections or attempts that wait.
     Shards = 8,
-    /// Connections that shards lack of their part.
+    /// Connections that shards lack of their share.
     Lacking = 9,
 }
 
@@ -36,12 +37,12 @@ impl BackendTable {
         BackendTable { base, slots: bytes / SLOT_BYTES }
     }
 
-    /// Counts attempts in and out of a backend's number.
+    /// Counts attempts in flight.
     pub fn add_in_flight(&self, slot: u32, by: i32) {
         self.add(slot, Word::InFlight, by);
     }
 
-    /// A place for another connection, if all shards together have fewer than `limit`.
+    /// Counts another connection, if all shards together have fewer than `limit`.
     pub fn take_connection(&self, slot: u32, limit: u32) -> bool {
         let Some(word) = self.word(slot, Word::Connections) else { return true };
         word.fetch_update(Relaxed, Relaxed, |count| (count < limit as i32).then_some(count + 1)).is_ok()
@@ -67,7 +68,7 @@ impl BackendTable {
         self.get(slot, Word::Waiting)
     }
 
-    /// Counts connections that a shard lacks of its part.
+    /// Counts connections that a shard lacks of its share.
     pub fn add_lacking(&self, slot: u32, by: i32) {
         self.add(slot, Word::Lacking, by);
     }
@@ -77,7 +78,7 @@ impl BackendTable {
         self.get(slot, Word::Lacking)
     }
 
-    /// Counts a shard that has begun, or ceased, to use the backend.
+    /// Counts shards that use the backend.
     pub fn add_shards(&self, slot: u32, by: i32) {
         self.add(slot, Word::Shards, by);
     }

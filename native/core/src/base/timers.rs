@@ -1,8 +1,9 @@
-//! The one timer structure of a reactor: a heap of deadlines that is corrected lazily, over one timerfd.
+//! The timers of a reactor: a heap of deadlines, corrected lazily, over one timerfd.
 //!
-//! Deadlines of QUIC connections and exchanges move later with nearly every packet. Moving later therefore costs nothing: the owner's entry stays where it is, and
-//! when it comes due the owner is asked for its real deadline and entered again. Only a deadline earlier than the owner's entry pushes a new one. The
-//! timerfd is set by the same rule, so most turns make no system call for time.
+//! Deadlines of QUIC connections and exchanges move later with nearly every packet, so that costs
+//! nothing: the owner's entry stays, and when it is due the owner is asked for its real deadline
+//! and entered again. Only a deadline earlier than the owner's entry adds one. The timerfd follows
+//! the same rule, so most turns make no system call for it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,10 +11,10 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
-/// Nanoseconds since the reactor's clock began.
+/// Nanoseconds of the reactor's clock.
 pub type Nanos = u64;
 
-/// Microseconds between two times, at most what 32 bits hold.
+/// Microseconds between two times, saturating.
 pub fn micros(from: Nanos, to: Nanos) -> u32 {
     (to.saturating_sub(from) / 1_000).min(u32::MAX as u64) as u32
 }
@@ -21,7 +22,7 @@ pub fn micros(from: Nanos, to: Nanos) -> u32 {
 /// No deadline.
 pub const NEVER: Nanos = u64::MAX;
 
-/// Monotonic time as one number; the only clock of a reactor.
+/// Monotonic time as a number; the only clock of a reactor.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
@@ -29,7 +30,8 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        // One second back, so that zero is always past and subtracting a little from `now` cannot wrap.
+        // It began a second ago, so that zero is always past and a little less than `now` cannot
+        // wrap.
         let now = Instant::now();
         Clock { origin: now.checked_sub(std::time::Duration::from_secs(1)).unwrap_or(now) }
     }
@@ -52,10 +54,11 @@ impl Clock {
     }
 }
 
-/// Entries an owner knows of itself.
+/// Entries that an owner keeps track of.
 const KNOWN: usize = 3;
 
-/// An owner's place in the heap: when its entries come due, earliest first. Of more than it can know it forgets the latest.
+/// An owner's entries in the heap: when they are due, earliest first. Beyond its size it forgets
+/// the latest.
 #[derive(Clone, Copy, Debug)]
 pub struct Armed([Nanos; KNOWN]);
 
@@ -65,7 +68,8 @@ impl Default for Armed {
     }
 }
 
-/// Deadlines are rounded up to this, QUIC's own granularity (RFC 9002 §6.1.2): owners whose deadlines creep make fewer entries, and several come due in one wake-up.
+/// Deadlines are rounded up to this, QUIC's timer granularity (RFC 9002 §6.1.2): deadlines that
+/// creep make fewer entries, and one wake-up serves several.
 const GRAIN: Nanos = 1_000_000;
 
 /// The heap and its timerfd.
@@ -83,17 +87,17 @@ impl Timers {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: `fd` is a fresh descriptor that nobody else owns.
+        // SAFETY: `fd` is a new descriptor that has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Timers { heap: BinaryHeap::new(), fd, set_for: NEVER })
     }
 
-    /// Descriptor that becomes readable when the earliest entry comes due.
+    /// Descriptor that becomes readable when the earliest entry is due.
     pub fn fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
 
-    /// Sees to it that `owner` is asked at `deadline` or earlier.
+    /// Ensures that `owner` is asked at `deadline` or earlier.
     pub fn arm(&mut self, armed: &mut Armed, deadline: Nanos, owner: u64) {
         if deadline == NEVER {
             return;
@@ -107,7 +111,8 @@ impl Timers {
         self.heap.push(Reverse((deadline, owner)));
     }
 
-    /// The next owner whose entry is due, with the entry's time, which [`Timers::is_current`] checks.
+    /// The next owner whose entry is due, with the entry's time, which [`Timers::is_current`]
+    /// checks.
     pub fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, u64)> {
         match self.heap.peek() {
             Some(Reverse((due, _))) if *due <= now => self.heap.pop().map(|Reverse(entry)| entry),
@@ -115,8 +120,8 @@ impl Timers {
         }
     }
 
-    /// Whether an entry that came due is the owner's earliest; if so it is taken off, and a later one that is still in the heap stands for the owner again: a deadline that
-    /// moves to and fro makes no entry each time.
+    /// Whether an entry that is due is the owner's earliest. If so it is removed, and a later one
+    /// in the heap serves again, so a deadline that moves to and fro does not add one each time.
     pub fn is_current(armed: &mut Armed, due: Nanos) -> bool {
         let is_current = armed.0[0] == due;
         if is_current {
@@ -132,7 +137,7 @@ impl Timers {
         self.set_for = NEVER;
     }
 
-    /// Sets the timerfd for the earliest entry if it is not set for that time or an earlier one.
+    /// Sets the timerfd for the earliest entry, unless it is set for that time or earlier.
     pub fn set(&mut self, now: Nanos) {
         let Some(Reverse((due, _))) = self.heap.peek() else { return };
         if self.set_for <= *due && self.set_for > now {
@@ -144,11 +149,12 @@ impl Timers {
             it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: libc::timespec { tv_sec: (wait / 1_000_000_000) as i64, tv_nsec: (wait % 1_000_000_000) as i64 },
         };
-        // SAFETY: valid descriptor and pointer; setting also clears a pending expiry, so the fd need not be read.
+        // SAFETY: valid descriptor and pointer; setting also clears a pending expiry, so the fd
+        // need not be read.
         unsafe { libc::timerfd_settime(self.fd(), 0, &spec, std::ptr::null_mut()) };
     }
 
-    /// Quiets the timerfd after it fired.
+    /// Resets the timerfd after it fired.
     pub fn acknowledge(&mut self) {
         let mut count = 0u64;
         // SAFETY: reads eight bytes into a u64.
@@ -195,7 +201,8 @@ mod tests {
     fn deadlines_that_move_to_and_fro_leave_few_entries() {
         let mut timers = Timers::new().unwrap();
         let mut armed = Armed::default();
-        // An idle timeout of thirty seconds that moves with every packet, a keep-alive, and a loss timer beside them that strikes a thousand times before that.
+        // An idle timeout of thirty seconds that moves with every packet, a keep-alive, and a loss
+        // timer beside them that strikes a thousand times before that.
         for round in 0..1_000 {
             let now = round * 30_000_000;
             for deadline in [now + 30_000_000_000, now + 5_000_000_000, now + 25_000_000] {

@@ -195,7 +195,7 @@ fn after(since: Nanos, timeout_ms: u32) -> Nanos {
 }
 
 /// The exchange of an attempt.
-pub(crate) fn key_of(name: upstream::Key) -> Key {
+pub(crate) fn key_of(name: upstream::AttemptId) -> Key {
     Key::unpack(name & !OTHER)
 }
 

@@ -37,27 +37,27 @@ impl Attempts {
 
 impl Exchange {
     /// Name of the attempt for sessions.
-    pub fn name(&self) -> upstream::Key {
+    pub fn name(&self) -> upstream::AttemptId {
         self.key.pack() | self.attempts.side
     }
 
     /// Name of the attempt that runs, or would run, beside it.
-    pub fn hedge_name(&self) -> upstream::Key {
+    pub fn hedge_name(&self) -> upstream::AttemptId {
         self.name() ^ OTHER
     }
 
     /// The attempt that a name stands for, if it runs; one that has lost or failed does not.
-    pub fn attempt_named(&self, name: upstream::Key) -> Option<&Attempt> {
+    pub fn attempt_named(&self, name: upstream::AttemptId) -> Option<&Attempt> {
         if name & OTHER == self.attempts.side { Some(&self.attempt) } else { self.state.hedge() }
     }
 
     /// The same to change.
-    pub fn attempt_named_mut(&mut self, name: upstream::Key) -> Option<&mut Attempt> {
+    pub fn attempt_named_mut(&mut self, name: upstream::AttemptId) -> Option<&mut Attempt> {
         if name & OTHER == self.attempts.side { Some(&mut self.attempt) } else { self.state.hedge_mut() }
     }
 
     /// Whether an attempt still waits for a session.
-    pub fn is_opening(&self, name: upstream::Key) -> bool {
+    pub fn is_opening(&self, name: upstream::AttemptId) -> bool {
         let is_opening = |attempt: &Attempt| attempt.upstream.is_none() && attempt.opened == 0;
         self.state.pending().is_some() && self.attempt_named(name).is_some_and(is_opening)
     }
@@ -127,7 +127,7 @@ impl Exchange {
     }
 
     /// An attempt has a stream, its head is sent. Returns its deadline.
-    pub fn start_attempt(&mut self, name: upstream::Key, stream: upstream::StreamRef, now: Nanos) -> Nanos {
+    pub fn start_attempt(&mut self, name: upstream::AttemptId, stream: upstream::StreamRef, now: Nanos) -> Nanos {
         let is_sent = self.incoming.is_done;
         let Some(attempt) = self.attempt_named_mut(name) else { return NEVER };
         attempt.upstream = Some(stream);
@@ -145,7 +145,7 @@ impl Exchange {
 
     /// Takes one of two attempts out: the other is the exchange's own from now on. None where one
     /// runs alone.
-    pub fn take_out(&mut self, name: upstream::Key) -> Option<Box<Attempt>> {
+    pub fn take_out(&mut self, name: upstream::AttemptId) -> Option<Box<Attempt>> {
         let Pending { late_at, hedge } = self.state.pending_mut()?;
         let (mut taken, late_at) = (hedge.take()?, *late_at);
         if name == self.name() {

@@ -1,24 +1,22 @@
-//! Authentication that is a connection's and not a request's: NTLM and Negotiate (RFC 4559 §6). Who
-//! has shown who he is by these is believed on that connection without being asked again, so a
-//! connection on which they were used can be one client's only.
+//! Connection-based authentication: NTLM and Negotiate (RFC 4559 §6). A client that authenticated
+//! so is trusted for the rest of the connection, so that connection may carry no other client.
 
 use crate::http::fields::{Field, Fields, Known};
 
-/// Whether this response head asks for such authentication. To be asked of 401 and 407 only; others
-/// say nothing by these fields.
+/// Whether a response head asks for such authentication. For 401 and 407 only; the fields mean
+/// nothing with other statuses.
 pub fn asks_for_connection(fields: &Fields) -> bool {
     fields.iter().any(|field| is_challenge(&field) && challenges(field.value).any(|(scheme, _)| is_of_connection(scheme)))
 }
 
-/// Whether a field of a request offers it.
+/// Whether a field of a request has such credentials.
 pub fn offers_connection(field: &Field<'_>) -> bool {
     field.known == Known::Secret
         && matches!(field.name, b"authorization" | b"proxy-authorization")
         && is_of_connection(token(trim_start(field.value)))
 }
 
-/// Takes such challenges out of a response head; the others stay as they are. Whether there were
-/// any.
+/// Removes such challenges from a response head and leaves others; whether there were any.
 pub fn remove_of_connection(fields: &mut Fields) -> bool {
     let mut kept: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut has_found = false;
@@ -45,7 +43,7 @@ fn is_of_connection(scheme: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
 }
 
-/// The challenges of a list (RFC 9110 §11.6.1): scheme, and the whole with its parameters.
+/// The challenges of a list (RFC 9110 §11.6.1): the scheme, and the whole with its parameters.
 fn challenges(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -68,29 +66,29 @@ fn challenges(list: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Commas may stand for nothing (RFC 9110 §5.6.1).
+/// List elements may be empty (RFC 9110 §5.6.1).
 fn skip_commas(list: &[u8], from: usize) -> usize {
     list[from..].iter().position(|b| !matches!(b, b',' | b' ' | b'\t')).map_or(list.len(), |count| from + count)
 }
 
-/// The comma after the element that begins at `from`, which is none in quotes, or the end. Quotes
-/// that nobody closes are none.
+/// The comma after the element that begins at `from`, or the end. Quoted commas do not count; a
+/// quote that is not closed does not quote.
 fn element_end(list: &[u8], from: usize) -> usize {
     let (mut is_quoted, mut is_escaped, mut first) = (false, false, None);
-    for (place, byte) in list.iter().enumerate().skip(from) {
+    for (index, byte) in list.iter().enumerate().skip(from) {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
-            b',' if !is_quoted => return place,
-            b',' if first.is_none() => first = Some(place),
+            b',' if !is_quoted => return index,
+            b',' if first.is_none() => first = Some(index),
             _ => {}
         }
     }
     first.filter(|_| is_quoted).unwrap_or(list.len())
 }
 
-/// `name=value`, with white space around the sign where somebody put it: it belongs to the challenge before it.
+/// `name=value`, perhaps with white space around the sign: a parameter of the challenge before it.
 fn is_parameter(element: &[u8]) -> bool {
     trim_start(&element[token(element).len()..]).first() == Some(&b'=')
 }

@@ -1,5 +1,6 @@
-//! Which bytes may stand where: names, values, methods, paths and authorities (RFC 9110 §5, RFC 3986 §3.2). Classes lie in one table of 256 entries, so
-//! that a text is checked with a load and an OR a byte, without branches.
+//! Bytes that names, values, methods, paths and authorities may have (RFC 9110 §5, RFC 3986 §3.2).
+//! One table of 256 entries has all classes: a check is a load and an OR for each byte, without
+//! branches.
 
 const NAME: u8 = 1;
 const TOKEN: u8 = 2;
@@ -8,7 +9,7 @@ const HOST: u8 = 8;
 const IP_LITERAL: u8 = 16;
 const VALUE: u8 = 32;
 
-/// The classes that each byte does *not* belong to, so that an OR over a text gathers its faults.
+/// The classes that each byte does *not* belong to, so an OR over a text collects its faults.
 static FAULTS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -51,13 +52,13 @@ pub fn is_lower_case_name(text: &[u8]) -> bool {
     !text.is_empty() && is_all(text, NAME)
 }
 
-/// A token (RFC 9110 §5.6.2), as methods are.
+/// A token (RFC 9110 §5.6.2), such as a method.
 #[inline]
 pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && is_all(text, TOKEN)
 }
 
-/// A path with query: visible ASCII, no fragment. What its bytes mean is for normalisation to say.
+/// A path with query: visible ASCII, no fragment. [`super::normal`] interprets it.
 #[inline]
 pub fn is_path(text: &[u8]) -> bool {
     text.first() == Some(&b'/') && is_all(text, PATH)
@@ -74,7 +75,8 @@ pub fn is_value(text: &[u8]) -> bool {
     is_all(rest, VALUE) && words.iter().all(|word| !may_hold_control(u64::from_ne_bytes(*word)) || is_all(word, VALUE))
 }
 
-/// Whether one of eight bytes may be below 0x20 or 0x7f. Never misses one; a neighbour's borrow can raise a false alarm.
+/// Whether one of eight bytes may be below 0x20 or 0x7f. Never misses one; a neighbour's borrow can
+/// cause a false positive.
 #[inline]
 fn may_hold_control(word: u64) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -85,13 +87,13 @@ fn may_hold_control(word: u64) -> bool {
     (below_space | delete) & HIGH_BITS != 0
 }
 
-/// Host and optional port of an `http` or `https` URI: a registered name, an IPv4 address or an IP literal, never empty and without user information
-/// (RFC 9110 §4.2, RFC 3986 §3.2).
+/// Host and optional port of an `http` or `https` URI: a registered name, an IPv4 address or an IP
+/// literal, never empty and without user information (RFC 9110 §4.2, RFC 3986 §3.2).
 pub fn is_authority(text: &[u8]) -> bool {
     split_authority(text).is_some_and(|(host, port)| is_host(host) && port.is_none_or(is_port))
 }
 
-/// Host and port as CONNECT needs them: both (RFC 9110 §9.3.6).
+/// Host and port, both required as CONNECT does (RFC 9110 §9.3.6).
 pub fn is_host_and_port(text: &[u8]) -> bool {
     split_authority(text).is_some_and(|(host, port)| is_host(host) && port.is_some_and(is_port))
 }
@@ -118,7 +120,7 @@ fn is_host(host: &[u8]) -> bool {
     }
 }
 
-/// The rare host with percent-encoded bytes.
+/// A host with percent-encoded bytes, which is rare.
 fn is_percent_encoded_host(host: &[u8]) -> bool {
     let mut pieces = host.split(|&byte| byte == b'%');
     let first = pieces.next().unwrap_or_default();
@@ -129,7 +131,7 @@ fn is_port(port: &[u8]) -> bool {
     (1..=5).contains(&port.len()) && parse_digits(port).is_some_and(|port| port <= u64::from(u16::MAX))
 }
 
-/// A number of decimal digits and nothing else that fits 64 bits.
+/// Decimal digits and nothing else, as a number of 64 bits.
 pub fn parse_digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
@@ -209,10 +211,10 @@ mod tests {
     #[test]
     fn every_byte_is_judged_the_same_at_every_place() {
         for byte in 0..=255u8 {
-            for place in 0..20 {
+            for index in 0..20 {
                 let mut text = [b'a'; 20];
-                text[place] = byte;
-                assert_eq!(is_value(&text), is_value_by_definition(&text), "{byte:#x} at {place}");
+                text[index] = byte;
+                assert_eq!(is_value(&text), is_value_by_definition(&text), "{byte:#x} at {index}");
             }
             let is_tchar = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             assert_eq!(is_token(&[byte]), is_tchar);

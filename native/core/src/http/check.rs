@@ -1,7 +1,9 @@
-//! What a head or a trailer section must be before anyone decides about it (RFC 9114 §4.1 to §4.3, RFC 9113 §8.1 to §8.3, RFC 9110).
+//! What a head or a trailer section must be before anyone decides about it (RFC 9114 §4.1 to §4.3,
+//! RFC 9113 §8.1 to §8.3, RFC 9110).
 //!
-//! One pass over the fields. A head that passes cannot be read differently by the next hop: no framing fields, no controls, one length, one authority.
-//! Field limits are the decoders' business, the length of the body the relay's.
+//! One pass over the fields. A head that passes cannot be read differently by the next hop: no
+//! framing fields, no controls, one length, one authority. Field limits are the decoders' business,
+//! the length of the body the relay's.
 
 use super::characters::{is_authority, is_host_and_port, is_lower_case_name, is_path, is_token, is_value, parse_digits};
 use super::fields::{Field, Fields, Known};
@@ -28,7 +30,7 @@ const fn malformed(reason: &'static str) -> HeadFault {
     HeadFault { kind: FaultKind::Malformed, reason }
 }
 
-/// What the data path wants to know of a request head that passed.
+/// What the data path needs of a valid request head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
     /// GET, HEAD, OPTIONS, TRACE, PUT or DELETE: may be sent again (RFC 9110 §9.2.2).
@@ -41,7 +43,7 @@ pub struct RequestFacts {
     pub is_extended_connect: bool,
     /// Length of the body as announced.
     pub content_length: Option<u64>,
-    /// content-length stands there more than once; [`leave_one_length`] mends it.
+    /// content-length stands there more than once; [`keep_one_length`] mends it.
     pub has_spare_length: bool,
     /// `expect: 100-continue`.
     pub expects_continue: bool,
@@ -51,32 +53,32 @@ pub struct RequestFacts {
     pub accepts_trailers: bool,
     /// Some field's name has an underscore, which CGI and its like read as a hyphen.
     pub has_underscore: bool,
-    /// `:scheme` is http; [`tell_https`] mends it.
+    /// `:scheme` is http; [`set_https`] mends it.
     pub is_scheme_plain: bool,
     /// TRACE, which has no content (RFC 9110 §9.3.8).
     pub is_trace: bool,
     /// How many more may forward it, where it is TRACE or OPTIONS and says so;
-    /// [`lower_max_forwards`] counts us.
+    /// [`decrement_max_forwards`] counts us.
     pub max_forwards: Option<u64>,
 }
 
-/// What the data path wants to know of a response head that passed.
+/// What the data path needs of a valid response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseFacts {
     /// 100 to 999, never 101.
     pub status: u16,
     /// 1xx: another head follows.
     pub is_interim: bool,
-    /// Length of the body as announced; of no body at all after HEAD and with 304.
+    /// Announced length; after HEAD and with 304, of a body that is not sent.
     pub content_length: Option<u64>,
-    /// content-length stands there more than once, or where none may stand; [`leave_one_length`] mends it.
+    /// There are several content-lengths, or one where none may be; [`keep_one_length`] repairs
+    /// it.
     pub has_spare_length: bool,
-    /// It asks for authentication that is a connection's: noted where it matters, by the session it
-    /// came on.
+    /// It asks for connection-based authentication. Set by the session it came on.
     pub asks_for_connection: bool,
 }
 
-/// Checks a request head that came over HTTP/3 or HTTP/2.
+/// Checks a request head of HTTP/3 or HTTP/2.
 pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<RequestFacts, HeadFault> {
     let mut facts = RequestFacts::default();
     let mut pseudo = Pseudo::default();
@@ -102,7 +104,7 @@ pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<Reques
             Known::Te => facts.accepts_trailers = true,
             Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
             Known::Expect => facts.has_unknown_expectation = true,
-            // No name that is known by itself has one.
+            // No known name has an upper-case letter.
             Known::Other | Known::Sensitive => facts.has_underscore |= field.name.contains(&b'_'),
             _ => {}
         }
@@ -119,7 +121,7 @@ pub fn check_request(fields: &Fields, is_connect_allowed: bool) -> Result<Reques
     Ok(facts)
 }
 
-/// The pseudo-header fields of a request, as far as they came.
+/// The pseudo-header fields of a request so far.
 #[derive(Default)]
 struct Pseudo<'a> {
     method: Option<&'a [u8]>,
@@ -131,7 +133,7 @@ struct Pseudo<'a> {
 
 impl<'a> Pseudo<'a> {
     fn take(&mut self, field: Field<'a>) -> Result<(), HeadFault> {
-        let place = match field.known {
+        let slot = match field.known {
             Known::Method => &mut self.method,
             Known::Scheme => &mut self.scheme,
             Known::Authority => &mut self.authority,
@@ -139,7 +141,7 @@ impl<'a> Pseudo<'a> {
             Known::Protocol => &mut self.protocol,
             _ => return Err(malformed("pseudo-header field that requests do not have")),
         };
-        match place.replace(field.value) {
+        match slot.replace(field.value) {
             None => Ok(()),
             Some(_) => Err(malformed("pseudo-header field given twice")),
         }
@@ -191,7 +193,7 @@ impl<'a> Pseudo<'a> {
         }
     }
 
-    /// `:authority`, `host` or both, and then the same (RFC 9114 §4.3.1). Hosts know no case.
+    /// `:authority`, `host`, or both and equal (RFC 9114 §4.3.1). Hosts are case-insensitive.
     fn check_authority(&self, host: Option<&[u8]>, is_acceptable: fn(&[u8]) -> bool) -> Result<(), HeadFault> {
         let authority = match (self.authority, host) {
             (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
@@ -208,7 +210,7 @@ impl<'a> Pseudo<'a> {
     }
 }
 
-/// Checks a response head that came over HTTP/2, or from HTTP/1.1 in the same form.
+/// Checks a response head of HTTP/2, or of HTTP/1.1 in the same form.
 pub fn check_response(fields: &Fields) -> Result<ResponseFacts, HeadFault> {
     let mut status = None;
     let mut content_length = None;
@@ -250,14 +252,15 @@ pub fn has_no_length(status: u16) -> bool {
     status < 200 || status == 204
 }
 
-/// Leaves the first content-length, or none where the message cannot have one: others would end the connection of a strict recipient (RFC 9110 §8.6).
-pub fn leave_one_length(fields: &mut Fields, is_allowed: bool) {
+/// Leaves the first content-length, or none where the message cannot have one. Strict recipients
+/// end the connection over others (RFC 9110 §8.6).
+pub fn keep_one_length(fields: &mut Fields, is_allowed: bool) {
     let mut is_left = is_allowed;
     fields.retain(|field| field.known != Known::ContentLength || std::mem::take(&mut is_left));
 }
 
-/// What came over TLS came as https, whatever the client says: nobody behind the edge is told otherwise.
-pub fn tell_https(fields: &mut Fields) {
+/// Sets the scheme to https, whatever the client sent: the request came over TLS.
+pub fn set_https(fields: &mut Fields) {
     let plain = std::mem::take(fields);
     for field in plain.iter() {
         let value = if field.known == Known::Scheme { b"https" } else { field.value };
@@ -265,10 +268,10 @@ pub fn tell_https(fields: &mut Fields) {
     }
 }
 
-/// The most that Max-Forwards is forwarded with, whatever a client says.
+/// Largest Max-Forwards that is forwarded.
 const GREATEST_MAX_FORWARDS: u64 = u32::MAX as u64;
 
-/// Max-Forwards of OPTIONS or TRACE (RFC 9110 §7.6.2). What is no one number is malformed: the
+/// Max-Forwards of OPTIONS or TRACE (RFC 9110 §7.6.2). Anything but one number is malformed: the
 /// request asks for a bound and would go on without one.
 fn max_forwards(fields: &Fields) -> Result<Option<u64>, HeadFault> {
     let mut values = fields.iter().filter(|field| field.name == b"max-forwards").map(|field| field.value);
@@ -279,12 +282,12 @@ fn max_forwards(fields: &Fields) -> Result<Option<u64>, HeadFault> {
     Ok(Some(parse_digits(value).unwrap_or(u64::MAX)))
 }
 
-/// Takes ourselves off Max-Forwards, which is above 0.
-pub fn lower_max_forwards(fields: &mut Fields, max_forwards: u64) {
+/// Decrements Max-Forwards, which is above 0.
+pub fn decrement_max_forwards(fields: &mut Fields, max_forwards: u64) {
     let left = max_forwards.saturating_sub(1).min(GREATEST_MAX_FORWARDS).to_string();
-    let place = fields.iter().position(|field| field.name == b"max-forwards");
-    if let Some(place) = place {
-        fields.replace(place, left.as_bytes());
+    let slot = fields.iter().position(|field| field.name == b"max-forwards");
+    if let Some(slot) = slot {
+        fields.replace(slot, left.as_bytes());
     }
 }
 
@@ -297,7 +300,8 @@ fn parse_status(value: &[u8]) -> Result<u16, HeadFault> {
     }
 }
 
-/// Checks a trailer section of either direction: regular fields only, and none that frames, routes, authenticates or modifies the message (RFC 9110 §6.5.1).
+/// Checks a trailer section of either direction: regular fields only, and none that frames, routes,
+/// authenticates or modifies the message (RFC 9110 §6.5.1).
 pub fn check_trailers(fields: &Fields) -> Result<(), HeadFault> {
     for field in fields.iter() {
         if field.known.is_pseudo() {
@@ -320,21 +324,21 @@ pub fn check_trailers(fields: &Fields) -> Result<(), HeadFault> {
     Ok(())
 }
 
-/// What holds for every regular field. A name that was recognised needs no look at its characters.
+/// Checks a regular field. Characters of a known name need no check.
 #[inline]
 fn check_regular(field: Field<'_>) -> Result<(), HeadFault> {
     match field.known {
         Known::Other | Known::Sensitive if !is_lower_case_name(field.name) => {
             return Err(malformed("field name is not a token in lower case"));
         }
-        // `te` is looked at by its value.
+        // `te` is checked by its value.
         known if known.is_of_connection() && known != Known::Te => return Err(malformed("connection-specific field")),
         _ => {}
     }
     if is_value(field.value) { Ok(()) } else { Err(malformed("field value holds what a value cannot")) }
 }
 
-/// Several content-lengths must say the same; a list in one field is not taken (RFC 9110 §8.6).
+/// Several content-lengths must be equal; a list in one field is malformed (RFC 9110 §8.6).
 fn one_length(value: &[u8], before: Option<u64>) -> Result<u64, HeadFault> {
     let length = parse_digits(value).ok_or(malformed("content-length is not a number"))?;
     match before {

@@ -1,4 +1,4 @@
-//! The text of a `date` field, made once a second.
+//! The value of a `date` field, formatted once a second.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,15 +1,16 @@
-//! Error codes of HTTP/3 (RFC 9114 §8.1, RFC 9204 §6) and HTTP/2 (RFC 9113 §7), and the one table by which a reset crosses from one to the other.
+//! Error codes of HTTP/3 (RFC 9114 §8.1, RFC 9204 §6) and HTTP/2 (RFC 9113 §7), and the table that
+//! translates resets between them.
 
-/// HTTP/3 and QPACK error codes, as they stand in RESET_STREAM, STOP_SENDING and CONNECTION_CLOSE.
+/// HTTP/3 and QPACK error codes, in RESET_STREAM, STOP_SENDING and CONNECTION_CLOSE.
 #[rustfmt::skip]
 pub mod h3 {
-    /// No error; the connection or stream is simply done.
+    /// No error; the connection or stream is done.
     pub const NO_ERROR: u64 = 0x100;
     /// The peer broke the protocol in a way no other code names.
     pub const GENERAL_PROTOCOL_ERROR: u64 = 0x101;
-    /// Our own fault.
+    /// An internal error.
     pub const INTERNAL_ERROR: u64 = 0x102;
-    /// A stream that may not be opened was opened.
+    /// A stream was opened that is not allowed.
     pub const STREAM_CREATION_ERROR: u64 = 0x103;
     /// Control, QPACK encoder or QPACK decoder stream was closed.
     pub const CLOSED_CRITICAL_STREAM: u64 = 0x104;
@@ -17,25 +18,25 @@ pub mod h3 {
     pub const FRAME_UNEXPECTED: u64 = 0x105;
     /// A frame that does not fit its layout or size.
     pub const FRAME_ERROR: u64 = 0x106;
-    /// The peer makes more work than we take.
+    /// The peer causes excessive load.
     pub const EXCESSIVE_LOAD: u64 = 0x107;
-    /// A stream or push id that was used wrongly.
+    /// A stream or push ID was used wrongly.
     pub const ID_ERROR: u64 = 0x108;
-    /// A fault in SETTINGS.
+    /// An error in SETTINGS.
     pub const SETTINGS_ERROR: u64 = 0x109;
     /// The control stream did not begin with SETTINGS.
     pub const MISSING_SETTINGS: u64 = 0x10a;
-    /// The request was not processed at all and may be sent again.
+    /// The request was not processed and may be sent again.
     pub const REQUEST_REJECTED: u64 = 0x10b;
     /// The request or its response is no longer wanted.
     pub const REQUEST_CANCELLED: u64 = 0x10c;
-    /// The client ended the stream before its request was whole.
+    /// The client ended the stream before the request was complete.
     pub const REQUEST_INCOMPLETE: u64 = 0x10d;
     /// The message is malformed (RFC 9114 §4.1.2).
     pub const MESSAGE_ERROR: u64 = 0x10e;
     /// The tunnel of a CONNECT was reset or closed abnormally.
     pub const CONNECT_ERROR: u64 = 0x10f;
-    /// The peer should ask again over HTTP/1.1.
+    /// The peer should retry over HTTP/1.1.
     pub const VERSION_FALLBACK: u64 = 0x110;
     /// A field section cannot be decoded.
     pub const QPACK_DECOMPRESSION_FAILED: u64 = 0x200;
@@ -45,16 +46,16 @@ pub mod h3 {
     pub const QPACK_DECODER_STREAM_ERROR: u64 = 0x202;
 }
 
-/// HTTP/2 error codes, as they stand in RST_STREAM and GOAWAY.
+/// HTTP/2 error codes, in RST_STREAM and GOAWAY.
 #[rustfmt::skip]
 pub mod h2 {
-    /// No error; the connection or stream is simply done.
+    /// No error; the connection or stream is done.
     pub const NO_ERROR: u32 = 0x0;
     /// The peer broke the protocol in a way no other code names, or sent a malformed message.
     pub const PROTOCOL_ERROR: u32 = 0x1;
-    /// The sender's own fault.
+    /// An internal error of the sender.
     pub const INTERNAL_ERROR: u32 = 0x2;
-    /// Flow control was not obeyed.
+    /// Flow control was violated.
     pub const FLOW_CONTROL_ERROR: u32 = 0x3;
     /// SETTINGS were not acknowledged in time.
     pub const SETTINGS_TIMEOUT: u32 = 0x4;
@@ -62,7 +63,7 @@ pub mod h2 {
     pub const STREAM_CLOSED: u32 = 0x5;
     /// A frame of a wrong size.
     pub const FRAME_SIZE_ERROR: u32 = 0x6;
-    /// The request was not processed at all and may be sent again.
+    /// The request was not processed and may be sent again.
     pub const REFUSED_STREAM: u32 = 0x7;
     /// The stream is no longer wanted.
     pub const CANCEL: u32 = 0x8;
@@ -70,21 +71,22 @@ pub mod h2 {
     pub const COMPRESSION_ERROR: u32 = 0x9;
     /// The tunnel of a CONNECT was reset or closed abnormally.
     pub const CONNECT_ERROR: u32 = 0xa;
-    /// The peer makes more work than the sender takes.
+    /// The peer causes excessive load.
     pub const ENHANCE_YOUR_CALM: u32 = 0xb;
-    /// The transport is not safe enough.
+    /// The transport's security is not sufficient.
     pub const INADEQUATE_SECURITY: u32 = 0xc;
-    /// The peer should ask again over HTTP/1.1.
+    /// The peer should retry over HTTP/1.1.
     pub const HTTP_1_1_REQUIRED: u32 = 0xd;
 }
 
-/// Pairs of codes that mean the same to the other side. In either direction the first row with the code decides, so a code that several rows hold is
-/// translated by the topmost one.
+/// Pairs of codes that mean the same. In either direction the first row with the code counts.
 const TABLE: &[(u64, u32)] = &[
     (h3::REQUEST_CANCELLED, h2::CANCEL),
-    // A client that resets a stream with "no error" has gone all the same. NO_ERROR towards the backend could pass for a complete request.
+    // A client that resets a stream with "no error" cancels. NO_ERROR to the backend could pass for
+    // a complete request.
     (h3::NO_ERROR, h2::CANCEL),
-    // A backend that has answered early resets the rest of the upload with NO_ERROR (RFC 9113 §8.1), and so do we (RFC 9114 §4.1).
+    // A backend that responds early resets the rest of the upload with NO_ERROR (RFC 9113 §8.1),
+    // and so do we (RFC 9114 §4.1).
     (h3::NO_ERROR, h2::NO_ERROR),
     (h3::REQUEST_REJECTED, h2::REFUSED_STREAM),
     (h3::INTERNAL_ERROR, h2::INTERNAL_ERROR),
@@ -96,7 +98,8 @@ const TABLE: &[(u64, u32)] = &[
     (h3::FRAME_ERROR, h2::FRAME_SIZE_ERROR),
     (h3::REQUEST_INCOMPLETE, h2::CANCEL),
     (h3::QPACK_DECOMPRESSION_FAILED, h2::COMPRESSION_ERROR),
-    // What follows concerns the connection of one side; the other side only learns that its exchange cannot go on.
+    // The codes below concern the connection of one side; the other side only learns that its
+    // exchange ends.
     (h3::STREAM_CREATION_ERROR, h2::PROTOCOL_ERROR),
     (h3::CLOSED_CRITICAL_STREAM, h2::PROTOCOL_ERROR),
     (h3::FRAME_UNEXPECTED, h2::PROTOCOL_ERROR),
@@ -111,13 +114,14 @@ const TABLE: &[(u64, u32)] = &[
     (h3::GENERAL_PROTOCOL_ERROR, h2::INADEQUATE_SECURITY),
 ];
 
-/// The HTTP/2 code for a reset that came with an HTTP/3 code. An unknown one, greased ones among them, counts as NO_ERROR (RFC 9114 §9) and so
-/// becomes CANCEL.
+/// The HTTP/2 code for a reset with an HTTP/3 code. An unknown code, such as a greased one, counts
+/// as NO_ERROR (RFC 9114 §9) and becomes CANCEL.
 pub fn h3_to_h2(code: u64) -> u32 {
     TABLE.iter().find(|row| row.0 == code).map_or(h2::CANCEL, |row| row.1)
 }
 
-/// The HTTP/3 code for a reset that came with an HTTP/2 code. An unknown one counts as INTERNAL_ERROR (RFC 9113 §7).
+/// The HTTP/3 code for a reset with an HTTP/2 code. An unknown code counts as INTERNAL_ERROR (RFC
+/// 9113 §7).
 pub fn h2_to_h3(code: u32) -> u64 {
     TABLE.iter().find(|row| row.1 == code).map_or(h3::INTERNAL_ERROR, |row| row.0)
 }

@@ -1,13 +1,14 @@
 //! A head or a trailer section: an ordered list of fields in one block of text.
 //!
-//! Every codec writes into it and reads from it (QPACK, HPACK, HTTP/1.1), and it is reused from exchange to exchange, so that a head costs
-//! no allocation once the buffers have grown. Checks of what a head may hold are in [`super::check`].
+//! All codecs (QPACK, HPACK, HTTP/1.1) write into it and read from it. It is reused between
+//! exchanges, so heads do not allocate once the buffers have grown. Checks of heads are in
+//! [`super::check`].
 
-/// Names the data path has to recognise. Found once, when a field is pushed.
+/// Names that the data path recognises, once, when a field is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Known {
-    /// Anything the data path does not care about.
+    /// Any other name.
     Other = 0,
     /// `:method`
     Method,
@@ -21,7 +22,7 @@ pub enum Known {
     Status,
     /// `:protocol` (RFC 8441, RFC 9220)
     Protocol,
-    /// Any other name that begins with a colon.
+    /// Another name that begins with a colon.
     UnknownPseudo,
     /// `host`
     Host,
@@ -59,12 +60,13 @@ pub enum Known {
     Http2Settings,
     /// `authorization`, `proxy-authorization`, `set-cookie`: never indexed (RFC 7541 §7.1.3)
     Secret,
-    /// A name like [`Known::Other`] whose sender asked that it never be indexed (RFC 7541 §6.2.3, RFC 9204 §7.1.3). Comes from decoders only.
+    /// As [`Known::Other`], and the sender asked that it never be indexed (RFC 7541 §6.2.3, RFC
+    /// 9204 §7.1.3). From decoders only.
     Sensitive,
 }
 
 impl Known {
-    /// Looks a lower-case name up.
+    /// Looks up a lower-case name.
     pub fn of(name: &[u8]) -> Known {
         match name {
             b":method" => Known::Method,
@@ -96,7 +98,8 @@ impl Known {
         }
     }
 
-    /// Whether a field recognised as `field` may have the name this was found for. A sender's wish that its field never be indexed does not make it another.
+    /// Whether `field` may be the same name. A field that is never to be indexed has no other name
+    /// for that.
     #[inline]
     pub fn covers(self, field: Known) -> bool {
         self == field || self == Known::Other && field == Known::Sensitive
@@ -110,8 +113,9 @@ impl Known {
         )
     }
 
-    /// Whether the field is one connection's, whether `connection` names it or not (RFC 9110 §7.6.1). `te` is, but for `trailers` over HTTP/2 and HTTP/3; `trailer` is not: it is
-    /// about the message (RFC 9110 §6.6.2).
+    /// Whether the field is connection-specific, named by `connection` or not (RFC 9110 §7.6.1).
+    /// `te` is, except for `trailers` in HTTP/2 and HTTP/3. `trailer` is not: it describes the
+    /// message (RFC 9110 §6.6.2).
     pub fn is_of_connection(self) -> bool {
         matches!(
             self,
@@ -126,7 +130,7 @@ impl Known {
     }
 }
 
-/// Where a field lies in the text: the value follows the name.
+/// Position of a field in the text: the value follows the name.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     start: u32,
@@ -138,15 +142,16 @@ struct Entry {
 /// One field, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Which name it is, if the data path cares.
+    /// Its name, if it is a known one.
     pub known: Known,
-    /// Lower-case name, pseudo-header names with their colon.
+    /// Lower-case name; of a pseudo-header field, with the colon.
     pub name: &'a [u8],
-    /// Value without surrounding white space.
+    /// Value, without white space around it.
     pub value: &'a [u8],
 }
 
-/// An ordered list of fields. Names and values are at most 65,535 bytes each; decoders refuse longer ones as too large.
+/// An ordered list of fields. Names and values have at most 65,535 bytes each; decoders refuse
+/// longer ones.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     text: Vec<u8>,
@@ -155,19 +160,19 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// An empty list that has allocated nothing.
+    /// An empty list, without allocation.
     pub fn new() -> Fields {
         Fields::default()
     }
 
-    /// Forgets the fields and keeps the buffers.
+    /// Removes all fields and keeps the buffers.
     pub fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
         self.crumbs = 0;
     }
 
-    /// Number of fields, pseudo-header fields counted.
+    /// Number of fields, including pseudo-header fields.
     pub fn len(&self) -> usize {
         self.list.len()
     }
@@ -177,7 +182,7 @@ impl Fields {
         self.list.is_empty()
     }
 
-    /// Size as RFC 9114 §4.2.2 counts it: name + value + 32 a field.
+    /// Size by RFC 9114 §4.2.2: name + value + 32 for each field.
     pub fn section_size(&self) -> usize {
         self.text.len() + 32 * self.list.len()
     }
@@ -197,7 +202,7 @@ impl Fields {
         self.push_known(Known::of(name), name, value);
     }
 
-    /// Adds a field whose name has been recognised already.
+    /// Adds a field of a known name.
     pub fn push_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
         debug_assert!(name.len() <= u16::MAX as usize && value.len() <= u16::MAX as usize);
         let start = self.text.len() as u32;
@@ -207,7 +212,7 @@ impl Fields {
         self.list.push(Entry { start, name_len: name.len() as u16, value_len: value.len() as u16, known });
     }
 
-    /// Adds a field whose name and value lie side by side in `text`, the first `name_len` bytes being the name.
+    /// Adds a field from `text`: the name, of `name_len` bytes, and the value.
     #[inline]
     pub fn push_joined(&mut self, known: Known, text: &[u8], name_len: usize) {
         let start = self.text.len();
@@ -215,27 +220,27 @@ impl Fields {
         self.finish_known(known, start, name_len);
     }
 
-    /// The field at a place, which must exist.
-    pub fn at(&self, place: usize) -> Field<'_> {
-        let e = self.list[place];
+    /// The field at an index, which must exist.
+    pub fn at(&self, index: usize) -> Field<'_> {
+        let e = self.list[index];
         let middle = e.start as usize + e.name_len as usize;
         Field { known: e.known, name: &self.text[e.start as usize..middle], value: &self.text[middle..middle + e.value_len as usize] }
     }
 
-    /// Which name the field at a place has, without a look at its text.
+    /// The known name of the field at an index.
     #[inline]
-    pub fn known_at(&self, place: usize) -> Known {
-        self.list[place].known
+    pub fn known_at(&self, index: usize) -> Known {
+        self.list[index].known
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        (0..self.list.len()).map(|place| self.at(place))
+        (0..self.list.len()).map(|index| self.at(index))
     }
 
     /// Value of the first field of a known name.
     pub fn known(&self, known: Known) -> Option<&[u8]> {
-        self.list.iter().position(|e| e.known == known).map(|place| self.at(place).value)
+        self.list.iter().position(|e| e.known == known).map(|index| self.at(index).value)
     }
 
     /// Value of the first field of a name.
@@ -243,19 +248,19 @@ impl Fields {
         self.iter().find(|f| f.name == name).map(|f| f.value)
     }
 
-    /// Appends text for a field piece by piece: give name bytes, then value bytes, then call [`Fields::finish`].
-    /// For decoders that write Huffman output straight into the block.
+    /// The text, to append a field piece by piece: name, then value, then [`Fields::finish`]. For
+    /// decoders that write Huffman output in place.
     pub fn text_mut(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
 
-    /// Makes a field of the text appended since `start`, the first `name_len` bytes being its name.
+    /// Makes a field of the text from `start` on: the name, of `name_len` bytes, and the value.
     pub fn finish(&mut self, start: usize, name_len: usize) {
         let known = Known::of(&self.text[start..start + name_len]);
         self.finish_known(known, start, name_len);
     }
 
-    /// As [`Fields::finish`], for a name that has been recognised already.
+    /// As [`Fields::finish`], for a known name.
     #[inline]
     pub fn finish_known(&mut self, known: Known, start: usize, name_len: usize) {
         let value_len = self.text.len() - start - name_len;
@@ -264,11 +269,12 @@ impl Fields {
         self.list.push(Entry { start: start as u32, name_len: name_len as u16, value_len: value_len as u16, known });
     }
 
-    /// Gives the field at a place, which must exist, another value of at most 65,535 bytes. A longer one is put at the end of the text together with the
-    /// name; what it leaves unused stays until [`Fields::clear`].
-    pub fn replace(&mut self, place: usize, value: &[u8]) {
+    /// Replaces the value of the field at an index, which must exist, by one of at most 65,535
+    /// bytes. A longer value is appended to the text with its name; the old text stays until
+    /// [`Fields::clear`].
+    pub fn replace(&mut self, index: usize, value: &[u8]) {
         debug_assert!(value.len() <= u16::MAX as usize);
-        let e = &mut self.list[place];
+        let e = &mut self.list[index];
         let (start, name_len) = (e.start as usize, e.name_len as usize);
         if value.len() > e.value_len as usize {
             e.start = self.text.len() as u32;
@@ -280,7 +286,7 @@ impl Fields {
         e.value_len = value.len() as u16;
     }
 
-    /// Keeps the fields for which `keep` says so; the text stays until [`Fields::clear`].
+    /// Keeps the fields for which `keep` is true; the text stays until [`Fields::clear`].
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
         let text = &self.text;
         self.list.retain(|e| {
@@ -290,7 +296,8 @@ impl Fields {
         self.crumbs = self.list.iter().filter(|e| e.known == Known::Cookie).count();
     }
 
-    /// Makes one field of the crumbs of a cookie, at the place of the first (RFC 9114 §4.2.1). Together they must have at most 65,535 bytes.
+    /// Joins all cookie fields in place of the first (RFC 9114 §4.2.1). Together they must have at
+    /// most 65,535 bytes.
     pub fn join_crumbs(&mut self) {
         if self.crumbs < 2 {
             return;
@@ -298,8 +305,8 @@ impl Fields {
         let start = self.text.len();
         self.text.extend_from_slice(b"cookie");
         let middle = self.text.len();
-        for place in 0..self.list.len() {
-            let e = self.list[place];
+        for index in 0..self.list.len() {
+            let e = self.list[index];
             if e.known != Known::Cookie || e.value_len == 0 {
                 continue;
             }

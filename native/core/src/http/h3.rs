@@ -1,7 +1,8 @@
-//! HTTP/3 framing (RFC 9114) without a transport: frame heads, the control streams, what a server writes.
+//! HTTP/3 framing (RFC 9114) without a transport: frame heads, unidirectional streams, and the
+//! frames a server writes.
 //!
-//! We promise a QPACK table of size zero and never insert, so both QPACK streams of the peer may carry almost nothing, and we open none of our own
-//! (RFC 9204 §4.2 allows it).
+//! We announce a QPACK table of size zero and never insert, so the peer's QPACK streams may carry
+//! almost nothing, and we open none of our own (RFC 9204 §4.2 allows it).
 
 use super::error::h3 as code;
 use super::integer::{read_varint, write_varint};
@@ -23,10 +24,10 @@ const STREAM_QPACK_DECODER: u64 = 0x03;
 
 const SETTINGS_MAX_FIELD_SECTION_SIZE: u64 = 0x06;
 
-/// Longest payload of a control frame that we keep: SETTINGS with dozens of entries fits.
+/// Longest payload of a control frame that is kept: SETTINGS with dozens of entries fits.
 const CONTROL_FRAME_BYTES: u64 = 2048;
 
-/// Greatest length of a frame head that we write.
+/// Longest frame head that is written.
 pub const FRAME_HEAD_BYTES: usize = 9;
 
 /// Writes the head of a DATA frame, whose payload follows.
@@ -35,7 +36,8 @@ pub fn write_data_head(length: usize, out: &mut Vec<u8>) {
     write_varint(out, length as u64);
 }
 
-/// Writes a HEADERS frame around the section that `write` appends: two bytes are kept for its length, moved only when it needs more.
+/// Writes a HEADERS frame around the section that `write` appends. Two bytes are reserved for its
+/// length; the section moves only when it needs more.
 pub fn write_headers(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[HEADERS as u8, 0, 0]);
@@ -60,7 +62,7 @@ pub fn write_control_preface(max_head_bytes: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&settings);
 }
 
-/// A GOAWAY frame naming the first request stream that is not served (RFC 9114 §5.2).
+/// Writes GOAWAY with the first request stream that is not served (RFC 9114 §5.2).
 pub fn write_goaway(stream: u64, out: &mut Vec<u8>) {
     let mut payload = Vec::new();
     write_varint(&mut payload, stream);
@@ -69,7 +71,7 @@ pub fn write_goaway(stream: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&payload);
 }
 
-/// Collects the head of a frame, type and length, asking for no byte beyond it.
+/// Collects type and length of a frame, without a byte beyond them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameHead {
     bytes: [u8; 16],
@@ -77,7 +79,7 @@ pub struct FrameHead {
 }
 
 impl FrameHead {
-    /// How many bytes are surely missing; 0 when the head is complete.
+    /// Bytes that are certainly missing; 0 when the head is complete.
     pub fn missing(&self) -> usize {
         let have = self.have as usize;
         if have == 0 {
@@ -90,12 +92,13 @@ impl FrameHead {
         (kind + (1usize << (self.bytes[kind] >> 6))).saturating_sub(have)
     }
 
-    /// Whether no byte has come.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.have == 0
     }
 
-    /// Takes at most the missing bytes from the front of `input`; type and length when complete, and then starts anew.
+    /// Takes at most the missing bytes off `input`. When complete, returns type and length and
+    /// starts over.
     pub fn take(&mut self, input: &mut &[u8]) -> Option<(u64, u64)> {
         loop {
             let missing = self.missing();
@@ -118,14 +121,14 @@ impl FrameHead {
     }
 }
 
-/// What a frame on a request stream is to a server (RFC 9114 §7.2).
+/// Frames on a request stream, to a server (RFC 9114 §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFrame {
     /// Body.
     Data,
     /// Head or trailers.
     Headers,
-    /// Of a type we do not know: to be skipped (RFC 9114 §9).
+    /// An unknown type, to be skipped (RFC 9114 §9).
     Unknown,
 }
 
@@ -134,7 +137,7 @@ pub fn request_frame(kind: u64) -> Result<RequestFrame, u64> {
     match kind {
         DATA => Ok(RequestFrame::Data),
         HEADERS => Ok(RequestFrame::Headers),
-        // HTTP/2's types that HTTP/3 has no use for, and those that belong on the control stream.
+        // Types of HTTP/2 without meaning in HTTP/3, and types of the control stream.
         0x02 | 0x06 | 0x08 | 0x09 | CANCEL_PUSH | SETTINGS | PUSH_PROMISE | GOAWAY | MAX_PUSH_ID => Err(code::FRAME_UNEXPECTED),
         _ => Ok(RequestFrame::Unknown),
     }
@@ -149,7 +152,7 @@ enum Kind {
     Ignored,
 }
 
-/// One unidirectional stream of the peer.
+/// A unidirectional stream of the peer.
 #[derive(Debug)]
 pub struct PeerStream {
     /// Its QUIC stream ID.
@@ -174,17 +177,17 @@ pub struct PeerStreams {
 }
 
 impl PeerStreams {
-    /// Takes bytes of a stream, and its end.
+    /// Takes bytes of a stream, or its end.
     pub fn take(&mut self, id: u64, input: &[u8], is_end: bool) -> Result<(), u64> {
-        let place = match self.streams.iter().position(|stream| stream.id == id) {
-            Some(place) => place,
+        let index = match self.streams.iter().position(|stream| stream.id == id) {
+            Some(index) => index,
             None => {
                 self.streams.push(PeerStream { id, kind: Kind::Unknown { bytes: [0; 8], have: 0 } });
                 self.streams.len() - 1
             }
         };
         let mut input = input;
-        if let Kind::Unknown { bytes, have } = &mut self.streams[place].kind {
+        if let Kind::Unknown { bytes, have } = &mut self.streams[index].kind {
             let kind = loop {
                 if let Some(kind) = read_varint(&bytes[..*have], &mut 0) {
                     break Some(kind);
@@ -195,16 +198,16 @@ impl PeerStreams {
                 input = rest;
             };
             match kind {
-                Some(kind) => self.streams[place].kind = self.classify(kind)?,
+                Some(kind) => self.streams[index].kind = self.classify(kind)?,
                 None => {
                     if is_end {
-                        self.streams.swap_remove(place);
+                        self.streams.swap_remove(index);
                     }
                     return Ok(());
                 }
             }
         }
-        match &mut self.streams[place].kind {
+        match &mut self.streams[index].kind {
             Kind::Control(control) => control.take(input)?,
             Kind::QpackEncoder => qpack_encoder(input)?,
             Kind::QpackDecoder { is_inside_integer } => qpack_decoder(input, is_inside_integer)?,
@@ -216,10 +219,10 @@ impl PeerStreams {
         Ok(())
     }
 
-    /// A stream ended or was reset: fatal for the critical ones (RFC 9114 §6.2.1).
+    /// A stream ended or was reset, which is an error for critical ones (RFC 9114 §6.2.1).
     pub fn end(&mut self, id: u64) -> Result<(), u64> {
-        let Some(place) = self.streams.iter().position(|stream| stream.id == id) else { return Ok(()) };
-        match self.streams.swap_remove(place).kind {
+        let Some(index) = self.streams.iter().position(|stream| stream.id == id) else { return Ok(()) };
+        match self.streams.swap_remove(index).kind {
             Kind::Unknown { .. } | Kind::Ignored => Ok(()),
             _ => Err(code::CLOSED_CRITICAL_STREAM),
         }
@@ -294,7 +297,7 @@ impl Control {
         };
         match kind {
             SETTINGS => check_settings(payload),
-            // We never push, so no push can be cancelled.
+            // There is no push that could be cancelled.
             CANCEL_PUSH => number().and(Err(code::ID_ERROR)),
             MAX_PUSH_ID => {
                 let id = number()?;
@@ -321,7 +324,7 @@ fn is_kept(kind: u64) -> bool {
     matches!(kind, SETTINGS | CANCEL_PUSH | MAX_PUSH_ID | GOAWAY)
 }
 
-/// Identifiers of HTTP/2 and repetitions are refused (RFC 9114 §7.2.4.1).
+/// Identifiers of HTTP/2 and duplicates are errors (RFC 9114 §7.2.4.1).
 fn check_settings(payload: &[u8]) -> Result<(), u64> {
     let mut seen = Vec::new();
     let mut at = 0;
@@ -341,7 +344,8 @@ fn qpack_encoder(input: &[u8]) -> Result<(), u64> {
     if input.iter().all(|byte| *byte == 0x20) { Ok(()) } else { Err(code::QPACK_ENCODER_STREAM_ERROR) }
 }
 
-/// We reference nothing, so nothing can be acknowledged; only "Stream Cancellation" is possible (RFC 9204 §4.4.2).
+/// Without references nothing can be acknowledged; only "Stream Cancellation" is possible (RFC 9204
+/// §4.4.2).
 fn qpack_decoder(input: &[u8], is_inside_integer: &mut bool) -> Result<(), u64> {
     for byte in input {
         if *is_inside_integer {

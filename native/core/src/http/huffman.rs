@@ -1,8 +1,9 @@
 //! HPACK's Huffman code (RFC 7541 §5.2 and Appendix B), which QPACK uses too.
 //!
-//! The code is canonical, so that the lengths alone say everything: codes are given out in order of length, then of symbol. All tables are made of
-//! them at compile time. Decoding looks [`PEEK`] bits up at once, which yields up to two symbols; the few symbols with longer codes are found by
-//! comparing with the first code of each length.
+//! The code is canonical, so the lengths define it: codes are assigned in order of length, then of
+//! symbol. All tables are computed from them at compile time. Decoding looks up [`PEEK`] bits at
+//! once, which yields up to two symbols; longer codes, which are rare, are found by comparison with
+//! the first code of each length.
 
 /// Length in bits of each symbol's code; the last is EOS, which must never be sent.
 #[rustfmt::skip]
@@ -30,39 +31,41 @@ const EOS: u16 = 256;
 const LONGEST: usize = 30;
 const SHORTEST: usize = 5;
 
-/// Bits looked up at once. Twelve hold two codes of six, the length of most codes in fields; the table is then 16 KiB, of which a text touches little.
-/// Measured on a user-agent of 100 bytes (release build, one core): 163 ns with 12, 196 with 11, 251 with 10.
+/// Bits looked up at once. Twelve hold two codes of six bits, the length of most codes in fields.
+/// The table is 16 KiB then, of which a text touches little. A user-agent of 100 bytes takes 163 ns
+/// with 12, 196 with 11, 251 with 10 (release build, one core).
 const PEEK: u32 = 12;
 
 /// Why a string could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HuffmanError {
-    /// EOS, padding that is not the beginning of EOS, or eight and more bits of padding.
+    /// EOS, padding other than a prefix of EOS, or eight and more bits of padding.
     Malformed,
-    /// The decoded text is longer than the caller takes.
+    /// The text is longer than the cap.
     TooLarge,
 }
 
-/// The canonical code: symbols in order of their codes, and where each length begins in that order.
+/// The canonical code: symbols in order of their codes, and the start of each length in that order.
 struct Canonical {
     symbols: [u16; 257],
-    /// Code of the first symbol of a length, at the left end of 32 bits; the greatest possible where a length has no symbol and none is longer.
+    /// First code of a length, at the left end of 32 bits; the maximum where no code is as long or
+    /// longer.
     first_code: [u32; LONGEST + 2],
-    /// Place in `symbols` of the first symbol of a length.
-    first_place: [u16; LONGEST + 2],
+    /// Index in `symbols` of the first symbol of a length.
+    first_index: [u16; LONGEST + 2],
 }
 
 const CANONICAL: Canonical = {
-    let mut table = Canonical { symbols: [0; 257], first_code: [u32::MAX; LONGEST + 2], first_place: [257; LONGEST + 2] };
-    let (mut length, mut code, mut place) = (SHORTEST, 0u64, 0);
+    let mut table = Canonical { symbols: [0; 257], first_code: [u32::MAX; LONGEST + 2], first_index: [257; LONGEST + 2] };
+    let (mut length, mut code, mut index) = (SHORTEST, 0u64, 0);
     while length <= LONGEST {
         table.first_code[length] = (code << (32 - length)) as u32;
-        table.first_place[length] = place as u16;
+        table.first_index[length] = index as u16;
         let mut symbol = 0;
         while symbol < LENGTHS.len() {
             if LENGTHS[symbol] as usize == length {
-                table.symbols[place] = symbol as u16;
-                place += 1;
+                table.symbols[index] = symbol as u16;
+                index += 1;
                 code += 1;
             }
             symbol += 1;
@@ -70,27 +73,27 @@ const CANONICAL: Canonical = {
         code <<= 1;
         length += 1;
     }
-    assert!(place == 257 && code == 1 << (LONGEST + 1), "the lengths must fill the code space");
+    assert!(index == 257 && code == 1 << (LONGEST + 1), "the lengths must fill the code space");
     table
 };
 
 /// For encoding: the code in the low 32 bits, its length above.
 static CODES: [u64; 256] = {
     let mut codes = [0; 256];
-    let mut place = 0;
-    while place < 257 {
-        let symbol = CANONICAL.symbols[place];
+    let mut index = 0;
+    while index < 257 {
+        let symbol = CANONICAL.symbols[index];
         let length = LENGTHS[symbol as usize] as usize;
         if symbol != EOS {
             let first = (CANONICAL.first_code[length] >> (32 - length)) as u64;
-            codes[symbol as usize] = (length as u64) << 32 | (first + place as u64 - CANONICAL.first_place[length] as u64);
+            codes[symbol as usize] = (length as u64) << 32 | (first + index as u64 - CANONICAL.first_index[length] as u64);
         }
-        place += 1;
+        index += 1;
     }
     codes
 };
 
-/// What the next [`PEEK`] bits hold. `symbols` is 0 when the first code is longer than that.
+/// Symbols in the next [`PEEK`] bits. `symbols` is 0 when the first code is longer than that.
 #[derive(Clone, Copy)]
 struct Peek {
     text: [u8; 2],
@@ -124,13 +127,14 @@ const fn canonical_symbol(bits: u32) -> (u16, u32) {
         length += 1;
     }
     let offset = (bits - CANONICAL.first_code[length]) >> (32 - length);
-    (CANONICAL.symbols[CANONICAL.first_place[length] as usize + offset as usize], length as u32)
+    (CANONICAL.symbols[CANONICAL.first_index[length] as usize + offset as usize], length as u32)
 }
 
-/// Appends the decoded text and says how long it is. At most `cap` bytes are appended; on an error nothing is.
+/// Appends the decoded text and returns its length. On an error, or beyond `cap` bytes, nothing is
+/// appended.
 pub fn decode(input: &[u8], out: &mut Vec<u8>, cap: usize) -> Result<usize, HuffmanError> {
     let start = out.len();
-    // No code is shorter than five bits; two more because a look-up always writes two symbols.
+    // No code is shorter than five bits. Two bytes more, since a look-up always writes two symbols.
     out.resize(start + input.len() * 8 / SHORTEST + 2, 0);
     let result = decode_into(input, &mut out[start..]);
     let result = match result {
@@ -141,7 +145,7 @@ pub fn decode(input: &[u8], out: &mut Vec<u8>, cap: usize) -> Result<usize, Huff
     result
 }
 
-/// Look-ups that 56 bits are enough for.
+/// Look-ups that 56 bits suffice for.
 const PEEKS_A_FILL: u32 = 56 / PEEK;
 
 fn decode_into(input: &[u8], text: &mut [u8]) -> Result<usize, HuffmanError> {
@@ -184,10 +188,10 @@ fn peek_at(window: u64) -> Peek {
     PEEKS[(window >> (64 - PEEK)) as usize]
 }
 
-/// The end, when fewer than eight bytes have not been taken into the window. The input is taken to be followed by ones, so that its padding reads as the
-/// beginning of EOS.
+/// The end, with fewer than eight bytes left to load. Ones are assumed to follow the input, so that
+/// its padding reads as a prefix of EOS.
 fn decode_tail(mut rest: &[u8], window: u64, mut held: u32, text: &mut [u8], mut length: usize) -> Result<usize, HuffmanError> {
-    // Bits beyond those held may have come from the rest; it brings them again.
+    // Bits beyond those held may be of the rest, which is loaded again.
     let mut window = window & !(u64::MAX >> held);
     loop {
         while let Some((&byte, after)) = rest.split_first()
@@ -226,7 +230,7 @@ pub fn encoded_len(text: &[u8]) -> usize {
     bits.div_ceil(8)
 }
 
-/// Appends the code of a text, padded with the beginning of EOS.
+/// Appends the code of a text, padded with a prefix of EOS.
 pub fn encode(text: &[u8], out: &mut Vec<u8>) {
     let mut window = 0u64; // the low `held` bits wait to be written
     let mut held = 0u32;

@@ -1,15 +1,16 @@
-//! The two integers of HTTP's binary framings: prefix integers (RFC 7541 §5.1, RFC 9204 §4.1.1) and QUIC's variable-length ones (RFC 9000 §16).
+//! Prefix integers (RFC 7541 §5.1, RFC 9204 §4.1.1) and QUIC's variable-length integers (RFC 9000
+//! §16).
 //!
-//! Readers take the bytes and a position that they move only when they succeed. Both kinds carry at most 62 bits here, which is all that
-//! QPACK asks for and more than HPACK needs.
+//! Readers take the bytes and a position, which moves only on success. Both kinds have at most 62
+//! bits here, as QPACK requires and more than HPACK needs.
 
 /// Greatest value that either encoding may carry: 2^62 - 1.
 pub const MAX: u64 = (1 << 62) - 1;
 
-/// Reads a prefix integer whose first byte, at `at`, keeps its low `prefix_bits` (1 to 8) for it.
+/// Reads a prefix integer from the low `prefix_bits` (1 to 8) of the byte at `at` and what follows.
 ///
-/// `None` when the bytes end inside it, or when it is greater than [`MAX`] or padded with more bytes than [`MAX`] needs; a field block is always at hand
-/// as a whole, so each of these is a malformed block.
+/// `None` when the bytes end inside it, or when it exceeds [`MAX`] or has more bytes than [`MAX`]
+/// needs. Field blocks are parsed whole, so each of these is a malformed block.
 #[inline]
 pub fn read_prefixed(bytes: &[u8], at: &mut usize, prefix_bits: u32) -> Option<u64> {
     let full = (1u64 << prefix_bits) - 1;
@@ -24,7 +25,7 @@ pub fn read_prefixed(bytes: &[u8], at: &mut usize, prefix_bits: u32) -> Option<u
 /// The bytes after a full prefix: seven bits each, least significant first.
 fn read_continuation(bytes: &[u8], at: &mut usize, full: u64) -> Option<u64> {
     let mut value = 0u64;
-    // Nine bytes hold 63 bits: enough for 62, and the sum below cannot overflow.
+    // Nine bytes hold 63 bits: enough for 62, and the sum cannot overflow.
     for (count, &byte) in bytes[*at + 1..].iter().take(9).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * count);
         if byte & 0x80 == 0 {
@@ -57,7 +58,7 @@ pub fn write_prefixed(out: &mut Vec<u8>, flags: u8, prefix_bits: u32, value: u64
     out.push(rest as u8);
 }
 
-/// Reads a variable-length integer at `at`. `None` when not all of its bytes are there yet.
+/// Reads a variable-length integer at `at`. `None` when it is incomplete.
 #[inline]
 pub fn read_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let first = *bytes.get(*at)?;

@@ -1,7 +1,7 @@
-//! QPACK (RFC 9204) with the static table alone.
+//! QPACK (RFC 9204) without a dynamic table.
 //!
-//! We announce a dynamic table of no bytes and send no instruction, so sections never wait for a stream and nothing is remembered between requests. A peer
-//! that refers to a dynamic table has broken our settings.
+//! We announce a dynamic table of size zero and send no instructions, so sections never block and
+//! no state outlives a request. A peer that refers to a dynamic table violates our settings.
 
 use super::fields::{Fields, Known};
 use super::integer::{read_prefixed, write_prefixed};
@@ -11,8 +11,9 @@ use super::static_table::{QPACK, StaticField, StaticMatch};
 
 /// Decodes a whole field section and adds its fields to `into`.
 ///
-/// [`DecodeError::Malformed`] is the connection error QPACK_DECOMPRESSION_FAILED (RFC 9204 §6). Decoding ends with [`DecodeError::TooLarge`] as soon as a
-/// limit is passed: a static-only decoder has no state that could fall out of step.
+/// [`DecodeError::Malformed`] is the connection error QPACK_DECOMPRESSION_FAILED (RFC 9204 §6).
+/// Decoding stops with [`DecodeError::TooLarge`] at a limit: without a dynamic table there is no
+/// state to keep in step.
 pub fn decode(section: &[u8], into: &mut Fields, limits: FieldLimits) -> Result<(), DecodeError> {
     let mut at = read_section_prefix(section)?;
     while at < section.len() {
@@ -44,14 +45,15 @@ pub fn decode(section: &[u8], into: &mut Fields, limits: FieldLimits) -> Result<
             let is_sensitive = first & 0x10 != 0;
             into.finish_known(if is_sensitive { mark_sensitive(known) } else { known }, start, name_len);
         } else {
-            // What is left points into the dynamic table: T = 0 or post-base (§4.5.2 to §4.5.5).
+            // All others refer to the dynamic table: T = 0 or post-base (§4.5.2 to §4.5.5).
             return Err(DecodeError::Malformed);
         }
     }
     Ok(())
 }
 
-/// Required Insert Count and Base (RFC 9204 §4.5.1). Without insertions the count is zero, and a negative base would lie before the beginning.
+/// Required Insert Count and Base (RFC 9204 §4.5.1). Without insertions the count is zero and the
+/// base is not negative.
 fn read_section_prefix(section: &[u8]) -> Result<usize, DecodeError> {
     let mut at = 0;
     let required_inserts = read_prefixed(section, &mut at, 8).ok_or(DecodeError::Malformed)?;
@@ -88,7 +90,8 @@ pub fn encode_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     encode_known(Known::of(name), name, value, out);
 }
 
-/// Appends one field line whose name has been recognised already. Secrets are marked never to be indexed on later hops (RFC 9204 §7.1.3).
+/// Appends a field line of a known name. Secrets are marked never to be indexed on later hops (RFC
+/// 9204 §7.1.3).
 pub fn encode_known(known: Known, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     let is_secret = matches!(known, Known::Secret | Known::Sensitive);
     match QPACK.find(name, value) {

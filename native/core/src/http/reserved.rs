@@ -1,17 +1,16 @@
-//! Fields that nobody but the edge may write: those in which backends are told of a client's
-//! certificate.
+//! Fields that only the edge may write: those that describe a client's certificate to backends.
 
 use super::fields::{Field, Fields, Known};
 
-/// Of RFC 9440: nobody writes them for us, whether client certificates are used or not.
+/// Fields of RFC 9440, reserved whether client certificates are used or not.
 const ALWAYS: [&[u8]; 2] = [b"client-cert", b"client-cert-chain"];
 
-/// Names that are removed from whatever a client sends, in every form that a backend may take for
-/// the same name: CGI and its like know letters and digits, and one character for all others.
+/// Names that are removed from requests, in every form that a backend may read as the same name:
+/// CGI maps all but letters and digits to one character.
 #[derive(Clone, Debug)]
 pub struct Reserved {
     names: Vec<Box<[u8]>>,
-    /// A bit for each length that one of them has, so that most names are passed with one test.
+    /// A bit for each length that one of them has: one test passes most names.
     lengths: u64,
 }
 
@@ -22,14 +21,14 @@ impl Default for Reserved {
 }
 
 impl Reserved {
-    /// Those of RFC 9440 and some more.
+    /// The names of RFC 9440 and some more.
     pub fn new<N: AsRef<[u8]>>(more: &[N]) -> Reserved {
         let names: Vec<Box<[u8]>> = ALWAYS.into_iter().chain(more.iter().map(AsRef::as_ref)).map(Box::from).collect();
         let lengths = names.iter().fold(0, |lengths, name| lengths | bit(name.len()));
         Reserved { names, lengths }
     }
 
-    /// Removes them from a head or from trailers. Returns how many fields went.
+    /// Removes them from a head or from trailers. Returns the number of fields removed.
     #[inline]
     pub fn strip(&self, fields: &mut Fields) -> u64 {
         if !fields.iter().any(|field| self.holds(field)) {
@@ -48,7 +47,7 @@ impl Reserved {
     }
 }
 
-/// Names of 63 bytes and more share one.
+/// Lengths from 63 on share a bit.
 #[inline]
 fn bit(length: usize) -> u64 {
     1 << length.min(63)

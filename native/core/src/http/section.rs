@@ -1,4 +1,4 @@
-//! What HPACK and QPACK share: the limits on a field section, the ways in which one can be wrong, and string literals.
+//! What HPACK and QPACK share: limits on a field section, errors, and string literals.
 
 use super::fields::{Fields, Known};
 use super::{huffman, integer};
@@ -6,23 +6,26 @@ use super::{huffman, integer};
 /// Names and values longer than this do not fit into [`Fields`].
 const MAX_STRING: usize = u16::MAX as usize;
 
-/// Texts shorter than this are sent as they are. Measured (release build, one core), Huffman takes one nanosecond a byte, 70 for a text of 64, and saves a fifth to a
-/// quarter of the bytes, while copying takes two nanoseconds in all; so it is kept for the texts that make a head large.
+/// Shorter texts are sent without Huffman coding. It takes one nanosecond a byte (70 for a text of
+/// 64, measured in a release build on one core) and saves a fifth to a quarter of the bytes; a copy
+/// takes two nanoseconds in all. So it is for the texts that make a head large.
 const HUFFMAN_FROM: usize = 64;
 
-/// How much a decoder takes.
+/// Limits of a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldLimits {
-    /// Greatest size of a section in bytes: name + value + 32 a field (RFC 9114 §4.2.2). Of the crumbs of a cookie only the first counts 32.
+    /// Size of a section: name + value + 32 for each field (RFC 9114 §4.2.2). Of several cookie
+    /// fields only the first counts 32.
     pub max_size: usize,
-    /// Greatest number of fields, pseudo-header fields counted, the crumbs of a cookie as one.
+    /// Number of fields, including pseudo-header fields; all cookie fields count as one.
     pub max_count: usize,
-    /// Greatest number of crumbs: cookie fields, which browsers send for each cookie (RFC 9114 §4.2.1).
+    /// Number of crumbs: cookie fields, of which browsers send one for each cookie (RFC 9114
+    /// §4.2.1).
     pub max_crumbs: usize,
 }
 
 impl FieldLimits {
-    /// Bytes of name and value that the next field may have.
+    /// Room for name and value of the next field.
     #[inline]
     pub(super) fn room(&self, fields: &Fields) -> Result<usize, DecodeError> {
         let spare_crumbs = fields.crumbs().saturating_sub(1);
@@ -33,23 +36,26 @@ impl FieldLimits {
     }
 }
 
-/// Why a field section was not taken.
+/// Why a field section is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The bytes are not a field section: a connection error (QPACK_DECOMPRESSION_FAILED, COMPRESSION_ERROR).
+    /// The bytes are not a field section: a connection error (QPACK_DECOMPRESSION_FAILED,
+    /// COMPRESSION_ERROR).
     Malformed,
-    /// The section is well formed as far as it was read and greater than the limits; the fields before the limit have been taken.
+    /// The section exceeds the limits; the fields before the limit were added.
     TooLarge,
 }
 
-/// What a name becomes whose sender asked that it never be indexed, so that it is not on the next hop either (RFC 7541 §6.2.3).
+/// A name whose sender asked that it never be indexed, so that the next hop does not index it
+/// either (RFC 7541 §6.2.3).
 #[inline]
 pub(super) fn mark_sensitive(known: Known) -> Known {
     if known == Known::Other { Known::Sensitive } else { known }
 }
 
-/// Reads a string literal whose length has a prefix of `prefix_bits` with the Huffman flag in the bit above, and appends its text to `out`. Says how long
-/// the text is. Text longer than `cap` is too large, and `at` is then behind it all the same. On an error `out` is as before.
+/// Reads a string literal whose length has a prefix of `prefix_bits`, with the Huffman flag in the
+/// bit above, and appends its text to `out`. Returns the length of the text. Text longer than `cap`
+/// is too large, and `at` is behind it even then. On an error `out` is unchanged.
 pub(super) fn read_string(bytes: &[u8], at: &mut usize, prefix_bits: u32, out: &mut Vec<u8>, cap: usize) -> Result<usize, DecodeError> {
     let cap = cap.min(MAX_STRING);
     let first = *bytes.get(*at).ok_or(DecodeError::Malformed)?;
@@ -72,7 +78,8 @@ pub(super) fn read_string(bytes: &[u8], at: &mut usize, prefix_bits: u32, out: &
     })
 }
 
-/// Appends a string literal. `flags` are the bits above the Huffman flag; the flag is set where the code is worth it.
+/// Appends a string literal. `flags` are the bits above the Huffman flag, which is set where the
+/// code pays.
 #[inline]
 pub(super) fn write_string(text: &[u8], flags: u8, prefix_bits: u32, out: &mut Vec<u8>) {
     if text.len() >= HUFFMAN_FROM {

@@ -48,7 +48,7 @@ impl Reactor {
     pub(super) fn receive_handed(&mut self) {
         self.inbox.wake.acknowledge();
         if self.inbox.are_places_asked_for() {
-            self.upstreams.yield_places(self.relay.turn.now);
+            self.upstreams.yield_connections(self.relay.turn.now);
         }
         while let Some(mut packet) = self.inbox.take() {
             self.counters.add_to(Id::HandedOver, 1, 1);

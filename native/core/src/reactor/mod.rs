@@ -407,7 +407,7 @@ impl Reactor {
         }
         self.recheck_clients();
         self.end_condemned();
-        if self.upstreams.wants_others_places() {
+        if self.upstreams.wants_others_connections() {
             let others = self.ports.iter().enumerate().filter(|(shard, _)| *shard != self.shard as usize);
             others.for_each(|(_, port)| port.ask_for_places());
         }

@@ -70,13 +70,13 @@ impl Reactor {
         let Some(mut place) = self.recheck.place else { return };
         let (now, until) = (unix_now(), self.relay.turn.clock.now() + TURN_TIME);
         let mut ends = 0;
-        while place < self.relay.connections.places() && ends < TURN_ENDS && self.relay.turn.clock.now() < until {
+        while place < self.relay.connections.slots() && ends < TURN_ENDS && self.relay.turn.clock.now() < until {
             if let Some(key) = self.relay.connections.key_at(place) {
                 ends += usize::from(self.recheck_one(key, now));
             }
             place += 1;
         }
-        let is_done = place >= self.relay.connections.places();
+        let is_done = place >= self.relay.connections.slots();
         self.recheck.place = (!is_done).then_some(place);
         if is_done {
             self.recheck.due_at = self.relay.turn.now + INTERVAL;

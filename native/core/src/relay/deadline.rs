@@ -97,7 +97,7 @@ fn give_up_gaps(relay: &mut Relay) {
 }
 
 /// The time of an exchange is over, or that of one of its attempts.
-pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, name: upstream::Key, reason: Reason) {
+pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, name: upstream::AttemptId, reason: Reason) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_attempts = matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
     if is_attempts && exchange.state().is_under_way() {

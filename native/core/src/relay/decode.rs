@@ -192,16 +192,16 @@ fn judge_head(exchange: &mut Exchange, rules: Option<normal::Rules>, text: &mut 
     })?;
     exchange.request.facts = facts;
     if facts.has_spare_length {
-        check::leave_one_length(&mut exchange.request.head, true);
+        check::keep_one_length(&mut exchange.request.head, true);
     }
     if facts.is_scheme_plain {
-        check::tell_https(&mut exchange.request.head);
+        check::set_https(&mut exchange.request.head);
     }
     if facts.is_trace && (facts.content_length.is_some_and(|length| length > 0) || exchange.incoming.has_early_body()) {
         return Err(Reason::RequestMalformed);
     }
     if let Some(max_forwards @ 1..) = facts.max_forwards {
-        check::lower_max_forwards(&mut exchange.request.head, max_forwards);
+        check::decrement_max_forwards(&mut exchange.request.head, max_forwards);
     }
     if !is_canonical {
         return Err(Reason::PathNotCanonical);

@@ -14,7 +14,7 @@ use crate::upstream::{self, Fault};
 
 /// An attempt failed. The lane is asked what to do, if it wants to be, unless another attempt goes
 /// on.
-pub(super) fn attempt(relay: &mut Relay, name: upstream::Key, fault: Fault) {
+pub(super) fn attempt(relay: &mut Relay, name: upstream::AttemptId, fault: Fault) {
     let key = key_of(name);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     let Some(attempt) = exchange.attempt_named_mut(name) else { return };
@@ -40,7 +40,7 @@ pub(super) fn attempt(relay: &mut Relay, name: upstream::Key, fault: Fault) {
 
 /// One of two attempts failed: the other is the exchange's from now on. The lane learns of it and
 /// has nothing to decide.
-pub(super) fn beside(relay: &mut Relay, name: upstream::Key, reason: Reason, flags: u32, status: BackendStatus) {
+pub(super) fn beside(relay: &mut Relay, name: upstream::AttemptId, reason: Reason, flags: u32, status: BackendStatus) {
     let key = key_of(name);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     let Some(mut failed) = exchange.take_out(name) else { return };

@@ -9,11 +9,11 @@ pub(super) enum Note {
     /// More of the request can be sent.
     Send(Key),
     /// A session has a place for the attempt.
-    Start(upstream::Key, SessionRef),
+    Start(upstream::AttemptId, SessionRef),
     /// The attempt for a backend's slot wants no place any more.
-    CancelWait(u32, upstream::Key),
+    CancelWait(u32, upstream::AttemptId),
     /// A reserved place is not wanted.
-    Release(upstream::Key, SessionRef),
+    Release(upstream::AttemptId, SessionRef),
     /// The stream is not wanted any more.
     Reset(StreamRef, u32),
     /// The client's stream took bytes that were held.

@@ -23,7 +23,7 @@ pub(super) fn forward(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, fo
 }
 
 /// Asks for a stream.
-pub(super) fn ask(relay: &mut Relay, upstreams: &mut Upstreams, backend: u32, name: upstream::Key) {
+pub(super) fn ask(relay: &mut Relay, upstreams: &mut Upstreams, backend: u32, name: upstream::AttemptId) {
     let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
     match upstreams.open(backend, name, exchange.claimant(), !exchange.incoming.is_done, relay.turn.now) {
         Opened::Now(session) => start(relay, upstreams, name, session),
@@ -38,7 +38,7 @@ pub(super) fn ask(relay: &mut Relay, upstreams: &mut Upstreams, backend: u32, na
 }
 
 /// Phase 11: a session has a place; the head goes out, and the body as far as it can.
-pub(super) fn start(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::Key, session: SessionRef) {
+pub(super) fn start(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::AttemptId, session: SessionRef) {
     let (key, now) = (key_of(name), relay.turn.now);
     let Some(exchange) = relay.exchanges.get_mut(key).filter(|exchange| exchange.is_opening(name)) else {
         return upstreams.release(session, name);

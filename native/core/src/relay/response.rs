@@ -16,7 +16,7 @@ use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::http::h3::{write_data_head, write_headers};
 use crate::http::qpack;
-use crate::upstream::{BodyPart, Fault, Key, SessionRef, Sink, StreamRef};
+use crate::upstream::{AttemptId, BodyPart, Fault, SessionRef, Sink, StreamRef};
 
 /// A staged response grows to this; larger parts go as chunks.
 const STAGE_BYTES: usize = 8 * 1024;
@@ -24,27 +24,27 @@ const STAGE_BYTES: usize = 8 * 1024;
 /// Sessions call while they read, for exchanges of many connections: what panics here ends one of
 /// those, and the session goes on.
 impl Sink for Relay {
-    fn on_informational(&mut self, name: Key, _status: u16, fields: &Fields) {
+    fn on_informational(&mut self, name: AttemptId, _status: u16, fields: &Fields) {
         self.guarded(key_of(name), (), |relay| take_informational(relay, name, fields));
     }
 
-    fn on_head(&mut self, name: Key, _status: u16, fields: &Fields, facts: ResponseFacts, end: bool) {
+    fn on_head(&mut self, name: AttemptId, _status: u16, fields: &Fields, facts: ResponseFacts, end: bool) {
         self.guarded(key_of(name), (), |relay| take_head(relay, name, fields, facts, end));
     }
 
-    fn on_data(&mut self, name: Key, data: BodyPart<'_>, end: bool) -> usize {
+    fn on_data(&mut self, name: AttemptId, data: BodyPart<'_>, end: bool) -> usize {
         self.guarded(key_of(name), data.len(), |relay| take_data(relay, name, data, end))
     }
 
-    fn on_end(&mut self, name: Key) {
+    fn on_end(&mut self, name: AttemptId) {
         self.guarded(key_of(name), (), |relay| take_end(relay, name));
     }
 
-    fn on_trailers(&mut self, name: Key, fields: &Fields) {
+    fn on_trailers(&mut self, name: AttemptId, fields: &Fields) {
         self.guarded(key_of(name), (), |relay| take_trailers(relay, name, fields));
     }
 
-    fn on_failed(&mut self, name: Key, fault: Fault) {
+    fn on_failed(&mut self, name: AttemptId, fault: Fault) {
         self.guarded(key_of(name), (), |relay| take_failure(relay, name, fault));
     }
 
@@ -61,22 +61,22 @@ impl Sink for Relay {
         }
     }
 
-    fn on_window(&mut self, name: Key) {
+    fn on_window(&mut self, name: AttemptId) {
         self.notes.push(Note::Send(key_of(name)));
     }
 
-    fn on_opened(&mut self, name: Key, session: SessionRef) {
+    fn on_opened(&mut self, name: AttemptId, session: SessionRef) {
         let is_opening = self.exchanges.get(key_of(name)).is_some_and(|exchange| exchange.is_opening(name));
         let note = if is_opening { Note::Start(name, session) } else { Note::Release(name, session) };
         self.notes.push(note);
     }
 
-    fn on_upload_stopped(&mut self, name: Key) {
+    fn on_upload_stopped(&mut self, name: AttemptId) {
         self.guarded(key_of(name), (), |relay| take_upload_stopped(relay, name));
     }
 }
 
-fn take_informational(relay: &mut Relay, name: Key, fields: &Fields) {
+fn take_informational(relay: &mut Relay, name: AttemptId, fields: &Fields) {
     // Of two attempts that run each one's goes on, as it comes: which of them will answer is
     // not known, and a hint that waits is none.
     let exchange = relay.exchanges.get(key_of(name)).filter(|exchange| exchange.state().pending().is_some());
@@ -87,7 +87,7 @@ fn take_informational(relay: &mut Relay, name: Key, fields: &Fields) {
     relay.flush_stage();
 }
 
-fn take_head(relay: &mut Relay, name: Key, fields: &Fields, facts: ResponseFacts, end: bool) {
+fn take_head(relay: &mut Relay, name: AttemptId, fields: &Fields, facts: ResponseFacts, end: bool) {
     plant::here("response");
     let now = relay.turn.now;
     let key = key_of(name);
@@ -121,7 +121,7 @@ fn take_head(relay: &mut Relay, name: Key, fields: &Fields, facts: ResponseFacts
     relay.stage_head(name, fields);
 }
 
-fn take_data(relay: &mut Relay, name: Key, data: BodyPart<'_>, end: bool) -> usize {
+fn take_data(relay: &mut Relay, name: AttemptId, data: BodyPart<'_>, end: bool) -> usize {
     let key = key_of(name);
     let is_staged = relay.stage.owner == Some(key);
     let stage_len = relay.stage.bytes.len();
@@ -145,13 +145,13 @@ fn take_data(relay: &mut Relay, name: Key, data: BodyPart<'_>, end: bool) -> usi
     0
 }
 
-fn take_end(relay: &mut Relay, name: Key) {
+fn take_end(relay: &mut Relay, name: AttemptId) {
     let Some(exchange) = answered(relay, name) else { return };
     exchange.end_response();
     relay.write_on(key_of(name));
 }
 
-fn take_trailers(relay: &mut Relay, name: Key, fields: &Fields) {
+fn take_trailers(relay: &mut Relay, name: AttemptId, fields: &Fields) {
     let key = key_of(name);
     if relay.stage.owner == Some(key) {
         relay.flush_stage();
@@ -172,7 +172,7 @@ fn take_trailers(relay: &mut Relay, name: Key, fields: &Fields) {
     relay.write_response(key);
 }
 
-fn take_failure(relay: &mut Relay, name: Key, fault: Fault) {
+fn take_failure(relay: &mut Relay, name: AttemptId, fault: Fault) {
     relay.flush_stage();
     let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
     if exchange.state().is_under_way() {
@@ -185,7 +185,7 @@ fn take_failure(relay: &mut Relay, name: Key, fault: Fault) {
     }
 }
 
-fn take_upload_stopped(relay: &mut Relay, name: Key) {
+fn take_upload_stopped(relay: &mut Relay, name: AttemptId) {
     let Some(exchange) = answered(relay, name) else { return };
     exchange.attempt.upstream = None;
     if let Some(hold) = exchange.hold_mut() {
@@ -201,7 +201,7 @@ fn take_upload_stopped(relay: &mut Relay, name: Key) {
 
 /// The exchange whose response a session brings: under way, or held; none when the attempt has lost
 /// or failed.
-fn answered(relay: &mut Relay, name: Key) -> Option<&mut Exchange> {
+fn answered(relay: &mut Relay, name: AttemptId) -> Option<&mut Exchange> {
     let exchange = relay.exchanges.get_mut(key_of(name))?;
     let is_open = exchange.state().is_relayed() || exchange.state().is_held();
     (is_open && exchange.name() == name).then_some(exchange)

@@ -27,7 +27,7 @@ pub(super) fn all(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, code: 
 }
 
 /// Takes one attempt back; the other, if there is one, goes on.
-pub(super) fn one(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::Key, code: u32) {
+pub(super) fn one(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::AttemptId, code: u32) {
     let exchange = relay.exchanges.get_mut(key_of(name));
     if let Some(attempt) = exchange.and_then(|exchange| exchange.attempt_named_mut(name)) {
         take_back(upstreams, attempt, name, code);
@@ -48,7 +48,7 @@ pub(super) fn held(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
 }
 
 /// One of two attempts is the only one from now on. Sessions learn of it once they have returned.
-pub(super) fn rival(relay: &mut Relay, name: upstream::Key) {
+pub(super) fn rival(relay: &mut Relay, name: upstream::AttemptId) {
     let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
     let loser_name = if name == exchange.name() { exchange.hedge_name() } else { exchange.name() };
     let Some(mut loser) = exchange.take_out(loser_name) else { return };
@@ -60,7 +60,7 @@ pub(super) fn rival(relay: &mut Relay, name: upstream::Key) {
     loser.count_out(&relay.table);
 }
 
-fn take_back(upstreams: &mut Upstreams, attempt: &mut Attempt, name: upstream::Key, code: u32) {
+fn take_back(upstreams: &mut Upstreams, attempt: &mut Attempt, name: upstream::AttemptId, code: u32) {
     match attempt.upstream.take() {
         Some(stream) => upstreams.reset(stream, code),
         None => upstreams.cancel_wait(attempt.forward.backend, name),

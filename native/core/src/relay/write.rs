@@ -168,7 +168,7 @@ impl Relay {
     }
 
     /// Puts the head that an attempt brought on the stage, which is the exchange's from now on.
-    pub(super) fn stage_head(&mut self, name: upstream::Key, fields: &Fields) {
+    pub(super) fn stage_head(&mut self, name: upstream::AttemptId, fields: &Fields) {
         self.take_stage(key_of(name));
         let mut stage = std::mem::take(&mut self.stage.bytes);
         self.write_head(name, fields, &mut stage);
@@ -204,7 +204,7 @@ impl Relay {
     }
 
     /// The frame of a backend's head, as the plan of its attempt edits it.
-    fn write_head(&mut self, name: upstream::Key, fields: &Fields, frames: &mut Vec<u8>) {
+    fn write_head(&mut self, name: upstream::AttemptId, fields: &Fields, frames: &mut Vec<u8>) {
         let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
         let Some(attempt) = exchange.attempt_named(name) else { return };
         let values = values_of(exchange, attempt, self.turn.now);

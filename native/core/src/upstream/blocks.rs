@@ -1,7 +1,8 @@
 //! Read blocks shared by all sessions of a reactor.
 //!
-//! A session borrows a block to read and gives it back when all it read is parsed, so that idle sessions hold none and busy ones read
-//! into memory that is still in the cache. Blocks whose bytes a client's stream still has to send are set aside until it has.
+//! A session borrows a block to read into and returns it once everything is parsed: idle sessions
+//! hold none, busy ones read into memory that is still cached. Blocks that client streams still
+//! send from are set aside until they are free.
 
 use std::collections::VecDeque;
 
@@ -10,7 +11,7 @@ use crate::base::chunk::Block;
 /// Size of a block.
 pub const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Blocks kept for later use; more are given to the allocator.
+/// Blocks kept for reuse; more are freed.
 const KEPT: usize = 32;
 
 /// The pool.
@@ -21,7 +22,7 @@ pub struct BlockPool {
 }
 
 impl BlockPool {
-    /// A block with at least `room` bytes of room; what it is filled with before belongs to others.
+    /// A block with at least `room` bytes of room. Bytes already in it belong to others.
     pub fn take(&mut self, room: usize) -> Block {
         if room <= BLOCK_BYTES {
             while let Some(block) = self.free.pop() {
@@ -30,7 +31,7 @@ impl BlockPool {
                 }
                 self.set_aside(block);
             }
-            // The oldest is the likeliest to have been sent; look at a few, not at all.
+            // The oldest are most likely free. Look at a few, not at all.
             for _ in 0..self.shared.len().min(4) {
                 let Some(mut block) = self.shared.pop_front() else { break };
                 if !block.is_shared() {
@@ -43,7 +44,7 @@ impl BlockPool {
         Block::new(room.max(BLOCK_BYTES))
     }
 
-    /// Takes a block back that holds nothing its reader still has to parse.
+    /// Takes back a block in which nothing is left to parse.
     pub fn give_back(&mut self, mut block: Block) {
         if block.capacity() != BLOCK_BYTES {
             return;

@@ -1,18 +1,18 @@
-//! One backend as the snapshot describes it. Mirrors `BindingBackend`.
+//! A backend as the snapshot describes it. Mirrors `BindingBackend`.
 
 use std::net::SocketAddr;
 
 use crate::http::section::FieldLimits;
 use crate::tls::client::{Credentials, Pin, TlsVersion};
 
-/// How a backend is spoken to.
+/// Protocol and transport of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// HTTP/2 with prior knowledge over TCP (RFC 9113 §3.3).
     H2c,
     /// HTTP/1.1 over TCP.
     Http,
-    /// TLS: HTTP/2 where ALPN agrees on it, HTTP/1.1 otherwise.
+    /// TLS: HTTP/2 or HTTP/1.1, as ALPN chooses.
     Https,
 }
 
@@ -42,19 +42,19 @@ impl Scheme {
 pub struct BackendConfig {
     /// Number in the shared table and in records.
     pub slot: u32,
-    /// How it is spoken to.
+    /// Protocol and transport.
     pub scheme: Scheme,
     /// `host:port` as configured.
     pub authority: String,
     /// Resolved addresses in order of preference; may be empty.
     pub addresses: Vec<SocketAddr>,
-    /// What it has to prove, and what it is shown. Read for [`Scheme::Https`] only.
+    /// TLS, used with [`Scheme::Https`] only.
     pub tls: TlsConfig,
     /// Limits of its sessions.
     pub limits: SessionLimits,
 }
 
-/// What a backend has to prove in a TLS handshake, and what it is shown.
+/// How a backend is verified in a TLS handshake, and what it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsConfig {
     /// Server name; empty for none.
@@ -100,7 +100,8 @@ pub struct SessionLimits {
     pub ping_interval_ms: u64,
     /// How long the answer to a PING may take.
     pub ping_timeout_ms: u64,
-    /// Bound sessions of one client on this shard; a session over the limit closes after its exchange.
+    /// Bound sessions of one client on this shard; a session over the limit closes after its
+    /// exchange.
     pub max_bound: u32,
     /// How long an idle bound session is kept for its client while others wait.
     pub bound_idle_ms: u64,
@@ -122,7 +123,8 @@ impl SessionLimits {
 }
 
 impl BackendConfig {
-    /// Whether sessions opened for `other` may go on serving: the same peer under the same TLS rules.
+    /// Whether sessions opened for `other` may go on serving: the same peer under the same TLS
+    /// rules.
     pub fn is_same_peer(&self, other: &BackendConfig) -> bool {
         self.scheme == other.scheme && self.authority == other.authority && self.tls == other.tls
     }

@@ -1,4 +1,5 @@
-//! What a session is lent while it works: its own out buffer, and what all sessions of a reactor share.
+//! What a protocol is lent for a call: its session's out buffer, and what all sessions of a reactor
+//! share.
 
 use super::blocks::BlockPool;
 use super::client::Permit;
@@ -7,7 +8,7 @@ use super::stats::Stats;
 use crate::base::timers::Nanos;
 use crate::http::fields::Fields;
 
-/// Buffers shared by all sessions; none is held across calls.
+/// Buffers shared by all sessions; none is kept across calls.
 #[derive(Default)]
 pub struct Work {
     /// Read blocks.
@@ -16,13 +17,13 @@ pub struct Work {
     pub fields: Fields,
     /// The head being encoded.
     pub scratch: Vec<u8>,
-    /// Whether windows are to be small.
+    /// Whether memory is short and windows are to be small.
     pub is_tight: bool,
-    /// Read-ahead of TLS sockets.
+    /// Read-ahead buffer of TLS sockets.
     pub ahead: Option<Box<[u8]>>,
 }
 
-/// The loan.
+/// What is lent.
 pub struct Io<'a> {
     /// Bytes to write.
     pub out: &'a mut Outbox,
@@ -36,16 +37,16 @@ pub struct Io<'a> {
     pub now: Nanos,
 }
 
-/// The backend broke the protocol so that the whole session must end.
+/// The backend broke the protocol; the session must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// HTTP/2 error code for GOAWAY; meaningless within HTTP/1.1.
+    /// HTTP/2 error code for GOAWAY; unused with HTTP/1.1.
     pub code: u32,
-    /// One short phrase for the admin API.
+    /// A short phrase for the admin API.
     pub fault: &'static str,
 }
 
-/// Shorthand for a broken protocol.
+/// Shorthand for an error.
 pub fn broken<T>(code: u32, fault: &'static str) -> Result<T, Broken> {
     Err(Broken { code, fault })
 }

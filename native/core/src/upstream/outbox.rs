@@ -1,12 +1,12 @@
-//! Bytes a session has to write: appended by streams, taken by the socket once a turn.
+//! Bytes that a session has to write: streams append them, the socket takes them once a turn.
 //!
-//! The buffer's bytes are always initialised up to its length, so that room can be lent to a caller who fills it (from a QUIC
-//! stream, without another copy) without being zeroed each time.
+//! All bytes of the buffer stay initialised, so room can be lent to a caller to fill (from a QUIC
+//! stream, without another copy) without zeroing it each time.
 
-/// Body bytes are accepted up to this; control frames and heads beyond it.
+/// Limit for body bytes; control frames and heads go beyond it.
 pub const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
-/// A peer that makes us queue more than this without reading is cut off.
+/// Limit for everything: a peer that does not read and makes us queue more is disconnected.
 pub const HARD_LIMIT_BYTES: usize = 2 * BODY_LIMIT_BYTES;
 
 /// The buffer. Offsets given by [`Outbox::offset`] count all bytes ever appended.
@@ -19,12 +19,12 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Bytes that wait.
+    /// Bytes queued.
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -34,7 +34,7 @@ impl Outbox {
         BODY_LIMIT_BYTES.saturating_sub(self.len())
     }
 
-    /// Whether the peer has let too much pile up.
+    /// Whether more than the limit is queued.
     pub fn is_overfull(&self) -> bool {
         self.len() > HARD_LIMIT_BYTES
     }
@@ -55,7 +55,7 @@ impl Outbox {
         self.commit(bytes.len());
     }
 
-    /// Lends at least `count` bytes after the end; what is filled becomes part of the buffer by [`Outbox::commit`].
+    /// Lends `count` bytes after the end, to be filled and then appended by [`Outbox::commit`].
     pub fn reserve(&mut self, count: usize) -> &mut [u8] {
         if self.end + count > self.bytes.len() {
             self.make_room(count);
@@ -63,13 +63,13 @@ impl Outbox {
         &mut self.bytes[self.end..self.end + count]
     }
 
-    /// Says that the first `count` bytes of what [`Outbox::reserve`] lent are data.
+    /// Appends the first `count` bytes of what [`Outbox::reserve`] lent.
     pub fn commit(&mut self, count: usize) {
         debug_assert!(self.end + count <= self.bytes.len());
         self.end += count;
     }
 
-    /// What waits, in order.
+    /// Queued bytes, in order.
     pub fn pending(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -85,12 +85,12 @@ impl Outbox {
         }
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory.
     pub fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Gives the memory back; for sessions that have gone quiet.
+    /// Frees memory; for quiet sessions.
     pub fn release(&mut self) {
         if self.is_empty() {
             self.bytes = Vec::new();

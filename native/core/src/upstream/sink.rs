@@ -1,4 +1,4 @@
-//! What passes between the sessions and whoever relays an exchange: names, events, failures.
+//! What passes between sessions and the relay: names, events, failures.
 
 use crate::base::chunk::{Block, Chunk};
 use crate::base::reason::Reason;
@@ -6,45 +6,48 @@ use crate::base::slab;
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 
-/// Names an exchange's attempt; chosen by the relay and opaque here.
-pub type Key = u64;
+/// Names an attempt; chosen by the relay and opaque here.
+pub type AttemptId = u64;
 
-/// Names a session. One that is gone finds nothing.
+/// Names a session. The name of one that is gone finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionRef(pub(crate) slab::Key);
 
-/// Names an attempt's stream on a session. One that has ended finds nothing: every call with it is then without effect.
+/// Names an attempt's stream on a session. Calls with the name of one that has ended do nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamRef {
-    /// The session it lives on.
+    /// Its session.
     pub session: SessionRef,
-    /// Place among the session's streams.
+    /// Slot among the session's streams.
     pub(crate) slot: u32,
     /// Stream identifier, never used twice on a session.
     pub(crate) id: u32,
 }
 
-/// Answer to the wish for a stream.
+/// Result of asking for a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Opened {
-    /// A place is reserved on this session: call `start`, or `release` when it is not wanted after all.
+    /// A stream is reserved on this session: call `start`, or `release` to give it up.
     Now(SessionRef),
-    /// The attempt stands in the queue: `on_opened` or `on_failed` will come, unless `cancel_wait` is called.
+    /// The attempt waits in the queue: `on_opened` or `on_failed` follows, unless `cancel_wait` is
+    /// called.
     Waiting,
-    /// There is nothing to wait for.
+    /// No session can be had.
     Failed(Fault),
 }
 
 /// Why a stream is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The registry's reason.
+    /// The reason.
     pub reason: Reason,
-    /// The backend cannot have acted on the request: no byte of it left, or the backend says so (RFC 9113 §8.7).
+    /// The backend cannot have acted on the request: no byte of it was written, or the backend says
+    /// so (RFC 9113 §8.7).
     pub is_unsent: bool,
-    /// HTTP/2 error code seen or sent, 0 for none.
+    /// HTTP/2 error code received or sent, 0 for none.
     pub h2_code: u32,
-    /// The session had carried other requests before: a connection kept alive may have been closed while the request was on its way.
+    /// The session had carried other requests before. A kept-alive connection may close while a
+    /// request is on its way.
     pub was_reused: bool,
 }
 
@@ -71,7 +74,7 @@ impl<'a> BodyPart<'a> {
         BodyPart { block: Some(block), start, end }
     }
 
-    /// No bytes, to tell an end.
+    /// No bytes, to report an end.
     pub(crate) fn nothing() -> BodyPart<'a> {
         BodyPart { block: None, start: 0, end: 0 }
     }
@@ -81,7 +84,7 @@ impl<'a> BodyPart<'a> {
         self.block.map_or(&[], |block| block.bytes(self.start, self.end))
     }
 
-    /// Number of bytes; 0 is possible when only the end is to be told.
+    /// Number of bytes; may be 0 with the end.
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -91,7 +94,7 @@ impl<'a> BodyPart<'a> {
         self.start == self.end
     }
 
-    /// A chunk of the whole part: a shared view of the block when it is large, a copy when it is small.
+    /// A chunk of the whole part: a view of the block when it is large, a copy when it is small.
     pub fn into_chunk(self) -> Chunk {
         self.chunk_from(0)
     }
@@ -107,41 +110,45 @@ impl<'a> BodyPart<'a> {
     }
 }
 
-/// Receives what backends answer; called while sockets are read and written. It must not call back: it takes notes, and acts when the call has returned.
+/// Receives responses while sockets are read and written. It must not call back into the pool: it
+/// takes notes and acts on them after the call has returned.
 pub trait Sink {
     /// An interim response, 100 to 199 without 101.
-    fn on_informational(&mut self, key: Key, status: u16, fields: &Fields);
+    fn on_informational(&mut self, key: AttemptId, status: u16, fields: &Fields);
 
-    /// The final response head. `fields` holds `:status` first. `end`: there is no body and no trailers.
-    fn on_head(&mut self, key: Key, status: u16, fields: &Fields, facts: ResponseFacts, end: bool);
+    /// The final response head. `fields` holds `:status` first. `end`: there is no body and no
+    /// trailers.
+    fn on_head(&mut self, key: AttemptId, status: u16, fields: &Fields, facts: ResponseFacts, end: bool);
 
-    /// Body bytes. Returns how many the client's side took at once, which are credited to flow control now; the rest by `Upstreams::credit`.
-    fn on_data(&mut self, key: Key, data: BodyPart<'_>, end: bool) -> usize;
+    /// Body bytes. Returns how many the client's side took at once; these are credited to flow
+    /// control now, the rest by `Upstreams::credit`.
+    fn on_data(&mut self, key: AttemptId, data: BodyPart<'_>, end: bool) -> usize;
 
-    /// The response is complete, told apart from its last bytes.
-    fn on_end(&mut self, key: Key) {
+    /// The response is complete, reported apart from its last bytes.
+    fn on_end(&mut self, key: AttemptId) {
         let _ = key;
     }
 
     /// The trailer section; it is the end of the response.
-    fn on_trailers(&mut self, key: Key, fields: &Fields);
+    fn on_trailers(&mut self, key: AttemptId, fields: &Fields);
 
     /// The attempt is over without a complete response. Its stream is gone.
-    fn on_failed(&mut self, key: Key, fault: Fault);
+    fn on_failed(&mut self, key: AttemptId, fault: Fault);
 
-    /// A session is gone for a fault of ours: attempts on it of which nothing was told have failed.
+    /// A session is gone after a panic: its attempts that ended in no other event have failed.
     fn on_session_lost(&mut self, session: SessionRef) {
         let _ = session;
     }
 
     /// More of the request body may be written, after `body_room` said there was no room.
-    fn on_window(&mut self, key: Key);
+    fn on_window(&mut self, key: AttemptId);
 
-    /// An attempt that waited has a place reserved on a session: call `start`, or `release`.
-    fn on_opened(&mut self, key: Key, session: SessionRef);
+    /// An attempt that waited has a stream reserved on a session: call `start`, or `release`.
+    fn on_opened(&mut self, key: AttemptId, session: SessionRef);
 
-    /// The response is complete and the backend wants no more of the request body (RFC 9113 §8.1, RFC 9112 §9.6). The stream is gone.
-    fn on_upload_stopped(&mut self, key: Key) {
+    /// The response is complete and the backend wants no more of the request body (RFC 9113 §8.1,
+    /// RFC 9112 §9.6). The stream is gone.
+    fn on_upload_stopped(&mut self, key: AttemptId) {
         let _ = key;
     }
 }

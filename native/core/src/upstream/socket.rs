@@ -1,4 +1,4 @@
-//! A non-blocking TCP socket with a share of the turn, watched by the reactor's epoll.
+//! A non-blocking TCP socket with a read budget, watched by the reactor's epoll.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -10,8 +10,8 @@ use crate::base::address;
 /// Bytes read ahead of a TLS record, so that its header and body cost one system call.
 pub const AHEAD_BYTES: usize = 16 * 1024 + 512;
 
-/// The socket. What it may read from the kernel is limited by [`Socket::allow`]; beyond, it says that it would block. Since the
-/// epoll is level-triggered, it is reported again at once.
+/// The socket. [`Socket::allow`] sets its read budget; beyond that, reads would block. The epoll is
+/// level-triggered and reports what is left at once.
 pub struct Socket {
     fd: OwnedFd,
     budget: usize,
@@ -35,7 +35,7 @@ impl Interest {
 }
 
 impl Socket {
-    /// Begins to connect. The socket becomes writable when that has succeeded or failed.
+    /// Begins to connect. The socket becomes writable on success and on failure.
     pub fn connect(to: &SocketAddr) -> io::Result<Socket> {
         let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         // SAFETY: plain system call; the descriptor is checked and owned at once.
@@ -63,7 +63,7 @@ impl Socket {
         Ok(Socket { fd, budget: 0, ahead: None, ahead_start: 0, ahead_end: 0 })
     }
 
-    /// The outcome of connecting, once the socket is writable.
+    /// Result of connecting, once the socket is writable.
     pub fn connected(&self) -> io::Result<()> {
         let mut error: libc::c_int = 0;
         let mut len = size_of_u32(&error);
@@ -81,20 +81,20 @@ impl Socket {
         self.budget = budget;
     }
 
-    /// Lends a buffer to read ahead into; for TLS, which reads in small pieces.
+    /// Lends a read-ahead buffer; for TLS, which reads in small pieces.
     pub fn lend(&mut self, buffer: Box<[u8]>) {
         if self.ahead.is_none() {
             self.ahead = Some(buffer);
         }
     }
 
-    /// Takes the buffer back if nothing lies in it. TLS takes all there is before it says that it would block.
+    /// Takes the buffer back if it is empty, as it is whenever TLS would block.
     pub fn take_back(&mut self) -> Option<Box<[u8]>> {
         if self.ahead_start == self.ahead_end { self.ahead.take() } else { None }
     }
 
-    /// Changes what the socket is watched for. One that is watched for nothing is not watched at all: epoll would go on reporting a broken
-    /// connection that nobody wants to hear of yet.
+    /// Changes what the socket is watched for. With no interest it is removed from the epoll, which
+    /// would go on reporting a broken connection otherwise.
     pub fn watch(&self, epoll: RawFd, token: u64, before: Interest, now: Interest) -> io::Result<()> {
         let operation = match (before, now) {
             (Interest::NONE, Interest::NONE) => return Ok(()),

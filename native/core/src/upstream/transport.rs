@@ -1,4 +1,4 @@
-//! The byte stream under a session: plain TCP or TLS over it, with the same three verbs and none of them blocking.
+//! The byte stream of a session: plain TCP, or TLS over it. Nothing blocks.
 
 use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
@@ -8,27 +8,27 @@ use boring::ssl::{ErrorCode, SslStream};
 use super::socket::{Interest, Socket};
 use crate::tls::client::{self, ClientTls, Failure};
 
-/// What a read or a write came to.
+/// Result of a read or a write.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// So many bytes, at least one.
+    /// Bytes moved, at least one.
     Bytes(usize),
-    /// Not now.
+    /// It would block.
     Blocked,
-    /// The peer ended its side in order (FIN; within TLS, close_notify).
+    /// The peer ended its side in order (FIN; with TLS, close_notify).
     End,
-    /// The connection is broken; with the alert that said so, if one came.
+    /// The connection is broken; the TLS alert received, if any.
     Broken(&'static str),
 }
 
-/// What a step of the handshake came to.
+/// Result of a step of the handshake.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Handshake {
     /// Done; whether ALPN chose HTTP/2.
     Done { is_h2: bool },
-    /// Waits for the peer, or for room to write.
+    /// It would block, on reading or on writing.
     Blocked { is_writing: bool },
-    /// Refused by either side.
+    /// It failed.
     Failed(Failure),
 }
 
@@ -38,7 +38,7 @@ pub enum Transport {
     Plain(Socket),
     /// TLS over TCP.
     Tls(Box<SslStream<Socket>>),
-    /// Nothing: the session is over.
+    /// None: the session is over.
     Gone,
 }
 
@@ -69,7 +69,7 @@ impl Transport {
         }
     }
 
-    /// Gives the stream its share of the turn: bytes it may take from the kernel.
+    /// Sets the stream's read budget for the turn and lends it the read-ahead buffer.
     pub fn begin_reading(&mut self, budget: usize, ahead: &mut Option<Box<[u8]>>) {
         match self {
             Transport::Plain(socket) => socket.allow(budget),
@@ -114,14 +114,14 @@ impl Transport {
         }
     }
 
-    /// Says goodbye in order, as far as that goes without waiting.
+    /// Sends close_notify, as far as it fits.
     pub fn close(&mut self) {
         if let Transport::Tls(stream) = self {
             let _ = stream.shutdown();
         }
     }
 
-    /// The socket's outcome of connecting.
+    /// Result of connecting.
     pub fn connected(&self) -> io::Result<()> {
         self.socket().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), Socket::connected)
     }

@@ -172,7 +172,7 @@ fn one_length_is_left_and_none_where_none_may_stand() {
         let mut head = fields(&[&[(":status", status)], &pairs[..], &[("server", "x")]].concat());
         let facts = check_response(&head).unwrap();
         if facts.has_spare_length {
-            leave_one_length(&mut head, !has_no_length(facts.status));
+            keep_one_length(&mut head, !has_no_length(facts.status));
         }
         assert_eq!(head.get(b"server"), Some(&b"x"[..]));
         (facts.has_spare_length, head.len() - 2)
@@ -256,7 +256,7 @@ fn max_forwards_is_one_number_and_is_looked_at_in_two_methods() {
     assert_eq!(asked("GET", &["x", "y"]), Ok((None, false)));
     for (value, left) in [(1, "0"), (10, "9"), (1 << 32, "4294967295"), (u64::MAX, "4294967295")] {
         let mut head = fields(&[("max-forwards", "10"), ("x", "1")]);
-        lower_max_forwards(&mut head, value);
+        decrement_max_forwards(&mut head, value);
         assert_eq!((head.get(b"max-forwards"), head.get(b"x")), (Some(left.as_bytes()), Some(&b"1"[..])));
     }
 }

@@ -1,4 +1,4 @@
-//! Field blocks to fields.
+//! Decodes field blocks.
 
 use super::super::fields::{Fields, Known};
 use super::super::integer::read_prefixed;
@@ -7,7 +7,7 @@ use super::super::static_table::HPACK;
 use super::table::DynamicTable;
 use super::{DecodeError, FIRST_DYNAMIC, FieldLimits};
 
-/// Greatest table that [`Fields`] can hold any entry of.
+/// Largest table of which [`Fields`] can hold any entry.
 const MAX_TABLE: usize = u16::MAX as usize;
 
 /// The decoder of one HTTP/2 connection.
@@ -15,13 +15,14 @@ const MAX_TABLE: usize = u16::MAX as usize;
 pub struct Decoder {
     table: DynamicTable,
     max_table: usize,
-    /// Takes the one field at hand when the block has outgrown its limits.
+    /// Takes one field at a time once the block exceeds its limits.
     dropped: Fields,
 }
 
 impl Decoder {
-    /// A decoder with the SETTINGS_HEADER_TABLE_SIZE we announce, at most 65,535. A peer may use the default of 4,096 before it has read our SETTINGS, so less
-    /// serves only where it speaks second.
+    /// A decoder with the SETTINGS_HEADER_TABLE_SIZE that we announce, at most 65,535. A peer may
+    /// use the default of 4,096 before it has read our SETTINGS, so less is only for a peer that
+    /// sends second.
     pub fn new(max_table: usize) -> Decoder {
         let max_table = max_table.min(MAX_TABLE);
         Decoder { table: DynamicTable::new(max_table), max_table, dropped: Fields::new() }
@@ -29,8 +30,9 @@ impl Decoder {
 
     /// Decodes a whole field block and adds its fields to `into`.
     ///
-    /// [`DecodeError::Malformed`] is the connection error COMPRESSION_ERROR (RFC 9113 §4.3). After [`DecodeError::TooLarge`] the connection may go on: the
-    /// rest of the block has been read for the sake of the dynamic table, and `into` holds the fields before the limit.
+    /// [`DecodeError::Malformed`] is the connection error COMPRESSION_ERROR (RFC 9113 §4.3). After
+    /// [`DecodeError::TooLarge`] the connection may go on: the rest of the block was decoded for
+    /// the dynamic table, and `into` has the fields before the limit.
     pub fn decode(&mut self, block: &[u8], into: &mut Fields, limits: FieldLimits) -> Result<(), DecodeError> {
         let mut at = self.read_size_updates(block)?;
         while at < block.len() {
@@ -46,7 +48,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Size updates may only begin a block (RFC 7541 §4.2).
+    /// Size updates may come only at the beginning of a block (RFC 7541 §4.2).
     fn read_size_updates(&mut self, block: &[u8]) -> Result<usize, DecodeError> {
         let mut at = 0;
         while block.get(at).is_some_and(|byte| byte & 0xe0 == 0x20) {
@@ -59,7 +61,8 @@ impl Decoder {
         Ok(at)
     }
 
-    /// Reads one field of at most `room` bytes. On [`DecodeError::TooLarge`] neither `into` nor the table has changed.
+    /// Reads one field of at most `room` bytes. On [`DecodeError::TooLarge`] neither `into` nor the
+    /// table changes.
     #[inline]
     fn read_field(&mut self, block: &[u8], at: &mut usize, into: &mut Fields, room: usize) -> Result<(), DecodeError> {
         let first = block[*at];
@@ -102,7 +105,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Appends the text of a literal (RFC 7541 §6.2); says which name it has and how long that is. Both strings have been passed over if it is too large.
+    /// Appends the text of a literal (RFC 7541 §6.2) and returns its name and the name's length. If
+    /// it is too large, both strings are skipped.
     fn read_literal(
         &self,
         block: &[u8],
@@ -145,14 +149,15 @@ impl Decoder {
         Ok((known, name.len()))
     }
 
-    /// Reads the fields from `at` on for the dynamic table's sake alone, one at a time into the same buffer.
+    /// Decodes the fields from `at` on for the dynamic table only, one at a time into the same
+    /// buffer.
     fn drop_fields(&mut self, block: &[u8], mut at: usize) -> Result<(), DecodeError> {
         let mut dropped = std::mem::take(&mut self.dropped);
         while at < block.len() {
             dropped.clear();
             let is_inserted = block[at] & 0xc0 == 0x40;
             match self.read_field(block, &mut at, &mut dropped, usize::MAX) {
-                // Beyond what any field may have, and so beyond the table.
+                // Too large for any field, and so for the table.
                 Err(DecodeError::TooLarge) if is_inserted => self.table.clear(),
                 Err(DecodeError::TooLarge) => {}
                 result => result?,

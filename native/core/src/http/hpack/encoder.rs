@@ -1,8 +1,10 @@
-//! Fields to field blocks.
+//! Encodes field blocks.
 //!
-//! What goes into the dynamic table is decided so that entries pay: fields that nearly every request of a session has are indexed at once; any other
-//! field only when the same field was there not long ago, so that values which never come again (ids, dates, validators) push nothing out. Secrets and
-//! cookies are never indexed: requests of several clients share a session, and a table they share would be an oracle (RFC 7541 §7.1).
+//! A field goes into the dynamic table where that pays. Fields of nearly every request of a session
+//! are indexed at once. Any other field is indexed when it comes a second time before long, so
+//! values that never recur (IDs, dates, validators) evict nothing. Secrets and cookies are never
+//! indexed: several clients share a session, and a table they share would be an oracle (RFC 7541
+//! §7.1).
 
 use super::super::fields::{Field, Fields, Known};
 use super::super::integer::write_prefixed;
@@ -11,7 +13,8 @@ use super::super::static_table::{HPACK, StaticMatch};
 use super::table::DynamicTable;
 use super::{DEFAULT_TABLE_SIZE, FIRST_DYNAMIC};
 
-/// Slots of the index by hash and of the memory of what was seen. A table of 4 KiB holds 40 to 60 fields of usual length.
+/// Slots of the index by hash and of the filter of fields seen. A table of 4 KiB holds 40 to 60
+/// fields of usual length.
 const SLOTS: usize = 256;
 
 /// How a field may be sent.
@@ -33,7 +36,8 @@ fn indexing_of(known: Known) -> Indexing {
     }
 }
 
-/// Where a field with some hash was inserted. A later field in the same slot hides an earlier one, which then merely costs a literal.
+/// The entry with some hash. A later field in the same slot hides an earlier one, which then costs
+/// a literal.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     hash: u32,
@@ -46,14 +50,14 @@ struct Slot {
 pub struct Encoder {
     table: DynamicTable,
     max_table: usize,
-    /// Smallest capacity since the last block; a size update is due (RFC 7541 §4.2).
+    /// Smallest capacity since the last block, if a size update is due (RFC 7541 §4.2).
     smallest_since: Option<usize>,
     slots: Box<[Slot; SLOTS]>,
     seen: Box<[u16; SLOTS]>,
 }
 
 impl Encoder {
-    /// An encoder that uses at most `max_table` bytes of the table that the peer allows.
+    /// An encoder that uses at most `max_table` bytes of the peer's table.
     pub fn new(max_table: usize) -> Encoder {
         let capacity = max_table.min(DEFAULT_TABLE_SIZE);
         Encoder {
@@ -65,7 +69,8 @@ impl Encoder {
         }
     }
 
-    /// Obeys the peer's SETTINGS_HEADER_TABLE_SIZE; to be called when its SETTINGS are acknowledged. The next block says so to the peer.
+    /// Applies the peer's SETTINGS_HEADER_TABLE_SIZE, when its SETTINGS are acknowledged. The next
+    /// block begins with a size update.
     pub fn set_peer_max(&mut self, size: usize) {
         let capacity = size.min(self.max_table);
         if capacity != self.table.capacity() {
@@ -83,7 +88,7 @@ impl Encoder {
         }
     }
 
-    /// Begins a field block that is composed of [`Encoder::encode_field`]s.
+    /// Begins a field block of [`Encoder::encode_field`]s.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
         let Some(smallest) = self.smallest_since.take() else { return };
         if smallest < self.table.capacity() {
@@ -107,14 +112,14 @@ impl Encoder {
         }
     }
 
-    /// A field that may stand in the dynamic table, or shall.
+    /// Appends a field that may be in the dynamic table, or is to be.
     fn encode_indexed(&mut self, field: Field<'_>, name_index: u64, wish: Indexing, out: &mut Vec<u8>) {
         let hash = hash_of(field);
         if let Some(age) = self.find(hash, field) {
             return write_prefixed(out, 0x80, 7, FIRST_DYNAMIC + age);
         }
         let was_seen = self.see(hash);
-        // One field shall not push out more than half of the others.
+        // One field may not evict more than half of the table.
         let is_small = 2 * (field.name.len() + field.value.len() + 32) <= self.table.capacity();
         if !is_small || (wish == Indexing::WhenSeenAgain && !was_seen) {
             return write_literal(field, name_index, 0, 4, out);
@@ -124,24 +129,25 @@ impl Encoder {
         self.slots[hash as usize % SLOTS] = Slot { hash, number: self.table.inserted() as u32 };
     }
 
-    /// Age of the entry that is this field, if it is alive and can be found.
+    /// Age of the entry of this field, if it is found and was not evicted.
     fn find(&self, hash: u32, field: Field<'_>) -> Option<u64> {
         let slot = self.slots[hash as usize % SLOTS];
         if slot.hash != hash || slot.number == 0 {
             return None;
         }
-        // The count wraps after 2^32 insertions; an age that is wrong by then fails the comparison of the texts.
+        // The count wraps after 2^32 insertions; a wrong age then fails the comparison of texts.
         let age = (self.table.inserted() as u32).wrapping_sub(slot.number);
         let entry = self.table.get(age as usize)?;
         let (name, value) = entry.text.split_at(entry.name_len);
         (name == field.name && value == field.value).then_some(u64::from(age))
     }
 
-    /// Remembers a field and says whether it is remembered already. Forgets by collision; mistakes only cost an entry.
+    /// Adds a field to the filter; whether it was there. Collisions overwrite; a mistake only costs
+    /// an entry.
     fn see(&mut self, hash: u32) -> bool {
         let mark = (hash >> 16) as u16 | 1;
-        let place = &mut self.seen[(hash >> 8) as usize % SLOTS];
-        std::mem::replace(place, mark) == mark
+        let slot = &mut self.seen[(hash >> 8) as usize % SLOTS];
+        std::mem::replace(slot, mark) == mark
     }
 
     #[cfg(test)]
@@ -159,7 +165,8 @@ fn write_literal(field: Field<'_>, name_index: u64, flags: u8, prefix_bits: u32,
     write_string(field.value, 0, 7, out);
 }
 
-/// A hash of name and value, eight bytes at a step. Who provokes collisions wins nothing but literals.
+/// A hash of name and value, eight bytes at a step. Who provokes collisions wins nothing but
+/// literals.
 #[inline]
 fn hash_of(field: Field<'_>) -> u32 {
     let hash = hash_bytes(hash_bytes(field.name.len() as u64, field.name), field.value);

@@ -8,10 +8,10 @@ pub use super::section::{DecodeError, FieldLimits};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 
-/// SETTINGS_HEADER_TABLE_SIZE before anybody has said otherwise (RFC 9113 §6.5.2).
+/// Default of SETTINGS_HEADER_TABLE_SIZE (RFC 9113 §6.5.2).
 pub const DEFAULT_TABLE_SIZE: usize = 4096;
 
-/// Index of the newest entry of the dynamic table; the static table lies before it.
+/// Index of the newest entry of the dynamic table, after the static table.
 const FIRST_DYNAMIC: u64 = 62;
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
-//! The dynamic table (RFC 7541 §2.3.2, §4): a queue of fields with a bound on their size.
+//! The dynamic table (RFC 7541 §2.3.2, §4): a queue of fields of bounded size.
 //!
-//! Texts are appended to one buffer of up to twice the table's capacity; when its end is reached the living part moves to the front, so that a byte is moved
-//! at most once for each byte inserted, and every text stays in one piece.
+//! Texts are appended to one buffer of up to twice the table's capacity. At its end the live part
+//! moves to the front: a byte moves at most once for each byte inserted, and every text is
+//! contiguous.
 
 use std::collections::VecDeque;
 
 use super::super::fields::Known;
 
-/// What an entry counts beside its name and value (RFC 7541 §4.1).
+/// Size of an entry beside its name and value (RFC 7541 §4.1).
 const ENTRY_OVERHEAD: usize = 32;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Position in the text since the table began; the buffer begins at `DynamicTable::base`.
+    /// Position among all text ever inserted; the buffer begins at `DynamicTable::base`.
     start: u64,
     name_len: u32,
     value_len: u32,
@@ -25,7 +26,7 @@ impl Entry {
     }
 }
 
-/// One entry, borrowed: the text is the name and then the value.
+/// An entry, borrowed: the text is the name and then the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EntryRef<'a> {
     pub(super) known: Known,
@@ -49,18 +50,18 @@ impl DynamicTable {
         DynamicTable { capacity, size: 0, entries: VecDeque::new(), text: Vec::new(), base: 0, inserted: 0 }
     }
 
-    /// Greatest size now.
+    /// Capacity.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Changes the greatest size and evicts what no longer fits.
+    /// Changes the capacity and evicts what no longer fits.
     pub(super) fn set_capacity(&mut self, capacity: usize) {
         self.capacity = capacity;
         self.evict_down_to(capacity);
     }
 
-    /// Entries ever inserted. The newest entry has the number one below.
+    /// Number of insertions. The newest entry has the number one below.
     pub(super) fn inserted(&self) -> u64 {
         self.inserted
     }
@@ -70,7 +71,7 @@ impl DynamicTable {
         self.evict_down_to(0);
     }
 
-    /// Entries alive.
+    /// Number of entries.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
@@ -85,14 +86,15 @@ impl DynamicTable {
     /// The entry of an age: 0 is the newest.
     #[inline]
     pub(super) fn get(&self, age: usize) -> Option<EntryRef<'_>> {
-        let place = self.entries.len().checked_sub(age + 1)?;
-        let entry = self.entries.get(place)?;
+        let index = self.entries.len().checked_sub(age + 1)?;
+        let entry = self.entries.get(index)?;
         let start = (entry.start - self.base) as usize;
         let text = &self.text[start..start + (entry.name_len + entry.value_len) as usize];
         Some(EntryRef { known: entry.known, text, name_len: entry.name_len as usize })
     }
 
-    /// Inserts a field and evicts the oldest for it. One that is greater than the whole table empties it and is not inserted (RFC 7541 §4.4).
+    /// Inserts a field and evicts the oldest for it. One that is greater than the whole table
+    /// empties it and is not inserted (RFC 7541 §4.4).
     pub(super) fn insert(&mut self, known: Known, name: &[u8], value: &[u8]) {
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         self.evict_down_to(self.capacity.saturating_sub(size));

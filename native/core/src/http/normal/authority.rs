@@ -1,19 +1,21 @@
-//! The canonical form of an authority: a host and, where it is not the scheme's own, a port (RFC 3986 §3.2, RFC 9110 §4.2.3).
+//! The canonical form of an authority: a host, and a port unless it is the scheme's default (RFC
+//! 3986 §3.2, RFC 9110 §4.2.3).
 
 use super::Complaint;
 use crate::http::characters::parse_digits;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Longest name of the DNS as text (RFC 1035 §3.1).
+/// Longest DNS name as text (RFC 1035 §3.1).
 const MAX_HOST_BYTES: usize = 253;
 
-/// The port that a scheme implies and that canonical authorities therefore do not name.
+/// The default port of a scheme, which canonical authorities leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DefaultPort(Option<u64>);
 
 impl DefaultPort {
-    /// Of a scheme; none of an unknown one, nor of CONNECT, which has no scheme and must name its port.
+    /// The one of a scheme. Unknown schemes have none, nor has CONNECT, which has no scheme and
+    /// requires a port.
     pub fn of(scheme: &[u8]) -> DefaultPort {
         match scheme {
             b"https" => DefaultPort(Some(443)),
@@ -23,8 +25,8 @@ impl DefaultPort {
     }
 }
 
-/// Writes the canonical form of `text` into `out` and says whether it differs; `out` is of no use when it does not. Never longer than `text`, but for the
-/// few bytes by which an IPv6 address may grow.
+/// Writes the canonical form of `text` into `out`, and returns whether it differs; if not, `out` is
+/// not valid. Never longer than `text`, except for an IPv6 address, which may grow by a few bytes.
 pub fn authority(text: &[u8], default_port: DefaultPort, out: &mut Vec<u8>) -> Result<bool, Complaint> {
     if is_canonical(text) {
         return Ok(false);
@@ -43,7 +45,8 @@ pub fn authority(text: &[u8], default_port: DefaultPort, out: &mut Vec<u8>) -> R
     Ok(out.as_slice() != text)
 }
 
-/// Whether nothing is to be done, seen in one pass: a name in lower case without a port. May say no to what is canonical all the same.
+/// Whether an authority is canonical, in one pass: a name in lower case without a port. False
+/// negatives are possible.
 #[inline]
 fn is_canonical(text: &[u8]) -> bool {
     let (mut is_odd, mut before, mut first_of_label) = (text.len() > MAX_HOST_BYTES, b'.', b'0');
@@ -55,17 +58,17 @@ fn is_canonical(text: &[u8]) -> bool {
         is_odd |= !is_name_character(byte);
         before = byte;
     }
-    // A last label of digits belongs to an address.
+    // A last label of digits is that of an IPv4 address.
     !is_odd && before != b'.' && !first_of_label.is_ascii_digit()
 }
 
-/// What registered names are made of: letters of a host name, and the underscore that many use.
+/// Characters of registered names: those of host names, and the underscore, which is common.
 const fn is_name_character(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.')
 }
 
 fn write_name(host: &[u8], out: &mut Vec<u8>) -> Result<(), Complaint> {
-    // The root's dot says nothing: names in URLs are absolute.
+    // The dot of the root is redundant: names in URLs are absolute.
     let host = host.strip_suffix(b".").unwrap_or(host);
     if host.is_empty() || host.len() > MAX_HOST_BYTES {
         return Err("a host is empty or longer than a name can be");
@@ -87,7 +90,8 @@ fn write_name(host: &[u8], out: &mut Vec<u8>) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// What some read as a part of an IPv4 address: decimal or octal digits, or hexadecimal ones after `0x`.
+/// A number that some parsers read as part of an IPv4 address: decimal, octal, or hexadecimal after
+/// `0x`.
 fn is_number(label: &[u8]) -> bool {
     match label {
         [b'0', b'x', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),

@@ -2,16 +2,17 @@
 
 use super::{Complaint, Rules};
 
-/// Longest canonical form: what a field's value may be.
+/// Longest canonical form: that of a field value.
 const MAX_BYTES: usize = u16::MAX as usize;
 
 /// Begins a segment.
 const SLASH: u8 = 1;
-/// Behind a slash it may be the beginning of a segment that goes away: another slash, or a dot. Twice [`SLASH`], see [`is_canonical`].
+/// After a slash it may begin a segment that is removed: another slash, or a dot. Twice [`SLASH`],
+/// see [`is_canonical`].
 const REMOVABLE: u8 = 2;
-/// In a path it needs a closer look.
+/// In a path it may not be canonical.
 const ODD_IN_PATH: u8 = 4;
-/// In a query it needs a closer look.
+/// In a query it may not be canonical.
 const ODD_IN_QUERY: u8 = 8;
 
 static CLASSES: [u8; 256] = {
@@ -40,19 +41,21 @@ const fn is_path_character(byte: u8) -> bool {
     is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@')
 }
 
-/// Characters that mean the same with an escape and without (RFC 3986 §2.3).
+/// Characters that mean the same escaped and not escaped (RFC 3986 §2.3).
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Writes the canonical form of `text`, a path with or without a query, into `out` and says whether it differs; `out` is of no use when it does not.
-/// At most three times as long as `text`, and at most 65,535 bytes.
+/// Writes the canonical form of `text`, a path with or without a query, into `out`, and returns
+/// whether it differs; if not, `out` is not valid. At most three times as long as `text`, and at
+/// most 65,535 bytes.
 pub fn path(text: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<bool, Complaint> {
     path_and_kept(text, rules, out, &mut Vec::new())
 }
 
-/// As [`path`], and writes into `kept` what a backend gets: the client's own spelling, in which nothing but dot segments is resolved, however they are escaped. Its canonical
-/// form is the same. Of no use either where nothing differs.
+/// As [`path`], and writes into `kept` what the backend gets: the client's spelling, with only dot
+/// segments resolved, escaped or not. Its canonical form is the same. Not valid either if nothing
+/// differs.
 pub fn path_and_kept(text: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Vec<u8>) -> Result<bool, Complaint> {
     if is_canonical(text) || text == b"*" {
         return Ok(false);
@@ -70,7 +73,8 @@ pub fn path_and_kept(text: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Ve
     Ok(out.as_slice() != text)
 }
 
-/// Whether nothing is to be done, seen in one pass. May say no to what is canonical all the same (`/.well-known`, an escape), never yes to what is not.
+/// Whether a path is canonical, in one pass. False negatives are possible (`/.well-known`, an
+/// escape), false positives are not.
 #[inline]
 fn is_canonical(text: &[u8]) -> bool {
     if text.first() != Some(&b'/') {
@@ -87,10 +91,10 @@ fn is_canonical(text: &[u8]) -> bool {
     query.iter().fold(found, |found, &byte| found | CLASSES[byte as usize] & ODD_IN_QUERY) == 0
 }
 
-/// Segment by segment, so that a segment that leads up takes the one before away as it will stand (RFC 3986 §5.2.4).
+/// Segment by segment, so that `..` removes the canonical segment before it (RFC 3986 §5.2.4).
 fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Vec<u8>) -> Result<(), Complaint> {
     let Some((b'/', segments)) = path.split_first() else {
-        // A URL without a path has this one (RFC 9110 §4.2.3).
+        // The path of a URL without one (RFC 9110 §4.2.3).
         out.push(b'/');
         kept.push(b'/');
         return if path.is_empty() { Ok(()) } else { Err("a path does not begin with a slash") };
@@ -125,7 +129,7 @@ fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Vec<u8>) 
             segment if has_hidden_dots(segment) => return Err("a segment is dots to whoever decodes it further"),
             _ => continue,
         }
-        // What went away was the last: its slash stays (`/a/..` is the directory `/`).
+        // The last segment was removed; its slash stays (`/a/..` is the directory `/`).
         if is_last {
             out.push(b'/');
             kept.push(b'/');
@@ -134,7 +138,7 @@ fn write_path(path: &[u8], rules: Rules, out: &mut Vec<u8>, kept: &mut Vec<u8>) 
     Ok(())
 }
 
-/// Drops the last segment, and where slashes are merged the empty ones behind it.
+/// Removes the last segment and, where slashes are merged, the empty ones after it.
 fn drop_last(kept: &mut Vec<u8>, rules: Rules) {
     while let Some(start) = kept.iter().rposition(|&byte| byte == b'/') {
         let is_empty = start + 1 == kept.len();
@@ -145,8 +149,8 @@ fn drop_last(kept: &mut Vec<u8>, rules: Rules) {
     }
 }
 
-/// What follows the first `segments` segments of a path as it was kept: nothing, or something that begins with a slash or a question mark. Empty segments do not count where
-/// slashes are merged.
+/// What follows the first `segments` segments of a kept path: nothing, or text that begins with a
+/// slash or a question mark. Empty segments do not count where slashes are merged.
 pub fn behind_segments(kept: &[u8], segments: usize, are_slashes_merged: bool) -> &[u8] {
     let path_end = kept.iter().position(|&byte| byte == b'?').unwrap_or(kept.len());
     let (mut at, mut left) = (0, segments);
@@ -161,7 +165,7 @@ pub fn behind_segments(kept: &[u8], segments: usize, are_slashes_merged: bool) -
 
 fn write_segment(segment: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), Complaint> {
     let mut rest = segment;
-    // The octet of the escape just before, 0 when there was none.
+    // The octet of the preceding escape, 0 when there was none.
     let mut lead = 0;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -180,7 +184,7 @@ fn write_segment(segment: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), 
             }
             lead = octet;
         } else if byte.is_ascii_graphic() && byte != b'\\' && byte != b'#' {
-            // Browsers send these as they are, RFC 3986 wants them escaped.
+            // Browsers send these as they are; RFC 3986 requires escapes.
             write_escape(byte, out);
             lead = 0;
         } else {
@@ -190,7 +194,8 @@ fn write_segment(segment: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-/// Escapes get upper-case digits; all else stays, for what a query means only its reader knows. A percent sign that begins no escape stays too.
+/// Escapes get upper-case digits; all else stays, as only its reader knows what a query means. A
+/// percent sign that begins no escape stays too.
 fn write_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), Complaint> {
     let mut rest = query;
     while let Some((&byte, after)) = rest.split_first() {
@@ -208,7 +213,7 @@ fn write_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// The octet of the two digits at the front of `text`, and what follows them.
+/// The octet of the first two digits of `text`, and what follows them.
 fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     let ([high, low], rest) = text.split_first_chunk()?;
     let digit = |byte: u8| (byte as char).to_digit(16);
@@ -220,7 +225,8 @@ fn write_escape(octet: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', DIGITS[(octet >> 4) as usize], DIGITS[(octet & 15) as usize]]);
 }
 
-/// Whether two octets begin a longer form of a character that has a shorter one, which UTF-8 forbids and careless decoders take (RFC 3629 §3).
+/// Whether two octets begin an overlong form, which UTF-8 forbids and some decoders accept (RFC
+/// 3629 §3).
 fn is_overlong(lead: u8, octet: u8) -> bool {
     match lead {
         0xc0 | 0xc1 => matches!(octet, 0x80..=0xbf),
@@ -230,7 +236,8 @@ fn is_overlong(lead: u8, octet: u8) -> bool {
     }
 }
 
-/// Whether a canonical segment holds `.` or `..` for a server that takes an escaped slash for a slash, or cuts parameters off before it looks for dots.
+/// Whether a canonical segment is `.` or `..` to a server that decodes escaped slashes, or removes
+/// parameters before it resolves dots.
 fn has_hidden_dots(segment: &[u8]) -> bool {
     let mut piece = segment;
     loop {

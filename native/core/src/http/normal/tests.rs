@@ -128,7 +128,8 @@ fn what_is_malformed_stays_malformed() {
     assert!(check_request(&fields, false).is_err());
 }
 
-/// Spellings with which proxies and their backends have been told different things. None may come out naming what it hides.
+/// Spellings that proxies and their backends have read differently. None may come out naming what
+/// it hides.
 #[test]
 fn no_spelling_of_a_guarded_path_gets_past_its_name() {
     let spellings = [
@@ -181,7 +182,8 @@ fn no_spelling_of_a_guarded_path_gets_past_its_name() {
         for rules in [KEEP, STRICT] {
             let Ok(form) = path_of(text, rules) else { continue };
             assert_canonical(form.as_bytes(), rules);
-            // What a decoding, merging, resolving backend sees in the form must begin as the form itself does.
+            // What a decoding, merging, resolving backend sees in the form must begin as the form
+            // itself does.
             let is_admin = seen_by_backend(&form).starts_with("/admin");
             assert_eq!(is_admin, form.starts_with("/admin"), "{text} became {form}");
         }
@@ -307,7 +309,8 @@ proptest! {
 
     #[test]
     fn a_path_that_needs_no_second_look_is_canonical(text in any_path(), rules in any_rules()) {
-        // The quick look and the thorough one must agree: append what defeats the quick one and changes nothing.
+        // The quick look and the thorough one must agree: append what defeats the quick one and
+        // changes nothing.
         if path(&text, rules, &mut Vec::new()) == Ok(false) && text != b"*" && !text.contains(&b'?') {
             let slow = [&text[..], b"?%4a"].concat();
             let mut out = Vec::new();

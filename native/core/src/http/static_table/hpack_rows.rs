@@ -1,4 +1,5 @@
-//! HPACK's static table (RFC 7541 Appendix A). The numbers are those of the wire, one more than our index.
+//! HPACK's static table (RFC 7541 Appendix A). The numbers are those of the wire, one more than our
+//! index.
 
 use super::{StaticTable, row};
 

@@ -1,7 +1,7 @@
-//! The static tables of HPACK and QPACK, and the way back from a field to its place in them.
+//! The static tables of HPACK and QPACK, and the look-up of fields in them.
 //!
-//! Looking a name up costs one hash of four of its bytes and, nearly always, one comparison; the fields of one name are chained. Everything is computed at
-//! compile time.
+//! A look-up hashes the length and three bytes of a name and nearly always makes one comparison;
+//! fields of one name are chained. Everything is computed at compile time.
 
 mod hpack_rows;
 mod qpack_rows;
@@ -14,7 +14,7 @@ use super::fields::{Fields, Known};
 /// One field of a static table.
 #[derive(Clone, Copy, Debug)]
 pub struct StaticField {
-    /// Which name it is, if the data path cares.
+    /// Its name, if it is a known one.
     pub known: Known,
     text: &'static [u8],
     name_len: u8,
@@ -40,7 +40,7 @@ impl StaticField {
     }
 }
 
-/// Makes a row of [`StaticField`]; name and value lie side by side.
+/// Makes a [`StaticField`]; the value follows the name.
 macro_rules! row {
     ($known:ident, $name:literal, $value:literal) => {
         $crate::http::static_table::StaticField {
@@ -52,14 +52,14 @@ macro_rules! row {
 }
 use row;
 
-/// What a static table has to offer for a field.
+/// Result of looking up a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaticMatch {
-    /// Name and value stand at this index.
+    /// Name and value are at this index.
     Field(u8),
-    /// The name stands at this index, with another value.
+    /// The name is at this index, with another value.
     Name(u8),
-    /// Not even the name.
+    /// The name is not in the table.
     None,
 }
 
@@ -102,13 +102,14 @@ impl<const N: usize> StaticTable<N> {
         self.slots[slot] = index as u8;
     }
 
-    /// The field at an index, if the table reaches that far.
+    /// The field at an index.
     #[inline]
     pub fn get(&self, index: u64) -> Option<&StaticField> {
         self.rows.get(usize::try_from(index).ok()?)
     }
 
-    /// Finds the best match for a field; of several rows of a name, the first serves as the name.
+    /// Finds the best match for a field. Of several rows with the name, the first serves as the
+    /// name.
     #[inline]
     pub fn find(&self, name: &[u8], value: &[u8]) -> StaticMatch {
         if name.is_empty() {
@@ -140,7 +141,8 @@ impl<const N: usize> StaticTable<N> {
     }
 }
 
-/// The hash: length, first, middle and last byte. The factors are those for which, of many tried, the fewest names collide.
+/// The hash: length, first, middle and last byte. Of many factors tried, the fewest names collide
+/// with these.
 #[inline]
 const fn slot_of(text: &[u8], name_len: usize) -> usize {
     let (first, middle, last) = (text[0] as usize, text[name_len / 2] as usize, text[name_len - 1] as usize);

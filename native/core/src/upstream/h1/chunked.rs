@@ -1,9 +1,9 @@
-//! The chunked coding (RFC 9112 §7.1): finds data between sizes. Trailers are left to the caller.
+//! The chunked coding (RFC 9112 §7.1): finds the data. Trailers are the caller's.
 
-/// Bytes of extensions a chunk may have; they mean nothing to us.
+/// Bytes of chunk extensions, which are ignored.
 const MAX_EXTENSION_BYTES: u16 = 1024;
 
-/// Where in the coding we are.
+/// Position in the coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size { value: u64, digits: u8 },
@@ -18,11 +18,11 @@ enum State {
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// `skip` bytes of the coding, then `len` bytes of data.
+    /// Data of `len` bytes after `skip` bytes of coding.
     Data { skip: usize, len: usize },
-    /// After `skip` bytes of the coding, trailer lines or the empty line follow.
+    /// Trailer lines or the empty line after `skip` bytes of coding.
     Trailers { skip: usize },
-    /// All bytes belong to the coding, and more are needed.
+    /// All bytes are coding, and more are needed.
     More,
 }
 
@@ -41,7 +41,8 @@ impl Default for Chunked {
 const START: State = State::Size { value: 0, digits: 0 };
 
 impl Chunked {
-    /// Reads on; none when the bytes are not the chunked coding. The caller takes what the piece covers off the front.
+    /// Reads on; none when the bytes are not the chunked coding. The caller removes what the piece
+    /// covers.
     pub fn read(&mut self, bytes: &[u8]) -> Option<Piece> {
         for (at, byte) in bytes.iter().copied().enumerate() {
             self.state = match self.state {
@@ -83,7 +84,7 @@ fn read_size(value: u64, digits: u8, byte: u8) -> Option<State> {
         b';' | b' ' | b'\t' if digits > 0 => return Some(State::Extension { value, seen: 0 }),
         _ => return None,
     };
-    // Sixteen digits hold every size there is; more would only be there to overflow somebody.
+    // Sixteen digits hold every 64-bit size.
     (digits < 16).then_some(State::Size { value: value << 4 | u64::from(digit), digits: digits + 1 })
 }
 

@@ -1,31 +1,31 @@
-//! A response head and field lines, parsed as strictly as RFC 9112 lets a client be: CRLF ends a
-//! line and nothing else does, no folding, no control characters. White space before a colon is
-//! removed, as it has to be (RFC 9112 §5.1), before anything is made of the name.
+//! Response heads and field lines, parsed as strictly as RFC 9112 allows: only CRLF ends a line, no
+//! folding, no control characters. White space before a colon is removed first (RFC 9112 §5.1).
 
 use crate::http::fields::{Fields, Known};
 use crate::http::section::FieldLimits;
 
-/// Why a head was not taken.
+/// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// It is not HTTP/1.1; why.
+    /// It is not HTTP/1.1; what is wrong.
     Malformed(&'static str),
-    /// Greater than the limits.
+    /// It exceeds the limits.
     TooLarge,
 }
 
-/// What a response head says about itself and its connection.
+/// What a response head says about the message and the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseLine {
     /// 100 to 599.
     pub status: u16,
     /// The connection ends with this response.
     pub is_last: bool,
-    /// `transfer-encoding: chunked` was said.
+    /// It has `transfer-encoding: chunked`.
     pub is_chunked: bool,
 }
 
-/// Length of a block of lines up to and with the empty one; none when that has not come. `scanned` remembers how far earlier calls looked.
+/// Length of the lines up to and including the empty one, if that has come. `scanned` keeps how far
+/// earlier calls looked.
 pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, HeadError> {
     while let Some(step) = bytes[*scanned..].iter().position(|b| *b == b'\n') {
         let at = *scanned + step;
@@ -41,8 +41,8 @@ pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Head
     Ok(None)
 }
 
-/// Parses a whole response head. `fields` gets `:status` and the fields that are not of the
-/// connection, `named` what `connection` names, for [`drop_named`].
+/// Parses a whole response head. `fields` gets `:status` and the end-to-end fields, `named` the
+/// names in `connection`, for [`drop_named`].
 pub fn parse(text: &[u8], fields: &mut Fields, named: &mut Vec<u8>, limits: FieldLimits) -> Result<ResponseLine, HeadError> {
     fields.clear();
     let end = text.windows(2).position(|pair| pair == b"\r\n").ok_or(HeadError::Malformed("no status line"))?;
@@ -75,7 +75,7 @@ fn parse_status_line(line: &[u8]) -> Result<(u16, bool), HeadError> {
     Ok((digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')), is_http_10))
 }
 
-/// Parses field lines up to and with the empty line.
+/// Parses field lines up to and including the empty line.
 pub fn parse_fields(mut text: &[u8], fields: &mut Fields, limits: FieldLimits) -> Result<(), HeadError> {
     loop {
         let end = text.windows(2).position(|pair| pair == b"\r\n").ok_or(HeadError::Malformed("fields without an end"))?;
@@ -114,7 +114,8 @@ fn read_connection(fields: &Fields, line: &mut ResponseLine) -> Result<(), HeadE
     let mut has_length = false;
     for field in fields.iter() {
         match field.known {
-            // Anything but one plain `chunked` leaves a doubt about where the message ends (RFC 9112 §6.1).
+            // Anything but one plain `chunked` leaves the end of the message in doubt (RFC 9112
+            // §6.1).
             Known::TransferEncoding if line.is_chunked || !field.value.eq_ignore_ascii_case(b"chunked") => {
                 return Err(HeadError::Malformed("a transfer coding other than chunked"));
             }
@@ -130,9 +131,8 @@ fn read_connection(fields: &Fields, line: &mut ResponseLine) -> Result<(), HeadE
     Ok(())
 }
 
-/// Removes what belongs to the connection, and every field that `connection` names (RFC 9110
-/// §7.6.1), before any edit sees the head. Two cannot be named away: the status, and the length by
-/// which the end of the message was found.
+/// Removes connection-specific fields and those that `connection` names (RFC 9110 §7.6.1), before
+/// any edit. The status, and the length that framed the message, stay even if named.
 fn drop_connection_fields(fields: &mut Fields, named: &mut Vec<u8>) {
     named.clear();
     for field in fields.iter().filter(|field| field.known == Known::Connection) {
@@ -147,8 +147,7 @@ fn drop_connection_fields(fields: &mut Fields, named: &mut Vec<u8>) {
     });
 }
 
-/// Removes trailer fields that the head's `connection` named: they are as much of the connection as
-/// in the head.
+/// Removes trailer fields that the head's `connection` named.
 pub fn drop_named(trailers: &mut Fields, named: &[u8]) {
     trailers.retain(|field| !is_named(named, field.name));
 }
@@ -181,7 +180,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What a value and a reason phrase may hold: visible characters, space, tab, and bytes beyond ASCII.
+/// Bytes of a value and a reason phrase: visible characters, space, tab, and bytes beyond ASCII.
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }

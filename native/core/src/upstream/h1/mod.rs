@@ -1,7 +1,9 @@
-//! The HTTP/1.1 client of one connection (RFC 9112): one exchange after another, strictly parsed, kept alive in between.
+//! The HTTP/1.1 client of one connection (RFC 9112): one exchange after another, strictly parsed,
+//! with keep-alive.
 //!
-//! The exchange is an HTTP/2-like one for the relay: pseudo-header fields become the request line and `:status` comes first in what is answered, connection-specific fields
-//! stay here. What would leave a doubt about where a message ends ends the connection instead. Cancelling is closing: HTTP/1.1 has no other way.
+//! To the relay an exchange looks like one of HTTP/2: pseudo-header fields become the request line,
+//! `:status` comes first in a response, and connection-specific fields stay here. The connection
+//! ends where the end of a message is in doubt, and when an exchange is cancelled.
 
 mod chunked;
 mod head;
@@ -15,14 +17,14 @@ use super::client::{Client, Permit};
 use super::config::SessionLimits;
 use super::io::Io;
 use super::outbox::Outbox;
-use super::sink::{Fault, Key, Sink};
+use super::sink::{AttemptId, Fault, Sink};
 use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
 use crate::http::fields::Fields;
 use crate::http::section::FieldLimits;
 use crate::upstream::Stat;
 
-/// Body bytes written at a time; four hexadecimal digits say their number.
+/// Body bytes written at a time: their number has four hexadecimal digits.
 const MAX_PART_BYTES: usize = 16_384;
 
 /// Bytes around a chunk: `4000\r\n` before, `\r\n` after, `0\r\n\r\n` at the end.
@@ -30,25 +32,25 @@ const CHUNK_HEAD_BYTES: usize = 6;
 const CHUNK_TAIL_BYTES: usize = 2;
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// What of the request is still to be written.
+/// What is left of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upload {
-    /// So many bytes.
+    /// Bytes by content-length.
     Length(u64),
-    /// Chunks, until the end is told.
+    /// Chunks, until the end.
     Chunked,
     /// Nothing.
     Done,
-    /// Less than was announced: the connection cannot go on.
+    /// It ended before content-length: the connection cannot go on.
     Short,
 }
 
-/// What of the response is still to come.
+/// What is left of the response.
 #[derive(Clone, Copy, Debug)]
 enum Download {
     /// A head, interim or final.
     Head,
-    /// So many bytes.
+    /// Bytes by content-length.
     Length(u64),
     /// Chunks.
     Chunked(Chunked),
@@ -62,7 +64,7 @@ enum Download {
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
     id: u32,
-    key: Key,
+    key: AttemptId,
     permit: Permit,
     head_offset: u64,
     upload: Upload,
@@ -77,18 +79,17 @@ struct Exchange {
 /// One connection's protocol state.
 pub struct H1 {
     limits: FieldLimits,
-    /// The largest window, and that of the exchange.
+    /// The largest window, and the exchange's.
     max_window: usize,
     window: usize,
     exchange: Option<Exchange>,
     last_id: u32,
     is_closing: bool,
-    /// Bytes of an incomplete head that have been looked through.
+    /// Bytes of an incomplete head that have been scanned.
     scanned: usize,
-    /// What the head's `connection` named, for the trailers.
+    /// Fields that the head's `connection` named, for the trailers.
     named: Vec<u8>,
-    /// The client whose identity the backend may take the connection to have: only its exchanges
-    /// may be carried.
+    /// The client that the connection is bound to: the backend may take every request for its.
     owner: Option<Client>,
 }
 
@@ -108,7 +109,7 @@ impl H1 {
         }
     }
 
-    /// Whose alone the connection is, once NTLM or Negotiate were spoken of on it.
+    /// The client that the connection is bound to, once NTLM or Negotiate was used on it.
     pub fn owner(&self) -> Option<Client> {
         self.owner
     }
@@ -123,7 +124,7 @@ impl H1 {
         self.is_closing
     }
 
-    /// Whether the client's side has room for more. HTTP/1.1 has no window of its own: not reading is its flow control.
+    /// Whether the client's side has room. HTTP/1.1 has no windows: flow control is not reading.
     pub fn wants_read(&self) -> bool {
         self.exchange.as_ref().is_none_or(|exchange| exchange.held < self.window)
     }
@@ -133,8 +134,15 @@ impl H1 {
         self.exchange.as_ref().map_or(usize::MAX, |exchange| self.window.saturating_sub(exchange.held).max(1))
     }
 
-    /// Writes a request head, for an attempt and on whose place; returns slot and name of the exchange.
-    pub fn start(&mut self, io: &mut Io<'_>, (key, permit): (Key, Permit), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    /// Writes a request head, for an attempt and its permit; returns slot and identifier of the
+    /// exchange.
+    pub fn start(
+        &mut self,
+        io: &mut Io<'_>,
+        (key, permit): (AttemptId, Permit),
+        head: &Fields,
+        has_body: bool,
+    ) -> Result<(u32, u32), Fault> {
         if self.is_closing || self.exchange.is_some() {
             return Err(Fault::unsent(Reason::BackendClosed));
         }
@@ -202,7 +210,7 @@ impl H1 {
         count
     }
 
-    /// Ends the request with trailers; they are dropped where the length was announced, for there is no place for them.
+    /// Ends the request with trailers, which only chunks can carry; they are dropped otherwise.
     pub fn write_trailers(&mut self, io: &mut Io<'_>, id: u32, fields: &Fields) {
         let Some(exchange) = self.named(id) else { return };
         if exchange.upload == Upload::Chunked {
@@ -230,14 +238,14 @@ impl H1 {
         }
     }
 
-    /// The relay passed bytes on.
+    /// The sink consumed bytes that it held.
     pub fn credit(&mut self, id: u32, bytes: usize) {
         if let Some(exchange) = self.named(id) {
             exchange.held = exchange.held.saturating_sub(bytes);
         }
     }
 
-    /// The relay gives the exchange up, and with it the connection.
+    /// Cancels the exchange and ends the connection.
     pub fn reset(&mut self, io: &mut Io<'_>, id: u32) {
         if self.named(id).is_some() {
             self.is_closing = true;
@@ -245,7 +253,7 @@ impl H1 {
         }
     }
 
-    /// The socket has had its turn.
+    /// Bytes were written to the socket.
     pub fn on_drained<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S) {
         let Some(exchange) = &mut self.exchange else { return };
         if exchange.upload == Upload::Short {
@@ -257,7 +265,7 @@ impl H1 {
         }
     }
 
-    /// Gives memory back.
+    /// Frees memory; for quiet sessions.
     pub fn release(&mut self) {
         if self.exchange.is_none() {
             self.named = Vec::new();
@@ -271,7 +279,7 @@ impl H1 {
         if matches!(exchange.download, Download::Done) {
             return sink.on_upload_stopped(exchange.key);
         }
-        // Who does not take our side of the handshake reads nothing of what came after it.
+        // A backend that refuses our side of the handshake has read nothing that came after it.
         let is_unsent = reason.of_tls().is_some() || io.out.written() <= exchange.head_offset;
         sink.on_failed(exchange.key, Fault { reason, is_unsent, h2_code: 0, was_reused: exchange.was_reused });
     }
@@ -288,13 +296,13 @@ impl H1 {
     }
 }
 
-/// Writes what `fill` provides as a chunk, and the last chunk after it if that is the end.
+/// Writes what `fill` provides as a chunk, and the last chunk if that is the end.
 fn write_chunk(out: &mut Outbox, room: usize, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> (usize, bool) {
     let bytes = out.reserve(CHUNK_HEAD_BYTES + room + CHUNK_TAIL_BYTES);
     let (count, is_end) = fill(&mut bytes[CHUNK_HEAD_BYTES..CHUNK_HEAD_BYTES + room]);
     if count > 0 {
-        for (place, digit) in bytes[..4].iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[count >> (12 - 4 * place) & 15];
+        for (index, digit) in bytes[..4].iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[count >> (12 - 4 * index) & 15];
         }
         bytes[4..CHUNK_HEAD_BYTES].copy_from_slice(b"\r\n");
         bytes[CHUNK_HEAD_BYTES + count..CHUNK_HEAD_BYTES + count + CHUNK_TAIL_BYTES].copy_from_slice(b"\r\n");

@@ -1,4 +1,5 @@
-//! The way in: a head, then a body that ends by its length, its last chunk, or the end of the connection (RFC 9112 §6.3).
+//! Responses: a head, then a body that ends by its length, its last chunk, or the end of the
+//! connection (RFC 9112 §6.3).
 
 use super::chunked::{Chunked, Piece};
 use super::head::{self, HeadError};
@@ -6,7 +7,7 @@ use super::{Download, Exchange, H1, Upload};
 use crate::base::chunk::Block;
 use crate::base::reason::Reason;
 use crate::http::challenge::asks_for_connection;
-use crate::http::check::{check_response, check_trailers, has_no_length, leave_one_length};
+use crate::http::check::{check_response, check_trailers, has_no_length, keep_one_length};
 use crate::upstream::io::{Broken, Io, broken};
 use crate::upstream::sink::{BodyPart, Sink};
 
@@ -14,7 +15,7 @@ use crate::upstream::sink::{BodyPart, Sink};
 const MAX_INFORMATIONAL: u8 = 32;
 
 impl H1 {
-    /// Takes what a block holds from `at` on; returns the position of the first byte that waits for more.
+    /// Parses a block from `at` on; returns the position of the first byte that needs more.
     pub fn receive<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, block: &Block, mut at: usize) -> Result<usize, Broken> {
         let filled = block.filled();
         while at < filled {
@@ -48,7 +49,7 @@ impl H1 {
         Ok(at)
     }
 
-    /// The backend closed. That is the end of a body which has no other.
+    /// The backend closed its side, which ends a body without length.
     pub fn on_end<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, is_orderly: bool) {
         self.is_closing = true;
         if let Some(Exchange { key, download: Download::UntilClose, .. }) = self.exchange
@@ -75,7 +76,7 @@ impl H1 {
         };
         let Ok(mut facts) = check_response(&io.work.fields) else { return broken(0, "a malformed response head") };
         if facts.has_spare_length {
-            leave_one_length(&mut io.work.fields, !has_no_length(facts.status));
+            keep_one_length(&mut io.work.fields, !has_no_length(facts.status));
         }
         let Some(exchange) = &mut self.exchange else { return Ok(len) };
         if facts.is_interim {
@@ -152,13 +153,14 @@ impl H1 {
         Ok(len)
     }
 
-    /// A head beyond the limits: the exchange fails, and the connection with it.
+    /// A head beyond the limits: the exchange fails and the connection ends.
     fn refuse<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, bytes: &[u8]) -> usize {
         self.fail(io, sink, Reason::BackendHeadTooLarge);
         bytes.len()
     }
 
-    /// The response is complete. An upload goes on if the backend keeps the connection (RFC 9112 §9.3), and is over if it does not.
+    /// The response is complete. An upload goes on only if the backend keeps the connection (RFC
+    /// 9112 §9.3).
     fn end_download<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S) {
         let Some(exchange) = &mut self.exchange else { return };
         exchange.download = Download::Done;

@@ -1,9 +1,9 @@
-//! A request head as text (RFC 9112 §3, RFC 9113 §8.3.1 read backwards).
+//! A request head as text (RFC 9112 §3).
 
 use crate::http::challenge::offers_connection;
 use crate::http::fields::{Field, Fields, Known};
 
-/// How the backend will know where the request ends.
+/// How the end of the request is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
@@ -14,18 +14,19 @@ pub enum Framing {
     Chunked,
 }
 
-/// What was said about the message.
+/// What was written about the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLine {
-    /// End of the request.
+    /// Its end.
     pub framing: Framing,
     /// HEAD: the response has no body.
     pub is_head: bool,
-    /// It brings credentials that are believed of the whole connection.
+    /// It has credentials that authenticate the whole connection.
     pub is_of_connection: bool,
 }
 
-/// Appends the head of a request. None when a field holds what would break out of its line; nothing may be sent then.
+/// Appends the head of a request. None when a field would break out of its line; nothing may be
+/// sent then.
 pub fn write_head(head: &Fields, has_body: bool, out: &mut Vec<u8>) -> Option<RequestLine> {
     let method = head.known(Known::Method)?;
     let target = head.known(Known::Path)?;
@@ -60,7 +61,7 @@ pub fn write_trailers(fields: &Fields, out: &mut Vec<u8>) {
     }
 }
 
-/// Fields that go as they are: neither of the connection, nor written in another place.
+/// Fields that are copied: neither connection-specific nor written elsewhere.
 fn is_copied(field: &Field<'_>) -> bool {
     !field.known.is_pseudo()
         && !field.known.is_of_connection()
@@ -101,14 +102,14 @@ fn write_framing(head: &Fields, method: &[u8], has_body: bool, out: &mut Vec<u8>
         out.extend_from_slice(b"content-length: ");
         out.extend_from_slice(text);
         out.extend_from_slice(b"\r\n");
-        // Announced but absent: the caller has said that there is no body, and checked that none was promised.
+        // Without a body, only a length of 0 is true.
         return Some(if has_body { Framing::Length(length) } else { Framing::None }).filter(|_| has_body || length == 0);
     }
     if has_body {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
         return Some(Framing::Chunked);
     }
-    // Some servers wait for a length where a method has a meaning for a body (RFC 9110 §8.6).
+    // A method that usually has a body needs a length (RFC 9110 §8.6).
     if matches!(method, b"POST" | b"PUT" | b"PATCH") {
         out.extend_from_slice(b"content-length: 0\r\n");
     }
@@ -120,7 +121,7 @@ fn is_line(text: &[u8]) -> bool {
     !text.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
 }
 
-/// Fits between spaces.
+/// Fits between spaces: no white space, no control characters.
 fn is_word(text: &[u8]) -> bool {
     !text.is_empty() && !text.iter().any(|b| *b <= b' ' || *b == 0x7f)
 }

@@ -28,9 +28,9 @@ impl FieldBlock {
         self.bytes.extend_from_slice(fragment);
     }
 
-    /// Appends the fragment of a CONTINUATION frame; false when the block has too many frames or bytes.
-    /// Table updates may make a block somewhat longer than the section it decodes to, but not without
-    /// end (CVE-2024-27316 and its siblings).
+    /// Appends the fragment of a CONTINUATION frame; false when the block has too many frames or
+    /// bytes. Table updates may make a block somewhat longer than the section it decodes to, but
+    /// not without end (CVE-2024-27316 and its siblings).
     #[must_use]
     pub fn append(&mut self, fragment: &[u8], max_section: usize) -> bool {
         self.frames += 1;

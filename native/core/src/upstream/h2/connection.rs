@@ -70,7 +70,8 @@ pub struct H2 {
 }
 
 impl H2 {
-    /// A connection that has sent nothing; [`H2::begin`] is to be called once the transport is ready.
+    /// A connection that has sent nothing; [`H2::begin`] is to be called once the transport is
+    /// ready.
     pub fn new(limits: &SessionLimits, last_max_streams: Rc<Cell<u32>>) -> H2 {
         H2 {
             encoder: Encoder::new(TABLE_BYTES),
@@ -90,7 +91,8 @@ impl H2 {
         }
     }
 
-    /// Writes the preface, SETTINGS and the session's window. Requests may follow at once (RFC 9113 §3.4).
+    /// Writes the preface, SETTINGS and the session's window. Requests may follow at once (RFC 9113
+    /// §3.4).
     pub fn begin(&mut self, out: &mut Outbox) {
         out.push(frame::PREFACE);
         frame::write_settings(
@@ -112,8 +114,8 @@ impl H2 {
         self.peer.max_streams.min(self.max_streams)
     }
 
-    /// Whether a request body could be sent. The peer's window for the session is one for all streams:
-    /// when it is used up and uploads wait for it, another would wait behind them.
+    /// Whether a request body could be sent. The peer's window for the session is one for all
+    /// streams: when it is used up and uploads wait for it, another would wait behind them.
     pub fn has_credit(&self) -> bool {
         self.flow.send > 0 || !self.streams.has_blocked()
     }
@@ -169,8 +171,8 @@ impl H2 {
         self.block.release();
     }
 
-    /// Bytes were written to the socket: wakes sinks that wait for room, now that there is some. Starts
-    /// with a different stream each time, so that none starves.
+    /// Bytes were written to the socket: wakes sinks that wait for room, now that there is some.
+    /// Starts with a different stream each time, so that none starves.
     pub fn on_drained<S: Sink + ?Sized>(&mut self, out: &Outbox, sink: &mut S) {
         if !self.streams.has_blocked() || self.flow.send <= 0 || out.body_room() < frame::MAX_PAYLOAD_BYTES {
             return;
@@ -188,8 +190,8 @@ impl H2 {
         }
     }
 
-    /// Whether no stream of this identifier was ever opened (RFC 9113 §5.1.1); true of the connection
-    /// itself, of server-initiated streams, and of those we have not come to.
+    /// Whether no stream of this identifier was ever opened (RFC 9113 §5.1.1); true of the
+    /// connection itself, of server-initiated streams, and of those we have not come to.
     pub(super) fn is_idle(&self, id: u32) -> bool {
         id & 1 == 0 || id >= self.next_id
     }

@@ -50,7 +50,8 @@ impl RecvWindow {
         self.uncredited >= self.size.div_ceil(2)
     }
 
-    /// Gives the consumed bytes back in a window of a new size. Returns the increment to send; 0 for none.
+    /// Gives the consumed bytes back in a window of a new size. Returns the increment to send; 0
+    /// for none.
     pub fn update(&mut self, size: u32) -> u32 {
         let more = (self.uncredited + size).saturating_sub(self.size);
         self.left += i64::from(more);
@@ -112,9 +113,9 @@ impl Flow {
         self.recv.receive(bytes)
     }
 
-    /// Credits bytes as soon as they have arrived, in portions of half a window. Returns the increment
-    /// to send; 0 for none. Bytes that a client has not taken count against their stream alone: counted
-    /// here, a few slow clients would stop the session for everybody.
+    /// Credits bytes as soon as they have arrived, in portions of half a window. Returns the
+    /// increment to send; 0 for none. Bytes that a client has not taken count against their stream
+    /// alone: counted here, a few slow clients would stop the session for everybody.
     pub fn credit(&mut self, bytes: u32, is_tight: bool) -> u32 {
         self.recv.consume(bytes);
         if self.recv.uncredited < self.recv.size / 2 {
@@ -124,7 +125,8 @@ impl Flow {
         self.recv.update(size)
     }
 
-    /// Recounts the bytes that may arrive: `promised` by the windows of streams, within the session's.
+    /// Recounts the bytes that may arrive: `promised` by the windows of streams, within the
+    /// session's.
     pub fn recount(&mut self, promised: u64, stats: &mut Stats) {
         let granted = promised.min(self.recv.left.max(0) as u64);
         stats[Stat::GrantedBytes] = stats[Stat::GrantedBytes] + granted - self.granted;

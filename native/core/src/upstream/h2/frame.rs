@@ -1,14 +1,15 @@
-//! HTTP/2 frames as bytes: the nine-byte head, and the small frames a client writes (RFC 9113 §4, §6).
+//! HTTP/2 frames as bytes: the nine-byte head, and the frames that a client writes (RFC 9113 §4,
+//! §6).
 
 use crate::upstream::outbox::Outbox;
 
 /// Bytes of a frame's head.
 pub const HEAD_BYTES: usize = 9;
 
-/// Payload we take and give at most: the protocol's default, which keeps a frame small beside a read block.
+/// Largest payload in both directions: the default, and small beside a read block.
 pub const MAX_PAYLOAD_BYTES: usize = 16_384;
 
-/// What every client says first (RFC 9113 §3.4).
+/// The connection preface (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Frame types (RFC 9113 §6).
@@ -26,7 +27,7 @@ pub mod kind {
     pub const CONTINUATION: u8 = 9;
 }
 
-/// Flags; END_STREAM and ACK are one bit on different frames.
+/// Flags; END_STREAM and ACK are the same bit of different frames.
 pub mod flag {
     #![allow(missing_docs)]
     pub const END_STREAM: u8 = 0x1;
@@ -36,7 +37,7 @@ pub mod flag {
     pub const PRIORITY: u8 = 0x20;
 }
 
-/// Settings a client sends or obeys (RFC 9113 §6.5.2).
+/// Settings that a client sends or obeys (RFC 9113 §6.5.2).
 pub mod setting {
     #![allow(missing_docs)]
     pub const HEADER_TABLE_SIZE: u16 = 1;
@@ -103,7 +104,7 @@ pub fn write_reset(out: &mut Outbox, stream: u32, code: u32) {
     write(out, kind::RST_STREAM, 0, stream, &code.to_be_bytes());
 }
 
-/// Appends GOAWAY. A client takes no streams of its peer, so the last identifier is always 0.
+/// Appends GOAWAY. A server opens no streams here, so the last identifier is always 0.
 pub fn write_goaway(out: &mut Outbox, code: u32) {
     let mut payload = [0; 8];
     payload[4..].copy_from_slice(&code.to_be_bytes());
@@ -113,9 +114,9 @@ pub fn write_goaway(out: &mut Outbox, code: u32) {
 /// Appends SETTINGS.
 pub fn write_settings(out: &mut Outbox, settings: &[(u16, u32)]) {
     let mut payload = [0; 6 * 8];
-    for (place, (id, value)) in settings.iter().enumerate() {
-        payload[place * 6..place * 6 + 2].copy_from_slice(&id.to_be_bytes());
-        payload[place * 6 + 2..place * 6 + 6].copy_from_slice(&value.to_be_bytes());
+    for (index, (id, value)) in settings.iter().enumerate() {
+        payload[index * 6..index * 6 + 2].copy_from_slice(&id.to_be_bytes());
+        payload[index * 6 + 2..index * 6 + 6].copy_from_slice(&value.to_be_bytes());
     }
     write(out, kind::SETTINGS, 0, 0, &payload[..settings.len() * 6]);
 }

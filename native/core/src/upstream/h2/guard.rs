@@ -1,12 +1,12 @@
-//! Bounds on what a backend can make us do without getting anywhere: frames that cost work and carry nothing.
+//! A bound on frames that cost work and carry nothing.
 
 use crate::base::timers::Nanos;
 
-/// Idle work a session may cause within a window of one second.
+/// Such work that a session may cause in one second.
 const BUDGET: u32 = 4_000;
 const WINDOW_NANOS: Nanos = 1_000_000_000;
 
-/// Counts idle work within the current second.
+/// Counts such work within the current second.
 #[derive(Default)]
 pub struct Guard {
     since: Nanos,
@@ -14,7 +14,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Notes work of some weight; false when the peer has had its share.
+    /// Counts work of some weight; false when the budget is spent.
     #[must_use]
     pub fn spend(&mut self, weight: u32, now: Nanos) -> bool {
         if now.saturating_sub(self.since) >= WINDOW_NANOS {
@@ -26,13 +26,13 @@ impl Guard {
     }
 }
 
-/// Weight of a SETTINGS frame: it costs an answer, and may touch every stream.
+/// Weight of SETTINGS: it costs an answer and may change every stream.
 pub const SETTINGS_WEIGHT: u32 = 20;
 /// Weight of a PING: it costs an answer.
 pub const PING_WEIGHT: u32 = 4;
-/// Weight of a reset.
+/// Weight of RST_STREAM and GOAWAY.
 pub const RESET_WEIGHT: u32 = 2;
-/// Weight of an empty DATA or CONTINUATION frame, or of one that nobody asked for.
+/// Weight of an empty, stray or unknown frame.
 pub const EMPTY_WEIGHT: u32 = 1;
 
 #[cfg(test)]

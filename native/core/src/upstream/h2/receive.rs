@@ -14,7 +14,7 @@ use crate::upstream::sink::{Fault, Sink};
 use crate::upstream::stats::Stat;
 
 impl H2 {
-    /// Takes what a block holds from `at` on; returns the position of the first byte that waits for more.
+    /// Parses a block from `at` on; returns the position of the first byte that needs more.
     pub fn receive<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, block: &Block, mut at: usize) -> Result<usize, Broken> {
         let filled = block.filled();
         loop {
@@ -39,7 +39,8 @@ impl H2 {
     }
 }
 
-/// One frame at the beginning of `bytes`: of DATA the head, of others all. Returns the bytes used; 0 when they do not suffice.
+/// One frame at the beginning of `bytes`: the head of DATA, all of others. Returns the bytes used;
+/// 0 when more are needed.
 fn on_frame<S: Sink + ?Sized>(h2: &mut H2, io: &mut Io<'_>, sink: &mut S, bytes: &[u8]) -> Result<usize, Broken> {
     let Some(head) = bytes.first_chunk::<HEAD_BYTES>() else { return Ok(0) };
     let head = FrameHead::read(head);
@@ -141,7 +142,7 @@ fn on_setting(h2: &mut H2, id: u16, value: u32) -> Result<(), Broken> {
             h2.peer.last_max_streams.set(value.max(1));
         }
         setting::INITIAL_WINDOW_SIZE => return set_initial_window(h2, i64::from(value)),
-        // Larger frames than every peer takes gain nothing here, so only the value's range matters.
+        // We never send larger frames than the default, so only the value's range matters.
         setting::MAX_FRAME_SIZE if !(16_384..=16_777_215).contains(&value) => {
             return broken(code::PROTOCOL_ERROR, "a frame size that is not allowed");
         }
@@ -150,7 +151,7 @@ fn on_setting(h2: &mut H2, id: u16, value: u32) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Open streams move by the difference (RFC 9113 §6.9.2).
+/// Windows of open streams change by the difference (RFC 9113 §6.9.2).
 fn set_initial_window(h2: &mut H2, value: i64) -> Result<(), Broken> {
     if value > MAX_WINDOW {
         return broken(code::FLOW_CONTROL_ERROR, "an initial window that is too large");
@@ -239,7 +240,7 @@ fn on_window_update<S: Sink + ?Sized>(h2: &mut H2, io: &mut Io<'_>, sink: &mut S
     Ok(())
 }
 
-/// Priorities are ignored (RFC 9113 §5.3.2), their form is not (§6.3).
+/// Priorities are ignored (RFC 9113 §5.3.2); their form is checked (§6.3).
 fn on_priority<S: Sink + ?Sized>(h2: &mut H2, io: &mut Io<'_>, sink: &mut S, head: FrameHead) -> Result<(), Broken> {
     if head.stream == 0 {
         return broken(code::PROTOCOL_ERROR, "PRIORITY of the connection");
@@ -252,7 +253,7 @@ fn on_priority<S: Sink + ?Sized>(h2: &mut H2, io: &mut Io<'_>, sink: &mut S, hea
     on_useless(h2, io)
 }
 
-/// Frames that mean nothing to us are taken, within bounds (RFC 9113 §5.5).
+/// Unknown frames are ignored (RFC 9113 §5.5), within bounds.
 fn on_useless(h2: &mut H2, io: &Io<'_>) -> Result<(), Broken> {
     if h2.guard.spend(EMPTY_WEIGHT, io.now) { Ok(()) } else { broken(code::ENHANCE_YOUR_CALM, "flood of meaningless frames") }
 }

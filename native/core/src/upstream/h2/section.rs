@@ -6,7 +6,7 @@ use super::frame::{FrameHead, flag};
 use super::guard::EMPTY_WEIGHT;
 use crate::base::reason::Reason;
 use crate::http::challenge::remove_of_connection;
-use crate::http::check::{ResponseFacts, check_response, check_trailers, has_no_length, leave_one_length};
+use crate::http::check::{ResponseFacts, check_response, check_trailers, has_no_length, keep_one_length};
 use crate::http::error::h2 as code;
 use crate::http::section::DecodeError;
 use crate::upstream::io::{Broken, Io, broken};
@@ -112,14 +112,15 @@ fn interpret(h2: &mut H2, io: &mut Io<'_>, slot: u32, is_end: bool) -> Meaning {
     }
     let Ok(mut facts) = check_response(fields) else { return Meaning::Refused(Reason::BackendProtocolError) };
     if facts.has_spare_length {
-        leave_one_length(fields, !has_no_length(facts.status));
+        keep_one_length(fields, !has_no_length(facts.status));
     }
     if facts.is_interim {
         let is_allowed = response.receive_informational() && !is_end;
         return if is_allowed { Meaning::Informational(facts.status) } else { Meaning::Refused(Reason::BackendProtocolError) };
     }
     response.receive_head(facts.status, facts.content_length);
-    // The session carries many clients: authentication of the connection would hold for all of them.
+    // The session carries many clients: authentication of the connection would hold for all of
+    // them.
     if matches!(facts.status, 401 | 407) && remove_of_connection(fields) {
         facts.asks_for_connection = true;
         io.stats[Stat::ChallengesRemoved] += 1;

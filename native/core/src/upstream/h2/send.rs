@@ -10,12 +10,19 @@ use crate::http::fields::{Fields, Known};
 use crate::upstream::client::Permit;
 use crate::upstream::io::Io;
 use crate::upstream::outbox::Outbox;
-use crate::upstream::sink::{Fault, Key};
+use crate::upstream::sink::{AttemptId, Fault};
 use crate::upstream::stats::Stat;
 
 impl H2 {
-    /// Opens a stream with a request head, for an attempt and its permit; returns slot and identifier.
-    pub fn start(&mut self, io: &mut Io<'_>, (key, permit): (Key, Permit), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    /// Opens a stream with a request head, for an attempt and its permit; returns slot and
+    /// identifier.
+    pub fn start(
+        &mut self,
+        io: &mut Io<'_>,
+        (key, permit): (AttemptId, Permit),
+        head: &Fields,
+        has_body: bool,
+    ) -> Result<(u32, u32), Fault> {
         if self.is_going_away() {
             return Err(Fault::unsent(Reason::BackendGoaway));
         }
@@ -55,7 +62,8 @@ impl H2 {
         room
     }
 
-    /// Writes one DATA frame. `fill` writes the payload and returns its length and whether it is the last.
+    /// Writes one DATA frame. `fill` writes the payload and returns its length and whether it is
+    /// the last.
     pub fn write_body(&mut self, io: &mut Io<'_>, slot: u32, id: u32, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> usize {
         let room = self.body_room(io.out, slot, id).min(MAX_PAYLOAD_BYTES);
         let Some(stream) = self.streams.named(slot, id).filter(|stream| !stream.is_send_ended) else { return 0 };

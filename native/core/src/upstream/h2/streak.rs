@@ -3,8 +3,8 @@
 /// Resets that make a session fail.
 const MAX_RESETS: u32 = 5;
 
-/// Streams reset before a response head, since the last head. REFUSED_STREAM does not count: a backend
-/// that refuses is full, not broken.
+/// Streams reset before a response head, since the last head. REFUSED_STREAM does not count: a
+/// backend that refuses is full, not broken.
 #[derive(Default)]
 pub struct Streak {
     count: u32,
@@ -27,8 +27,8 @@ impl Streak {
         *self = Streak::default();
     }
 
-    /// Whether the session should be replaced. Requests of a single connection do not suffice: it may
-    /// ask for what no session can answer.
+    /// Whether the session should be replaced. Requests of a single connection do not suffice: it
+    /// may ask for what no session can answer.
     pub fn is_failing(&self) -> bool {
         self.count >= MAX_RESETS && self.is_of_several
     }

@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::flow::RecvWindow;
 use crate::base::reason::Reason;
 use crate::upstream::client::Permit;
-use crate::upstream::sink::Key;
+use crate::upstream::sink::AttemptId;
 
 /// Interim responses a stream may get.
 const MAX_INFORMATIONAL: u8 = 32;
@@ -18,14 +18,15 @@ pub struct Stream {
     /// Identifier; 0 marks a free entry.
     pub id: u32,
     /// The attempt it carries.
-    pub key: Key,
+    pub key: AttemptId,
     /// The attempt's permit.
     pub permit: Permit,
     /// Offset of the request's first byte among all bytes of the session.
     pub head_offset: u64,
     /// The session had carried others before.
     pub was_reused: bool,
-    /// Bytes we may still send; negative after the peer shrank its initial window (RFC 9113 §6.9.2).
+    /// Bytes we may still send; negative after the peer shrank its initial window (RFC 9113
+    /// §6.9.2).
     pub send_window: i64,
     /// The sink waits for room.
     pub is_blocked: bool,
@@ -135,8 +136,8 @@ impl Hasher for IdHasher {
     }
 }
 
-/// Ended streams that are remembered: a peer that goes on sending after its own END_STREAM is told
-/// from one that our reset has not reached yet.
+/// Ended streams that are remembered, to distinguish a peer that goes on sending after its own
+/// END_STREAM from one that our reset has not reached yet.
 const REMEMBERED: usize = 16;
 
 /// All open streams. Entries are reused, so a warm session does not allocate.

@@ -17,7 +17,8 @@ use crate::upstream::sink::SessionRef;
 /// How long a backend has been full, so that an attempt that waits knows what it waited for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FullTime {
-    /// It is full now: every session it may have is open, so only the end of an exchange makes room.
+    /// It is full now: every session it may have is open, so only the end of an exchange makes
+    /// room.
     pub is_full: bool,
     /// How long it has been full, in all.
     pub total: Nanos,

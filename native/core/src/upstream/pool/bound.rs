@@ -1,10 +1,10 @@
-//! Sessions bound to one client: NTLM or Negotiate was spoken on them, so the backend may take every
-//! request there for that client's.
+//! Sessions bound to one client: NTLM or Negotiate was spoken on them, so the backend may take
+//! every request there for that client's.
 //!
 //! A client is a connection and, behind a trusted proxy, the address that the proxy named. Only its
 //! exchanges use the session, which ends with the connection. It counts against the backend's limit
-//! like any other. So that one client does not keep others out, it may have few of them at a backend,
-//! and idle ones end for others who wait when no further session may be opened.
+//! like any other. So that one client does not keep others out, it may have few of them at a
+//! backend, and idle ones end for others who wait when no further session may be opened.
 
 use super::sessions::Member;
 use super::state::Upstreams;
@@ -44,8 +44,8 @@ pub fn find_own(upstreams: &Upstreams, key: slab::Key, client: Client) -> Option
     own.map(|member| member.name)
 }
 
-/// Attempts wait and no session may be opened for them: bound sessions that are idle end for them, or
-/// will once their clients have had their time.
+/// Attempts wait and no session may be opened for them: bound sessions that are idle end for them,
+/// or will once their clients have had their time.
 pub fn give_up_idle(upstreams: &mut Upstreams, key: slab::Key, now: Nanos) {
     let Some(backend) = upstreams.backends.get(key) else { return };
     let mut wanted = backend.queue.len();

@@ -7,11 +7,12 @@ use crate::base::timers::Nanos;
 use crate::upstream::session::{Phase, Session};
 
 impl Upstreams {
-    /// Backends and their sessions as JSON: `[{"slot":0,"authority":…,"waiting":0,"sessions":[…]}]`.
+    /// Backends and their sessions as JSON:
+    /// `[{"slot":0,"authority":…,"waiting":0,"sessions":[…]}]`.
     pub fn describe(&self, now: Nanos) -> String {
         let mut text = String::from("[");
-        for (place, (_, backend)) in self.backends.iter().enumerate() {
-            let comma = if place > 0 { "," } else { "" };
+        for (index, (_, backend)) in self.backends.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
             let config = &backend.config;
             let _ = write!(text, "{comma}{{\"slot\":{},\"scheme\":\"{}\",\"authority\":\"", config.slot, config.scheme.name());
             escape(&mut text, &config.authority);
@@ -19,8 +20,8 @@ impl Upstreams {
             let (fault, detail) = backend.last_fault;
             let colon = if detail.is_empty() { "" } else { ": " };
             let _ = write!(text, ",\"last_fault\":\"{fault}{colon}{detail}\",\"sessions\":[");
-            for (place, member) in self.sessions.of(&backend.sessions).enumerate() {
-                text.push_str(if place > 0 { "," } else { "" });
+            for (index, member) in self.sessions.of(&backend.sessions).enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
                 describe_session(&mut text, &member.session, now);
             }
             text.push_str("]}");

@@ -1,8 +1,8 @@
 //! What the reactor and the relay call.
 //!
-//! The reactor passes on what epoll reports (`on_ready`), calls `flush` when it has written something
-//! and `on_timer` when `next_timer` is due. Nothing here waits. Events go to the [`Sink`] during these
-//! calls.
+//! The reactor passes on what epoll reports (`on_ready`), calls `flush` when it has written
+//! something and `on_timer` when `next_timer` is due. Nothing here waits. Events go to the [`Sink`]
+//! during these calls.
 
 use std::mem;
 use std::os::fd::RawFd;
@@ -26,15 +26,16 @@ use crate::upstream::client::Client;
 use crate::upstream::config::BackendConfig;
 use crate::upstream::io::Work;
 use crate::upstream::session::Turn;
-use crate::upstream::sink::{Fault, Key, Opened, SessionRef, Sink, StreamRef};
+use crate::upstream::sink::{AttemptId, Fault, Opened, SessionRef, Sink, StreamRef};
 use crate::upstream::stats::{Stat, Stats};
 
 /// Rounds of a flush, which may give rise to more output.
 const FLUSH_PASSES: u32 = 3;
 
 impl Upstreams {
-    /// An empty pool. Sockets are watched by `epoll` under tokens whose lower [`super::TOKEN_BITS`] bits
-    /// the pool uses; `token_base` has none of them set. `table` is what shards share of backends.
+    /// An empty pool. Sockets are watched by `epoll` under tokens whose lower [`super::TOKEN_BITS`]
+    /// bits the pool uses; `token_base` has none of them set. `table` is what shards share of
+    /// backends.
     pub fn new(epoll: RawFd, token_base: u64, table: BackendTable) -> Upstreams {
         Upstreams {
             table,
@@ -44,13 +45,13 @@ impl Upstreams {
             work: Work::default(),
             rng: Rng::default(),
             next_deadline: NEVER,
-            wants_others_places: false,
+            wants_others_connections: false,
             stats: Stats::default(),
         }
     }
 
-    /// Empties the pool, whatever state it is in; counters go on. It knows no backend until a snapshot
-    /// comes.
+    /// Empties the pool, whatever state it is in; counters go on. It knows no backend until a
+    /// snapshot comes.
     pub fn start_over(&mut self) {
         let fresh = Upstreams::new(self.sessions.epoll(), self.sessions.token_base(), self.table);
         let mut old = mem::replace(self, fresh);
@@ -67,9 +68,9 @@ impl Upstreams {
         self.work.is_tight = is_tight;
     }
 
-    /// Applies a snapshot. Sessions of backends that are gone, or are another peer now, end with their
-    /// last stream, and attempts that wait for them are served. Other sessions stay, and the next connect
-    /// uses the new addresses and limits.
+    /// Applies a snapshot. Sessions of backends that are gone, or are another peer now, end with
+    /// their last stream, and attempts that wait for them are served. Other sessions stay, and the
+    /// next connect uses the new addresses and limits.
     pub fn apply(&mut self, backends: Vec<BackendConfig>) {
         let mut by_slot = vec![None; backends.iter().map(|config| config.slot as usize + 1).max().unwrap_or(0)];
         for config in backends {
@@ -85,7 +86,7 @@ impl Upstreams {
     }
 
     /// Asks for a stream to a backend on a client's behalf, for a request with or without a body.
-    pub fn open(&mut self, slot: u32, key: Key, client: Client, has_body: bool, now: Nanos) -> Opened {
+    pub fn open(&mut self, slot: u32, key: AttemptId, client: Client, has_body: bool, now: Nanos) -> Opened {
         let _shard = OfShard;
         plant::here("pool");
         let Some(backend_key) = self.by_slot.get(slot as usize).copied().flatten() else {
@@ -94,7 +95,7 @@ impl Upstreams {
         let Some(backend) = self.backends.get(backend_key) else {
             return Opened::Failed(Fault::unsent(Reason::BackendNotAvailable));
         };
-        // Nobody else can use a session bound to the client, so it overtakes nobody.
+        // Only this client can use a session bound to it, so no one is overtaken.
         let own = if backend.bound > 0 { find_own(self, backend_key, client) } else { None };
         if (own.is_some() || backend.queue.is_empty())
             && let Some(name) = own.or_else(|| find_room(self, backend_key, has_body, now))
@@ -121,8 +122,9 @@ impl Upstreams {
         Opened::Failed(Fault::unsent(Reason::ConnectFailed))
     }
 
-    /// Takes an attempt out of the queue. One that got a stream meanwhile is to be released instead.
-    pub fn cancel_wait(&mut self, slot: u32, key: Key) {
+    /// Takes an attempt out of the queue. One that got a stream meanwhile is to be released
+    /// instead.
+    pub fn cancel_wait(&mut self, slot: u32, key: AttemptId) {
         let _shard = OfShard;
         let current = self.by_slot.get(slot as usize).copied().flatten();
         if current.is_some_and(|backend| cancel(self, backend, key)) {
@@ -136,9 +138,9 @@ impl Upstreams {
         }
     }
 
-    /// Sends a request head on a reserved stream. `head` has the pseudo-header fields first. Without a
-    /// body the request is complete.
-    pub fn start(&mut self, session: SessionRef, key: Key, head: &Fields, has_body: bool, now: Nanos) -> Result<StreamRef, Fault> {
+    /// Sends a request head on a reserved stream. `head` has the pseudo-header fields first.
+    /// Without a body the request is complete.
+    pub fn start(&mut self, session: SessionRef, key: AttemptId, head: &Fields, has_body: bool, now: Nanos) -> Result<StreamRef, Fault> {
         if self.sessions.get(session).is_none() {
             return Err(Fault::unsent(Reason::BackendClosed));
         }
@@ -153,14 +155,14 @@ impl Upstreams {
     }
 
     /// Gives up a reserved stream that was not started.
-    pub fn release(&mut self, session: SessionRef, key: Key) {
+    pub fn release(&mut self, session: SessionRef, key: AttemptId) {
         if let Some(member) = self.sessions.touch(session) {
             member.session.permits.release(key);
         }
     }
 
-    /// Bytes of the request body that may be written now: what both windows and the out buffer take. At 0,
-    /// `on_window` follows.
+    /// Bytes of the request body that may be written now: what both windows and the out buffer
+    /// take. At 0, `on_window` follows.
     pub fn body_room(&mut self, stream: StreamRef) -> usize {
         let room = run(self, stream.session, 0, |session, turn| {
             let (protocol, io) = session.lend(turn);
@@ -169,9 +171,9 @@ impl Upstreams {
         room.unwrap_or(0)
     }
 
-    /// Lends room for the body bytes of one frame, at most what [`Upstreams::body_room`] says, to `fill`.
-    /// It returns the bytes it wrote and whether the request ends with them. The room may be empty; the
-    /// end can be told even so. Returns the bytes taken.
+    /// Lends room for the body bytes of one frame, at most what [`Upstreams::body_room`] says, to
+    /// `fill`. It returns the bytes it wrote and whether the request ends with them. The room may
+    /// be empty; the end may be written even so. Returns the bytes taken.
     pub fn write_body(&mut self, stream: StreamRef, fill: impl FnOnce(&mut [u8]) -> (usize, bool)) -> usize {
         let written = run_dirty(self, stream.session, 0, |session, turn| {
             let (protocol, mut io) = session.lend(turn);
@@ -200,8 +202,8 @@ impl Upstreams {
         }
     }
 
-    /// Cancels a stream: RST_STREAM with HTTP/2, the end of the connection with HTTP/1.1. The sink hears
-    /// no more of it.
+    /// Cancels a stream: RST_STREAM with HTTP/2, the end of the connection with HTTP/1.1. The sink
+    /// hears no more of it.
     pub fn reset(&mut self, stream: StreamRef, h2_code: u32) {
         run_dirty(self, stream.session, 0, |session, turn| {
             let (protocol, mut io) = session.lend(turn);
@@ -232,11 +234,11 @@ impl Upstreams {
         }
     }
 
-    /// Once a turn, after everything was written: one write for each session with output. Attempts may be
-    /// opened by this; flush again after they have started.
+    /// Once a turn, after everything was written: one write for each session with output. Attempts
+    /// may be opened by this; flush again after they have started.
     pub fn flush<S: Sink + ?Sized>(&mut self, now: Nanos, sink: &mut S) {
-        // What a flush gives rise to (a window update, a GOAWAY) is written too, but no session can keep
-        // this busy.
+        // What a flush gives rise to (a window update, a GOAWAY) is written too, but no session can
+        // keep this busy.
         for _ in 0..FLUSH_PASSES {
             let count = self.sessions.dirty();
             for index in 0..count {
@@ -307,12 +309,12 @@ impl Upstreams {
     }
 
     /// Whether other shards are to be asked for connections, since attempts wait here; asked once.
-    pub fn wants_others_places(&mut self) -> bool {
-        mem::take(&mut self.wants_others_places)
+    pub fn wants_others_connections(&mut self) -> bool {
+        mem::take(&mut self.wants_others_connections)
     }
 
     /// Another shard asks for connections.
-    pub fn yield_places(&mut self, now: Nanos) {
+    pub fn yield_connections(&mut self, now: Nanos) {
         yield_idle(self, now);
     }
 
@@ -326,7 +328,8 @@ impl Upstreams {
     }
 }
 
-/// The backend of a configuration: the one in its slot if that is the same peer, a new one otherwise.
+/// The backend of a configuration: the one in its slot if that is the same peer, a new one
+/// otherwise.
 fn adopt(upstreams: &mut Upstreams, config: BackendConfig) -> slab::Key {
     let known = upstreams.by_slot.get(config.slot as usize).copied().flatten();
     if let Some(key) = known
@@ -354,7 +357,7 @@ fn retire(upstreams: &mut Upstreams, key: slab::Key) {
 }
 
 /// Takes an attempt out of a backend's queue; false when it is not there.
-fn cancel(upstreams: &mut Upstreams, backend: slab::Key, key: Key) -> bool {
+fn cancel(upstreams: &mut Upstreams, backend: slab::Key, key: AttemptId) -> bool {
     let Some(backend) = upstreams.backends.get_mut(backend) else { return false };
     let is_known = backend.queue.remove(key);
     upstreams.stats[Stat::Waiting] -= u64::from(is_known);

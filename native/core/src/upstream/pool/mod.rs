@@ -1,9 +1,10 @@
-//! All upstream sessions of a reactor: which attempt gets a stream on which session, and which waits.
+//! All upstream sessions of a reactor: which attempt gets a stream on which session, and which
+//! waits.
 //!
-//! [`Upstreams`] is the state: `backend` and `sessions` own it, `queue` holds the attempts that wait
-//! for a backend, `share` what shards agree on. Steps over several owners are functions: `renew`,
-//! `connect`, `room`, `bound`, `yields`, and `reconcile`, which draws the consequences of whatever
-//! happened to a session. `door` is what the reactor and the relay call.
+//! [`Upstreams`] is the state: `backend` and `sessions` own it, `queue` holds the attempts that
+//! wait for a backend, `share` what shards agree on. Steps over several owners are functions:
+//! `renew`, `connect`, `room`, `bound`, `yields`, and `reconcile`, which draws the consequences of
+//! whatever happened to a session. `door` is what the reactor and the relay call.
 
 mod backend;
 mod bound;

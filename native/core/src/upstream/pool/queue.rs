@@ -1,10 +1,10 @@
 //! Permits for the streams of one backend, and the attempts that wait for one.
 //!
 //! Streams are shared fairly while any attempt waits: then one address gets at most half of the
-//! capacity and one connection at most a quarter, as long as others want the rest. A permit is never
-//! taken from whoever holds it, and no stream stays unused for a cap's sake. A client is an address and
-//! a connection; connections belong to addresses, so the one connection of a proxy that names many
-//! addresses counts as many connections here.
+//! capacity and one connection at most a quarter, as long as others want the rest. A permit is
+//! never taken from whoever holds it, and no stream stays unused for a cap's sake. A client is an
+//! address and a connection; connections belong to addresses, so the one connection of a proxy that
+//! names many addresses counts as many connections here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher};
 use crate::base::rng::Rng;
 use crate::base::slab::{self, Slab};
 use crate::upstream::client::{Client, Permit};
-use crate::upstream::sink::Key;
+use crate::upstream::sink::AttemptId;
 
 /// An address that holds permits or waits for some.
 struct Network {
@@ -35,7 +35,7 @@ struct Connection {
 
 /// An attempt that waits, in the queue of its connection.
 struct Wait {
-    key: Key,
+    key: AttemptId,
     connection: slab::Key,
     /// Order of arrival.
     number: u64,
@@ -51,7 +51,7 @@ pub struct FairQueue {
     waits: Slab<Wait>,
     by_network: HashMap<u64, slab::Key, Seeded>,
     by_client: HashMap<Client, slab::Key, Seeded>,
-    by_key: HashMap<Key, slab::Key, Seeded>,
+    by_key: HashMap<AttemptId, slab::Key, Seeded>,
     /// Addresses that wait, by the number of the first attempt of each.
     heads: BTreeMap<u64, slab::Key>,
     arrived: u64,
@@ -74,8 +74,8 @@ impl FairQueue {
         self.networks.iter().map(|(_, network)| u64::from(network.held)).sum()
     }
 
-    /// Issues a permit. Every request has one, whether it waited or not: the caps count what was taken
-    /// while nobody waited.
+    /// Issues a permit. Every request has one, whether it waited or not: the caps count what was
+    /// taken while none waited.
     pub fn acquire(&mut self, client: Client) -> Permit {
         let entry = self.connection_of(client);
         self.count(entry, 1);
@@ -89,7 +89,7 @@ impl FairQueue {
     }
 
     /// Adds an attempt behind all others.
-    pub fn push(&mut self, key: Key, client: Client) {
+    pub fn push(&mut self, key: AttemptId, client: Client) {
         let owner = self.connection_of(client);
         let number = self.arrived;
         self.arrived += 1;
@@ -109,16 +109,16 @@ impl FairQueue {
     }
 
     /// Takes an attempt out; false when it does not wait.
-    pub fn remove(&mut self, key: Key) -> bool {
+    pub fn remove(&mut self, key: AttemptId) -> bool {
         let Some(wait) = self.by_key.get(&key).copied() else { return false };
         let Some(owner) = self.unlink(wait) else { return false };
         self.remove_unused(owner);
         true
     }
 
-    /// Takes out the next attempt, with a permit for one of `capacity` streams: the one whose client is
-    /// over the fewest caps, and of those the first that came.
-    pub fn pop(&mut self, capacity: u32) -> Option<(Key, Permit)> {
+    /// Takes out the next attempt, with a permit for one of `capacity` streams: the one whose
+    /// client is over the fewest caps, and of those the first that came.
+    pub fn pop(&mut self, capacity: u32) -> Option<(AttemptId, Permit)> {
         let entry = self.choose(capacity)?;
         let connection = self.connections.get(entry)?;
         let (first, permit) = (connection.first?, Permit { entry, client: connection.client });
@@ -129,7 +129,7 @@ impl FairQueue {
     }
 
     /// The same for a stream that only one client may use: the first of its attempts.
-    pub fn pop_of(&mut self, client: Client) -> Option<(Key, Permit)> {
+    pub fn pop_of(&mut self, client: Client) -> Option<(AttemptId, Permit)> {
         let entry = *self.by_client.get(&client)?;
         let first = self.connections.get(entry)?.first?;
         let key = self.waits.get(first)?.key;
@@ -139,15 +139,15 @@ impl FairQueue {
     }
 
     /// Takes out the first attempt without a permit.
-    pub fn reject(&mut self) -> Option<Key> {
+    pub fn reject(&mut self) -> Option<AttemptId> {
         let network = self.networks.get(*self.heads.first_key_value()?.1)?;
         let connection = self.connections.get(*network.heads.first_key_value()?.1)?;
         let key = self.waits.get(connection.first?)?.key;
         self.remove(key).then_some(key)
     }
 
-    /// Looks at one address and one connection more than are over their caps at most. These are few, as
-    /// the caps add up to more than the capacity.
+    /// Looks at one address and one connection more than are over their caps at most. These are
+    /// few, as the caps add up to more than the capacity.
     fn choose(&self, capacity: u32) -> Option<slab::Key> {
         let (most_of_network, most_of_connection) = ((capacity / 2).max(1), (capacity / 4).max(1));
         let mut best: Option<(u32, u64, slab::Key)> = None;
@@ -322,7 +322,7 @@ mod tests {
     #[derive(Default)]
     struct Model {
         held: Vec<Client>,
-        waiting: Vec<(Key, Client)>,
+        waiting: Vec<(AttemptId, Client)>,
     }
 
     impl Model {
@@ -332,7 +332,7 @@ mod tests {
             u32::from(of_network >= (capacity / 2).max(1)) + u32::from(of_connection >= (capacity / 4).max(1))
         }
 
-        fn pop(&mut self, capacity: u32) -> Option<(Key, Client)> {
+        fn pop(&mut self, capacity: u32) -> Option<(AttemptId, Client)> {
             let best = (0..self.waiting.len()).min_by_key(|index| (self.caps(self.waiting[*index].1, capacity), *index))?;
             let (key, client) = self.waiting.remove(best);
             self.held.push(client);

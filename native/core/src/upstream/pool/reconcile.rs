@@ -1,5 +1,5 @@
-//! What follows when something happened to a session: free streams go to attempts that wait, sessions
-//! are opened and removed.
+//! What follows when something happened to a session: free streams go to attempts that wait,
+//! sessions are opened and removed.
 
 use super::backend::Backend;
 use super::bound::bind;
@@ -20,8 +20,8 @@ use crate::upstream::stats::Stat;
 /// Pause before another session is tried after one could not be opened, while others serve.
 const CONNECT_PAUSE_NANOS: Nanos = 250_000_000;
 
-/// Draws the consequences after a session was touched: it may have room, be over, or have something to
-/// write.
+/// Draws the consequences after a session was touched: it may have room, be over, or have something
+/// to write.
 pub fn reconcile<S: Sink + ?Sized>(upstreams: &mut Upstreams, name: SessionRef, now: Nanos, sink: &mut S) {
     bind(upstreams, name);
     yield_session(upstreams, name, now);
@@ -86,8 +86,8 @@ fn promote<S: Sink + ?Sized>(upstreams: &mut Upstreams, key: slab::Key, now: Nan
     fail_waiting(upstreams, key, Reason::ConnectFailed, now, sink);
 }
 
-/// Fails the attempts that wait for a backend, when there is nothing to wait for. Sessions that drain
-/// do not count: no new attempt starts on them.
+/// Fails the attempts that wait for a backend, when there is nothing to wait for. Sessions that
+/// drain do not count: no new attempt starts on them.
 pub fn fail_waiting<S: Sink + ?Sized>(upstreams: &mut Upstreams, key: slab::Key, reason: Reason, now: Nanos, sink: &mut S) {
     if may_wait(upstreams, key, now) {
         return;
@@ -123,8 +123,8 @@ fn remove<S: Sink + ?Sized>(upstreams: &mut Upstreams, name: SessionRef, reason:
     remove_unused(upstreams, key);
 }
 
-/// Ends a session that panicked: nobody knows in which state. If its streams cannot be ended in order,
-/// the state of the whole pool is in doubt, and the panic is the shard's.
+/// Ends a session that panicked, in an unknown state. If its streams cannot be ended in order, the
+/// state of the whole pool is in doubt, and the panic is the shard's.
 pub fn end_panicked<S: Sink + ?Sized>(upstreams: &mut Upstreams, name: SessionRef, now: Nanos, sink: &mut S) {
     let _shard = OfShard;
     let Some(member) = upstreams.sessions.get_mut(name) else { return };
@@ -142,7 +142,7 @@ pub fn end_panicked<S: Sink + ?Sized>(upstreams: &mut Upstreams, name: SessionRe
     publish(upstreams, backend, now);
 }
 
-/// Removes a backend that no snapshot names and nobody uses.
+/// Removes a backend that no snapshot names and that is not in use.
 pub fn remove_unused(upstreams: &mut Upstreams, key: slab::Key) {
     let is_unused = |backend: &Backend| backend.is_retired && backend.sessions.is_empty() && backend.queue.is_empty();
     if upstreams.backends.get(key).is_some_and(is_unused) {

@@ -25,15 +25,16 @@ fn has_lasting(upstreams: &Upstreams, key: slab::Key) -> bool {
     upstreams.sessions.of(&backend.sessions).any(|member| member.session.is_lasting())
 }
 
-/// Whether an attempt may wait for a backend: for a session here, or for one that another shard has.
+/// Whether an attempt may wait for a backend: for a session here, or for one that another shard
+/// has.
 pub fn may_wait(upstreams: &Upstreams, key: slab::Key, now: Nanos) -> bool {
     let Some(backend) = upstreams.backends.get(key) else { return false };
     let is_theirs = || backend.share.as_ref().is_some_and(|share| !share.may_connect(backend.connections(), now));
     has_lasting(upstreams, key) || is_theirs()
 }
 
-/// The first session with room for anybody. A body needs one on which it can be sent, as long as another
-/// session could be opened instead.
+/// The first session with room for anybody. A body needs one on which it can be sent, as long as
+/// another session could be opened instead.
 pub fn find_room(upstreams: &Upstreams, key: slab::Key, has_body: bool, now: Nanos) -> Option<SessionRef> {
     let sessions = upstreams.sessions.of(&upstreams.backends.get(key)?.sessions);
     let mut with_room = sessions.filter(|member| member.session.has_room() && member.session.protocol.owner().is_none());
@@ -58,7 +59,8 @@ pub fn may_grow(upstreams: &Upstreams, key: slab::Key, now: Nanos) -> bool {
 pub fn grow(upstreams: &mut Upstreams, key: slab::Key, now: Nanos) {
     loop {
         let Some(backend) = upstreams.backends.get(key) else { return };
-        // Counted as they are, not as last recounted: one that was just given up makes room for another.
+        // Counted as they are, not as last recounted: one that was just given up makes room for
+        // another.
         let sessions = upstreams.sessions.of(&backend.sessions).map(|member| &member.session);
         let (mut lasting, mut expected) = (0, 0);
         for session in sessions.filter(|session| session.is_lasting()) {

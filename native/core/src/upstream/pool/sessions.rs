@@ -56,8 +56,8 @@ impl Sessions {
         self.token_base
     }
 
-    /// Drops every session, panic or no panic. Their sockets close with them; their names, and tokens
-    /// that are on the way, find nothing.
+    /// Drops every session, panic or no panic. Their sockets close with them; their names, and
+    /// tokens that are on the way, find nothing.
     pub fn clear(&mut self) {
         for member in self.members.drain() {
             let _ = panics::guard_shard(|| drop(member));

@@ -1,12 +1,13 @@
-//! One shard's share in the connections to an `http://` backend, of which all shards together may have
-//! so many: each carries one exchange, so a connection that one shard keeps is one that others lack.
+//! One shard's share in the connections to an `http://` backend, of which all shards together may
+//! have so many: each carries one exchange, so a connection that one shard keeps is one that others
+//! lack.
 //!
 //! Shards know of each other by four words of the backend's slot: connections, attempts that wait,
-//! shards that have either, and connections that shards lack of their part, which is the limit divided
-//! by the shards. Nobody takes what another lacks. A shard with more than its part closes connections
-//! for the others as they become idle; one that was idle for long is closed for any attempt that
-//! waits. A shard with waiting attempts asks the others for that, and looks again every few
-//! milliseconds.
+//! shards that have either, and connections that shards lack of their part, which is the limit
+//! divided by the shards. Nobody takes what another lacks. A shard with more than its part closes
+//! connections for the others as they become idle; one that was idle for long is closed for any
+//! attempt that waits. A shard with waiting attempts asks the others for that, and looks again
+//! every few milliseconds.
 
 use crate::base::table::BackendTable;
 use crate::base::timers::Nanos;
@@ -14,11 +15,12 @@ use crate::base::timers::Nanos;
 /// How often attempts look whether another shard's connection has become free.
 pub const LOOK_NANOS: Nanos = 10_000_000;
 
-/// How long a connection given up for others below this shard's part is left to them: until they have
-/// looked.
+/// How long a connection given up for others below this shard's part is left to them: until they
+/// have looked.
 const LEAVE_NANOS: Nanos = 2 * LOOK_NANOS;
 
-/// The share, and what the other shards were told of it. `own` is this shard's number of connections.
+/// The share, and what the other shards were told of it. `own` is this shard's number of
+/// connections.
 pub struct Share {
     table: BackendTable,
     slot: u32,
@@ -54,7 +56,7 @@ impl Share {
         self.limit / self.table.shards(self.slot).max(1)
     }
 
-    /// Connections that nobody has.
+    /// Connections that no shard has.
     pub fn free(&self) -> u32 {
         self.limit.saturating_sub(self.table.connections(self.slot))
     }
@@ -80,7 +82,8 @@ impl Share {
         free > lacking || free > 0 && is_due
     }
 
-    /// Connections that this shard should close, as soon as they are idle, for others below their part.
+    /// Connections that this shard should close, as soon as they are idle, for others below their
+    /// part.
     pub fn owed(&self, own: u32) -> u32 {
         let lacking = self.others_lacking();
         if lacking == 0 {
@@ -103,8 +106,8 @@ impl Share {
         is_due
     }
 
-    /// Tells the other shards how things are here: attempts that wait with no connection on its way to
-    /// them, and whether there is any attempt or connection.
+    /// Tells the other shards how things are here: attempts that wait with no connection on its way
+    /// to them, and whether there is any attempt or connection.
     pub fn publish(&mut self, waiting: u32, own: u32, is_using: bool) {
         if is_using != self.is_using {
             self.table.add_shards(self.slot, if is_using { 1 } else { -1 });

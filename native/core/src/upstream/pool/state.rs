@@ -23,13 +23,13 @@ pub struct Upstreams {
     pub(super) rng: Rng,
     pub(super) next_deadline: Nanos,
     /// Attempts wait for connections that other shards have.
-    pub(super) wants_others_places: bool,
+    pub(super) wants_others_connections: bool,
     /// Counters and gauges.
     pub stats: Stats,
 }
 
-/// Runs something on a session, if there is one of this name. A session that panics ends with the next
-/// flush, and nothing came of the call.
+/// Runs something on a session, if there is one of this name. A session that panics ends with the
+/// next flush, and nothing came of the call.
 pub(super) fn run<T>(
     upstreams: &mut Upstreams,
     name: SessionRef,

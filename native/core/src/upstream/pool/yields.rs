@@ -1,5 +1,5 @@
-//! What shards do for each other at `http://` backends, see [`super::share`]: connections that are idle
-//! here end for attempts that wait there.
+//! What shards do for each other at `http://` backends, see [`super::share`]: connections that are
+//! idle here end for attempts that wait there.
 
 use super::bound::{give_up_idle, may_be_given_up};
 use super::share::LOOK_NANOS;
@@ -29,7 +29,7 @@ pub fn publish(upstreams: &mut Upstreams, key: slab::Key, now: Nanos) {
     let Some(share) = &mut backend.share else { return };
     let is_theirs = share.others_connected(own);
     if is_theirs && share.is_time_to_ask(now) {
-        upstreams.wants_others_places = true;
+        upstreams.wants_others_connections = true;
     }
     // Changes on this shard are noticed; those on other shards have to be looked for.
     if is_theirs || share.others_waiting() > 0 {

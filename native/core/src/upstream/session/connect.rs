@@ -1,5 +1,5 @@
-//! From nothing to an open session: addresses are tried in order of preference, then TLS shakes hands
-//! where the scheme asks for it.
+//! From nothing to an open session: addresses are tried in order of preference, then TLS shakes
+//! hands where the scheme asks for it.
 
 use std::cell::Cell;
 use std::io;
@@ -21,8 +21,8 @@ use crate::upstream::socket::{Interest, Socket};
 use crate::upstream::stats::Stat;
 use crate::upstream::transport::Handshake;
 
-/// Time for one address while there are others, and for the last one. Attempts give up earlier, by the
-/// timeout of their route.
+/// Time for one address while there are others, and for the last one. Attempts give up earlier, by
+/// the timeout of their route.
 const NEXT_ADDRESS_MS: u64 = 1_000;
 const LAST_ADDRESS_MS: u64 = 10_000;
 

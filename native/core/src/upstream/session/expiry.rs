@@ -9,8 +9,8 @@ use crate::upstream::sink::Sink;
 use crate::upstream::stats::Stat;
 
 impl Session {
-    /// The earliest time at which something may be due. Traffic only moves the real times later, so this
-    /// need not be asked again before it comes.
+    /// The earliest time at which something may be due. Traffic only moves the real times later, so
+    /// this need not be asked again before it comes.
     pub fn deadline(&self, now: Nanos) -> Nanos {
         match self.phase {
             Phase::Connecting | Phase::Handshaking => self.timing.connect_until,

@@ -1,12 +1,12 @@
 //! Permits of a session's attempts, from the pool's queue until they go back to it.
 
 use crate::upstream::client::Permit;
-use crate::upstream::sink::Key;
+use crate::upstream::sink::AttemptId;
 
 /// The permits of attempts that have not started, and of those that have ended.
 #[derive(Default)]
 pub struct Permits {
-    reserved: Vec<(Key, Permit)>,
+    reserved: Vec<(AttemptId, Permit)>,
     /// Of streams that have ended, until the pool takes them back.
     pub released: Vec<Permit>,
 }
@@ -18,19 +18,19 @@ impl Permits {
     }
 
     /// Reserves a stream for an attempt.
-    pub fn reserve(&mut self, key: Key, permit: Permit) {
+    pub fn reserve(&mut self, key: AttemptId, permit: Permit) {
         self.reserved.push((key, permit));
     }
 
-    /// Takes an attempt's permit to start with it. Attempts mostly start soon after they reserved, so
-    /// they stand at the end.
-    pub fn take(&mut self, key: Key) -> Option<Permit> {
-        let place = self.reserved.iter().rposition(|(reserved, _)| *reserved == key)?;
-        Some(self.reserved.swap_remove(place).1)
+    /// Takes an attempt's permit to start with it. Attempts mostly start soon after they reserved,
+    /// so they stand at the end.
+    pub fn take(&mut self, key: AttemptId) -> Option<Permit> {
+        let index = self.reserved.iter().rposition(|(reserved, _)| *reserved == key)?;
+        Some(self.reserved.swap_remove(index).1)
     }
 
     /// Gives a reserved stream up.
-    pub fn release(&mut self, key: Key) {
+    pub fn release(&mut self, key: AttemptId) {
         if let Some(permit) = self.take(key) {
             self.released.push(permit);
         }

@@ -12,7 +12,7 @@ use crate::upstream::h1::H1;
 use crate::upstream::h2::H2;
 use crate::upstream::io::{Broken, Io};
 use crate::upstream::outbox::Outbox;
-use crate::upstream::sink::{Fault, Key, Sink};
+use crate::upstream::sink::{AttemptId, Fault, Sink};
 
 /// What is spoken on the session.
 pub enum Protocol {
@@ -112,8 +112,9 @@ impl Protocol {
         }
     }
 
-    /// Opens a stream with a request head, for an attempt and its permit; returns slot and identifier.
-    pub fn start(&mut self, io: &mut Io<'_>, attempt: (Key, Permit), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    /// Opens a stream with a request head, for an attempt and its permit; returns slot and
+    /// identifier.
+    pub fn start(&mut self, io: &mut Io<'_>, attempt: (AttemptId, Permit), head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
         match self {
             Protocol::H2(h2) => h2.start(io, attempt, head, has_body),
             Protocol::H1(h1) => h1.start(io, attempt, head, has_body),
@@ -160,7 +161,7 @@ impl Protocol {
         }
     }
 
-    /// Takes what a block holds from `at` on; returns the position of the first byte that waits for more.
+    /// Parses a block from `at` on; returns the position of the first byte that needs more.
     pub fn receive<S: Sink + ?Sized>(&mut self, io: &mut Io<'_>, sink: &mut S, block: &Block, at: usize) -> Result<usize, Broken> {
         match self {
             Protocol::H2(h2) => h2.receive(io, sink, block, at),

@@ -13,7 +13,7 @@ use crate::http::fields::Fields;
 use crate::upstream::config::BackendConfig;
 use crate::upstream::h2::write_goaway;
 use crate::upstream::io::{Io, Work};
-use crate::upstream::sink::{Fault, Key, Sink};
+use crate::upstream::sink::{AttemptId, Fault, Sink};
 use crate::upstream::stats::{Stat, Stats};
 
 /// Where a session is in its life.
@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// Starts an attempt that has a stream reserved.
-    pub fn start(&mut self, turn: &mut Turn<'_>, key: Key, head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
+    pub fn start(&mut self, turn: &mut Turn<'_>, key: AttemptId, head: &Fields, has_body: bool) -> Result<(u32, u32), Fault> {
         let reason = match self.phase {
             Phase::Open => None,
             Phase::Closed(reason) => Some(reason),

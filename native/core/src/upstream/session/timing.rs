@@ -59,8 +59,8 @@ impl Timing {
         self.was_busy = true;
     }
 
-    /// Marks the moment at which the last stream ended. Later traffic, such as answers to PING, does not
-    /// make a session busy.
+    /// Marks the moment at which the last stream ended. Later traffic, such as answers to PING,
+    /// does not make a session busy.
     pub fn mark_idle(&mut self, open_streams: u32, now: Nanos) {
         if self.was_busy && open_streams == 0 {
             self.was_busy = false;

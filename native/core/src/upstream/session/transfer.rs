@@ -93,8 +93,8 @@ fn read_once<S: Sink + ?Sized>(session: &mut Session, turn: &mut Turn<'_>, sink:
     false
 }
 
-/// The connection broke; `alert` names the TLS alert received, if any. With TLS 1.3 the backend checks
-/// our certificate after our handshake is done: an alert before anything else is about that.
+/// The connection broke; `alert` names the TLS alert received, if any. With TLS 1.3 the backend
+/// checks our certificate after our handshake is done: an alert before anything else is about that.
 fn on_alert<S: Sink + ?Sized>(session: &mut Session, turn: &mut Turn<'_>, sink: &mut S, alert: &'static str) {
     let mut reason = Reason::BackendClosed;
     if !alert.is_empty() {

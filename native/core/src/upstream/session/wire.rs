@@ -77,8 +77,8 @@ impl Wire {
         }
     }
 
-    /// Whether a write failed. The socket takes nothing more, but the backend may have answered before
-    /// it closed: reading goes on to the end.
+    /// Whether a write failed. The socket takes nothing more, but the backend may have answered
+    /// before it closed: reading goes on to the end.
     pub fn is_write_broken(&self) -> bool {
         self.is_write_broken
     }

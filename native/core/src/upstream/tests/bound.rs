@@ -1,17 +1,17 @@
-//! Authentication that is a connection's: a backend that believes a connection, as NTLM and
-//! Negotiate have it, and two clients who must never be taken for each other.
+//! Connection-based authentication: a backend that trusts a connection, as with NTLM and Negotiate,
+//! and two clients that must never be taken for each other.
 
-use super::driver::{Driver, Told, config};
+use super::driver::{Driver, Outcome, config};
 use super::origin::Origin;
 use super::peer::Peer;
 use crate::upstream::Client;
-use crate::upstream::{Key, Scheme, Stat};
+use crate::upstream::{AttemptId, Scheme, Stat};
 
 const ALICE: Client = Client { network: 1, connection: 10 };
 const BOB: Client = Client { network: 1, connection: 20 };
 
-/// A server that asks who is there once a connection: after `authorization: NTLM name` every
-/// request on it is that one's.
+/// A server that authenticates connections: after `authorization: NTLM name` every request on one
+/// is that client's.
 fn asking(challenge: &'static str) -> Origin {
     Origin::start(move || {
         let mut identity = None;
@@ -28,22 +28,22 @@ fn asking(challenge: &'static str) -> Origin {
     })
 }
 
-fn ask(driver: &mut Driver, client: Client, path: &str, credentials: &str) -> Key {
+fn ask(driver: &mut Driver, client: Client, path: &str, credentials: &str) -> AttemptId {
     driver.client = client;
     let fields = [("authorization", credentials)];
     driver.request(0, "GET", path, if credentials.is_empty() { &[] } else { &fields }, None)
 }
 
-fn said(driver: &mut Driver, client: Client, credentials: &str) -> Told {
+fn said(driver: &mut Driver, client: Client, credentials: &str) -> Outcome {
     let key = ask(driver, client, "/", credentials);
     driver.finish(key)
 }
 
-/// What a client is taken for: a name, or nobody.
+/// The name that a client is taken for.
 fn taken_for(driver: &mut Driver, client: Client, credentials: &str) -> String {
-    let told = said(driver, client, credentials);
-    assert_eq!(told.fault, None);
-    String::from_utf8(told.body).unwrap()
+    let outcome = said(driver, client, credentials);
+    assert_eq!(outcome.fault, None);
+    String::from_utf8(outcome.body).unwrap()
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn one_who_waits_gets_no_session_that_is_anothers_but_its_place_after_a_second()
     assert_eq!(taken_for(&mut driver, ALICE, "NTLM alice"), "alice");
     let bob = ask(&mut driver, BOB, "/", "");
     driver.idle(4);
-    assert!(!driver.sink.told[&bob].is_over() && driver.upstreams.stats[Stat::Waiting] == 1);
+    assert!(!driver.sink.outcomes[&bob].is_over() && driver.upstreams.stats[Stat::Waiting] == 1);
     assert_eq!(taken_for(&mut driver, ALICE, ""), "alice", "she passes nobody by: it is hers alone");
     driver.skew += 1_100_000_000;
     assert_eq!(driver.finish(bob).status, Some(401), "on a session of his own");
@@ -122,7 +122,7 @@ fn ones_own_session_serves_those_of_ones_own_who_wait() {
     origin.permit_all();
     assert_eq!(driver.finish(held).body, b"alice");
     assert_eq!(driver.finish(own).body, b"alice");
-    assert_eq!((driver.sink.told[&bob].is_over(), origin.accepted()), (false, 1));
+    assert_eq!((driver.sink.outcomes[&bob].is_over(), origin.accepted()), (false, 1));
     driver.cancel(0, bob);
 }
 
@@ -132,7 +132,7 @@ fn how_many_sessions_a_client_has_and_for_how_long_is_as_configured() {
     let mut few = origin.config(16);
     few.limits.max_bound = 2;
     let mut driver = Driver::new(vec![few]);
-    let held: Vec<Key> = (0..5).map(|_| ask(&mut driver, ALICE, "/hold", "")).collect();
+    let held: Vec<AttemptId> = (0..5).map(|_| ask(&mut driver, ALICE, "/hold", "")).collect();
     driver.until("five connections", |_| origin.accepted() == 5);
     origin.permit_all();
     for key in held {
@@ -149,7 +149,7 @@ fn how_many_sessions_a_client_has_and_for_how_long_is_as_configured() {
     let bob = ask(&mut driver, BOB, "/", "");
     driver.skew += 29_000_000_000;
     driver.idle(4);
-    assert!(!driver.sink.told[&bob].is_over(), "it is left to her for half a minute");
+    assert!(!driver.sink.outcomes[&bob].is_over(), "it is left to her for half a minute");
     driver.skew += 1_100_000_000;
     assert_eq!(driver.finish(bob).status, Some(401));
 }
@@ -158,7 +158,7 @@ fn how_many_sessions_a_client_has_and_for_how_long_is_as_configured() {
 fn a_client_has_few_sessions_of_its_own() {
     let origin = asking("WWW-Authenticate: NTLM");
     let mut driver = Driver::new(vec![origin.config(16)]);
-    let held: Vec<Key> = (0..10).map(|_| ask(&mut driver, ALICE, "/hold", "")).collect();
+    let held: Vec<AttemptId> = (0..10).map(|_| ask(&mut driver, ALICE, "/hold", "")).collect();
     driver.until("ten connections", |_| origin.accepted() == 10);
     origin.permit_all();
     for key in held {
@@ -181,8 +181,8 @@ fn challenges_for_a_connection_are_removed_where_clients_share_it() {
         wire.drain();
     });
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
-    let told = driver.fetch(0, "/");
-    assert_eq!(told.fields.iter().skip(1).map(|(_, value)| &value[..]).collect::<Vec<_>>(), ["Basic realm=\"x\""]);
+    let outcome = driver.fetch(0, "/");
+    assert_eq!(outcome.fields.iter().skip(1).map(|(_, value)| &value[..]).collect::<Vec<_>>(), ["Basic realm=\"x\""]);
     assert_eq!(driver.fetch(0, "/").field("www-authenticate"), Some("Negotiate"), "no challenge with another status");
     assert_eq!((driver.upstreams.stats[Stat::ChallengesRemoved], driver.upstreams.stats[Stat::Bound]), (1, 0));
     drop(driver);

@@ -1,4 +1,4 @@
-//! What an exchange costs here, without sockets: `cargo test --release cost -- --ignored --nocapture`.
+//! Cost of an exchange without sockets: `cargo test --release cost -- --ignored --nocapture`.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::upstream::client::Permit;
 use crate::upstream::h2::H2;
 use crate::upstream::io::{Io, Work};
 use crate::upstream::outbox::Outbox;
-use crate::upstream::{BodyPart, Fault, Key, Scheme, SessionRef, Sink, Stats};
+use crate::upstream::{AttemptId, BodyPart, Fault, Scheme, SessionRef, Sink, Stats};
 
 #[derive(Default)]
 struct Counter {
@@ -21,19 +21,19 @@ struct Counter {
 }
 
 impl Sink for Counter {
-    fn on_informational(&mut self, _: Key, _: u16, _: &Fields) {}
-    fn on_head(&mut self, _: Key, _: u16, _: &Fields, _: ResponseFacts, _: bool) {}
-    fn on_data(&mut self, _: Key, data: BodyPart<'_>, end: bool) -> usize {
+    fn on_informational(&mut self, _: AttemptId, _: u16, _: &Fields) {}
+    fn on_head(&mut self, _: AttemptId, _: u16, _: &Fields, _: ResponseFacts, _: bool) {}
+    fn on_data(&mut self, _: AttemptId, data: BodyPart<'_>, end: bool) -> usize {
         self.bytes += data.len();
         self.ended += u64::from(end);
         data.len()
     }
-    fn on_trailers(&mut self, _: Key, _: &Fields) {}
-    fn on_failed(&mut self, _: Key, fault: Fault) {
+    fn on_trailers(&mut self, _: AttemptId, _: &Fields) {}
+    fn on_failed(&mut self, _: AttemptId, fault: Fault) {
         panic!("{fault:?}");
     }
-    fn on_window(&mut self, _: Key) {}
-    fn on_opened(&mut self, _: Key, _: SessionRef) {}
+    fn on_window(&mut self, _: AttemptId) {}
+    fn on_opened(&mut self, _: AttemptId, _: SessionRef) {}
 }
 
 fn fields(list: &[(&str, &str)]) -> Fields {

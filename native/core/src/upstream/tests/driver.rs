@@ -1,4 +1,4 @@
-//! Stands for the reactor: an epoll loop around a pool, and a sink that writes down what it hears.
+//! Stands in for the reactor: an epoll loop around a pool, and a sink that records events.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,12 +12,12 @@ use crate::base::timers::{Clock, NEVER, Nanos};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::upstream::{
-    BackendConfig, BodyPart, Client, Fault, Key, Opened, Scheme, SessionLimits, SessionRef, Sink, StreamRef, TlsConfig, Upstreams,
+    AttemptId, BackendConfig, BodyPart, Client, Fault, Opened, Scheme, SessionLimits, SessionRef, Sink, StreamRef, TlsConfig, Upstreams,
 };
 
-/// What became of an exchange so far.
+/// The outcome of an exchange so far.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct Outcome {
     pub informational: Vec<u16>,
     pub status: Option<u16>,
     pub fields: Vec<(String, String)>,
@@ -30,7 +30,7 @@ pub struct Told {
     pub held: usize,
 }
 
-impl Told {
+impl Outcome {
     pub fn is_over(&self) -> bool {
         self.is_ended || self.fault.is_some()
     }
@@ -42,17 +42,17 @@ impl Told {
 
 #[derive(Default)]
 pub struct Recorder {
-    pub told: HashMap<Key, Told>,
-    pub opened: Vec<(Key, SessionRef)>,
+    pub outcomes: HashMap<AttemptId, Outcome>,
+    pub opened: Vec<(AttemptId, SessionRef)>,
     /// Bodies are held until the test credits them.
     pub is_slow: bool,
 }
 
 impl Recorder {
-    fn of(&mut self, key: Key) -> &mut Told {
-        let told = self.told.entry(key).or_default();
-        assert!(told.fault.is_none(), "an event after a failure");
-        told
+    fn of(&mut self, key: AttemptId) -> &mut Outcome {
+        let outcome = self.outcomes.entry(key).or_default();
+        assert!(outcome.fault.is_none(), "an event after a failure");
+        outcome
     }
 }
 
@@ -61,54 +61,54 @@ fn list(fields: &Fields) -> Vec<(String, String)> {
 }
 
 impl Sink for Recorder {
-    fn on_informational(&mut self, key: Key, status: u16, _: &Fields) {
+    fn on_informational(&mut self, key: AttemptId, status: u16, _: &Fields) {
         self.of(key).informational.push(status);
     }
 
-    fn on_head(&mut self, key: Key, status: u16, fields: &Fields, facts: ResponseFacts, end: bool) {
-        let told = self.of(key);
-        assert!(told.status.is_none() && facts.status == status);
-        told.status = Some(status);
-        told.fields = list(fields);
-        told.is_ended = end;
+    fn on_head(&mut self, key: AttemptId, status: u16, fields: &Fields, facts: ResponseFacts, end: bool) {
+        let outcome = self.of(key);
+        assert!(outcome.status.is_none() && facts.status == status);
+        outcome.status = Some(status);
+        outcome.fields = list(fields);
+        outcome.is_ended = end;
     }
 
-    fn on_data(&mut self, key: Key, data: BodyPart<'_>, end: bool) -> usize {
+    fn on_data(&mut self, key: AttemptId, data: BodyPart<'_>, end: bool) -> usize {
         let is_slow = self.is_slow;
-        let told = self.of(key);
-        assert!(told.status.is_some() && !told.is_ended, "a body after its end");
+        let outcome = self.of(key);
+        assert!(outcome.status.is_some() && !outcome.is_ended, "a body after its end");
         assert_eq!(data.into_chunk().as_ref(), data.bytes());
-        told.body.extend_from_slice(data.bytes());
-        told.is_ended = end;
+        outcome.body.extend_from_slice(data.bytes());
+        outcome.is_ended = end;
         if is_slow {
-            told.held += data.len();
+            outcome.held += data.len();
             return 0;
         }
         data.len()
     }
 
-    fn on_trailers(&mut self, key: Key, fields: &Fields) {
-        let told = self.of(key);
-        assert!(!told.is_ended);
-        told.trailers = Some(list(fields));
-        told.is_ended = true;
+    fn on_trailers(&mut self, key: AttemptId, fields: &Fields) {
+        let outcome = self.of(key);
+        assert!(!outcome.is_ended);
+        outcome.trailers = Some(list(fields));
+        outcome.is_ended = true;
     }
 
-    fn on_failed(&mut self, key: Key, fault: Fault) {
-        let told = self.of(key);
-        assert!(!told.is_ended, "a failure after the end");
-        told.fault = Some(fault);
+    fn on_failed(&mut self, key: AttemptId, fault: Fault) {
+        let outcome = self.of(key);
+        assert!(!outcome.is_ended, "a failure after the end");
+        outcome.fault = Some(fault);
     }
 
-    fn on_window(&mut self, key: Key) {
+    fn on_window(&mut self, key: AttemptId) {
         self.of(key).windows += 1;
     }
 
-    fn on_opened(&mut self, key: Key, session: SessionRef) {
+    fn on_opened(&mut self, key: AttemptId, session: SessionRef) {
         self.opened.push((key, session));
     }
 
-    fn on_upload_stopped(&mut self, key: Key) {
+    fn on_upload_stopped(&mut self, key: AttemptId) {
         self.of(key).is_upload_stopped = true;
     }
 }
@@ -123,12 +123,12 @@ pub struct Wanted {
 pub struct Driver {
     pub upstreams: Upstreams,
     pub sink: Recorder,
-    pub streams: HashMap<Key, StreamRef>,
+    pub streams: HashMap<AttemptId, StreamRef>,
     poll: Poll,
     clock: Clock,
-    wanted: HashMap<Key, Wanted>,
-    uploads: HashMap<Key, (Vec<u8>, usize)>,
-    next_key: Key,
+    wanted: HashMap<AttemptId, Wanted>,
+    uploads: HashMap<AttemptId, (Vec<u8>, usize)>,
+    next_key: AttemptId,
     /// On whose behalf requests are made.
     pub client: Client,
     /// Added to the clock, so that tests need not wait.
@@ -163,7 +163,7 @@ pub fn config(slot: u32, scheme: Scheme, address: SocketAddr) -> BackendConfig {
 /// What shards share.
 pub type Shared = Rc<[AtomicU64; 64]>;
 
-/// Of backends nobody has used.
+/// A table of unused backends.
 pub fn table() -> Shared {
     Rc::new(std::array::from_fn(|_| AtomicU64::new(0)))
 }
@@ -202,17 +202,17 @@ impl Driver {
         self.clock.now() + self.skew
     }
 
-    pub fn get(&mut self, slot: u32, path: &str) -> Key {
+    pub fn get(&mut self, slot: u32, path: &str) -> AttemptId {
         self.request(slot, "GET", path, &[], None)
     }
 
-    pub fn request(&mut self, slot: u32, method: &str, path: &str, fields: &[(&str, &str)], body: Option<Vec<u8>>) -> Key {
+    pub fn request(&mut self, slot: u32, method: &str, path: &str, fields: &[(&str, &str)], body: Option<Vec<u8>>) -> AttemptId {
         let mut head = vec![(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
         head.extend_from_slice(fields);
         let head = head.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         self.next_key += 1;
         let key = self.next_key;
-        self.sink.told.insert(key, Told::default());
+        self.sink.outcomes.insert(key, Outcome::default());
         let has_body = body.is_some();
         self.wanted.insert(key, Wanted { head, body });
         match self.upstreams.open(slot, key, self.client, has_body, self.now()) {
@@ -223,7 +223,7 @@ impl Driver {
         key
     }
 
-    fn start(&mut self, key: Key, session: SessionRef) {
+    fn start(&mut self, key: AttemptId, session: SessionRef) {
         let wanted = self.wanted.remove(&key).unwrap();
         let mut head = Fields::new();
         for (name, value) in &wanted.head {
@@ -242,7 +242,7 @@ impl Driver {
     }
 
     /// Writes as much of a body as there is room for.
-    fn upload(&mut self, key: Key) {
+    fn upload(&mut self, key: AttemptId) {
         let stream = self.streams[&key];
         let Some((body, at)) = self.uploads.get_mut(&key) else { return };
         loop {
@@ -272,8 +272,8 @@ impl Driver {
         self.flush();
         let count = self.poll.wait(wait_ms);
         let now = self.now();
-        for place in 0..count {
-            let (token, readiness) = self.poll.event(place);
+        for index in 0..count {
+            let (token, readiness) = self.poll.event(index);
             self.upstreams.on_ready(token, readiness, now, &mut self.sink);
         }
         if self.upstreams.next_timer() != NEVER && self.upstreams.next_timer() <= now {
@@ -291,9 +291,9 @@ impl Driver {
                     self.upstreams.release(session, key);
                 }
             }
-            let ready: Vec<Key> = self.uploads.keys().copied().filter(|key| self.sink.told[key].windows > 0).collect();
+            let ready: Vec<AttemptId> = self.uploads.keys().copied().filter(|key| self.sink.outcomes[key].windows > 0).collect();
             for key in ready {
-                self.sink.told.get_mut(&key).unwrap().windows = 0;
+                self.sink.outcomes.get_mut(&key).unwrap().windows = 0;
                 self.upload(key);
             }
             if !self.upstreams.is_dirty() && self.sink.opened.is_empty() {
@@ -307,12 +307,12 @@ impl Driver {
     }
 
     /// Gives up waiting for a session.
-    pub fn cancel(&mut self, slot: u32, key: Key) {
+    pub fn cancel(&mut self, slot: u32, key: AttemptId) {
         self.wanted.remove(&key);
         self.upstreams.cancel_wait(slot, key);
     }
 
-    /// Turns until something is so; fails after ten seconds.
+    /// Turns until a condition is true; fails after ten seconds.
     pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Driver) -> bool) {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(10) {
@@ -325,19 +325,19 @@ impl Driver {
     }
 
     /// Turns until an exchange is over.
-    pub fn finish(&mut self, key: Key) -> Told {
-        self.until("the end of an exchange", |driver| driver.sink.told[&key].is_over());
-        self.sink.told[&key].clone()
+    pub fn finish(&mut self, key: AttemptId) -> Outcome {
+        self.until("the end of an exchange", |driver| driver.sink.outcomes[&key].is_over());
+        self.sink.outcomes[&key].clone()
     }
 
-    /// Makes a request and waits for what comes of it.
-    pub fn fetch(&mut self, slot: u32, path: &str) -> Told {
+    /// Makes a request and waits for its outcome.
+    pub fn fetch(&mut self, slot: u32, path: &str) -> Outcome {
         let key = self.get(slot, path);
         self.finish(key)
     }
 
     /// The request made last.
-    pub fn last(&self) -> Key {
+    pub fn last(&self) -> AttemptId {
         self.next_key
     }
 

@@ -1,10 +1,10 @@
-//! HTTP/1.1, as it should go and as it should not.
+//! HTTP/1.1, valid and not.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 
-use super::driver::{Driver, Told, config};
+use super::driver::{Driver, Outcome, config};
 use super::peer::Peer;
 use crate::base::budget::SMALL_WINDOW;
 use crate::base::reason::Reason;
@@ -32,8 +32,9 @@ fn driver(peer: &Peer) -> Driver {
     Driver::new(vec![config(0, Scheme::Http, peer.address)])
 }
 
-/// What becomes of a request that is answered with `text`, byte by byte if wished, before the server closes.
-fn answered(method: &'static str, text: &'static str, is_slow: bool) -> Told {
+/// The outcome of a request that is answered with `text`, byte by byte if asked for, before the
+/// server closes.
+fn answered(method: &'static str, text: &'static str, is_slow: bool) -> Outcome {
     let peer = Peer::serve(1, move |_, mut stream| {
         head(&mut stream);
         if !is_slow {
@@ -46,32 +47,32 @@ fn answered(method: &'static str, text: &'static str, is_slow: bool) -> Told {
     });
     let mut driver = driver(&peer);
     let key = driver.request(0, method, "/", &[], None);
-    let told = driver.finish(key);
+    let outcome = driver.finish(key);
     driver.until("the connection to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
     assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     peer.join();
-    told
+    outcome
 }
 
 #[test]
 fn every_way_in_which_a_body_can_end_is_understood() {
     for is_slow in [false, true] {
-        let told = answered("GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello", is_slow);
-        assert_eq!((told.status, &told.body[..], told.field("x-a")), (Some(200), &b"hello"[..], Some("b")));
-        let told = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n", is_slow);
-        assert_eq!((&told.body[..], told.trailers, told.is_ended), (&b"hello"[..], None, true));
-        let told = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 9\r\n\r\n", is_slow);
-        assert_eq!((&told.body[..], told.trailers), (&b"hello"[..], Some(vec![("x-sum".into(), "9".into())])));
-        let told = answered("GET", "HTTP/1.0 200 OK\r\n\r\nhello", is_slow);
-        assert_eq!((&told.body[..], told.is_ended), (&b"hello"[..], true));
-        let told = answered("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", is_slow);
-        assert_eq!((told.status, told.is_ended), (Some(200), true));
-        let told = answered("GET", "HTTP/1.1 204 No Content\r\n\r\n", is_slow);
-        assert_eq!((told.status, told.is_ended), (Some(204), true));
-        let told = answered("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", is_slow);
-        assert_eq!((told.status, told.is_ended), (Some(304), true));
-        let told = answered("GET", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", is_slow);
-        assert_eq!((told.status, &told.informational[..]), (Some(200), &[103][..]));
+        let outcome = answered("GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello", is_slow);
+        assert_eq!((outcome.status, &outcome.body[..], outcome.field("x-a")), (Some(200), &b"hello"[..], Some("b")));
+        let outcome = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n", is_slow);
+        assert_eq!((&outcome.body[..], outcome.trailers, outcome.is_ended), (&b"hello"[..], None, true));
+        let outcome = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 9\r\n\r\n", is_slow);
+        assert_eq!((&outcome.body[..], outcome.trailers), (&b"hello"[..], Some(vec![("x-sum".into(), "9".into())])));
+        let outcome = answered("GET", "HTTP/1.0 200 OK\r\n\r\nhello", is_slow);
+        assert_eq!((&outcome.body[..], outcome.is_ended), (&b"hello"[..], true));
+        let outcome = answered("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", is_slow);
+        assert_eq!((outcome.status, outcome.is_ended), (Some(200), true));
+        let outcome = answered("GET", "HTTP/1.1 204 No Content\r\n\r\n", is_slow);
+        assert_eq!((outcome.status, outcome.is_ended), (Some(204), true));
+        let outcome = answered("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", is_slow);
+        assert_eq!((outcome.status, outcome.is_ended), (Some(304), true));
+        let outcome = answered("GET", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", is_slow);
+        assert_eq!((outcome.status, &outcome.informational[..]), (Some(200), &[103][..]));
     }
 }
 
@@ -86,17 +87,17 @@ fn trailers_that_connection_names_are_removed_and_others_stay() {
             "HTTP/1.1 103 Early Hints\r\nConnection: x-sum\r\n\r\nHTTP/1.1 200 OK\r\n{connection}Transfer-Encoding: chunked\r\n\r\n\
              5\r\nhello\r\n0\r\nX-Hop: 1\r\nX-Sum : 9\r\n\r\n"
         );
-        let told = answered("GET", text.leak(), false);
-        assert_eq!((&told.body[..], told.is_ended, told.trailers), (&b"hello"[..], true, expected), "{connection}");
+        let outcome = answered("GET", text.leak(), false);
+        assert_eq!((&outcome.body[..], outcome.is_ended, outcome.trailers), (&b"hello"[..], true, expected), "{connection}");
     }
 }
 
 #[test]
 fn white_space_before_a_colon_is_removed() {
-    let told = answered("GET", "HTTP/1.1 200 OK\r\nContent-Length : 5\r\nContent-Length: 5\r\nX-A\t : b\r\n\r\nhello", false);
-    assert_eq!((told.status, &told.body[..], told.field("x-a")), (Some(200), &b"hello"[..], Some("b")));
-    let told = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n", false);
-    assert_eq!((&told.body[..], told.is_ended), (&b"he"[..], true));
+    let outcome = answered("GET", "HTTP/1.1 200 OK\r\nContent-Length : 5\r\nContent-Length: 5\r\nX-A\t : b\r\n\r\nhello", false);
+    assert_eq!((outcome.status, &outcome.body[..], outcome.field("x-a")), (Some(200), &b"hello"[..], Some("b")));
+    let outcome = answered("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n", false);
+    assert_eq!((&outcome.body[..], outcome.is_ended), (&b"he"[..], true));
 }
 
 #[test]
@@ -115,8 +116,8 @@ fn what_is_not_a_response_fails_the_exchange() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length : 3\r\n\r\n",
         "SSH-2.0-OpenSSH\r\n\r\n",
     ] {
-        let told = answered("GET", text, false);
-        assert_eq!(told.fault.map(|fault| fault.reason), Some(Reason::BackendProtocolError), "{text:?}");
+        let outcome = answered("GET", text, false);
+        assert_eq!(outcome.fault.map(|fault| fault.reason), Some(Reason::BackendProtocolError), "{text:?}");
     }
 }
 
@@ -204,7 +205,8 @@ fn concurrent_exchanges_get_connections_of_their_own_up_to_the_limit_and_then_wa
             say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         }
     });
-    // One connection is served after the other, so the second gets its turn only when the first ends.
+    // One connection is served after the other, so the second gets its turn only when the first
+    // ends.
     let mut backend = config(0, Scheme::Http, peer.address);
     backend.limits.max_sessions = 1;
     let mut driver = Driver::new(vec![backend]);
@@ -261,9 +263,9 @@ fn a_response_may_come_before_the_request_has_ended() {
     });
     let mut driver = driver(&peer);
     let key = driver.request(0, "POST", "/", &[], Some(vec![7; 20_000_000]));
-    let told = driver.finish(key);
-    assert_eq!(told.status, Some(413), "{told:?}");
-    driver.until("the upload to stop", |driver| driver.sink.told[&key].is_upload_stopped);
+    let outcome = driver.finish(key);
+    assert_eq!(outcome.status, Some(413), "{outcome:?}");
+    driver.until("the upload to stop", |driver| driver.sink.outcomes[&key].is_upload_stopped);
     peer.join();
 }
 
@@ -278,18 +280,18 @@ fn a_slow_client_stops_the_reading_and_credit_goes_on() {
     let mut driver = driver(&peer);
     driver.sink.is_slow = true;
     let key = driver.get(0, "/");
-    driver.until("the window's worth", |driver| driver.sink.told[&key].held >= 65_535);
+    driver.until("the window's worth", |driver| driver.sink.outcomes[&key].held >= 65_535);
     driver.idle(10);
-    assert!(driver.sink.told[&key].held <= 65_535 + 100);
+    assert!(driver.sink.outcomes[&key].held <= 65_535 + 100);
     let stream = driver.streams[&key];
     let mut credited = 0;
     driver.until("the rest", |driver| {
-        let held = driver.sink.told[&key].held;
+        let held = driver.sink.outcomes[&key].held;
         driver.upstreams.credit(stream, held - credited);
         credited = held;
         held == 10_000_000
     });
-    assert!(driver.sink.told[&key].is_ended);
+    assert!(driver.sink.outcomes[&key].is_ended);
     drop(driver);
     peer.join();
 }
@@ -308,9 +310,9 @@ fn a_response_is_read_ahead_by_its_window_and_by_a_small_one_where_it_has_to_be(
         driver.upstreams.set_tight(is_tight);
         driver.sink.is_slow = true;
         let key = driver.get(0, "/");
-        driver.until("the window's worth", |driver| driver.sink.told[&key].held >= window);
+        driver.until("the window's worth", |driver| driver.sink.outcomes[&key].held >= window);
         driver.idle(10);
-        let held = driver.sink.told[&key].held;
+        let held = driver.sink.outcomes[&key].held;
         assert!(held <= window + 100, "{held} bytes are held");
         drop(driver);
         peer.join();
@@ -331,18 +333,18 @@ fn a_connection_that_breaks_while_nobody_reads_keeps_nobody_busy() {
     let mut driver = driver(&peer);
     driver.sink.is_slow = true;
     let key = driver.get(0, "/");
-    driver.until("the window's worth", |driver| driver.sink.told[&key].held >= 65_535);
+    driver.until("the window's worth", |driver| driver.sink.outcomes[&key].held >= 65_535);
     peer.join();
     driver.flush();
     let started = std::time::Instant::now();
     (0..5).for_each(|_| driver.turn(20));
     assert!(started.elapsed().as_millis() >= 80, "epoll reports what nobody wants to read");
     let stream = driver.streams[&key];
-    // How much the kernel has kept of what came before the reset is its own affair.
+    // How much the kernel keeps of what came before the reset is not defined.
     driver.until("the end", |driver| {
-        let told = driver.sink.told.get_mut(&key).unwrap();
-        let held = std::mem::take(&mut told.held);
-        let is_over = told.is_over();
+        let outcome = driver.sink.outcomes.get_mut(&key).unwrap();
+        let held = std::mem::take(&mut outcome.held);
+        let is_over = outcome.is_over();
         driver.upstreams.credit(stream, held);
         is_over
     });
@@ -358,12 +360,12 @@ fn cancelling_closes_the_connection() {
     });
     let mut driver = driver(&peer);
     let key = driver.get(0, "/");
-    driver.until("a head", |driver| driver.sink.told[&key].status.is_some());
+    driver.until("a head", |driver| driver.sink.outcomes[&key].status.is_some());
     let stream = driver.streams[&key];
     driver.upstreams.reset(stream, 8);
     driver.flush();
     assert_eq!((driver.upstreams.stats[Stat::SessionsOpen], driver.upstreams.stats[Stat::StreamsOpen]), (0, 0));
-    assert!(driver.sink.told[&key].fault.is_none());
+    assert!(driver.sink.outcomes[&key].fault.is_none());
     peer.join();
 }
 

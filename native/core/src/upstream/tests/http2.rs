@@ -1,4 +1,4 @@
-//! HTTP/2 as it should go.
+//! Valid HTTP/2.
 
 use super::driver::{Driver, config};
 use super::peer::*;
@@ -26,10 +26,10 @@ fn a_request_and_its_response_pass_with_their_fields() {
     });
     let mut driver = driver(&peer);
     let key = driver.request(0, "GET", "/a?b", &[("x-one", "1")], None);
-    let told = driver.finish(key);
-    assert_eq!((told.status, &told.body[..], &told.informational[..]), (Some(200), &b"hello"[..], &[103][..]));
-    assert_eq!(told.field("x-two"), Some("2"));
-    assert_eq!(told.trailers, Some(vec![("x-sum".into(), "9".into())]));
+    let outcome = driver.finish(key);
+    assert_eq!((outcome.status, &outcome.body[..], &outcome.informational[..]), (Some(200), &b"hello"[..], &[103][..]));
+    assert_eq!(outcome.field("x-two"), Some("2"));
+    assert_eq!(outcome.trailers, Some(vec![("x-sum".into(), "9".into())]));
     assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     drop(driver);
     peer.join();
@@ -50,8 +50,8 @@ fn many_exchanges_share_one_session_and_requests_leave_before_the_settings_of_th
     let mut driver = driver(&peer);
     let keys: Vec<_> = (0..50).map(|_| driver.get(0, "/")).collect();
     for key in keys {
-        let told = driver.finish(key);
-        assert_eq!(told.body, (key as u32 * 2 - 1).to_be_bytes());
+        let outcome = driver.finish(key);
+        assert_eq!(outcome.body, (key as u32 * 2 - 1).to_be_bytes());
     }
     assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
     assert_eq!(driver.upstreams.stats[Stat::SessionsReused], 49);
@@ -66,7 +66,8 @@ fn an_upload_obeys_both_windows_and_goes_on_when_they_open() {
         wire.greet(&[(4, 10)]);
         let (stream, _) = wire.request();
         let mut body = Vec::new();
-        // The request may have left with the default window; what is beyond ten bytes then counts against later credit.
+        // The request may have left with the default window; what is beyond ten bytes then counts
+        // against later credit.
         loop {
             let frame = wire.next(DATA).unwrap();
             body.extend_from_slice(&frame.payload);
@@ -77,12 +78,12 @@ fn an_upload_obeys_both_windows_and_goes_on_when_they_open() {
             wire.write(WINDOW_UPDATE, 0, 0, &(frame.payload.len() as u32).to_be_bytes());
         }
         assert_eq!(body.len(), 1_000_000);
-        assert!(body.iter().enumerate().all(|(place, byte)| *byte == (place % 251) as u8));
+        assert!(body.iter().enumerate().all(|(index, byte)| *byte == (index % 251) as u8));
         wire.answer(stream, b"ok");
         wire.drain();
     });
     let mut driver = driver(&peer);
-    let body = (0..1_000_000).map(|place| (place % 251) as u8).collect();
+    let body = (0..1_000_000).map(|index| (index % 251) as u8).collect();
     let key = driver.request(0, "POST", "/", &[], Some(body));
     assert_eq!(driver.finish(key).body, b"ok");
     drop(driver);
@@ -126,9 +127,9 @@ fn a_slow_client_stops_the_backend_at_the_stream_window() {
     let mut driver = driver(&peer);
     driver.sink.is_slow = true;
     let key = driver.get(0, "/");
-    driver.until("the window's worth", |driver| driver.sink.told[&key].held == 64_000);
+    driver.until("the window's worth", |driver| driver.sink.outcomes[&key].held == 64_000);
     driver.idle(5);
-    assert_eq!(driver.sink.told[&key].held, 64_000);
+    assert_eq!(driver.sink.outcomes[&key].held, 64_000);
     let stream = driver.streams[&key];
     driver.upstreams.credit(stream, 64_000);
     assert_eq!(driver.finish(key).body.len(), 80_000);
@@ -156,13 +157,13 @@ fn what_the_backend_may_still_send_is_counted_by_window_and_content_length() {
     driver.until("a session", |driver| driver.upstreams.stats[Stat::StreamsOpen] == 1);
     assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 65_535);
     go.send(()).unwrap();
-    driver.until("a part of the body", |driver| driver.sink.told[&key].body.len() == 400);
+    driver.until("a part of the body", |driver| driver.sink.outcomes[&key].body.len() == 400);
     assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 600);
     go.send(()).unwrap();
     assert_eq!(driver.finish(key).body.len(), 1_000);
     assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 0);
     let key = driver.get(0, "/");
-    driver.until("a part of the body", |driver| driver.sink.told[&key].body.len() == 400);
+    driver.until("a part of the body", |driver| driver.sink.outcomes[&key].body.len() == 400);
     assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 65_135);
     driver.upstreams.reset(driver.streams[&key], 8);
     assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 0);
@@ -170,11 +171,12 @@ fn what_the_backend_may_still_send_is_counted_by_window_and_content_length() {
     peer.join();
 }
 
-/// What is given back of windows of 1 MiB, for a response of `bytes` bytes that is taken as it comes: the stream's, then the session's.
+/// Sum of WINDOW_UPDATE for a response of `bytes` bytes that is taken as it comes, with windows of
+/// 1 MiB: the stream's, then the session's.
 fn updates(bytes: usize, is_tight: bool) -> (u32, Vec<u32>, Vec<u32>) {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, outcome) = std::sync::mpsc::channel();
     let peer = Peer::serve_h2(1, move |_, wire| {
-        // The session's window is told with the greeting.
+        // The session's window comes with the preface.
         let greeting = wire.next(WINDOW_UPDATE).unwrap();
         assert_eq!(u32::from_be_bytes(greeting.payload.try_into().unwrap()), SMALL_SHARED_WINDOW - 65_535);
         let (stream, _) = wire.request();
@@ -210,7 +212,7 @@ fn updates(bytes: usize, is_tight: bool) -> (u32, Vec<u32>, Vec<u32>) {
     driver.upstreams.set_tight(is_tight);
     let key = driver.get(0, "/");
     assert_eq!(driver.finish(key).body.len(), bytes);
-    let (of_stream, of_session) = told.recv().unwrap();
+    let (of_stream, of_session) = outcome.recv().unwrap();
     assert_eq!(driver.upstreams.stats[Stat::GrantedBytes], 0);
     drop(driver);
     peer.join();
@@ -242,8 +244,8 @@ fn padding_and_continuation_are_taken_apart() {
         wire.drain();
     });
     let mut driver = driver(&peer);
-    let told = driver.fetch(0, "/");
-    assert_eq!((&told.body[..], told.field("x-long").map(str::len)), (&b"body"[..], Some(300)));
+    let outcome = driver.fetch(0, "/");
+    assert_eq!((&outcome.body[..], outcome.field("x-long").map(str::len)), (&b"body"[..], Some(300)));
     drop(driver);
     peer.join();
 }
@@ -303,9 +305,9 @@ fn an_early_response_stops_only_the_upload() {
     });
     let mut driver = driver(&peer);
     let key = driver.request(0, "POST", "/", &[], Some(vec![1; 500_000]));
-    let told = driver.finish(key);
-    assert_eq!((told.status, told.fault), (Some(413), None));
-    driver.until("the upload to stop", |driver| driver.sink.told[&key].is_upload_stopped);
+    let outcome = driver.finish(key);
+    assert_eq!((outcome.status, outcome.fault), (Some(413), None));
+    driver.until("the upload to stop", |driver| driver.sink.outcomes[&key].is_upload_stopped);
     assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     drop(driver);
     peer.join();
@@ -348,15 +350,15 @@ fn a_cancelled_exchange_is_reset_once_and_what_still_comes_is_ignored() {
     });
     let mut driver = driver(&peer);
     let key = driver.get(0, "/");
-    driver.until("a head", |driver| driver.sink.told[&key].status.is_some());
+    driver.until("a head", |driver| driver.sink.outcomes[&key].status.is_some());
     let stream = driver.streams[&key];
     driver.upstreams.reset(stream, 8);
     driver.upstreams.reset(stream, 8);
     assert_eq!((driver.upstreams.stats[Stat::StreamsOpen], driver.upstreams.stats[Stat::ResetsOut]), (0, 1));
     driver.idle(5);
-    let told = driver.fetch(0, "/");
-    assert_eq!(told.field("x-indexed"), Some("so that the table moves"));
-    assert!(driver.sink.told[&key].body.is_empty());
+    let outcome = driver.fetch(0, "/");
+    assert_eq!(outcome.field("x-indexed"), Some("so that the table moves"));
+    assert!(driver.sink.outcomes[&key].body.is_empty());
     drop(driver);
     peer.join();
 }

@@ -1,14 +1,15 @@
-//! HTTP/2 as it should not go: every offence has its answer, and only those pay who must.
+//! Violations of HTTP/2: each has its answer, and costs no more than it must.
 
-use super::driver::{Driver, Told, config};
+use super::driver::{Driver, Outcome, config};
 use super::peer::*;
 use crate::base::reason::Reason;
 use crate::http::error::h2 as code;
 use crate::upstream::Scheme;
 use crate::upstream::Stat;
 
-/// What becomes of a request whose peer does `offence` after it has come, and how the client says goodbye.
-fn offended(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Told, Option<u32>) {
+/// The outcome of a request whose peer does `offence` after receiving it, and how the client ends
+/// the session.
+fn offended(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Outcome, Option<u32>) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::serve_h2(1, move |_, wire| {
         let (stream, _) = wire.request();
@@ -16,15 +17,16 @@ fn offended(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Told, Option<
         let _ = sender.send(wire.goodbye());
     });
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
-    let told = driver.fetch(0, "/");
+    let outcome = driver.fetch(0, "/");
     assert_eq!(driver.upstreams.stats[Stat::StreamsOpen], 0);
     assert_eq!(driver.upstreams.stats[Stat::SessionsOpen], 0, "the session must end");
     peer.join();
-    (told, receiver.recv().unwrap())
+    (outcome, receiver.recv().unwrap())
 }
 
-/// As [`offended`], for offences that cost only the stream: the code it is reset with, and proof that the session lives.
-fn reset(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Told, u32) {
+/// As [`offended`], for offences that cost only the stream: the code it is reset with. The session
+/// goes on.
+fn reset(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Outcome, u32) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let peer = Peer::serve_h2(1, move |_, wire| {
         let (stream, _) = wire.request();
@@ -37,11 +39,11 @@ fn reset(offence: impl Fn(&mut Wire, u32) + Send + 'static) -> (Told, u32) {
         wire.drain();
     });
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
-    let told = driver.fetch(0, "/");
+    let outcome = driver.fetch(0, "/");
     assert_eq!(driver.fetch(0, "/").body, b"alive");
     drop(driver);
     peer.join();
-    (told, receiver.recv().unwrap())
+    (outcome, receiver.recv().unwrap())
 }
 
 #[test]
@@ -90,10 +92,10 @@ fn what_breaks_the_connection_ends_the_session_with_the_right_code() {
         }),
     ];
     for (name, expected, offence) in offences {
-        let (told, goodbye) = offended(*offence);
-        let fault = told.fault.unwrap_or_else(|| panic!("{name}: {told:?}"));
+        let (outcome, goodbye) = offended(*offence);
+        let fault = outcome.fault.unwrap_or_else(|| panic!("{name}: {outcome:?}"));
         assert_eq!((fault.reason, fault.h2_code, fault.is_unsent), (Reason::BackendProtocolError, *expected, false), "{name}");
-        // A peer that floods may not get to read the goodbye before the reset.
+        // A peer that floods may see the reset before it reads GOAWAY.
         assert!(
             goodbye == Some(*expected) || *expected == code::ENHANCE_YOUR_CALM || *expected == code::FRAME_SIZE_ERROR,
             "{name}: {goodbye:?}"
@@ -156,8 +158,8 @@ fn what_breaks_a_stream_costs_only_the_stream() {
         ("PRIORITY of a wrong size", code::FRAME_SIZE_ERROR, wrong, |wire, stream| wire.write(2, 0, stream, &[0; 4])),
     ];
     for (name, expected, reason, offence) in offences {
-        let (told, h2_code) = reset(*offence);
-        let fault = told.fault.unwrap_or_else(|| panic!("{name}: {told:?}"));
+        let (outcome, h2_code) = reset(*offence);
+        let fault = outcome.fault.unwrap_or_else(|| panic!("{name}: {outcome:?}"));
         assert_eq!((h2_code, fault.h2_code, fault.reason), (*expected, *expected, *reason), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions against peers: real servers where there are any, and scripted ones for what no real server does.
+//! Sessions against peers: real servers, and scripted ones for what no real server does.
 
 mod bound;
 mod cost;

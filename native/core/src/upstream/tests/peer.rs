@@ -1,4 +1,5 @@
-//! A scripted server: a thread that listens on a port of its own and does to each connection what the test says, with blocking sockets.
+//! A scripted server: a thread that listens on a port of its own and runs the test's script on each
+//! connection, with blocking sockets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -30,7 +31,7 @@ impl Peer {
         Peer { address, thread: Some(thread) }
     }
 
-    /// Serves HTTP/2 after the greeting.
+    /// Serves HTTP/2 after the preface and SETTINGS.
     pub fn serve_h2<F: FnMut(usize, &mut Wire) + Send + 'static>(connections: usize, mut script: F) -> Peer {
         Peer::serve(connections, move |number, stream| {
             let mut wire = Wire::new(stream);
@@ -82,7 +83,7 @@ impl Wire {
         Wire { stream, encoder: Encoder::new(4096), decoder: Decoder::new(4096) }
     }
 
-    /// Takes the preface and says SETTINGS.
+    /// Reads the preface and sends SETTINGS.
     pub fn greet(&mut self, settings: &[(u16, u32)]) {
         self.read_preface();
         self.settings(settings);
@@ -160,7 +161,7 @@ impl Wire {
         self.data(stream, body, true);
     }
 
-    /// Code of the GOAWAY that ends the connection; everything before it is read away.
+    /// Code of the GOAWAY that ends the connection; frames before it are skipped.
     pub fn goodbye(&mut self) -> Option<u32> {
         self.next(GOAWAY).map(|frame| u32::from_be_bytes(frame.payload[4..8].try_into().unwrap()))
     }

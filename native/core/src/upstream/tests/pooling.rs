@@ -1,4 +1,4 @@
-//! Who gets which session, who waits, and how sessions end.
+//! Which attempt gets which session, which waits, and how sessions end.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Answers everything on as many connections at once as there are.
+/// Answers everything, on any number of connections at once.
 fn echo(connections: usize) -> Peer {
     Peer::serve(connections, |_, stream| {
         std::thread::spawn(move || {
@@ -60,7 +60,7 @@ fn how_long_a_pool_was_full_is_known() {
     assert_eq!(driver.fetch(0, "/").body, b"ok");
     driver.skew += 5 * SECOND;
     assert_eq!(full(&driver), (false, 0), "there may be another session");
-    let crate::upstream::Opened::Now(held) = driver.upstreams.open(0, 99, driver.client, false, driver.now()) else { panic!("no place") };
+    let crate::upstream::Opened::Now(held) = driver.upstreams.open(0, 99, driver.client, false, driver.now()) else { panic!("no index") };
     assert_eq!(driver.fetch(0, "/").body, b"ok");
     driver.skew += 7 * SECOND;
     assert_eq!(full(&driver), (true, 7));
@@ -118,7 +118,7 @@ fn the_next_address_is_tried_when_one_does_not_answer() {
 
 #[test]
 fn an_address_that_swallows_everything_times_out() {
-    // TEST-NET-1 (RFC 5737): either no route, or nobody who answers.
+    // TEST-NET-1 (RFC 5737): no route, or no answer.
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, "192.0.2.1:9".parse().unwrap())]);
     let key = driver.get(0, "/");
     driver.skew += 11 * SECOND;
@@ -146,7 +146,7 @@ fn an_attempt_that_stops_waiting_is_forgotten() {
     assert_eq!(driver.upstreams.stats[Stat::Waiting], 0);
     driver.skew += 11 * SECOND;
     driver.until("the handshake to time out", |driver| driver.upstreams.stats[Stat::SessionsConnecting] == 0);
-    assert!(driver.sink.told[&key].fault.is_none());
+    assert!(driver.sink.outcomes[&key].fault.is_none());
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_place_that_is_not_used_goes_to_the_next_in_the_queue() {
     let mut driver = Driver::new(vec![backend]);
     driver.fetch(0, "/");
     let crate::upstream::Opened::Now(session) = driver.upstreams.open(0, 99, driver.client, false, driver.now()) else {
-        panic!("no place")
+        panic!("no index")
     };
     let key = driver.get(0, "/");
     assert_eq!(driver.upstreams.stats[Stat::Waiting], 1);
@@ -185,7 +185,8 @@ fn a_place_goes_to_those_with_less_than_their_share_first_and_to_anybody_when_no
         driver.client = Client { network, connection };
         driver.get(0, "/")
     };
-    // With nobody waiting one connection takes all; then its own wait, and others behind them.
+    // While none waits one connection takes all; then its own attempts wait, and others behind
+    // them.
     let all: Vec<_> = (0..4).map(|_| ask(&mut driver, 1, 1)).collect();
     driver.until("the streams", |driver| driver.streams.len() == 4);
     let own: Vec<_> = (0..3).map(|_| ask(&mut driver, 1, 1)).collect();
@@ -204,15 +205,16 @@ fn a_place_goes_to_those_with_less_than_their_share_first_and_to_anybody_when_no
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 
-/// Sends requests one after another, on behalf of these connections; the backend resets them with these codes, 0 for an answer. Whatever its number, each connection does so.
+/// Sends requests one after another, on behalf of these connections; the backend resets them with
+/// these codes, 0 for a response. It does so on every session.
 fn reset_by_script(script: &'static [(u64, u32)]) -> Driver {
     let peer = Peer::serve(2, move |_, stream| {
         std::thread::spawn(move || {
             let mut wire = Wire::new(stream);
             wire.greet(&[]);
             while let Some(frame) = wire.next(HEADERS) {
-                let place = script.len().min((frame.stream / 2) as usize);
-                match script.get(place).map_or(0, |step| step.1) {
+                let index = script.len().min((frame.stream / 2) as usize);
+                match script.get(index).map_or(0, |step| step.1) {
                     0 => wire.answer(frame.stream, b"ok"),
                     code => wire.write(RST_STREAM, 0, frame.stream, &code.to_be_bytes()),
                 }
@@ -248,7 +250,7 @@ fn a_session_is_replaced_after_five_resets_in_a_row_for_more_than_one_client_and
     assert_eq!((renewed(&OF_ONE), renewed(&REFUSED), renewed(&ANSWERED)), (0, 0, 0));
 }
 
-/// A backend that resets what it is asked for, but for `/ok` and, once released, `/hold`.
+/// A backend that resets every request but `/ok` and, once released, `/hold`.
 fn resetting(connections: usize, is_released: &Arc<AtomicBool>) -> Peer {
     let is_released = is_released.clone();
     Peer::serve(connections, move |_, stream| {
@@ -278,7 +280,7 @@ fn resetting(connections: usize, is_released: &Arc<AtomicBool>) -> Peer {
     })
 }
 
-/// Makes requests that are reset, of two connections in turn.
+/// Makes requests that are reset, from two connections in turn.
 fn be_reset(driver: &mut Driver, count: u64) {
     for n in 0..count {
         driver.client = Client { network: 1, connection: n % 2 };
@@ -395,7 +397,7 @@ fn streams_that_run_when_their_backend_vanishes_are_finished() {
     });
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, peer.address)]);
     let key = driver.get(0, "/");
-    driver.until("a head", |driver| driver.sink.told[&key].status.is_some());
+    driver.until("a head", |driver| driver.sink.outcomes[&key].status.is_some());
     driver.upstreams.apply(vec![]);
     assert_eq!(driver.finish(key).body, b"all");
     driver.until("the session to end", |driver| driver.upstreams.stats[Stat::SessionsOpen] == 0);
@@ -426,7 +428,7 @@ fn a_body_goes_where_the_session_has_credit_and_what_has_none_where_there_is_roo
         std::thread::spawn(move || {
             let mut wire = Wire::new(stream);
             wire.greet(&[]);
-            // Of the first upload nobody gives credit; whatever is complete is answered.
+            // The first upload gets no credit; every complete request is answered.
             while let Some(frame) = wire.read() {
                 if matches!(frame.kind, HEADERS | DATA) && frame.flags & END_STREAM != 0 {
                     wire.answer(frame.stream, number.to_string().as_bytes());

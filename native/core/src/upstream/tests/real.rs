@@ -1,4 +1,4 @@
-//! Against nghttpd (nghttp2), which says of the world what no script of ours can. Skipped with a message where it is not installed.
+//! Sessions against nghttpd (nghttp2). Skipped with a message where it is not installed.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ pub struct Nghttpd {
 }
 
 impl Nghttpd {
-    /// Starts a server over files given by name and content; `arguments` come before the port. None when there is no nghttpd.
+    /// Starts a server over files given by name and content; `arguments` come before the port. None
+    /// when there is no nghttpd.
     pub fn start(name: &str, files: &[(&str, &[u8])], arguments: &[&str], tls: &[&str]) -> Option<Nghttpd> {
         let root = std::env::temp_dir().join(format!("lychgate-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
@@ -52,7 +53,7 @@ impl Drop for Nghttpd {
 }
 
 fn patterned(len: usize) -> Vec<u8> {
-    (0..len).map(|place| (place * 31 % 257) as u8).collect()
+    (0..len).map(|index| (index * 31 % 257) as u8).collect()
 }
 
 #[test]
@@ -60,13 +61,13 @@ fn files_small_and_large_come_as_they_are() {
     let large = patterned(10 << 20);
     let Some(server) = Nghttpd::start("files", &[("small", b"hello"), ("large", &large)], &["--no-tls"], &[]) else { return };
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, server.address)]);
-    let told = driver.fetch(0, "/small");
-    assert_eq!((told.status, &told.body[..]), (Some(200), &b"hello"[..]));
+    let outcome = driver.fetch(0, "/small");
+    assert_eq!((outcome.status, &outcome.body[..]), (Some(200), &b"hello"[..]));
     assert!(driver.fetch(0, "/large").body == large);
     assert_eq!(driver.fetch(0, "/absent").status, Some(404));
     let key = driver.request(0, "HEAD", "/large", &[], None);
-    let told = driver.finish(key);
-    assert_eq!((told.field("content-length"), told.body.len()), (Some("10485760"), 0));
+    let outcome = driver.finish(key);
+    assert_eq!((outcome.field("content-length"), outcome.body.len()), (Some("10485760"), 0));
     assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
 }
 
@@ -99,7 +100,7 @@ fn a_server_that_ends_under_load_leaves_nobody_without_an_answer() {
     let Some(server) = Nghttpd::start("ends", &[("file", &patterned(300_000))], &["--no-tls"], &[]) else { return };
     let mut driver = Driver::new(vec![config(0, Scheme::H2c, server.address)]);
     let keys: Vec<_> = (0..50).map(|_| driver.get(0, "/file")).collect();
-    driver.until("a beginning", |driver| driver.sink.told[&1].status.is_some());
+    driver.until("a beginning", |driver| driver.sink.outcomes[&1].status.is_some());
     drop(server);
     for key in keys {
         driver.finish(key);

@@ -1,4 +1,5 @@
-//! Parsers fed with whatever there is: they refuse or they take it, they never panic, and books stay balanced.
+//! Parsers fed with arbitrary input: they accept or refuse it, never panic, and counts stay
+//! balanced.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,7 +26,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let mut sink = Recorder::default();
-        (1..=3).for_each(|key| drop(sink.told.insert(key, Default::default())));
+        (1..=3).for_each(|key| drop(sink.outcomes.insert(key, Default::default())));
         Bench { out: Outbox::default(), work: Work::default(), stats: Stats::default(), released: Vec::new(), sink }
     }
 
@@ -43,7 +44,7 @@ fn request(method: &[u8]) -> Fields {
     head
 }
 
-/// Feeds bytes in pieces, as reads would bring them.
+/// Feeds bytes in pieces, as reads would.
 fn feed(bytes: &[u8], piece: usize, mut receive: impl FnMut(&Block, usize) -> Option<usize>) {
     let mut block = Block::new(bytes.len() + 1);
     let mut at = 0;
@@ -78,8 +79,8 @@ fn feed_h2(bytes: &[u8], piece: usize) {
     h2.fail_all(&mut io, sink, crate::base::reason::Reason::BackendClosed, 0);
     assert_eq!((h2.open_streams(), bench.stats[Stat::StreamsOpen], bench.released.len()), (0, 0, 3));
     let is_told = |key: u64| {
-        let told = &bench.sink.told[&key];
-        told.is_over()
+        let outcome = &bench.sink.outcomes[&key];
+        outcome.is_over()
     };
     assert!((1..=3).all(is_told), "every exchange hears of its end");
 }
@@ -98,7 +99,7 @@ fn feed_h1(bytes: &[u8], piece: usize, method: &[u8]) {
     h1.on_end(&mut io, sink, true);
     h1.fail(&mut io, sink, crate::base::reason::Reason::BackendClosed);
     assert_eq!((h1.open_streams(), bench.stats[Stat::StreamsOpen], bench.released.len()), (0, 0, 1));
-    assert!(bench.sink.told[&1].is_over());
+    assert!(bench.sink.outcomes[&1].is_over());
 }
 
 /// Frames that are almost right: known types and streams, any flags, any payload.

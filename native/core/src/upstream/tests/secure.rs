@@ -1,4 +1,4 @@
-//! TLS towards backends: what is proven, what is agreed on, and what is refused.
+//! TLS to backends: verification, ALPN, versions and failures.
 
 use std::io::{Read, Write};
 
@@ -22,7 +22,7 @@ use crate::base::reason::{OF_TLS, Reason};
 use crate::tls::client::{Credentials, Pin, TlsVersion};
 use crate::upstream::{BackendConfig, Scheme, Stat, TlsConfig};
 
-/// A certificate that signs itself, for `backend.test` and 127.0.0.1.
+/// A self-signed certificate for `backend.test` and 127.0.0.1.
 fn certificate() -> (X509, PKey<Private>) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
@@ -49,7 +49,7 @@ fn pem(certificate: &X509) -> String {
     String::from_utf8(certificate.to_pem().unwrap()).unwrap()
 }
 
-/// An HTTP/1.1 server over TLS that agrees to `alpn` and answers with the name it was asked for.
+/// An HTTP/1.1 server over TLS that accepts `alpn` and responds with the server name asked for.
 fn server(connections: usize, alpn: &'static [u8], certificate: &X509, key: &PKey<Private>) -> Peer {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
     builder.set_certificate(certificate).unwrap();
@@ -90,8 +90,8 @@ fn http_1_is_spoken_where_alpn_does_not_agree_on_http_2() {
         let peer = server(1, alpn, &certificate, &key);
         let mut driver = Driver::new(vec![backend(&peer, "backend.test", pem(&certificate))]);
         for _ in 0..2 {
-            let told = driver.fetch(0, "/");
-            assert!(told.body.starts_with(b"backend.test false x"), "{told:?}");
+            let outcome = driver.fetch(0, "/");
+            assert!(outcome.body.starts_with(b"backend.test false x"), "{outcome:?}");
         }
         assert_eq!(driver.upstreams.stats[Stat::ConnectsSucceeded], 1);
         drop(driver);
@@ -160,7 +160,7 @@ fn made(making: &Making<'_>) -> (X509, PKey<Private>) {
     (builder.build(), key)
 }
 
-/// The reason of a fault, and what `describe` says of it.
+/// The reason of a fault, and its text in `describe`.
 fn refused(peer: Peer, server_name: &str, ca: &X509) -> (Reason, String) {
     let config = backend(&peer, server_name, pem(ca));
     refused_with(peer, config)
@@ -171,17 +171,17 @@ fn refused_with(peer: Peer, config: BackendConfig) -> (Reason, String) {
     let fault = driver.fetch(0, "/").fault.unwrap();
     let text = driver.upstreams.describe(driver.now());
     let (_, rest) = text.split_once("\"last_fault\":\"").unwrap();
-    if let Some(place) = fault.reason.of_tls() {
+    if let Some(index) = fault.reason.of_tls() {
         assert!(fault.is_unsent);
         let mut counts = [0; OF_TLS.len()];
-        counts[place] = 1;
+        counts[index] = 1;
         let stats = driver.upstreams.stats;
         assert_eq!((stats[Stat::ConnectsTlsFailed] + stats[Stat::ConnectsSucceeded], stats.tls_failures), (1, counts));
     }
-    let told = rest.split('"').next().unwrap().to_owned();
+    let outcome = rest.split('"').next().unwrap().to_owned();
     drop(driver);
     peer.join();
-    (fault.reason, told)
+    (fault.reason, outcome)
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_certificate_that_does_not_hold_says_why() {
     peer.join();
 }
 
-/// A server that says no to every handshake, as `refuse` makes it.
+/// A server that refuses every handshake, by `refuse`.
 fn refusing(refuse: impl FnOnce(&mut SslAcceptorBuilder)) -> (Peer, X509) {
     let (certificate, key) = certificate();
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
@@ -259,15 +259,15 @@ fn a_backend_that_refuses_the_handshake_is_told_apart_by_its_alert() {
     }
 }
 
-/// With TLS 1.3 a client is through with the handshake before the server has looked at its
-/// certificate, or missed one.
+/// With TLS 1.3 the client's handshake is done before the server has checked its certificate, or
+/// missed one.
 #[test]
 fn an_alert_after_the_handshake_is_told_too() {
     let (peer, certificate) = refusing(|builder| builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT));
     assert_eq!(refused(peer, "backend.test", &certificate), (Reason::TlsCertificateRequired, "tls_certificate_required".to_owned()));
 }
 
-/// The same, of a certificate that was shown and that the backend does not take.
+/// The same, for a certificate that the backend refuses.
 #[test]
 fn a_certificate_that_the_backend_does_not_take_is_a_failed_handshake() {
     let own = made(&Making { name: "edge.test", is_for_clients: true, ..SOUND });
@@ -333,7 +333,7 @@ fn http_2_over_tls_carries_large_bodies_both_ways() {
     let (certificate, key) = certificate();
     let key_pem = key.private_key_to_pem_pkcs8().unwrap();
     let certificate_pem = pem(&certificate);
-    let large: Vec<u8> = (0..5 << 20).map(|place: usize| (place * 7 % 253) as u8).collect();
+    let large: Vec<u8> = (0..5 << 20).map(|index: usize| (index * 7 % 253) as u8).collect();
     let files = [("key", &key_pem[..]), ("chain", certificate_pem.as_bytes()), ("large", &large[..])];
     let Some(server) = Nghttpd::start("tls", &files, &[], &["key", "chain"]) else { return };
     let mut backend = config(0, Scheme::Https, server.address);
@@ -359,7 +359,7 @@ fn asking_server(connections: usize, mut builder: SslAcceptorBuilder, authority:
     let acceptor = builder.build();
     Peer::serve(connections, move |_, stream| {
         let acceptor = acceptor.clone();
-        // Sessions that drain are open beside those that take their place.
+        // Draining sessions are open beside those that replace them.
         std::thread::spawn(move || {
             let Ok(mut stream) = acceptor.accept(stream) else { return };
             let mut text = Vec::new();
@@ -455,8 +455,8 @@ fn versions_are_those_that_the_configuration_allows() {
         let mut config = backend(&peer, "backend.test", pem(&authority));
         config.tls.versions = versions;
         let mut driver = Driver::new(vec![config]);
-        let told = driver.fetch(0, "/");
-        let got = told.fault.map_or(Ok(String::from_utf8(told.body).unwrap()), |fault| Err(fault.reason));
+        let outcome = driver.fetch(0, "/");
+        let got = outcome.fault.map_or(Ok(String::from_utf8(outcome.body).unwrap()), |fault| Err(fault.reason));
         assert_eq!(got, expected.map(str::to_owned));
         drop(driver);
         peer.join();
@@ -480,19 +480,18 @@ fn a_pin_is_the_key_of_any_certificate_of_the_verified_chain_and_none_beside_it(
         (vec![pin(&authority)], &authority, Ok(200)),
         (vec![pin(&stranger), pin(&leaf)], &authority, Ok(200)),
         (vec![pin(&stranger)], &authority, Err(Reason::TlsPinMismatch)),
-        // A pin is no trust.
+        // A pin does not replace trust.
         (vec![pin(&leaf)], &elsewhere, Err(Reason::TlsIssuerUnknown)),
     ] {
-        // The stranger's certificate comes along, as anybody can send it: it is no part of the
-        // chain.
+        // The stranger's certificate is sent along, as anyone can do: it is not part of the chain.
         let mut builder = acceptor(&leaf, &leaf_key);
         builder.add_extra_chain_cert(stranger.clone()).unwrap();
         let peer = asking_server(1, builder, &authority);
         let mut config = backend(&peer, "backend.test", pem(ca));
         config.tls.pins = pins;
         let mut driver = Driver::new(vec![config]);
-        let told = driver.fetch(0, "/");
-        let got = told.fault.map_or(Ok(told.status.unwrap_or(0)), |fault| Err(fault.reason));
+        let outcome = driver.fetch(0, "/");
+        let got = outcome.fault.map_or(Ok(outcome.status.unwrap_or(0)), |fault| Err(fault.reason));
         assert_eq!(got, expected);
         let failures = driver.upstreams.stats.tls_failures;
         assert_eq!(failures.iter().sum::<u64>(), u64::from(expected.is_err()));

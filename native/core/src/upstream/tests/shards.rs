@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::driver::{Driver, Shared, table};
 use super::origin::Origin;
 use crate::base::reason::Reason;
-use crate::upstream::{BackendConfig, Key, Stat};
+use crate::upstream::{AttemptId, BackendConfig, Stat};
 
 fn server() -> Origin {
     Origin::start(|| |_| "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned())
@@ -26,7 +26,7 @@ impl Shards {
         Shards { drivers, table }
     }
 
-    fn get(&mut self, shard: usize, path: &str) -> Key {
+    fn get(&mut self, shard: usize, path: &str) -> AttemptId {
         self.drivers[shard].get(0, path)
     }
 
@@ -36,22 +36,22 @@ impl Shards {
             assert!(started.elapsed() < Duration::from_secs(10), "{what} did not happen: {:?}", self.words());
             for shard in 0..self.drivers.len() {
                 self.drivers[shard].turn(1);
-                if self.drivers[shard].upstreams.wants_others_places() {
+                if self.drivers[shard].upstreams.wants_others_connections() {
                     let others = self.drivers.iter_mut().enumerate().filter(|(other, _)| *other != shard);
-                    others.for_each(|(_, driver)| driver.upstreams.yield_places(driver.now()));
+                    others.for_each(|(_, driver)| driver.upstreams.yield_connections(driver.now()));
                 }
             }
         }
     }
 
-    fn finish(&mut self, shard: usize, key: Key) {
-        self.until("the end of an exchange", |shards| shards.drivers[shard].sink.told[&key].is_over());
-        assert_eq!(self.drivers[shard].sink.told[&key].body, b"ok", "{:?}", self.drivers[shard].sink.told[&key].fault);
+    fn finish(&mut self, shard: usize, key: AttemptId) {
+        self.until("the end of an exchange", |shards| shards.drivers[shard].sink.outcomes[&key].is_over());
+        assert_eq!(self.drivers[shard].sink.outcomes[&key].body, b"ok", "{:?}", self.drivers[shard].sink.outcomes[&key].fault);
     }
 
     /// Connections, attempts that wait and shards that use the backend, as all see them.
     fn words(&self) -> [u32; 3] {
-        [(3, 0), (3, 32), (4, 0)].map(|(place, shift)| (self.table[place].load(SeqCst) >> shift) as u32)
+        [(3, 0), (3, 32), (4, 0)].map(|(index, shift)| (self.table[index].load(SeqCst) >> shift) as u32)
     }
 }
 
@@ -59,7 +59,7 @@ impl Shards {
 fn all_shards_together_have_as_many_connections_as_the_backend_may_have() {
     let server = server();
     let mut shards = Shards::start(3, &server.config(4));
-    let keys: Vec<(usize, Key)> = (0..18).map(|n| (n % 3, shards.get(n % 3, "/hold"))).collect();
+    let keys: Vec<(usize, AttemptId)> = (0..18).map(|n| (n % 3, shards.get(n % 3, "/hold"))).collect();
     shards.until("every connection to be busy", |_| server.paths().len() == 4);
     shards.until("the wishes to be known", |shards| shards.words() == [4, 14, 3]);
     server.permit_all();
@@ -73,7 +73,7 @@ fn all_shards_together_have_as_many_connections_as_the_backend_may_have() {
 fn connections_that_are_idle_on_one_shard_are_closed_for_attempts_that_wait_on_another() {
     let server = server();
     let mut shards = Shards::start(2, &server.config(4));
-    let keys: Vec<Key> = (0..4).map(|_| shards.get(0, "/hold")).collect();
+    let keys: Vec<AttemptId> = (0..4).map(|_| shards.get(0, "/hold")).collect();
     shards.until("every connection to be busy", |_| server.paths().len() == 4);
     server.permit(4);
     keys.into_iter().for_each(|key| shards.finish(0, key));
@@ -81,7 +81,7 @@ fn connections_that_are_idle_on_one_shard_are_closed_for_attempts_that_wait_on_a
     let key = shards.get(1, "/");
     shards.finish(1, key);
     assert_eq!(shards.words(), [4, 0, 2], "one was closed, for the one that was needed");
-    let keys: Vec<Key> = (0..4).map(|_| shards.get(1, "/hold")).collect();
+    let keys: Vec<AttemptId> = (0..4).map(|_| shards.get(1, "/hold")).collect();
     shards.until("every connection to be busy there", |shards| shards.drivers[1].streams.len() == 5);
     server.permit(4);
     keys.into_iter().for_each(|key| shards.finish(1, key));
@@ -92,9 +92,9 @@ fn connections_that_are_idle_on_one_shard_are_closed_for_attempts_that_wait_on_a
 fn a_shard_whose_own_attempts_wait_gives_others_their_part_as_its_exchanges_end() {
     let server = server();
     let mut shards = Shards::start(2, &server.config(4));
-    let own: Vec<Key> = (0..40).map(|_| shards.get(0, "/hold")).collect();
+    let own: Vec<AttemptId> = (0..40).map(|_| shards.get(0, "/hold")).collect();
     shards.until("every connection to be busy", |_| server.paths().len() == 4);
-    let others: Vec<Key> = (0..3).map(|_| shards.get(1, "/hold/other")).collect();
+    let others: Vec<AttemptId> = (0..3).map(|_| shards.get(1, "/hold/other")).collect();
     shards.until("the wishes to be known", |shards| shards.words() == [4, 39, 2]);
     for served in 1..=3 {
         server.permit(1);
@@ -123,7 +123,7 @@ fn who_waits_for_connections_that_others_have_waits_for_a_place_and_fails_when_t
     shards.drivers[1].upstreams.apply(vec![gone]);
     server.permit(1);
     shards.finish(0, first);
-    shards.until("the failure", |shards| shards.drivers[1].sink.told[&second].is_over());
-    assert_eq!(shards.drivers[1].sink.told[&second].fault.unwrap().reason, Reason::ConnectFailed);
+    shards.until("the failure", |shards| shards.drivers[1].sink.outcomes[&second].is_over());
+    assert_eq!(shards.drivers[1].sink.outcomes[&second].fault.unwrap().reason, Reason::ConnectFailed);
     assert_eq!(shards.words()[1], 0);
 }
