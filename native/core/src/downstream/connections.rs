@@ -52,8 +52,8 @@ impl Connections {
     }
 
     /// Places that were ever taken.
-    pub fn places(&self) -> u32 {
-        self.slab.places()
+    pub fn slots(&self) -> u32 {
+        self.slab.slots()
     }
 
     /// Enters one.

@@ -49,6 +49,7 @@ fn cost_of_a_get_of_one_kibibyte() {
     const ROUNDS: u32 = 20_000;
     let mut h2 = H2::new(&config(0, Scheme::H2c, "127.0.0.1:1".parse().unwrap()).limits, std::rc::Rc::new(std::cell::Cell::new(100)));
     let (mut out, mut work, mut stats, mut sink) = (Outbox::default(), Work::default(), Stats::default(), Counter::default());
+    h2.begin(&mut out);
     let mut encoder = Encoder::new(4096);
     let request = fields(&[
         (":method", "GET"),
