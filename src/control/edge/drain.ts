@@ -1,14 +1,16 @@
 /**
- * The drain: readiness false, a pause in which balancers notice, GOAWAY, then patience until the last exchange has ended and its last bytes are
- * acknowledged, or the deadline has come. It reports what it sees and ends nothing itself; stopping is the edge's next step.
+ * The drain: readiness false, a pause in which balancers notice, GOAWAY, then patience until the
+ * last exchange has ended and its last bytes are acknowledged, or the deadline has come. It reports
+ * what it sees and ends nothing itself; stopping is the edge's next step.
  */
 import type { Logger } from '../../observe/log.ts';
 
 const LOOK_EVERY_MS = 20;
 const SAY_EVERY_MS = 1_000;
 /**
- * How long connections may last after their last exchange. An exchange ends when its last byte is handed to QUIC, not when the client has it; the
- * reactor closes a connection once everything is acknowledged. A client that has vanished acknowledges nothing, so this has a bound.
+ * How long connections may last after their last exchange. An exchange ends when its last byte is
+ * handed to QUIC, not when the client has it; the reactor closes a connection once everything is
+ * acknowledged. A client that has vanished acknowledges nothing, so this has a bound.
  */
 const FAREWELL_MS = 3_000;
 
@@ -49,7 +51,8 @@ export async function drain(reason: string, parts: DrainParts, options: DrainOpt
   if (delayMs > 0) await sleep(delayMs);
 
   parts.goAway();
-  // The order is carried out on the shards' threads: without this look a request that is just arriving would be missed.
+  // The order is carried out on the shards' threads: without this look a request that is just
+  // arriving would be missed.
   await sleep(LOOK_EVERY_MS);
   const deadlineMs = nowMs() + timeoutMs;
   await waitFor(() => exchanges() === 0, deadlineMs, 'drain waits for exchanges');
