@@ -1,5 +1,6 @@
 /**
- * The edge for those who embed it: what `lychgate run` is made of, so that a program of one's own can start it, hear its events and drain it. Entered as `lychgate/edge`.
+ * The edge for those who embed it: what `lychgate run` is made of, so that a program of one's own
+ * can start it, hear its events and drain it. Entered as `lychgate/edge`.
  */
 
 export { redact } from './config/describe/redact.ts';

@@ -5,7 +5,8 @@ import { startClean } from './cli/clean-start.ts';
 
 startClean(fileURLToPath(import.meta.url));
 
-// A reader that has seen enough (`lychgate config docs | head`) closes the pipe; that is no failure.
+// A reader that has seen enough (`lychgate config docs | head`) closes the pipe; that is no
+// failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 });

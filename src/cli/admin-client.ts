@@ -1,4 +1,7 @@
-/** How commands ask a running edge: its admin API, found by `--admin` or as the default configuration has it. */
+/**
+ * How commands ask a running edge: its admin API, found by `--admin` or as the default
+ * configuration has it.
+ */
 
 import type { Command } from 'commander';
 import { request } from 'undici';

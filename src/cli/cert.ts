@@ -1,4 +1,7 @@
-/** `lychgate cert`: the certificates of a running edge (`list`, `reload`), and those of a configuration or of two files, checked without starting anything (`check`). */
+/**
+ * `lychgate cert`: the certificates of a running edge (`list`, `reload`), and those of a
+ * configuration or of two files, checked without starting anything (`check`).
+ */
 
 import { resolve } from 'node:path';
 import { Command } from 'commander';

@@ -9,7 +9,10 @@ import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import { complaintsOfAddon } from './addon-check.ts';
 import { count, EXIT_FAILED, reportProblems } from './report.ts';
 
-/** Checks a configuration; mistakes go to stderr, a summary to stdout. Returns the exit status: 0, or 1 when there is an error. */
+/**
+ * Checks a configuration; mistakes go to stderr, a summary to stdout. Returns the exit status: 0,
+ * or 1 when there is an error.
+ */
 export async function check(file: string, outside: Outside): Promise<number> {
   const { snapshot, problems: found, files } = await loadSnapshot(file, outside);
   const problems = [...found, ...(snapshot === undefined ? [] : refusedByAddon(file, snapshot))];

@@ -1,7 +1,8 @@
 /**
- * Whoever starts the program with `node` instead of `bin/lychgate` gets the same process: one whose debugger no signal opens, and without the
- * variables that change Node behind the configuration's back. Both are settled before the first line of JavaScript runs, so the process
- * begins anew in its own place, with the same id.
+ * Whoever starts the program with `node` instead of `bin/lychgate` gets the same process: one whose
+ * debugger no signal opens, and without the variables that change Node behind the configuration's
+ * back. Both are settled before the first line of JavaScript runs, so the process begins anew in
+ * its own place, with the same id.
  */
 import { fileURLToPath } from 'node:url';
 
@@ -10,7 +11,10 @@ const SWITCH = '--disable-sigusr1';
 const YOUNG = '--max-semi-space-size=4';
 const DROPPED = ['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED'];
 
-/** Returns if the process is as it should be; otherwise begins it anew with `entry`, and does not return. */
+/**
+ * Returns if the process is as it should be; otherwise begins it anew with `entry`, and does not
+ * return.
+ */
 export function startClean(entry: string): void {
   const dropped = DROPPED.filter((name) => (process.env[name] ?? '') !== '');
   if (process.execArgv.includes(SWITCH) && dropped.length === 0) return;

@@ -1,4 +1,7 @@
-/** `lychgate config …`: what can be configured, in the forms people and tools want it in. All of it is made from the schema. */
+/**
+ * `lychgate config …`: what can be configured, in the forms people and tools want it in. All of it
+ * is made from the schema.
+ */
 
 import { exampleFile, jsonSchema, overrideTable, referencePage } from '../config/describe/reference.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The command line: which commands there are and what they take. Commands are loaded when they run, so that `--version` and `--help` need
- * neither the addon nor a valid configuration.
+ * The command line: which commands there are and what they take. Commands are loaded when they run,
+ * so that `--version` and `--help` need neither the addon nor a valid configuration.
  */
 
 import { readFileSync } from 'node:fs';
@@ -37,8 +37,8 @@ Examples:
   lychgate routes test -c edge.yaml https://host/path    which route takes a request, and why`;
 
 /**
- * Runs the command line (without node and script) and sets the process's exit status: 0, 1 for failures, 2 for a command line that is not
- * understood; `get` has statuses of its own.
+ * Runs the command line (without node and script) and sets the process's exit status: 0, 1 for
+ * failures, 2 for a command line that is not understood; `get` has statuses of its own.
  */
 export async function main(words: readonly string[]): Promise<void> {
   try {
@@ -59,7 +59,8 @@ function program(): Command {
     .description('An HTTP/3 edge: QUIC and TLS for the public, pooled sessions to your backends.')
     .version(packageVersion(), '-V, --version')
     .showSuggestionAfterError()
-    // Options belong to the command they stand behind: `routes` and `routes test` have some of the same name.
+    // Options belong to the command they stand behind: `routes` and `routes test` have some of the
+    // same name.
     .enablePositionalOptions()
     .addHelpText('after', EXAMPLES)
     .exitOverride();
@@ -118,7 +119,10 @@ function configCommand(): Command {
   return config;
 }
 
-/** Commands added whole do not take over how their parent leaves; without this a mistake would end the process from within. */
+/**
+ * Commands added whole do not take over how their parent leaves; without this a mistake would end
+ * the process from within.
+ */
 function inherit(command: Command): Command {
   for (const below of command.commands) inherit(below);
   return command.exitOverride().showSuggestionAfterError().configureHelp({ optionDescription: describe });

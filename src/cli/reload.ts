@@ -1,4 +1,7 @@
-/** `lychgate reload`: has a running edge read its configuration again and waits for what comes of it; with `--dry-run`, and as `config diff`, only shows what would change. */
+/**
+ * `lychgate reload`: has a running edge read its configuration again and waits for what comes of
+ * it; with `--dry-run`, and as `config diff`, only shows what would change.
+ */
 
 import { Command } from 'commander';
 import type { Change } from '../config/describe/diff.ts';

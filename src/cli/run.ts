@@ -1,6 +1,7 @@
 /**
- * `lychgate run`: configuration → edge → signal → drain → exit status. On a terminal it talks like a program to a person; on a pipe every line is
- * JSON, and the lines with `msg` `ready` tell where it listens.
+ * `lychgate run`: configuration → edge → signal → drain → exit status. On a terminal it talks like
+ * a program to a person; on a pipe every line is JSON, and the lines with `msg` `ready` tell where
+ * it listens.
  */
 
 import { constants } from 'node:os';
@@ -16,7 +17,10 @@ import { createService, type Service } from './service.ts';
 /** How long a second signal may take to close what is open. */
 const CUT_TIMEOUT_MS = 3_000;
 
-/** Runs until a signal has drained the edge; resolves to the exit status. Rejects with a `LychgateError` when it cannot start. */
+/**
+ * Runs until a signal has drained the edge; resolves to the exit status. Rejects with a
+ * `LychgateError` when it cannot start.
+ */
 export async function run(file: string, outside: Outside): Promise<number> {
   const addon = loadAddon();
   // Before any key is read.
@@ -27,7 +31,8 @@ export async function run(file: string, outside: Outside): Promise<number> {
 
   const isTerminal = process.stdout.isTTY === true;
   const log = createLog({ level: isLogLevel(snapshot.log.level) ? snapshot.log.level : 'info', isText: isTerminal });
-  // From here on a signal finds someone: one that comes during the start stops the edge right after it.
+  // From here on a signal finds someone: one that comes during the start stops the edge right after
+  // it.
   const exit = (status: number): never => {
     log.flush();
     process.exit(status);
@@ -73,7 +78,8 @@ export async function run(file: string, outside: Outside): Promise<number> {
     const status = await Promise.race([serve(), isCut.promise]);
     if (status !== undefined) {
       log.target('edge').warn('a second signal cuts what is open');
-      // Whatever else is under way, in this process or in the drain it leaves behind, is not waited for.
+      // Whatever else is under way, in this process or in the drain it leaves behind, is not waited
+      // for.
       setTimeout(exit, CUT_TIMEOUT_MS, status);
       await edge.cut();
       exit(status);

@@ -1,4 +1,7 @@
-/** The options of every command that reads a configuration: the file, and one flag for each key that can be set outside it. */
+/**
+ * The options of every command that reads a configuration: the file, and one flag for each key that
+ * can be set outside it.
+ */
 
 import type { Command } from 'commander';
 import { createError } from '../base/errors.ts';
@@ -16,7 +19,10 @@ export function addSettings(command: Command): Command {
   return command;
 }
 
-/** What the command line and the environment say; `given` is a file named without `--config`. Throws `usage_not_valid` when none is named, or two. */
+/**
+ * What the command line and the environment say; `given` is a file named without `--config`. Throws
+ * `usage_not_valid` when none is named, or two.
+ */
 export function readSettings(command: Command, env: NodeJS.ProcessEnv, given?: string): { file: string; outside: Outside } {
   const options = command.opts<Record<string, string | undefined>>();
   if (given !== undefined && options['config'] !== undefined && given !== options['config']) {

@@ -1,4 +1,7 @@
-/** `lychgate upstreams`: the backends of a running edge with their state, load and latency, as a table. */
+/**
+ * `lychgate upstreams`: the backends of a running edge with their state, load and latency, as a
+ * table.
+ */
 
 import { Command } from 'commander';
 import type { BackendView, UpstreamView } from '../control/view/upstreams.ts';

@@ -1,4 +1,7 @@
-/** `lychgate weights`: shows and changes the weights of a running edge: of backends, and of the targets of split routes. */
+/**
+ * `lychgate weights`: shows and changes the weights of a running edge: of backends, and of the
+ * targets of split routes.
+ */
 
 import { Command, InvalidArgumentError } from 'commander';
 import type { WeightOrder, WeightsInForce } from '../control/weights.ts';

@@ -1,4 +1,7 @@
-/** The generation: a name for a configuration and everything it points at, equal exactly when these are equal. */
+/**
+ * The generation: a name for a configuration and everything it points at, equal exactly when these
+ * are equal.
+ */
 
 import { hash } from 'node:crypto';
 import type { Config } from './schema/config.ts';
@@ -12,7 +15,10 @@ const MAX_TEXT = 192;
 /** Different sets of keys that are known; labels and fields may have any. */
 const MAX_SHAPES = 256;
 
-/** SHA-256, hex, of the canonical form: the configuration with its defaults, and the digests of its files by path. */
+/**
+ * SHA-256, hex, of the canonical form: the configuration with its defaults, and the digests of its
+ * files by path.
+ */
 export function generationOf(config: Config, digests: Readonly<Record<string, string>>): string {
   return hash('sha256', new Canonical().text({ config, digests }), 'hex');
 }

@@ -1,4 +1,7 @@
-/** Every key the schema knows, in reading order: what the reference page, the example file, the environment and the flags are made from. */
+/**
+ * Every key the schema knows, in reading order: what the reference page, the example file, the
+ * environment and the flags are made from.
+ */
 
 import type { z } from 'zod';
 import { configSchema } from './schema/config.ts';
@@ -6,7 +9,9 @@ import { entryOf, factsOf, itemOf, type KeyFacts, listFactsOf, proseOf, shapeOf,
 
 /** One scalar key. */
 export interface Key {
-  /** Steps from the root; `[]` stands for any place of a list, `<name>` for any name of a mapping. */
+  /**
+   * Steps from the root; `[]` stands for any place of a list, `<name>` for any name of a mapping.
+   */
   readonly path: readonly string[];
   /** `listeners[].quic.idle_timeout`. */
   readonly name: string;
@@ -23,7 +28,10 @@ export function allKeys(): Key[] {
   return [...walk(configSchema, [])];
 }
 
-/** Keys that stand once, outside lists and named groups: those that environment and flags can set. The version belongs to the file. */
+/**
+ * Keys that stand once, outside lists and named groups: those that environment and flags can set.
+ * The version belongs to the file.
+ */
 export function settableKeys(): Key[] {
   return allKeys().filter(({ path }) => path[0] !== 'version' && !path.includes('[]') && !path.includes('<name>'));
 }

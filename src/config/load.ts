@@ -1,6 +1,7 @@
 /**
- * The way in: a file, the environment and flags become a configuration, and on request a snapshot. Mistakes of every kind (YAML, keys, agreement
- * between keys, files pointed at) are collected and come back as one list.
+ * The way in: a file, the environment and flags become a configuration, and on request a snapshot.
+ * Mistakes of every kind (YAML, keys, agreement between keys, files pointed at) are collected and
+ * come back as one list.
  */
 
 import { dirname, resolve } from 'node:path';
@@ -41,9 +42,9 @@ export async function loadConfig(file: string, outside: Outside = {}): Promise<L
 }
 
 /**
- * Reads a configuration and prepares its snapshot. Where keys are wrong the rest is checked all the same, so that the list of problems is
- * complete. Never rejects for a mistake in it. `inUse` tells the chains that certificates would
- * take the place of: one that is worse is a mistake then.
+ * Reads a configuration and prepares its snapshot. Where keys are wrong the rest is checked all the
+ * same, so that the list of problems is complete. Never rejects for a mistake in it. `inUse` tells
+ * the chains that certificates would take the place of: one that is worse is a mistake then.
  */
 export async function loadSnapshot(file: string, outside: Outside = {}, inUse?: InUse): Promise<LoadedSnapshot> {
   const { config, problems, baseDir, locate, isMended, files, includes } = await readAll(file, outside);

@@ -1,6 +1,7 @@
 /**
- * From a configuration to a snapshot: files read and checked, paths made absolute, backends numbered, everything frozen. All that can fail fails
- * here, before a socket or a shard is touched, and every failure is listed.
+ * From a configuration to a snapshot: files read and checked, paths made absolute, backends
+ * numbered, everything frozen. All that can fail fails here, before a socket or a shard is touched,
+ * and every failure is listed.
  */
 
 import { checkAgreement, type IsMended } from './agreement/agreement.ts';
@@ -31,8 +32,9 @@ export interface Prepared {
 export type InUse = (listener: string, label: string) => readonly string[];
 
 /**
- * Prepares a snapshot. `baseDir` is the folder relative paths start from; `locate` gives problems their lines and may be left out where there
- * is no file; about what `isMended` nothing is said. Never rejects for a mistake in the configuration.
+ * Prepares a snapshot. `baseDir` is the folder relative paths start from; `locate` gives problems
+ * their lines and may be left out where there is no file; about what `isMended` nothing is said.
+ * Never rejects for a mistake in the configuration.
  */
 export async function prepareSnapshot(
   config: Config,

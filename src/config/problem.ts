@@ -1,6 +1,6 @@
 /**
- * A mistake in the configuration, and how it is told: where it stands, which key, what was found, what was expected. Mistakes are values and
- * are collected, so that one run lists all of them.
+ * A mistake in the configuration, and how it is told: where it stands, which key, what was found,
+ * what was expected. Mistakes are values and are collected, so that one run lists all of them.
  */
 
 /** Steps from the root of a configuration to a key: names in mappings, places in lists. */
@@ -9,7 +9,10 @@ export type KeyPath = readonly (string | number)[];
 /** An error refuses the configuration; a warning is told and the configuration is used. */
 export type Severity = 'error' | 'warning';
 
-/** Where a mistake stands. `line` and `column` count from 1 and are absent outside the file (environment, flags, unreadable files). */
+/**
+ * Where a mistake stands. `line` and `column` count from 1 and are absent outside the file
+ * (environment, flags, unreadable files).
+ */
 export interface Place {
   /** File as given on the command line, or `environment` or `command line`. */
   readonly source: string;
@@ -82,7 +85,10 @@ export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === 'error');
 }
 
-/** `listeners[0].quic.idle_timeout`; names that are no plain words are quoted: `upstreams["my web"]`. */
+/**
+ * `listeners[0].quic.idle_timeout`; names that are no plain words are quoted:
+ * `upstreams["my web"]`.
+ */
 export function formatPath(path: KeyPath): string {
   let text = '';
   for (const step of path) {
@@ -93,7 +99,10 @@ export function formatPath(path: KeyPath): string {
   return text;
 }
 
-/** One line: `edge.yaml:7:14: error: listeners[0].name: is missing; expected a name, such as public`. */
+/**
+ * One line:
+ * `edge.yaml:7:14: error: listeners[0].name: is missing; expected a name, such as public`.
+ */
 export function formatProblem(problem: Problem): string {
   const { place, path, value, expected } = problem;
   const where = formatWhere(place);
@@ -113,7 +122,10 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
   return problems.toSorted((a, b) => fileOf(a) - fileOf(b) || rank(a) - rank(b));
 }
 
-/** A value as short text for a message: JSON, cut at 60 characters; mappings and lists only by their kind. */
+/**
+ * A value as short text for a message: JSON, cut at 60 characters; mappings and lists only by their
+ * kind.
+ */
 export function showValue(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (value !== null && typeof value === 'object') return 'a mapping';

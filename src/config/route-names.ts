@@ -3,8 +3,9 @@
 import type { Route } from './schema/route.ts';
 
 /**
- * One name a route, in order: the configured one, else one made from the match (host unless any, path, `=` in front of exact ones, `~` of patterns),
- * numbered where several would be called the same.
+ * One name a route, in order: the configured one, else one made from the match (host unless any,
+ * path, `=` in front of exact ones, `~` of patterns), numbered where several would be called the
+ * same.
  */
 export function routeNames(routes: readonly Route[]): string[] {
   const taken = new Set(routes.map(({ name }) => name));

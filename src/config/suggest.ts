@@ -1,6 +1,12 @@
-/** Which known word was probably meant: the nearest by edit distance (optimal string alignment), when it is near enough to be a slip. */
+/**
+ * Which known word was probably meant: the nearest by edit distance (optimal string alignment),
+ * when it is near enough to be a slip.
+ */
 
-/** The nearest of `known` to `word`, or undefined when nothing is near: one edit for each three letters, at most three. */
+/**
+ * The nearest of `known` to `word`, or undefined when nothing is near: one edit for each three
+ * letters, at most three.
+ */
 export function suggest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > 64) return undefined;
   let best: string | undefined;

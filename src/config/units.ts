@@ -1,7 +1,8 @@
 /**
- * Durations and sizes as people write them. Inside the program a duration is a whole number of milliseconds and a size a whole number of bytes;
- * only here are they text. A duration must name its unit (0 needs none), because seconds and milliseconds are too easily mixed up; a bare
- * number as a size is bytes.
+ * Durations and sizes as people write them. Inside the program a duration is a whole number of
+ * milliseconds and a size a whole number of bytes; only here are they text. A duration must name
+ * its unit (0 needs none), because seconds and milliseconds are too easily mixed up; a bare number
+ * as a size is bytes.
  */
 
 const DURATION_UNITS: readonly (readonly [string, number])[] = [
@@ -29,13 +30,19 @@ export const DURATION_PATTERN = '^(0|[0-9]+(\\.[0-9]+)?(ms|s|m|h))$';
 /** What a size looks like, for the JSON schema. */
 export const SIZE_PATTERN = '^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|KiB|MiB|GiB)?$';
 
-/** Milliseconds of `250ms`, `1.5s`, `10m`, `1h` or `0`; undefined when the text is none of these or no whole number of milliseconds. */
+/**
+ * Milliseconds of `250ms`, `1.5s`, `10m`, `1h` or `0`; undefined when the text is none of these or
+ * no whole number of milliseconds.
+ */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   return parseQuantity(text, DURATION_UNITS);
 }
 
-/** Bytes of `64KiB`, `10MB` or `4096`; undefined when the text is no size or no whole number of bytes. */
+/**
+ * Bytes of `64KiB`, `10MB` or `4096`; undefined when the text is no size or no whole number of
+ * bytes.
+ */
 export function parseSize(text: string): number | undefined {
   const bare = /^\d+$/.test(text) ? Number(text) : undefined;
   const bytes = bare ?? parseQuantity(text, SIZE_UNITS);
@@ -60,7 +67,8 @@ function parseQuantity(text: string, units: readonly (readonly [string, number])
   if (unit === undefined) return undefined;
   const value = Number(amount) * unit[1];
   const whole = Math.round(value);
-  // 1.1s is 1100.0000000000002 in binary; anything further off than that was no whole number to begin with.
+  // 1.1s is 1100.0000000000002 in binary; anything further off than that was no whole number to
+  // begin with.
   return Math.abs(value - whole) < 1e-6 && Number.isSafeInteger(whole) ? whole : undefined;
 }
 

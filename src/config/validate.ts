@@ -1,7 +1,8 @@
 /**
- * Holds a value against the schema and says everything that is wrong in words of the configuration. Where there are mistakes, the value is mended
- * (bad keys dropped, bad values replaced by their default or example), so that checks across keys can still run and all mistakes are
- * listed at once; a mended configuration is never used for anything else.
+ * Holds a value against the schema and says everything that is wrong in words of the configuration.
+ * Where there are mistakes, the value is mended (bad keys dropped, bad values replaced by their
+ * default or example), so that checks across keys can still run and all mistakes are listed at
+ * once; a mended configuration is never used for anything else.
  */
 
 import type { z } from 'zod';
@@ -14,10 +15,15 @@ import { suggest } from './suggest.ts';
 
 /** What came of a value. */
 export interface Validated {
-  /** As configured where there are no complaints, else as mended; absent when it cannot be mended. */
+  /**
+   * As configured where there are no complaints, else as mended; absent when it cannot be mended.
+   */
   readonly config?: Config;
   readonly complaints: readonly Complaint[];
-  /** True for keys at, above or below which something was mended: further complaints about them would only confuse. */
+  /**
+   * True for keys at, above or below which something was mended: further complaints about them
+   * would only confuse.
+   */
   readonly isMended: (path: KeyPath) => boolean;
 }
 
@@ -94,7 +100,10 @@ function expectationOf(schema: z.core.$ZodType | undefined): string {
   return `${short === undefined ? '' : `${short.expected}, or `}a mapping with the keys ${Object.keys(shapeOf(schema) ?? {}).join(', ')}`;
 }
 
-/** Where something was written shorter than it is: what the part takes that was made of it, or what the whole takes. */
+/**
+ * Where something was written shorter than it is: what the part takes that was made of it, or what
+ * the whole takes.
+ */
 function shortExpectation(whole: z.core.$ZodType | undefined, part: z.core.$ZodType | undefined): string {
   const facts = part === undefined ? undefined : factsOf(part);
   const short = whole === undefined ? undefined : shortFactsOf(whole);
@@ -152,7 +161,10 @@ function valueAt(root: unknown, path: KeyPath): unknown {
   return at;
 }
 
-/** The steps up to the value that was written, where a scalar stands for a mapping or a list (its short form). */
+/**
+ * The steps up to the value that was written, where a scalar stands for a mapping or a list (its
+ * short form).
+ */
 function writtenSteps(root: unknown, path: KeyPath): KeyPath {
   for (let depth = 1; depth < path.length; depth++) {
     const value = valueAt(root, path.slice(0, depth));

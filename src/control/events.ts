@@ -1,6 +1,7 @@
 /**
- * Events: what changed in the standing of backends, limits and budgets, as one numbered stream for whoever listens: `/v1/events`, the log, and code that embeds the edge.
- * The last of them are kept, so that a listener that lost its connection gets what it missed.
+ * Events: what changed in the standing of backends, limits and budgets, as one numbered stream for
+ * whoever listens: `/v1/events`, the log, and code that embeds the edge. The last of them are kept,
+ * so that a listener that lost its connection gets what it missed.
  */
 
 import { reasonByNumber } from '../base/errors.ts';
@@ -31,7 +32,10 @@ export interface Events {
   upstreams(): readonly string[];
   /** Takes a note of a lane or of the main thread, with the numbers of the snapshot. */
   note(event: Omit<LaneEvent, 'atMs'> & { readonly atMs?: number }): void;
-  /** Calls `listener` for each event from now on, after those kept with an id above `afterId`; returns how to stop. */
+  /**
+   * Calls `listener` for each event from now on, after those kept with an id above `afterId`;
+   * returns how to stop.
+   */
   subscribe(listener: (event: EdgeEvent) => void, afterId?: number): () => void;
   /** How many there were, by upstream (empty where they concern none) and name. */
   counts(): readonly EventCount[];

@@ -1,7 +1,9 @@
 /**
- * Signals: the first SIGTERM or SIGINT asks for a drain, the second cuts it short, the third ends the process where it stands; both with the
- * status a shell expects of a killed process (128 + number). SIGHUP by default would kill; many send it to daemons to have the configuration read again, so it kills only where it
- * means that the terminal has gone. SIGUSR1 and SIGUSR2 are heard and do nothing yet.
+ * Signals: the first SIGTERM or SIGINT asks for a drain, the second cuts it short, the third ends
+ * the process where it stands; both with the status a shell expects of a killed process (128 +
+ * number). SIGHUP by default would kill; many send it to daemons to have the configuration read
+ * again, so it kills only where it means that the terminal has gone. SIGUSR1 and SIGUSR2 are heard
+ * and do nothing yet.
  */
 import { constants } from 'node:os';
 

@@ -1,8 +1,11 @@
 /**
- * The access log: one line of JSON an exchange, written to standard output by each shard for itself.
+ * The access log: one line of JSON an exchange, written to standard output by each shard for
+ * itself.
  *
- * Lines have the shape of the base log's (level, time, target, msg) and go out in batches (`./output.ts`); they are put together by hand, because all their keys
- * are known and most values are numbers: 0.55 µs a line where the logger takes 2.5. What a client wrote is escaped so that a line stays one line of JSON and a terminal stays a terminal.
+ * Lines have the shape of the base log's (level, time, target, msg) and go out in batches
+ * (`./output.ts`); they are put together by hand, because all their keys are known and most values
+ * are numbers: 0.55 µs a line where the logger takes 2.5. What a client wrote is escaped so that a
+ * line stays one line of JSON and a terminal stays a terminal.
  */
 
 import { reasonByNumber } from '../base/errors.ts';
@@ -64,7 +67,10 @@ class LineLog implements AccessLog {
   /** Exchanges to be passed over before the next that is logged. */
   private untilNext: number;
   private readonly areFailuresLogged: boolean;
-  /** Parts of a line that are the same for each listener, route, tenant and backend, with their keys and commas. */
+  /**
+   * Parts of a line that are the same for each listener, route, tenant and backend, with their keys
+   * and commas.
+   */
   private readonly listeners: readonly string[];
   private readonly routes: (string | undefined)[];
   private readonly snapshot: LaneSnapshot;
@@ -128,7 +134,10 @@ class LineLog implements AccessLog {
     return true;
   }
 
-  /** How many exchanges lie between two of the sample: drawn once a line (by the geometric distribution) instead of one draw an exchange. */
+  /**
+   * How many exchanges lie between two of the sample: drawn once a line (by the geometric
+   * distribution) instead of one draw an exchange.
+   */
   private gap(): number {
     if (this.sample >= 1) return 0;
     if (this.sample <= 0) return Number.POSITIVE_INFINITY;
@@ -204,7 +213,9 @@ function endedBy(flags: number): string {
 const UNSAFE = /[^ !#-[\]-~]/;
 const NOT_ASCII = /[\u007f-\uffff]/g;
 
-/** A JSON string in ASCII: what JSON would let through and a terminal would obey is escaped as well. */
+/**
+ * A JSON string in ASCII: what JSON would let through and a terminal would obey is escaped as well.
+ */
 function quoted(text: string): string {
   if (!UNSAFE.test(text)) return `"${text}"`;
   return JSON.stringify(text).replace(NOT_ASCII, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -1,8 +1,10 @@
 /**
- * Buckets of a histogram whose values are whole numbers: finding one costs a table look-up by the value's bit length and a comparison or
- * two, so that a completion can be counted in ten histograms without being noticed.
+ * Buckets of a histogram whose values are whole numbers: finding one costs a table look-up by the
+ * value's bit length and a comparison or two, so that a completion can be counted in ten histograms
+ * without being noticed.
  *
- * A histogram lies in a counter table as a count for each bucket (not cumulated), one for what is above all bounds, then the sum.
+ * A histogram lies in a counter table as a count for each bucket (not cumulated), one for what is
+ * above all bounds, then the sum.
  */
 
 export class Buckets {
@@ -28,7 +30,10 @@ export class Buckets {
     });
   }
 
-  /** Counts `value` (0 … 2^32-1; what is above counts as that) in the histogram that begins at `at` of `table`. */
+  /**
+   * Counts `value` (0 … 2^32-1; what is above counts as that) in the histogram that begins at `at`
+   * of `table`.
+   */
   observe(table: Float64Array, at: number, value: number): void {
     const uppers = this.uppers;
     let bucket = this.firsts[32 - Math.clz32(Math.min(value, 0xffff_ffff))]!;

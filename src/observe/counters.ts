@@ -1,9 +1,10 @@
 /**
- * The counters of a lane: one table of numbers in shared memory a shard, written by its worker alone and read by the main thread at scrape, so
- * that no message goes round for a request. Where a number lies follows from the snapshot; both sides compute it.
+ * The counters of a lane: one table of numbers in shared memory a shard, written by its worker
+ * alone and read by the main thread at scrape, so that no message goes round for a request. Where a
+ * number lies follows from the snapshot; both sides compute it.
  *
- * Its size is bounded: routes beyond ROUTE_SERIES are counted together, whatever the configuration has. A successor of a dead worker goes on
- * counting where that one ended.
+ * Its size is bounded: routes beyond ROUTE_SERIES are counted together, whatever the configuration
+ * has. A successor of a dead worker goes on counting where that one ended.
  */
 
 import { REASONS } from '../base/errors.ts';
@@ -21,7 +22,10 @@ const OTHER_ROUTES_LABEL = '(other)';
 /** Label of notes that concern no upstream. */
 export const NO_UPSTREAM_LABEL = '(none)';
 
-/** Classes of the status sent, by its first digit; the first is for exchanges that ended without one. */
+/**
+ * Classes of the status sent, by its first digit; the first is for exchanges that ended without
+ * one.
+ */
 export const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
 /** Phases that are timed, in the order of their histograms. */

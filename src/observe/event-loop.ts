@@ -1,6 +1,7 @@
 /**
- * How late the event loop of a shard is and how busy, and how full its heap: a timer that looks at its own lateness, four times a second. Reactor
- * and lane share this loop, so lateness here is what every connection of the shard waits for.
+ * How late the event loop of a shard is and how busy, and how full its heap: a timer that looks at
+ * its own lateness, four times a second. Reactor and lane share this loop, so lateness here is what
+ * every connection of the shard waits for.
  */
 
 import { getHeapStatistics } from 'node:v8';

@@ -1,6 +1,7 @@
 /**
- * The metric families that the lane's counters and the backend table feed: name, help, kind and labels, in one list that the registry and
- * the reference page (docs/metrics.md) are made from. The reactor describes its own (`native/core/src/base/counters.rs`).
+ * The metric families that the lane's counters and the backend table feed: name, help, kind and
+ * labels, in one list that the registry and the reference page (docs/metrics.md) are made from. The
+ * reactor describes its own (`native/core/src/base/counters.rs`).
  */
 
 export interface Family {

@@ -1,6 +1,7 @@
 /**
- * What a shard sees of its own lane: every call of the lane's observer becomes a few additions in the shard's table and, for the exchanges
- * that are logged, an access line. Nothing in here allocates but the line.
+ * What a shard sees of its own lane: every call of the lane's observer becomes a few additions in
+ * the shard's table and, for the exchanges that are logged, an access line. Nothing in here
+ * allocates but the line.
  */
 
 import { NOTES, noteNumber } from '../base/notes.ts';

@@ -1,6 +1,7 @@
 /**
- * Log lines for a terminal: time, level, target, message and the facts behind it on one line. It reads the JSON that pino has written, so
- * that what a person sees is exactly what a machine would have got, redaction included.
+ * Log lines for a terminal: time, level, target, message and the facts behind it on one line. It
+ * reads the JSON that pino has written, so that what a person sees is exactly what a machine would
+ * have got, redaction included.
  */
 import type { DestinationStream } from 'pino';
 

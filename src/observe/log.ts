@@ -1,6 +1,7 @@
 /**
- * The base log: one pino root, one child for each part of the edge, told apart by `target`. The level is one for all and can be changed while
- * the edge runs. Lines are JSON; on a terminal they are written as text. Access lines are not written here (`./access-log.ts`).
+ * The base log: one pino root, one child for each part of the edge, told apart by `target`. The
+ * level is one for all and can be changed while the edge runs. Lines are JSON; on a terminal they
+ * are written as text. Access lines are not written here (`./access-log.ts`).
  */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { createTextStream } from './log-text.ts';
@@ -19,7 +20,9 @@ const SECRET_KEYS = ['token', 'authorization', 'cookie', 'keyPem', 'clientKeyPem
 export interface Log {
   /** The logger of one part; the same target gives the same logger. */
   target(name: string): Logger;
-  /** Says a line whatever the level is, for the few that a caller waits for: where the edge listens. */
+  /**
+   * Says a line whatever the level is, for the few that a caller waits for: where the edge listens.
+   */
   announce(facts: Readonly<Record<string, unknown>>, message: string): void;
   level(): LogLevel;
   /** Changes the level of every target, present and future. */
@@ -43,7 +46,10 @@ export function isLogLevel(value: unknown): value is LogLevel {
   return LOG_LEVELS.includes(value as LogLevel);
 }
 
-/** Makes the log. Without a stream it writes to standard output, asynchronously, so that a slow reader does not hold the main thread. */
+/**
+ * Makes the log. Without a stream it writes to standard output, asynchronously, so that a slow
+ * reader does not hold the main thread.
+ */
 export function createLog(options: LogOptions): Log {
   const lost = Object.fromEntries(LOSSES.map((loss) => [loss, 0])) as Record<Loss, number>;
   const onLost = (count: number, loss: Loss) => {
@@ -62,7 +68,8 @@ export function createLog(options: LogOptions): Log {
     options.isText ? createTextStream(lines) : lines,
   );
   const announcer = root.child({ target: 'edge' });
-  // Set afterwards: a child made with its parent's level has none of its own and would fall silent with the parent.
+  // Set afterwards: a child made with its parent's level has none of its own and would fall silent
+  // with the parent.
   announcer.level = 'info';
   const targets = new Map<string, Logger>();
   let level = options.level;

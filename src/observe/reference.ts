@@ -1,6 +1,7 @@
 /**
- * The reference pages that are made from code: docs/errors.md from the error registry, docs/metrics.md from the metric families. A test
- * compares the pages with these texts; `WRITE_REFERENCE=1` makes it write them instead.
+ * The reference pages that are made from code: docs/errors.md from the error registry,
+ * docs/metrics.md from the metric families. A test compares the pages with these texts;
+ * `WRITE_REFERENCE=1` makes it write them instead.
  */
 
 import { ADMIN_ERRORS, PROCESS_ERRORS, REASONS, type Retry } from '../base/errors.ts';
@@ -110,7 +111,10 @@ export function eventsPage(): string {
   ].join('\n')}\n`;
 }
 
-/** Text of docs/metrics.md; `reactor` are the families the addon describes, `main` those of the main thread. */
+/**
+ * Text of docs/metrics.md; `reactor` are the families the addon describes, `main` those of the main
+ * thread.
+ */
 export function metricsPage(reactor: readonly DescribedFamily[], main: readonly DescribedFamily[]): string {
   return `${[
     '# Metrics',

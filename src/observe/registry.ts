@@ -1,9 +1,11 @@
 /**
- * The metrics of the whole process as one prom-client registry. Nothing is kept here: every family reads the shards' tables, the backend
- * table and the reactors' counters at the moment of the scrape.
+ * The metrics of the whole process as one prom-client registry. Nothing is kept here: every family
+ * reads the shards' tables, the backend table and the reactors' counters at the moment of the
+ * scrape.
  *
- * Series are bounded: labels are names of the configuration, reasons of the registry and shard numbers. Route, backend and listener series are
- * sums over the shards; what says how a shard is doing has it as a label. A reason's series appears with its first failure.
+ * Series are bounded: labels are names of the configuration, reasons of the registry and shard
+ * numbers. Route, backend and listener series are sums over the shards; what says how a shard is
+ * doing has it as a label. A reason's series appears with its first failure.
  */
 
 import { type Metric, Registry } from 'prom-client';
@@ -147,7 +149,10 @@ function registerBackends(register: Register, layout: CounterLayout, tables: rea
   );
 }
 
-/** Decisions that are not the plain one: what lanes noted. Every upstream has its series from the start. */
+/**
+ * Decisions that are not the plain one: what lanes noted. Every upstream has its series from the
+ * start.
+ */
 function registerNotes(register: Register, layout: CounterLayout, tables: readonly Float64Array[], snapshot: Snapshot): void {
   const named = upstreamsOf(snapshot).map(([number, { name }]): [number, string] => [number, name]);
   const upstreams = [...named, [-1, NO_UPSTREAM_LABEL] as const].map(([number, upstream]) => ({
@@ -248,7 +253,10 @@ function reactorValues(family: BindingFamily, labels: Labels, copy: Float64Array
   return [{ labels, value: copy[at]! * family.scale }];
 }
 
-/** Copies of all reactors' counters, taken once a scrape: the families of one scrape are asked in one go. */
+/**
+ * Copies of all reactors' counters, taken once a scrape: the families of one scrape are asked in
+ * one go.
+ */
 function scrapeCopies(addon: RegistryParts['addon'], shards: number): () => readonly (Float64Array | undefined)[] {
   let copies: readonly (Float64Array | undefined)[] | undefined;
   return () => {

@@ -2,12 +2,16 @@
 
 import { parseAddress } from '../lane/head/address.ts';
 
-/** A household or a machine has a whole /64 of IPv6 addresses to choose from (RFC 6177), and as a rule one of IPv4. */
+/**
+ * A household or a machine has a whole /64 of IPv6 addresses to choose from (RFC 6177), and as a
+ * rule one of IPv4.
+ */
 export const CLIENT_PREFIXES = { prefix4: 32, prefix6: 64 } as const;
 
 /**
- * The network that `address` is in, as a key: an IPv4 address cut to `prefix4` bits, an IPv6 address to `prefix6`. An IPv4 address in IPv6 form is the same client as the
- * address itself. What is no address is its own key.
+ * The network that `address` is in, as a key: an IPv4 address cut to `prefix4` bits, an IPv6
+ * address to `prefix6`. An IPv4 address in IPv6 form is the same client as the address itself. What
+ * is no address is its own key.
  */
 export function addressKey(
   address: string,

@@ -9,19 +9,31 @@ import { checkNumbers, withDefaults } from './options.ts';
 /** What an outcome says of the resource; `abandoned` is nothing, as when the caller left. */
 export type Verdict = 'succeeded' | 'failed' | 'abandoned';
 
-/** When it opens and closes: the terms of the edge's `upstreams.<name>.breaker`, whose defaults these are too. */
+/**
+ * When it opens and closes: the terms of the edge's `upstreams.<name>.breaker`, whose defaults
+ * these are too.
+ */
 export type BreakerTerms = Omit<BreakerSnapshot, 'failures'>;
 
 export interface BreakerOptions extends Partial<BreakerTerms> {
   /** In errors and events. */
   readonly name?: string;
-  /** What an error says of the resource. By default all say that it failed, but for an abort by the caller and refusals of this library. */
+  /**
+   * What an error says of the resource. By default all say that it failed, but for an abort by the
+   * caller and refusals of this library.
+   */
   readonly judgeError?: (error: unknown) => Verdict;
-  /** What a result says, for those that are failures all the same: a response with status 503. By default none is. */
+  /**
+   * What a result says, for those that are failures all the same: a response with status 503. By
+   * default none is.
+   */
   readonly judgeResult?: (result: unknown) => Verdict;
   readonly onEvent?: OnEvent;
   readonly clock?: Clock;
-  /** `memory` of a breaker with the same options, in another thread: both are then one. Events are told in the thread where they happen. */
+  /**
+   * `memory` of a breaker with the same options, in another thread: both are then one. Events are
+   * told in the thread where they happen.
+   */
   readonly memory?: SharedArrayBuffer;
 }
 
@@ -58,14 +70,20 @@ export function readTerms(options: BreakerOptions): BreakerTerms {
   return terms;
 }
 
-/** Judges results by their `status` or `statusCode` (a Response of fetch, of undici, of got): 502 to 504 say that the resource is not there. */
+/**
+ * Judges results by their `status` or `statusCode` (a Response of fetch, of undici, of got): 502 to
+ * 504 say that the resource is not there.
+ */
 export function judgeStatus(result: unknown): Verdict {
   const { status, statusCode } = (result ?? {}) as { readonly status?: unknown; readonly statusCode?: unknown };
   const said = Number(status ?? statusCode);
   return said >= 502 && said <= 504 ? 'failed' : 'succeeded';
 }
 
-/** An abort is the caller's doing. What this library refused was never tried; only time that ran out may be the resource's fault. */
+/**
+ * An abort is the caller's doing. What this library refused was never tried; only time that ran out
+ * may be the resource's fault.
+ */
 export function judgeByDefault(error: unknown): Verdict {
   if (error instanceof ResilienceError) return error instanceof DeadlineError ? 'failed' : 'abandoned';
   return error instanceof Error && error.name === 'AbortError' ? 'abandoned' : 'failed';

@@ -1,6 +1,7 @@
 /**
- * A breaker before something that can fail: another service, a database. It is the edge's own (`src/lane/standing`), of an upstream with a single backend: what is
- * added here is the way to use it around a promise.
+ * A breaker before something that can fail: another service, a database. It is the edge's own
+ * (`src/lane/standing`), of an upstream with a single backend: what is added here is the way to use
+ * it around a promise.
  */
 
 import { type ReasonCode, reasonNumber } from '../base/errors.ts';
@@ -18,7 +19,10 @@ import { memoryFor } from './options.ts';
 
 export type { BreakerState } from '../lane/standing/view.ts';
 
-/** A call that the breaker let through. It says once how it ended; what it says later counts for nothing. */
+/**
+ * A call that the breaker let through. It says once how it ended; what it says later counts for
+ * nothing.
+ */
 export interface BreakerAttempt {
   succeeded(): void;
   /** `error` goes along with the event if this opens the breaker. */
@@ -43,7 +47,8 @@ export interface BreakerView {
   readonly lastFailureAtMs: number;
   /**
    * `response_status` for a result that was judged to be a failure, the code of an error of this
-   * library (`exchange_timeout`), `backend_reset` for every other error; empty while nothing failed.
+   * library (`exchange_timeout`), `backend_reset` for every other error; empty while nothing
+   * failed.
    */
   readonly lastFailureReason: '' | ReasonCode;
 }
@@ -99,7 +104,8 @@ export class Breaker {
   }
 
   /**
-   * Calls `work` and gives what it gives, or throws BreakerOpenError without a call. Of what it throws `judgeError` says whether the resource is to blame.
+   * Calls `work` and gives what it gives, or throws BreakerOpenError without a call. Of what it
+   * throws `judgeError` says whether the resource is to blame.
    */
   async run<Result>(work: () => Result | PromiseLike<Result>): Promise<Result> {
     const attempt = this.attempt();
@@ -114,7 +120,10 @@ export class Breaker {
     return result;
   }
 
-  /** The same for work that is no single call: throws BreakerOpenError, or gives what the outcome is to be told to. */
+  /**
+   * The same for work that is no single call: throws BreakerOpenError, or gives what the outcome is
+   * to be told to.
+   */
   attempt(): BreakerAttempt {
     if (!this.allows()) {
       tell(this.onEvent, { event: 'circuit_open', name: this.name, atMs: this.clock.now() });
@@ -189,7 +198,9 @@ export class Breaker {
   }
 }
 
-/** A breaker; see `BreakerOptions`. Throws `config_not_valid` where an option is out of its range. */
+/**
+ * A breaker; see `BreakerOptions`. Throws `config_not_valid` where an option is out of its range.
+ */
 export function createBreaker(options: BreakerOptions = {}): Breaker {
   return new Breaker(options);
 }
@@ -204,7 +215,9 @@ function failureReason(failure: unknown): number {
   return failure === undefined || failure instanceof Error ? NO_ANSWER : BAD_ANSWER;
 }
 
-/** An upstream with one backend, which is compared with nobody, never panics and may always be out. */
+/**
+ * An upstream with one backend, which is compared with nobody, never panics and may always be out.
+ */
 function sourceOf(terms: BreakerTerms): StandingSource {
   return {
     backends: { length: 1 },

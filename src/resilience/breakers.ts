@@ -3,7 +3,10 @@
 import { Breaker, type BreakerView } from './breaker.ts';
 import type { BreakerOptions } from './breaker-options.ts';
 
-/** Names are those of a service's own resources, never of its clients: nothing is forgotten by itself. */
+/**
+ * Names are those of a service's own resources, never of its clients: nothing is forgotten by
+ * itself.
+ */
 export interface Breakers {
   /** The breaker of `name`, always the same. */
   get(name: string): Breaker;

@@ -1,6 +1,8 @@
 /**
- * A bulkhead: so many calls at once, so many more waiting in order for a bounded time, the others refused at once. The edge's is bound to its exchanges, which wait in
- * the reactor; here promises wait. Who frees a place hands it to the first who waits, so that nobody who comes later is faster.
+ * A bulkhead: so many calls at once, so many more waiting in order for a bounded time, the others
+ * refused at once. The edge's is bound to its exchanges, which wait in the reactor; here promises
+ * wait. Who frees a place hands it to the first who waits, so that nobody who comes later is
+ * faster.
  */
 
 import { type Clock, systemClock } from './clock.ts';
@@ -8,7 +10,10 @@ import { BulkheadFullError, QueueTimeoutError } from './errors.ts';
 import { type OnEvent, type ResilienceEventCode, tell } from './events.ts';
 import { checkNumbers, withDefaults } from './options.ts';
 
-/** As the edge's `limits`; the defaults are the same, but for `max`, without which there would be none. */
+/**
+ * As the edge's `limits`; the defaults are the same, but for `max`, without which there would be
+ * none.
+ */
 export interface BulkheadTerms {
   /** Calls at once. */
   readonly max: number;
@@ -67,7 +72,8 @@ export class Bulkhead {
   }
 
   /**
-   * Calls `work` when there is a place, and gives what it gives. Throws BulkheadFullError, QueueTimeoutError, or the signal's reason when it aborts while the call waits.
+   * Calls `work` when there is a place, and gives what it gives. Throws BulkheadFullError,
+   * QueueTimeoutError, or the signal's reason when it aborts while the call waits.
    */
   async run<Result>(work: () => Result | PromiseLike<Result>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Result> {
     const release = this.tryAcquire() ?? (await this.acquire(signal));
@@ -150,7 +156,9 @@ export class Bulkhead {
   }
 }
 
-/** A bulkhead; see `BulkheadOptions`. Throws `config_not_valid` where an option is out of its range. */
+/**
+ * A bulkhead; see `BulkheadOptions`. Throws `config_not_valid` where an option is out of its range.
+ */
 export function createBulkhead(options: BulkheadOptions): Bulkhead {
   return new Bulkhead(options);
 }

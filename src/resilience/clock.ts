@@ -1,12 +1,19 @@
 /**
- * Time, as the parts of this library see it: what it is now, and something to be done later. Everything that waits takes a clock, so that tests of services need not
- * sleep: they give a manual one and move it.
+ * Time, as the parts of this library see it: what it is now, and something to be done later.
+ * Everything that waits takes a clock, so that tests of services need not sleep: they give a manual
+ * one and move it.
  */
 
 export interface Clock {
-  /** Milliseconds. Parts that share memory between threads must be on the same clock, as all are on `systemClock`. */
+  /**
+   * Milliseconds. Parts that share memory between threads must be on the same clock, as all are on
+   * `systemClock`.
+   */
   now(): number;
-  /** Calls `then` once in `delayMs`, unless the function it gives is called before. In the background it keeps no process alive. */
+  /**
+   * Calls `then` once in `delayMs`, unless the function it gives is called before. In the
+   * background it keeps no process alive.
+   */
   after(delayMs: number, then: () => void, isBackground?: boolean): () => void;
 }
 
@@ -67,7 +74,10 @@ export function createManualClock(startMs = 1_000_000): ManualClock {
   };
 }
 
-/** Resolves after `delayMs`; rejects with the signal's reason when it aborts before. Nothing is left behind either way. */
+/**
+ * Resolves after `delayMs`; rejects with the signal's reason when it aborts before. Nothing is left
+ * behind either way.
+ */
 export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {

@@ -1,6 +1,7 @@
 /**
- * The time that a request has: what the caller gives it (`grpc-timeout`, or a field in milliseconds), never more than the service itself allows. Read as the edge reads
- * it (`src/lane/head/deadline.ts`), handed on to calls further on with what is left.
+ * The time that a request has: what the caller gives it (`grpc-timeout`, or a field in
+ * milliseconds), never more than the service itself allows. Read as the edge reads it
+ * (`src/lane/head/deadline.ts`), handed on to calls further on with what is left.
  */
 
 import { earlier, grpcTimeout, milliseconds, NO_DEADLINE } from '../lane/head/deadline.ts';
@@ -23,20 +24,31 @@ export interface DeadlineOptions extends Partial<DeadlineTerms> {
   readonly clock?: Clock;
 }
 
-/** Fields of a request: those of `node:http`, of fetch, or a plain object. Names are in lower case. */
+/**
+ * Fields of a request: those of `node:http`, of fetch, or a plain object. Names are in lower case.
+ */
 export type FieldsLike =
   | { get(name: string): string | null | undefined }
   | { readonly [name: string]: string | readonly string[] | undefined };
 
 export interface Deadline {
-  /** Aborts with a DeadlineError when the time is over, or with the reason of the signal that was given. */
+  /**
+   * Aborts with a DeadlineError when the time is over, or with the reason of the signal that was
+   * given.
+   */
   readonly signal: AbortSignal;
   readonly isOver: boolean;
   /** Infinity where nobody set a limit. */
   remainingMs(): number;
-  /** What to send with calls further on: the same fields, with what is left. Empty where nobody set a limit. */
+  /**
+   * What to send with calls further on: the same fields, with what is left. Empty where nobody set
+   * a limit.
+   */
   headers(): Record<string, string>;
-  /** Calls `work`, and throws the signal's reason as soon as that aborts, whether `work` listens to the signal or not. */
+  /**
+   * Calls `work`, and throws the signal's reason as soon as that aborts, whether `work` listens to
+   * the signal or not.
+   */
   run<Result>(work: (signal: AbortSignal) => Result | PromiseLike<Result>): Promise<Result>;
   /** The request is done: nothing aborts any more. */
   clear(): void;
@@ -44,12 +56,18 @@ export interface Deadline {
 
 export const DEADLINE_DEFAULTS: DeadlineTerms = { maxMs: 0, header: '', isGrpcObeyed: true };
 
-/** The deadline of a request with these fields. `signal` ends it early, as when the client leaves. To be cleared when the request is done. */
+/**
+ * The deadline of a request with these fields. `signal` ends it early, as when the client leaves.
+ * To be cleared when the request is done.
+ */
 export function deadlineOf(fields: FieldsLike, options: DeadlineOptions & { readonly signal?: AbortSignal } = {}): Deadline {
   return createDeadlines(options)(fields, options.signal);
 }
 
-/** `deadlineOf` with the options looked at once. Throws `config_not_valid` where an option is out of its range. */
+/**
+ * `deadlineOf` with the options looked at once. Throws `config_not_valid` where an option is out of
+ * its range.
+ */
 export function createDeadlines(options: DeadlineOptions = {}): (fields: FieldsLike, signal?: AbortSignal, maxMs?: number) => Deadline {
   const terms = withDefaults<DeadlineTerms>(options, DEADLINE_DEFAULTS);
   checkNumbers('deadline', terms, { maxMs: [0, 86_400_000] });
@@ -146,7 +164,10 @@ function fieldOf(fields: FieldsLike, name: string): string | undefined {
   return typeof first === 'string' ? first : undefined;
 }
 
-/** A positive number of at most eight digits and a unit (gRPC over HTTP/2, "Timeout"), as the edge writes it: never more than is left, but for what is next to nothing. */
+/**
+ * A positive number of at most eight digits and a unit (gRPC over HTTP/2, "Timeout"), as the edge
+ * writes it: never more than is left, but for what is next to nothing.
+ */
 function grpcTimeoutOf(leftMs: number): string {
   const ms = Math.max(1, Math.floor(leftMs));
   return ms <= 99_999_999 ? `${ms}m` : `${Math.floor(ms / 1_000)}S`;

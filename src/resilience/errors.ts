@@ -1,12 +1,16 @@
 /**
- * What callers get when a part refuses. Codes and statuses are rows of the edge's registry (`docs/errors.md`); `status` and `headers` are what fastify and express look
- * for, so that an error nobody catches becomes the right answer, with Retry-After.
+ * What callers get when a part refuses. Codes and statuses are rows of the edge's registry
+ * (`docs/errors.md`); `status` and `headers` are what fastify and express look for, so that an
+ * error nobody catches becomes the right answer, with Retry-After.
  */
 
 import { type ErrorContext, LychgateError, type ReasonCode } from '../base/errors.ts';
 import { retryAfterFields } from '../lane/admit/rate-limit/answer-fields.ts';
 
-/** Nothing was tried: a part of this library refused. Another attempt at once would be refused as well. */
+/**
+ * Nothing was tried: a part of this library refused. Another attempt at once would be refused as
+ * well.
+ */
 export class ResilienceError extends LychgateError {
   override readonly name: string = 'ResilienceError';
   declare readonly code: ReasonCode;
@@ -22,7 +26,9 @@ export class ResilienceError extends LychgateError {
   }
 }
 
-/** `circuit_open`, 503: the breaker is open, or half-open with as many probes out as there may be. */
+/**
+ * `circuit_open`, 503: the breaker is open, or half-open with as many probes out as there may be.
+ */
 export class BreakerOpenError extends ResilienceError {
   override readonly name = 'BreakerOpenError';
 
@@ -58,7 +64,10 @@ export class QueueTimeoutError extends ResilienceError {
   }
 }
 
-/** `exchange_timeout`, 504: the time that was given is over. It is the reason of the deadline's signal. */
+/**
+ * `exchange_timeout`, 504: the time that was given is over. It is the reason of the deadline's
+ * signal.
+ */
 export class DeadlineError extends ResilienceError {
   override readonly name = 'DeadlineError';
 

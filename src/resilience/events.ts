@@ -1,6 +1,7 @@
 /**
- * What the parts tell those who count and log. Codes are those of the edge's registries of notes and reasons (`docs/events.md`, `docs/errors.md`), so that a service
- * and the edge before it speak of the same thing by the same name.
+ * What the parts tell those who count and log. Codes are those of the edge's registries of notes
+ * and reasons (`docs/events.md`, `docs/errors.md`), so that a service and the edge before it speak
+ * of the same thing by the same name.
  */
 
 import type { ReasonCode } from '../base/errors.ts';
@@ -42,7 +43,10 @@ export interface ResilienceEvent {
 
 export type OnEvent = (event: ResilienceEvent) => void;
 
-/** Tells `listener`. What it throws is thrown where nobody's work is broken by it, as an uncaught exception of its own. */
+/**
+ * Tells `listener`. What it throws is thrown where nobody's work is broken by it, as an uncaught
+ * exception of its own.
+ */
 export function tell(listener: OnEvent | undefined, event: ResilienceEvent): void {
   if (listener === undefined) return;
   try {

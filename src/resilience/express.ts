@@ -1,6 +1,7 @@
 /**
- * The parts as middleware of express, or of anything else that speaks `(request, response, next)`. Refusals are answered here, with a status, their fields and a line of
- * JSON: as errors they would go to express's log with a stack each, and a flood would fill it.
+ * The parts as middleware of express, or of anything else that speaks `(request, response, next)`.
+ * Refusals are answered here, with a status, their fields and a line of JSON: as errors they would
+ * go to express's log with a stack each, and a flood would fill it.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -37,7 +38,10 @@ export interface ResilienceMiddleware<Request extends GuardedRequest> {
   readonly bulkhead: Bulkhead | undefined;
 }
 
-/** `app.use(resilience(options))`, or before single routes. Throws `config_not_valid` where an option is out of its range. */
+/**
+ * `app.use(resilience(options))`, or before single routes. Throws `config_not_valid` where an
+ * option is out of its range.
+ */
 export function resilience<Request extends GuardedRequest = GuardedRequest>(
   options: ExpressResilienceOptions<Request> = {},
 ): ResilienceMiddleware<Request> {
@@ -72,7 +76,10 @@ export function resilience<Request extends GuardedRequest = GuardedRequest>(
 
 export default resilience;
 
-/** Nobody reads an answer to a client that left; anything that is no refusal is the service's own mistake. */
+/**
+ * Nobody reads an answer to a client that left; anything that is no refusal is the service's own
+ * mistake.
+ */
 function answer(error: Error, _request: GuardedRequest, response: ServerResponse, next: Next): void {
   if (response.destroyed) return;
   if (!(error instanceof ResilienceError)) {

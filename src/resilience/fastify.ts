@@ -1,6 +1,7 @@
 /**
- * The parts as a plugin of fastify: `request.deadline` and `instance.resilience`. Refusals are errors, which fastify turns into 429 or 503 with their fields, or hands to
- * the service's own error handler. The plugin works on the instance that it is registered on, and on those below.
+ * The parts as a plugin of fastify: `request.deadline` and `instance.resilience`. Refusals are
+ * errors, which fastify turns into 429 or 503 with their fields, or hands to the service's own
+ * error handler. The plugin works on the instance that it is registered on, and on those below.
  */
 
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify';
@@ -9,7 +10,10 @@ import { Guard, type GuardOptions } from './guard.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** `resilience.breaker(name)` for calls to others; the rate limiter and the bulkhead for those who want to look. */
+    /**
+     * `resilience.breaker(name)` for calls to others; the rate limiter and the bulkhead for those
+     * who want to look.
+     */
     readonly resilience: Guard<FastifyRequest>;
   }
   interface FastifyRequest {
@@ -45,7 +49,8 @@ const plugin = (instance: FastifyInstance, options: FastifyResilienceOptions, do
 
 /** `await server.register(resilience, options)`. */
 export const resilience: FastifyPluginCallback<FastifyResilienceOptions> = Object.assign(plugin, {
-  // Hooks and decorators are for the instance that registers the plugin, not for a context of the plugin's own.
+  // Hooks and decorators are for the instance that registers the plugin, not for a context of the
+  // plugin's own.
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'lychgate-resilience',
   [Symbol.for('plugin-meta')]: { name: 'lychgate-resilience', fastify: '5.x' },

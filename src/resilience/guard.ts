@@ -1,6 +1,7 @@
 /**
- * The parts before a service's handlers, in their order: a request is counted by the rate limit, gets its deadline, then a place in the bulkhead; what refuses first
- * costs least. Knows nothing of frameworks but the objects of `node:http` beneath them.
+ * The parts before a service's handlers, in their order: a request is counted by the rate limit,
+ * gets its deadline, then a place in the bulkhead; what refuses first costs least. Knows nothing of
+ * frameworks but the objects of `node:http` beneath them.
  */
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
@@ -16,13 +17,18 @@ import { RateLimiter, type RateLimiterOptions } from './rate-limiter.ts';
 
 /** Each part is there when it has options; `breakers` are always. */
 export interface GuardOptions<Request> {
-  /** `key` says whose bucket it is; undefined for nobody's. By default the client's address, IPv6 by /64. */
+  /**
+   * `key` says whose bucket it is; undefined for nobody's. By default the client's address, IPv6 by
+   * /64.
+   */
   readonly rateLimit?: RateLimiterOptions & { readonly key?: (request: Request) => string | undefined };
   readonly bulkhead?: BulkheadOptions;
   readonly deadline?: DeadlineOptions;
   /** Terms of `breaker(name)`. */
   readonly breakers?: BreakersOptions;
-  /** Requests that pass without limit, deadline and place: probes of whoever watches the service. */
+  /**
+   * Requests that pass without limit, deadline and place: probes of whoever watches the service.
+   */
   readonly isExempt?: (request: Request) => boolean;
   /** For all parts that have none of their own. */
   readonly onEvent?: OnEvent;
@@ -66,7 +72,10 @@ export class Guard<Request> {
     return this.breakers.get(name);
   }
 
-  /** Calls `done` once the request may go on, or with the error that it is to be refused with. What it holds it gives back when the response ends. */
+  /**
+   * Calls `done` once the request may go on, or with the error that it is to be refused with. What
+   * it holds it gives back when the response ends.
+   */
   enter(visit: Visit<Request>, done: (error?: Error) => void): void {
     const { limiter, deadlines, bulkhead } = this;
     if (this.isExempt?.(visit.request)) {

@@ -1,6 +1,8 @@
 /**
- * The edge's resilience parts for services written in Node: breaker, retries with a budget, rate limit, bulkhead, deadline. The code is the edge's own where it
- * decides something; here stands the way to use it around promises. `docs/library.md` shows each part at work; `./fastify.ts` and `./express.ts` put them before handlers.
+ * The edge's resilience parts for services written in Node: breaker, retries with a budget, rate
+ * limit, bulkhead, deadline. The code is the edge's own where it decides something; here stands the
+ * way to use it around promises. `docs/library.md` shows each part at work; `./fastify.ts` and
+ * `./express.ts` put them before handlers.
  */
 
 export { LychgateError } from '../base/errors.ts';

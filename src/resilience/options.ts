@@ -1,4 +1,7 @@
-/** Options are looked at once, where a part is made: a mistake is an error there and not a strange behaviour later. */
+/**
+ * Options are looked at once, where a part is made: a mistake is an error there and not a strange
+ * behaviour later.
+ */
 
 import { createError } from '../base/errors.ts';
 
@@ -12,7 +15,10 @@ export function withDefaults<Defaults extends object>(options: Partial<Defaults>
   return all;
 }
 
-/** Throws `config_not_valid` unless every named number is one and lies within its bounds, which are included. */
+/**
+ * Throws `config_not_valid` unless every named number is one and lies within its bounds, which are
+ * included.
+ */
 export function checkNumbers<Options extends object>(
   part: string,
   options: Options,

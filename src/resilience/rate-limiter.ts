@@ -1,6 +1,8 @@
 /**
- * A rate limit by key: the edge's token buckets (`src/lane/admit/rate-limit`), keyed by text. Memory is bounded: of more keys than it holds, the one unused longest is
- * forgotten, which can only be to its advantage. Keys are hashed with a secret seed, so that nobody can look for two that share a bucket.
+ * A rate limit by key: the edge's token buckets (`src/lane/admit/rate-limit`), keyed by text.
+ * Memory is bounded: of more keys than it holds, the one unused longest is forgotten, which can
+ * only be to its advantage. Keys are hashed with a secret seed, so that nobody can look for two
+ * that share a bucket.
  */
 
 import type { RateLimitSnapshot } from '../config/snapshot/limit.ts';
@@ -14,7 +16,10 @@ import { RateLimitedError } from './errors.ts';
 import { type OnEvent, tell } from './events.ts';
 import { checkNumbers, memoryFor, withDefaults } from './options.ts';
 
-/** `requests` in `perMs`, up to `burst` at once; as the edge's `limits.rate`, with the same defaults. */
+/**
+ * `requests` in `perMs`, up to `burst` at once; as the edge's `limits.rate`, with the same
+ * defaults.
+ */
 export interface RateLimiterTerms {
   /** In RateLimit fields, errors and events. */
   readonly name: string;
@@ -118,7 +123,10 @@ export class RateLimiter {
     return new RateLimitedError(this.name, taken.retryAfterMs, this.headers(taken));
   }
 
-  /** RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), and with a refusal Retry-After (RFC 9110 §10.2.3). */
+  /**
+   * RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), and with a refusal
+   * Retry-After (RFC 9110 §10.2.3).
+   */
   headers(taken: RateLimitTaken): Record<string, string> {
     return Object.fromEntries(
       taken.isAllowed ? quotaFields(this.snapshot, taken.remaining, taken.resetMs) : rateLimitFields(this.snapshot, taken.retryAfterMs),
@@ -140,7 +148,10 @@ export class RateLimiter {
   }
 }
 
-/** A rate limiter; see `RateLimiterOptions`. Throws `config_not_valid` where an option is out of its range. */
+/**
+ * A rate limiter; see `RateLimiterOptions`. Throws `config_not_valid` where an option is out of its
+ * range.
+ */
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   return new RateLimiter(options);
 }

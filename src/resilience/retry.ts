@@ -1,6 +1,7 @@
 /**
- * Other attempts at something that failed, with the edge's back-off and the edge's budget: retries are a share of the calls, so that a resource that is down is not
- * asked several times as often as a sound one.
+ * Other attempts at something that failed, with the edge's back-off and the edge's budget: retries
+ * are a share of the calls, so that a resource that is down is not asked several times as often as
+ * a sound one.
  */
 
 import { backoffMs } from '../lane/retry/backoff.ts';
@@ -36,7 +37,10 @@ export interface RetryBudget {
 export interface RetryTerms {
   /** Attempts beside the first. */
   readonly attempts: number;
-  /** A random time up to this passes before the first retry, up to twice as much before each further one; 0 for at once. */
+  /**
+   * A random time up to this passes before the first retry, up to twice as much before each further
+   * one; 0 for at once.
+   */
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
 }
@@ -46,7 +50,10 @@ export interface RetryOptions extends Partial<RetryTerms> {
   readonly budget?: RetryBudget;
   /** In events. */
   readonly name?: string;
-  /** Is another attempt safe, and of use? By default yes, but after an abort by the caller and refusals of this library. Only for work that may be done twice. */
+  /**
+   * Is another attempt safe, and of use? By default yes, but after an abort by the caller and
+   * refusals of this library. Only for work that may be done twice.
+   */
   readonly isRetryable?: (error: unknown, attempt: number) => boolean;
   /** Ends the pause and all further attempts; handed to `work`. */
   readonly signal?: AbortSignal;
@@ -66,7 +73,10 @@ export interface RetryAttempt {
 export const RETRY_BUDGET_DEFAULTS: RetryBudgetTerms = { ratio: 0.2, minPerSecond: 10, windowMs: 10_000 };
 export const RETRY_DEFAULTS: RetryTerms = { attempts: 1, backoffMs: 25, maxBackoffMs: 250 };
 
-/** A budget for all retries at one resource. Throws `config_not_valid` where an option is out of its range. */
+/**
+ * A budget for all retries at one resource. Throws `config_not_valid` where an option is out of its
+ * range.
+ */
 export function createRetryBudget(options: RetryBudgetOptions = {}): RetryBudget {
   const terms = withDefaults<RetryBudgetTerms>(options, RETRY_BUDGET_DEFAULTS);
   checkNumbers('createRetryBudget', terms, { ratio: [0, 1], minPerSecond: [0, 100_000], windowMs: [10, 86_400_000] });
@@ -77,8 +87,9 @@ export function createRetryBudget(options: RetryBudgetOptions = {}): RetryBudget
 }
 
 /**
- * Calls `work` until it succeeds, and gives what it gives. When it may not be tried again, the last error is thrown; when the signal aborts in a pause, the signal's
- * reason. Throws `config_not_valid` where an option is out of its range.
+ * Calls `work` until it succeeds, and gives what it gives. When it may not be tried again, the last
+ * error is thrown; when the signal aborts in a pause, the signal's reason. Throws
+ * `config_not_valid` where an option is out of its range.
  */
 export async function retry<Result>(
   work: (attempt: RetryAttempt) => Result | PromiseLike<Result>,
@@ -103,7 +114,9 @@ export async function retry<Result>(
   }
 }
 
-/** Why there is no other attempt; undefined when there is one, which is then taken from the budget. */
+/**
+ * Why there is no other attempt; undefined when there is one, which is then taken from the budget.
+ */
 function denialOf(error: unknown, number: number, { attempts }: RetryTerms, options: RetryOptions): ResilienceEventCode | undefined {
   if (!(options.isRetryable ?? isRetryableByDefault)(error, number)) return 'retry_denied_unsafe';
   if (number > attempts) return 'retry_denied_attempts';

@@ -1,6 +1,6 @@
 /**
- * Ways to die, for tests that watch a shard being replaced. Nothing of this exists in a shard unless the process was started for tests
- * (`LYCHGATE_TEST_FAULTS=1`).
+ * Ways to die, for tests that watch a shard being replaced. Nothing of this exists in a shard
+ * unless the process was started for tests (`LYCHGATE_TEST_FAULTS=1`).
  */
 import type { BindingAddon } from '../native/binding.ts';
 import type { Fault } from './port.ts';

@@ -1,6 +1,7 @@
 /**
- * What the main thread and a shard say to each other over the shard's MessagePort: how a shard starts, the orders it gets, the reports it
- * sends. Nothing here is per request; the most frequent message is a heartbeat.
+ * What the main thread and a shard say to each other over the shard's MessagePort: how a shard
+ * starts, the orders it gets, the reports it sends. Nothing here is per request; the most frequent
+ * message is a heartbeat.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { PackedRoutes } from '../config/route-table.ts';
@@ -10,7 +11,9 @@ import type { LaneTables } from '../lane/tables.ts';
 import type { ListenerPlace } from '../native/convert.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
 
-/** Socket addresses of every backend, by slot; `number` grows with each publication of the process. */
+/**
+ * Socket addresses of every backend, by slot; `number` grows with each publication of the process.
+ */
 export interface Publication {
   readonly number: number;
   readonly addresses: readonly (readonly string[])[];
@@ -71,7 +74,10 @@ export type ShardOrder =
   | { readonly kind: 'sessions'; readonly question: number }
   /** How old the oldest open exchange is, milliseconds; -1 where none is open. */
   | { readonly kind: 'oldest'; readonly question: number }
-  /** `decide` strikes inside the lane's next call, `now` while the order is read; a panic, where the reactor next passes the place. */
+  /**
+   * `decide` strikes inside the lane's next call, `now` while the order is read; a panic, where the
+   * reactor next passes the place.
+   */
   | { readonly kind: 'fault'; readonly fault: Fault; readonly at: string }
   | { readonly kind: 'stop' };
 

@@ -1,6 +1,7 @@
 /**
- * One HTTP/3 connection of `lychgate get` and the exchanges on it, on top of @currentspace/http3. Hides two things of the library: a final
- * response after an interim one arrives as its `trailers` event, and its events are not promises.
+ * One HTTP/3 connection of `lychgate get` and the exchanges on it, on top of @currentspace/http3.
+ * Hides two things of the library: a final response after an interim one arrives as its `trailers`
+ * event, and its events are not promises.
  */
 
 import { once } from 'node:events';
@@ -56,7 +57,8 @@ export async function openConnection(target: Target): Promise<Connection> {
     runtimeMode: 'portable',
     ...(target.ca === null ? {} : { ca: target.ca }),
   });
-  // Faults of the session also fail `ready()` and the open streams, where they are reported; unheard they would end the process.
+  // Faults of the session also fail `ready()` and the open streams, where they are reported;
+  // unheard they would end the process.
   session.on('error', () => {});
   let closeCode = 0;
   session.on('close', (info) => {
@@ -123,7 +125,10 @@ async function exchange(session: Http3ClientSession, target: Target, sink: Sink)
   return { status, timing: { firstByteMs, totalMs: performance.now() - began, bodyBytes } };
 }
 
-/** Waits until stdout takes more. The reader's own pace is no fault of the peer, so its clock stands still meanwhile. */
+/**
+ * Waits until stdout takes more. The reader's own pace is no fault of the peer, so its clock stands
+ * still meanwhile.
+ */
 async function drained(output: Writable, stream: ClientHttp3Stream, timeoutMs: number): Promise<void> {
   stream.setTimeout(0);
   await once(output, 'drain');
@@ -140,7 +145,8 @@ function requestHead(target: Target): IncomingHeaders {
     accept: '*/*',
   };
   if (target.body !== null) head['content-length'] = String(target.body.length);
-  // The first of a name replaces our own, later ones are added to it; an empty value takes ours away.
+  // The first of a name replaces our own, later ones are added to it; an empty value takes ours
+  // away.
   const given = new Set<string>();
   for (const [name, value] of target.fields) {
     if (name === 'host') head[':authority'] = value;

@@ -1,6 +1,6 @@
 /**
- * Turns what the HTTP/3 client and the resolver throw into a sentence and an exit status. The only file of the command that knows their
- * codes.
+ * Turns what the HTTP/3 client and the resolver throw into a sentence and an exit status. The only
+ * file of the command that knows their codes.
  */
 
 /** How the command ends when there is no response. */
@@ -17,7 +17,10 @@ export class UsageError extends Error {}
 /** The peer took longer than `--timeout`. Exit status 28. */
 export class TimeoutError extends Error {}
 
-/** The connection was closed before it was up. `quicCode` is the transport's error code (RFC 9000 §20.1). */
+/**
+ * The connection was closed before it was up. `quicCode` is the transport's error code (RFC 9000
+ * §20.1).
+ */
 export class HandshakeError extends Error {
   readonly quicCode: number;
 
@@ -35,7 +38,9 @@ export function isAlert(quicCode: number): boolean {
 /** certificate_required (RFC 8446 §6.2). */
 const CERTIFICATE_REQUIRED = 0x100 + 116;
 
-/** TLS alerts that speak of the certificate, as QUIC carries them: 0x100 + alert (RFC 9001 §4.8). */
+/**
+ * TLS alerts that speak of the certificate, as QUIC carries them: 0x100 + alert (RFC 9001 §4.8).
+ */
 const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48].map((alert) => 0x100 + alert));
 
 /** What the client library adds to its errors. */

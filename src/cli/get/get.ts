@@ -1,6 +1,7 @@
 /**
- * `lychgate get URL`: one request over HTTP/3, for looking at an edge from outside. The body goes to stdout as it comes; head and timing
- * go to stderr, so that the body can be piped. Options and exit codes are curl's where curl has them.
+ * `lychgate get URL`: one request over HTTP/3, for looking at an edge from outside. The body goes
+ * to stdout as it comes; head and timing go to stderr, so that the body can be piped. Options and
+ * exit codes are curl's where curl has them.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -27,7 +28,9 @@ interface GetOptions {
 /** Exit status of `--fail` for a status of 400 and above. */
 const EXIT_STATUS_FAILED = 22;
 
-/** The command, ready to be added to the program. Cheap to make: the client is loaded when it runs. */
+/**
+ * The command, ready to be added to the program. Cheap to make: the client is loaded when it runs.
+ */
 export function getCommand(): Command {
   return new Command('get')
     .description('Send a request over HTTP/3: head and timing to stderr, body to stdout')

@@ -1,4 +1,7 @@
-/** What `lychgate get` prints beside the body: heads as HTTP/1.1 would write them, times in milliseconds. */
+/**
+ * What `lychgate get` prints beside the body: heads as HTTP/1.1 would write them, times in
+ * milliseconds.
+ */
 
 /** Status and fields of a response, an interim response or a trailer section. */
 export interface ReportedHead {

@@ -1,7 +1,7 @@
 /**
  * Certificates and revocation lists in DER, as RFC 5280 has them: what is put in here comes out
- * signed. The shapes and their encoding are
- * those of `@peculiar/asn1-x509`, keys and signatures those of Node. It holds no files and knows no commands.
+ * signed. The shapes and their encoding are those of `@peculiar/asn1-x509`, keys and signatures
+ * those of Node. It holds no files and knows no commands.
  */
 
 import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto';

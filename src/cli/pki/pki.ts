@@ -1,6 +1,7 @@
 /**
- * `lychgate pki`: a CA for development in a folder. `init` makes it, `issue` a certificate for a server or a client, `revoke` a longer
- * revocation list, and `list` shows what there is. Keys are written to files and nowhere else.
+ * `lychgate pki`: a CA for development in a folder. `init` makes it, `issue` a certificate for a
+ * server or a client, `revoke` a longer revocation list, and `list` shows what there is. Keys are
+ * written to files and nowhere else.
  */
 
 import type { X509Certificate } from 'node:crypto';

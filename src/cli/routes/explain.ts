@@ -1,6 +1,6 @@
 /**
- * Which route takes a request, why, and what would become of it. The route is found by the router that lanes use and the path by the edits they use; nothing here knows a rule
- * of its own.
+ * Which route takes a request, why, and what would become of it. The route is found by the router
+ * that lanes use and the path by the edits they use; nothing here knows a rule of its own.
  */
 
 import { reasonByNumber } from '../../base/errors.ts';

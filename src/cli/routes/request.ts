@@ -1,5 +1,6 @@
 /**
- * The request that `routes test` asks about: from the words of the command line to a head in the form in which the lane reads heads, canonical as a listener would have made it.
+ * The request that `routes test` asks about: from the words of the command line to a head in the
+ * form in which the lane reads heads, canonical as a listener would have made it.
  */
 
 import { createError } from '../../base/errors.ts';
@@ -22,7 +23,10 @@ export interface AskedRequest {
   readonly peer: string;
 }
 
-/** Parts of a URL as they stand in it: nothing is resolved or escaped here, because that is the listener's to do. Throws `usage_not_valid`. */
+/**
+ * Parts of a URL as they stand in it: nothing is resolved or escaped here, because that is the
+ * listener's to do. Throws `usage_not_valid`.
+ */
 export function splitUrl(url: string): Pick<AskedRequest, 'scheme' | 'authority' | 'path'> {
   const parts = /^(?:([a-z]+):\/\/)?([^/?#]+)([^#]*)(#.*)?$/i.exec(url);
   if (parts === null) throw createError('usage_not_valid', `'${url}' is not a URL`);
@@ -47,7 +51,10 @@ export function canonical(
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-/** Writes `asked` into `memory` as a Head of listener 0 and gives a reader that points at it. Throws `usage_not_valid` for a peer that is no address. */
+/**
+ * Writes `asked` into `memory` as a Head of listener 0 and gives a reader that points at it. Throws
+ * `usage_not_valid` for a peer that is no address.
+ */
 export function readAsked(asked: AskedRequest, memory: RecordMemory): HeadReader {
   const { method, scheme, authority, path, fields } = asked;
   const { words, text } = memory;

@@ -1,4 +1,7 @@
-/** `lychgate routes`: the routes of a configuration in their precedence, and which of them a given request would take. Both are offline: no edge is asked. */
+/**
+ * `lychgate routes`: the routes of a configuration in their precedence, and which of them a given
+ * request would take. Both are offline: no edge is asked.
+ */
 
 import { Command, InvalidArgumentError } from 'commander';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
@@ -16,7 +19,10 @@ interface TestOptions {
 /** Exit status when no route takes the request. */
 const EXIT_NO_ROUTE = 3;
 
-/** The command and its part, ready to be added to the program. Cheap to make: what they need is loaded when they run. */
+/**
+ * The command and its part, ready to be added to the program. Cheap to make: what they need is
+ * loaded when they run.
+ */
 export function routesCommand(): Command {
   const command = addSettings(new Command('routes').description('List routes in their precedence, or test which one a request takes'))
     .enablePositionalOptions()
@@ -83,7 +89,10 @@ async function listenerOf({ listeners }: Snapshot, name: string | undefined): Pr
   );
 }
 
-/** The snapshot of the configuration, or nothing once its mistakes are told and the exit status is set. */
+/**
+ * The snapshot of the configuration, or nothing once its mistakes are told and the exit status is
+ * set.
+ */
 async function load(command: Command): Promise<Snapshot | undefined> {
   const { file, outside } = readSettings(command, process.env);
   const { loadSnapshot } = await import('../../config/load.ts');

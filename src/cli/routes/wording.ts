@@ -1,4 +1,7 @@
-/** Routes in the words in which operators configure them: what they take, where it goes, which limits hold. */
+/**
+ * Routes in the words in which operators configure them: what they take, where it goes, which
+ * limits hold.
+ */
 
 import type { KeySnapshot } from '../../config/snapshot/key.ts';
 import type { RateLimitSnapshot } from '../../config/snapshot/limit.ts';
@@ -42,7 +45,9 @@ export function percent(share: number): string {
   return `${Number(share.toFixed(1))} %`;
 }
 
-/** What the requests of a route get when nothing else can be had; undefined when there is nothing. */
+/**
+ * What the requests of a route get when nothing else can be had; undefined when there is nothing.
+ */
 export function fallbackText({ fallback }: RouteSnapshot, upstreams: Snapshot['upstreams']): string | undefined {
   if (fallback.kind === 'none') return undefined;
   if (fallback.kind === 'fixed') return `respond ${fallback.answer.status}`;

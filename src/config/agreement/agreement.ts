@@ -1,6 +1,7 @@
 /**
- * Checks across keys: what the schema cannot see because it looks at one key at a time. Names must be unique, references must exist, options must
- * fit what they are given for. Nothing here touches the disk.
+ * Checks across keys: what the schema cannot see because it looks at one key at a time. Names must
+ * be unique, references must exist, options must fit what they are given for. Nothing here touches
+ * the disk.
  */
 
 import type { Complaint } from '../problem.ts';

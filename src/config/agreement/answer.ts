@@ -10,7 +10,10 @@ import { meaningless } from './seen.ts';
 /** Statuses without a body (RFC 9110 §15.3.5, §15.4.5). */
 const BODILESS: readonly number[] = [204, 205, 304];
 
-/** Bytes of an answer's fields, which many clients take no more of in a head and a record of the lane has room for. */
+/**
+ * Bytes of an answer's fields, which many clients take no more of in a head and a record of the
+ * lane has room for.
+ */
 const MAX_FIELD_BYTES = 16_384;
 
 export function checkRespond(path: KeyPath, { status, headers, body }: Respond): Complaint[] {
@@ -75,7 +78,8 @@ function checkPrefix(path: KeyPath, { strip_prefix: stripped }: PathKeys, match:
       { path: [...path, 'strip_prefix'], message: 'is missing', expected: 'the prefix that is replaced, as the route matches by pattern' },
     ];
   }
-  // A longer prefix than the matched one changes some of the requests; one that lies elsewhere changes none.
+  // A longer prefix than the matched one changes some of the requests; one that lies elsewhere
+  // changes none.
   if (stripped === '' || isBelow(match.path, stripped) || (!match.exact && isBelow(stripped, match.path))) return [];
   const message = 'is never at the front of a path that this route takes';
   return [{ path: [...path, 'strip_prefix'], value: JSON.stringify(stripped), message, expected: `${match.path}, or a part of it` }];

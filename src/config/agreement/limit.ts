@@ -1,4 +1,7 @@
-/** Agreement of limits: queues need something to wait for, shared limits a store, names are unique; and their buckets should fit into memory. */
+/**
+ * Agreement of limits: queues need something to wait for, shared limits a store, names are unique;
+ * and their buckets should fit into memory.
+ */
 
 import { rateName } from '../assemble/limit.ts';
 import { tenantOwner } from '../assemble/tenant.ts';
@@ -7,11 +10,17 @@ import { routeNames } from '../route-names.ts';
 import type { Config } from '../schema/config.ts';
 import { type IsMended, meaningless, Seen } from './seen.ts';
 
-/** Of one key's bucket (`src/lane/admit/rate-limit/table.ts`), and of all together that nobody means by a default kept in thousands of routes. */
+/**
+ * Of one key's bucket (`src/lane/admit/rate-limit/table.ts`), and of all together that nobody means
+ * by a default kept in thousands of routes.
+ */
 const BUCKET_BYTES = 16;
 const MUCH_BYTES = 2 ** 30;
 
-/** A queue in front of what has no limit never fills. `isLimitedOtherwise` where another limit makes exchanges wait. */
+/**
+ * A queue in front of what has no limit never fills. `isLimitedOtherwise` where another limit makes
+ * exchanges wait.
+ */
 export function checkQueue(path: KeyPath, limits: { in_flight: number; queue: number }, isLimitedOtherwise = false): Complaint[] {
   const isIdle = limits.queue > 0 && limits.in_flight === 0 && !isLimitedOtherwise;
   return isIdle ? [meaningless([...path, 'queue'], 'without a limit', 'in_flight beside it')] : [];

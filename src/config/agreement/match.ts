@@ -1,4 +1,7 @@
-/** Agreement of matches: within one, and between those of different routes, of which no two may be the same. */
+/**
+ * Agreement of matches: within one, and between those of different routes, of which no two may be
+ * the same.
+ */
 
 import stringify from 'fast-json-stable-stringify';
 import { CONDITION_KINDS } from '../assemble/match.ts';
@@ -60,7 +63,10 @@ function checkCondition(path: KeyPath, condition: Condition): Complaint[] {
   return given.slice(1).map((kind) => ({ path: [...path, kind], isAboutKey: true, message: `stands beside ${given[0]}`, expected }));
 }
 
-/** Remembers matches and complains of one that takes what an earlier one takes: equal in every part, and with a method in common. */
+/**
+ * Remembers matches and complains of one that takes what an earlier one takes: equal in every part,
+ * and with a method in common.
+ */
 export class Matches {
   readonly #isMended: IsMended;
   readonly #met = new Map<string, { readonly methods: readonly string[]; readonly where: KeyPath }[]>();
@@ -80,7 +86,10 @@ export class Matches {
   }
 }
 
-/** A match with methods goes before one without; two that both name methods, or both do not, are rivals where these overlap. */
+/**
+ * A match with methods goes before one without; two that both name methods, or both do not, are
+ * rivals where these overlap.
+ */
 function haveCommon(one: readonly string[], other: readonly string[]): boolean {
   if (one.length === 0 || other.length === 0) return one.length === other.length;
   return one.some((method) => other.includes(method));

@@ -1,6 +1,7 @@
 /**
- * Combinations that are no mistake by themselves and yet can never act: the table of docs/resilience.md. Each is a warning, because what was written does
- * nothing and nobody would see.
+ * Combinations that are no mistake by themselves and yet can never act: the table of
+ * docs/resilience.md. Each is a warning, because what was written does nothing and nobody would
+ * see.
  */
 
 import type { Complaint, KeyPath } from '../problem.ts';

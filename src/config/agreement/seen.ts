@@ -1,9 +1,15 @@
-/** What several checks of agreement have in common: values that may stand once, names that must exist, keys that exclude each other. */
+/**
+ * What several checks of agreement have in common: values that may stand once, names that must
+ * exist, keys that exclude each other.
+ */
 
 import { type Complaint, formatPath, type KeyPath } from '../problem.ts';
 import { suggest } from '../suggest.ts';
 
-/** Says of a key that its value is not what the author wrote, so that nothing can be concluded from it. */
+/**
+ * Says of a key that its value is not what the author wrote, so that nothing can be concluded from
+ * it.
+ */
 export type IsMended = (path: KeyPath) => boolean;
 
 /** Remembers where a value was first met and complains when it comes again. */
@@ -17,7 +23,10 @@ export class Seen {
     this.#isMended = isMended;
   }
 
-  /** `where` is told to whoever has the value after it: in words, or as a path that may lead into another file. */
+  /**
+   * `where` is told to whoever has the value after it: in words, or as a path that may lead into
+   * another file.
+   */
   note(value: string, path: KeyPath, where: string | KeyPath, shown: string = value): Complaint[] {
     if (this.#isMended(path)) return [];
     const first = this.#first.get(value);
@@ -37,7 +46,10 @@ export function standsAlready(path: KeyPath, shown: string, first: string | KeyP
   return { ...complaint, message: `stands ${first === undefined ? 'twice' : `already in ${first}`}` };
 }
 
-/** Complains of a name that nothing has, with the one that was probably meant. `what` has its article: `an upstream`. */
+/**
+ * Complains of a name that nothing has, with the one that was probably meant. `what` has its
+ * article: `an upstream`.
+ */
 export function checkName(path: KeyPath, name: string, known: readonly string[], what: string): Complaint[] {
   if (known.includes(name)) return [];
   const near = suggest(name, known);

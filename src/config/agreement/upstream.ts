@@ -1,4 +1,7 @@
-/** Agreement within an upstream: its backends, TLS, checks and limits. How it picks is `./balance.ts`. */
+/**
+ * Agreement within an upstream: its backends, TLS, checks and limits. How it picks is
+ * `./balance.ts`.
+ */
 
 import type { Complaint, KeyPath } from '../problem.ts';
 import type { Upstream } from '../schema/upstream.ts';

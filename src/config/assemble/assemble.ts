@@ -1,4 +1,7 @@
-/** From a configuration that was found good, and the files it points at, to the frozen snapshot. Nothing here can fail or touches the disk. */
+/**
+ * From a configuration that was found good, and the files it points at, to the frozen snapshot.
+ * Nothing here can fail or touches the disk.
+ */
 
 import { availableParallelism } from 'node:os';
 import { generationOf } from '../generation.ts';

@@ -38,7 +38,8 @@ const conditionSnapshots = madeOnce((conditions: Readonly<Record<string, Conditi
   Object.entries(conditions).map(([name, condition]) => {
     if (condition.present !== undefined) return { name, kind: condition.present ? 'present' : 'absent', value: '' };
     const kind = CONDITION_KINDS.find((candidate) => condition[candidate] !== undefined);
-    // Without any key only its presence is left to be asked for; the agreement between keys refuses that before.
+    // Without any key only its presence is left to be asked for; the agreement between keys refuses
+    // that before.
     return kind === undefined ? { name, kind: 'present', value: '' } : { name, kind, value: condition[kind] ?? '' };
   }),
 );

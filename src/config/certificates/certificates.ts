@@ -1,8 +1,9 @@
 /**
- * Certificate chains and their keys, checked before anything is changed: a file that cannot be parsed, a key that belongs to another
- * certificate or a name that is not covered would otherwise show only at the first handshake.
- * Expiry is a warning at the start, because an edge that refuses to start helps nobody whose
- * certificate ran out an hour ago; a rotation refuses what is worse than what it would replace.
+ * Certificate chains and their keys, checked before anything is changed: a file that cannot be
+ * parsed, a key that belongs to another certificate or a name that is not covered would otherwise
+ * show only at the first handshake. Expiry is a warning at the start, because an edge that refuses
+ * to start helps nobody whose certificate ran out an hour ago; a rotation refuses what is worse
+ * than what it would replace.
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
@@ -29,13 +30,18 @@ const RSA_BITS = { min: 2_048, max: 8_192 };
 
 const KEY_EXPECTED = 'a PEM private key: RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519';
 
-/** What came of a certificate: its snapshot when it can be used, and what is to be said about it. */
+/**
+ * What came of a certificate: its snapshot when it can be used, and what is to be said about it.
+ */
 export interface CheckedCertificate {
   readonly certificate?: CertificateSnapshot;
   readonly complaints: readonly Complaint[];
 }
 
-/** Reads and checks one certificate of a listener. `nowMs` is the wall clock, milliseconds since the epoch. */
+/**
+ * Reads and checks one certificate of a listener. `nowMs` is the wall clock, milliseconds since the
+ * epoch.
+ */
 export async function readCertificate(configured: Certificate, path: KeyPath, files: Files, nowMs: number): Promise<CheckedCertificate> {
   const { key_passphrase_file: passphraseFile } = configured;
   const at = { chain: [...path, 'chain'], key: [...path, 'key'], passphrase: [...path, 'key_passphrase_file'] };
@@ -318,8 +324,9 @@ function checkNames([leaf]: readonly X509Certificate[], names: readonly string[]
 }
 
 /**
- * Covered as RFC 9525 §6.3 has it: the same name, or a wildcard in place of its first label; the subject's common name covers nothing. Written
- * here because OpenSSL's own check also refuses `*.localhost` and other wildcards below a single label.
+ * Covered as RFC 9525 §6.3 has it: the same name, or a wildcard in place of its first label; the
+ * subject's common name covers nothing. Written here because OpenSSL's own check also refuses
+ * `*.localhost` and other wildcards below a single label.
  */
 function isCovered(leaf: X509Certificate, name: string): boolean {
   if (isIP(name) !== 0) return leaf.checkIP(name) !== undefined;

@@ -7,12 +7,18 @@ import { childOf, factsOf, isRequired, itemOf, listFactsOf } from '../schema/fac
 /** What stands in the place of a secret. */
 const REDACTED = '(redacted)';
 
-/** Plain data in the form of the file, with defaults, without tokens and the places of keys. Keys that are absent stay absent. */
+/**
+ * Plain data in the form of the file, with defaults, without tokens and the places of keys. Keys
+ * that are absent stay absent.
+ */
 export function redact(config: Config): Record<string, unknown> {
   return show(configSchema, config) as Record<string, unknown>;
 }
 
-/** Text of a key that may be left out; in a mapping of names an empty text is a value like any other. */
+/**
+ * Text of a key that may be left out; in a mapping of names an empty text is a value like any
+ * other.
+ */
 function isOmittable(schema: z.core.$ZodType): boolean {
   return !isRequired(schema);
 }

@@ -1,6 +1,7 @@
 /**
- * What is generated from the schema: the reference page, the JSON schema for editors, and the example with every key. A test fails when the
- * files in the repository differ from what comes out here.
+ * What is generated from the schema: the reference page, the JSON schema for editors, and the
+ * example with every key. A test fails when the files in the repository differ from what comes out
+ * here.
  */
 
 import { z } from 'zod';
@@ -22,7 +23,10 @@ import {
   type Written,
 } from '../schema/facts.ts';
 
-/** JSON schema (draft 2020-12) of the file, for editors and other tools. Pretty-printed, ends in a line break. */
+/**
+ * JSON schema (draft 2020-12) of the file, for editors and other tools. Pretty-printed, ends in a
+ * line break.
+ */
 export function jsonSchema(): string {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
@@ -41,7 +45,10 @@ export function jsonSchema(): string {
   return `${JSON.stringify({ ...schema, required, anyOf, title: 'Lychgate configuration' }, null, 2)}\n`;
 }
 
-/** The long form beside the short one; undefined where there is no short one, or where it was written already. */
+/**
+ * The long form beside the short one; undefined where there is no short one, or where it was
+ * written already.
+ */
 function shortJson(schema: z.core.$ZodType, { description, default: _, ...long }: z.core.JSONSchema.BaseSchema): object | undefined {
   if ('anyOf' in long || !(schema instanceof z.ZodPipe)) return undefined;
   const item = itemOf(schema);
@@ -133,7 +140,10 @@ ${overrideTable()}
 `;
 }
 
-/** The example with every key: defaults where there are any, else an example; keys that need not be given are commented out. */
+/**
+ * The example with every key: defaults where there are any, else an example; keys that need not be
+ * given are commented out.
+ */
 export function exampleFile(certificates = 'certs'): string {
   const text = `${EXAMPLE_HEAD}${mappingText(configSchema, 0).join('\n').trim()}\n`;
   return text.replaceAll(/(?<![\w/.])certs\//g, `${certificates}/`);

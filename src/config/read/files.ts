@@ -1,4 +1,7 @@
-/** Files a configuration points at: read once, kept with their digest, paths relative to the folder of the configuration. */
+/**
+ * Files a configuration points at: read once, kept with their digest, paths relative to the folder
+ * of the configuration.
+ */
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';

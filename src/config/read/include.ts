@@ -138,8 +138,8 @@ async function expand(path: string): Promise<{ readonly paths: readonly string[]
 }
 
 /**
- * `*` stands for any and `?` for one character. Names that begin with a dot are met only by patterns that do: `..data` of Kubernetes and
- * what editors leave behind is not meant.
+ * `*` stands for any and `?` for one character. Names that begin with a dot are met only by
+ * patterns that do: `..data` of Kubernetes and what editors leave behind is not meant.
  */
 function matcherOf(pattern: string): (name: string) => boolean {
   // Written out and not as a regular expression, which a pattern of many stars makes slow.

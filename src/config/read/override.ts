@@ -1,7 +1,8 @@
 /**
- * Values from outside the file. One rule names them: the key `admin.token_file` is the environment's `LYCHGATE_ADMIN_TOKEN_FILE` and the flag
- * `--admin-token-file`; a flag wins over the environment, the environment over the file, the file over the default. Only keys that stand once can
- * be set so; listeners, upstreams and routes belong to the file.
+ * Values from outside the file. One rule names them: the key `admin.token_file` is the
+ * environment's `LYCHGATE_ADMIN_TOKEN_FILE` and the flag `--admin-token-file`; a flag wins over the
+ * environment, the environment over the file, the file over the default. Only keys that stand once
+ * can be set so; listeners, upstreams and routes belong to the file.
  */
 
 import { environmentName, flagName, type Key, settableKeys } from '../keys.ts';
@@ -51,7 +52,10 @@ function overrideOf(key: Key, { env = {}, flags = {} }: Outside): { text: string
   return fromEnvironment === undefined ? undefined : { text: fromEnvironment, source: `environment ${variable}` };
 }
 
-/** The value of a variable. One that is empty is not set: where variables can be listed but not taken away, empty is how they are taken away. */
+/**
+ * The value of a variable. One that is empty is not set: where variables can be listed but not
+ * taken away, empty is how they are taken away.
+ */
 export function givenIn(env: Readonly<Record<string, string | undefined>>, variable: string): string | undefined {
   return env[variable] || undefined;
 }
@@ -69,7 +73,10 @@ function secretFlags({ flags = {} }: Outside): Complaint[] {
     }));
 }
 
-/** Text from outside as the value YAML would have made of it. What does not fit stays text, for the schema to complain about. */
+/**
+ * Text from outside as the value YAML would have made of it. What does not fit stays text, for the
+ * schema to complain about.
+ */
 function readWritten({ facts }: Key, text: string): unknown {
   if (facts.kind === 'flag') return text === 'true' ? true : text === 'false' ? false : text;
   const isNumeric = facts.kind === 'integer' || facts.kind === 'number';

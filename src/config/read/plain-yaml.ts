@@ -26,7 +26,10 @@ const RARE = /(?:^|[ {[,])(?:[&*!?%]|---|\.\.\.)/m;
  */
 const UNLIKE = /\\$|\d[eE]\+?\d{3}|[|>][-+]*\d|""[^\s,\]}:]|(?:^|(?:^| )[{[].*)[\]}] *[^\s,\]}:]/m;
 
-/** Mappings as the other parser makes them: keys are texts, none stands twice, and none is of a prototype. */
+/**
+ * Mappings as the other parser makes them: keys are texts, none stands twice, and none is of a
+ * prototype.
+ */
 const TEXT_KEYS = defineMappingTag<Record<string, unknown>>('tag:yaml.org,2002:map', {
   create: () => ({}),
   addPair(into, key, value) {
@@ -42,7 +45,10 @@ const TEXT_KEYS = defineMappingTag<Record<string, unknown>>('tag:yaml.org,2002:m
 
 const SCHEMA = new Schema([...CORE_SCHEMA.tags.filter(({ nodeKind }) => nodeKind !== 'mapping'), TEXT_KEYS]);
 
-/** What a text says, or undefined where it is left to the other parser. The root is a mapping or a list. */
+/**
+ * What a text says, or undefined where it is left to the other parser. The root is a mapping or a
+ * list.
+ */
 export function parsePlainYaml(text: string): { readonly value: unknown } | undefined {
   if (UNUSUAL.test(text)) return undefined;
   const marks = (text.startsWith('---\n') ? text.slice(4) : text).replace(QUOTED, (part) => (part.startsWith('#') ? '' : '""'));

@@ -33,7 +33,8 @@ export async function readSecrets(config: Config, files: Files, complaints: Comp
       const message = 'has no key: cookies are forgotten at a restart and unknown to other edges';
       complaints.push({ severity: 'warning', path, isAboutKey: true, message, expected: 'key_file or key' });
     }
-    // A secret of any length becomes a key of 256 bits; without one each upstream has its own, so that cookies cannot be exchanged.
+    // A secret of any length becomes a key of 256 bits; without one each upstream has its own, so
+    // that cookies cannot be exchanged.
     stickyKeys.set(
       name,
       new Uint8Array(secret === '' ? createHmac('sha256', OWN_SECRET).update(name).digest() : createHash('sha256').update(secret).digest()),

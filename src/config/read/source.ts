@@ -1,6 +1,7 @@
 /**
- * The configuration file as text: read, parsed as YAML 1.2 (core schema) and kept with the position of every key, so that a mistake found much
- * later can still name its line. Everything that can be wrong with a file before its keys are looked at ends here as a problem.
+ * The configuration file as text: read, parsed as YAML 1.2 (core schema) and kept with the position
+ * of every key, so that a mistake found much later can still name its line. Everything that can be
+ * wrong with a file before its keys are looked at ends here as a problem.
  */
 
 import { readFile, stat } from 'node:fs/promises';
@@ -8,7 +9,9 @@ import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, ty
 import type { KeyPath, Locate, Place, Problem } from '../problem.ts';
 import { parsePlainYaml } from './plain-yaml.ts';
 
-/** Larger files are refused: a configuration of this size is a mistake or an attack on the parser. */
+/**
+ * Larger files are refused: a configuration of this size is a mistake or an attack on the parser.
+ */
 const MAX_FILE_BYTES = 16 * 2 ** 20;
 
 /** How often anchors may be repeated altogether; ends "billion laughs" before they are expanded. */
@@ -62,7 +65,8 @@ function parseWhole(file: string, text: string, isIncluded: boolean): { source?:
   };
   try {
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, version: '1.2', logLevel: 'error' });
-    // A warning of the parser is an unknown tag or directive: nothing that a configuration means to have.
+    // A warning of the parser is an unknown tag or directive: nothing that a configuration means to
+    // have.
     const faults = [...document.errors, ...document.warnings];
     if (faults.some(({ message }) => message.includes('call stack'))) throw new RangeError();
     if (faults.length > 0) {

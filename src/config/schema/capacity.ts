@@ -1,4 +1,7 @@
-/** `upstreams.<name>.limits` and the budgets: how much an upstream is asked to do at once, and how much more retries may add to it. */
+/**
+ * `upstreams.<name>.limits` and the budgets: how much an upstream is asked to do at once, and how
+ * much more retries may add to it.
+ */
 
 import { optional, section } from './groups.ts';
 import { bulkheadKeys } from './limit.ts';

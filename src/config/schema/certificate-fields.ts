@@ -1,4 +1,7 @@
-/** `client_certificates.forward`: in which header fields backends are told of a client's certificate. */
+/**
+ * `client_certificates.forward`: in which header fields backends are told of a client's
+ * certificate.
+ */
 
 import type { z } from 'zod';
 import { EDITED_NAME_RULE } from './fields.ts';

@@ -5,7 +5,10 @@ import { section, words } from './groups.ts';
 import { CLIENT_FIELD_RULE } from './trusted.ts';
 import { choice, type TextRule, text } from './values.ts';
 
-/** Fields in which proxies tell whom they speak for, and that frameworks believe; Forwarded and X-Forwarded-For, -Proto, -Host and -Port are written by routes. */
+/**
+ * Fields in which proxies tell whom they speak for, and that frameworks believe; Forwarded and
+ * X-Forwarded-For, -Proto, -Host and -Port are written by routes.
+ */
 const TRUST_FIELDS = [
   'x-real-ip',
   'true-client-ip',

@@ -56,5 +56,8 @@ export const configSchema = mapping('The configuration of one edge.', {
   reload,
 });
 
-/** A configuration that was read: keys as in the file, durations in milliseconds, sizes in bytes, every default filled in. */
+/**
+ * A configuration that was read: keys as in the file, durations in milliseconds, sizes in bytes,
+ * every default filled in.
+ */
 export type Config = z.output<typeof configSchema>;

@@ -1,7 +1,8 @@
 /**
- * What is known of a key beside its type: how it is told to people, written in YAML and shown in the reference. Facts are registered with the
- * key's zod schema, so that the reference page, the example file, the environment's names and the messages about mistakes all come from
- * the one place where the key is declared.
+ * What is known of a key beside its type: how it is told to people, written in YAML and shown in
+ * the reference. Facts are registered with the key's zod schema, so that the reference page, the
+ * example file, the environment's names and the messages about mistakes all come from the one place
+ * where the key is declared.
  */
 
 import { z } from 'zod';
@@ -88,7 +89,10 @@ export function withShortFacts<S extends z.ZodType>(schema: S, facts: ShortFacts
   return schema;
 }
 
-/** Facts of a scalar key, looked for through defaults and optionality; undefined for mappings and lists. */
+/**
+ * Facts of a scalar key, looked for through defaults and optionality; undefined for mappings and
+ * lists.
+ */
 export function factsOf(schema: z.core.$ZodType): KeyFacts | undefined {
   return lookUp(schema, (at) => registry.get(at));
 }
@@ -108,7 +112,10 @@ export function shortFactsOf(schema: z.core.$ZodType): ShortFacts | undefined {
   return lookUp(schema, (at) => shorts.get(at));
 }
 
-/** True for groups that are off where they are left out, and for lists and mappings of groups that are empty then. */
+/**
+ * True for groups that are off where they are left out, and for lists and mappings of groups that
+ * are empty then.
+ */
 export function isOffByDefault(schema: z.core.$ZodType): boolean {
   if (schema instanceof z.ZodOptional) return true;
   if (namesFactsOf(schema)?.isUsual === true) return false;

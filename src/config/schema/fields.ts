@@ -1,11 +1,17 @@
-/** What keys about HTTP take: methods, field names and values, cookies, statuses. Normal forms are those in which heads are compared. */
+/**
+ * What keys about HTTP take: methods, field names and values, cookies, statuses. Normal forms are
+ * those in which heads are compared.
+ */
 
 import type { TextRule } from './values.ts';
 
 /** RFC 9110 §5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** Fields of one connection, which never pass a proxy (RFC 9110 §7.6.1), and those the edge writes by itself. */
+/**
+ * Fields of one connection, which never pass a proxy (RFC 9110 §7.6.1), and those the edge writes
+ * by itself.
+ */
 const RESERVED = new Map([
   ['connection', 'belongs to one connection'],
   ['http2-settings', 'belongs to one connection'],
@@ -33,7 +39,10 @@ export const FIELD_NAME_RULE: TextRule = {
   normalise: (given) => (TOKEN.test(given) && given.length <= 128 ? given.toLowerCase() : undefined),
 };
 
-/** Name of a field that is written. A `*` is a character of names like any other, but here it would look like a glob and be none. */
+/**
+ * Name of a field that is written. A `*` is a character of names like any other, but here it would
+ * look like a glob and be none.
+ */
 export const EDITED_NAME_RULE: TextRule = {
   expected: 'the name of a header field that may be edited: not one of a connection, not host, content-length or a pseudo-header',
   range: 'field name',

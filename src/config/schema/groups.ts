@@ -1,6 +1,7 @@
 /**
- * The containers a configuration is made of: mappings with fixed keys, mappings of names, lists. Each is told in prose; some may be written
- * shorter than they are, and what comes out is always the long form.
+ * The containers a configuration is made of: mappings with fixed keys, mappings of names, lists.
+ * Each is told in prose; some may be written shorter than they are, and what comes out is always
+ * the long form.
  */
 
 import { z } from 'zod';
@@ -11,7 +12,10 @@ import type { TextRule } from './values.ts';
 type Shape = z.core.$ZodLooseShape;
 type Mapping<S extends Shape> = z.ZodObject<S, z.core.$strict>;
 
-/** A mapping with fixed keys, every one of which has a default, so that the whole section may be left out. */
+/**
+ * A mapping with fixed keys, every one of which has a default, so that the whole section may be
+ * left out.
+ */
 export function section<S extends Shape>(prose: string, shape: S): z.ZodPrefault<Mapping<S>> {
   return writtenOnce(
     z
@@ -67,8 +71,9 @@ export function someOrOne<I extends z.ZodType>(prose: string, item: I): z.ZodTyp
 }
 
 /**
- * A list of scalars; a single one may stand without brackets. Where it is left out it is `fallback`, empty unless that is given. Where being left out means
- * everything, an empty list is a mistake that `insteadOfNone` mends: nobody writes "none of these" to get all.
+ * A list of scalars; a single one may stand without brackets. Where it is left out it is
+ * `fallback`, empty unless that is given. Where being left out means everything, an empty list is a
+ * mistake that `insteadOfNone` mends: nobody writes "none of these" to get all.
  */
 export function words<I extends z.ZodType>(
   prose: string,
@@ -91,7 +96,8 @@ export function words<I extends z.ZodType>(
     .describe(prose);
   const known = z.preprocess((given) => (isContainer(given) || given === undefined ? given : [given]), listed).describe(prose);
   withListFacts(known, facts);
-  // `default` and not `prefault`: what stands for a list that was left out is not what may be written.
+  // `default` and not `prefault`: what stands for a list that was left out is not what may be
+  // written.
   if (insteadOfNone !== undefined) return writtenOnce(known.default([...fallback] as never)) as unknown as z.ZodType<z.output<I>[]>;
   return writtenOnce(known.prefault([...fallback] as never)) as unknown as z.ZodType<z.output<I>[]>;
 }

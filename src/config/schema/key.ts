@@ -1,4 +1,7 @@
-/** Keys that tell one request from another, for hashing, sticking and limiting, as they are written: `client/24`, `header:x-user`. */
+/**
+ * Keys that tell one request from another, for hashing, sticking and limiting, as they are written:
+ * `client/24`, `header:x-user`.
+ */
 
 import type { KeySnapshot } from '../snapshot/key.ts';
 import { CERTIFICATE_FACT_RULE } from './certificate-fact.ts';

@@ -1,4 +1,7 @@
-/** Limits, wherever they stand: how many at once (`bulkhead`), how many in a time (`rate`), and who at all (`access`). */
+/**
+ * Limits, wherever they stand: how many at once (`bulkhead`), how many in a time (`rate`), and who
+ * at all (`access`).
+ */
 
 import { mapping, section, someOf, words } from './groups.ts';
 import { KEY_RULE } from './key.ts';

@@ -4,7 +4,10 @@ import { isIP } from 'node:net';
 import { canonicalIPv6 } from '../../base/authority.ts';
 import type { TextRule } from './values.ts';
 
-/** A block, or one address. The normal form has the bits beyond the prefix cleared, so that equal blocks are equal text. */
+/**
+ * A block, or one address. The normal form has the bits beyond the prefix cleared, so that equal
+ * blocks are equal text.
+ */
 export const NETWORK_RULE: TextRule = {
   expected: 'an address or a CIDR block, such as 10.0.0.0/8 or 2001:db8::/32',
   range: 'CIDR',

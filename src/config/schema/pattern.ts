@@ -1,6 +1,6 @@
 /**
- * Patterns and what they are replaced by. Patterns are RE2: matched in linear time whatever the client sends, so without back-references and
- * look-around.
+ * Patterns and what they are replaced by. Patterns are RE2: matched in linear time whatever the
+ * client sends, so without back-references and look-around.
  */
 
 import { RE2JS } from 're2js';

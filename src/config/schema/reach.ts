@@ -1,6 +1,7 @@
 /**
- * Whether a pattern can ever match a path: its program is walked over the characters that a path may have. A path is looked at without its query and in
- * its canonical form, so that a pattern that wants a `?` or a blank waits for ever, which nobody would see.
+ * Whether a pattern can ever match a path: its program is walked over the characters that a path
+ * may have. A path is looked at without its query and in its canonical form, so that a pattern that
+ * wants a `?` or a blank waits for ever, which nobody would see.
  */
 
 import { RE2JS } from 're2js';
@@ -35,7 +36,10 @@ const RUNES: ReadonlySet<number> = new Set([8, 9, 10, 11]);
 const BEGIN = 0x01 | 0x04;
 const END = 0x02 | 0x08;
 
-/** False where the pattern, which compiles, matches no path: the whole of one, or for `isSearch` no part of one. */
+/**
+ * False where the pattern, which compiles, matches no path: the whole of one, or for `isSearch` no
+ * part of one.
+ */
 export function canMatchPath(pattern: string, isSearch: boolean): boolean {
   return isSearch ? canBeFound(pattern) : canMatch(pattern);
 }
@@ -45,7 +49,8 @@ const canBeFound = remembered((pattern) => isReachable(pattern, true));
 
 function isReachable(pattern: string, isSearch: boolean): boolean {
   const { prog } = RE2JS.compile(pattern).re2() as unknown as { prog: { inst: readonly Instruction[]; start: number } };
-  // What this version of the engine has beside these (look-behind) is not known here, and taken for reachable.
+  // What this version of the engine has beside these (look-behind) is not known here, and taken for
+  // reachable.
   if (prog.inst.some(({ op }) => op > 11)) return true;
   const { inst, start } = prog;
   const seen = new Set<string>();

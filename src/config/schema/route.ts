@@ -1,4 +1,7 @@
-/** `routes`: which requests go where, what is changed on the way, and how long and how often it may be tried. */
+/**
+ * `routes`: which requests go where, what is changed on the way, and how long and how often it may
+ * be tried.
+ */
 
 import type { z } from 'zod';
 import { fallback, redirect, respond } from './answer.ts';

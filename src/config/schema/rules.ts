@@ -1,4 +1,7 @@
-/** What the text keys take: names, addresses, hosts, paths, URLs. Each rule returns the normal form, in which equal things are equal text. */
+/**
+ * What the text keys take: names, addresses, hosts, paths, URLs. Each rule returns the normal form,
+ * in which equal things are equal text.
+ */
 
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
@@ -175,7 +178,10 @@ function normaliseAddress(given: string): string | undefined {
   return hostPort(address.ip, address.port);
 }
 
-/** Escapes in the one spelling that heads have after normalisation (RFC 3986 §6.2.2); dot segments would never be met there. */
+/**
+ * Escapes in the one spelling that heads have after normalisation (RFC 3986 §6.2.2); dot segments
+ * would never be met there.
+ */
 function normalisePath(given: string): string | undefined {
   if (!/^\/(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/.test(given)) return undefined;
   const path = given.replace(/%[0-9A-Fa-f]{2}/g, (spelling) => {
@@ -199,12 +205,16 @@ function ipv6InBrackets(inBrackets: string): string | undefined {
   return canonicalIPv6(inBrackets.slice(1, -1));
 }
 
-/** Lower case, ASCII (RFC 5891), without the root's dot; undefined when it is no host name (RFC 1123 §2.1). */
+/**
+ * Lower case, ASCII (RFC 5891), without the root's dot; undefined when it is no host name (RFC 1123
+ * §2.1).
+ */
 function normaliseHost(given: string, isWildcardAllowed: boolean): string | undefined {
   const isWildcard = given.startsWith('*.');
   if (isWildcard && !isWildcardAllowed) return undefined;
   const plain = (isWildcard ? given.slice(2) : given).replace(/\.$/, '');
-  // Looked at before the conversion, which would silently read 1.2.3 as an address and drop other characters.
+  // Looked at before the conversion, which would silently read 1.2.3 as an address and drop other
+  // characters.
   if (!/^[\p{L}\p{N}\p{M}_.-]+$/u.test(plain) || /^[\d.]+$/.test(plain)) return undefined;
   const ascii = domainToASCII(plain);
   if (ascii === '' || ascii.length > 253) return undefined;

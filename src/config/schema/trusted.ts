@@ -1,4 +1,7 @@
-/** `trusted_networks`: proxies of one's own in front of the edge, and the field in which they tell whom they speak for. */
+/**
+ * `trusted_networks`: proxies of one's own in front of the edge, and the field in which they tell
+ * whom they speak for.
+ */
 
 import { EDITED_NAME_RULE } from './fields.ts';
 import { mapping, orShort, someOrOne } from './groups.ts';

@@ -1,4 +1,7 @@
-/** `upstreams`: named groups of backends, how one of them is picked, what happens when they fail, and how sessions to them are kept. */
+/**
+ * `upstreams`: named groups of backends, how one of them is picked, what happens when they fail,
+ * and how sessions to them are kept.
+ */
 
 import type { z } from 'zod';
 import { balance, locality } from './balance.ts';

@@ -1,9 +1,11 @@
 /**
- * The kinds of values a configuration is made of. Each maker takes what the author of a key has to say (prose, range, default) and returns a zod
- * schema whose output is what the program works with: milliseconds, bytes, plain text.
+ * The kinds of values a configuration is made of. Each maker takes what the author of a key has to
+ * say (prose, range, default) and returns a zod schema whose output is what the program works with:
+ * milliseconds, bytes, plain text.
  *
- * A key is required when it has neither `fallback` nor `absent`. `fallback` is written as in YAML and parsed like it; `absent` is what the
- * program gets when the key is left out and has no spelling of its own.
+ * A key is required when it has neither `fallback` nor `absent`. `fallback` is written as in YAML
+ * and parsed like it; `absent` is what the program gets when the key is left out and has no
+ * spelling of its own.
  */
 
 import { z } from 'zod';
@@ -20,7 +22,10 @@ interface Common {
   readonly isUsual?: boolean;
 }
 
-/** What a text key takes: a check that returns the normal form, or undefined when the text is not acceptable. */
+/**
+ * What a text key takes: a check that returns the normal form, or undefined when the text is not
+ * acceptable.
+ */
 export interface TextRule {
   /** End of the sentence "expected …". */
   readonly expected: string;
@@ -40,7 +45,10 @@ export function text(rule: TextRule, options: Common & { fallback?: string; abse
   return finish(z.string().transform(obeying(rule)), options, factsOfRule(rule, String));
 }
 
-/** Text obeying a rule where people also write numbers and truth values without quotes: `x-canary: 1`, `statuses: [503]`. */
+/**
+ * Text obeying a rule where people also write numbers and truth values without quotes:
+ * `x-canary: 1`, `statuses: [503]`.
+ */
 export function looseText(
   rule: TextRule,
   options: Common & { fallback?: string; absent?: string; write?: (value: unknown) => Written },
@@ -116,7 +124,10 @@ export function integer(options: Common & Range & { fallback?: number | 'none'; 
   return finish(orWord(z.int().min(min).max(max), none), options, facts);
 }
 
-/** A whole number or the word `auto`. With `none` that word is accepted as well and stands for this number. */
+/**
+ * A whole number or the word `auto`. With `none` that word is accepted as well and stands for this
+ * number.
+ */
 export function integerOrAuto(options: Common & Range & { fallback: 'auto'; none?: number }): z.ZodType<number | 'auto'> {
   const { min, max, none } = options;
   const schema = z.union([z.literal('auto'), orWord(z.int().min(min).max(max), none)]);
@@ -140,7 +151,10 @@ export function decimal(options: Common & Range & { fallback: number | 'none'; n
   return finish(orWord(z.number().min(min).max(max), none), options, facts);
 }
 
-/** A share, written as a number from 0 to 1 or in percent: `0.5`, `50%`. With `none` that word stands for 0. */
+/**
+ * A share, written as a number from 0 to 1 or in percent: `0.5`, `50%`. With `none` that word
+ * stands for 0.
+ */
 export function share(options: Common & { fallback: number | 'none'; none?: 0 }): z.ZodType<number> {
   const { none } = options;
   const schema = z.union([z.number(), z.string()]).transform((given, context) => {
@@ -251,7 +265,10 @@ function jsonOfQuantity(kind: 'duration' | 'size', pattern: string, isNoneAllowe
   return { anyOf: [spelling, kind === 'size' ? { type: 'integer', minimum: 0 } : { const: 0 }] };
 }
 
-/** Adds prose, default and facts. The default is parsed like a value of the file, so that it obeys the same rules. */
+/**
+ * Adds prose, default and facts. The default is parsed like a value of the file, so that it obeys
+ * the same rules.
+ */
 function finish<T>(schema: z.ZodType<T, unknown>, options: Common & { fallback?: Written; absent?: T }, facts: Facts): z.ZodType<T> {
   const { prose, example, fallback, absent, isSecret = false, isUsual = false } = options;
   const own: KeyFacts = {
@@ -265,6 +282,7 @@ function finish<T>(schema: z.ZodType<T, unknown>, options: Common & { fallback?:
   const known = withFacts(schema, own).describe(prose);
   withFacts(known, own);
   if (fallback !== undefined) return absentOnce(known.prefault(fallback));
-  // `default` and not `prefault`: what stands for an absent key has no spelling that could be parsed.
+  // `default` and not `prefault`: what stands for an absent key has no spelling that could be
+  // parsed.
   return absent === undefined ? known : (known.default(absent as never) as unknown as z.ZodType<T>);
 }

@@ -1,4 +1,7 @@
-/** `/v1/certificates`: the certificates in use, and `POST /v1/certificates/reload`: their files are read again. Keys are never shown. */
+/**
+ * `/v1/certificates`: the certificates in use, and `POST /v1/certificates/reload`: their files are
+ * read again. Keys are never shown.
+ */
 import type { FastifyInstance } from 'fastify';
 import { errorEntry } from '../../base/errors.ts';
 import type { AdminParts } from './parts.ts';

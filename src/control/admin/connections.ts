@@ -1,4 +1,7 @@
-/** `/v1/connections?limit=N`: how many connections clients have, and at most N of them from each shard. */
+/**
+ * `/v1/connections?limit=N`: how many connections clients have, and at most N of them from each
+ * shard.
+ */
 import type { FastifyInstance } from 'fastify';
 import type { AdminParts } from './parts.ts';
 

@@ -1,6 +1,7 @@
 /**
- * `/v1/events`: the events of the edge as they happen, as server-sent events (WHATWG HTML §9.2). `Last-Event-ID` or `?after=` asks for what was missed;
- * `?event=` and `?upstream=` narrow it. A listener that does not read is let go rather than waited for.
+ * `/v1/events`: the events of the edge as they happen, as server-sent events (WHATWG HTML §9.2).
+ * `Last-Event-ID` or `?after=` asks for what was missed; `?event=` and `?upstream=` narrow it. A
+ * listener that does not read is let go rather than waited for.
  */
 import type { FastifyInstance } from 'fastify';
 import { NOTES } from '../../base/notes.ts';

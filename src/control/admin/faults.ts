@@ -1,4 +1,7 @@
-/** `/v1/test/fault`: hurts a shard's worker, so that tests can see it replaced. It exists only where the process was started for tests. */
+/**
+ * `/v1/test/fault`: hurts a shard's worker, so that tests can see it replaced. It exists only where
+ * the process was started for tests.
+ */
 import type { FastifyInstance } from 'fastify';
 import type { Fault } from '../../shard/port.ts';
 import { refuse } from './guard.ts';

@@ -1,7 +1,8 @@
 /**
- * Who may speak to the admin API. With a token every route but the two health checks asks for it. Without one the API is on loopback, where
- * the danger is a browser on the same machine: a page whose name is re-bound to 127.0.0.1 still sends its own name in Host, so Host must name
- * loopback; and no answer may be framed, sniffed or stored.
+ * Who may speak to the admin API. With a token every route but the two health checks asks for it.
+ * Without one the API is on loopback, where the danger is a browser on the same machine: a page
+ * whose name is re-bound to 127.0.0.1 still sends its own name in Host, so Host must name loopback;
+ * and no answer may be framed, sniffed or stored.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -63,7 +64,10 @@ function expectedOf(token: string): Buffer | undefined {
   return token === '' ? undefined : digest(token);
 }
 
-/** Ends a request with a code of the registry; `detail` says which value it is about and what is expected. */
+/**
+ * Ends a request with a code of the registry; `detail` says which value it is about and what is
+ * expected.
+ */
 export function refuse(reply: FastifyReply, error: AdminErrorCode, detail?: string): FastifyReply {
   const { status } = errorEntry(error);
   return reply.code(status).send({ error, status, ...(detail === undefined ? {} : { detail }) });

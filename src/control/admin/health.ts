@@ -1,6 +1,7 @@
 /**
- * The two questions of an orchestrator. `/healthz`: does the process answer at all. `/readyz`: should traffic be sent here; not while starting,
- * not while draining, and not while a shard is without a worker, because the packets that reach it wait.
+ * The two questions of an orchestrator. `/healthz`: does the process answer at all. `/readyz`:
+ * should traffic be sent here; not while starting, not while draining, and not while a shard is
+ * without a worker, because the packets that reach it wait.
  */
 import type { FastifyInstance } from 'fastify';
 import type { AdminParts } from './parts.ts';

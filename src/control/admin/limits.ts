@@ -1,4 +1,7 @@
-/** `/v1/limits`: places of routes, upstreams and tenants, limits that follow the latency, rate limits and the store they are shared over, as they are now. */
+/**
+ * `/v1/limits`: places of routes, upstreams and tenants, limits that follow the latency, rate
+ * limits and the store they are shared over, as they are now.
+ */
 import type { FastifyInstance } from 'fastify';
 import type { AdminParts } from './parts.ts';
 

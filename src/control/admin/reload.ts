@@ -1,4 +1,7 @@
-/** `POST /v1/reload`: reads the configuration again and answers when every shard decides by it, or why it does not. `dry_run` changes nothing. */
+/**
+ * `POST /v1/reload`: reads the configuration again and answers when every shard decides by it, or
+ * why it does not. `dry_run` changes nothing.
+ */
 import type { FastifyInstance } from 'fastify';
 import { type AdminErrorCode, errorEntry } from '../../base/errors.ts';
 import type { ReloadResult } from '../reload/reload.ts';

@@ -1,6 +1,6 @@
 /**
- * The admin API: fastify with a file for each group of routes. It answers people, orchestrators and scrapers; nothing a client of the edge
- * sends ever reaches it.
+ * The admin API: fastify with a file for each group of routes. It answers people, orchestrators and
+ * scrapers; nothing a client of the edge sends ever reaches it.
  */
 
 import { STATUS_CODES } from 'node:http';
@@ -85,7 +85,9 @@ const ROUTES = [
   faultRoutes,
 ] as const;
 
-/** Composes the API. Throws `admin_failed` for an address that others could reach without a token. */
+/**
+ * Composes the API. Throws `admin_failed` for an address that others could reach without a token.
+ */
 export function createAdmin(parts: AdminParts, options: AdminOptions): Admin {
   if (!isLoopback(addressOf(options.address).host) && options.token === '') {
     throw createError('admin_failed', `admin address ${options.address} can be reached from other machines and needs a token`, {
@@ -173,8 +175,9 @@ function createApp({ log }: Pick<AdminParts, 'log'>): FastifyInstance {
     ajv: { customOptions: { removeAdditional: false, verbose: true } },
   });
   app.server.headersTimeout = REQUEST_TIMEOUT_MS;
-  // A form of another page can POST text, and for that the answer is no. Before a PUT a browser asks, whatever is in it, and is never told
-  // yes; so a PUT is read as JSON whatever it says it is, which makes `curl -d` enough.
+  // A form of another page can POST text, and for that the answer is no. Before a PUT a browser
+  // asks, whatever is in it, and is never told yes; so a PUT is read as JSON whatever it says it
+  // is, which makes `curl -d` enough.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
     const isJson = /^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '');

@@ -1,4 +1,7 @@
-/** `/v1/upstreams`: every upstream with its backends, their addresses and load, and the sessions the shards hold to them. */
+/**
+ * `/v1/upstreams`: every upstream with its backends, their addresses and load, and the sessions the
+ * shards hold to them.
+ */
 import type { FastifyInstance } from 'fastify';
 import type { AdminParts } from './parts.ts';
 

@@ -1,4 +1,7 @@
-/** What is wrong with a value of a body or a query, in the words in which a configuration would be told. */
+/**
+ * What is wrong with a value of a body or a query, in the words in which a configuration would be
+ * told.
+ */
 import type { FastifyError } from 'fastify';
 import { showValue } from '../../config/problem.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What clients must prove while the edge runs: its files read again when they change, and what comes
- * of a change told. What is wrong with one file leaves all of its listener's in use.
+ * What clients must prove while the edge runs: its files read again when they change, and what
+ * comes of a change told. What is wrong with one file leaves all of its listener's in use.
  */
 
 import { isDeepStrictEqual } from 'node:util';

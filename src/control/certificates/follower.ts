@@ -1,7 +1,7 @@
 /**
  * Follows things that are made of files: reads those whose files changed, has what is good put to
- * use, and leaves the one in use where something is wrong. Each stands for itself: a bad one keeps no
- * other from being renewed.
+ * use, and leaves the one in use where something is wrong. Each stands for itself: a bad one keeps
+ * no other from being renewed.
  *
  * Files that belong together are rarely written in one moment. What does not fit is tried again for
  * a while before anything is said, and the same is not said again.

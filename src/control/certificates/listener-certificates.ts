@@ -141,8 +141,8 @@ export class ListenerCertificates {
   }
 
   /**
-   * Gives listeners what is good of `found`, with what they have of the others. Where the reactors do
-   * not take it, none of a listener's was good.
+   * Gives listeners what is good of `found`, with what they have of the others. Where the reactors
+   * do not take it, none of a listener's was good.
    */
   private take(found: Map<Held, Outcome<CertificateSnapshot>>): void {
     for (const [number, { certificates: serving }] of this.served.all()) {

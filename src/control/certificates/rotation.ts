@@ -1,7 +1,7 @@
 /**
- * What listeners' handshakes go by, and stands in files that change while the edge runs: certificates,
- * keys of session tickets, and what clients must prove. What is wrong leaves what is in use, and is
- * told with the name of its file (`./follower.ts`).
+ * What listeners' handshakes go by, and stands in files that change while the edge runs:
+ * certificates, keys of session tickets, and what clients must prove. What is wrong leaves what is
+ * in use, and is told with the name of its file (`./follower.ts`).
  */
 
 import type { CertificatesSnapshot } from '../../config/snapshot/listener.ts';

@@ -1,6 +1,6 @@
 /**
- * When files are looked at: what belongs together has one round at a time, when its files change and
- * when somebody asks.
+ * When files are looked at: what belongs together has one round at a time, when its files change
+ * and when somebody asks.
  */
 
 import type { CertificatesSnapshot } from '../../config/snapshot/listener.ts';

@@ -1,4 +1,6 @@
-/** Listeners as the reactors have them: with the certificates, keys and rules that are in use now. */
+/**
+ * Listeners as the reactors have them: with the certificates, keys and rules that are in use now.
+ */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
@@ -42,7 +44,10 @@ export class Served {
     return '';
   }
 
-  /** Has all handshakes go by other listeners or, where those of one cannot be used, by none: then it throws. */
+  /**
+   * Has all handshakes go by other listeners or, where those of one cannot be used, by none: then
+   * it throws.
+   */
   replace(listeners: Listeners): void {
     const changed = listeners.filter(([number, listener]) => !isDeepStrictEqual(given(listener), given(this.byNumber.get(number))));
     try {

@@ -1,6 +1,7 @@
 /**
- * Discovery: which socket addresses every backend has at the moment. Names are resolved once however many backends share them, and each change is
- * given to `onPublish` as the whole set, numbered.
+ * Discovery: which socket addresses every backend has at the moment. Names are resolved once
+ * however many backends share them, and each change is given to `onPublish` as the whole set,
+ * numbered.
  */
 
 import { lookup } from 'node:dns/promises';
@@ -29,7 +30,10 @@ export interface DiscoveryParts {
 }
 
 export interface Discovery {
-  /** Resolves when every name has been asked for once, or after two seconds; a name that fails does not fail the start. */
+  /**
+   * Resolves when every name has been asked for once, or after two seconds; a name that fails does
+   * not fail the start.
+   */
   start(): Promise<void>;
   stop(): void;
   publication(): Publication;
@@ -136,7 +140,10 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
     parts.onPublish(publication());
   }
 
-  /** A name that stays unresolved is asked for each second: the log hears of it when its failure begins or changes. */
+  /**
+   * A name that stays unresolved is asked for each second: the log hears of it when its failure
+   * begins or changes.
+   */
   function failed(host: string, error: unknown, isRepeated: boolean): void {
     const facts = { host, error: error instanceof Error ? error.message : String(error) };
     if (isRepeated) log.debug(facts, 'name still not resolved');
@@ -153,7 +160,10 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
     return names.get(backend.host)?.resolver.status() ?? UNKNOWN;
   }
 
-  /** Backends of different upstreams may share a name and differ in patience: the least patient one decides. */
+  /**
+   * Backends of different upstreams may share a name and differ in patience: the least patient one
+   * decides.
+   */
   function shortestInterval(among: readonly BackendSnapshot[], host: string): number {
     const intervals = among.filter((backend) => backend.host === host && backend.resolveIntervalMs > 0).map((b) => b.resolveIntervalMs);
     return intervals.length === 0 ? 0 : Math.min(...intervals);

@@ -1,10 +1,13 @@
 /**
- * One name, resolved again and again. A name that stops resolving keeps its last addresses: a resolver that fails says nothing about
- * backends that served a moment ago.
+ * One name, resolved again and again. A name that stops resolving keeps its last addresses: a
+ * resolver that fails says nothing about backends that served a moment ago.
  */
 import { isIP } from 'node:net';
 
-/** Share of the interval by which each wait is shortened or lengthened, so that many edges do not ask in step. */
+/**
+ * Share of the interval by which each wait is shortened or lengthened, so that many edges do not
+ * ask in step.
+ */
 const JITTER = 0.1;
 /** Wait after a failure, where the interval is longer. */
 const RETRY_MS = 1_000;
@@ -40,7 +43,10 @@ export interface Resolver {
   status(): ResolverStatus;
 }
 
-/** A resolver for `host`; `intervalMs` 0 asks once. An address is its own answer and is never asked for. */
+/**
+ * A resolver for `host`; `intervalMs` 0 asks once. An address is its own answer and is never asked
+ * for.
+ */
 export function createResolver(host: string, intervalMs: number, parts: ResolverParts): Resolver {
   const literal = host.replace(/^\[|\]$/g, '');
   let status: ResolverStatus = { addresses: [], resolvedAtMs: 0, failure: '' };

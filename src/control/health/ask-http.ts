@@ -1,6 +1,7 @@
 /**
- * Asks a backend over HTTP/2 (by ALPN, or in clear text by prior knowledge) or HTTP/1.1, by undici. Every check makes a connection: that one can be made is part of
- * what is checked, and nothing has to be kept between checks but the TLS session, which makes the next handshake cheap.
+ * Asks a backend over HTTP/2 (by ALPN, or in clear text by prior knowledge) or HTTP/1.1, by undici.
+ * Every check makes a connection: that one can be made is part of what is checked, and nothing has
+ * to be kept between checks but the TLS session, which makes the next handshake cheap.
  */
 
 import { createHash, X509Certificate } from 'node:crypto';
@@ -10,7 +11,10 @@ import { buildConnector, Client } from 'undici';
 import { hostPort } from '../../base/authority.ts';
 import { type Ask, type Question, type Reply, USER_AGENT } from './question.ts';
 
-/** An `Ask` for `h2` and `http/1.1`. As for traffic, a TLS backend that does not agree on HTTP/2 is asked over HTTP/1.1. */
+/**
+ * An `Ask` for `h2` and `http/1.1`. As for traffic, a TLS backend that does not agree on HTTP/2 is
+ * asked over HTTP/1.1.
+ */
 export function createHttpAsk(question: Question): Ask {
   const isTls = question.scheme === 'https';
   const isHttp2 = question.protocol === 'h2';
@@ -22,7 +26,8 @@ export function createHttpAsk(question: Question): Ask {
     ...(isTls ? { secureContext: contextOf(question) } : {}),
     ...(question.pins.length > 0 ? { checkServerIdentity: identityByPins(question.pins) } : {}),
   });
-  // RFC 6066 §3: an address is no server name; it is verified all the same, as the host connected to.
+  // RFC 6066 §3: an address is no server name; it is verified all the same, as the host connected
+  // to.
   const servername = isIP(question.serverName) === 0 ? question.serverName : '';
 
   return async (ip, port, signal) => {

@@ -1,6 +1,7 @@
 /**
- * One backend, checked again and again: when the next check is due, and after how many of a kind in a row its state changes. The first result counts at once,
- * so that an edge that starts knows within moments who is there.
+ * One backend, checked again and again: when the next check is due, and after how many of a kind in
+ * a row its state changes. The first result counts at once, so that an edge that starts knows
+ * within moments who is there.
  */
 
 import type { HealthSnapshot } from '../../config/snapshot/standing.ts';
@@ -21,7 +22,10 @@ export interface HealthStatus {
 
 export interface CheckerParts {
   readonly health: HealthSnapshot;
-  /** Checks once: what was wrong, empty when nothing was; undefined when there is no address to ask. Never rejects. */
+  /**
+   * Checks once: what was wrong, empty when nothing was; undefined when there is no address to ask.
+   * Never rejects.
+   */
   readonly check: (signal: AbortSignal) => Promise<string | undefined>;
   readonly onChange: (state: 'up' | 'down', before: HealthState, failure: string) => void;
   /**
@@ -101,7 +105,10 @@ export function createChecker(parts: CheckerParts): Checker {
     return isGood && inRow >= health.healthyAfter ? 'up' : 'down';
   }
 
-  /** Sooner while something is wrong or about to change. The wait after the first check is any part of the interval, so that backends spread over it. */
+  /**
+   * Sooner while something is wrong or about to change. The wait after the first check is any part
+   * of the interval, so that backends spread over it.
+   */
   function nextMs(): number {
     const isWell = status.state === 'up' && status.failure === null;
     if (!isWell) return jittered(health.failingIntervalMs);

@@ -1,6 +1,7 @@
 /**
- * Active health: asks every backend of the upstreams that want it how it is, on connections that traffic never shares, and tells the lanes who is down. A full or
- * stuck pool of traffic therefore says nothing about a backend's health, and a check never waits behind a request.
+ * Active health: asks every backend of the upstreams that want it how it is, on connections that
+ * traffic never shares, and tells the lanes who is down. A full or stuck pool of traffic therefore
+ * says nothing about a backend's health, and a check never waits behind a request.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -53,7 +54,9 @@ interface Check {
 const HEALTH_DOWN = noteNumber('health_down');
 const HEALTH_UP = noteNumber('health_up');
 
-/** First checks of all backends are made within this time, or the interval where that is shorter. */
+/**
+ * First checks of all backends are made within this time, or the interval where that is shorter.
+ */
 const FIRST_PASS_MS = 1_000;
 
 export function createHealth(parts: HealthParts): Health {
@@ -135,7 +138,8 @@ async function check(ask: Ask, ip: string, port: number, health: HealthSnapshot,
   const end = (): void => late.abort(ending.reason);
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${health.timeoutMs} ms`)), health.timeoutMs);
   timer.unref();
-  // Not AbortSignal.any: the signal of the end lives as long as the edge and would remember every check.
+  // Not AbortSignal.any: the signal of the end lives as long as the edge and would remember every
+  // check.
   ending.addEventListener('abort', end);
   try {
     return faultOf(await ask(ip, port, late.signal), health);

@@ -1,4 +1,7 @@
-/** What active health asks of a backend, and when an answer is a good one. How it is asked stands beside this, a file a protocol. */
+/**
+ * What active health asks of a backend, and when an answer is a good one. How it is asked stands
+ * beside this, a file a protocol.
+ */
 
 import { usualAuthority } from '../../base/authority.ts';
 import type { HealthSnapshot } from '../../config/snapshot/standing.ts';
@@ -11,7 +14,10 @@ export interface Question {
   readonly method: 'GET' | 'HEAD';
   readonly path: string;
   readonly authority: string;
-  /** As traffic sees the backend: name for TLS, roots (PEM, empty for the system's), whether it is verified. */
+  /**
+   * As traffic sees the backend: name for TLS, roots (PEM, empty for the system's), whether it is
+   * verified.
+   */
   readonly serverName: string;
   readonly caPem: string;
   readonly isVerified: boolean;
@@ -31,7 +37,10 @@ export interface Reply {
   readonly body: string;
 }
 
-/** Asks once, on a connection of its own. Rejects with what went wrong; when `signal` aborts it ends at once and leaves nothing open. */
+/**
+ * Asks once, on a connection of its own. Rejects with what went wrong; when `signal` aborts it ends
+ * at once and leaves nothing open.
+ */
 export type Ask = (ip: string, port: number, signal: AbortSignal) => Promise<Reply>;
 
 /** How much of a body is searched for the expected text. */

@@ -1,4 +1,6 @@
-/** Listening addresses: taking `ip:port` apart, and telling whether only this machine can reach it. */
+/**
+ * Listening addresses: taking `ip:port` apart, and telling whether only this machine can reach it.
+ */
 import { BlockList, isIP } from 'node:net';
 
 const LOOPBACK = new BlockList();

@@ -1,6 +1,7 @@
 /**
- * The endpoint: it opens the listening sockets, one of each listener for each shard, and owns the key of the connection-ID space. Sockets of one
- * listener share an address by SO_REUSEPORT; the kernel chooses among them by connection ID where it lets us, by address otherwise, and then
+ * The endpoint: it opens the listening sockets, one of each listener for each shard, and owns the
+ * key of the connection-ID space. Sockets of one listener share an address by SO_REUSEPORT; the
+ * kernel chooses among them by connection ID where it lets us, by address otherwise, and then
  * shards hand misdirected packets over.
  *
  * The sockets of an address are a place. Listeners come and go while the edge runs: one that is
@@ -30,9 +31,14 @@ export interface ListenerView {
   readonly name: string;
   /** `ip:port` with the port that was really taken. */
   readonly address: string;
-  /** Whether the kernel steers by connection ID. Always true with one shard: there is nothing to steer. */
+  /**
+   * Whether the kernel steers by connection ID. Always true with one shard: there is nothing to
+   * steer.
+   */
   readonly isSteered: boolean;
-  /** `draining` where it was removed or has left that address, until its last connection has ended. */
+  /**
+   * `draining` where it was removed or has left that address, until its last connection has ended.
+   */
   readonly state: 'serving' | 'draining';
 }
 

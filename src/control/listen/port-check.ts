@@ -1,12 +1,16 @@
 /**
- * Asks whether a UDP address is free before it is opened to be shared. Sockets of a listener have SO_REUSEPORT, and with it the kernel would let a
- * second edge of the same user join the first one's port and take half of its packets, without an error anywhere.
+ * Asks whether a UDP address is free before it is opened to be shared. Sockets of a listener have
+ * SO_REUSEPORT, and with it the kernel would let a second edge of the same user join the first
+ * one's port and take half of its packets, without an error anywhere.
  */
 import { createSocket } from 'node:dgram';
 import { createServer, isIPv6 } from 'node:net';
 import { isWildcard, parseAddress } from './address.ts';
 
-/** Rejects with the system's error when `address` (`ip:port`) is taken or not ours; port 0 is always free. */
+/**
+ * Rejects with the system's error when `address` (`ip:port`) is taken or not ours; port 0 is always
+ * free.
+ */
 export async function checkUdpFree(address: string): Promise<void> {
   const parsed = parseAddress(address);
   if (parsed === undefined || parsed.port === 0) return;
@@ -35,7 +39,10 @@ export async function checkTcpFree(address: string): Promise<void> {
   await new Promise<void>((resolve) => server.close(() => resolve()));
 }
 
-/** What to do about an error of listening, as an end of a sentence; empty when the error speaks for itself. */
+/**
+ * What to do about an error of listening, as an end of a sentence; empty when the error speaks for
+ * itself.
+ */
 export function listenHint(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (/EADDRINUSE|os error 98\b/.test(message)) return '; another process listens there';

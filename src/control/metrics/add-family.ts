@@ -1,4 +1,7 @@
-/** Metrics of the main thread: families whose values are read at the moment of a scrape and kept nowhere. */
+/**
+ * Metrics of the main thread: families whose values are read at the moment of a scrape and kept
+ * nowhere.
+ */
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';

@@ -1,4 +1,7 @@
-/** `lychgate_events_total`: counted on the main thread, where all events come together, those of lanes and its own. */
+/**
+ * `lychgate_events_total`: counted on the main thread, where all events come together, those of
+ * lanes and its own.
+ */
 import type { Registry } from 'prom-client';
 import { NO_UPSTREAM_LABEL } from '../../observe/counters.ts';
 import type { Family } from '../../observe/families.ts';

@@ -1,4 +1,7 @@
-/** Metrics of what lanes share about limits: places and those who wait for one, limits that follow the latency, rate limits. Read at the moment of a scrape. */
+/**
+ * Metrics of what lanes share about limits: places and those who wait for one, limits that follow
+ * the latency, rate limits. Read at the moment of a scrape.
+ */
 
 import type { Registry } from 'prom-client';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';

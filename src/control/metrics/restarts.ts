@@ -1,4 +1,7 @@
-/** `lychgate_shard_restarts_total`: counted on the main thread, because a dead worker cannot count itself. */
+/**
+ * `lychgate_shard_restarts_total`: counted on the main thread, because a dead worker cannot count
+ * itself.
+ */
 import type { Registry } from 'prom-client';
 import type { Family } from '../../observe/families.ts';
 import type { Shards } from '../shards/shards.ts';
@@ -12,7 +15,10 @@ const RESTART_FAMILY: Family = {
   labels: ['shard', 'cause'],
 };
 
-/** Adds the family to `registry`; every shard and cause has a series from the start, so that a first death is an increase. */
+/**
+ * Adds the family to `registry`; every shard and cause has a series from the start, so that a first
+ * death is an increase.
+ */
 export function addRestartMetric(registry: Registry, shards: Pick<Shards, 'restarts'>): void {
   addFamily(registry, RESTART_FAMILY, (put) => {
     for (const { shard, cause, count } of shards.restarts()) put({ shard: String(shard), cause }, count);

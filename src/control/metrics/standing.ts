@@ -1,4 +1,7 @@
-/** Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be used. Read at the moment of a scrape. */
+/**
+ * Gauges of what lanes share: how backends stand, what they weigh, how many of an upstream may be
+ * used. Read at the moment of a scrape.
+ */
 
 import type { Registry } from 'prom-client';
 import { backendsOf, upstreamsOf } from '../../config/numbering/in-use.ts';

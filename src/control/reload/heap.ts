@@ -1,7 +1,8 @@
 /**
- * What V8 keeps of the main thread's heap. Reading ten thousand routes makes some 400 MiB of garbage, for which the heap grows to
- * several times what lives in it. V8 gives memory back when a thread allocates little, and measures that when it collects: a
- * thread that has nothing to do any more never does.
+ * What V8 keeps of the main thread's heap. Reading ten thousand routes makes some 400 MiB of
+ * garbage, for which the heap grows to several times what lives in it. V8 gives memory back when a
+ * thread allocates little, and measures that when it collects: a thread that has nothing to do any
+ * more never does.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -11,8 +12,8 @@ const WORTH_BYTES = 32 * 2 ** 20;
 
 export interface Heap {
   /**
-   * Collects and gives memory back where the heap has grown since it last did, or since it was made. Says whether it did. Nothing
-   * that lives is touched.
+   * Collects and gives memory back where the heap has grown since it last did, or since it was
+   * made. Says whether it did. Nothing that lives is touched.
    */
   giveBack(): boolean;
 }

@@ -98,7 +98,10 @@ export interface ReloadOptions {
 }
 
 export interface Reloader {
-  /** `trigger` says in the log who asked. Never rejects. While another is under way who `waits` is next, once for all who wait, and others are refused. */
+  /**
+   * `trigger` says in the log who asked. Never rejects. While another is under way who `waits` is
+   * next, once for all who wait, and others are refused.
+   */
   reload(trigger: string, options?: ReloadOptions): Promise<ReloadAnswer>;
   status(): ReloadStatus;
   /** Resolves when none is under way. Whoever goes on at once is not overtaken. */

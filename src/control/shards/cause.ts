@@ -1,6 +1,6 @@
 /**
- * Why a worker's life ended, read from what piscina rejects with. The names are label values of `lychgate_shard_restarts_total`, so they are few
- * and never change.
+ * Why a worker's life ended, read from what piscina rejects with. The names are label values of
+ * `lychgate_shard_restarts_total`, so they are few and never change.
  */
 
 /** `told` is the one end that is no failure. */

@@ -1,6 +1,7 @@
 /**
- * How long to wait before a dead worker is replaced: not at all the first time, because clients are waiting; then longer and longer, because
- * a worker that dies again at once will not be cured by haste. A worker that has lived for a while clears the record.
+ * How long to wait before a dead worker is replaced: not at all the first time, because clients are
+ * waiting; then longer and longer, because a worker that dies again at once will not be cured by
+ * haste. A worker that has lived for a while clears the record.
  */
 
 const FIRST_DELAY_MS = 100;

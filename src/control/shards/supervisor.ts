@@ -1,6 +1,7 @@
 /**
- * Keeps one shard staffed. Its reactor belongs to the process and lives on when a worker dies; the supervisor's work is to have a successor attach
- * soon, but not in a storm. A shard is always in exactly one of the states below, and `enter` is the only way from one to the next.
+ * Keeps one shard staffed. Its reactor belongs to the process and lives on when a worker dies; the
+ * supervisor's work is to have a successor attach soon, but not in a storm. A shard is always in
+ * exactly one of the states below, and `enter` is the only way from one to the next.
  */
 import { createError } from '../../base/errors.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -37,12 +38,17 @@ export interface SupervisorParts {
 }
 
 export interface Supervisor {
-  /** Resolves when the first worker is ready; rejects with `shard_not_started` when it died before. */
+  /**
+   * Resolves when the first worker is ready; rejects with `shard_not_started` when it died before.
+   */
   start(): Promise<void>;
   /** Passes an order on; false when nobody is there to take it. */
   tell(order: ShardOrder): boolean;
   ask(order: Parameters<Worker['ask']>[0]): Promise<string>;
-  /** Ends the worker when its lane or its event loop has been stuck for longer than `stallTimeoutMs`. */
+  /**
+   * Ends the worker when its lane or its event loop has been stuck for longer than
+   * `stallTimeoutMs`.
+   */
   watch(stallTimeoutMs: number): void;
   stop(): Promise<void>;
   status(): { state: SupervisorState; threadId: number; sinceMs: number };

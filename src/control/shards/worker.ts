@@ -1,6 +1,7 @@
 /**
- * One life of a shard's worker: from handing the task to piscina until the task has ended for whatever reason. It answers questions over the port
- * while it lives and says once how it ended. Who comes after it is the supervisor's business.
+ * One life of a shard's worker: from handing the task to piscina until the task has ended for
+ * whatever reason. It answers questions over the port while it lives and says once how it ended.
+ * Who comes after it is the supervisor's business.
  */
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
@@ -21,7 +22,9 @@ export interface Worker {
   tell(order: ShardOrder): void;
   /** Asks and waits for the answer's JSON; rejects when the worker ends first. */
   ask(order: ShardQuestion): Promise<string>;
-  /** Milliseconds the oldest unanswered ping is old; 0 when none is out. Sends a ping when none is. */
+  /**
+   * Milliseconds the oldest unanswered ping is old; 0 when none is out. Sends a ping when none is.
+   */
   beat(nowMs: number): number;
   /** Ends the thread whatever it does. */
   abort(cause: 'stall' | 'start'): void;

@@ -1,4 +1,7 @@
-/** The one word that says how a backend stands, from all that is known of it: for tables, the admin API and a gauge. */
+/**
+ * The one word that says how a backend stands, from all that is known of it: for tables, the admin
+ * API and a gauge.
+ */
 
 import type { BackendStanding } from '../../lane/standing/view.ts';
 
@@ -8,8 +11,9 @@ export const BACKEND_STATES = ['unresolved', 'drained', 'down', 'ejected', 'prob
 export type BackendState = (typeof BACKEND_STATES)[number];
 
 /**
- * `unresolved`: its name has no address; `drained`: weight 0; `down`: health checks failed; `ejected`: by its breaker or as an outlier; `probing`: half-open; `held-off`: it asked
- * for a pause (Retry-After); `starting`: back, with less than its share; `up`.
+ * `unresolved`: its name has no address; `drained`: weight 0; `down`: health checks failed;
+ * `ejected`: by its breaker or as an outlier; `probing`: half-open; `held-off`: it asked for a
+ * pause (Retry-After); `starting`: back, with less than its share; `up`.
  */
 export function backendState(standing: BackendStanding | undefined, weight: number, addresses: number): BackendState {
   if (addresses === 0) return 'unresolved';
@@ -22,7 +26,10 @@ export function backendState(standing: BackendStanding | undefined, weight: numb
   return standing.share < 1 ? 'starting' : 'up';
 }
 
-/** Does it get requests: it can be reached, has a weight, and nothing bars it? Probes of a half-open breaker do not count. */
+/**
+ * Does it get requests: it can be reached, has a weight, and nothing bars it? Probes of a half-open
+ * breaker do not count.
+ */
 export function isInUse(standing: BackendStanding | undefined, weight: number, addresses: number): boolean {
   return addresses > 0 && weight > 0 && standing?.isAdmitted !== false;
 }

@@ -1,6 +1,7 @@
 /**
- * What a shard's worker tells of its reactor, put into the admin API's words: names instead of numbers, milliseconds, and the spelling of
- * every other answer. The rows' own shape is the reactor's (`describe_connections`, `describe` of the upstreams).
+ * What a shard's worker tells of its reactor, put into the admin API's words: names instead of
+ * numbers, milliseconds, and the spelling of every other answer. The rows' own shape is the
+ * reactor's (`describe_connections`, `describe` of the upstreams).
  */
 
 /** A client's connection as `/v1/connections` shows it. */

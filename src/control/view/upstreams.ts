@@ -1,6 +1,6 @@
 /**
- * What the admin API shows of an upstream: the snapshot's facts beside discovery's answers, the tables that lanes share (load, standing, weights, places) and the
- * shards' sessions.
+ * What the admin API shows of an upstream: the snapshot's facts beside discovery's answers, the
+ * tables that lanes share (load, standing, weights, places) and the shards' sessions.
  */
 import { floatOf, IN_FLIGHT_WORD, LATENCY_EWMA_F64, SAMPLE_COUNT_WORD, wordOf } from '../../base/tables.ts';
 import { upstreamsOf } from '../../config/numbering/in-use.ts';
@@ -46,7 +46,10 @@ export interface BackendView {
   readonly heldOffUntil: string | null;
   readonly ejections: number;
   readonly health: HealthState;
-  /** The last active check, and what was wrong with it (null when nothing was); null where none was made. */
+  /**
+   * The last active check, and what was wrong with it (null when nothing was); null where none was
+   * made.
+   */
   readonly check: { readonly at: string; readonly latencyMs: number; readonly failure: string | null } | null;
   /** Share of its weight that it may have: less than 1 while it starts slowly. */
   readonly share: number;

@@ -1,13 +1,17 @@
 /**
- * Answers of our own: the status and code of the error registry and the request's id as a small JSON body, and nothing that tells of what is behind the
- * edge. The reactor drops the body for HEAD and writes content-length.
+ * Answers of our own: the status and code of the error registry and the request's id as a small
+ * JSON body, and nothing that tells of what is behind the edge. The reactor drops the body for HEAD
+ * and writes content-length.
  */
 
 import { reasonByNumber } from '../../base/errors.ts';
 import type { Answer } from '../../record/write.ts';
 import { grpcAnswer, grpcStatusOfReason } from './grpc.ts';
 
-/** No answer is larger as a record, whatever it says: a request id is 128 bytes at most, escaped six for one. */
+/**
+ * No answer is larger as a record, whatever it says: a request id is 128 bytes at most, escaped six
+ * for one.
+ */
 export const MAX_ANSWER_BYTES = 1_280;
 
 const MAX_ID_LENGTH = 128;
@@ -19,7 +23,10 @@ const FIELDS = [
 
 const NO_FIELDS: Answer['fields'] = [];
 
-/** The answer for a reason of the registry, with fields more if there are any; `requestId` may be empty when it is not known. */
+/**
+ * The answer for a reason of the registry, with fields more if there are any; `requestId` may be
+ * empty when it is not known.
+ */
 export function answerFor(reason: number, requestId: string, isGrpc: boolean, more: Answer['fields'] = NO_FIELDS): Answer {
   const entry = reasonByNumber(reason);
   const { status } = entry;

@@ -7,7 +7,10 @@ import { DEADLINE_EXCEEDED, grpcAnswer } from './grpc.ts';
 /** Statuses that have no body (RFC 9110 §15.3.5, §15.3.6, §15.4.5). */
 const BODILESS: readonly number[] = [204, 205, 304];
 
-/** Tells the client that the fallback of the route answered; a fallback upstream's responses have it too. */
+/**
+ * Tells the client that the fallback of the route answered; a fallback upstream's responses have it
+ * too.
+ */
 export const FALLBACK_FIELD = ['x-lychgate-fallback', '1'] as const;
 
 export class FixedAnswer {
@@ -17,7 +20,10 @@ export class FixedAnswer {
   private readonly grpc: Answer;
   private readonly lateGrpc: Answer;
 
-  /** `message` is what gRPC clients are told: the code of a reason. `more` fields stand behind the configured ones. */
+  /**
+   * `message` is what gRPC clients are told: the code of a reason. `more` fields stand behind the
+   * configured ones.
+   */
   constructor({ status, fields, body }: FixedSnapshot, message: string, more: Answer['fields'] = []) {
     this.plain = { status, fields: [...fields, ...more], body: BODILESS.includes(status) ? '' : body };
     this.grpc = grpcAnswer(this.plain, message);

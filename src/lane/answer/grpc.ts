@@ -1,6 +1,7 @@
 /**
- * Answers of the edge to gRPC clients: trailers-only, status 200 and the failure in `grpc-status`, because that is where they look. The status is what a gRPC client would make of the
- * HTTP status by itself (gRPC, "HTTP to gRPC Status Code Mapping").
+ * Answers of the edge to gRPC clients: trailers-only, status 200 and the failure in `grpc-status`,
+ * because that is where they look. The status is what a gRPC client would make of the HTTP status
+ * by itself (gRPC, "HTTP to gRPC Status Code Mapping").
  */
 
 import type { ErrorEntry } from '../../base/errors.ts';
@@ -13,7 +14,10 @@ const STATUSES: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 4
 /** Fields of an answer that tell of a body there is none of. */
 const OF_BODY = new Set(['content-type', 'content-encoding', 'content-length']);
 
-/** gRPC status of a reason: that of a deadline where one has passed. The reactor has the same table (`Reason::grpc_status`). */
+/**
+ * gRPC status of a reason: that of a deadline where one has passed. The reactor has the same table
+ * (`Reason::grpc_status`).
+ */
 export function grpcStatusOfReason({ code, status }: Pick<ErrorEntry, 'code' | 'status'>): number {
   return code === 'exchange_timeout' ? DEADLINE_EXCEEDED : grpcStatusOf(status);
 }
@@ -23,7 +27,10 @@ function grpcStatusOf(status: number): number {
   return STATUSES[status] ?? UNKNOWN;
 }
 
-/** `answer` as a gRPC client reads it; `message` is for people and printable ASCII. One that says a gRPC status already stays as it is. */
+/**
+ * `answer` as a gRPC client reads it; `message` is for people and printable ASCII. One that says a
+ * gRPC status already stays as it is.
+ */
 export function grpcAnswer(answer: Answer, message: string, status: number = grpcStatusOf(answer.status)): Answer {
   if (answer.fields.some(([name]) => name === 'grpc-status')) return answer;
   return {

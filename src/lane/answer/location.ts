@@ -1,4 +1,7 @@
-/** Where a redirect leads: an absolute URL (RFC 9110 §10.2.2) made of what the route says and, for what it leaves open, of the request. */
+/**
+ * Where a redirect leads: an absolute URL (RFC 9110 §10.2.2) made of what the route says and, for
+ * what it leaves open, of the request.
+ */
 
 import type { RedirectSnapshot } from '../../config/snapshot/route.ts';
 import type { HeadReader } from '../../record/read.ts';

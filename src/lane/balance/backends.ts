@@ -1,14 +1,19 @@
 /**
- * What a lane knows of every backend when it picks: attempts in flight and latency from the table all shards share, and of its own what it has picked since
- * the reactor last counted, which names have no address, and who failed a moment ago.
+ * What a lane knows of every backend when it picks: attempts in flight and latency from the table
+ * all shards share, and of its own what it has picked since the reactor last counted, which names
+ * have no address, and who failed a moment ago.
  *
- * Latency is a peak-sensitive moving average (the "peak EWMA" of Twitter's Finagle): a slower sample counts at once, a faster one with a
- * weight that grows with the time since the last, and an average nobody refreshes sinks, so that a backend that was slow is tried again.
+ * Latency is a peak-sensitive moving average (the "peak EWMA" of Twitter's Finagle): a slower
+ * sample counts at once, a faster one with a weight that grows with the time since the last, and an
+ * average nobody refreshes sinks, so that a backend that was slow is tried again.
  */
 
 import { floatOf, IN_FLIGHT_WORD, LATENCY_EWMA_F64, LATENCY_STAMP_F64, SAMPLE_COUNT_WORD, wordOf } from '../../base/tables.ts';
 
-/** What a failure counts as, in microseconds, if the average is not above it already: slower than any answer worth waiting for. */
+/**
+ * What a failure counts as, in microseconds, if the average is not above it already: slower than
+ * any answer worth waiting for.
+ */
 export const FAILURE_PENALTY_US = 1_000_000;
 
 /** How long a backend that could not be reached is passed over while others can be. */
@@ -25,7 +30,10 @@ export interface BackendTerms {
 }
 
 export class Backends {
-  /** Time of the turn, milliseconds of `performance.timeOrigin + performance.now()`; set by the lane, so that it is asked once a turn. */
+  /**
+   * Time of the turn, milliseconds of `performance.timeOrigin + performance.now()`; set by the
+   * lane, so that it is asked once a turn.
+   */
   nowMs = 0;
 
   private readonly counts: Int32Array;
@@ -33,7 +41,9 @@ export class Backends {
   private readonly decayMs: Float64Array;
   private readonly isAddressed: Uint8Array;
   private readonly avoidUntilMs: Float64Array;
-  /** Picks of this turn: the reactor adds them to the shared count only after the lane has returned. */
+  /**
+   * Picks of this turn: the reactor adds them to the shared count only after the lane has returned.
+   */
   private readonly picked: Int32Array;
   private readonly pickedSlots: Int32Array;
   private pickedCount = 0;
@@ -131,7 +141,10 @@ export class Backends {
   }
 }
 
-/** e^-x for x ≥ 0. Most samples follow each other closely, where three terms are as good as the function and cheaper. */
+/**
+ * e^-x for x ≥ 0. Most samples follow each other closely, where three terms are as good as the
+ * function and cheaper.
+ */
 function remaining(x: number): number {
   if (x <= 0) return 1;
   return x < 0.02 ? 1 - x + x * x * 0.5 : Math.exp(-x);

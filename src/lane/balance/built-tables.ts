@@ -1,6 +1,7 @@
 /**
- * Tables that are dear to build and depend on nothing but names, weights and a size: hash rings and Maglev tables. A reload that leaves an upstream as it was, a
- * route that takes the same subset and a weight that goes back find the table that is there already.
+ * Tables that are dear to build and depend on nothing but names, weights and a size: hash rings and
+ * Maglev tables. A reload that leaves an upstream as it was, a route that takes the same subset and
+ * a weight that goes back find the table that is there already.
  */
 
 import type { Members } from './members.ts';
@@ -19,7 +20,9 @@ export class BuiltTables<Table> {
     this.build = build;
   }
 
-  /** The table for `members` with their weights of now; `onBuilt` is called where it was not there. */
+  /**
+   * The table for `members` with their weights of now; `onBuilt` is called where it was not there.
+   */
   of(members: Members, size: number, onBuilt?: () => void): Table {
     const weights = Array.from(members.weights);
     const key = `${size}\n${members.names.map((name, i) => `${name} ${weights[i]}`).join('\n')}`;

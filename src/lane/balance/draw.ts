@@ -1,14 +1,17 @@
 /**
- * Drawing members by weight, in the same time for ten as for a thousand: Walker's alias method ("An Efficient Method for Generating Discrete Random Variables
- * with General Distributions", 1977) with the table built as Vose does (1991). Who is drawn and may not be chosen is drawn again, so that his share
- * falls to all others by their weights and not to his neighbour.
+ * Drawing members by weight, in the same time for ten as for a thousand: Walker's alias method ("An
+ * Efficient Method for Generating Discrete Random Variables with General Distributions", 1977) with
+ * the table built as Vose does (1991). Who is drawn and may not be chosen is drawn again, so that
+ * his share falls to all others by their weights and not to his neighbour.
  */
 
 import type { Random } from '../random.ts';
 import { NO_MEMBER } from './balancer.ts';
 import type { Members } from './members.ts';
 
-/** Draws before all members are looked at: after eight, half of them being out fails one time in 256. */
+/**
+ * Draws before all members are looked at: after eight, half of them being out fails one time in 256.
+ */
 const DRAWS = 8;
 
 export class Draw {
@@ -29,7 +32,10 @@ export class Draw {
     this.reweigh();
   }
 
-  /** An eligible place other than `except` by weight, NO_MEMBER when there is none. The middle three as for `Members.isEligible`. */
+  /**
+   * An eligible place other than `except` by weight, NO_MEMBER when there is none. The middle three
+   * as for `Members.isEligible`.
+   */
   pick(tried: number, failed: number, areAvoidedTaken: boolean, except: number): number {
     const { members, random } = this;
     if (members.count === 0) return NO_MEMBER;

@@ -1,13 +1,16 @@
 /**
- * Round robin for many members: each has a deadline, the earliest is chosen and gets its next one 1 / weight later ("virtual clock", Zhang, 1990). A heap of
- * the deadlines makes a pick cost the logarithm of the members, where `./round-robin.ts` looks at all of them.
+ * Round robin for many members: each has a deadline, the earliest is chosen and gets its next one 1
+ * / weight later ("virtual clock", Zhang, 1990). A heap of the deadlines makes a pick cost the
+ * logarithm of the members, where `./round-robin.ts` looks at all of them.
  */
 
 import { NO_MEMBER } from './balancer.ts';
 import type { Members } from './members.ts';
 import type { Policy } from './policy.ts';
 
-/** Members whose turn it is and who may not be chosen, before the next eligible is taken in order. */
+/**
+ * Members whose turn it is and who may not be chosen, before the next eligible is taken in order.
+ */
 const MAX_PASSES = 32;
 
 export class EarliestDeadline implements Policy {

@@ -1,7 +1,8 @@
 /**
- * Least request: the fewest attempts in flight for its weight, counted over all shards. Of few members all are looked at, ties falling by weight, so that a pool
- * at rest follows the weights too; of many the better of two drawn by weight is taken ("The Power of Two Choices in Randomized Load Balancing",
- * Mitzenmacher, 2001), or all shards would run to the same one.
+ * Least request: the fewest attempts in flight for its weight, counted over all shards. Of few
+ * members all are looked at, ties falling by weight, so that a pool at rest follows the weights
+ * too; of many the better of two drawn by weight is taken ("The Power of Two Choices in Randomized
+ * Load Balancing", Mitzenmacher, 2001), or all shards would run to the same one.
  */
 
 import type { Random } from '../random.ts';

@@ -1,13 +1,15 @@
 /**
- * The bound on a member's load: no more in flight than a multiple of its fair share of all that is (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded
- * Loads", 2018). A key that is in fashion fills its member and then flows over to the next, instead of drowning it.
+ * The bound on a member's load: no more in flight than a multiple of its fair share of all that is
+ * (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2018). A key that
+ * is in fashion fills its member and then flows over to the next, instead of drowning it.
  */
 
 import type { Members } from './members.ts';
 
 /**
- * Picks between two sums: a quarter as many as there are members, so that the cost of a pick does not grow with them. What ended meanwhile makes the bound
- * looser by a quarter of an attempt a member at most.
+ * Picks between two sums: a quarter as many as there are members, so that the cost of a pick does
+ * not grow with them. What ended meanwhile makes the bound looser by a quarter of an attempt a
+ * member at most.
  */
 const PICKS_A_MEMBER = 0.25;
 const MIN_PICKS = 4;

@@ -1,9 +1,11 @@
 /**
- * Maglev (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", 2016, §3.4): a table of prime size in which members take turns to fill the
- * entries they prefer. A look-up is one load, shares are nearly exact, and a member that goes moves few keys beside its own.
+ * Maglev (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", 2016,
+ * §3.4): a table of prime size in which members take turns to fill the entries they prefer. A
+ * look-up is one load, shares are nearly exact, and a member that goes moves few keys beside its
+ * own.
  *
- * A key whose member may not be chosen is looked up again elsewhere in the table, so that the keys of one spread over all others. The load is not bounded here;
- * the ring does that.
+ * A key whose member may not be chosen is looked up again elsewhere in the table, so that the keys
+ * of one spread over all others. The load is not bounded here; the ring does that.
  */
 
 import { Hash, scatter } from '../head/hash.ts';

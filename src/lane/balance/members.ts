@@ -1,4 +1,7 @@
-/** The members of one tier of a pool, and who of them may be chosen now. Every policy asks here, so that none can forget a rule. */
+/**
+ * The members of one tier of a pool, and who of them may be chosen now. Every policy asks here, so
+ * that none can forget a rule.
+ */
 
 import type { Standing } from '../standing/standing.ts';
 import type { Backends } from './backends.ts';

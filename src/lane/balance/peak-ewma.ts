@@ -1,10 +1,12 @@
 /**
- * Peak EWMA with the power of two choices: draw two members, take the one whose latency times its load is less. Two draws are nearly as
- * even as looking at all (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001), cost the same for any number of
- * members, and do not send every shard to the same best member at once. The latency is that of `./backends.ts`.
+ * Peak EWMA with the power of two choices: draw two members, take the one whose latency times its
+ * load is less. Two draws are nearly as even as looking at all (Mitzenmacher, "The Power of Two
+ * Choices in Randomized Load Balancing", 2001), cost the same for any number of members, and do not
+ * send every shard to the same best member at once. The latency is that of `./backends.ts`.
  *
- * Weight is how often a member is drawn, and how much in flight counts as one; two that cost the same fall by weight. Latency is not divided by it: a heavy
- * member that turns slow is as slow as a light one.
+ * Weight is how often a member is drawn, and how much in flight counts as one; two that cost the
+ * same fall by weight. Latency is not divided by it: a heavy member that turns slow is as slow as a
+ * light one.
  */
 
 import type { Random } from '../random.ts';
@@ -13,7 +15,10 @@ import { Draw } from './draw.ts';
 import type { Members } from './members.ts';
 import type { Policy } from './policy.ts';
 
-/** Cost of one attempt in flight at a member whose latency nobody knows: it is tried once, then waits for that answer. Microseconds. */
+/**
+ * Cost of one attempt in flight at a member whose latency nobody knows: it is tried once, then
+ * waits for that answer. Microseconds.
+ */
 const UNKNOWN_LATENCY_US = 1_000_000;
 
 export class PeakEwma implements Policy {

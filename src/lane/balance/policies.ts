@@ -15,9 +15,13 @@ import { RoundRobin } from './round-robin.ts';
 /** Members that smooth round robin may look at in every pick. */
 const MAX_SMOOTH = 16;
 
-/** The policy that `balance` asks for, over `members`; `onBuilt` hears of each hash table that has to be built. */
+/**
+ * The policy that `balance` asks for, over `members`; `onBuilt` hears of each hash table that has
+ * to be built.
+ */
 export function policyOf(balance: BalanceSnapshot, members: Members, random: Random, onBuilt?: () => void): Policy {
-  // A connection stays with its backend as long as it can: a bound would move it for a moment's load.
+  // A connection stays with its backend as long as it can: a bound would move it for a moment's
+  // load.
   if (balance.sticky?.kind === 'connection') return new RingHash(members, random, { points: balance.ringPoints, loadBound: 0 }, onBuilt);
   switch (balance.policy) {
     case 'random':

@@ -1,5 +1,6 @@
 /**
- * Pools: the backends of one upstream, or those of them that have the labels a route asks for, with their balancer. Routes that ask for the same share one.
+ * Pools: the backends of one upstream, or those of them that have the labels a route asks for, with
+ * their balancer. Routes that ask for the same share one.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -54,7 +55,10 @@ export interface Pools {
   ofRoute(route: RouteSnapshot): readonly number[];
 }
 
-/** Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a memo can name. */
+/**
+ * Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a
+ * memo can name.
+ */
 export function compilePools(parts: PoolParts): Pools {
   const { routes, numbering } = parts.snapshot;
   const numbers = new Map<string, number>();
@@ -140,7 +144,10 @@ function keysOf(balance: BalanceSnapshot): readonly KeySnapshot[] {
   return balance.policy === 'ring-hash' || balance.policy === 'maglev' ? balance.keys : [];
 }
 
-/** Names that stay when others come and go; a URL that is there twice is told apart by which of them it is. */
+/**
+ * Names that stay when others come and go; a URL that is there twice is told apart by which of them
+ * it is.
+ */
 function uniqueUrls(snapshot: LaneSnapshot, slots: Int32Array): string[] {
   const seen = new Map<string, number>();
   return Array.from(slots, (slot) => {

@@ -1,4 +1,7 @@
-/** Random by weight: no state, no memory, and no two shards that agree by accident. The measure for all others. */
+/**
+ * Random by weight: no state, no memory, and no two shards that agree by accident. The measure for
+ * all others.
+ */
 
 import type { Random } from '../random.ts';
 import { NO_MEMBER } from './balancer.ts';

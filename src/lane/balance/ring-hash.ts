@@ -1,6 +1,6 @@
 /**
- * Consistent hashing on a ring with bounded load: a key stays with its member while that is fit and has room, and goes to the next on the ring otherwise. Requests
- * without a key are drawn by weight.
+ * Consistent hashing on a ring with bounded load: a key stays with its member while that is fit and
+ * has room, and goes to the next on the ring otherwise. Requests without a key are drawn by weight.
  */
 
 import { scatter } from '../head/hash.ts';

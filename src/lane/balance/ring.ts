@@ -1,6 +1,7 @@
 /**
- * Points on a ring: every member has many, and a key belongs to the member whose point follows it (Karger et al., "Consistent Hashing and Random Trees", 1997; many
- * points a member as in Ketama). A member that comes or goes takes or leaves its own keys and no others.
+ * Points on a ring: every member has many, and a key belongs to the member whose point follows it
+ * (Karger et al., "Consistent Hashing and Random Trees", 1997; many points a member as in Ketama).
+ * A member that comes or goes takes or leaves its own keys and no others.
  */
 
 import { Hash, scatter } from '../head/hash.ts';
@@ -37,7 +38,10 @@ export class Ring {
 /** Rings of this thread. */
 export const RINGS: BuiltTables<Ring> = new BuiltTables(buildRing);
 
-/** A ring on which a member of mean weight has about `size` points and every member with weight at least one. */
+/**
+ * A ring on which a member of mean weight has about `size` points and every member with weight at
+ * least one.
+ */
 export function buildRing(names: readonly string[], weights: readonly number[], size: number): Ring {
   const unit = unitWeight(weights);
   const counts = weights.map((weight) => (weight <= 0 ? 0 : Math.max(1, Math.round((size * weight) / unit))));
@@ -46,7 +50,8 @@ export function buildRing(names: readonly string[], weights: readonly number[], 
   let at = 0;
   for (const [place, name] of names.entries()) {
     hash.ofText(name, 0, 0);
-    // The points of a member do not depend on how many there are: more weight adds some, less takes the last ones away.
+    // The points of a member do not depend on how many there are: more weight adds some, less takes
+    // the last ones away.
     for (let i = 0; i < counts[place]!; i++) keyed[at++] = scatter(hash.low + scatter(hash.high + i)) * PLACES + place;
   }
   keyed.sort();
@@ -60,8 +65,8 @@ export function buildRing(names: readonly string[], weights: readonly number[], 
 }
 
 /**
- * The weight that has `size` points: the power of two nearest to the mean. The mean itself moves with every change of a weight, and with it the points of all
- * members would.
+ * The weight that has `size` points: the power of two nearest to the mean. The mean itself moves
+ * with every change of a weight, and with it the points of all members would.
  */
 function unitWeight(weights: readonly number[]): number {
   const some = weights.filter((weight) => weight > 0);

@@ -1,6 +1,7 @@
 /**
- * Smooth weighted round robin: every member gains its weight each time, the richest is chosen and pays what all gained. Members of weight
- * 5, 1, 1 come as a a b a c a a rather than a a a a a b c. The turn is the lane's own: with several shards each goes its own round.
+ * Smooth weighted round robin: every member gains its weight each time, the richest is chosen and
+ * pays what all gained. Members of weight 5, 1, 1 come as a a b a c a a rather than a a a a a b c.
+ * The turn is the lane's own: with several shards each goes its own round.
  *
  * Every pick looks at every member; pools of many members take `./earliest-deadline.ts`.
  */

@@ -1,7 +1,9 @@
 /**
- * Sealed text for cookies: a backend and a time that nobody outside can read, forge or move to another upstream. AES-256-GCM whose nonce is made of the content
- * (HMAC-SHA-256, as AES-GCM-SIV does by other means, RFC 8452): the same content gives the same text, so shards need not count nonces together, none is ever
- * used for two contents, and there are few distinct cookies to remember.
+ * Sealed text for cookies: a backend and a time that nobody outside can read, forge or move to
+ * another upstream. AES-256-GCM whose nonce is made of the content (HMAC-SHA-256, as AES-GCM-SIV
+ * does by other means, RFC 8452): the same content gives the same text, so shards need not count
+ * nonces together, none is ever used for two contents, and there are few distinct cookies to
+ * remember.
  */
 
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
@@ -64,8 +66,9 @@ export class Seal {
   }
 
   /**
-   * Whether the text of SEALED_LENGTH at `start` has the check of one that was sealed: a keyed hash of it, a tenth of a microsecond in place of an AES and an exception. It keeps
-   * forgeries from being opened and proves nothing; `open` does that.
+   * Whether the text of SEALED_LENGTH at `start` has the check of one that was sealed: a keyed hash
+   * of it, a tenth of a microsecond in place of an AES and an exception. It keeps forgeries from
+   * being opened and proves nothing; `open` does that.
    */
   isLikely(bytes: Uint8Array, start: number): boolean {
     this.digest.of(bytes, start, start + TEXT_LENGTH, this.low, this.high);

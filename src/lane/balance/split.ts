@@ -1,11 +1,15 @@
 /**
- * The split of a route between its targets by weight, for canaries and for moving from one upstream to another.
+ * The split of a route between its targets by weight, for canaries and for moving from one upstream
+ * to another.
  *
- * A request with a key belongs to the target that wins a race: each target starts at a time that the key and its number give, exponentially distributed with
- * the weight as its rate, and the first wins (weighted rendezvous hashing, Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005). More weight
- * takes keys from the others and moves none between them, so a canary that grows from 5 to 10 % takes over the one key in twenty that it must.
+ * A request with a key belongs to the target that wins a race: each target starts at a time that
+ * the key and its number give, exponentially distributed with the weight as its rate, and the first
+ * wins (weighted rendezvous hashing, Schindelhauer and Schomaker, "Weighted Distributed Hash
+ * Tables", 2005). More weight takes keys from the others and moves none between them, so a canary
+ * that grows from 5 to 10 % takes over the one key in twenty that it must.
  *
- * A request without one is given by smooth rotation, as `./round-robin.ts` does it: exact over every hundred requests, not only in the long run.
+ * A request without one is given by smooth rotation, as `./round-robin.ts` does it: exact over
+ * every hundred requests, not only in the long run.
  */
 
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';

@@ -1,8 +1,10 @@
 /**
- * Sessions that stay with their backend by a cookie that the edge sets and seals. Sticking by connection needs nothing of this: there the balancer hashes the number of
- * the connection (`./pool.ts`).
+ * Sessions that stay with their backend by a cookie that the edge sets and seals. Sticking by
+ * connection needs nothing of this: there the balancer hashes the number of the connection
+ * (`./pool.ts`).
  *
- * A backend has one cookie at a time and gets another when a part of its age has passed. So there are few, and reading one is a look-up of its bytes among those opened before.
+ * A backend has one cookie at a time and gets another when a part of its age has passed. So there
+ * are few, and reading one is a look-up of its bytes among those opened before.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -17,11 +19,20 @@ import { type Balancer, NO_MEMBER } from './balancer.ts';
 import { identityOf, SEALED_LENGTH, Seal } from './seal.ts';
 
 export interface Sticky {
-  /** The position of the member that the session belongs to, NO_MEMBER when it says none (or one that is gone). */
+  /**
+   * The position of the member that the session belongs to, NO_MEMBER when it says none (or one
+   * that is gone).
+   */
   read(head: HeadReader): number;
-  /** Set-Cookie for a session that now belongs to the member at `position`; empty when nothing has to be set. */
+  /**
+   * Set-Cookie for a session that now belongs to the member at `position`; empty when nothing has
+   * to be set.
+   */
   setCookie(position: number): string;
-  /** Set-Cookie that makes the session just read, of the member at `position`, last longer; empty while it is young. */
+  /**
+   * Set-Cookie that makes the session just read, of the member at `position`, last longer; empty
+   * while it is young.
+   */
   renewal(position: number): string;
   /** Bytes of the longest Set-Cookie. */
   readonly maxBytes: number;
@@ -52,10 +63,15 @@ const GONE = -2;
 
 const NEVER = -1;
 
-/** Cookies of one head that are opened: a browser has one or two of the name, of different paths. */
+/**
+ * Cookies of one head that are opened: a browser has one or two of the name, of different paths.
+ */
 const MAX_OPENED = 3;
 
-/** Parts of a cookie's age after which a new one is made; of a cookie that lasts until the browser is closed, an hour. */
+/**
+ * Parts of a cookie's age after which a new one is made; of a cookie that lasts until the browser
+ * is closed, an hour.
+ */
 const AGE_PARTS = 32;
 const SESSION_STEP_S = 3_600;
 /** Clocks of edges that share a key may differ so much. */
@@ -71,7 +87,10 @@ export class StickyCookie implements Sticky {
   private readonly maxAgeS: number;
   /** Cookies are issued on multiples of this. */
   private readonly stepS: number;
-  /** Opened cookies: their bytes, whose they are, when they were issued; NEVER in an entry that was not filled yet. */
+  /**
+   * Opened cookies: their bytes, whose they are, when they were issued; NEVER in an entry that was
+   * not filled yet.
+   */
   private readonly texts = new Uint8Array(ENTRIES * SEALED_LENGTH);
   private readonly positions = new Int32Array(ENTRIES);
   private readonly issuedS = new Float64Array(ENTRIES).fill(NEVER);
@@ -130,7 +149,9 @@ export class StickyCookie implements Sticky {
     return this.setCookie(position);
   }
 
-  /** Whose the cookie at `start` is: a position, GONE, or NO_MEMBER when it is forged or too old. */
+  /**
+   * Whose the cookie at `start` is: a position, GONE, or NO_MEMBER when it is forged or too old.
+   */
   private find(start: number): number {
     const { texts } = this;
     const { bytes } = this.parts.lookups;
@@ -143,7 +164,10 @@ export class StickyCookie implements Sticky {
     return this.isStale(this.lastIssuedS) ? NO_MEMBER : this.positions[entry]!;
   }
 
-  /** Opens the cookie into `entry`; false when it is forged. Only genuine ones are kept, or a flood of forgeries would push them out. */
+  /**
+   * Opens the cookie into `entry`; false when it is forged. Only genuine ones are kept, or a flood
+   * of forgeries would push them out.
+   */
   private remember(entry: number, start: number): boolean {
     const { bytes } = this.parts.lookups;
     if (this.opened === MAX_OPENED || !this.seal.isLikely(bytes, start)) return false;
@@ -169,7 +193,10 @@ export class StickyCookie implements Sticky {
   }
 }
 
-/** The beginning is the nonce, which is as good as random; whoever makes one up to share an entry gains nothing, for nothing forged is kept. */
+/**
+ * The beginning is the nonce, which is as good as random; whoever makes one up to share an entry
+ * gains nothing, for nothing forged is kept.
+ */
 function entryOf(bytes: Uint8Array, start: number): number {
   const one = bytes[start]! | (bytes[start + 1]! << 8) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 24);
   const other = bytes[start + 4]! | (bytes[start + 5]! << 8) | (bytes[start + 6]! << 16) | (bytes[start + 7]! << 24);

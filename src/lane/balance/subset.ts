@@ -1,4 +1,6 @@
-/** Which backends a target means: all of its upstream, or those that have every label it asks for. */
+/**
+ * Which backends a target means: all of its upstream, or those that have every label it asks for.
+ */
 
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { TargetSnapshot } from '../../config/snapshot/route.ts';

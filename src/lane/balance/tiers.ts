@@ -1,6 +1,8 @@
 /**
- * Tiers: backends of near places first. A tier carries everything while enough of it is fit, and below that hands on what is missing: with a threshold of 70 %, half
- * of the tier being fit keeps 50 / 70 of the load. It is the rule of Envoy's priority levels with the reciprocal of its overprovisioning factor.
+ * Tiers: backends of near places first. A tier carries everything while enough of it is fit, and
+ * below that hands on what is missing: with a threshold of 70 %, half of the tier being fit keeps
+ * 50 / 70 of the load. It is the rule of Envoy's priority levels with the reciprocal of its
+ * overprovisioning factor.
  *
  * Every pool is picked from through here; most have one tier, which costs nothing.
  */
@@ -92,7 +94,10 @@ export class Tiers implements Balancer {
     return 0;
   }
 
-  /** What each tier can carry, the lowest first; where all together cannot carry everything, each does in proportion. */
+  /**
+   * What each tier can carry, the lowest first; where all together cannot carry everything, each
+   * does in proportion.
+   */
   private weigh(nowMs: number): void {
     const { tiers, loads } = this;
     this.weighedMs = nowMs;
@@ -120,7 +125,10 @@ function pickFrom({ members, policy }: Tier, key: number, tried: number, failed:
   return place === NO_MEMBER ? NO_MEMBER : members.positions[place]!;
 }
 
-/** Share of the members that are fit. Those that are drained do not count as missing: whoever drains them means the others to carry on. */
+/**
+ * Share of the members that are fit. Those that are drained do not count as missing: whoever drains
+ * them means the others to carry on.
+ */
 function fitShare(members: Members): number {
   let all = 0;
   let fit = 0;

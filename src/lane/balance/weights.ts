@@ -1,9 +1,12 @@
 /**
- * Weights that can be changed at run time: of every backend and of every target of a split, in shared memory. The main thread writes a weight and then raises
- * the version; lanes look at the version when they pick, and read the weights anew only when it moved. So a canary grows and a backend drains without a reload.
+ * Weights that can be changed at run time: of every backend and of every target of a split, in
+ * shared memory. The main thread writes a weight and then raises the version; lanes look at the
+ * version when they pick, and read the weights anew only when it moved. So a canary grows and a
+ * backend drains without a reload.
  *
- * Int32 words: 0 version, 1 backends, 2 routes; from 16 on the backends' weights, then for each route (and once behind the last) the word at which its targets
- * begin, then the targets' weights. A table describes itself, so whoever has it needs no snapshot.
+ * Int32 words: 0 version, 1 backends, 2 routes; from 16 on the backends' weights, then for each
+ * route (and once behind the last) the word at which its targets begin, then the targets' weights.
+ * A table describes itself, so whoever has it needs no snapshot.
  */
 
 import { wordsOf } from '../../base/views.ts';
@@ -52,7 +55,10 @@ export class Weights {
     this.words = wordsOf(table);
   }
 
-  /** Moves whenever a weight was changed. Read without a fence, as it is with every pick: the next one may as well see it. */
+  /**
+   * Moves whenever a weight was changed. Read without a fence, as it is with every pick: the next
+   * one may as well see it.
+   */
   version(): number {
     return this.words[VERSION_WORD]!;
   }
@@ -73,8 +79,9 @@ export class Weights {
 }
 
 /**
- * Gives backend `slot` another weight for all shards, at once. 0 drains it: no new request goes there, those in flight end as they would have. Throws a
- * RangeError for a slot or a weight that cannot be.
+ * Gives backend `slot` another weight for all shards, at once. 0 drains it: no new request goes
+ * there, those in flight end as they would have. Throws a RangeError for a slot or a weight that
+ * cannot be.
  */
 export function setBackendWeight(table: SharedArrayBuffer, slot: number, weight: number): void {
   const words = new Int32Array(table);
@@ -82,7 +89,10 @@ export function setBackendWeight(table: SharedArrayBuffer, slot: number, weight:
   put(words, WEIGHTS_WORD + slot, weight);
 }
 
-/** Gives target number `target` of route number `route` another share of the requests. Throws a RangeError for what cannot be. */
+/**
+ * Gives target number `target` of route number `route` another share of the requests. Throws a
+ * RangeError for what cannot be.
+ */
 export function setTargetWeight(table: SharedArrayBuffer, route: number, target: number, weight: number): void {
   const words = new Int32Array(table);
   checkPlace('route', route, words[ROUTES_WORD]!);
@@ -107,8 +117,9 @@ export interface WeightState {
 }
 
 /**
- * Takes weights changed at run time over into the table of the next snapshot: for each backend (by upstream and URL) and target (by route name and place) whose
- * configured weight the new snapshot left as it was. Where it configures another, the configuration wins.
+ * Takes weights changed at run time over into the table of the next snapshot: for each backend (by
+ * upstream and URL) and target (by route name and place) whose configured weight the new snapshot
+ * left as it was. Where it configures another, the configuration wins.
  */
 export function carryWeights(from: WeightState, to: WeightState): void {
   const now = readWeights(from.weights);

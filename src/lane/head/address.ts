@@ -1,14 +1,16 @@
 /**
- * IP addresses from their text, byte by byte and strictly: `X-Forwarded-For` is written by others, and two readers that disagree about
- * `010.0.0.1` disagree about who the client is. What is not exactly an address is none.
+ * IP addresses from their text, byte by byte and strictly: `X-Forwarded-For` is written by others,
+ * and two readers that disagree about `010.0.0.1` disagree about who the client is. What is not
+ * exactly an address is none.
  */
 
 const DOT = 0x2e;
 const COLON = 0x3a;
 
 /**
- * Reads the address that `bytes` hold from `start` to `end` into `into` (16 bytes; the first 4 for IPv4) and gives its family, 4 or 6, or 0 when it is none.
- * An IPv4 address in IPv6 form (RFC 4291 §2.5.5.2) is an IPv4 address.
+ * Reads the address that `bytes` hold from `start` to `end` into `into` (16 bytes; the first 4 for
+ * IPv4) and gives its family, 4 or 6, or 0 when it is none. An IPv4 address in IPv6 form (RFC 4291
+ * §2.5.5.2) is an IPv4 address.
  */
 export function parseAddress(bytes: Uint8Array, start: number, end: number, into: Uint8Array): number {
   for (let i = start; i < end && i < start + 5; i++) {
@@ -39,7 +41,10 @@ function parse4(bytes: Uint8Array, start: number, end: number, into: Uint8Array,
   return i === end;
 }
 
-/** RFC 4291 §2.2: groups of up to four digits, `::` once for one or more groups of zeros, the last two groups perhaps as IPv4. */
+/**
+ * RFC 4291 §2.2: groups of up to four digits, `::` once for one or more groups of zeros, the last
+ * two groups perhaps as IPv4.
+ */
 function parse6(bytes: Uint8Array, start: number, end: number, into: Uint8Array): boolean {
   let group = 0;
   let gap = -1;

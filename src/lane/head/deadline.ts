@@ -1,6 +1,6 @@
 /**
- * The client's own deadline: `grpc-timeout` (gRPC over HTTP/2, "Timeout") and a field of the operator's choice in milliseconds. It can shorten what the route
- * allows and never lengthen it.
+ * The client's own deadline: `grpc-timeout` (gRPC over HTTP/2, "Timeout") and a field of the
+ * operator's choice in milliseconds. It can shorten what the route allows and never lengthen it.
  */
 
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';
@@ -35,7 +35,10 @@ export class DeadlineReader {
     this.grpc = isGrpcTimeoutObeyed ? lookups.field('grpc-timeout') : undefined;
   }
 
-  /** Milliseconds that the client gives the exchange, rounded up; NO_DEADLINE when it does not say, 0 when there is no time left. */
+  /**
+   * Milliseconds that the client gives the exchange, rounded up; NO_DEADLINE when it does not say,
+   * 0 when there is no time left.
+   */
   read(head: HeadReader): number {
     const { own, grpc } = this;
     const ownMs = own !== undefined && isThere(own, head) ? millisecondsAt(own.bytes, own.start, own.length) : NO_DEADLINE;
@@ -55,7 +58,10 @@ export function milliseconds(text: string | undefined): number {
   return text === undefined ? NO_DEADLINE : millisecondsAt(Buffer.from(text, 'latin1'), 0, text.length);
 }
 
-/** `grpc-timeout`: at most eight digits and a unit, in milliseconds; what is not of this form is passed over. */
+/**
+ * `grpc-timeout`: at most eight digits and a unit, in milliseconds; what is not of this form is
+ * passed over.
+ */
 export function grpcTimeout(text: string | undefined): number {
   return text === undefined ? NO_DEADLINE : grpcTimeoutAt(Buffer.from(text, 'latin1'), 0, text.length);
 }
@@ -91,7 +97,10 @@ function grpcTimeoutAt(bytes: Uint8Array, start: number, length: number): number
   }
 }
 
-/** The number that all `length` bytes spell, NO_DEADLINE when one of them is no digit or there is none. */
+/**
+ * The number that all `length` bytes spell, NO_DEADLINE when one of them is no digit or there is
+ * none.
+ */
 function digitsAt(bytes: Uint8Array, start: number, length: number): number {
   if (length <= 0) return NO_DEADLINE;
   let amount = 0;

@@ -1,14 +1,20 @@
 /**
- * Values in a head, found where they lie: of a field, a cookie or a query parameter by its name. A walk goes from one value of the name to the next without making a
- * string; whoever wants one makes it of the place the walk stands at. Only what is percent-encoded is copied, because it must be decoded to be compared.
+ * Values in a head, found where they lie: of a field, a cookie or a query parameter by its name. A
+ * walk goes from one value of the name to the next without making a string; whoever wants one makes
+ * it of the place the walk stands at. Only what is percent-encoded is copied, because it must be
+ * decoded to be compared.
  *
- * Walks are had from `./lookups.ts`, one a name and snapshot, so that what one of them has found in a head the others need not look for.
+ * Walks are had from `./lookups.ts`, one a name and snapshot, so that what one of them has found in
+ * a head the others need not look for.
  */
 
 import type { HeadReader } from '../../record/read.ts';
 import { hexDigit } from './address.ts';
 
-/** The values of one name in a head, in order. Lives as long as the lane and is begun anew for each head. */
+/**
+ * The values of one name in a head, in order. Lives as long as the lane and is begun anew for each
+ * head.
+ */
 export interface Walk {
   /** Where the value stands that `next` found; true until the next call of any walk. */
   readonly bytes: Uint8Array;
@@ -31,13 +37,22 @@ const TAB = 0x09;
 
 /** The field is not there. */
 const NO_FIELD = -1;
-/** How many hints there are: names of fields that are looked for are few, and most others are told from them by length and ends. */
+/**
+ * How many hints there are: names of fields that are looked for are few, and most others are told
+ * from them by length and ends.
+ */
 const HINTS = 256;
 
-/** Where the fields that somebody looks for stand in a head: all found in one pass, when the first is asked for. */
+/**
+ * Where the fields that somebody looks for stand in a head: all found in one pass, when the first
+ * is asked for.
+ */
 export class FieldIndex {
   readonly bytes: Uint8Array;
-  /** By name: number of its first and last line, NO_FIELD when there is none, and where the value of the first begins. Of the head looked at last. */
+  /**
+   * By name: number of its first and last line, NO_FIELD when there is none, and where the value of
+   * the first begins. Of the head looked at last.
+   */
   readonly firsts: number[] = [];
   readonly lasts: number[] = [];
   readonly starts: number[] = [];
@@ -90,7 +105,10 @@ export class FieldIndex {
     }
   }
 
-  /** Line `number`, whose name at `byte` has the hint of name `hinted` - 1 and perhaps is that one or another of the hint. */
+  /**
+   * Line `number`, whose name at `byte` has the hint of name `hinted` - 1 and perhaps is that one
+   * or another of the hint.
+   */
   private note(hinted: number, number: number, byte: number, length: number): void {
     for (let other = hinted; other !== 0; other = this.others[other - 1]!) {
       const name = other - 1;
@@ -172,7 +190,10 @@ export class FieldWalk implements Walk {
   }
 }
 
-/** The values of a cookie: `a=b; c=d`, in one field or several (RFC 6265 §5.4, RFC 9114 §4.2.1). Quotes belong to the value. */
+/**
+ * The values of a cookie: `a=b; c=d`, in one field or several (RFC 6265 §5.4, RFC 9114 §4.2.1).
+ * Quotes belong to the value.
+ */
 export class CookieWalk implements Walk {
   readonly bytes: Uint8Array;
   start = 0;
@@ -182,7 +203,10 @@ export class CookieWalk implements Walk {
   private readonly lines: FieldWalk;
   private at = 0;
   private end = 0;
-  /** What stands first in the head of `serial`, and where its line does. It is what most ask for, and several ask. */
+  /**
+   * What stands first in the head of `serial`, and where its line does. It is what most ask for,
+   * and several ask.
+   */
   private serial = -1;
   private isThere = false;
   private isFirst = false;
@@ -254,12 +278,16 @@ export class CookieWalk implements Walk {
   }
 }
 
-/** Place of the first semicolon from `from` on, `end` when there is none. Four bytes at a time: a browser's cookies are hundreds of bytes. */
+/**
+ * Place of the first semicolon from `from` on, `end` when there is none. Four bytes at a time: a
+ * browser's cookies are hundreds of bytes.
+ */
 function pairEnd(bytes: Uint8Array, words: Int32Array, from: number, end: number): number {
   let at = from;
   for (; (at & 3) !== 0 && at < end; at++) if (bytes[at] === SEMICOLON) return at;
   for (; at + 4 <= end; at += 4) {
-    // A byte of the word is zero when its lowest zero-borrow says so (Mycroft's test), here after the semicolons were made zeros.
+    // A byte of the word is zero when its lowest zero-borrow says so (Mycroft's test), here after
+    // the semicolons were made zeros.
     const word = words[at >>> 2]! ^ SEMICOLONS;
     if (((word - 0x0101_0101) & ~word & 0x8080_8080) !== 0) break;
   }
@@ -270,7 +298,10 @@ function pairEnd(bytes: Uint8Array, words: Int32Array, from: number, end: number
 /** Decoded text of one parameter. A path is never longer than a record can say. */
 const DECODED = new Uint8Array(65_536);
 
-/** The values of a query parameter, decoded: `%41` is `A`, `+` is a space. One without `=` has the empty value. */
+/**
+ * The values of a query parameter, decoded: `%41` is `A`, `+` is a space. One without `=` has the
+ * empty value.
+ */
 export class QueryWalk implements Walk {
   bytes: Uint8Array;
   start = 0;
@@ -279,7 +310,10 @@ export class QueryWalk implements Walk {
   private readonly name: Uint8Array;
   private at = 0;
 
-  /** `name` as it stands in the query; a parameter whose name reads so when it is decoded is meant as well. */
+  /**
+   * `name` as it stands in the query; a parameter whose name reads so when it is decoded is meant
+   * as well.
+   */
   constructor(name: string, bytes: Uint8Array) {
     this.name = Buffer.from(name, 'latin1');
     this.memory = bytes;
@@ -356,7 +390,9 @@ function decode(bytes: Uint8Array, from: number, to: number): number {
   return length;
 }
 
-/** Does `text` stand at `at`? Nobody else's bytes are read: the caller knows that there are as many. */
+/**
+ * Does `text` stand at `at`? Nobody else's bytes are read: the caller knows that there are as many.
+ */
 export function isAt(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
   for (let i = text.length - 1; i >= 0; i--) {
     if (bytes[at + i] !== text[i]) return false;

@@ -1,4 +1,7 @@
-/** Whether a request is gRPC (gRPC over HTTP/2, "Requests"): a POST whose content-type begins with `application/grpc`. */
+/**
+ * Whether a request is gRPC (gRPC over HTTP/2, "Requests"): a POST whose content-type begins with
+ * `application/grpc`.
+ */
 
 import type { HeadReader } from '../../record/read.ts';
 import { type FieldWalk, isAt } from './fields.ts';

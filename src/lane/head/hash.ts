@@ -1,7 +1,9 @@
 /**
- * Hash of bytes where they lie, 64 bits in two words: HalfSipHash-1-3 with its 64-bit result (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012,
- * in the 32-bit form of the same authors). It takes 32-bit additions only, so it is quick here, and a key: with a secret one nobody outside can look for
- * requests that collide, with a fixed one every process agrees on where a request belongs.
+ * Hash of bytes where they lie, 64 bits in two words: HalfSipHash-1-3 with its 64-bit result
+ * (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, in the 32-bit form of the same
+ * authors). It takes 32-bit additions only, so it is quick here, and a key: with a secret one
+ * nobody outside can look for requests that collide, with a fixed one every process agrees on where
+ * a request belongs.
  */
 
 const V2 = 0x6c79_6765;
@@ -87,7 +89,10 @@ export class Hash {
 
 const NUMBER = new Uint8Array(7);
 
-/** A u32 that depends on all bits of `value`, cheaper than a hash where the input is one already (the finaliser of MurmurHash3, Appleby). */
+/**
+ * A u32 that depends on all bits of `value`, cheaper than a hash where the input is one already
+ * (the finaliser of MurmurHash3, Appleby).
+ */
 export function scatter(value: number): number {
   let mixed = value | 0;
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85eb_ca6b);

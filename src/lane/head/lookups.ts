@@ -1,8 +1,8 @@
 /**
  * What a snapshot looks for in heads, made once for all who ask: a head's fields are gone through
- * once, a cookie is looked for once, a key is hashed once, however many routes, limits and balancers
- * want it. And what many routes say alike is one thing in memory: with a thousand routes it is their
- * number of cache lines that costs.
+ * once, a cookie is looked for once, a key is hashed once, however many routes, limits and
+ * balancers want it. And what many routes say alike is one thing in memory: with a thousand routes
+ * it is their number of cache lines that costs.
  *
  * One lives with each compiled snapshot, so names that nobody looks for any more are gone with it.
  */

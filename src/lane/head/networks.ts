@@ -26,7 +26,10 @@ export class Networks {
   private readonly lasts6: Uint32Array;
   private readonly values6: Uint8Array;
 
-  /** `blocks` are addresses or CIDR blocks; throws a RangeError for anything else. `values` are theirs, up to 255, and 0 where they are left out. */
+  /**
+   * `blocks` are addresses or CIDR blocks; throws a RangeError for anything else. `values` are
+   * theirs, up to 255, and 0 where they are left out.
+   */
   constructor(blocks: readonly string[], values: readonly number[] = []) {
     const ranges4: Range[] = [];
     const ranges6: Range[] = [];
@@ -82,7 +85,10 @@ export class Networks {
   }
 }
 
-/** Below, at or above zero as the four words at `at` are less than, equal to or greater than the address. */
+/**
+ * Below, at or above zero as the four words at `at` are less than, equal to or greater than the
+ * address.
+ */
 function compare(words: Uint32Array, at: number, address: Uint8Array): number {
   for (let i = 0; i < 4; i++) {
     const difference = words[at + i]! - word(address, i * 4);

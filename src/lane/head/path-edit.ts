@@ -1,9 +1,10 @@
 /**
- * Changes of a path, as text: for redirects, for paths rewritten by pattern, and for those who ask what a route would do. What a plan does by itself (`prefix`) is done by the
- * reactor in the same way (`native/core/src/plan/edit.rs`).
+ * Changes of a path, as text: for redirects, for paths rewritten by pattern, and for those who ask
+ * what a route would do. What a plan does by itself (`prefix`) is done by the reactor in the same
+ * way (`native/core/src/plan/edit.rs`).
  *
- * A path that comes out of a pattern is looked at before it goes anywhere: pieces of a client's path, put together anew, must not become one that the client could not have
- * sent.
+ * A path that comes out of a pattern is looked at before it goes anywhere: pieces of a client's
+ * path, put together anew, must not become one that the client could not have sent.
  */
 
 import { RE2JS } from 're2js';
@@ -12,7 +13,9 @@ import type { PathEditSnapshot } from '../../config/snapshot/route.ts';
 /** Longer paths than this are left as they were. */
 export const MAX_EDITED_BYTES = 16_384;
 
-/** What may stand in a path and in a query beside `%`; the rest is percent-encoded (RFC 3986 §3.3). */
+/**
+ * What may stand in a path and in a query beside `%`; the rest is percent-encoded (RFC 3986 §3.3).
+ */
 const ENCODED = /[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]/g;
 
 /** What ends a value of a query, or is read as something else there. */
@@ -103,7 +106,10 @@ function validPath(changed: string, query: string, hasQuery: boolean): string | 
   return `${path}${mark === -1 ? '?' : '&'}${query}`;
 }
 
-/** A segment that is `.` or `..`, also written with escapes or followed by parameters, is a way up for some backend. */
+/**
+ * A segment that is `.` or `..`, also written with escapes or followed by parameters, is a way up
+ * for some backend.
+ */
 function hasDots(path: string): boolean {
   return (path.includes('/.') || path.includes('%')) && /(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|$)/i.test(path);
 }

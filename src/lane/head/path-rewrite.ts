@@ -16,7 +16,10 @@ export class PathRewrite {
     this.edit = edit;
   }
 
-  /** The path with query that goes upstream; empty when it is the client's (an edit without value leaves a path as it is). */
+  /**
+   * The path with query that goes upstream; empty when it is the client's (an edit without value
+   * leaves a path as it is).
+   */
   apply(head: HeadReader): string {
     return this.edit.apply(head.path()) ?? '';
   }

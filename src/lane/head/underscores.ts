@@ -1,6 +1,7 @@
 /**
- * Field names with an underscore: CGI, WSGI and their like read `x_real_ip` as X-Real-IP, so that who may not send the one could send the other. The reactor says whether
- * a head has such a name; only then are its names looked at.
+ * Field names with an underscore: CGI, WSGI and their like read `x_real_ip` as X-Real-IP, so that
+ * who may not send the one could send the other. The reactor says whether a head has such a name;
+ * only then are its names looked at.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -37,7 +38,10 @@ export class Underscores {
     this.observer = observer;
   }
 
-  /** Whether `head` has a name that does not pass. Each is counted, and the first of each name is told. */
+  /**
+   * Whether `head` has a name that does not pass. Each is counted, and the first of each name is
+   * told.
+   */
   isIn(head: HeadReader): boolean {
     const { bytes, observer } = this;
     let isFound = false;

@@ -7,8 +7,8 @@ export interface Walks {
   /** The shard's memory, in which heads lie. */
   readonly bytes: Uint8Array;
   /**
-   * The lines of a field; `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2). Who asks
-   * for a name gets the walk that all others have.
+   * The lines of a field; `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2). Who
+   * asks for a name gets the walk that all others have.
    */
   field(name: string): FieldWalk;
   /** The values of a cookie. */

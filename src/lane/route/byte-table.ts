@@ -1,8 +1,10 @@
 /**
- * A hash table from bytes to a number: open addressing in typed arrays, asked with bytes where they lie and a hash that the caller has made
- * while it walked over them. The router asks it once at every border of a path, so it makes no string, no object and no second pass.
+ * A hash table from bytes to a number: open addressing in typed arrays, asked with bytes where they
+ * lie and a hash that the caller has made while it walked over them. The router asks it once at
+ * every border of a path, so it makes no string, no object and no second pass.
  *
- * Its content is the configuration's and never a client's, so a client can choose what to ask but cannot make a chain longer.
+ * Its content is the configuration's and never a client's, so a client can choose what to ask but
+ * cannot make a chain longer.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -37,7 +39,10 @@ export class ByteTable {
   private keys: Uint8Array;
   private used = 0;
 
-  /** `capacity` is how many keys will be set at most; the table is kept at most half full. One that is packed is only to be asked. */
+  /**
+   * `capacity` is how many keys will be set at most; the table is kept at most half full. One that
+   * is packed is only to be asked.
+   */
   constructor(capacity: number | PackedBytes) {
     const size = typeof capacity === 'number' ? 2 ** Math.ceil(Math.log2(Math.max(4, capacity * 2))) : capacity.entries.length / WORDS;
     this.mask = size - 1;
@@ -49,7 +54,10 @@ export class ByteTable {
     return { entries: inSharedMemory(this.entries), keys: inSharedMemory(this.keys.subarray(0, this.used)) };
   }
 
-  /** Sets `key` in `scope`; the first setting wins, and false says that there was one. `hash` must be the hash that `find` will bring. */
+  /**
+   * Sets `key` in `scope`; the first setting wins, and false says that there was one. `hash` must
+   * be the hash that `find` will bring.
+   */
   set(hash: number, scope: number, key: Uint8Array, value: number): boolean {
     const mixed = finish(hash, scope);
     let place = mixed & this.mask;

@@ -1,6 +1,7 @@
 /**
- * Hosts to numbers: whole names and wildcards in hash tables, asked in one pass over the name from its last byte to its first, whatever their
- * number. Scopes keep several sets of hosts apart in one table.
+ * Hosts to numbers: whole names and wildcards in hash tables, asked in one pass over the name from
+ * its last byte to its first, whatever their number. Scopes keep several sets of hosts apart in one
+ * table.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -68,7 +69,10 @@ export class HostTable {
     return { names: names.pack(), suffixes: suffixes.pack(), hasSuffixes, any: inSharedMemory(any), used: inSharedMemory(used) };
   }
 
-  /** Fills `found` with the values of `scope` for the authority at `start` and says how many there are. */
+  /**
+   * Fills `found` with the values of `scope` for the authority at `start` and says how many there
+   * are.
+   */
   find(scope: number, bytes: Uint8Array, start: number, length: number): number {
     const { found, host } = this;
     let count = 0;
@@ -81,7 +85,8 @@ export class HostTable {
       let byte = bytes[start + i]!;
       if (byte >= 0x41 && byte <= 0x5a) byte |= 0x20;
       host[i] = byte;
-      // What follows a dot is a suffix that a wildcard may stand before; going left, each one found is longer than the last.
+      // What follows a dot is a suffix that a wildcard may stand before; going left, each one found
+      // is longer than the last.
       if (byte === DOT && i > 0 && this.hasSuffixes) {
         const value = this.suffixes.find(hash, scope, host, i + 1, size - i - 1);
         if (value !== -1) found[count++] = value;
@@ -114,7 +119,10 @@ function isList(entries: readonly HostEntry[] | PackedHosts): entries is readonl
   return Array.isArray(entries);
 }
 
-/** End of the host within an authority: before the port, if any, and before one trailing dot. `[::1]:443` keeps its brackets. */
+/**
+ * End of the host within an authority: before the port, if any, and before one trailing dot.
+ * `[::1]:443` keeps its brackets.
+ */
 function hostEnd(bytes: Uint8Array, start: number, length: number): number {
   let end = start + length;
   for (let i = end - 1; i >= start; i--) {

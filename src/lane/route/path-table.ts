@@ -1,6 +1,7 @@
 /**
- * Paths of sites (hosts) to numbers: exact ones and prefixes in hash tables, asked at each border of a segment while the path is walked once; patterns in a list a
- * site. The numbers' meaning is the router's.
+ * Paths of sites (hosts) to numbers: exact ones and prefixes in hash tables, asked at each border
+ * of a segment while the path is walked once; patterns in a list a site. The numbers' meaning is
+ * the router's.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -48,7 +49,9 @@ export interface PackedPaths {
 }
 
 export class PathTable {
-  /** What the last `walk` found: the exact path, and the prefixes from the shortest to the longest. */
+  /**
+   * What the last `walk` found: the exact path, and the prefixes from the shortest to the longest.
+   */
   exact = NO_PATH;
   readonly prefixes: Int32Array;
   prefixCount = 0;
@@ -199,7 +202,10 @@ function isList(entries: readonly PathEntry[] | PackedPaths): entries is readonl
   return Array.isArray(entries);
 }
 
-/** The path of a match in the form in which two that say the same are equal: `/a/` as a prefix stands for the segment, as `/a` does. */
+/**
+ * The path of a match in the form in which two that say the same are equal: `/a/` as a prefix
+ * stands for the segment, as `/a` does.
+ */
 export function pathKey({ path, pathKind }: MatchSnapshot): string {
   return pathKind === 'prefix' ? path.replace(/\/+$/, '') : path;
 }

@@ -1,6 +1,7 @@
 /**
- * Patterns of conditions and paths: RE2, so that no request can make one take longer than its length allows. The engine wants text, which has to be made; so what
- * every match must begin with is compared first, on the bytes, and most requests that are not meant never get further.
+ * Patterns of conditions and paths: RE2, so that no request can make one take longer than its
+ * length allows. The engine wants text, which has to be made; so what every match must begin with
+ * is compared first, on the bytes, and most requests that are not meant never get further.
  */
 
 import { RE2JS } from 're2js';

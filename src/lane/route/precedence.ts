@@ -8,7 +8,10 @@ import type { MatchSnapshot } from '../../config/snapshot/match.ts';
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import { pathKey } from './path-table.ts';
 
-/** Compares the conditions of two routes: below zero when `a` goes before `b`, zero when the order of configuration decides. */
+/**
+ * Compares the conditions of two routes: below zero when `a` goes before `b`, zero when the order
+ * of configuration decides.
+ */
 export function compareConditions(a: MatchSnapshot, b: MatchSnapshot): number {
   return (
     Number(b.methods.length > 0) - Number(a.methods.length > 0) ||
@@ -26,7 +29,10 @@ export function isUnconditional(match: MatchSnapshot): boolean {
   return methods.length + headers.length + query.length + cookies.length + certificate.length + networks.length === 0;
 }
 
-/** How exact a host is: an exact name before wildcards, the longer wildcard before the shorter, any host last. */
+/**
+ * How exact a host is: an exact name before wildcards, the longer wildcard before the shorter, any
+ * host last.
+ */
 function compareHosts(a: string, b: string): number {
   return hostRank(b) - hostRank(a) || (a < b ? -1 : a > b ? 1 : 0);
 }
@@ -38,13 +44,19 @@ function hostRank(host: string): number {
 
 const PATH_RANKS = { exact: 2, regex: 1, prefix: 0 } as const;
 
-/** Exact paths before patterns before prefixes; the longer prefix before the shorter, patterns as configured. */
+/**
+ * Exact paths before patterns before prefixes; the longer prefix before the shorter, patterns as
+ * configured.
+ */
 function comparePaths(a: MatchSnapshot, b: MatchSnapshot): number {
   const difference = PATH_RANKS[b.pathKind] - PATH_RANKS[a.pathKind];
   return difference !== 0 || a.pathKind !== 'prefix' ? difference : pathKey(b).length - pathKey(a).length;
 }
 
-/** Numbers of `routes` in an order of precedence: no request that two of them could take goes to the later one. For people; the router needs no list. */
+/**
+ * Numbers of `routes` in an order of precedence: no request that two of them could take goes to the
+ * later one. For people; the router needs no list.
+ */
 export function inPrecedence(routes: readonly RouteSnapshot[]): number[] {
   const firstAt = new Map<string, number>();
   const rows = routes.map(({ match }, number) => {

@@ -1,5 +1,6 @@
 /**
- * Conditions of a route beyond host and path, ready to be asked. Each says what it is in words, so that the explanation of a match names the very object that decided it.
+ * Conditions of a route beyond host and path, ready to be asked. Each says what it is in words, so
+ * that the explanation of a match names the very object that decided it.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
@@ -87,7 +88,9 @@ class NetworkPredicate implements Predicate {
   }
 }
 
-/** Of a field, cookie or query parameter: one of its values fits, or with `absent` there is none. */
+/**
+ * Of a field, cookie or query parameter: one of its values fits, or with `absent` there is none.
+ */
 class ValuePredicate implements Predicate {
   readonly text: string;
   private readonly walk: Walk;

@@ -1,11 +1,15 @@
 /**
- * The compiled router: a head to a route's number, at a cost that depends on how long its authority and path are and on what conditions stand at the very place they
- * name, and not on how many routes there are.
+ * The compiled router: a head to a route's number, at a cost that depends on how long its authority
+ * and path are and on what conditions stand at the very place they name, and not on how many routes
+ * there are.
  *
- * Of the routes that match, those of the request's tenant go first, then the one with the most exact host (exact, then the longest wildcard, then any); among those of the
- * same host the exact path, then patterns as configured, then the longest prefix; among those of the same host and path `./precedence.ts` decides. A route whose
- * conditions fail is passed over and the search goes on to less exact paths, then hosts, then to routes of no tenant. Paths are compared as they stand in the head, up to the
- * query: what is canonical was made so before. Hosts are compared without case, port and trailing dot.
+ * Of the routes that match, those of the request's tenant go first, then the one with the most
+ * exact host (exact, then the longest wildcard, then any); among those of the same host the exact
+ * path, then patterns as configured, then the longest prefix; among those of the same host and path
+ * `./precedence.ts` decides. A route whose conditions fail is passed over and the search goes on to
+ * less exact paths, then hosts, then to routes of no tenant. Paths are compared as they stand in
+ * the head, up to the query: what is canonical was made so before. Hosts are compared without case,
+ * port and trailing dot.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -64,9 +68,15 @@ export class Router {
 
   private readonly bytes: Uint8Array;
   private readonly tenants: Tenants | undefined;
-  /** By scope, which is the tenant + 1; values are sites: the pairs of tenant and host that routes name. */
+  /**
+   * By scope, which is the tenant + 1; values are sites: the pairs of tenant and host that routes
+   * name.
+   */
   private readonly hosts: HostTable;
-  /** Values below `count` are routes that take whatever comes; `count + n` is place number n, whose routes have conditions. */
+  /**
+   * Values below `count` are routes that take whatever comes; `count + n` is place number n, whose
+   * routes have conditions.
+   */
   private readonly paths: PathTable;
   private readonly count: number;
   /** Routes by place: those of place n stand from `starts[n]` to `starts[n + 1]`. */
@@ -220,7 +230,10 @@ function failedOf(predicates: readonly Predicate[], head: HeadReader, client: Cl
   return undefined;
 }
 
-/** Sites and places of `routes`. Routes that can never be reached, because one before them at their place takes everything, are left out. */
+/**
+ * Sites and places of `routes`. Routes that can never be reached, because one before them at their
+ * place takes everything, are left out.
+ */
 function placesOf(source: Pick<LaneSnapshot, 'routes' | 'numbering'>): { sites: { tenant: number; host: string }[]; places: Place[] } {
   const sites: { tenant: number; host: string }[] = [];
   const siteOf = new Map<string, number>();

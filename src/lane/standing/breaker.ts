@@ -1,12 +1,14 @@
 /**
- * Breakers: a backend that fails gets no requests for a time, then a few to see whether it works again, then its share. One breaker a backend for all shards;
- * each change of state is made by a compare-and-exchange, and the shard that wins it tells.
+ * Breakers: a backend that fails gets no requests for a time, then a few to see whether it works
+ * again, then its share. One breaker a backend for all shards; each change of state is made by a
+ * compare-and-exchange, and the shard that wins it tells.
  *
  *     closed ── failures ──▶ open ── time ──▶ half-open ── probes succeed ──▶ closed, starts slowly
  *                             ▲                   │
  *                             └─── a probe fails ─┘   each time in a row twice as long
  *
- * (M. Nygard, "Release It!", 2007; the window after resilience4j's, the growing time after Envoy's outlier detection.)
+ * (M. Nygard, "Release It!", 2007; the window after resilience4j's, the growing time after Envoy's
+ * outlier detection.)
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -44,10 +46,16 @@ const BREAKER_HALF_OPENED = noteNumber('breaker_half_opened');
 const BREAKER_CLOSED = noteNumber('breaker_closed');
 const OUTLIER_EJECTED = noteNumber('outlier_ejected');
 
-/** A probe that says nothing for so long, or whose worker died, no longer keeps another from being sent. */
+/**
+ * A probe that says nothing for so long, or whose worker died, no longer keeps another from being
+ * sent.
+ */
 export const PROBE_EXPIRY_MS = 10_000;
 
-/** Ejections are no longer in a row when the backend was fit for this many times the last one, and for a window. */
+/**
+ * Ejections are no longer in a row when the backend was fit for this many times the last one, and
+ * for a window.
+ */
 const FORGET_FACTOR = 4;
 
 /** A ladder of 31 doublings is longer than any maximum. */
@@ -70,7 +78,10 @@ export class Breakers {
     this.backends = backends;
   }
 
-  /** A counted failure. `status` is that of the answer, 0 when there was none. Of a backend that is out, only its probes say something new. */
+  /**
+   * A counted failure. `status` is that of the answer, 0 when there was none. Of a backend that is
+   * out, only its probes say something new.
+   */
   failed(terms: StandingTerms, slot: number, reason: number, status: number, isProbe: boolean): void {
     const { words } = this;
     const at = slot * BACKEND_WORDS;
@@ -100,8 +111,9 @@ export class Breakers {
   }
 
   /**
-   * Takes a backend out for a time, unless too many of its upstream are. Several shards may come here at once with different backends: who finds too many out
-   * after its own change takes it back.
+   * Takes a backend out for a time, unless too many of its upstream are. Several shards may come
+   * here at once with different backends: who finds too many out after its own change takes it
+   * back.
    */
   eject(terms: StandingTerms, slot: number, isOutlier: boolean, reason: number): boolean {
     const { words, floats, nowMs, crowd } = this;
@@ -139,7 +151,10 @@ export class Breakers {
     return Atomics.load(this.words, slot * BACKEND_WORDS + PROBES_WORD) < terms.probes || this.areProbesExpired(slot);
   }
 
-  /** Takes a place for a probe; false when none is left, as when another shard took it in between: the attempt then says nothing. */
+  /**
+   * Takes a place for a probe; false when none is left, as when another shard took it in between:
+   * the attempt then says nothing.
+   */
   takeProbePlace(terms: StandingTerms, slot: number): boolean {
     const word = slot * BACKEND_WORDS + PROBES_WORD;
     for (;;) {
@@ -152,7 +167,10 @@ export class Breakers {
     }
   }
 
-  /** A probe ended, whatever it said. One that was given back already, or had expired, changes nothing. */
+  /**
+   * A probe ended, whatever it said. One that was given back already, or had expired, changes
+   * nothing.
+   */
   giveBack(slot: number): void {
     const word = slot * BACKEND_WORDS + PROBES_WORD;
     for (;;) {
@@ -167,7 +185,10 @@ export class Breakers {
     if (enter(this.words, slot * BACKEND_WORDS, HALF_OPEN, OPEN)) this.opened(terms, slot, inRow, BREAKER_OPENED, reason);
   }
 
-  /** What the shard does that opened it. Nobody probes an open breaker, so the counts of probes are its own. */
+  /**
+   * What the shard does that opened it. Nobody probes an open breaker, so the counts of probes are
+   * its own.
+   */
   private opened(terms: StandingTerms, slot: number, inRow: number, note: number, reason: number): void {
     const { words, floats, nowMs } = this;
     const at = slot * BACKEND_WORDS;
@@ -202,7 +223,9 @@ export class Breakers {
   }
 }
 
-/** Looked at with every failure, so that a window that fills up with successes never opens anything. */
+/**
+ * Looked at with every failure, so that a window that fills up with successes never opens anything.
+ */
 function isWindowBad(terms: StandingTerms, slot: number): boolean {
   const failures = terms.windows.failures(slot);
   if (terms.count > 0 && failures >= terms.count) return true;

@@ -1,6 +1,8 @@
 /**
- * The backends of an upstream as a crowd: how many may be out at once, and whether so few are fit that all of them are to be used. Both keep a judgement about
- * single backends from becoming an outage of the whole upstream: when most of them fail, it is more likely the load, the network or the judge.
+ * The backends of an upstream as a crowd: how many may be out at once, and whether so few are fit
+ * that all of them are to be used. Both keep a judgement about single backends from becoming an
+ * outage of the whole upstream: when most of them fail, it is more likely the load, the network or
+ * the judge.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -24,8 +26,8 @@ export class Crowd {
   }
 
   /**
-   * May `slot` be out, next to those that are? Backends that active health found down are out as well: the rest that must carry the load is the same whoever
-   * took the others away.
+   * May `slot` be out, next to those that are? Backends that active health found down are out as
+   * well: the rest that must carry the load is the same whoever took the others away.
    */
   allowsOut(terms: StandingTerms, slot: number): boolean {
     let out = 1;
@@ -60,7 +62,10 @@ export class Crowd {
     return this.words[upstreamWord(this.backendCount, upstream) + PANIC_WORD] !== 0;
   }
 
-  /** Looks again whether the upstream panics, and tells when that changes, with the share that is fit in percent. */
+  /**
+   * Looks again whether the upstream panics, and tells when that changes, with the share that is
+   * fit in percent.
+   */
   look(terms: StandingTerms): void {
     if (terms.panicBelow <= 0) return;
     let fit = 0;

@@ -1,4 +1,7 @@
-/** What active health checks tell the lanes of a backend. They are made by the main thread, which alone writes this. */
+/**
+ * What active health checks tell the lanes of a backend. They are made by the main thread, which
+ * alone writes this.
+ */
 
 import { BACKEND_FLOATS, BACKEND_WORDS, DOWN, HEALTH_WORD, lower, RETURNED_F64, raise, STARTS_SLOWLY, UP_AGAIN_F64 } from './table.ts';
 
@@ -8,7 +11,10 @@ export type HealthState = 'unknown' | 'up' | 'down';
 /** By number, as it stands in the table. */
 export const HEALTH_STATES: readonly HealthState[] = ['unknown', 'up', 'down'];
 
-/** Backend `slot` is not picked while it is `down`, and starts slowly when it comes back. `nowMs` is on the clock all shards share. */
+/**
+ * Backend `slot` is not picked while it is `down`, and starts slowly when it comes back. `nowMs` is
+ * on the clock all shards share.
+ */
 export function setHealth(
   table: SharedArrayBuffer,
   slot: number,

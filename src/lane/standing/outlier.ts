@@ -1,6 +1,8 @@
 /**
- * Outliers: backends whose success rate is far below that of the others of their upstream, however small the share of failures: a backend that fails 5 % of
- * its requests never opens a breaker, and is plainly ill where its twenty siblings fail none. Compared once an interval by whichever shard comes first.
+ * Outliers: backends whose success rate is far below that of the others of their upstream, however
+ * small the share of failures: a backend that fails 5 % of its requests never opens a breaker, and
+ * is plainly ill where its twenty siblings fail none. Compared once an interval by whichever shard
+ * comes first.
  */
 
 import type { Breakers } from './breaker.ts';
@@ -25,7 +27,10 @@ export class Outliers {
     if (isSuccess) Atomics.add(this.words, at + INTERVAL_SUCCESSES_WORD, 1);
   }
 
-  /** Compares when an interval has ended and nobody else has. The first interval of a table only begins the count. */
+  /**
+   * Compares when an interval has ended and nobody else has. The first interval of a table only
+   * begins the count.
+   */
   look(terms: StandingTerms, nowMs: number): void {
     if (!terms.outlier.isOn) return;
     const interval = (Math.floor(nowMs / terms.outlier.intervalMs) % 0x4000_0000) + 1;
@@ -55,9 +60,11 @@ export class Outliers {
 }
 
 /**
- * Places of the rates that lie below mean − `deviations` × standard deviation, the worst first; NaN stands for a backend with too few outcomes. Where all do
- * alike the deviation is next to nothing, and one lost request of a hundred would be far out: so it is never taken as less than what chance alone makes of a
- * rate (√(p(1−p)/n), the binomial's standard error). Empty unless `minBackends` can be compared.
+ * Places of the rates that lie below mean − `deviations` × standard deviation, the worst first; NaN
+ * stands for a backend with too few outcomes. Where all do alike the deviation is next to nothing,
+ * and one lost request of a hundred would be far out: so it is never taken as less than what chance
+ * alone makes of a rate (√(p(1−p)/n), the binomial's standard error). Empty unless `minBackends`
+ * can be compared.
  */
 export function findOutliers(rates: Float64Array, outcomes: Float64Array, minBackends: number, deviations: number): number[] {
   const known = rates.filter((rate) => !Number.isNaN(rate));

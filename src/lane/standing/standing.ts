@@ -1,6 +1,7 @@
 /**
- * Standing: whether a backend may be picked now, and with what share. Breakers, outlier ejection, active health, Retry-After and slow start come together
- * here; balancers ask and never see which of them spoke.
+ * Standing: whether a backend may be picked now, and with what share. Breakers, outlier ejection,
+ * active health, Retry-After and slow start come together here; balancers ask and never see which
+ * of them spoke.
  */
 
 import { reasonNumber } from '../../base/errors.ts';
@@ -37,7 +38,9 @@ const BACKEND_HELD_OFF = noteNumber('backend_held_off');
 /** How often a lane looks at all backends of all upstreams for what time alone changes. */
 const SWEEP_MS = 100;
 
-/** Longest time a Retry-After holds a backend off: nobody should be able to ask for more by mistake. */
+/**
+ * Longest time a Retry-After holds a backend off: nobody should be able to ask for more by mistake.
+ */
 export const MAX_HOLD_OFF_MS = 300_000;
 
 export interface StandingParts {
@@ -45,7 +48,10 @@ export interface StandingParts {
   /** Made by `createStandingTable`, shared by all shards and the main thread. */
   readonly table: SharedArrayBuffer;
   readonly observer: Pick<Observer, 'noted'>;
-  /** What is remembered of a backend's latency from before its ejection would keep a balancer from sending it probes. */
+  /**
+   * What is remembered of a backend's latency from before its ejection would keep a balancer from
+   * sending it probes.
+   */
   readonly backends?: Pick<Backends, 'forget'>;
 }
 
@@ -85,7 +91,8 @@ export class Standing {
 
   /** May `slot` be picked? Panic is not in it. */
   admits(slot: number): boolean {
-    // The three hot questions read without a fence, which costs a third: a change of a nanosecond ago may as well be seen with the next request.
+    // The three hot questions read without a fence, which costs a third: a change of a nanosecond
+    // ago may as well be seen with the next request.
     const bars = this.words[slot * BACKEND_WORDS]!;
     return (bars & BARRING_BITS) === 0 || this.admitsBarred(slot);
   }
@@ -123,13 +130,18 @@ export class Standing {
     return this.crowd.isPanicking(upstream);
   }
 
-  /** An attempt goes to `slot`: true when it is a probe of a half-open breaker, which is then said with its outcome. */
+  /**
+   * An attempt goes to `slot`: true when it is a probe of a half-open breaker, which is then said
+   * with its outcome.
+   */
   attempted(slot: number): boolean {
     const bars = this.words[slot * BACKEND_WORDS]!;
     return (bars & HALF_OPEN) !== 0 && this.breakers.takeProbePlace(this.of[slot]!, slot);
   }
 
-  /** A response head came from `slot`. `grpcStatus` and `retryAfterS` are NONE when there is none. */
+  /**
+   * A response head came from `slot`. `grpcStatus` and `retryAfterS` are NONE when there is none.
+   */
   responded(slot: number, status: number, grpcStatus: number, retryAfterS: number, isProbe: boolean): void {
     const terms = this.of[slot];
     // It was removed since.
@@ -139,7 +151,8 @@ export class Standing {
     if (terms.outlier.isOn) this.outliers.count(slot, !isFailure);
     if (isFailure) this.breakers.failed(terms, slot, RESPONSE_STATUS, status, isProbe);
     else this.breakers.succeeded(terms, slot, isProbe);
-    // 429 is said to one client: holding the backend off for it would let that client take it from everyone.
+    // 429 is said to one client: holding the backend off for it would let that client take it from
+    // everyone.
     if (retryAfterS !== NONE && retryAfterS > 0 && status === 503) this.holdOff(terms, slot, retryAfterS);
   }
 
@@ -169,7 +182,9 @@ export class Standing {
     this.breakers.failed(terms, slot, reason, 0, isProbe);
   }
 
-  /** The attempt ended without saying anything about `slot`: the client left, or a hedge was faster. */
+  /**
+   * The attempt ended without saying anything about `slot`: the client left, or a hedge was faster.
+   */
   abandoned(slot: number, isProbe: boolean): void {
     if (isProbe) this.breakers.giveBack(slot);
   }
@@ -212,7 +227,10 @@ export class Standing {
     return this.of[slot]!.shareAfter(this.nowMs - this.floats[slot * BACKEND_FLOATS + RETURNED_F64]!);
   }
 
-  /** The last one that is admitted is not let go, or there would be nobody; who finds that it was the last only afterwards takes it back. */
+  /**
+   * The last one that is admitted is not let go, or there would be nobody; who finds that it was
+   * the last only afterwards takes it back.
+   */
   private holdOff(terms: StandingTerms, slot: number, retryAfterS: number): void {
     const { words, floats, crowd } = this;
     const at = slot * BACKEND_WORDS;

@@ -1,7 +1,9 @@
 /**
- * What is known of each backend's fitness, in memory that all shards and the main thread see: a block a backend, then a block an upstream. Counts and states are
- * Int32 words changed by atomics, so that of several shards exactly one sees that it made a change; times are Float64 cells whose last writer wins. A worker
- * may die between any two of its writes: the state word is always written last and says alone what is true, whatever stands beside it only says since when and
+ * What is known of each backend's fitness, in memory that all shards and the main thread see: a
+ * block a backend, then a block an upstream. Counts and states are Int32 words changed by atomics,
+ * so that of several shards exactly one sees that it made a change; times are Float64 cells whose
+ * last writer wins. A worker may die between any two of its writes: the state word is always
+ * written last and says alone what is true, whatever stands beside it only says since when and
  * until when.
  */
 
@@ -50,7 +52,10 @@ export const INTERVAL_SUCCESSES_WORD = 11;
 /** Slices of the sliding window: outcomes, then failures (`./window.ts`). */
 export const WINDOW_WORD = 16;
 
-/** Float64 cells, milliseconds on the clock all shards share; 0 for never. The breaker stays open until … */
+/**
+ * Float64 cells, milliseconds on the clock all shards share; 0 for never. The breaker stays open
+ * until …
+ */
 export const OPEN_UNTIL_F64 = 20;
 /** … for so long the last time. */
 export const LAST_EJECTION_F64 = 21;
@@ -75,7 +80,10 @@ export const PANIC_WORD = 0;
 /** Number of the interval whose backends were compared last. */
 export const COMPARED_WORD = 1;
 
-/** Room for the backends and upstreams of a snapshot. All zero: closed, health unknown, nothing counted. */
+/**
+ * Room for the backends and upstreams of a snapshot. All zero: closed, health unknown, nothing
+ * counted.
+ */
 export function createStandingTable(source: StandingRoom): SharedArrayBuffer {
   const upstreams = source.numbering?.room.upstreams ?? source.upstreams.length;
   return new SharedArrayBuffer((backendRoom(source) * BACKEND_WORDS + Math.max(1, upstreams) * UPSTREAM_WORDS) * 4);
@@ -113,7 +121,10 @@ export function upstreamWord(backendCount: number, upstream: number): number {
   return backendCount * BACKEND_WORDS + upstream * UPSTREAM_WORDS;
 }
 
-/** Changes the breaker's state from `from` to `to` (with AS_OUTLIER if wished) and tells whether it was this call that did. Other bits stay. */
+/**
+ * Changes the breaker's state from `from` to `to` (with AS_OUTLIER if wished) and tells whether it
+ * was this call that did. Other bits stay.
+ */
 export function enter(words: Int32Array, word: number, from: number, to: number): boolean {
   for (;;) {
     const bars = Atomics.load(words, word);

@@ -8,8 +8,9 @@ import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 
 /**
- * What counts for a breaker beyond what can be tried again. A refused stream and a GOAWAY are in none: the backend works and asks to be asked elsewhere. Nor is a wait
- * for a place in a full pool: it says how many sessions we may have.
+ * What counts for a breaker beyond what can be tried again. A refused stream and a GOAWAY are in
+ * none: the backend works and asks to be asked elsewhere. Nor is a wait for a place in a full pool:
+ * it says how many sessions we may have.
  */
 const COUNTED_CONNECT: readonly ReasonCode[] = CONNECT.filter((code) => code !== 'sessions_exhausted');
 const COUNTED_RESET: readonly ReasonCode[] = [...RESET, 'response_length_mismatch'];
@@ -85,7 +86,9 @@ export class StandingTerms {
     return this.reasons[reason] === 1;
   }
 
-  /** Is an answer with these statuses a failure? A gRPC status that is none (0xffffffff) never is. */
+  /**
+   * Is an answer with these statuses a failure? A gRPC status that is none (0xffffffff) never is.
+   */
   countsAnswer(status: number, grpcStatus: number): boolean {
     return this.statuses[status] === 1 || (grpcStatus < GRPC_STATUSES && this.grpcStatuses[grpcStatus] === 1);
   }

@@ -1,4 +1,7 @@
-/** The standing of backends and upstreams as people and metrics see it. Reads the table as it is, changes nothing. */
+/**
+ * The standing of backends and upstreams as people and metrics see it. Reads the table as it is,
+ * changes nothing.
+ */
 
 import { type ReasonCode, reasonByNumber } from '../../base/errors.ts';
 import { HEALTH_STATES, type HealthState } from './health.ts';
@@ -57,7 +60,10 @@ export interface BackendStanding {
   /** Since the start, and in a row. */
   readonly ejections: number;
   readonly ejectionsInRow: number;
-  /** The last failure that counted: reason, status if it was an answer (else 0), time. Null when there was none. */
+  /**
+   * The last failure that counted: reason, status if it was an answer (else 0), time. Null when
+   * there was none.
+   */
   readonly lastFailure: { readonly reason: ReasonCode; readonly status: number; readonly atMs: number } | null;
 }
 

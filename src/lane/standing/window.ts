@@ -1,6 +1,8 @@
 /**
- * A sliding window of outcomes and failures of one backend, cut in slices that are forgotten whole. A slice is one Int32 word that holds both its
- * number (12 bits) and its count (20 bits), so that any shard begins a new one with a single compare-and-exchange and no count is lost or outlives its slice.
+ * A sliding window of outcomes and failures of one backend, cut in slices that are forgotten whole.
+ * A slice is one Int32 word that holds both its number (12 bits) and its count (20 bits), so that
+ * any shard begins a new one with a single compare-and-exchange and no count is lost or outlives
+ * its slice.
  */
 
 import { Slices } from '../slices.ts';
@@ -10,7 +12,10 @@ import { BACKEND_WORDS, WINDOW_WORD } from './table.ts';
 export const SLICES = 10;
 
 const COUNT_BITS = 20;
-/** A slice with more outcomes than this is full and counts no more: its share of failures is known well enough. */
+/**
+ * A slice with more outcomes than this is full and counts no more: its share of failures is known
+ * well enough.
+ */
 const MAX_COUNT = (1 << COUNT_BITS) - 1;
 const STAMP_MASK = 0xfff;
 
