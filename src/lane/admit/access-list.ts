@@ -1,6 +1,6 @@
 /**
- * Access lists of routes: which clients may come at all. Deny wins over allow; with an allow list
- * everyone else stays outside.
+ * Access lists of routes: which clients may enter at all. Deny wins over allow. If there is an
+ * allow list, all other clients are refused.
  */
 
 import type { AccessSnapshot } from '../../config/snapshot/limit.ts';
@@ -20,7 +20,7 @@ export class AccessList {
   private readonly certificates: readonly Certificate[];
   private readonly deniedCertificates: readonly Certificate[];
 
-  /** Undefined where everyone may come. */
+  /** Undefined if every client may enter. */
   static of(access: AccessSnapshot, lookups: Lookups): AccessList | undefined {
     const { allow, deny, certificates, deniedCertificates } = access;
     if (allow.length + deny.length + certificates.length + deniedCertificates.length === 0) return undefined;
@@ -49,7 +49,7 @@ function fitsOne(certificates: readonly Certificate[], head: HeadReader, client:
     const conditions = certificates[i]!;
     let fitting = 0;
     while (fitting < conditions.length && conditions[fitting]!.takes(head, client)) fitting += 1;
-    // Without any condition it says nothing of whom it means.
+    // A rule without conditions names nobody.
     if (fitting === conditions.length && fitting > 0) return true;
   }
   return false;

@@ -1,11 +1,11 @@
 /**
- * Phase 7, admit: who may come in, how many at once, how many a second. Asked in two steps: before
- * it is known where the request goes (access lists, rate limits, places of tenant and route), and
- * when its upstream is known (its places, its concurrency limit). What was taken stands in the memo
- * and is given back at the end.
+ * Phase 7, admit: who may enter, how many at a time, how many per second.
  *
- * Routes, tenants and upstreams without limits have no gate here, and their requests pay for
- * finding that out and no more.
+ * Admission runs in two steps. `admit` runs before the upstream is known: access lists, rate
+ * limits, places of the tenant and the route. `admitTo` runs when it is known: the upstream's
+ * places and its concurrency limit. The memo records what an exchange took, and `completed` gives
+ * it back. A route, tenant or upstream without limits has no gate, so its requests only pay for one
+ * look-up.
  */
 
 import { reasonNumber } from '../../base/errors.ts';
@@ -54,15 +54,15 @@ const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
 const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 const QUEUED_NOTE = noteNumber('queued');
 
-/** What an exchange may hold, or wait for. */
+/** What an exchange may hold or wait for. */
 const HELD = HOLDS_ROUTE | HOLDS_UPSTREAM | HOLDS_TENANT | QUEUES_ROUTE | QUEUES_UPSTREAM;
-/** What an exchange does not take along into another life of the worker. */
+/** What does not survive the worker that took it. */
 const OF_A_LIFE = QUEUES_ROUTE | QUEUES_UPSTREAM | ASKED_STORE;
 const COUNTED = HELD | ASKED_STORE;
-/** What an earlier life took and nobody has brought back for so long is written off. */
+/** Places of an earlier worker that no exchange has returned after this time are written off. */
 const WRITE_OFF_MS = 60_000;
 
-/** How often it is looked whether limits and shedding have ended. */
+/** Interval of the check whether limiting and shedding have ended. */
 const SWEEP_MS = 1_000;
 const NO_UPSTREAM = -1;
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
@@ -74,46 +74,44 @@ export interface AdmissionParts {
   readonly observer: Observer;
   readonly random: Random;
   readonly writer: DecisionWriter;
-  /**
-   * Has the reactor take what was written between its turns: for answers that came from a store.
-   */
+  /** Makes the reactor read what was written between its turns: answers of a store arrive there. */
   readonly kick: () => void;
   readonly lookups: Lookups;
   readonly lives: Lives;
   readonly nowMs: number;
 }
 
-/** Nobody is connected to unless a limit is shared. */
+/** Connects to a store only if some limit is shared. */
 function storeOf({ snapshot, tables, shared, writer, kick, observer, lives }: AdmissionParts): SharedStore | undefined {
   if (snapshot.store === undefined || !tables.limits.isShared) return undefined;
   return new RedisStore({ snapshot: snapshot.store, writer, kick, observer, table: shared.buckets, shard: lives.shard });
 }
 
-/** What stands before a route. */
+/** The limits of a route. */
 interface RouteGate {
   readonly access: AccessList | undefined;
   readonly bulkhead: Bulkhead | undefined;
 }
 
-/** What stands before a tenant. */
+/** The limits of a tenant. */
 interface TenantGate {
   readonly place: Place | undefined;
   readonly max: number;
 }
 
 export class Admission {
-  /** Milliseconds; set once a turn. */
+  /** Milliseconds, read once per turn. */
   nowMs = 0;
-  /** The most bytes that `takeAnswerFields` adds to an answer. */
+  /** Upper bound for the bytes that `takeAnswerFields` adds to an answer. */
   readonly maxFieldBytes: number;
 
-  /** Of routes that have one and were asked for. */
+  /** Gates by route; undefined for routes without limits and routes that were never asked for. */
   private readonly routes: (RouteGate | undefined)[];
   private readonly gates: Uint8Array;
   private readonly makeGate: (route: number) => RouteGate;
   private readonly tenants: readonly (TenantGate | undefined)[];
   private readonly upstreams: readonly (UpstreamGate | undefined)[];
-  /** Of upstreams without limits of their own. */
+  /** Guards of upstreams that have no limits of their own. */
   private readonly guards: readonly (OverloadGuard | undefined)[];
   private readonly rates: RateLimits;
   private readonly isRated: boolean;
@@ -126,7 +124,7 @@ export class Admission {
   private nextSweepMs = 0;
   private writeOffAtMs = 0;
 
-  /** Whom the fields for an answer are for, and what they say. */
+  /** The exchange that was refused last, and what its answer will say. */
   private refusedIndex = -1;
   private refusedGeneration = 0;
   private retryMs = 0;
@@ -143,8 +141,8 @@ export class Admission {
       shards: snapshot.shards.count,
       owed: this.owed,
     });
-    // Old lanes of a snapshot that is replaced ask no more, so each has a connection of its own and
-    // ends it.
+    // Each lane has a connection of its own, because a lane of a replaced snapshot ends its
+    // connection when it has no more questions.
     this.store = storeOf(parts);
     this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, lookups, store: this.store, limits: tables.limits });
     this.isRated = tables.limits.routes.length > 0;
@@ -184,7 +182,7 @@ export class Admission {
     this.writer = writer;
   }
 
-  /** A new turn. */
+  /** Begins a turn. */
   begin(nowMs: number): void {
     this.nowMs = nowMs;
     if (this.owed.length > 0) this.grantOwed();
@@ -192,8 +190,8 @@ export class Admission {
   }
 
   /**
-   * Fields for the answer to the refusal just made of `subject` (Retry-After, RateLimit), once: the
-   * next call gives none.
+   * Fields for the answer to the last refusal of `subject` (Retry-After, RateLimit). They are given
+   * once; the next call returns none.
    */
   takeAnswerFields(subject: Subject): Answer['fields'] {
     if (this.refusedIndex !== subject.exchangeIndex || this.refusedGeneration !== subject.exchangeGeneration) return [];
@@ -202,8 +200,8 @@ export class Admission {
   }
 
   /**
-   * The verdict before the upstream is known. Takes places into `subject`'s memo; for who waits a
-   * Wait record is written, and there is nothing more to decide now.
+   * The verdict before the upstream is known. Notes the places taken in the memo of `subject`. If
+   * the exchange has to wait, this writes the Wait record and the decision is over.
    */
   admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject): number {
     const gate = this.gateOf(route);
@@ -222,8 +220,8 @@ export class Admission {
   }
 
   /**
-   * The verdict when the upstream is known. Without `mayWait` (an exchange that comes from a failed
-   * attempt) a full upstream refuses at once.
+   * The verdict once the upstream is known. Without `mayWait` (after a failed attempt) a full
+   * upstream refuses at once.
    */
   admitTo(upstream: number, route: number, subject: Subject, mayWait: boolean): number {
     const guard = this.guards[upstream];
@@ -248,7 +246,7 @@ export class Admission {
     return this.refuse(subject, verdict, gate.bulkhead.expectedMs());
   }
 
-  /** Most often the guard is open, and all there is to do is to count. */
+  /** The usual case: the guard has no limit and only counts. */
   private passGuard(guard: OverloadGuard, upstream: number, route: number, subject: Subject, mayWait: boolean): number {
     const life = memoLife(subject.memo2);
     if (life === 0) subject.memo2 = withLife(subject.memo2, this.life);
@@ -274,8 +272,8 @@ export class Admission {
   }
 
   /**
-   * Gives back what the memo says is held, of an exchange that is answered without having been
-   * sent, or that goes to another upstream (`isUpstreamOnly`).
+   * Returns what the memo holds, for an exchange that is answered without an attempt, or, with
+   * `isUpstreamOnly`, that moves to another upstream.
    */
   release(subject: Subject, route: number, upstream: number, isUpstreamOnly: boolean): void {
     const held = isUpstreamOnly ? HOLDS_UPSTREAM : HELD;
@@ -288,7 +286,10 @@ export class Admission {
     subject.memo0 = (subject.memo0 & ~held) >>> 0;
   }
 
-  /** The exchange goes to another upstream than the one it waited for, or had a place at. */
+  /**
+   * The exchange moves to another upstream: it leaves the queue of the old one, or returns its
+   * place.
+   */
   forsake(subject: Subject, route: number, upstream: number): void {
     const gate = this.upstreams[upstream];
     const { memo0, memo1, memo2, exchangeIndex, exchangeGeneration } = subject;
@@ -300,7 +301,7 @@ export class Admission {
     subject.memo0 = (subject.memo0 & ~QUEUES_UPSTREAM) >>> 0;
   }
 
-  /** The exchange ended: gives back its places, learns its latency, and wakes who waits. */
+  /** An exchange ended: returns its places, records its latency and wakes those who wait. */
   completed(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo2 } = completion;
     if ((memo0 & HOLDS_UPSTREAM) !== 0) {
@@ -321,16 +322,16 @@ export class Admission {
     this.giveBack(memo0, route, upstream, memoTenant(memo2), heldUs);
   }
 
-  /** No more questions to a store. */
+  /** Stops asking the store. */
   close(): void {
     this.store?.close();
   }
 
-  /** Access list and rate limits: once an exchange. */
+  /** Checks the access list and the rate limits, once per exchange. */
   private letIn(head: HeadReader, client: Client, gate: RouteGate | undefined, route: number, tenant: number, subject: Subject): number {
     const hasAsked = (subject.memo0 & ASKED_STORE) !== 0;
     if (!hasAsked && gate?.access !== undefined && !gate.access.admits(head, client)) return ACCESS_DENIED;
-    // Who will find no place is not charged for it.
+    // A request that will find no place is not charged.
     const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
     if (tenantGate?.place !== undefined && tenantGate.place.inFlight >= tenantGate.max) return this.refuseTenant(subject, tenantGate);
     if (gate?.bulkhead?.isFull === true) {
@@ -379,8 +380,8 @@ export class Admission {
   }
 
   /**
-   * An exchange comes to this life: with nothing, or from an earlier one with the places it has,
-   * but not in the line that it stood in.
+   * Adopts an exchange that an earlier worker let in: it keeps its places but has lost its position
+   * in the queue.
    */
   private adopt(subject: Subject, route: number, upstream: number): void {
     const held = subject.memo0;
@@ -394,8 +395,8 @@ export class Admission {
   }
 
   /**
-   * It ended before it came back: it is taken out of the line, or what was granted to it goes on to
-   * the next.
+   * The exchange ended while it waited: it leaves the queue, or passes on the place that was
+   * granted to it.
    */
   private abandoned(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo1, exchangeIndex, exchangeGeneration } = completion;
@@ -410,8 +411,8 @@ export class Admission {
   }
 
   /**
-   * Gives back the places among the bits of `held`. `heldUs` is how long they were, -1 when that
-   * says nothing.
+   * Returns the places named by the bits of `held`. `heldUs` is how long they were held, -1 if that
+   * says nothing about the backend.
    */
   private giveBack(held: number, route: number, upstream: number, tenant: number, heldUs: number): void {
     if ((held & HOLDS_UPSTREAM) !== 0) {
@@ -447,7 +448,7 @@ export class Admission {
     for (const gate of this.tenants) gate?.place?.writeOff();
   }
 
-  /** Undefined where nothing stands before the route. */
+  /** Undefined if the route has no limits. */
   private gateOf(route: number): RouteGate | undefined {
     if (isOpen(this.gates, route)) return undefined;
     this.routes[route] ??= this.makeGate(route);
@@ -458,7 +459,7 @@ export class Admission {
     return this.gates[route]! >> PRIORITY_SHIFT;
   }
 
-  /** Remembers what the answer is to say: when another try may pass. */
+  /** Keeps what the answer will say: when the client may try again. */
   private refuse(subject: Subject, reason: number, retryMs: number): number {
     this.refusedIndex = subject.exchangeIndex;
     this.refusedGeneration = subject.exchangeGeneration;

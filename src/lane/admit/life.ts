@@ -1,10 +1,12 @@
 /**
- * Lives: which worker of a shard took a place. What an exchange holds is given back by whoever
- * reads its completion, but a worker can die between taking a place and saying so, or after it took
- * one for somebody who waits. Therefore each shard keeps count of what it took in the place table,
- * beside the sum of all. A successor begins a life of its own: who waited is out of the count until
- * it comes again, and the places of earlier lives are given back one by one as their exchanges end;
- * what nobody has brought back after a while was lost and is written off.
+ * Lives: which worker of a shard took a place.
+ *
+ * Whoever reads an exchange's completion returns its places. But a worker can die after it took a
+ * place and before its exchange knows, or after it took one for an exchange that waits. So each
+ * shard also counts what its own worker took, in the place table beside the total. A new worker
+ * begins a new life: exchanges that waited are not counted until they ask again; places of earlier
+ * lives are returned one by one as their exchanges end; what nobody returned after a while is
+ * written off.
  */
 
 import type { LaneSnapshot } from '../../config/route-table.ts';
@@ -12,21 +14,21 @@ import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import { StandingQueue } from './overload/standing-queue.ts';
 import { EARLIER, IN_FLIGHT, OWN_WORDS, placeLayout, placesOf, WAITING } from './places.ts';
 
-/** Lives go from 1 to this and round again; 0 in a memo says that nothing was taken. */
+/** Lives run from 1 to this and wrap; 0 in a memo means that nothing was taken. */
 const LIVES = 255;
 
 /**
- * The lives of one worker, a table each: tables are new with each snapshot that needs it, and a
- * life begins once.
+ * The lives of one worker, one for each table. A snapshot may bring a new table; a life begins once
+ * in each.
  */
 export class Lives {
   readonly shard: number;
-  /** Tables of snapshots that are replaced are not held on to. */
+  /** Weak, so that tables of replaced snapshots can be collected. */
   private readonly begun = new WeakMap<SharedArrayBuffer, number>();
 
   /**
-   * What guards know of their upstreams, by name: a new snapshot changes nothing about backends
-   * that are overloaded.
+   * What guards know of their upstreams, by name: a new snapshot does not change how overloaded a
+   * backend is.
    */
   private readonly queues = new Map<string, StandingQueue>();
 
@@ -34,7 +36,7 @@ export class Lives {
     this.shard = shard;
   }
 
-  /** What is known of the queue before `upstream`. */
+  /** The state of the queue in front of `upstream`. */
   queueOf({ name, overload }: UpstreamSnapshot, nowMs: number): StandingQueue {
     const known = this.queues.get(name);
     known?.aim(overload.targetMs);
@@ -43,13 +45,13 @@ export class Lives {
     return queue;
   }
 
-  /** Forgets upstreams that `snapshot` does not have. */
+  /** Forgets upstreams that `snapshot` does not contain. */
   forgetOthers({ upstreams }: LaneSnapshot): void {
     const names = new Set(upstreams.map(({ name }) => name));
     for (const name of this.queues.keys()) if (!names.has(name)) this.queues.delete(name);
   }
 
-  /** This worker's life in `table`, which was made for `snapshot`. */
+  /** This worker's life in `table`, which was created for `snapshot`. */
   of(table: SharedArrayBuffer, snapshot: LaneSnapshot): number {
     const known = this.begun.get(table);
     if (known !== undefined) return known;
@@ -75,7 +77,7 @@ function begin(table: SharedArrayBuffer, snapshot: LaneSnapshot, shard: number):
   return life;
 }
 
-/** Never below zero. */
+/** Subtracts, but not below zero. */
 function subtract(words: Int32Array, at: number, count: number): void {
   for (;;) {
     const known = Atomics.load(words, at);

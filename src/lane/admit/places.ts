@@ -1,11 +1,11 @@
 /**
  * Places: how many exchanges of a route, an upstream or a tenant are in flight and how many wait,
- * for all shards, in shared memory. Changed by atomic operations only; nothing is locked, so a
- * worker that dies in the middle stops nobody.
+ * for all shards, in shared memory.
  *
- * Int32 words: a life of each shard; 16 words a place (routes, then upstreams, then tenants); 16
- * words an upstream for its concurrency limit; and four words a place for each shard, its own part
- * of the sums, which only that shard writes (`./life.ts`).
+ * Only atomic operations change them. Nothing is locked, so a worker that dies in between blocks
+ * nobody. Layout in Int32 words: the life of each shard; 16 words per place (routes, then
+ * upstreams, then tenants); 16 words per upstream for its concurrency limit; then per shard four
+ * words per place, its own share of the totals, which only that shard writes (`./life.ts`).
  */
 
 import { wordsOf } from '../../base/views.ts';
@@ -15,7 +15,7 @@ import { fallQuiet, strike } from '../latch.ts';
 import { initialLimit } from './concurrency/cells.ts';
 
 /**
- * Words of a place: in flight and waiting stand first and in this order, as in a shard's own part.
+ * Words of a place. In flight and waiting come first and in this order, as in a shard's own share.
  */
 export const IN_FLIGHT = 0;
 export const WAITING = 1;
@@ -23,29 +23,29 @@ export const WAITING = 1;
 export const HELD_US = 2;
 /** Exchanges turned away because there was no place. */
 export const REFUSED = 3;
-/** 1 while exchanges are shed, and when the last was, ms. */
+/** 1 while exchanges are shed, and the time of the last one, ms. */
 export const SHEDDING = 4;
 const SHED_AT_MS = 5;
 /** Exchanges shed. */
 export const SHED = 6;
 
-/** Words of a shard's own part of a place: what its worker took, and what workers before it did. */
+/** Words of a shard's own share of a place: what its worker took, and what earlier workers took. */
 export const OWN_WORDS = 4;
 export const EARLIER = 2;
-/** The limit that the shard's guard has now, 0 for none. */
+/** The present limit of the shard's guard; 0 for none. */
 export const GUARD_LIMIT = 3;
 
-/** Words to a cache line. */
+/** Words per cache line. */
 const LINE = 16;
 
-/** Where things lie, in words. */
+/** Offsets in words. */
 export interface PlaceLayout {
   readonly places: number;
   readonly words: number;
   life(shard: number): number;
   place(number: number): number;
   concurrency(upstream: number): number;
-  /** First word of a shard's own part, place by place. */
+  /** First word of a shard's own share, place by place. */
   own(shard: number): number;
 }
 
@@ -75,7 +75,7 @@ export const placeOfTenant = (snapshot: LaneSnapshot, tenant: number): number =>
   return routes + upstreams + tenant;
 };
 
-/** Every place of what `snapshot` has. */
+/** All places of `snapshot`. */
 export function placesOf(snapshot: LaneSnapshot): number[] {
   return [
     ...Array.from({ length: snapshot.routes.length }, (_, route) => placeOfRoute(snapshot, route)),
@@ -84,20 +84,20 @@ export function placesOf(snapshot: LaneSnapshot): number[] {
   ];
 }
 
-/** Room for every route, upstream and tenant of `snapshot`. */
+/** A table with room for every route, upstream and tenant of `snapshot`. */
 export function createPlaceTable(snapshot: LaneSnapshot): SharedArrayBuffer {
   const layout = placeLayout(snapshot);
   const table = new SharedArrayBuffer(layout.words * 4);
   const words = new Int32Array(table);
-  // A life of one table should not pass for one of another.
+  // Random, so that a life of one table is not taken for one of another.
   for (let shard = 0; shard < snapshot.shards.count; shard++) words[layout.life(shard)] = Math.floor(Math.random() * 255);
   beginLimits(table, snapshot);
   return table;
 }
 
 /**
- * Upstreams whose limit follows the latency from now on begin as they are configured; where it does
- * already it stays, within its bounds.
+ * Initialises the limits of upstreams that become adaptive. Limits that already were keep their
+ * value, within the new bounds.
  */
 export function beginLimits(table: SharedArrayBuffer, snapshot: LaneSnapshot): void {
   const words = new Int32Array(table);
@@ -108,8 +108,8 @@ export function beginLimits(table: SharedArrayBuffer, snapshot: LaneSnapshot): v
 }
 
 /**
- * What was counted at these places was counted of others. Who is in flight and waits is taken off
- * by those who counted it.
+ * Clears places whose numbers are used again. Exchanges in flight and waiting are taken off by
+ * whoever counted them.
  */
 export function forgetPlaces(
   table: SharedArrayBuffer,
@@ -123,13 +123,13 @@ export function forgetPlaces(
   for (const upstream of upstreams) words.fill(0, layout.concurrency(upstream), layout.concurrency(upstream) + LINE);
 }
 
-/** One place as one shard sees it. */
+/** One place, as one shard sees it. */
 export class Place {
   private readonly words: Int32Array;
   private readonly at: number;
   private readonly own: number;
 
-  /** Place `number` of `table`, which was made for `snapshot`. */
+  /** Place `number` of `table`, which was created for `snapshot`. */
   constructor(table: SharedArrayBuffer, snapshot: LaneSnapshot, shard: number, number: number) {
     const layout = placeLayout(snapshot);
     this.words = wordsOf(table);
@@ -137,7 +137,7 @@ export class Place {
     this.own = layout.own(shard) + number * OWN_WORDS;
   }
 
-  /** As it was a moment ago: who takes a place by it finds out by `take`. */
+  /** A moment old; `take` is what decides. */
   get inFlight(): number {
     return this.words[this.at + IN_FLIGHT]!;
   }
@@ -146,7 +146,7 @@ export class Place {
     return this.words[this.at + WAITING]!;
   }
 
-  /** How long exchanges keep a place, ms on average; 0 when not known. */
+  /** Mean time that exchanges keep a place, ms; 0 if unknown. */
   get heldMs(): number {
     return this.words[this.at + HELD_US]! / 1_000;
   }
@@ -160,7 +160,7 @@ export class Place {
     this.subtract(IN_FLIGHT);
   }
 
-  /** What a worker of an earlier life took is given back. More than it took is not. */
+  /** Returns a place that an earlier worker took, but never more than it took. */
   giveBackEarlier(): void {
     const { words, own } = this;
     if (words[own + EARLIER]! === 0) return;
@@ -168,9 +168,7 @@ export class Place {
     this.takeOff(IN_FLIGHT, 1);
   }
 
-  /**
-   * An exchange goes on that a worker of an earlier life gave its place: it is of this life now.
-   */
+  /** An exchange that got its place from an earlier worker goes on: this worker counts it now. */
   adopt(): void {
     const { words, own } = this;
     if (words[own + EARLIER]! > 0) words[own + EARLIER] = words[own + EARLIER]! - 1;
@@ -178,14 +176,14 @@ export class Place {
     words[own + IN_FLIGHT] = words[own + IN_FLIGHT]! + 1;
   }
 
-  /** Nobody will bring back what is left of an earlier life. */
+  /** Drops what is left of earlier workers: nobody will return it. */
   writeOff(): void {
     const { words, own } = this;
     this.takeOff(IN_FLIGHT, words[own + EARLIER]!);
     words[own + EARLIER] = 0;
   }
 
-  /** Joins those who wait if they are fewer than `max`. */
+  /** Joins the queue if fewer than `max` wait. */
   join(max: number): boolean {
     return this.add(WAITING, max);
   }
@@ -194,14 +192,14 @@ export class Place {
     this.subtract(WAITING);
   }
 
-  /** An exchange kept its place for `us`. Two shards at once may lose one of two samples. */
+  /** An exchange kept its place for `us`. Of two samples at the same time one may be lost. */
   held(us: number): void {
     const at = this.at + HELD_US;
     const mean = this.words[at]!;
     this.words[at] = mean === 0 ? us : mean + Math.trunc((Math.min(us, 2 ** 30) - mean) / 16);
   }
 
-  /** Shows the limit of this shard's guard, 0 for none. */
+  /** Publishes the limit of this shard's guard; 0 for none. */
   showLimit(limit: number): void {
     this.words[this.own + GUARD_LIMIT] = limit;
   }
@@ -210,13 +208,13 @@ export class Place {
     Atomics.add(this.words, this.at + REFUSED, 1);
   }
 
-  /** An exchange was shed: true for the first of a while. */
+  /** An exchange was shed; true for the first in a while. */
   shed(nowMs: number): boolean {
     Atomics.add(this.words, this.at + SHED, 1);
     return strike(this.words, this.at + SHEDDING, this.at + SHED_AT_MS, nowMs);
   }
 
-  /** True for the one who finds that nothing was shed for `quietMs`. */
+  /** True, once, if nothing was shed for `quietMs`. */
   shedNoMore(nowMs: number, quietMs: number): boolean {
     return fallQuiet(this.words, this.at + SHEDDING, this.at + SHED_AT_MS, nowMs, quietMs);
   }
@@ -232,7 +230,7 @@ export class Place {
     return true;
   }
 
-  /** What was given back twice is given back once: a count never falls below zero. */
+  /** Stops at zero, so that a place returned twice counts once. */
   private subtract(word: number): void {
     const { words, own } = this;
     if (words[own + word]! > 0) words[own + word] = words[own + word]! - 1;

@@ -1,11 +1,11 @@
 /**
- * The adaptive limit of an upstream, one for all shards: answers are gathered in windows, and at
- * the end of each the algorithm says what the limit is next.
+ * The adaptive concurrency limit of an upstream, shared by all shards.
  *
- * What the latency is without a queue must be measured without one, or the limit follows its own
- * queue upwards. It is learned whenever the upstream is not busy; when it always is, the limit is
- * halved (or more) for two windows now and then, one to let the queue drain and one to measure. At
- * the least limit there is no queue either.
+ * Answers are collected in windows. At the end of a window the algorithm computes the next limit.
+ * The base latency has to be measured without a queue, or the limit would follow its own queue
+ * upwards. It is learned whenever the upstream is not busy. If the upstream is always busy, the
+ * limit is at least halved for two windows now and then: in the first the queue drains, in the
+ * second the latency is measured. At the minimum limit there is no queue either.
  */
 
 import { wordsOf } from '../../../base/views.ts';
@@ -30,18 +30,18 @@ import { gradientLimit } from './gradient.ts';
 import type { WindowOfSamples } from './window.ts';
 
 /**
- * A window lasts so long and two round trips, and has so many answers; an upstream that gives fewer
- * is waited for no longer than this.
+ * A window lasts at least this long and two round trips, and has at least this many answers. A
+ * window with fewer answers ends after LONGEST_MS.
  */
 const WINDOW_MS = 100;
 const ENOUGH = 10;
 const LONGEST_MS = 1_000;
-/** No more samples are summed up in a window. */
+/** Samples beyond this number are not added to a window. */
 const MOST = 1_024;
-/** Microseconds to a unit of the sum, and the longest that counts. */
+/** The sum counts in units of 16 µs; longer samples count as the longest. */
 const SUM_SHIFT = 4;
 const SUM_MOST = 2 ** 20;
-/** How often the latency without a queue is measured, give or take a quarter. */
+/** Interval between measurements of the base latency, ±25 %. */
 const PROBE_EVERY_MS = 10_000;
 
 const DRAINING = 1;
@@ -62,12 +62,12 @@ export class AdaptiveLimit {
     this.targetUs = terms.targetMs * 1_000;
   }
 
-  /** Exchanges that may be in flight now. */
+  /** Exchanges that may be in flight. */
   get limit(): number {
     return Math.max(1, this.words[this.at + LIMIT]! >> 8);
   }
 
-  /** An answer came after `us`, with `inFlight` exchanges. `random` is of [0, 1). */
+  /** Records an answer after `us` with `inFlight` exchanges. `random` lies in [0, 1). */
   sample(us: number, inFlight: number, nowMs: number, random: number): void {
     const { words, at } = this;
     if (Atomics.add(words, at + SAMPLES, 1) < MOST)
@@ -77,7 +77,7 @@ export class AdaptiveLimit {
     this.closeWhenDue(nowMs, random);
   }
 
-  /** An attempt failed or timed out. */
+  /** Records an attempt that failed or timed out. */
   drop(inFlight: number, nowMs: number, random: number): void {
     const { words, at } = this;
     Atomics.add(words, at + DROPS, 1);
@@ -90,7 +90,7 @@ export class AdaptiveLimit {
     const now = nowMs | 0;
     const began = words[at + WINDOW_AT_MS]!;
     const ageMs = (now - began) | 0;
-    // A shard whose turn began a little earlier than the window is no reason to end it.
+    // The clock of another shard may be slightly behind: that does not end the window.
     if (ageMs > -LONGEST_MS && ageMs < WINDOW_MS) return;
     const isLong = ageMs >= LONGEST_MS + words[at + LATEST_US]! / 500;
     const isFull = words[at + SAMPLES]! + words[at + DROPS]! >= ENOUGH && ageMs >= words[at + LATEST_US]! / 500;
@@ -98,7 +98,10 @@ export class AdaptiveLimit {
     if (Atomics.compareExchange(words, at + WINDOW_AT_MS, began, now) === began) this.close(now, random);
   }
 
-  /** Done by one shard. What others add meanwhile is in this window or the next, all the same. */
+  /**
+   * Closes the window; one shard does this. Samples that others add meanwhile count in this window
+   * or the next.
+   */
   private close(now: number, random: number): void {
     const { words, at, window, terms } = this;
     const samples = Atomics.exchange(words, at + SAMPLES, 0);
@@ -123,15 +126,18 @@ export class AdaptiveLimit {
     if (isBusy && ((now - words[at + PROBE_AT_MS]!) | 0) >= 0) {
       words[at + AFTER_PROBE] = words[at + LIMIT]!;
       words[at + PROBE_PHASE] = DRAINING;
-      // The limit settles at a queue as long as the tolerance allows: what is left must be less
-      // than that by as much.
+      // The limit settles where the queue is as long as the tolerance allows. The cut has to
+      // undercut it by that much.
       this.set(limit / Math.max(2, terms.tolerance * 1.3));
       return;
     }
     this.set(gradientLimit(limit, window, words[at + BASE_US]!, terms.tolerance));
   }
 
-  /** The best so far; where there can be no queue, also what is slower. */
+  /**
+   * Keeps the best latency so far. At the minimum limit, where there is no queue, it takes slower
+   * ones too.
+   */
   private learnBase(limit: number): void {
     const { words, at, window, terms } = this;
     if (window.samples === 0) return;
@@ -154,7 +160,7 @@ export class AdaptiveLimit {
   }
 
   private postpone(now: number, random: number): void {
-    // 0 says that it was never set.
+    // 0 means "never set".
     this.words[this.at + PROBE_AT_MS] = (now + PROBE_EVERY_MS * (0.75 + random / 2)) | 0 || 1;
   }
 

@@ -1,6 +1,6 @@
 /**
- * Shedding: an upstream at its limit turns requests away at once, and the less important ones
- * earlier (brownout), so that what is served is served in time and is what matters most.
+ * Shedding: an upstream at its limit turns requests away at once, low priorities first (brownout),
+ * so that the requests it does serve are in time and the ones that matter most.
  */
 
 import { reasonNumber } from '../../../base/errors.ts';
@@ -10,7 +10,7 @@ import { PASSES } from '../verdict.ts';
 const CONCURRENCY_LIMITED = reasonNumber('concurrency_limited');
 const BROWNOUT = reasonNumber('brownout');
 
-/** Priorities by their number, the least first. */
+/** Priorities by number, lowest first. */
 export const PRIORITIES: readonly Priority[] = ['low', 'normal', 'high', 'critical'];
 
 export class Shedding {
@@ -21,8 +21,8 @@ export class Shedding {
   }
 
   /**
-   * The verdict on a request of `priority` with `inFlight` of `limit` taken; none waits here.
-   * Nobody is turned away where nobody else is.
+   * The verdict on a request of `priority` with `inFlight` of `limit` places taken. Nothing waits
+   * here. A request with nothing else in flight always passes.
    */
   verdict(priority: number, inFlight: number, limit: number): number {
     if (inFlight >= limit) return CONCURRENCY_LIMITED;

@@ -1,12 +1,12 @@
-/** What the answers of a window say together. */
+/** The answers of a window, summed up. */
 export interface WindowOfSamples {
   samples: number;
   /** Mean latency, µs; 0 without samples. */
   meanUs: number;
-  /** Later than the target. */
+  /** Answers later than the target. */
   late: number;
-  /** Failed. */
+  /** Attempts that failed. */
   drops: number;
-  /** Most exchanges in flight. */
+  /** Maximum of exchanges in flight. */
   peak: number;
 }

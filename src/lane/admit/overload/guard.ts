@@ -1,11 +1,11 @@
 /**
- * The guard of an upstream that has no limits of its own: while a queue stands before the backends
- * (`./standing-queue.ts`) what is too much for them waits here, where waiting costs them nothing
- * and those who leave are not served for nobody. Who waits is served in order, for every burst and
- * every pause ends. When the line does not end, those who came last are served first and nobody
- * waits long: who waited long would have their answers too late, one and all.
+ * The guard of an upstream without limits of its own.
  *
- * The numbers are the lane's own. The place table gets what others want to see.
+ * While there is a queue in front of the backends (`./standing-queue.ts`), the excess waits here
+ * instead. Waiting here costs the backends nothing, and exchanges whose clients leave are never
+ * sent. Those who wait are served in order, because every burst ends. When the queue does not end,
+ * the newest are served first and nobody waits long: in order, every answer would come too late. A
+ * lane keeps its own numbers; the place table shows what others want to see.
  */
 
 import { reasonNumber } from '../../../base/errors.ts';
@@ -28,27 +28,25 @@ const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 const SHEDDING_BEGAN = noteNumber('shedding_began');
 const SHEDDING_ENDED = noteNumber('shedding_ended');
 
-/**
- * Room that there must be to wake somebody, so that the decision that is under way has its own all
- * the same.
- */
+/** Room that waking needs, so that the decision under way still fits. */
 const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
-/** An upstream that has shed nothing for so long has stopped. */
+/** An upstream that shed nothing for this long has stopped shedding. */
 const QUIET_MS = 5_000;
-/** How often everybody who waits looks: limits change without an exchange that ends. */
+/**
+ * Interval at which every waiting exchange checks again: limits change without an exchange that
+ * ends.
+ */
 const LOOK_MS = 250;
 /**
- * A wait is long from this part of the longest on. A line does not end when nobody waited less for
- * that part, and it gets no shorter.
+ * A wait longer than this share of the maximum is long. A queue that had no shorter wait for that
+ * time, and does not shrink, is a standing one.
  */
 const LONG = 1 / 5;
 const FOR_LONG = 2 / 5;
-/**
- * How often it is counted whether the line gets shorter, and whether more left it than were served.
- */
+/** Interval of the check whether the queue shrinks, and whether more left it than were served. */
 const COUNT_MS = 500;
 
-/** Whether an upstream has a guard: where it has limits of its own they are in its place. */
+/** Whether an upstream has a guard. Limits of its own replace it. */
 export function isGuarded({ overload, bulkhead, concurrency }: UpstreamSnapshot): boolean {
   return overload.isGuarded && bulkhead.max === 0 && concurrency === undefined;
 }
@@ -58,13 +56,13 @@ export interface GuardParts {
   readonly writer: DecisionWriter;
   readonly observer: Observer;
   readonly queue: StandingQueue;
-  /** Guards that could not wake all they have places for. */
+  /** Guards that had places to grant but no room to wake anybody. */
   readonly owed: { grantOwed(nowMs: number): void }[];
 }
 
 export class OverloadGuard {
   readonly queue: StandingQueue;
-  /** For how long the last one that has to wait is to wait before it looks again. */
+  /** How long the exchange that waits next is to wait before it checks again. */
   waitMs = 0;
   private readonly terms: OverloadSnapshot;
   private readonly number: number;
@@ -73,17 +71,17 @@ export class OverloadGuard {
   private readonly observer: Observer;
   private readonly owed: GuardParts['owed'];
   private isOwed = false;
-  /** By priority, the least first; none until somebody waits. */
+  /** By priority, lowest first; empty until somebody waits. */
   private lines: readonly WaitLine[] = [];
   private count = 0;
-  /** The line does not end, or has not been gone for long. */
+  /** The queue is a standing one, or was until recently. */
   private isStanding = false;
   private emptyAtMs = Number.NEGATIVE_INFINITY;
-  /** Since when nobody was served who had not waited long. */
+  /** Since when nobody was served after a short wait. */
   private longSinceMs = Number.POSITIVE_INFINITY;
   /**
-   * When it was counted last, how many waited then, and whether they had become fewer by being
-   * served.
+   * The last check: its time, how many waited, and whether the queue had shrunk because exchanges
+   * were served.
    */
   private countedAtMs = 0;
   private countThen = 0;
@@ -101,7 +99,7 @@ export class OverloadGuard {
     this.number = number;
   }
 
-  /** The verdict; who waits is to do so for `waitMs`. */
+  /** The verdict. An exchange that has to wait does so for `waitMs`. */
   enter(subject: Subject, priority: number, nowMs: number, mayWait: boolean): number {
     if ((subject.memo0 & QUEUES_UPSTREAM) !== 0) {
       const line = this.lines[priority];
@@ -132,12 +130,12 @@ export class OverloadGuard {
       this.queue.leaveUnanswered(nowMs, heldUs);
       if (this.count > 0) this.left += 1;
     }
-    // Errors tend to come quickly and are no measure of what an answer takes.
+    // Errors tend to come quickly and say nothing about latency.
     else this.queue.leave(nowMs, heldUs, status < 500 ? completion.openUs + completion.awaitUs : 0);
     if (this.count > 0) this.grant(nowMs);
   }
 
-  /** One that was let in is not sent. */
+  /** An exchange that was let in is not sent after all. */
   giveBack(nowMs: number): void {
     this.queue.takeBack();
     this.grant(nowMs);
@@ -157,19 +155,19 @@ export class OverloadGuard {
     }
   }
 
-  /** What there was no room to write in the turn before. */
+  /** Grants what there was no room for in the turn before. */
   grantOwed(nowMs: number): void {
     this.isOwed = false;
     this.grant(nowMs);
   }
 
-  /** When a place can be expected, ms. */
+  /** When a place is expected, ms. */
   expectedMs(): number {
     const { rate } = this.queue;
     return rate === 0 ? 0 : (this.count + 1) / rate;
   }
 
-  /** Says what others want to know, now and then. */
+  /** Publishes what others want to know, at intervals. */
   sweep(nowMs: number): void {
     const { queue, place } = this;
     place.showLimit(queue.isOpen ? 0 : Math.max(1, Math.floor(queue.limit)));
@@ -194,7 +192,7 @@ export class OverloadGuard {
     return true;
   }
 
-  /** A line that is full does not end. */
+  /** A full queue is a standing one. */
   private fill(nowMs: number): false {
     if (this.queue.isProven(nowMs)) this.isStanding = true;
     return false;
@@ -216,14 +214,14 @@ export class OverloadGuard {
       this.isStanding = true;
       return this.shed(QUEUE_TIMEOUT, nowMs);
     }
-    // Nothing says that there is a queue.
+    // There is no sign of a queue.
     queue.giveUp(nowMs);
     queue.enter(nowMs);
     this.grant(nowMs);
     return PASSES;
   }
 
-  /** Those who wait go on as far as the limit allows. */
+  /** Lets waiting exchanges go on, up to the limit. */
   private grant(nowMs: number): void {
     const { queue } = this;
     while (this.count > 0 && queue.inFlight < queue.limit) {
@@ -246,8 +244,8 @@ export class OverloadGuard {
   }
 
   /**
-   * Whether the line ends: not if nobody had a short wait for a while, or more went away than were
-   * served.
+   * Decides whether the queue is a standing one: nobody had a short wait for a while, or more left
+   * it than were served.
    */
   private judge(nowMs: number): void {
     if (this.isStanding || this.count === 0) return;
@@ -261,7 +259,7 @@ export class OverloadGuard {
     this.isStanding = ((isLong && !this.isEnding) || isLeft) && this.queue.isProven(nowMs);
   }
 
-  /** Somebody is served who has waited for `ms`. */
+  /** An exchange is served after `ms`. */
   private note(ms: number, nowMs: number): void {
     if (ms < this.terms.maxWaitMs * LONG) this.longSinceMs = Number.POSITIVE_INFINITY;
     else if (this.longSinceMs > nowMs) this.longSinceMs = nowMs;
@@ -286,7 +284,7 @@ export class OverloadGuard {
     return Math.min(LOOK_MS, Math.ceil(line.since(ticket) + mostMs - nowMs));
   }
 
-  /** Who waits and is not of a lower priority than a newcomer. */
+  /** How many wait whose priority is not lower than a newcomer's. */
   private waitingBefore(priority: number): number {
     let waiting = this.count;
     if (waiting === 0) return 0;

@@ -1,118 +1,113 @@
 /**
- * Whether a queue stands before the backends of an upstream, as one lane sees it, and how many
- * exchanges it may have there so that none does (docs/design/overload.md).
+ * Detects a standing queue in front of an upstream's backends, as one lane sees it, and how many
+ * exchanges may be in flight so that there is none (docs/design/overload.md).
  *
- * A queue that stands is in the way of every request: then even the quickest answer of a window
- * comes late. Slow answers beside quick ones, streams and pauses do not show there. Such a window
- * halves what is in flight at most (a cut). What is sent from then on tells whether that made
- * answers quicker. If it did, there was a queue; if not, the backend takes its time whatever is in
- * flight, and there is no limit for a while.
+ * A standing queue delays every request, so even the quickest answer of a window is late. Slow
+ * answers among quick ones, streams and pauses do not look like that. Such a window halves the
+ * maximum in flight (a cut). Requests sent after the cut tell whether it helped. If their answers
+ * are quicker there was a queue. If not, the backend is slow whatever is in flight, and the limit
+ * is lifted for a while.
  */
 
 /**
- * A window lasts so long, and has so many answers; fewer where twice as many requests came. One
- * that does not come to that is forgotten.
+ * A window lasts at least this long and has at least this many answers; fewer if twice as many
+ * requests arrived. A window that does not get there is discarded.
  */
 const WINDOW_MS = 100;
 const ENOUGH = 8;
 const ENOUGH_IN_GROWTH = 4;
 const MOST_SAMPLES = 64;
 const LONGEST_WINDOW_MS = 5_000;
-/** How often it is looked at all. */
+/** Interval of the check. */
 const TICK_MS = 32;
-/**
- * Exchanges older than all slots together are streams, or nobody's: they are not counted in flight.
- */
+/** Exchanges older than all slots together are streams or lost; they do not count as in flight. */
 const SLOT_MS = 256;
 const SLOTS = 16;
-/** The least latency is that of one to two times so long. */
+/** The base latency is the minimum of the last one to two periods of this length. */
 const BASE_MS = 30_000;
-/** An answer is quicker when it takes less than this part of what it took. */
+/** Answers below this share of the earlier latency count as quicker. */
 const QUICKER = 0.8;
-/** Cuts in a row that made nothing quicker: so the latency is no queue's. */
+/** After this many cuts in a row without effect, the latency is not due to a queue. */
 const VAIN_CUTS = 2;
-/** How long the latency is left alone then: at first, and at most. */
+/** How long no cut is made then: the first time, and at most. */
 const LEAVE_MS = 1_000;
 const LEAVE_MOST_MS = 300_000;
-/** How long a cut that helped proves that there is a queue. */
+/** How long a cut that helped counts as proof of a queue. */
 const PROOF_MS = 30_000;
-/** A limit that kept nobody waiting for so long is lifted. */
+/** A limit at which nobody had to wait for this long is lifted. */
 const IDLE_MS = 2_000;
-/** What is in flight is more than usual from this many times that on. */
+/** From this multiple on, more is in flight than usual. */
 const MORE = 1.25;
-/** What is left of the best rate after a window, and the share of a window in the usual one. */
+/** Decay of the best rate per window, and the weight of a window in the usual rate. */
 const RATE_DECAY = 0.9;
 const RATE_SHARE = 0.3;
 const PEAK_DECAY = 0.98;
-/** So many answers, or such a time, say whether fewer in flight are fewer answers. */
+/** Answers, or time, needed to tell whether fewer in flight means fewer answers. */
 const RATE_ANSWERS = 24;
 const RATE_MS = 2_000;
-/** A limit under which answers fall to this part of what they were is no limit to keep. */
+/** A limit under which the rate falls to this share is lifted. */
 const COLLAPSE = 0.4;
-/** Share by which a limit grows in a window without any queue. */
+/** Growth of the limit in a window without a queue. */
 const GROWTH = 0.25;
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
 export class StandingQueue {
-  /** No limit: what comes is sent on. */
+  /** No limit: every request is sent. */
   isOpen = true;
   /** Exchanges that may be in flight. */
   limit = Number.POSITIVE_INFINITY;
-  /** Answers a millisecond: the most of the last windows. */
+  /** Answers per millisecond, the maximum of recent windows. */
   rate = 0;
 
   private targetUs: number;
-  /** In flight by the slot of time in which they were sent. */
+  /** In flight, by the slot of time in which they were sent. */
   private readonly slots = new Int32Array(SLOTS);
   /**
-   * Those of them whose clients have left: backends learn of that too late, and work on. Done when
-   * one that was sent later is answered, or twice as old as answers are.
+   * Those among them whose clients have left. Backends notice too late and go on working. They are
+   * taken off when one sent later is answered, or at twice the age of an answer.
    */
   private readonly deadSlots = new Int32Array(SLOTS);
   private dead = 0;
   private slot = 0;
-  /** When the slot began. */
+  /** Start of the slot. */
   private slotAtMs: number;
-  /**
-   * Answers a millisecond, of the last windows on average; and the most that this was, forgotten by
-   * and by.
-   */
+  /** Answers per millisecond, averaged over recent windows, and the decaying maximum of that. */
   private usualRate = 0;
   private peakRate = 0;
   private tickAtMs = 0;
   private windowAtMs: number;
-  /** In flight when the window began, and how many had to wait since. */
+  /** In flight when the window began, and how many have had to wait since. */
   private flownThen = 0;
   private presses = 0;
-  /** Answers ever, and before this window. */
+  /** Answers in all, and before this window. */
   private answers = 0;
   private answersBefore = 0;
-  /** Of those that were sent since the last cut. */
+  /** Of requests sent since the last cut. */
   private samples = 0;
   private unanswered = 0;
   private leastUs = Number.POSITIVE_INFINITY;
-  /** Least latency of the present and of the time before it. */
+  /** Base latency of the present period and of the one before. */
   private newBaseUs = Number.POSITIVE_INFINITY;
   private oldBaseUs = Number.POSITIVE_INFINITY;
   private baseAtMs: number;
-  /** Most in flight without a queue, of the same times. */
+  /** Maximum in flight without a queue, for the same periods. */
   private newCalm = 0;
   private oldCalm = 0;
-  /** Least in flight by slot: what answers tell of is some time ago. */
+  /** Minimum in flight by slot: an answer tells of the past. */
   private readonly leastSlots = new Int32Array(SLOTS);
-  /** Least latency of the last window. */
+  /** Minimum latency of the last window. */
   private latestUs = 0;
   private cutAtMs = NEVER;
   private isProbing = false;
-  /** Latency that would have come without the cut. */
+  /** The latency to expect without the cut. */
   private expectedUs = 0;
   /**
-   * Answers a millisecond that will have come if there was no queue and fewer in flight are simply
-   * fewer.
+   * The answers per millisecond to expect if there was no queue and fewer in flight simply means
+   * fewer answers.
    */
   private fewerRate = 0;
-  /** When the first was sent after the cut, and how many answers had come by then. */
+  /** When the first request was sent after the cut, and the number of answers by then. */
   private resumedAtMs = NEVER;
   private resumedAt = 0;
   private vainCuts = 0;
@@ -128,10 +123,7 @@ export class StandingQueue {
     this.baseAtMs = nowMs;
   }
 
-  /**
-   * Exchanges of the last seconds that have not ended. Summed up when asked for: most of the time
-   * nobody asks.
-   */
+  /** Exchanges of the last seconds that have not ended. Summed on demand, because that is rare. */
   get inFlight(): number {
     const { slots } = this;
     let sum = 0;
@@ -139,22 +131,22 @@ export class StandingQueue {
     return sum;
   }
 
-  /** Another configuration. */
+  /** Takes a new configuration. */
   aim(targetMs: number): void {
     this.targetUs = targetMs * 1_000;
   }
 
-  /** Latency without a queue, µs; infinite when not known. */
+  /** Base latency, µs; infinite if unknown. */
   get baseUs(): number {
     return Math.min(this.newBaseUs, this.oldBaseUs);
   }
 
-  /** Most in flight of late without a queue. */
+  /** Recent maximum in flight without a queue. */
   private get calm(): number {
     return Math.max(1, this.newCalm, this.oldCalm);
   }
 
-  /** A cut has helped lately: whoever waits is in a queue, and it may be shortened. */
+  /** A cut helped recently: those who wait are in a real queue, and it may be shortened. */
   isProven(nowMs: number): boolean {
     return nowMs < this.provenUntilMs;
   }
@@ -173,12 +165,12 @@ export class StandingQueue {
     this.resumedAt = this.answers;
   }
 
-  /** One that was counted was not sent after all. */
+  /** An exchange that was counted is not sent after all. */
   takeBack(): void {
     this.slots[this.slot & (SLOTS - 1)]! -= 1;
   }
 
-  /** Somebody has to wait. */
+  /** An exchange has to wait. */
   press(nowMs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
     this.pressedAtMs = nowMs;
@@ -186,8 +178,8 @@ export class StandingQueue {
   }
 
   /**
-   * An exchange ended that was sent `heldUs` ago. Its answer came after `latencyUs`; 0 where that
-   * says nothing.
+   * An exchange ended that was sent `heldUs` ago. Its answer took `latencyUs`, 0 if that says
+   * nothing.
    */
   leave(nowMs: number, heldUs: number, latencyUs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
@@ -195,15 +187,15 @@ export class StandingQueue {
     if (back < SLOTS) this.slots[(this.slot - back) & (SLOTS - 1)]! -= 1;
     this.answers += 1;
     if (this.dead > 0) this.forgetDead(this.slot - back);
-    // The quickest of so many is quick enough.
+    // Minimum of enough samples is good enough.
     if (latencyUs === 0 || this.samples >= MOST_SAMPLES || nowMs - heldUs / 1_000 < this.cutAtMs) return;
     this.samples += 1;
     if (latencyUs < this.leastUs) this.leastUs = latencyUs;
   }
 
   /**
-   * One ended without an answer: it would have taken longer, which is worth knowing once it is
-   * later than answers may be. Its backend works on.
+   * An exchange ended without an answer. That it took at least this long is worth knowing once it
+   * exceeds the target. Its backend goes on working.
    */
   leaveUnanswered(nowMs: number, heldUs: number): void {
     if (nowMs >= this.tickAtMs) this.tick(nowMs);
@@ -219,8 +211,8 @@ export class StandingQueue {
   }
 
   /**
-   * The latency is left alone: what was done made it no better, or has not shown any effect for as
-   * long as anybody may wait.
+   * Stops cutting for a while: the cuts did not help, or showed no effect in the time that anybody
+   * may wait.
    */
   giveUp(nowMs: number, us = this.latestUs): void {
     this.newBaseUs = Math.max(us, this.baseUs);
@@ -243,7 +235,7 @@ export class StandingQueue {
     const came = this.inFlight - this.flownThen + this.answers - this.answersBefore + this.presses;
     if (samples >= ENOUGH || (samples >= ENOUGH_IN_GROWTH && came >= 2 * samples)) this.close(nowMs, ageMs);
     else if (ageMs >= LONGEST_WINDOW_MS) {
-      // So few answers say nothing, and a limit that few pass could be the reason.
+      // With so few answers nothing can be said, and a limit that lets few pass may be the reason.
       if (!this.isOpen) this.limit += Math.max(1, this.limit * GROWTH);
       this.begin(nowMs);
     }
@@ -266,9 +258,7 @@ export class StandingQueue {
     }
   }
 
-  /**
-   * Least in flight of the time since the latest was sent that could be answered in time by now.
-   */
+  /** Minimum in flight since the latest request was sent that can have been answered by now. */
   private leastInFlight(): number {
     const slots = Math.min(SLOTS, 2 + Math.floor(this.mostUs() / 1_000 / SLOT_MS));
     let least = this.inFlight;
@@ -276,7 +266,7 @@ export class StandingQueue {
     return least;
   }
 
-  /** Backends are done with the dead of slots before `done`. */
+  /** Backends have finished with abandoned exchanges of slots before `done`. */
   private forgetDead(done: number): void {
     for (let slot = this.slot - SLOTS + 1; slot < done; slot++) {
       const at = slot & (SLOTS - 1);
@@ -289,7 +279,7 @@ export class StandingQueue {
     }
   }
 
-  /** How many slots before this one an exchange was sent. Most often none. */
+  /** How many slots ago an exchange was sent; usually none. */
   private slotsBack(nowMs: number, heldUs: number): number {
     const beforeMs = heldUs / 1_000 - (nowMs - this.slotAtMs);
     return beforeMs <= 0 ? 0 : 1 + Math.trunc(beforeMs / SLOT_MS);
@@ -298,7 +288,7 @@ export class StandingQueue {
   private close(nowMs: number, ageMs: number): void {
     const us = this.leastUs;
     this.latestUs = us;
-    // Windows in which a backend paused say little of what it can do.
+    // A window in which the backend paused says little about its rate.
     const rate = (this.answers - this.answersBefore) / ageMs;
     this.rate = Math.max(rate, this.rate * RATE_DECAY);
     this.usualRate = this.usualRate === 0 ? rate : this.usualRate + (rate - this.usualRate) * RATE_SHARE;
@@ -315,7 +305,7 @@ export class StandingQueue {
     this.begin(nowMs);
   }
 
-  /** What the cut has done: `us` is of requests that were sent after it. */
+  /** Judges the last cut. `us` is the latency of requests sent after it. */
   private judge(nowMs: number, us: number, isLate: boolean): void {
     const isProven = nowMs < this.provenUntilMs;
     const isGuess = this.unanswered === this.samples;
@@ -336,16 +326,16 @@ export class StandingQueue {
       else this.isProbing = false;
       return;
     }
-    // Of those who left nobody knows whether it would have been quicker.
+    // Nobody knows whether those who left would have been answered sooner.
     if (!isGuess) this.vainCuts += 1;
     if (this.vainCuts < VAIN_CUTS) this.cut(nowMs, us);
     else this.giveUp(nowMs, us);
   }
 
   /**
-   * To what is in flight and not queued (by Little's law `rate` times the wait is queued), or to
-   * what was in flight when there was no queue. Not to less than a quarter, for answers tell of the
-   * time when they were asked for.
+   * Cuts to what is in flight but not queued (Little's law: `rate` times the wait is queued), or to
+   * what was in flight without a queue, but to no less than a quarter, because answers tell of the
+   * past.
    */
   private cut(nowMs: number, us: number): void {
     const { rate } = this;
@@ -377,7 +367,7 @@ export class StandingQueue {
     this.begin(nowMs);
   }
 
-  /** Latency from which on an answer is late. */
+  /** Answers above this latency are late. */
   private mostUs(): number {
     const base = this.baseUs;
     return base + Math.max(this.targetUs, base / 2);
