@@ -1,13 +1,13 @@
 /**
- * A bulkhead: so many exchanges in flight, so many more waiting for a bounded time, the others
- * turned away at once. Places are counted for all shards together; each lane keeps its own waiters
- * in line, by priority and then as they came.
+ * A bulkhead: a bounded number of exchanges in flight, a bounded queue with a bounded wait, and
+ * everything else turned away at once.
  *
- * Whoever frees a place takes it again on behalf of the first who waits and wakes it, so that
- * nobody who comes later can be faster. A place that another shard freed wakes nobody here: where
- * there are several shards, waiters look again by themselves, the first every few milliseconds and
- * those behind it the more rarely the farther they are. All look now and then: a successor of this
- * worker would know nobody to wake.
+ * Places are counted for all shards together; each lane queues its own exchanges, by priority and
+ * then in order. Whoever frees a place takes it again on behalf of the first in the queue and wakes
+ * that one, so that no newcomer can be faster. A place that another shard freed wakes nobody here.
+ * With several shards the queue is therefore polled: the first every few milliseconds, the others
+ * less often the further back they are. Every waiting exchange checks now and then, because the
+ * successor of this worker would not know whom to wake.
  */
 
 import { reasonNumber } from '../../../base/errors.ts';
@@ -18,21 +18,18 @@ import type { Place } from '../places.ts';
 import { PASSES, WAITS } from '../verdict.ts';
 import { GRANTED, NO_TICKET, WAITS_STILL, WaitLine } from './wait-line.ts';
 
-/**
- * Room that there must be to wake somebody, so that the decision that is under way has its own all
- * the same.
- */
+/** Room that waking needs, so that the decision under way still fits. */
 const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
 
-/** How often the first of the line looks for places that other shards freed. */
+/** Interval at which the first in the queue checks for places that other shards freed. */
 const LOOK_MS = 5;
 /**
- * How often a lane leaves a place to those who wait in others, and for how long: until they must
- * have looked.
+ * How often a lane leaves a free place to the queues of other lanes, and for how long: until they
+ * must have checked.
  */
 const LEAVE_EVERY_MS = 50;
 const LEAVE_MS = LOOK_MS + 1;
-/** How often everybody looks. */
+/** Longest interval between checks. */
 const LOOK_AT_LEAST_MS = 250;
 
 const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
@@ -40,27 +37,27 @@ const QUEUE_TIMEOUT = reasonNumber('queue_timeout');
 export interface BulkheadParts {
   readonly place: Place;
   readonly writer: DecisionWriter;
-  /** More than one: places become free without this lane being told. */
+  /** With more than one, places become free without this lane's knowledge. */
   readonly shards: number;
   /**
-   * Bulkheads that could not wake all they have places for, because the reactor had no room: to be
-   * asked again in the next turn (`grantOwed`).
+   * Bulkheads that had places to grant but no room to wake anybody; the next turn asks them again
+   * (`grantOwed`).
    */
   readonly owed: { grantOwed(nowMs: number): void }[];
 }
 
 export class Bulkhead {
   readonly place: Place;
-  /** For how long the last one that waits is to do so before it looks again. */
+  /** How long the exchange that was queued last is to wait before it checks again. */
   waitMs = 0;
-  /** Why one is refused for whom there is no place. */
+  /** The reason given when there is no place. */
   private readonly fullReason: number;
   private readonly max: number;
   private readonly queue: number;
   private readonly timeoutMs: number;
   private readonly writer: DecisionWriter;
   private readonly isShared: boolean;
-  /** By priority, the least first. */
+  /** By priority, lowest first. */
   private readonly lines: readonly WaitLine[];
   /** How many wait in this lane. */
   private count = 0;
@@ -81,8 +78,8 @@ export class Bulkhead {
   }
 
   /**
-   * The verdict on an exchange that has not asked for a place yet; it joins the line
-   * (`subject.memo1` is its ticket) when there is none and it `mayWait`.
+   * The verdict on an exchange that asks for the first time. If there is no place and it `mayWait`,
+   * it is queued, and `subject.memo1` is its ticket.
    */
   enter(subject: Subject, priority: number, limit: number, nowMs: number, mayWait: boolean): number {
     const { place } = this;
@@ -103,8 +100,8 @@ export class Bulkhead {
   }
 
   /**
-   * The verdict on one that waited and is here again, because it was granted a place, or to look
-   * for one, or because its time is over.
+   * The verdict on an exchange that waited: it was granted a place, checks for one, or its time is
+   * over.
    */
   enterAgain(subject: Subject, priority: number, limit: number, nowMs: number, mayWait: boolean): number {
     const line = this.lines[priority];
@@ -136,29 +133,30 @@ export class Bulkhead {
     }
   }
 
-  /** A place is free: it goes to the first who waits, now and then to the first in another lane. */
+  /** A place is free: it goes to the first in this queue, or now and then to another lane's. */
   giveBack(limit: number, nowMs: number): void {
     this.place.giveBack();
     if (this.count === 0) return;
-    // A lane whose exchanges end often would otherwise never let those in, in whose lane none ends.
+    // Otherwise a lane whose exchanges end often would starve the queue of a lane in which none
+    // ends.
     if (this.isShared && this.place.waiting > this.count && nowMs >= this.leftAtMs + LEAVE_EVERY_MS) this.leftAtMs = nowMs;
     this.grant(limit, nowMs);
   }
 
-  /** What there was no room to write in the turn before. */
+  /** Grants what there was no room for in the turn before. */
   grantOwed(nowMs: number): void {
     const limit = this.owedLimit;
     this.owedLimit = 0;
     this.grant(limit, nowMs);
   }
 
-  /** A place that was taken in an earlier life is free. */
+  /** A place that an earlier worker took is free. */
   giveBackEarlier(limit: number, nowMs: number): void {
     this.place.giveBackEarlier();
     this.grant(limit, nowMs);
   }
 
-  /** Free places go to those who wait. */
+  /** Grants free places to those who wait. */
   private grant(limit: number, nowMs: number): void {
     const cap = this.cap(limit) - (nowMs < this.leftAtMs + LEAVE_MS ? 1 : 0);
     while (this.count > 0) {
@@ -177,12 +175,12 @@ export class Bulkhead {
     }
   }
 
-  /** Neither a place is free nor one to wait in. */
+  /** Neither a free place nor room in the queue. */
   get isFull(): boolean {
     return this.place.inFlight >= this.max && this.place.waiting >= this.queue;
   }
 
-  /** When a place can be expected, ms: those who wait take theirs first. */
+  /** When a place is expected, ms: those who wait come first. */
   expectedMs(): number {
     const { place } = this;
     return ((place.waiting + 1) * place.heldMs) / Math.max(1, Math.min(this.max, place.inFlight));
@@ -193,8 +191,8 @@ export class Bulkhead {
   }
 
   /**
-   * Who waits and is not of a lower priority than a newcomer; of those in other lanes that is not
-   * known, they count.
+   * How many wait whose priority is not lower than a newcomer's. The priorities of other lanes'
+   * queues are not known; all of those count.
    */
   private waitingBefore(priority: number): number {
     let waiting = this.queue === 0 ? 0 : this.place.waiting;

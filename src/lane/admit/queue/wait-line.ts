@@ -1,13 +1,13 @@
 /**
- * A line of exchanges that wait for a place, in the order in which they came: a ring that grows up
- * to its bound. Who leaves from the middle is marked and passed over later, because a place in the
- * ring is the exchange's ticket, by which it is found when it comes back.
+ * A queue of exchanges that wait for a place, in order: a ring that grows up to its bound. An
+ * exchange that leaves from the middle is marked and skipped later, because its position in the
+ * ring is its ticket, by which it is found when it asks again.
  */
 
-/** What a ticket stands for. */
+/** States of a ticket. */
 export const GONE = 0;
 export const WAITS_STILL = 1;
-/** A place was taken on its behalf and it was woken, but it is not back yet. */
+/** A place was taken for it and it was woken, but it has not come back yet. */
 export const GRANTED = 2;
 export type TicketState = typeof GONE | typeof WAITS_STILL | typeof GRANTED;
 
@@ -17,25 +17,27 @@ export const NO_TICKET = -1;
 const FIRST_CAPACITY = 16;
 
 export class WaitLine {
-  /** How many wait still. */
+  /** How many are still waiting. */
   count = 0;
   private indexes = new Uint32Array(FIRST_CAPACITY);
   private generations = new Uint32Array(FIRST_CAPACITY);
   private states = new Uint8Array(FIRST_CAPACITY);
   private sinceMs = new Float64Array(FIRST_CAPACITY);
-  /** Tickets given, and tickets done with, ever; they wrap at 2^30. */
+  /** Tickets ever given, and tickets ever done with; both wrap at 2^30. */
   private last = 0;
   private first = 0;
-  /** No ticket before this one waits still. */
+  /** No ticket before this one is still waiting. */
   private next = 0;
   private readonly maxCapacity: number;
 
-  /** At most `max` wait; twice as many tickets may be out, for those who left are in between. */
+  /** At most `max` wait. Twice as many tickets may exist, because those who left lie in between. */
   constructor(max: number) {
     this.maxCapacity = Math.max(FIRST_CAPACITY, 2 ** Math.ceil(Math.log2(max * 2)));
   }
 
-  /** The ticket of an exchange that waits from `nowMs` on, NO_TICKET when there is no room. */
+  /**
+   * Queues an exchange from `nowMs` on and returns its ticket, or NO_TICKET if there is no room.
+   */
   join(index: number, generation: number, nowMs: number): number {
     this.skip();
     if (this.length === this.indexes.length && !this.grow()) return NO_TICKET;
@@ -50,24 +52,24 @@ export class WaitLine {
     return ticket;
   }
 
-  /** What became of `ticket`; GONE when it is not that exchange's. */
+  /** State of `ticket`; GONE if it is another exchange's. */
   state(ticket: number, index: number, generation: number): TicketState {
     const at = ticket & (this.indexes.length - 1);
     const isOut = ((ticket - this.first) & TICKETS) < this.length;
     return isOut && this.indexes[at] === index && this.generations[at] === generation ? (this.states[at] as TicketState) : GONE;
   }
 
-  /** Since when the exchange waits. */
+  /** When the exchange was queued. */
   since(ticket: number): number {
     return this.sinceMs[ticket & (this.indexes.length - 1)]!;
   }
 
-  /** How many tickets are before this one: at least as many as wait before it. */
+  /** Tickets before this one: an upper bound of those who wait before it. */
   ahead(ticket: number): number {
     return (ticket - this.first) & TICKETS;
   }
 
-  /** Ticket of the one that waits longest, NO_TICKET when nobody waits. */
+  /** Ticket of the one that has waited longest, or NO_TICKET. */
   longest(): number {
     if (this.count === 0) return NO_TICKET;
     let ticket = this.ahead(this.next) <= this.length ? this.next : this.first;
@@ -76,11 +78,11 @@ export class WaitLine {
     return ticket;
   }
 
-  /** Ticket of the one that came last, NO_TICKET when nobody waits. */
+  /** Ticket of the one that came last, or NO_TICKET. */
   newest(): number {
     if (this.count === 0) return NO_TICKET;
     const mask = this.indexes.length - 1;
-    // Tickets at the end that are done with are given again.
+    // Finished tickets at the end are reused.
     while (this.states[(this.last - 1) & TICKETS & mask] === GONE) this.last = (this.last - 1) & TICKETS;
     let ticket = (this.last - 1) & TICKETS;
     while (this.states[ticket & mask] !== WAITS_STILL) ticket = (ticket - 1) & TICKETS;
@@ -100,7 +102,7 @@ export class WaitLine {
     this.count -= 1;
   }
 
-  /** Its exchange went on or away. */
+  /** The exchange went on or left. */
   end(ticket: number): void {
     const at = ticket & (this.indexes.length - 1);
     if (this.states[at] === WAITS_STILL) this.count -= 1;

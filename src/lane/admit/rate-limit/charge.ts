@@ -1,19 +1,18 @@
 /**
- * The charge of one request: every limit it is under, each with the cell of its key. All must let
- * it pass before any of them is charged, so that who is refused by one limit does not use up
- * another.
+ * The charge of one request: all limits that apply to it, each with the cell of its key. All must
+ * pass before any is charged, so that a refusal by one limit does not use up another.
  */
 
 import type { Limit } from './limit.ts';
 
 /**
- * More limits than this on one request would be a mistake of whoever wrote them down; those beyond
- * grow the lists once.
+ * Initial capacity. More limits on one request would be a mistake of configuration; then the lists
+ * grow once.
  */
 const USUAL = 8;
 
 export class Charge {
-  /** The one that refused the last `settle`, and when it would let a request pass. */
+  /** The limit that refused the last `settle`, and when it would let a request pass. */
   refusing: Limit | undefined;
   waitMs = 0;
   private readonly limits: Limit[] = new Array<Limit>(USUAL);
@@ -25,14 +24,14 @@ export class Charge {
     this.refusing = undefined;
   }
 
-  /** `cell` of `limit.cell(…)`. */
+  /** Adds a limit; `cell` comes from `limit.cell(…)`. */
   add(limit: Limit, cell: number): void {
     this.limits[this.count] = limit;
     this.cells[this.count] = cell;
     this.count += 1;
   }
 
-  /** Would it pass? Where several refuse, the one that does so longest counts. */
+  /** Whether all limits would pass. If several refuse, the one that refuses longest is reported. */
   fits(): boolean {
     this.waitMs = 0;
     for (let i = 0; i < this.count; i++) {
@@ -44,12 +43,12 @@ export class Charge {
 
   /** Charges all of them, or none. */
   settle(): boolean {
-    // One alone is looked at once.
+    // A single limit needs no look beforehand.
     if (this.count > 1 && !this.fits()) return false;
     for (let i = 0; i < this.count; i++) {
       const limit = this.limits[i]!;
       if (limit.take(this.cells[i]!)) continue;
-      // Another shard was faster with the last token: what was taken goes back.
+      // Another shard took the last token: what was taken goes back.
       for (let taken = i - 1; taken >= 0; taken--) this.limits[taken]!.untake(this.cells[taken]!);
       this.refuseBy(limit);
       return false;

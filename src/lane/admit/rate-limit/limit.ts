@@ -1,12 +1,11 @@
 /**
- * One rate limit: a token bucket a key, kept as the one number it needs, the time at which the
- * bucket is full again (the generic cell rate algorithm, ITU-T I.371 §A). A request moves that time
- * on by what one token takes to come back, and is refused where it would lie more than a whole
- * bucket ahead. So refilling is exact and costs nothing, and all shards can use one bucket with a
- * compare-and-swap.
+ * A rate limit: a token bucket per key, kept as one number, the time at which the bucket is full
+ * again (the generic cell rate algorithm, ITU-T I.371 §A).
  *
- * Times of a bucket are counted in a fraction of the time of one token, modulo 2^32. A bucket that
- * was unused so long that this could be mistaken is full.
+ * A request moves that time forward by the period of one token, and is refused if it would lie more
+ * than a whole bucket ahead. So refilling is exact and free, and all shards can share a bucket by
+ * compare-and-swap. Times are counted in fractions of a token's period, modulo 2^32. A bucket that
+ * was unused for so long that this could be ambiguous is full.
  */
 
 import { wordsOf } from '../../../base/views.ts';
@@ -26,25 +25,25 @@ import {
   USED_AT_MS,
 } from './table.ts';
 
-/** Parts of a token at most; fewer where a bucket would not fit 30 bits. */
+/** Fractions of a token, at most; fewer if a bucket would not fit into 30 bits. */
 const PARTS = 1_024;
-/** No part is shorter, milliseconds. */
+/** Smallest fraction, milliseconds. */
 const MIN_PART_MS = 0.001;
-/** No cell could be had: others are claiming them all at this instant. */
+/** No cell was available: other shards are claiming them all at this moment. */
 const NO_CELL = -1;
 const CLAIM_TRIES = 4;
-/** Clocks of shards differ by less. */
+/** Upper bound for the difference between the shards' clocks. */
 const CLOCK_SLACK_MS = 60_000;
 
 export class Limit {
-  /** Of the last `peek` or `take` that refused: when the next request would pass. */
+  /** When the next request would pass, after a `peek` or `take` that refused. */
   waitMs = 0;
-  /** Place in `listLimits`. */
+  /** Index in `listLimits`. */
   readonly number: number;
   readonly snapshot: RateLimitSnapshot;
 
   private readonly words: Int32Array;
-  /** Where its region begins, and its cells; sets of cells, and words of a set. */
+  /** Where the region begins, where its cells begin, the number of sets, and the words per set. */
   private readonly at: number;
   private readonly cells: number;
   private readonly sets: number;
@@ -54,7 +53,7 @@ export class Limit {
   private readonly bucketParts: number;
   private readonly partMs: number;
   private readonly forgottenAfterMs: number;
-  /** Now, as words hold it: milliseconds and parts of a token, both modulo 2^32. */
+  /** The present time as cells hold it: in milliseconds and in fractions, both modulo 2^32. */
   private nowMs = 0;
   private now = 0;
 
@@ -74,7 +73,7 @@ export class Limit {
     this.forgottenAfterMs = Math.floor(Math.min(2 ** 30, 2 ** 30 * this.partMs));
   }
 
-  /** The cell of a key, claimed if it has none. */
+  /** The cell of a key; claims one if it has none. */
   cell(low: number, high: number, nowMs: number): number {
     this.nowMs = nowMs | 0;
     this.now = Math.floor(nowMs / this.partMs) | 0;
@@ -93,16 +92,16 @@ export class Limit {
     return NO_CELL;
   }
 
-  /** Would a request pass at `cell`? */
+  /** Whether a request would pass at `cell`. */
   peek(cell: number): boolean {
     if (cell === NO_CELL) return true;
     if (this.fits(this.debt(cell, Atomics.load(this.words, cell + FULL_AT)))) return true;
-    // Whoever keeps asking is not forgotten for having been refused.
+    // A key that keeps asking is in use, though it is refused.
     Atomics.store(this.words, cell + USED_AT_MS, this.nowMs);
     return false;
   }
 
-  /** Takes a token; false, and nothing is taken, when there is none. */
+  /** Takes a token. False, with nothing taken, if there is none. */
   take(cell: number): boolean {
     if (cell === NO_CELL) return true;
     const { words } = this;
@@ -111,40 +110,40 @@ export class Limit {
       const debt = this.debt(cell, known);
       if (!this.fits(debt)) return false;
       if (Atomics.compareExchange(words, cell + FULL_AT, known, (this.now + debt + this.parts) | 0) !== known) continue;
-      // Without a fence: it only says who was unused longest.
+      // A plain store: the value only ranks cells by age.
       words[cell + USED_AT_MS] = this.nowMs;
       return true;
     }
   }
 
-  /** Whole tokens that the bucket of `cell` holds now. */
+  /** Whole tokens in the bucket of `cell`. */
   remaining(cell: number): number {
     return Math.max(0, Math.floor((this.bucketParts - this.debtOf(cell)) / this.parts));
   }
 
-  /** In how many milliseconds the bucket of `cell` is full again. */
+  /** Milliseconds until the bucket of `cell` is full. */
   fullInMs(cell: number): number {
     return this.debtOf(cell) * this.partMs;
   }
 
-  /** Gives a token back that was just taken. */
+  /** Returns a token that was just taken. */
   untake(cell: number): void {
     if (cell !== NO_CELL) Atomics.sub(this.words, cell + FULL_AT, this.parts);
   }
 
-  /** A request was refused: true when it is the first of a while. */
+  /** A request was refused; true for the first in a while. */
   refused(nowMs: number): boolean {
     const { words, at } = this;
     Atomics.add(words, at + REFUSED, 1);
     return strike(words, at + REFUSING, at + REFUSED_AT_MS, nowMs);
   }
 
-  /** True for the one who finds that nothing was refused for `quietMs`. */
+  /** True, once, if nothing was refused for `quietMs`. */
   refusedNoMore(nowMs: number, quietMs: number): boolean {
     return fallQuiet(this.words, this.at + REFUSING, this.at + REFUSED_AT_MS, nowMs, quietMs);
   }
 
-  /** Parts that are missing from the bucket now. */
+  /** Fractions missing from the bucket. */
   private debt(cell: number, fullAt: number): number {
     const debt = (fullAt - this.now) | 0;
     if (debt <= 0 || debt > this.bucketParts) return 0;
@@ -164,9 +163,9 @@ export class Limit {
   }
 
   /**
-   * An empty cell of the set, or else the one unused longest. The low half of the tag is what
-   * shards compete for; the high half is written last, so that the cell is no one's until its
-   * bucket is full, also when whoever claimed it dies in between.
+   * Claims an empty cell of the set, or the one unused longest. Shards compete for the low half of
+   * the tag. The high half is written last, so that the cell belongs to nobody until its bucket is
+   * full, even if the claiming worker dies in between.
    */
   private claim(first: number, end: number, tagLow: number, tagHigh: number): number {
     const { words } = this;
@@ -177,7 +176,7 @@ export class Limit {
       const low = Atomics.load(words, at + TAG_LOW);
       if (low === tagLow && Atomics.load(words, at + TAG_HIGH) === tagHigh) return at;
       const idleMs = low === 0 ? 2 ** 32 : (stamp - words[at + USED_AT_MS]!) >>> 0;
-      // A clock a little ahead of ours is not one that stood still for weeks.
+      // A clock slightly ahead of ours does not mean that the cell was unused for weeks.
       const ageMs = idleMs > 2 ** 32 - CLOCK_SLACK_MS && low !== 0 ? 0 : idleMs;
       if (ageMs <= oldestMs) continue;
       oldest = at;

@@ -1,7 +1,7 @@
 /**
- * The rate limits that a request is under: its tenant's and its route's. Those kept alone are
- * charged here and now; those kept in a store are asked there first, while the exchange waits, and
- * when the store cannot say, each limit says what is done instead.
+ * The rate limits of a request: its tenant's and its route's. Local limits are charged at once. For
+ * shared ones the store is asked first, while the exchange waits. If the store cannot answer, each
+ * limit says what happens instead.
  */
 
 import { reasonNumber } from '../../../base/errors.ts';
@@ -27,14 +27,14 @@ const NOT_AVAILABLE = reasonNumber('rate_limit_not_available');
 const LIMIT_BEGAN = noteNumber('limit_began');
 const LIMIT_ENDED = noteNumber('limit_ended');
 
-/** A limit that has refused nothing for so long has ended. */
+/** A limit that refused nothing for this long has stopped limiting. */
 const QUIET_MS = 5_000;
 
 /** A limit with the key it counts by. */
 export interface KeyedLimit {
   readonly limit: Limit;
   readonly key: Key;
-  /** The key under which edges share it; undefined when they do not. */
+  /** The key under which edges share the limit; undefined if they do not. */
   readonly sharedKey: Key | undefined;
 }
 
@@ -44,19 +44,19 @@ export interface RateLimitsParts {
   readonly limits: LimitTable;
   readonly observer: Observer;
   readonly lookups: Lookups;
-  /** Undefined when no limit is shared. */
+  /** Undefined if no limit is shared. */
   readonly store: SharedStore | undefined;
 }
 
 export class RateLimits {
-  /** Of the last refusal: by whom, and when a request would pass again. */
+  /** The last refusal: the limit, and when a request would pass. */
   refusing: RateLimitSnapshot | undefined;
   waitMs = 0;
 
-  /** Of routes those that were asked for; of all that have none one empty list. */
+  /** By route, for routes that were asked for. Routes without limits share one empty list. */
   private readonly ofRoute: (readonly KeyedLimit[] | undefined)[];
   private readonly ofTenant: readonly (readonly KeyedLimit[])[];
-  /** By number, of those that were made. */
+  /** By number, those created so far. */
   private readonly all: (Limit | undefined)[];
   private readonly parts: RateLimitsParts;
   private readonly seed: KeySeed;
@@ -74,7 +74,8 @@ export class RateLimits {
     this.ofRoute = new Array<undefined>(snapshot.routes.length).fill(undefined);
     this.observer = observer;
     this.store = store;
-    // Who refuses already has to be told of when it ends, also where nobody comes any more.
+    // A limit that refuses already is watched from the start, so that its end is reported even if
+    // no request comes.
     const words = wordsOf(table);
     for (let number = 0; number < this.all.length; number++) {
       const route = limits.routes[number]!;
@@ -98,7 +99,7 @@ export class RateLimits {
     return made;
   }
 
-  /** The limits of one owner, the first of which has the number `first`. */
+  /** Creates the limits of one owner; the first has the number `first`. */
   private make(rateLimits: readonly RateLimitSnapshot[], first: number): readonly KeyedLimit[] {
     const { table, lookups, store, limits } = this.parts;
     return rateLimits.map((snapshot, place) => {
@@ -111,7 +112,7 @@ export class RateLimits {
   }
 
   /**
-   * The verdict. Who waits does so for the store, which was asked, for `store.timeoutMs` at most.
+   * The verdict. An exchange that waits does so for the store's answer, at most `store.timeoutMs`.
    */
   admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject, nowMs: number): number {
     const { charge, store } = this;
@@ -125,7 +126,7 @@ export class RateLimits {
     if (verdict !== PASSES) return verdict;
 
     if (!this.isStoreNeeded) return charge.settle() ? PASSES : this.refuse(charge.refusing!, charge.waitMs, nowMs);
-    // Who is refused here need not be asked about there.
+    // If a local limit refuses, the store need not be asked.
     if (!charge.fits()) return this.refuse(charge.refusing!, charge.waitMs, nowMs);
     subject.memo0 = (subject.memo0 | ASKED_STORE) >>> 0;
     store!.begin(subject.exchangeIndex, subject.exchangeGeneration);
@@ -135,21 +136,21 @@ export class RateLimits {
     return WAITS;
   }
 
-  /** Says which limits have become quiet. */
+  /** Reports limits that have stopped refusing. */
   sweep(nowMs: number): void {
     for (const limit of this.all) {
       if (limit?.refusedNoMore(nowMs, QUIET_MS)) this.observer.noted(LIMIT_ENDED, -1, -1, limit.number, limit.snapshot.name);
     }
   }
 
-  /** What the store said of an exchange that asked it. */
+  /** The store's answer for an exchange that asked. */
   private answerOf(store: SharedStore, subject: Subject, nowMs: number): number {
     if ((subject.memo0 & ASKED_STORE) === 0) return store.isMissed(nowMs) ? MISSED : NOT_ASKED;
     const answer = store.take(subject.exchangeIndex, subject.exchangeGeneration, nowMs);
     return answer === NOT_ASKED ? MISSED : answer;
   }
 
-  /** Adds what is to be charged here; what is to be asked there only makes `isStoreNeeded`. */
+  /** Collects what is charged here. Limits of the store only set `isStoreNeeded`. */
   private collect(
     limits: readonly KeyedLimit[],
     answer: number,
@@ -198,7 +199,7 @@ export class RateLimits {
   }
 }
 
-/** The store was asked and did not answer, or is known not to. */
+/** The store did not answer, or is known to be unavailable. */
 const MISSED = -1;
 
 const NONE: readonly KeyedLimit[] = [];

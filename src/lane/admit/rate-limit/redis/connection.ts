@@ -1,7 +1,8 @@
 /**
- * A connection to Redis or Valkey (ioredis): it connects by itself and again, never queues what it cannot send, and gives up on an answer that does not come in
- * time. The library is loaded by whoever has shared limits, and by nobody else. It is ioredis rather than iovalkey, its fork: both speak to either server, and ioredis has
- * the releases.
+ * A connection to Redis or Valkey (ioredis). It reconnects by itself, never queues what it cannot
+ * send, and gives up on late answers. Only configurations with shared limits load the library. It
+ * is ioredis, not its fork iovalkey: both talk to either server, and ioredis is the one with
+ * releases.
  */
 
 import { createRequire } from 'node:module';
@@ -9,21 +10,21 @@ import type { Redis } from 'ioredis';
 import type { StoreSnapshot } from '../../../../config/snapshot/limit.ts';
 import { CHARGE_SCRIPT, CHARGE_SHA } from './script.ts';
 
-/** Pause before it connects again: a little longer each time, milliseconds. */
+/** Step by which the pause before a reconnect grows, milliseconds. */
 const RECONNECT_STEP_MS = 50;
 const RECONNECT_MOST_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 2_000;
-/** A connection that says nothing for so long, in timeouts, while it should is made anew. */
+/** A connection that is silent for this many timeouts while answers are due is replaced. */
 const SILENT_TIMEOUTS = 20;
 const SILENT_LEAST_MS = 1_000;
 
-/** What happens to it. Nothing is said of why: errors may name what the URL holds. */
+/** What happens to the connection. Reasons are left out: errors may contain parts of the URL. */
 export interface ConnectionEvents {
   onReady(): void;
   onLost(): void;
 }
 
-/** What the script answers. */
+/** The script's answer. */
 export type ChargeReply = readonly [by: number, waitMs: number];
 
 export class StoreConnection {
@@ -38,7 +39,7 @@ export class StoreConnection {
       disableClientInfo: true,
       enableOfflineQueue: false,
       enableReadyCheck: false,
-      // An attempt whose fate is unknown may have been charged.
+      // A request of unknown fate may have been charged.
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       socketTimeout: Math.max(SILENT_LEAST_MS, timeoutMs * SILENT_TIMEOUTS),
@@ -54,7 +55,10 @@ export class StoreConnection {
     return this.redis.status === 'ready';
   }
 
-  /** Charges `keys`; rejects when the store fails or is late. The script is sent only if the store does not know it. */
+  /**
+   * Charges `keys`; rejects if the store fails or is late. The script itself is sent only if the
+   * store does not know it.
+   */
   async charge(keys: readonly string[], values: readonly (string | number)[]): Promise<ChargeReply> {
     try {
       return (await this.redis.evalsha(CHARGE_SHA, keys.length, ...keys, ...values)) as ChargeReply;
@@ -64,7 +68,7 @@ export class StoreConnection {
     }
   }
 
-  /** Ends once what was asked is answered. */
+  /** Ends after the answers to all questions. */
   close(): void {
     if (this.isReady) this.redis.quit().catch(() => this.redis.disconnect());
     else this.redis.disconnect();

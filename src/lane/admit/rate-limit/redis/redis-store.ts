@@ -1,9 +1,8 @@
 /**
- * Shared limits in Redis or Valkey. Questions go out in one turn, their exchanges wait, and the answers wake them in a later one; who has no answer when its time
- * is over goes on without, as each limit says.
- *
- * A store that was lost is left alone for a moment, and then asked by one request before all are: nobody waits for what will not come, and no
- * request waits for longer than the timeout.
+ * Shared limits in Redis or Valkey. Questions leave in one turn, their exchanges wait, and the
+ * answers wake them in a later one. An exchange without an answer at its timeout goes on as each
+ * limit says. A store that failed is left alone for a moment; then one request tries it before all
+ * do, so that nobody waits in vain and none longer than the timeout.
  */
 
 import { createHash } from 'node:crypto';
@@ -20,7 +19,7 @@ import { type ChargeReply, StoreConnection } from './connection.ts';
 const LOST = noteNumber('store_lost');
 const FOUND = noteNumber('store_found');
 
-/** How long a store that did not answer is left alone: twice as long each time. */
+/** First pause after a failure; it doubles each time. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -29,12 +28,12 @@ export interface RedisStoreParts {
   readonly writer: DecisionWriter;
   readonly kick: () => void;
   readonly observer: Observer;
-  /** The bucket table: shards say in it who misses the store. */
+  /** The bucket table, in which shards report that they miss the store. */
   readonly table: SharedArrayBuffer;
   readonly shard: number;
 }
 
-/** One request's question, until its exchange comes back. */
+/** The question of one request, until its exchange comes back. */
 interface Question {
   readonly exchangeIndex: number;
   readonly exchangeGeneration: number;
@@ -59,10 +58,10 @@ export class RedisStore implements SharedStore {
   private readonly observer: Observer;
   private readonly words: Int32Array;
   private readonly bit: number;
-  /** By exchange index: no more than there are exchanges. */
+  /** By exchange index, so there are never more than exchanges. */
   private readonly questions = new Map<number, Question>();
   private question: Question | undefined;
-  /** Asked before the first connection stood. */
+  /** Asked before the first connection was up. */
   private early: Question[] = [];
   private isConnecting = true;
   private isLost = false;
@@ -79,12 +78,12 @@ export class RedisStore implements SharedStore {
     this.observer = observer;
     this.words = new Int32Array(table);
     this.bit = 1 << (shard % 31);
-    // What a predecessor knew is not known any more.
+    // What an earlier worker knew is void.
     Atomics.and(this.words, STORE_LOST, ~this.bit);
     this.connection = new StoreConnection(snapshot, { onReady: () => this.connected(), onLost: () => this.lost() });
   }
 
-  /** Hard to guess where the store has a password, and the same at every edge that knows it. */
+  /** The same at every edge that knows the URL, and hard to guess if that has a password. */
   seedOf(limit: string): KeySeed {
     const { prefix, url } = this.snapshot;
     const digest = createHash('sha256')
@@ -96,7 +95,7 @@ export class RedisStore implements SharedStore {
   isMissed(nowMs: number): boolean {
     if (!this.isLost) return false;
     if (nowMs < this.retryAtMs || !this.connection.isReady) return true;
-    // This one tries; the others wait for what it finds.
+    // This request tries; the others wait for its result.
     this.retryAtMs = nowMs + this.timeoutMs * 2;
     return false;
   }
@@ -171,14 +170,18 @@ export class RedisStore implements SharedStore {
     this.wake(question);
   }
 
-  /** The exchange comes back in this turn, unless it did already. Without room for that it comes when its time is over. */
+  /**
+   * Wakes the exchange in this turn, unless it is back already. If there is no room for that, it
+   * comes back at its timeout.
+   */
   private wake(question: Question): void {
     if (this.questions.get(question.exchangeIndex) !== question || !this.writer.hasRoom(WAKE_BYTES)) return;
     this.writer.wake(question.exchangeIndex, question.exchangeGeneration);
     if (this.isKickDue) return;
     this.isKickDue = true;
-    // Answers come many at once: they are taken notice of together. And never within the reactor's turn, at whose end microtasks run: a question that fails at once is
-    // failed there, and nobody enters a reactor twice.
+    // Answers arrive in bunches and are processed together. Never within the reactor's turn, at the
+    // end of which microtasks run: a question that fails at once is failed there, and the reactor
+    // must not be entered twice.
     setImmediate(() => {
       this.isKickDue = false;
       this.kick();
@@ -201,7 +204,7 @@ export class RedisStore implements SharedStore {
   }
 
   private miss(): void {
-    // Questions that went out together fail together: that is one failure.
+    // Questions that were sent together fail together: that is one failure.
     if (this.isLost && this.nowMs < this.retryAtMs) return;
     this.retryAtMs = this.nowMs + this.pauseMs;
     this.pauseMs = Math.min(LONGEST_PAUSE_MS, this.pauseMs * 2);

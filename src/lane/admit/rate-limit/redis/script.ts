@@ -28,5 +28,5 @@ end
 return { 0, 0 }
 `;
 
-/** By which the store knows it (EVALSHA). */
+/** The digest by which the store knows the script (EVALSHA). */
 export const CHARGE_SHA: string = createHash('sha1').update(CHARGE_SCRIPT).digest('hex');
