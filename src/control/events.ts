@@ -105,7 +105,7 @@ export function createEvents(inForce: () => Snapshot, log: Logger): Events {
     try {
       listener(event);
     } catch (error) {
-      log.error({ err: error, event: event.event }, 'a listener of events threw');
+      log.error({ err: error, event: event.event }, 'an event listener threw');
     }
   }
 }

@@ -115,7 +115,7 @@ export function createShortages(parts: ShortageParts, registry: Registry): Short
 
   return {
     start() {
-      logger.info({ limit, hardLimit }, 'descriptors that may be open');
+      logger.info({ limit, hardLimit }, 'limit of open descriptors');
       timer = setInterval(() => {
         if (!canOpen()) missing += 1;
         look(TELL_MS);

@@ -61,7 +61,7 @@ export function takeOver(from: SharedOf, to: SharedOf, fresh: Numbered['fresh'])
   forgetStanding(shared.standing, snapshot, fresh.backends, fresh.upstreams);
   for (const upstream of fresh.upstreams) forgetBudgets(shared.budgets, upstream);
   const places = [
-    ...fresh.routes.map((route) => placeOfRoute(snapshot, route)),
+    ...fresh.routes.map((route) => placeOfRoute(route)),
     ...fresh.upstreams.map((upstream) => placeOfUpstream(snapshot, upstream)),
     ...fresh.tenants.map((tenant) => placeOfTenant(snapshot, tenant)),
   ];

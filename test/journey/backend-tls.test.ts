@@ -179,7 +179,9 @@ t.test(
     await until('old and new are trusted together', async () => (await get()) === 'after TLSv1.3');
     t.equal(await get('other'), 'after TLSv1.3', 'the other upstream has files of its own');
     t.equal((await edge.metrics()).sum('lychgate_upstream_certificate_refused'), 0);
-    const told = edge.log.filter(({ msg }) => msg === 'what the upstream trusts or shows was refused; the one before stays in use');
+    const told = edge.log.filter(
+      ({ msg }) => msg === 'authorities or client certificate of the upstream refused; the one before stays in use',
+    );
     t.same(
       told.map(({ upstream }) => upstream),
       ['web', 'web'],

@@ -22,7 +22,7 @@ t.test('a file of authorities or revocations that is not good leaves what is in 
   const edge = await startEdge(t, { backends: [origin.url], listener: { tls } });
   const pair = own.issue('a');
   const client = await connectAs(t, edge.port, pair);
-  const refusals = () => edge.log.filter((line) => line['msg'] === 'what clients must prove was refused; what was before stays in use');
+  const refusals = () => edge.log.filter((line) => line['msg'] === 'client certificate rules refused; the ones before stay in use');
   for (const [place, spoil] of [
     () => writeFileSync(file, readFileSync(own.ca, 'utf8').slice(0, 300)),
     () => put(file, other.ca),
@@ -34,7 +34,7 @@ t.test('a file of authorities or revocations that is not good leaves what is in 
     t.same(await get(t, edge.port, pair), served);
   }
   put(file, own.ca);
-  await until('the end of it', told(edge, 'what clients must prove is as it is on disk again'));
+  await until('the end of it', told(edge, 'client certificate rules on disk are the ones in use again'));
   put(list, other.list());
   const refused = await until('the refusal of a list of somebody else', () => refusals()[2]);
   t.match(refused, { fault: /clients\.crl: its issuer is none of the authorities/ });

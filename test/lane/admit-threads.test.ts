@@ -37,8 +37,9 @@ t.test('several threads take what buckets and places have, exactly', async (t) =
   );
   const sum = taken.reduce((all, count) => all + count, 0);
   const [{ keys } = { keys: 0 }] = viewLimits(snapshot, shared.buckets);
-  // Threads that see a key for the first time at the same instant may each make it a bucket, the second of which is never used again.
-  t.ok(sum >= KEYS * BURST && sum <= KEYS * BURST + THREADS * (keys - KEYS + 1), `${sum} tokens of ${KEYS * BURST}, ${keys} cells`);
+  // Threads that see a key for the first time at the same instant may each make it a bucket. The
+  // second is used until the first is whole, which takes long where its thread does not run.
+  t.ok(sum >= KEYS * BURST && sum <= keys * BURST, `${sum} tokens of ${KEYS * BURST}, ${keys} cells`);
   t.ok(new Int32Array(gate)[2]! <= 2, `${new Int32Array(gate)[2]} places at once`);
   t.match(viewPlaces(snapshot, shared.places), [{ inFlight: 0, waiting: 0 }]);
 });

@@ -21,7 +21,7 @@ interface Orders {
 
 const { snapshot, shared, gate, threads, shard, turns, keys } = workerData as Orders;
 const limit = new Limit(shared.buckets, 0, regionsOf(listLimits(snapshot)).regions[0]!, listLimits(snapshot)[0]!.limit);
-const place = new Place(shared.places, snapshot, shard, placeOfRoute(snapshot, 0));
+const place = new Place(shared.places, snapshot, shard, placeOfRoute(0));
 const random = new Random(shard + 1);
 const words = new Int32Array(gate);
 Atomics.add(words, 0, 1);

@@ -19,7 +19,7 @@ t.test('an edge without a descriptor left says which limit to raise, and serves 
   t.equal(limits[1], limits[2], 'the limit is the hard one');
   t.match(
     edge.log.find(({ target }) => target === 'limits'),
-    { limit: Number(limits[1]), hardLimit: Number(limits[2]), msg: 'descriptors that may be open' },
+    { limit: Number(limits[1]), hardLimit: Number(limits[2]), msg: 'limit of open descriptors' },
   );
   const client = await connectH3(t, edge.port);
   const allow = (descriptors: string) => spawnSync('prlimit', ['--pid', String(edge.pid), `--nofile=${descriptors}:`]);

@@ -115,14 +115,14 @@ export function createAdminServers(parts: AdminParts, counts: PlaceCounts, first
       const after = opened.get(kind);
       if (after === undefined) continue;
       now[kind] = after;
-      log.info({ [kind]: true, address: after.address, before: before.address }, 'another address is listened on');
+      log.info({ [kind]: true, address: after.address, before: before.address }, 'the admin API listens on another address');
       if (before.server !== undefined) leave(before.server);
     }
   }
 
   function leave(server: Admin): void {
     ending.add(server);
-    const left = server.leave().catch((error: unknown) => log.error({ err: error }, 'an address was not left cleanly'));
+    const left = server.leave().catch((error: unknown) => log.error({ err: error }, 'an address could not be closed cleanly'));
     leaving.add(left);
     void left.then(() => {
       leaving.delete(left);

@@ -36,7 +36,7 @@ type Rules = readonly ClientAuthSnapshot[];
 export function followClients(rounds: Rounds, served: Served, events: Pick<Events, 'note'>, log: Logger): Follower<HeldClients, Rules> {
   const listenerOf = ({ number }: HeldClients): ListenerSnapshot => served.get(number);
   const tellReturn = (one: HeldClients): void =>
-    log.info({ listener: listenerOf(one).name }, 'what clients must prove is as it is on disk again');
+    log.info({ listener: listenerOf(one).name }, 'client certificate rules on disk are the ones in use again');
   return new Follower({
     rounds,
     filesOf: (one) => filesOf(listenerOf(one)),
@@ -53,14 +53,14 @@ export function followClients(rounds: Rounds, served: Served, events: Pick<Event
       if (one.refusal !== undefined) tellReturn(one);
       const authorities = clientAuth.map(({ caPem }) => caPem.split('-----BEGIN').length - 1);
       const revoked = clientAuth.map(({ lists }) => lists.reduce((sum, { count }) => sum + count, 0));
-      log.info({ listener: name, trigger, authorities, revoked }, 'what clients must prove has changed');
+      log.info({ listener: name, trigger, authorities, revoked }, 'client certificate rules changed');
       const text = `${name} client certificates: ${authorities.join(', ')} authorities, ${revoked.join(', ')} revoked`;
       events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text });
     },
     tellReturn,
     tellRefusal(one, fault, trigger) {
       const { name } = listenerOf(one);
-      log.error({ listener: name, trigger, fault }, 'what clients must prove was refused; what was before stays in use');
+      log.error({ listener: name, trigger, fault }, 'client certificate rules refused; the ones before stay in use');
       events.note({ note: REFUSED, upstream: -1, slot: -1, detail: 0, text: `${name} client certificates: ${fault}` });
     },
     nameOf: (one) => ({ listener: listenerOf(one).name, certificate: 'client certificates' }),

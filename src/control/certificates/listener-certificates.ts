@@ -88,7 +88,7 @@ export class ListenerCertificates {
         const text = `${titleOf(one)}: serial ${serial}, valid until ${notAfter}`;
         events.note({ note: CHANGED, upstream: -1, slot: -1, detail: 0, text });
       },
-      tellReturn: (one) => log.info(nameOf(one), 'what is on disk is the certificate in use again'),
+      tellReturn: (one) => log.info(nameOf(one), 'certificate on disk is the one in use again'),
       tellRefusal: (one, message, trigger) => {
         const said = { ...nameOf(one), trigger, fault: message, serial: one.facts.serial };
         log.error(said, 'certificate refused; the one before stays in use');

@@ -47,7 +47,7 @@ export interface RotationParts {
 export function createRotation({ addon, listeners, options, events, log }: RotationParts): Rotation {
   const served = new Served(addon, listeners);
   const rounds = new Rounds({
-    subject: 'certificates',
+    subject: 'files of certificates',
     options,
     log,
     paths: () => [...certificates.paths(), ...ticketKeys.paths(), ...clients.paths()],

@@ -40,7 +40,7 @@ export class Rounds {
   after<T>(work: () => Promise<T>): Promise<T> {
     const { log, subject } = this.parts;
     const done = this.working.then(work);
-    this.working = done.catch((error: unknown) => log.error({ err: error }, `${subject} could not be looked at`));
+    this.working = done.catch((error: unknown) => log.error({ err: error }, `${subject} could not be read`));
     return done;
   }
 

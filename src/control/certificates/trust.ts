@@ -83,7 +83,7 @@ const REFUSED = noteNumber('certificate_refused');
 export function createTrust({ snapshot: first, use, events, log }: TrustParts): Trust {
   const counts = new ResultCounts();
   const rounds = new Rounds({
-    subject: 'what upstreams trust and show',
+    subject: 'files of upstreams',
     options: first.certificates,
     log,
     paths: () => follower.paths(),
@@ -97,13 +97,13 @@ export function createTrust({ snapshot: first, use, events, log }: TrustParts): 
     count: ({ upstream }, result) => counts.add(upstream, result),
     tellChange({ upstream, number, facts }, trigger) {
       const { serial, notAfter } = facts ?? {};
-      log.info({ upstream, trigger, serial, notAfter }, 'what the upstream trusts or shows changed');
+      log.info({ upstream, trigger, serial, notAfter }, 'authorities or client certificate of the upstream changed');
       const text = serial === undefined ? 'authorities' : `serial ${serial}, valid until ${notAfter}`;
       events.note({ note: CHANGED, upstream: number, slot: -1, detail: 0, text: `${upstream}: ${text}` });
     },
-    tellReturn: ({ upstream }) => log.info({ upstream }, 'what is on disk is what the upstream uses again'),
+    tellReturn: ({ upstream }) => log.info({ upstream }, 'authorities and client certificate on disk are the ones in use again'),
     tellRefusal({ upstream, number }, fault, trigger) {
-      log.error({ upstream, trigger, fault }, 'what the upstream trusts or shows was refused; the one before stays in use');
+      log.error({ upstream, trigger, fault }, 'authorities or client certificate of the upstream refused; the one before stays in use');
       events.note({ note: REFUSED, upstream: number, slot: -1, detail: 0, text: `${upstream}: ${fault}` });
     },
     nameOf: ({ upstream }) => ({ listener: 'upstream', certificate: upstream }),

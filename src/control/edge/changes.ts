@@ -122,7 +122,7 @@ export function createChanges(parts: ChangeParts): Changes {
           APPLY_PATIENCE_MS,
           shards.apply({ snapshot, shared, publication: discovery.publication(), places: opening.take() }),
         );
-        if (isLate) log.target('reload').error('a shard does not decide by the new configuration yet');
+        if (isLate) log.target('reload').error('a shard does not use the new configuration yet');
         // Until now something could still be decided by what was removed.
         numbered.take(performance.now());
       },
@@ -139,7 +139,8 @@ export function createChanges(parts: ChangeParts): Changes {
     current.now = { ...current.now, snapshot };
     health.apply(snapshot);
     const taken = shards.apply({ snapshot, shared: current.now.shared, publication: discovery.publication() });
-    if (await isLaterThan(APPLY_PATIENCE_MS, taken)) log.target('certificates').error('a shard does not go by what changed yet');
+    if (await isLaterThan(APPLY_PATIENCE_MS, taken))
+      log.target('certificates').error('a shard does not use the changed files of upstreams yet');
   }
 
   /**

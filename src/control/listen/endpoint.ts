@@ -321,7 +321,7 @@ export function createEndpoint(parts: EndpointParts, shards: number): Endpoint {
     if (shards === 1 || isSteeringTold) return;
     isSteeringTold = true;
     const isSteered = [...places.values()].every((place) => place.isSteered);
-    log.info({ shards, steering: isSteered ? 'kernel' : 'hand-over' }, 'packets find their shard');
+    log.info({ shards, steering: isSteered ? 'kernel' : 'hand-over' }, 'how packets are steered to shards');
   }
 }
 

@@ -154,7 +154,7 @@ export class Admission {
       const hasPlaces = route.bulkhead.max > 0;
       return {
         access,
-        bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(snapshot, number)), route.bulkhead, 1, ROUTE_FULL) : undefined,
+        bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(number)), route.bulkhead, 1, ROUTE_FULL) : undefined,
       };
     };
     this.tenants = snapshot.tenants.map(({ maxInFlight, rateLimits }, number): TenantGate | undefined => {

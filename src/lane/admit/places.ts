@@ -68,7 +68,7 @@ export function placeLayout(snapshot: LaneSnapshot): PlaceLayout {
 }
 
 /** Numbers of places. */
-export const placeOfRoute = (_snapshot: LaneSnapshot, route: number): number => route;
+export const placeOfRoute = (route: number): number => route;
 export const placeOfUpstream = (snapshot: LaneSnapshot, upstream: number): number => roomOf(snapshot).routes + upstream;
 export const placeOfTenant = (snapshot: LaneSnapshot, tenant: number): number => {
   const { routes, upstreams } = roomOf(snapshot);
@@ -78,7 +78,7 @@ export const placeOfTenant = (snapshot: LaneSnapshot, tenant: number): number =>
 /** All places of `snapshot`. */
 export function placesOf(snapshot: LaneSnapshot): number[] {
   return [
-    ...Array.from({ length: snapshot.routes.length }, (_, route) => placeOfRoute(snapshot, route)),
+    ...Array.from({ length: snapshot.routes.length }, (_, route) => placeOfRoute(route)),
     ...snapshot.upstreams.map((_, upstream) => placeOfUpstream(snapshot, upstream)),
     ...snapshot.tenants.map((_, tenant) => placeOfTenant(snapshot, tenant)),
   ];

@@ -80,7 +80,7 @@ export function viewPlaces(snapshot: Snapshot, table: SharedArrayBuffer): PlaceV
           name,
           bulkhead: { max, queue },
         },
-      ]) => (max === 0 ? [] : [view('route', name, placeOfRoute(snapshot, i), max, queue)]),
+      ]) => (max === 0 ? [] : [view('route', name, placeOfRoute(i), max, queue)]),
     ),
     ...upstreamsOf(snapshot).flatMap(
       ([

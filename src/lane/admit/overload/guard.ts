@@ -19,7 +19,7 @@ import { QUEUES_UPSTREAM } from '../../memo.ts';
 import type { Observer } from '../../observer.ts';
 import { PRIORITIES } from '../concurrency/shedding.ts';
 import type { Place } from '../places.ts';
-import { GRANTED, NO_TICKET, WAITS_STILL, WaitLine } from '../queue/wait-line.ts';
+import { firstLine, GRANTED, NO_TICKET, WAITS_STILL, WaitLine, waitingBelow } from '../queue/wait-line.ts';
 import { PASSES, WAITS } from '../verdict.ts';
 import type { StandingQueue } from './standing-queue.ts';
 
@@ -230,7 +230,7 @@ export class OverloadGuard {
         this.isOwed = true;
         return;
       }
-      const line = this.firstLine();
+      const line = firstLine(this.lines);
       const ticket = this.isStanding ? line.newest() : line.longest();
       this.note(nowMs - line.since(ticket), nowMs);
       line.grant(ticket);
@@ -286,16 +286,7 @@ export class OverloadGuard {
 
   /** How many wait whose priority is not lower than a newcomer's. */
   private waitingBefore(priority: number): number {
-    let waiting = this.count;
-    if (waiting === 0) return 0;
-    for (let i = 0; i < priority; i++) waiting -= this.lines[i]!.count;
-    return waiting;
-  }
-
-  private firstLine(): WaitLine {
-    let i = this.lines.length - 1;
-    while (this.lines[i]!.count === 0) i -= 1;
-    return this.lines[i]!;
+    return this.count === 0 ? 0 : this.count - waitingBelow(this.lines, priority);
   }
 
   private leave(line: WaitLine, ticket: number, nowMs: number): void {

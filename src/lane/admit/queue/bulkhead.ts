@@ -16,7 +16,7 @@ import { WAKE_BYTES } from '../../../record/layout.ts';
 import type { DecisionWriter, Subject } from '../../../record/write.ts';
 import type { Place } from '../places.ts';
 import { PASSES, WAITS } from '../verdict.ts';
-import { GRANTED, NO_TICKET, WAITS_STILL, WaitLine } from './wait-line.ts';
+import { firstLine, GRANTED, NO_TICKET, WAITS_STILL, WaitLine, waitingBelow } from './wait-line.ts';
 
 /** Room that waking needs, so that the decision under way still fits. */
 const WAKE_ROOM_BYTES = 32_768 + WAKE_BYTES;
@@ -166,7 +166,7 @@ export class Bulkhead {
         return;
       }
       if (!this.place.take(cap)) return;
-      const line = this.firstLine();
+      const line = firstLine(this.lines);
       const ticket = line.longest();
       line.grant(ticket);
       this.counted(-1);
@@ -195,21 +195,13 @@ export class Bulkhead {
    * queues are not known; all of those count.
    */
   private waitingBefore(priority: number): number {
-    let waiting = this.queue === 0 ? 0 : this.place.waiting;
-    if (waiting === 0) return 0;
-    for (let i = 0; i < priority; i++) waiting -= this.lines[i]!.count;
-    return Math.max(0, waiting);
+    const waiting = this.queue === 0 ? 0 : this.place.waiting;
+    return waiting === 0 ? 0 : Math.max(0, waiting - waitingBelow(this.lines, priority));
   }
 
   private nextLook(line: WaitLine, ticket: number, nowMs: number): number {
     const leftMs = Math.ceil(line.since(ticket) + this.timeoutMs - nowMs);
     return Math.min(leftMs, LOOK_AT_LEAST_MS, this.isShared ? LOOK_MS * (1 + line.ahead(ticket)) : leftMs);
-  }
-
-  private firstLine(): WaitLine {
-    let i = this.lines.length - 1;
-    while (this.lines[i]!.count === 0) i -= 1;
-    return this.lines[i]!;
   }
 
   private leave(line: WaitLine, ticket: number): void {

@@ -140,3 +140,17 @@ export class WaitLine {
 }
 
 const TICKETS = 2 ** 30 - 1;
+
+/** Of lines by priority, the least first, the one of the highest in which somebody waits; one does. */
+export function firstLine(lines: readonly WaitLine[]): WaitLine {
+  let i = lines.length - 1;
+  while (lines[i]!.count === 0) i -= 1;
+  return lines[i]!;
+}
+
+/** How many wait with a lower priority. */
+export function waitingBelow(lines: readonly WaitLine[], priority: number): number {
+  let waiting = 0;
+  for (let i = 0; i < priority; i++) waiting += lines[i]!.count;
+  return waiting;
+}
