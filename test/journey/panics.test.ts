@@ -47,8 +47,8 @@ async function originOf(t: Parameters<typeof startH2Origin>[0]) {
 
 for (const [place, file] of [
   ['receive', 'src/reactor/endpoint.rs'],
-  ['process', 'src/reactor/clients.rs'],
-  ['send', 'src/reactor/clients.rs'],
+  ['process', 'src/reactor/arrivals.rs'],
+  ['send', 'src/reactor/transmit.rs'],
   ['response', 'src/relay/response.rs'],
 ] as const) {
   t.test(`a panic in ${place} ends one connection and leaves the others and the worker`, { skip }, async (t) => {

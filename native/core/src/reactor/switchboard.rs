@@ -72,6 +72,29 @@ impl Inbox {
     }
 }
 
+/// The ways between one shard and the others.
+pub(super) struct Switchboard {
+    /// Its number.
+    pub shard: u8,
+    /// Ways to all shards, by number.
+    pub ports: Vec<Port>,
+    /// What others hand to it.
+    pub inbox: Inbox,
+}
+
+impl Switchboard {
+    /// Asks the other shards for connections to backends that they have idle.
+    pub fn ask_for_places(&self) {
+        let others = self.ports.iter().enumerate().filter(|(shard, _)| *shard != usize::from(self.shard));
+        others.for_each(|(_, port)| port.ask_for_places());
+    }
+
+    /// Has this shard come back at once, after who shares its thread had his turn.
+    pub fn wake(&self) {
+        self.inbox.wake.wake();
+    }
+}
+
 /// The ports and inboxes of a number of shards.
 pub fn connect(shards: usize) -> io::Result<(Vec<Port>, Vec<Inbox>)> {
     let mut ports = Vec::new();

@@ -4,9 +4,10 @@ use crate::support::client::socket;
 use crate::support::lane::{TAG, Verdict, WAIT_TAG};
 use crate::support::origin::patterned;
 use crate::support::wire::{GET, head, headers};
-use crate::support::{Bed, Kind};
+use crate::support::{Bed, Kind, Setup};
 use lychgate_core::base::counters::{Closed, Dropped, Id, Refused};
 use lychgate_core::base::reason::Reason;
+use lychgate_core::downstream::connection::Drain;
 use lychgate_core::http::error::h3;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -115,4 +116,59 @@ fn what_is_left_at_the_end_is_cut_and_told_of() {
     bed.until("the resets", |bed| [held, waits].iter().all(|stream| bed.clients[client].streams[stream].is_over()));
     let reset = |bed: &Bed, stream| bed.clients[client].streams[stream].reset;
     assert_eq!((reset(&bed, &held), reset(&bed, &waits)), (Some(0x102), Some(0x10b)));
+}
+
+/// Connections that were told of the drain.
+fn told(bed: &mut Bed) -> usize {
+    bed.shard().reactor.relay.connections.iter().filter(|(_, connection)| connection.end.drain != Drain::No).count()
+}
+
+#[test]
+fn of_many_connections_a_turn_tells_a_few_and_in_the_end_all_have_closed() {
+    const CONNECTIONS: usize = 100;
+    let mut bed = Bed::new();
+    let clients: Vec<usize> = (0..CONNECTIONS).map(|_| bed.connect(Kind::Raw)).collect();
+    bed.until("the edge to know that the last one is open", |bed| {
+        bed.shard().reactor.relay.connections.iter().all(|(_, connection)| connection.is_open)
+    });
+    bed.shard().reactor.drain();
+    let mut before = told(&mut bed);
+    assert!((1..=32).contains(&before), "{before} at once");
+    while before < CONNECTIONS {
+        bed.shard().reactor.turn(|| unreachable!("there is nothing for the lane"));
+        let now = told(&mut bed);
+        assert!(now - before <= 32, "{} in one turn", now - before);
+        before = now;
+    }
+    for client in clients {
+        assert_eq!(bed.close_code(client), h3::NO_ERROR);
+        assert_eq!(bed.clients[client].goaways(), [NOTICE, 0]);
+    }
+}
+
+#[test]
+fn of_many_connections_that_come_due_at_once_a_turn_takes_a_few() {
+    const CONNECTIONS: usize = 150;
+    let mut bed = Bed::with(Setup { idle_timeout_ms: 600_000, max_connections: CONNECTIONS, ..Setup::default() });
+    for _ in 0..CONNECTIONS {
+        let client = bed.connect(Kind::Http3);
+        assert_eq!(bed.get(client, "/").body, b"hello");
+        // The edge hears nothing of its client any more.
+        bed.clients.clear();
+    }
+    bed.shard().reactor.drain();
+    bed.until("all to be told", |bed| told(bed) == CONNECTIONS);
+    let past_notice = |bed: &mut Bed| {
+        let connections = &bed.shard().reactor.relay.connections;
+        CONNECTIONS - connections.iter().filter(|(_, connection)| matches!(connection.end.drain, Drain::Noticed { .. })).count()
+    };
+    let mut before = past_notice(&mut bed);
+    // No notice is waited upon for longer than a second.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    while before < CONNECTIONS {
+        bed.turn();
+        let now = past_notice(&mut bed);
+        assert!(now - before <= 64, "{} in one turn", now - before);
+        before = now;
+    }
 }

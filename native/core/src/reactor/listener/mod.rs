@@ -1,9 +1,8 @@
 //! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
 
-mod places;
+pub mod places;
 pub mod settings;
 
-use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::counters::Counters;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
@@ -14,7 +13,6 @@ use crate::quic::send::Sender;
 use crate::quic::socket;
 use crate::tls::server;
 use crate::tls::store::CertificateStore;
-use boring::ssl::SslContextBuilder;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -22,9 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use places::Listeners;
 pub use settings::ListenerSettings;
-use settings::{Congestion, Quic};
 
 /// What all shards count of a place together. It is held by every socket of the place, beside
 /// whoever asks.
@@ -90,14 +86,10 @@ pub struct Listener {
     pub certificates: Arc<CertificateStore>,
     /// Version of the latter that its connections were held against.
     pub clients_version: u64,
-    /// Settings for new connections.
-    pub config: quiche::Config,
-    /// Packets on their way out.
-    pub sender: Sender,
-    /// Whether the kernel took no more at the last flush.
-    pub is_blocked: bool,
-    /// Connections that wait for its room.
-    pub held_up: Vec<Key>,
+    /// What new connections are made with.
+    template: Template,
+    /// What leaves by its socket.
+    pub output: Output,
     /// Datagrams that its socket is known to have dropped because its receive buffer was full, modulo 2^32.
     pub overflows: u32,
     /// Connections of this listener that are open, in all shards.
@@ -112,9 +104,24 @@ pub struct Listener {
     pub is_closing: bool,
     /// What it does.
     pub settings: ListenerSettings,
-    /// How long tickets live for new connections.
+}
+
+/// What leaves by a socket.
+pub struct Output {
+    /// Packets on their way out.
+    pub sender: Sender,
+    /// Whether the kernel took no more at the last flush.
+    pub is_blocked: bool,
+    /// Connections that wait for its room.
+    pub held_up: Vec<Key>,
+}
+
+/// What new connections are made with.
+struct Template {
+    config: quiche::Config,
+    /// How long their tickets live.
     ticket_lifetime: Option<Duration>,
-    /// Whether new connections keep their first windows, which are small.
+    /// Whether they keep their first windows, which are small.
     is_tight: bool,
 }
 
@@ -124,18 +131,6 @@ pub struct Prepared {
     /// None where the present one stays.
     config: Option<quiche::Config>,
 }
-
-/// Connection IDs of a client that we keep, which is also how many addresses it may use in a connection's life: quiche keeps a path for each.
-const PEER_CONNECTION_IDS: u64 = 8;
-
-/// Unidirectional streams of a client: control, two of QPACK, and some that nobody knows (RFC 9114 §6.2.3).
-const PEER_STREAMS: u64 = 8;
-
-/// Bytes an unidirectional stream may have waiting.
-const PEER_STREAM_WINDOW: u64 = 16 * 1024;
-
-/// Largest datagram we accept: Ethernet and what lies a little above it.
-const MAX_RECEIVED_PAYLOAD: usize = 1_500;
 
 impl Listener {
     /// What can fail of setting a listener up, or of changing `present`.
@@ -147,7 +142,7 @@ impl Listener {
         };
         let is_same = present.is_some_and(|present| {
             Arc::ptr_eq(&present.certificates, &options.certificates)
-                && present.ticket_lifetime == options.certificates.ticket_lifetime()
+                && present.template.ticket_lifetime == options.certificates.ticket_lifetime()
                 && present.settings.is_config_of(&options.settings)
         });
         if is_same {
@@ -155,7 +150,7 @@ impl Listener {
         }
         let context =
             server::context(options.certificates.clone(), &options.settings.groups, counters.clone()).map_err(io::Error::other)?;
-        Ok(Prepared { local, config: Some(configure(&options.settings.quic, context).map_err(io::Error::other)?) })
+        Ok(Prepared { local, config: Some(options.settings.quic.config(context).map_err(io::Error::other)?) })
     }
 
     /// Sets a listener up; none without what only a new one needs.
@@ -170,11 +165,13 @@ impl Listener {
             number,
             local: prepared.local,
             clients_version: certificates.clients_version(),
-            config,
-            sender: Sender::new(socket.fd.as_raw_fd(), is_gso, prepared.local.ip().is_unspecified()),
+            template: Template { config, ticket_lifetime: certificates.ticket_lifetime(), is_tight: false },
+            output: Output {
+                sender: Sender::new(socket.fd.as_raw_fd(), is_gso, prepared.local.ip().is_unspecified()),
+                is_blocked: false,
+                held_up: Vec::new(),
+            },
             socket,
-            is_blocked: false,
-            held_up: Vec::new(),
             overflows: 0,
             connections,
             client_limit,
@@ -182,9 +179,7 @@ impl Listener {
             is_retiring,
             is_closing: false,
             settings,
-            ticket_lifetime: certificates.ticket_lifetime(),
             certificates,
-            is_tight: false,
         })
     }
 
@@ -195,15 +190,14 @@ impl Listener {
             socket::set_gro(&self.socket.fd, settings.quic.is_gro_allowed);
         }
         if settings.quic.is_gso_allowed != self.settings.quic.is_gso_allowed {
-            self.sender.set_gso(settings.quic.is_gso_allowed && socket::probe_gso(&self.socket.fd));
+            self.output.sender.set_gso(settings.quic.is_gso_allowed && socket::probe_gso(&self.socket.fd));
         }
         let buffers = |settings: &ListenerSettings| (settings.quic.receive_buffer, settings.quic.send_buffer);
         if buffers(&settings) != buffers(&self.settings) {
             socket::size_buffers(&self.socket.fd, buffers(&settings));
         }
         if let Some(config) = prepared.config {
-            (self.config, self.is_tight) = (config, false);
-            self.ticket_lifetime = certificates.ticket_lifetime();
+            self.template = Template { config, ticket_lifetime: certificates.ticket_lifetime(), is_tight: false };
         }
         (self.is_retiring, self.is_closing) = (is_retiring, false);
         (self.number, self.certificates, self.connections) = (number, certificates, connections);
@@ -212,9 +206,10 @@ impl Listener {
 
     /// Forgets what was under way; socket and settings stay.
     pub fn start_over(&mut self) {
-        self.sender = self.sender.renewed();
-        self.is_blocked = false;
-        self.held_up.clear();
+        let Output { sender, is_blocked, held_up } = &mut self.output;
+        *sender = sender.renewed();
+        *is_blocked = false;
+        held_up.clear();
         self.socket.count.connections.fetch_sub(self.own, Relaxed);
         self.own = 0;
     }
@@ -252,16 +247,19 @@ impl Listener {
         connection.protocol.transport.wait_for_socket();
         if !connection.listed.is_held_up {
             connection.listed.is_held_up = true;
-            self.held_up.push(key);
+            self.output.held_up.push(key);
         }
     }
 
-    /// Whether new connections keep the small windows their streams begin with. Otherwise those grow while what comes is taken quickly (quiche does that).
-    pub fn set_tight(&mut self, is_tight: bool) {
-        if is_tight != self.is_tight {
-            self.is_tight = is_tight;
-            set_windows(&mut self.config, &self.settings.quic, is_tight);
+    /// What a new connection is made with. Where memory is tight its windows stay as small as they
+    /// begin; otherwise quiche lets them grow while what comes is taken quickly.
+    pub fn config(&mut self, is_tight: bool) -> &mut quiche::Config {
+        let Template { config, is_tight: was_tight, .. } = &mut self.template;
+        if is_tight != *was_tight {
+            *was_tight = is_tight;
+            self.settings.quic.set_windows(config, is_tight);
         }
+        config
     }
 
     /// Whether a connection that obeys this generation of what clients must prove, zero for none,
@@ -276,33 +274,4 @@ impl Listener {
     pub fn fd(&self) -> RawFd {
         self.socket.fd.as_raw_fd()
     }
-}
-
-fn configure(options: &Quic, context: SslContextBuilder) -> quiche::Result<quiche::Config> {
-    let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
-    config.set_application_protos(&[b"h3"])?;
-    config.set_max_idle_timeout(options.idle_timeout_ms);
-    // quiche probes for no more than it would receive.
-    config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(options.max_udp_payload));
-    config.set_max_send_udp_payload_size(options.max_udp_payload);
-    config.discover_pmtu(true);
-    set_windows(&mut config, options, false);
-    config.set_initial_max_stream_data_uni(PEER_STREAM_WINDOW);
-    config.set_initial_max_streams_bidi(options.max_streams);
-    config.set_initial_max_streams_uni(PEER_STREAMS);
-    config.set_active_connection_id_limit(PEER_CONNECTION_IDS);
-    config.set_disable_active_migration(false);
-    config.set_cc_algorithm_name(if options.congestion == Congestion::Bbr { "bbr2_gcongestion" } else { "cubic" })?;
-    config.enable_pacing(options.is_paced);
-    config.grease(true);
-    Ok(config)
-}
-
-fn set_windows(config: &mut quiche::Config, &Quic { stream_window: stream, connection_window: connection, .. }: &Quic, is_tight: bool) {
-    let first = stream.min(SMALL_WINDOW as u64);
-    let (stream, connection) = if is_tight { (first, connection.min(SMALL_SHARED_WINDOW as u64)) } else { (stream, connection) };
-    config.set_initial_max_stream_data_bidi_remote(first);
-    config.set_max_stream_window(stream);
-    config.set_initial_max_data(connection);
-    config.set_max_connection_window(connection);
 }

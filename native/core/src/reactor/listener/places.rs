@@ -9,6 +9,8 @@ use std::ops::{Index, IndexMut};
 #[derive(Default)]
 pub struct Listeners {
     places: Vec<Option<Box<Listener>>>,
+    /// Sockets that are to be closed after their last connections.
+    pub closing: usize,
     /// What was sent by sockets that are closed.
     closed: SendStats,
 }
@@ -47,7 +49,7 @@ impl Listeners {
     /// Takes one out, whose socket is closed by that.
     pub fn close(&mut self, place: usize) {
         if let Some(listener) = self.places.get_mut(place).and_then(Option::take) {
-            self.closed += listener.sender.stats;
+            self.closed += listener.output.sender.stats;
         }
     }
 
@@ -71,7 +73,7 @@ impl Listeners {
     pub fn sent(&self) -> SendStats {
         let mut sum = self.closed;
         for listener in self.iter() {
-            sum += listener.sender.stats;
+            sum += listener.output.sender.stats;
         }
         sum
     }

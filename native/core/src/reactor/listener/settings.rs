@@ -1,11 +1,23 @@
 //! What a listener does, as it is configured. Sizes are bytes, times are milliseconds.
 
-use super::configure;
+use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::settings::settings;
 use crate::http::normal;
 use crate::http::section::FieldLimits;
 use crate::relay::{Floor, ListenerLimits};
 use boring::ssl::{SslContextBuilder, SslMethod};
+
+/// Connection IDs of a client that we keep, which is also how many addresses it may use in a connection's life: quiche keeps a path for each.
+const PEER_CONNECTION_IDS: u64 = 8;
+
+/// Unidirectional streams of a client: control, two of QPACK, and some that nobody knows (RFC 9114 §6.2.3).
+const PEER_STREAMS: u64 = 8;
+
+/// Bytes an unidirectional stream may have waiting.
+const PEER_STREAM_WINDOW: u64 = 16 * 1024;
+
+/// Largest datagram we accept: Ethernet and what lies a little above it.
+const MAX_RECEIVED_PAYLOAD: usize = 1_500;
 
 settings! {
     /// How what is sent to clients is controlled.
@@ -47,6 +59,40 @@ settings! {
         receive_buffer: usize = "receive_buffer",
         /// The same of those on their way out.
         send_buffer: usize = "send_buffer",
+    }
+}
+
+impl Quic {
+    /// What new connections are made with.
+    pub(super) fn config(&self, context: SslContextBuilder) -> quiche::Result<quiche::Config> {
+        let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
+        config.set_application_protos(&[b"h3"])?;
+        config.set_max_idle_timeout(self.idle_timeout_ms);
+        // quiche probes for no more than it would receive.
+        config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(self.max_udp_payload));
+        config.set_max_send_udp_payload_size(self.max_udp_payload);
+        config.discover_pmtu(true);
+        self.set_windows(&mut config, false);
+        config.set_initial_max_stream_data_uni(PEER_STREAM_WINDOW);
+        config.set_initial_max_streams_bidi(self.max_streams);
+        config.set_initial_max_streams_uni(PEER_STREAMS);
+        config.set_active_connection_id_limit(PEER_CONNECTION_IDS);
+        config.set_disable_active_migration(false);
+        config.set_cc_algorithm_name(if self.congestion == Congestion::Bbr { "bbr2_gcongestion" } else { "cubic" })?;
+        config.enable_pacing(self.is_paced);
+        config.grease(true);
+        Ok(config)
+    }
+
+    /// Windows of new connections; where memory is tight they stay as small as they begin.
+    pub(super) fn set_windows(&self, config: &mut quiche::Config, is_tight: bool) {
+        let (stream, connection) = (self.stream_window, self.connection_window);
+        let first = stream.min(SMALL_WINDOW as u64);
+        let (stream, connection) = if is_tight { (first, connection.min(SMALL_SHARED_WINDOW as u64)) } else { (stream, connection) };
+        config.set_initial_max_stream_data_bidi_remote(first);
+        config.set_max_stream_window(stream);
+        config.set_initial_max_data(connection);
+        config.set_max_connection_window(connection);
     }
 }
 
@@ -117,7 +163,7 @@ impl ListenerSettings {
     pub fn check(&self) -> Result<(), String> {
         let mut context = SslContextBuilder::new(SslMethod::tls()).map_err(|stack| stack.to_string())?;
         context.set_curves_list(&self.groups).map_err(|stack| stack.to_string())?;
-        configure(&self.quic, context).map(drop).map_err(|error| error.to_string())
+        self.quic.config(context).map(drop).map_err(|error| error.to_string())
     }
 
     /// Limits that the relay obeys.

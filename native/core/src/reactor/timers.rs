@@ -1,0 +1,83 @@
+//! What comes due.
+
+use super::parts::Reactor;
+use super::rounds::ROUND_TIMER;
+use super::{ends, transmit};
+use crate::base::panics;
+use crate::base::slab::Key;
+use crate::base::timers::{NEVER, Nanos, Timers};
+use crate::http::error::h3;
+use crate::lane;
+use crate::relay::{ALARM_TIMER, SWEEP_TIMER, end, settle};
+
+/// Timer owner of the sessions.
+pub(super) const SESSION_TIMER: u64 = u64::MAX - 2;
+
+/// Connections whose timers a turn takes: each may have packets to send.
+const TURN_CONNECTIONS: usize = 64;
+
+/// Takes what is due, of connections a few: what is left is due in the next turn, at once.
+pub fn take_timers(reactor: &mut Reactor, now: Nanos) {
+    let mut connections = 0;
+    while connections < TURN_CONNECTIONS
+        && let Some((due, owner)) = reactor.timers.pop_due(now)
+    {
+        match owner {
+            SWEEP_TIMER | ALARM_TIMER => reactor.relay.on_timer(&mut reactor.upstreams, owner, due),
+            lane::TIMER => reactor.relay.lane.on_timer(due),
+            SESSION_TIMER => {
+                if Timers::is_current(&mut reactor.session_timer, due) {
+                    reactor.upstreams.on_timer(now, &mut reactor.relay);
+                    settle::settle(&mut reactor.relay, &mut reactor.upstreams);
+                }
+            }
+            ROUND_TIMER => reactor.rounds.note_timer(due),
+            connection => {
+                connections += 1;
+                on_connection_timer(reactor, Key::unpack(connection), due);
+            }
+        }
+    }
+}
+
+/// A connection's timer came due.
+fn on_connection_timer(reactor: &mut Reactor, key: Key, due: Nanos) {
+    if panics::guard(|| take_connection_timer(reactor, key, due)).is_err() {
+        ends::end_panicked(reactor, key);
+    }
+}
+
+fn take_connection_timer(reactor: &mut Reactor, key: Key, due: Nanos) {
+    let now = reactor.relay.turn.now;
+    let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
+    if !Timers::is_current(&mut connection.listed.armed, due) {
+        return;
+    }
+    let handshake_timeout = reactor.listeners[connection.accepted.socket as usize].handshake_timeout();
+    if connection.deadline(&reactor.relay.turn.clock, handshake_timeout) > now {
+        return ends::arm(reactor, key);
+    }
+    connection.advance(now, &reactor.relay.turn.clock, handshake_timeout);
+    if connection.end.cut_at <= now {
+        cut_retired(reactor, key);
+    }
+    reactor.relay.connections.mark(key);
+}
+
+/// Ends what is left of a connection whose time is over.
+fn cut_retired(reactor: &mut Reactor, key: Key) {
+    let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
+    connection.end.cut_at = NEVER;
+    if !connection.is_open {
+        connection.protocol.transport.close(0);
+        return;
+    }
+    let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
+    for exchange in exchanges {
+        reactor.relay.guarded(exchange, (), |relay| end::cut(relay, &mut reactor.upstreams, exchange));
+    }
+    // What ends its streams has to leave before the close, which would tell it less.
+    reactor.relay.connections.mark(key);
+    transmit::transmit_one(reactor, key);
+    reactor.relay.close_connection(key, h3::NO_ERROR);
+}
