@@ -47,6 +47,14 @@ pub struct ClientFacts {
     pub number: u64,
 }
 
+impl ClientFacts {
+    /// On whose behalf an exchange of a connection asks for a place at a backend.
+    pub fn claimant(&self, connection: Key) -> Client {
+        let network = if self.network == 0 { Client::network(self.peer) } else { self.network };
+        Client { network, connection: connection.pack() }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug)]
 pub struct Request {
@@ -284,12 +292,6 @@ impl Exchange {
     pub(crate) fn forget_request(&mut self, connection: &mut Connection) {
         connection.books.promised -= std::mem::take(&mut self.incoming.promised);
         connection.books.kept -= std::mem::take(&mut self.incoming.kept);
-    }
-
-    /// On whose behalf it asks for a place at a backend.
-    pub fn claimant(&self) -> Client {
-        let network = if self.client.network == 0 { Client::network(self.client.peer) } else { self.client.network };
-        Client { network, connection: self.connection.pack() }
     }
 
     /// The backend said everything. Its stream is gone unless the request is still on its way.

@@ -41,14 +41,12 @@ pub struct Decide {
     pub written_at: Option<Place>,
     /// Whether it was offered before, and waited.
     pub has_waited: bool,
-    /// Whether an earlier lane heard of it and did not decide.
-    pub is_offered_again: bool,
 }
 
 impl Decide {
     /// Not written yet.
     pub fn about(offer: Offer, has_waited: bool) -> Decide {
-        Decide { offer, written_at: None, has_waited, is_offered_again: false }
+        Decide { offer, written_at: None, has_waited }
     }
 }
 
@@ -105,16 +103,18 @@ impl State {
     pub fn leads_to(&self, next: &State) -> bool {
         match (self, next) {
             // The head is complete, or wrong.
-            (State::Decode, State::Decide(next)) => next.offer == Offer::Head,
+            (State::Decode, State::Decide(next)) => next.offer == Offer::Head && !next.has_waited,
             (State::Decode, State::Answer) => true,
             // The lane changed.
-            (State::Decide(now), State::Decide(next)) => next.is_offered_again && next.offer == now.offer,
+            (State::Decide(now), State::Decide(next)) => next.offer == now.offer && next.has_waited == now.has_waited,
             // The lane decided, or the exchange's time was over before.
             (State::Decide(now), State::Wait(next)) => next.failure == now.offer.failure(),
             (State::Decide(_), State::Open(_) | State::Answer) => true,
             (State::Decide(now), State::Response) => matches!(now.offer, Offer::Held(..)),
             // The wait is over, or the exchange's time.
-            (State::Wait(_), State::Decide(next)) => next.has_waited,
+            (State::Wait(now), State::Decide(next)) => {
+                next.has_waited && matches!((now.failure, next.offer), (None, Offer::Head) | (Some(_), Offer::Failure(_)))
+            }
             (State::Wait(_), State::Answer) => true,
             // A session has a place. Or another attempt takes the place of the first.
             (State::Open(_), State::Request(_)) | (State::Open(_) | State::Request(_), State::Open(_)) => true,

@@ -88,19 +88,16 @@ fn never_full(_: u32) -> FullTime {
 fn each_state_leads_where_the_table_says_and_nowhere_else() {
     let facts = failed(&started(), 503);
     let other = FailureFacts { status: 502, ..facts };
-    let decide = |offer, has_waited, is_offered_again| State::Decide(Decide { is_offered_again, ..Decide::about(offer, has_waited) });
+    let decide = |offer, has_waited| State::Decide(Decide::about(offer, has_waited));
     let kept = Offer::Held(facts, Hold::default());
     let states = || {
         [
             ("decode", State::Decode),
-            ("head", decide(Offer::Head, false, false)),
-            ("head again", decide(Offer::Head, false, true)),
-            ("head after a wait", decide(Offer::Head, true, false)),
-            ("failure", decide(Offer::Failure(facts), false, false)),
-            ("failure again", decide(Offer::Failure(facts), false, true)),
-            ("failure after a wait", decide(Offer::Failure(facts), true, false)),
-            ("held", decide(kept, false, false)),
-            ("held again", decide(kept, false, true)),
+            ("head", decide(Offer::Head, false)),
+            ("head after a wait", decide(Offer::Head, true)),
+            ("failure", decide(Offer::Failure(facts), false)),
+            ("failure after a wait", decide(Offer::Failure(facts), true)),
+            ("held", decide(kept, false)),
             ("wait", waiting(None)),
             ("wait after a failure", waiting(Some(facts))),
             ("wait after another failure", waiting(Some(other))),
@@ -110,19 +107,19 @@ fn each_state_leads_where_the_table_says_and_nowhere_else() {
             ("answer", State::Answer),
         ]
     };
-    let failures: &[_] = &["head again", "wait", "open", "answer"];
-    let decided_failure: &[_] = &["failure again", "wait after a failure", "open", "answer"];
-    let decided_held: &[_] = &["held again", "wait after a failure", "open", "response", "answer"];
-    let woken: &[_] = &["head after a wait", "failure after a wait", "answer"];
     for (name, state) in states() {
         let leads_to: &[_] = match name {
-            "decode" => &["head", "head again", "head after a wait", "answer"],
-            "head" | "head again" | "head after a wait" => failures,
-            "failure" | "failure again" | "failure after a wait" => decided_failure,
-            "held" | "held again" => decided_held,
-            "wait" | "wait after a failure" | "wait after another failure" => woken,
-            "open" => &["failure", "failure again", "held", "held again", "open", "request", "answer"],
-            "request" => &["failure", "failure again", "held", "held again", "open", "request", "response", "answer"],
+            "decode" => &["head", "answer"],
+            // To itself where the lane changes, and is asked again.
+            "head" => &["head", "wait", "open", "answer"],
+            "head after a wait" => &["head after a wait", "wait", "open", "answer"],
+            "failure" => &["failure", "wait after a failure", "open", "answer"],
+            "failure after a wait" => &["failure after a wait", "wait after a failure", "open", "answer"],
+            "held" => &["held", "wait after a failure", "open", "response", "answer"],
+            "wait" => &["head after a wait", "answer"],
+            "wait after a failure" | "wait after another failure" => &["failure after a wait", "answer"],
+            "open" => &["failure", "held", "open", "request", "answer"],
+            "request" => &["failure", "held", "open", "request", "response", "answer"],
             _ => &[],
         };
         let found: Vec<_> = states().iter().filter(|(_, next)| state.leads_to(next)).map(|(next, _)| *next).collect();
@@ -261,12 +258,12 @@ fn what_a_forward_says_of_the_exchange_stays_where_the_next_says_nothing() {
     exchange.begin_attempt(forward, None, GivenValues::default(), 1_000 * MS).expect("an attempt");
     assert_eq!(exchange.request.id.as_bytes(), b"mine");
     assert_eq!(exchange.state().alarm_at(), Some(1_020 * MS));
-    assert_eq!((exchange.claimant().network, exchange.times.end_at()), (9, 1_700 * MS));
+    assert_eq!((exchange.client.claimant(exchange.connection).network, exchange.times.end_at()), (9, 1_700 * MS));
     exchange.attempts.is_told_late = true;
     exchange.enter(State::Decide(Decide::about(Offer::Failure(failed(&exchange, 0)), false)));
     let forward = Forward { hedge_delay_ms: 20, ..FORWARD };
     exchange.begin_attempt(forward, None, GivenValues::default(), 1_100 * MS).expect("another");
-    assert_eq!((exchange.claimant().network, exchange.times.end_at()), (9, 1_700 * MS));
+    assert_eq!((exchange.client.claimant(exchange.connection).network, exchange.times.end_at()), (9, 1_700 * MS));
     assert_eq!(exchange.state().alarm_at(), None, "the lane is told once");
     let mut exchange = offered();
     exchange.request.facts.content_length = Some(11);
@@ -304,7 +301,7 @@ fn step(exchange: &mut Exchange, choice: u8, now: Nanos) {
             exchange.enter(State::Decide(Decide::about(Offer::Head, false)));
         }
         (State::Decide(decide), 0) => {
-            let again = Decide { written_at: None, is_offered_again: true, ..*decide };
+            let again = Decide { written_at: None, ..*decide };
             exchange.enter(State::Decide(again));
         }
         (State::Decide(decide), 1) => exchange.enter(waiting(decide.offer.failure())),

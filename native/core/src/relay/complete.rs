@@ -1,6 +1,6 @@
 //! Phase 16, complete: whatever happened, one completion record says it.
 
-use super::Relay;
+use super::{Relay, lane};
 use crate::base::budget::Side;
 use crate::base::counters::Id;
 use crate::base::reason::Reason;
@@ -28,12 +28,10 @@ pub(super) fn reset_client(relay: &mut Relay, key: Key, code: u64, reason: Reaso
 
 /// Phase 16, complete: always runs, once an exchange. The attempt must have been taken back.
 pub(super) fn complete(relay: &mut Relay, key: Key, reason: Reason) {
+    lane::take_back(relay, key);
     let Some(mut exchange) = relay.exchanges.remove(key) else { return };
     debug_assert!(exchange.attempt.upstream.is_none() && exchange.state().hedge().is_none() && !exchange.state().is_held());
     relay.stage.forget(key);
-    if let Some(at) = exchange.state().decide().and_then(|decide| decide.written_at) {
-        relay.lane.withdraw(at, key);
-    }
     exchange.attempt.count_out(&relay.table);
     relay.held.account.enter(Side::Upstream, &mut exchange.outgoing.held, 0);
     let mut facts = completion_facts(relay, &exchange, reason);

@@ -100,7 +100,11 @@ fn give_up_gaps(relay: &mut Relay) {
 pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, name: upstream::AttemptId, reason: Reason) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_attempts = matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
-    if is_attempts && exchange.state().is_under_way() {
+    if is_attempts && !exchange.state().is_waiting() {
+        // Its deadline was noticed together with another, which has ended it.
+        if exchange.state().pending().is_none() {
+            return;
+        }
         let is_unsent = exchange.is_opening(name);
         withdraw::one(relay, upstreams, name, h2::CANCEL);
         return fail::attempt(relay, name, Fault { reason, is_unsent, h2_code: h2::CANCEL, was_reused: false });
@@ -109,6 +113,7 @@ pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, n
         return;
     }
     withdraw::all(relay, upstreams, key, h2::CANCEL);
+    lane::take_back(relay, key);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if exchange.state().is_committed() {
         let code = match reason {

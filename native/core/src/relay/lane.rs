@@ -32,6 +32,14 @@ pub(super) fn offer(relay: &mut Relay, key: Key, decide: Decide) {
     lane.offer(key, &mut exchanges);
 }
 
+/// Takes back what the lane was offered and has not read: its exchange ends without a decision.
+pub(super) fn take_back(relay: &mut Relay, key: Key) {
+    let decide = relay.exchanges.get(key).and_then(|exchange| exchange.state().decide());
+    if let Some(place) = decide.and_then(|decide| decide.written_at) {
+        relay.lane.withdraw(place, key);
+    }
+}
+
 /// Tells the lane that an attempt is late.
 pub(super) fn tell_late(relay: &mut Relay, key: Key) {
     let (lane, exchanges) = parts(relay);
@@ -51,7 +59,7 @@ pub(crate) fn offer_again(relay: &mut Relay) {
     for key in relay.exchanges.keys() {
         let exchange = relay.exchanges.get(key).expect("a key of the slab");
         if let Some(decide) = exchange.state().decide() {
-            let again = Decide { written_at: None, is_offered_again: true, ..*decide };
+            let again = Decide { written_at: None, ..*decide };
             offer(relay, key, again);
         }
     }

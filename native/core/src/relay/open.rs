@@ -25,7 +25,7 @@ pub(super) fn forward(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, fo
 /// Asks for a stream.
 pub(super) fn ask(relay: &mut Relay, upstreams: &mut Upstreams, backend: u32, name: upstream::AttemptId) {
     let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
-    match upstreams.open(backend, name, exchange.claimant(), !exchange.incoming.is_done, relay.turn.now) {
+    match upstreams.open(backend, name, exchange.client.claimant(exchange.connection), !exchange.incoming.is_done, relay.turn.now) {
         Opened::Now(session) => start(relay, upstreams, name, session),
         Opened::Waiting => {
             let full = upstreams.full_time(backend, relay.turn.now);

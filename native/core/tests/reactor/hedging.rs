@@ -8,7 +8,7 @@ use lychgate_core::plan::{Edit, Edits, Plan};
 use lychgate_core::record::inward::{Forward, Tag};
 use lychgate_core::record::layout::{
     COMPLETED_BY_CLIENT, COMPLETED_HEDGE_WON, COMPLETED_HEDGED, FAILED_HEDGE, FAILED_HELD, FAILED_OTHER_RUNS, FAILED_UNSENT, FORWARD_HEDGE,
-    FORWARD_HOLD, FORWARD_TELL_FAILURES,
+    FORWARD_HOLD, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES,
 };
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -350,6 +350,27 @@ fn attempts_time_out_one_by_one() {
     bed.until("the resets", |bed| {
         *bed.origin.notes.resets.lock().unwrap() == [h2::CANCEL] && *bed.other().notes.resets.lock().unwrap() == [h2::CANCEL]
     });
+}
+
+#[test]
+fn a_hedge_whose_time_is_over_with_that_of_the_exchange_takes_no_answer_from_the_lane() {
+    let (mut bed, client) = bed_with(FIRST, OTHER);
+    let flags = FORWARD_TELL_FAILURES | FORWARD_TELL_DEADLINE;
+    bed.shard().lane.on_head = Box::new(move |_| Verdict::Forward(Forward { exchange_timeout_ms: 800, flags, ..to(FIRST) }));
+    bed.shard().lane.on_late = Box::new(|_| {
+        let flags = FORWARD_TELL_FAILURES | FORWARD_HEDGE;
+        Verdict::Forward(Forward { backend: OTHER, plan: 1, flags, attempt_timeout_ms: 700, hedge_delay_ms: 0, ..forward() })
+    });
+    bed.shard().lane.on_failure = Box::new(|failure| Verdict::Respond(203, failure.reason, "instead"));
+    let stream = bed.clients[client].get("/hold");
+    both_are_asked(&mut bed);
+    // Both times are over when the next turn begins.
+    std::thread::sleep(Duration::from_millis(900));
+    let answer = bed.finish(client, stream);
+    assert_eq!((answer.status, &answer.body[..]), (203, &b"instead"[..]));
+    let end = both_are_cancelled(&mut bed);
+    assert_eq!((end.status, end.reason), (203, Reason::ExchangeTimeout.number()));
+    assert_eq!(bed.shard().lane.failures.len(), 1);
 }
 
 // ---- nasty orders

@@ -8,7 +8,7 @@ use lychgate_core::base::reason::Reason;
 use lychgate_core::http::error::h2;
 use lychgate_core::record::inward::Forward;
 use lychgate_core::record::layout::{
-    COMPLETED_FROM_EDGE, FAILED_HELD, FAILED_UNSENT, FAILED_WAITED, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES,
+    COMPLETED_FROM_EDGE, FAILED_HELD, FAILED_OTHER_RUNS, FAILED_UNSENT, FAILED_WAITED, FORWARD_TELL_DEADLINE, FORWARD_TELL_FAILURES,
 };
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -291,6 +291,28 @@ fn a_further_attempt_that_is_waited_for_ends_with_the_exchange_and_the_lane_is_a
     let failures = &bed.shard().lane.failures;
     let told: Vec<_> = failures.iter().map(|failure| (failure.reason, failure.flags & (FAILED_WAITED | FAILED_HELD))).collect();
     assert_eq!(told, [(Reason::BackendReset.number(), 0), (Reason::ExchangeTimeout.number(), FAILED_WAITED)]);
+}
+
+#[test]
+fn of_a_failure_that_comes_with_the_end_of_its_exchange_the_lane_learns_and_decides_nothing() {
+    let mut bed = asking(|forward| (forward.exchange_timeout_ms, forward.flags) = (600, FORWARD_TELL_FAILURES));
+    bed.shard().lane.on_failure = Box::new(|failure| panic!("asked about {failure:?}"));
+    bed.origin.notes.refusals.store(1, Relaxed);
+    let client = bed.connect(Kind::Http3);
+    let stream = bed.clients[client].get("/late-reset/2");
+    bed.until("the attempt", |bed| bed.origin.notes.requests.load(Relaxed) == 1);
+    // The reset is there, and the time over, when the next turn begins.
+    bed.origin.notes.is_released.store(true, Relaxed);
+    while bed.origin.notes.refusals.load(Relaxed) > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(bed.finish(client, stream).status, 504);
+    bed.until("the completion", |bed| !bed.shard().lane.completions.is_empty());
+    let lane = &bed.shard().lane;
+    let told: Vec<_> = lane.failures.iter().map(|failure| (failure.reason, failure.flags & FAILED_OTHER_RUNS)).collect();
+    assert_eq!(told, [(Reason::BackendReset.number(), FAILED_OTHER_RUNS)]);
+    assert_eq!(lane.completions[0].reason, Reason::ExchangeTimeout.number());
 }
 
 #[test]

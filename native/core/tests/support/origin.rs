@@ -295,6 +295,12 @@ impl Session {
                     self.reset(stream, 7);
                 }
                 "late" if !is_released => {}
+                // A reset once released, told by one refusal less.
+                "late-reset" if !is_released => {}
+                "late-reset" => {
+                    self.reset(stream, number as u32);
+                    notes.refusals.fetch_sub(1, Relaxed);
+                }
                 // Head and a little body, then, once released, a reset.
                 "half" if state.sent > 0 => {
                     if is_released {
