@@ -33,7 +33,8 @@ pub(super) const NOT_FORWARDED: Forward = Forward {
     client: SAME_CLIENT,
 };
 
-/// Idle timeouts shorter than this would end exchanges that are merely slow; the configuration refuses them (`timeouts.idle`).
+/// Idle timeouts shorter than this would end exchanges that are merely slow; the configuration
+/// refuses them (`timeouts.idle`).
 const MIN_IDLE_MS: u32 = 100;
 
 /// One try at one backend.
@@ -148,13 +149,15 @@ impl Attempt {
         self.forward.flags & flags == flags
     }
 
-    /// Until when a response head must be here, or something on the way to it, while none is. `full` says how long the backend's pool has been full.
+    /// Until when a response head must be here, or something on the way to it, while none is.
+    /// `full` says how long the backend's pool has been full.
     pub(crate) fn head_deadline(&self, is_sent: bool, full: impl FnOnce(u32) -> FullTime, now: Nanos) -> (Nanos, Reason) {
         if self.upstream.is_some() {
             return self.sent_deadline(is_sent);
         }
         let full = full(self.forward.backend);
-        // Two times, each running only while the other does not: whoever waits for others' exchanges to end does not wait for a connection.
+        // Two times, each running only while the other does not: whoever waits for others'
+        // exchanges to end does not wait for a connection.
         let waited = now.saturating_sub(self.decided);
         let waited_full = full.total.saturating_sub(self.full_before).min(waited);
         let (timeout_ms, spent, reason) = match full.is_full {

@@ -1,4 +1,5 @@
-//! Held responses: a backend's response that the lane may want to pass on, or to forget and try elsewhere.
+//! Held responses: a backend's response that the lane may want to pass on, or to forget and try
+//! elsewhere.
 
 use crate::http::fields::Fields;
 use crate::upstream::Fault;
@@ -24,7 +25,8 @@ pub struct BackendStatus {
 }
 
 impl BackendStatus {
-    /// Reads what of a response matters to the lane. gRPC's status stands in the head where nothing else comes; a Retry-After that is a date is passed over.
+    /// Reads what of a response matters to the lane. gRPC's status stands in the head where nothing
+    /// else comes; a Retry-After that is a date is passed over.
     pub fn of(status: u16, fields: &Fields, is_grpc_looked_for: bool) -> BackendStatus {
         BackendStatus {
             status,

@@ -13,8 +13,8 @@ pub(super) fn abort(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, code
     complete::reset_client(relay, key, code, reason, ended_by);
 }
 
-/// The process ends before the exchange did. A client whose request no backend has seen is told that
-/// it may send it again elsewhere (RFC 9114 §4.1.1).
+/// The process ends before the exchange did. A client whose request no backend has seen is told
+/// that it may send it again elsewhere (RFC 9114 §4.1.1).
 pub(crate) fn cut(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_unseen = exchange.attempts.made == 0 && !exchange.state().is_answer();

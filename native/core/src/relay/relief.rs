@@ -20,8 +20,8 @@ use crate::upstream::Upstreams;
 const RELIEF_INTERVAL: Nanos = 5_000_000;
 
 impl Relay {
-    /// Ends exchanges, the slowest first, until this reactor's part of what is too much is free. Does
-    /// nothing while the budget is kept.
+    /// Ends exchanges, the slowest first, until this reactor's part of what is too much is free.
+    /// Does nothing while the budget is kept.
     pub fn relieve(&mut self, upstreams: &mut Upstreams) {
         if self.held.pressure < Pressure::Full || self.turn.now < self.held.relieve_at {
             return;
