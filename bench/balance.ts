@@ -9,7 +9,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-
+import { finish } from '../src/base/steps.ts';
 import type { BalanceSnapshot } from '../src/config/snapshot/balance.ts';
 import type { KeySnapshot } from '../src/config/snapshot/key.ts';
 import type { Snapshot } from '../src/config/snapshot/snapshot.ts';
@@ -74,7 +74,9 @@ function measure(balance: Partial<BalanceSnapshot>, weights: (slot: number) => n
   });
   const { shared, backends, standing, observer } = stand(snapshot);
   const lookups = new Lookups(new Uint8Array(1));
-  const { pools } = compilePools({ snapshot, backends, standing, weights: shared.weights, random: new Random(3), observer, lookups });
+  const { pools } = finish(
+    compilePools({ snapshot, backends, standing, weights: shared.weights, random: new Random(3), observer, lookups }),
+  );
   let nowMs = 1_000_000;
   const turn = () => {
     nowMs += 0.2;
@@ -111,7 +113,7 @@ function measureParts(): [part: string, ns: number][] {
   });
   const { shared, backends, standing, observer } = stand(snapshot);
   const parts = { snapshot, backends, standing, weights: shared.weights, random: new Random(3), observer, lookups: desk.lookups };
-  const pool = compilePools(parts).pools[0]!;
+  const pool = finish(compilePools(parts)).pools[0]!;
   backends.begin(1_760_000_000_000);
   const cookie = pool.sticky!.setCookie(4).split(';')[0]!;
   const head = desk.read({ path: '/api/v1/orders/item-1?page=1', fields: browserFields(`a=1; theme=dark; ${cookie}`) });

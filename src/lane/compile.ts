@@ -4,6 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { Steps } from '../base/steps.ts';
 import { clientFieldsOf } from '../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
 import type { HedgeSnapshot, RouteSnapshot } from '../config/snapshot/route.ts';
@@ -37,6 +38,7 @@ import { HeldStatuses, RetryTerms } from './retry/terms.ts';
 import { Router } from './route/router.ts';
 import type { SharedState } from './shared.ts';
 import { Standing } from './standing/standing.ts';
+import { compileTerms } from './standing/terms.ts';
 import type { LaneTables } from './tables.ts';
 import { TAG_NO_ROUTE } from './tag.ts';
 
@@ -117,8 +119,12 @@ export interface CompileParts {
   readonly hedges: Hedges;
 }
 
-/** Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants or pools than a memo. */
-export function compile(parts: CompileParts, epoch: number): Compiled {
+/**
+ * Nothing is changed that the snapshot before it decides by, so exchanges may go on between the
+ * steps. Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants
+ * or pools than a memo.
+ */
+export function* compile(parts: CompileParts, epoch: number): Steps<Compiled> {
   const { snapshot, shared, observer, random } = parts;
   const lookups = new Lookups(parts.bytes);
   if (snapshot.routes.length >= TAG_NO_ROUTE) throw new RangeError(`${snapshot.routes.length} routes, ${TAG_NO_ROUTE - 1} at most`);
@@ -128,16 +134,22 @@ export function compile(parts: CompileParts, epoch: number): Compiled {
     shared.backends,
     snapshot.backends.map(({ slot, upstream }) => ({ slot, decayMs: decayMs.get(upstream) ?? 10_000 })),
   );
-  const standing = new Standing({ snapshot, table: shared.standing, observer, backends });
-  const pools = compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
+  yield;
+  const terms = yield* compileTerms(snapshot, shared.standing);
+  const standing = new Standing({ snapshot, table: shared.standing, observer, backends, terms });
+  yield;
+  const pools = yield* compilePools({ snapshot, backends, standing, weights: shared.weights, random, observer, lookups });
   const { tables, hedges } = parts;
   const hedgeCounts = new Uint16Array(tables.isHedged ? snapshot.routes.length * HEDGE_COUNTS : 0);
   const routes = new Routes({ snapshot, lookups, weights: new Weights(shared.weights), hedgeCounts, hedges, pools, plans: tables.plans });
-  const admission = new Admission({ ...parts, lookups });
+  yield;
+  const admission = yield* Admission.compile({ ...parts, lookups });
+  const router = new Router(snapshot, lookups, tables.router);
+  yield;
   return {
     snapshot,
     epoch,
-    router: new Router(snapshot, lookups, tables.router),
+    router,
     routes,
     pools: pools.pools,
     budgets: new Budgets(snapshot.upstreams, shared.budgets, observer),

@@ -3,8 +3,10 @@
  * a byte of body; the reactor waits meanwhile, so nothing in here waits for anybody.
  */
 
+import { finish, type Steps } from '../base/steps.ts';
 import { inUse } from '../config/numbering/in-use.ts';
 import type { LaneSnapshot } from '../config/route-table.ts';
+import type { BackendSnapshot } from '../config/snapshot/upstream.ts';
 import { KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE } from '../record/layout.ts';
 import { AttemptFailedReader, CompletionReader, HeadReader, LateReader } from '../record/read.ts';
 import { LaneRing, RecordMemory } from '../record/ring.ts';
@@ -61,10 +63,24 @@ export interface Lane {
    * a snapshot (`src/config/numbering/numberer.ts`) are what makes that right.
    */
   apply(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): void;
+  /**
+   * Makes what `take` needs to do the same, in steps between which the lane decides as before. One
+   * at a time.
+   */
+  prepare(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): Steps<Prepared>;
+  /** All at once. */
+  take(prepared: Prepared): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
   setAddresses(slot: number, count: number): void;
   /** Counts the exchanges that have ended already; later calls of `decide` take nothing. What is not decided the reactor offers to a successor. */
   close(): void;
+}
+
+/** A snapshot that is ready to be decided by. */
+export interface Prepared {
+  readonly compiled: Compiled;
+  /** Slots at which there is nobody any more, or somebody else. */
+  readonly removed: readonly number[];
 }
 
 /** A lane over the ring of an attached reactor. */
@@ -114,7 +130,8 @@ class RingLane implements Lane {
     this.kick = parts.kick;
     this.lives = new Lives(parts.shard ?? 0);
     this.decideParts.writer.setWaiting(0);
-    this.current = this.adopt(parts, 0);
+    this.current = finish(this.compile(parts, 0));
+    this.enter(this.current);
   }
 
   decide(): void {
@@ -148,10 +165,25 @@ class RingLane implements Lane {
   }
 
   apply(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): void {
+    this.take(finish(this.prepare(snapshot, shared, observer, tables)));
+  }
+
+  *prepare(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): Steps<Prepared> {
     const before = this.current;
     const parts = { snapshot, shared, observer, kick: this.kick };
-    this.current = this.adopt(tables === undefined ? parts : { ...parts, tables }, (before.epoch + 1) % TAG_EPOCHS);
-    for (const compiled of this.epochs) if (compiled !== undefined) removeBackends(compiled, snapshot);
+    const compiled = yield* this.compile(tables === undefined ? parts : { ...parts, tables }, (before.epoch + 1) % TAG_EPOCHS);
+    const removed = removedSlots(before.snapshot, snapshot);
+    yield;
+    return { compiled, removed };
+  }
+
+  take({ compiled, removed }: Prepared): void {
+    const before = this.current;
+    // Slots of older snapshots are removed already, or what is in them is what the last one has there.
+    for (const older of this.epochs) for (const slot of removed) older?.backends.remove(slot);
+    this.enter(compiled);
+    this.current = compiled;
+    for (const slot of unusedSlots(compiled.snapshot)) compiled.backends.remove(slot);
     closeLater(before);
   }
 
@@ -178,14 +210,16 @@ class RingLane implements Lane {
     }
   }
 
-  private adopt(parts: Omit<LaneParts, 'ring'>, epoch: number): Compiled {
+  private compile(parts: Omit<LaneParts, 'ring'>, epoch: number): Steps<Compiled> {
     const { random, bytes, lives, hedges } = this;
     const writer = this.decideParts.writer;
     const tables = parts.tables ?? tablesOf(parts.snapshot, this.book);
-    const compiled = compile({ ...parts, tables, random, bytes, lives, hedges, nowMs: this.nowMs(), writer }, epoch);
-    this.epochs[epoch] = compiled;
+    return compile({ ...parts, tables, random, bytes, lives, hedges, nowMs: this.nowMs(), writer }, epoch);
+  }
+
+  private enter(compiled: Compiled): void {
+    this.epochs[compiled.epoch] = compiled;
     this.roomBytes = Math.max(this.roomBytes, compiled.maxDecisionBytes);
-    return compiled;
   }
 
   /** The snapshot an exchange began with; one that is forgotten, or that a dead worker had, reads as the current. */
@@ -206,13 +240,20 @@ function begin(compiled: Compiled, nowMs: number): void {
   compiled.admission.begin(nowMs);
 }
 
-/** Nobody is sent to a backend any more that `snapshot` has not, or has others in the place of. */
-function removeBackends({ backends, snapshot: own }: Compiled, snapshot: LaneSnapshot): void {
+/** Slots of backends that `snapshot` has not, or has others in the place of: nobody is to be sent there by what came before. */
+function removedSlots(before: LaneSnapshot, snapshot: LaneSnapshot): number[] {
   const used = new Set(inUse(snapshot, 'backends'));
-  for (const { slot, upstream, url } of own.backends) {
+  const isRemoved = ({ slot, upstream, url }: BackendSnapshot): boolean => {
     const now = snapshot.backends[slot];
-    if (!used.has(slot) || now?.url !== url || now.upstream !== upstream) backends.remove(slot);
-  }
+    return !used.has(slot) || now?.url !== url || now.upstream !== upstream;
+  };
+  return before.backends.filter(isRemoved).map(({ slot }) => slot);
+}
+
+/** What stands there was removed earlier. */
+function unusedSlots(snapshot: LaneSnapshot): number[] {
+  const used = new Set(inUse(snapshot, 'backends'));
+  return snapshot.backends.filter(({ slot }) => !used.has(slot)).map(({ slot }) => slot);
 }
 
 /** Heads that wait for the store are answered by the one that they asked. */

@@ -5,17 +5,7 @@
 import { hostPort } from '../base/authority.ts';
 import type { CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot/listener.ts';
 import type { BackendSnapshot } from '../config/snapshot/upstream.ts';
-import type {
-  BindingAddon,
-  BindingBackend,
-  BindingCertificate,
-  BindingClientAuth,
-  BindingEdit,
-  BindingListener,
-  BindingPlan,
-  BindingPlans,
-  BindingTlsPolicy,
-} from './binding.ts';
+import type { BindingAddon, BindingBackend, BindingCertificate, BindingClientAuth, BindingListener, BindingTlsPolicy } from './binding.ts';
 
 /** A listener of the snapshot with its numbers. */
 export function toBindingListener(listener: ListenerSnapshot, { place, listener: number, isRetiring }: ListenerPlace): BindingListener {
@@ -112,33 +102,4 @@ export function toBindingBackend(backend: BackendSnapshot, addresses: readonly s
     maxHeadBytes: backend.maxHeadBytes,
     maxFields: backend.maxFields,
   };
-}
-
-/** A plan as the lane numbers it. */
-interface NumberedPlan {
-  readonly number: number;
-  readonly plan: Omit<BindingPlan, 'number' | 'request' | 'response'> & {
-    readonly request: readonly BindingEdit[];
-    readonly response: readonly BindingEdit[];
-  };
-}
-
-/**
- * Plans, with each of their edits once: most of them have nearly all in common, as the same
- * objects.
- */
-export function toBindingPlans(numbered: readonly NumberedPlan[]): BindingPlans {
-  const places = new Map<BindingEdit, number>();
-  const placeOf = (edit: BindingEdit): number => {
-    const place = places.get(edit) ?? places.size;
-    places.set(edit, place);
-    return place;
-  };
-  const plans = numbered.map(({ number, plan }) => ({
-    ...plan,
-    number,
-    request: plan.request.map(placeOf),
-    response: plan.response.map(placeOf),
-  }));
-  return { edits: [...places.keys()], plans };
 }

@@ -107,7 +107,7 @@ export const FAMILIES = {
   applyDuration: family(
     'lychgate_apply_duration_seconds',
     'histogram',
-    'Time in which a shard took a configuration, between two turns: nothing else of the shard goes on meanwhile.',
+    'Longest time for which nothing else of a shard went on while it took a configuration: of the steps between turns, and of the change at their end.',
     ['shard'],
   ),
   loopDelay: family(

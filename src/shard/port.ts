@@ -9,6 +9,7 @@ import type { Snapshot } from '../config/snapshot/snapshot.ts';
 import type { SharedState } from '../lane/shared.ts';
 import type { LaneTables } from '../lane/tables.ts';
 import type { ListenerPlace } from '../native/convert.ts';
+import type { PackedPlans } from '../native/plans.ts';
 import type { LaneEvent } from '../observe/lane-observer.ts';
 
 /**
@@ -36,6 +37,11 @@ export interface ShardTerms {
   readonly places: readonly ListenerPlace[];
   /** What was made of the routes once for all shards. */
   readonly tables: LaneTables;
+  /**
+   * Plans that the reactor may not know. They are told before anything is decided by them; until
+   * then nobody is sent by their numbers.
+   */
+  readonly plans: PackedPlans;
   /** Some rule asks what client certificates say. */
   readonly isLaneTold: boolean;
   /** What lanes and the main thread see at once. */

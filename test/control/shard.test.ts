@@ -4,22 +4,27 @@ import { packRoutes } from '../../src/config/route-table.ts';
 import { PlanBook } from '../../src/lane/plan/book.ts';
 import { createSharedState } from '../../src/lane/shared.ts';
 import { tablesOf } from '../../src/lane/tables.ts';
+import { packPlans } from '../../src/native/plans.ts';
 import { createCounters } from '../../src/observe/counters.ts';
 import type { ShardOrder, ShardReport, ShardTerms } from '../../src/shard/port.ts';
 import { serveShard } from '../../src/shard/shard.ts';
+import { sampleSnapshot } from '../support/snapshots.ts';
+import { until } from '../support/wait.ts';
 import { createFakeAddon, type FakeAddon } from './support/fake-addon.ts';
 import { testSnapshot } from './support/snapshot.ts';
 
 function serve(addon: FakeAddon) {
   const { port1, port2 } = new MessageChannel();
   const snapshot = testSnapshot();
+  const tables = tablesOf(snapshot, new PlanBook());
   const terms: ShardTerms = {
     serial: 1,
     snapshot,
     publication: { number: 5, addresses: [['127.0.0.1:9000']] },
     backendsDigest: 'the same',
     routes: packRoutes(snapshot.routes),
-    tables: tablesOf(snapshot, new PlanBook()),
+    tables,
+    plans: packPlans(tables.plans.numbered),
     isLaneTold: false,
     places: [{ place: 3, listener: 0, isRetiring: false }],
     shared: createSharedState(snapshot),
@@ -81,6 +86,62 @@ t.test('a reactor is told of backends when they or their addresses are others, a
   t.equal(await apply(5, { publication: { number: 7, addresses: [['10.0.0.7:9000']] }, backendsDigest: 'another' }), 2);
   tell({ kind: 'stop' });
   await served;
+});
+
+t.test('a shard goes on between the steps in which it takes a configuration, and changes all at once after the last', async (t) => {
+  const addon = createFakeAddon();
+  const { port, served, tell, terms } = serve(addon);
+  await next(port);
+  const before = addon.calls.length;
+  /** What the shard said, and what the reactor had been told by then. */
+  const heard: { report: ShardReport; calls: readonly string[] }[] = [];
+  port.on('message', (report: ShardReport) => heard.push({ report, calls: addon.calls.slice(before) }));
+  // Enough for several parts.
+  const routes = Array.from({ length: 400 }, (_, place) => ({
+    name: `route-${place}`,
+    responseEdits: [{ op: 'set' as const, name: 'x-route', value: `${place}` }],
+  }));
+  const { numbered } = tablesOf(sampleSnapshot({ routes }), new PlanBook()).plans;
+  const numbers = numbered.map(({ number }) => number);
+  const publication = { number: 6, addresses: [['10.0.0.6:9000']] };
+  tell({ kind: 'apply', terms: { ...terms, serial: 2, plans: packPlans(numbered), publication } });
+  tell({ kind: 'publish', publication: { number: 7, addresses: [['10.0.0.7:9000']] } });
+  tell({ kind: 'listen', places: [{ place: 4, listener: 0, isRetiring: false }] });
+  tell({ kind: 'ping' });
+  await until('the configuration is in force', () => addon.calls.includes('listen 1 4') && heard.length === 2);
+  t.same(
+    heard.map(({ report }) => report),
+    [{ kind: 'pong' }, { kind: 'applied', serial: 2 }],
+    'a question is answered before',
+  );
+  t.notOk(
+    heard[0]?.calls.some((call) => !call.startsWith('plans')),
+    'the reactor knows plans that nobody uses yet',
+  );
+  const calls = addon.calls.slice(before);
+  const told = calls.filter((call) => call.startsWith('plans'));
+  t.ok(told.length > 4, `${told.length} parts`);
+  t.same(
+    told.flatMap((call) => call.split(' ').slice(1).map(Number)),
+    numbers,
+  );
+  t.same(calls.slice(told.length), ['apply 6', 'listen 1 3', 'apply 7', 'listen 1 4'], 'what was ordered meanwhile comes after it');
+  tell({ kind: 'stop' });
+  await served;
+});
+
+t.test('a shard that is told to stop while it takes a configuration leaves it', async (t) => {
+  const addon = createFakeAddon();
+  const { port, served, tell, terms } = serve(addon);
+  await next(port);
+  const before = addon.calls.length;
+  tell({ kind: 'apply', terms: { ...terms, serial: 2, backendsDigest: 'another' } });
+  tell({ kind: 'stop' });
+  await served;
+  t.same(
+    addon.calls.slice(before).filter((call) => !call.startsWith('plans')),
+    ['close 1', 'detach 1'],
+  );
 });
 
 t.test('questions are answered and a view that fails is refused, not deadly', async (t) => {

@@ -3,9 +3,11 @@ import { reasonNumber } from '../../src/base/errors.ts';
 import { type Numbered, Numberer } from '../../src/config/numbering/numberer.ts';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
 import { IN_FLIGHT, placeLayout, placeOfRoute, placeOfUpstream } from '../../src/lane/admit/places.ts';
-import { PlanBook } from '../../src/lane/plan/book.ts';
+import { PlanBook, SHARD_PAGES } from '../../src/lane/plan/book.ts';
 import { compilePlans } from '../../src/lane/plan/table.ts';
 import { createSharedState, nextSharedState, type SharedState, takeOver } from '../../src/lane/shared.ts';
+import { tablesOf } from '../../src/lane/tables.ts';
+import { TAG_EPOCHS } from '../../src/lane/tag.ts';
 import { type Noted, noteInto, standLane } from '../support/lanes.ts';
 import { sampleAttemptFailed, sampleCompletion } from '../support/records.ts';
 import { type SnapshotWishes, sampleSnapshot } from '../support/snapshots.ts';
@@ -101,6 +103,59 @@ t.test('a retry that was begun before goes to no backend that was removed, nor t
   t.equal(slots.length, 6);
   t.ok(slots.some((slot) => slot >= 0));
   t.notOk(slots.includes(2), slots.join());
+});
+
+t.test('while a snapshot is made ready the lane decides by the one before, and by nothing of that once it is taken', async (t) => {
+  const answering = (text: string) => ({
+    upstreams: Array.from({ length: 40 }, (_, place) => ({ name: `${text}-${place}`, bulkhead: BULKHEAD })),
+    routes: [
+      { name: text, match: { path: '/fixed' }, fixed: { status: 200, fields: [], body: text } },
+      ...Array.from({ length: 40 }, (_, place) => ({
+        name: `${text}-${place}`,
+        match: { path: `/${place}` },
+        targets: [{ upstream: place, weight: 1, subset: {} }],
+      })),
+    ],
+  });
+  const before = sampleSnapshot(answering('before'));
+  const stand = standLane(before);
+  const noted: Noted = { attempts: [], failures: [], notes: [], errors: [], completions: [], turns: [] };
+  const next = sampleSnapshot(answering('after'));
+  const work = stand.lane.prepare(next, createSharedState(next), noteInto(noted));
+  const bodyOf = (): string => {
+    const [answer] = stand.ask({ path: '/fixed' });
+    return answer?.kind === 'respond' ? answer.body.toString() : String(answer?.kind);
+  };
+  let steps = 0;
+  let made = work.next();
+  for (; made.done !== true; made = work.next()) {
+    steps += 1;
+    t.equal(bodyOf(), 'before');
+  }
+  t.ok(steps > 80, `${steps} steps: no list of the snapshot is gone through in one`);
+  t.same([bodyOf(), stand.ask({ path: '/7' })[0]?.kind], ['before', 'forward']);
+  t.equal(noted.turns.length, 0, 'nobody was told of a turn before');
+  stand.lane.take(made.value);
+  t.same([bodyOf(), stand.ask({ path: '/7' })[0]?.kind], ['after', 'forward']);
+  t.same(noted.errors, []);
+});
+
+t.test('a shard may be told of plans while all snapshots of its lane decide: none of their numbers is given again', async (t) => {
+  const book = new PlanBook(SHARD_PAGES);
+  const tables = (round: number) =>
+    tablesOf(sampleSnapshot({ routes: [{ responseEdits: [{ op: 'set', name: 'x', value: `round ${round}` }] }] }), book);
+  const numbers = (round: number): number[] => {
+    const { sets } = tables(round).plans;
+    return sets.flatMap(({ plans, answerPlan }) => [answerPlan, ...plans.flat(2)]);
+  };
+  const used: number[][] = [];
+  for (let round = 0; round < 60; round++) {
+    const fresh = numbers(round).filter((number) => !used.flat().includes(number));
+    t.ok(fresh.length > 0, 'another edit is another plan');
+    used.push(fresh);
+    if (used.length > TAG_EPOCHS) used.shift();
+  }
+  t.ok(book.plans.length < 60, 'numbers are given again in the end');
 });
 
 t.test('a plan keeps its number while a snapshot that has it decides, and the number is given again after that', async (t) => {

@@ -8,12 +8,12 @@ import { usesCertificates } from '../../config/certificates/uses-certificates.ts
 import { backendsOf } from '../../config/numbering/in-use.ts';
 import { packRoutes } from '../../config/route-table.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
-import { PlanBook } from '../../lane/plan/book.ts';
+import { PlanBook, SHARD_PAGES } from '../../lane/plan/book.ts';
 import type { SharedState } from '../../lane/shared.ts';
 import { tablesOf } from '../../lane/tables.ts';
-import { TAG_EPOCHS } from '../../lane/tag.ts';
 import type { BindingAddon } from '../../native/binding.ts';
 import type { ListenerPlace } from '../../native/convert.ts';
+import { packPlans } from '../../native/plans.ts';
 import type { LaneEvent } from '../../observe/lane-observer.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Fault, Publication, ShardQuestion, ShardTerms } from '../../shard/port.ts';
@@ -23,7 +23,7 @@ import { createSupervisor, type Supervisor, type SupervisorState } from './super
 import { startWorker } from './worker.ts';
 
 /** What is made of a snapshot for shards. */
-type OfSnapshot = 'backendsDigest' | 'snapshot' | 'routes' | 'tables' | 'isLaneTold';
+type OfSnapshot = 'backendsDigest' | 'snapshot' | 'routes' | 'tables' | 'plans' | 'isLaneTold';
 
 /** The reactor's gauge of connections that are not closed. */
 const CONNECTIONS_FAMILY = 'lychgate_connections';
@@ -95,7 +95,7 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   const connectionsPlace = addon.families().find(({ name }) => name === CONNECTIONS_FAMILY)?.offset ?? -1;
   const deaths = shards.map(() => new Map<string, number>(RESTART_CAUSES.map((cause) => [cause, 0])));
   let pool: Piscina | undefined;
-  const book = new PlanBook(TAG_EPOCHS);
+  const book = new PlanBook(SHARD_PAGES);
   let terms: ShardTerms = {
     serial: 1,
     ...ofSnapshot(parts.snapshot),
@@ -215,19 +215,21 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   };
 
   function ofSnapshot(snapshot: Snapshot): Pick<ShardTerms, OfSnapshot> {
+    const { plans, ...tables } = tablesOf(snapshot, book);
     return {
       backendsDigest: hash('sha256', JSON.stringify(backendsOf(snapshot))),
       snapshot: withoutSecrets(snapshot),
       routes: packRoutes(snapshot.routes),
-      tables: tablesOf(snapshot, book),
+      // Shards are told of them piece by piece.
+      tables: { ...tables, plans: { ...plans, numbered: [] } },
+      plans: packPlans(plans.numbered),
       isLaneTold: usesCertificates(snapshot),
     };
   }
 
   /** For a worker that knows none yet, or may have missed some. */
   function withAllPlans(terms: ShardTerms): ShardTerms {
-    const { tables } = terms;
-    return { ...terms, tables: { ...tables, plans: { ...tables.plans, numbered: book.all() } } };
+    return { ...terms, plans: packPlans(book.all()) };
   }
 
   function look(): void {

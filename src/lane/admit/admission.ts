@@ -10,8 +10,10 @@
 
 import { reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
+import type { Steps } from '../../base/steps.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { RateLimitSnapshot } from '../../config/snapshot/limit.ts';
+import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import { NONE } from '../../record/layout.ts';
 import type { CompletionReader, HeadReader } from '../../record/read.ts';
 import type { Answer, DecisionWriter, Subject } from '../../record/write.ts';
@@ -36,7 +38,7 @@ import { HAS_PLACES, isOpen, type LaneTables, PRIORITY_SHIFT } from '../tables.t
 import { AccessList } from './access-list.ts';
 import type { Lives } from './life.ts';
 import { isGuarded, OverloadGuard } from './overload/guard.ts';
-import { Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
+import { hasEarlier, Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
 import { Bulkhead, type BulkheadParts } from './queue/bulkhead.ts';
 import { rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
 import { RateLimits } from './rate-limit/rate-limits.ts';
@@ -109,10 +111,11 @@ export class Admission {
   private readonly routes: (RouteGate | undefined)[];
   private readonly gates: Uint8Array;
   private readonly makeGate: (route: number) => RouteGate;
+  private readonly isOwedByRoute: (route: number) => boolean;
   private readonly tenants: readonly (TenantGate | undefined)[];
-  private readonly upstreams: readonly (UpstreamGate | undefined)[];
+  private readonly upstreams: (UpstreamGate | undefined)[] = [];
   /** Guards of upstreams that have no limits of their own. */
-  private readonly guards: readonly (OverloadGuard | undefined)[];
+  private readonly guards: (OverloadGuard | undefined)[] = [];
   private readonly rates: RateLimits;
   private readonly isRated: boolean;
   private readonly store: SharedStore | undefined;
@@ -130,7 +133,19 @@ export class Admission {
   private retryMs = 0;
   private refusedBy: RateLimitSnapshot | undefined;
 
-  constructor(parts: AdmissionParts) {
+  /** Upstream by upstream. */
+  static *compile(parts: AdmissionParts): Steps<Admission> {
+    const admission = new Admission(parts);
+    const addUpstream = admission.upstreamsOf(parts);
+    for (const [number, upstream] of parts.snapshot.upstreams.entries()) {
+      addUpstream(upstream, number);
+      yield;
+    }
+    parts.lives.forgetOthers(parts.snapshot);
+    return admission;
+  }
+
+  private constructor(parts: AdmissionParts) {
     const { snapshot, tables, shared, writer, lives, observer, lookups } = parts;
     const table = shared.places;
     this.life = lives.of(table, snapshot);
@@ -157,29 +172,33 @@ export class Admission {
         bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(number)), route.bulkhead, 1, ROUTE_FULL) : undefined,
       };
     };
+    const isOwed = hasEarlier(table, snapshot, lives.shard);
+    this.isOwedByRoute = (route) => isOwed(placeOfRoute(route));
     this.tenants = snapshot.tenants.map(({ maxInFlight, rateLimits }, number): TenantGate | undefined => {
       if (maxInFlight === 0 && rateLimits.length === 0) return undefined;
       return { place: maxInFlight === 0 ? undefined : place(placeOfTenant(snapshot, number)), max: maxInFlight };
     });
-    const layout = placeLayout(snapshot);
-    this.upstreams = snapshot.upstreams.map((upstream, number) =>
-      UpstreamGate.of(() => ({ ...bulkheadParts(placeOfUpstream(snapshot, number)), table, layout, observer }), upstream, number),
-    );
-    const { owed } = this;
-    this.guards = snapshot.upstreams.map((upstream, number) => {
-      if (!isGuarded(upstream)) return undefined;
-      const queue = lives.queueOf(upstream, parts.nowMs);
-      return new OverloadGuard(
-        { place: place(placeOfUpstream(snapshot, number)), writer, observer, queue, owed },
-        upstream.overload,
-        number,
-      );
-    });
-    lives.forgetOthers(snapshot);
     this.maxFieldBytes = tables.limits.maxFieldBytes;
     this.observer = observer;
     this.random = parts.random;
     this.writer = writer;
+  }
+
+  private upstreamsOf(parts: AdmissionParts): (upstream: UpstreamSnapshot, number: number) => void {
+    const { snapshot, shared, writer, lives, observer, nowMs } = parts;
+    const { upstreams, guards, owed } = this;
+    const table = shared.places;
+    const layout = placeLayout(snapshot);
+    const place = (number: number): Place => new Place(table, snapshot, lives.shard, placeOfUpstream(snapshot, number));
+    return (upstream, number) => {
+      const gateParts = () => ({ place: place(number), writer, shards: snapshot.shards.count, owed, table, layout, observer });
+      upstreams.push(UpstreamGate.of(gateParts, upstream, number));
+      if (!isGuarded(upstream)) guards.push(undefined);
+      else {
+        const queue = lives.queueOf(upstream, nowMs);
+        guards.push(new OverloadGuard({ place: place(number), writer, observer, queue, owed }, upstream.overload, number));
+      }
+    };
   }
 
   /** Begins a turn. */
@@ -441,8 +460,9 @@ export class Admission {
 
   private writeOff(): void {
     this.writeOffAtMs = Number.POSITIVE_INFINITY;
+    // Gates of routes that nobody asked for would be made here, thousands at once.
     for (let route = 0; route < this.gates.length; route++) {
-      if ((this.gates[route]! & HAS_PLACES) !== 0) this.gateOf(route)?.bulkhead?.place.writeOff();
+      if ((this.gates[route]! & HAS_PLACES) !== 0 && this.isOwedByRoute(route)) this.gateOf(route)?.bulkhead?.place.writeOff();
     }
     for (const gate of this.upstreams) gate?.bulkhead.place.writeOff();
     for (const gate of this.tenants) gate?.place?.writeOff();

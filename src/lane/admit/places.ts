@@ -123,6 +123,13 @@ export function forgetPlaces(
   for (const upstream of upstreams) words.fill(0, layout.concurrency(upstream), layout.concurrency(upstream) + LINE);
 }
 
+/** Whether workers of earlier lives of `shard` took something at a place that nobody has brought back. */
+export function hasEarlier(table: SharedArrayBuffer, snapshot: LaneSnapshot, shard: number): (place: number) => boolean {
+  const words = wordsOf(table);
+  const own = placeLayout(snapshot).own(shard);
+  return (place) => words[own + place * OWN_WORDS + EARLIER] !== 0;
+}
+
 /** One place, as one shard sees it. */
 export class Place {
   private readonly words: Int32Array;

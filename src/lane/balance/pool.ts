@@ -4,6 +4,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
+import { each, type Steps } from '../../base/steps.ts';
 import { aimKey, aimsOf } from '../../config/numbering/aim.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { BalanceSnapshot } from '../../config/snapshot/balance.ts';
@@ -59,11 +60,11 @@ export interface Pools {
  * Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a
  * memo can name.
  */
-export function compilePools(parts: PoolParts): Pools {
+export function* compilePools(parts: PoolParts): Steps<Pools> {
   const { routes, numbering } = parts.snapshot;
   const numbers = new Map<string, number>();
   const weights = new Weights(parts.weights);
-  const pools: Pool[] = (numbering?.pools ?? []).map((aim, number) => {
+  const pools: Pool[] = yield* each(numbering?.pools ?? [], (aim, number) => {
     if (!aim.isUsed) return emptyPool(parts, weights, aim.upstream, number);
     numbers.set(aimKey(aim), number);
     return poolOf(parts, weights, aim, number);

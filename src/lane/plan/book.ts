@@ -1,10 +1,17 @@
 /** Numbers of plans, over several snapshots. */
 
+import { TAG_EPOCHS } from '../tag.ts';
 import { EDGE_PLAN, type Edit, type NumberedPlan, type Plan } from './plan.ts';
 
 /** Lists of edits that are known by what they say. */
 const MAX_LISTS = 1_024;
 const NO_EDITS: readonly Edit[] = [];
+
+/**
+ * Snapshots of which a shard's plans are kept: one more than a lane has, for the reactor is told of
+ * new plans while the oldest of the lane's still decides.
+ */
+export const SHARD_PAGES = TAG_EPOCHS + 1;
 
 /**
  * Numbers of plans over several snapshots, the latest of which may all still decide: what the

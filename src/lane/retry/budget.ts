@@ -3,6 +3,7 @@
  * share of the requests of a window, plus a floor a second.
  */
 
+import { wordsOf } from '../../base/views.ts';
 import type { RetryBudgetSnapshot } from '../../config/snapshot/limit.ts';
 import type { RoomSnapshot } from '../../config/snapshot/snapshot.ts';
 import { fallQuiet, strike } from '../latch.ts';
@@ -49,7 +50,7 @@ export class Budget {
 
   /** Budget `number` of `table`. */
   constructor(table: SharedArrayBuffer, number: number, terms: RetryBudgetSnapshot) {
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
     this.base = number * WORDS;
     this.ratio = terms.ratio;
     this.floor = (terms.minPerSecond * terms.windowMs) / 1_000;

@@ -6,6 +6,7 @@
  */
 
 import { noteNumber } from '../../base/notes.ts';
+import { wordsOf } from '../../base/views.ts';
 import type { Observer } from '../observer.ts';
 import { BACKEND_WORDS, BARRING_BITS, BREAKER_BITS, DENIED_WORD, DOWN, PANIC_WORD, upstreamWord } from './table.ts';
 import type { StandingTerms } from './terms.ts';
@@ -20,7 +21,7 @@ export class Crowd {
   private readonly observer: Pick<Observer, 'noted'>;
 
   constructor(table: SharedArrayBuffer, backendCount: number, observer: Pick<Observer, 'noted'>) {
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
     this.backendCount = backendCount;
     this.observer = observer;
   }

@@ -6,6 +6,7 @@
 
 import { reasonNumber } from '../../base/errors.ts';
 import { noteNumber } from '../../base/notes.ts';
+import { finish } from '../../base/steps.ts';
 import { NONE } from '../../record/layout.ts';
 import type { Backends } from '../balance/backends.ts';
 import type { Observer } from '../observer.ts';
@@ -53,6 +54,8 @@ export interface StandingParts {
    * sending it probes.
    */
   readonly backends?: Pick<Backends, 'forget'>;
+  /** Of the snapshot and the table, where they are made already. */
+  readonly terms?: readonly StandingTerms[];
 }
 
 export class Standing {
@@ -70,11 +73,11 @@ export class Standing {
   private readonly observer: Pick<Observer, 'noted'>;
   private sweepAtMs = 0;
 
-  constructor({ snapshot, table, observer, backends }: StandingParts) {
+  constructor({ snapshot, table, observer, backends, terms }: StandingParts) {
     const backendCount = backendRoom(snapshot);
     this.words = new Int32Array(table);
     this.floats = new Float64Array(table, 0, backendCount * BACKEND_FLOATS);
-    this.terms = compileTerms(snapshot, table);
+    this.terms = terms ?? finish(compileTerms(snapshot, table));
     this.of = termsBySlot(this.terms, snapshot.backends.length);
     this.crowd = new Crowd(table, backendCount, observer);
     this.breakers = new Breakers(table, this.crowd, observer, backends);

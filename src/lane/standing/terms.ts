@@ -1,6 +1,7 @@
 /** How an upstream wants the standing of its backends judged, in the form that judging wants. */
 
 import { type ReasonCode, reasonNumber } from '../../base/errors.ts';
+import { each, type Steps } from '../../base/steps.ts';
 import type { NumberingSnapshot } from '../../config/snapshot/snapshot.ts';
 import type { FailureSnapshot, OutlierSnapshot } from '../../config/snapshot/standing.ts';
 import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
@@ -114,6 +115,6 @@ export class StandingTerms {
 const SHORTEST_WINDOW_MS = 10;
 
 /** Terms of every upstream of `snapshot`. */
-export function compileTerms(snapshot: StandingSource, table: SharedArrayBuffer): readonly StandingTerms[] {
-  return snapshot.upstreams.map((upstream, number) => new StandingTerms(upstream, number, table));
+export function compileTerms(snapshot: StandingSource, table: SharedArrayBuffer): Steps<readonly StandingTerms[]> {
+  return each(snapshot.upstreams, (upstream, number) => new StandingTerms(upstream, number, table));
 }

@@ -4,6 +4,7 @@
  */
 
 import { type ReasonCode, reasonByNumber } from '../../base/errors.ts';
+import { finish } from '../../base/steps.ts';
 import { HEALTH_STATES, type HealthState } from './health.ts';
 import {
   AS_OUTLIER,
@@ -88,7 +89,7 @@ export function viewStanding(
 ): StandingView {
   const words = new Int32Array(table);
   const backends: BackendStanding[] = [];
-  const upstreams = compileTerms(snapshot, table).map((terms, number) => {
+  const upstreams = finish(compileTerms(snapshot, table)).map((terms, number) => {
     terms.windows.at(nowMs);
     const members = Array.from(terms.slots, (slot) => {
       backends[slot] = viewBackend(table, terms, slot, nowMs);

@@ -5,6 +5,7 @@
  * its slice.
  */
 
+import { wordsOf } from '../../base/views.ts';
 import { Slices } from '../slices.ts';
 import { BACKEND_WORDS, WINDOW_WORD } from './table.ts';
 
@@ -25,7 +26,7 @@ export class Windows {
   private readonly slices: Slices;
 
   constructor(table: SharedArrayBuffer, windowMs: number) {
-    this.words = new Int32Array(table);
+    this.words = wordsOf(table);
     this.slices = new Slices(windowMs, SLICES, STAMP_MASK + 1);
   }
 
