@@ -102,3 +102,85 @@ impl Alarms {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::reason::Reason;
+    use crate::exchange::{Decide, Offer, State, Wait};
+    use proptest::prelude::*;
+
+    const MS: Nanos = 1_000_000;
+
+    /// When the sweep comes that is armed at one second.
+    fn sweep_after(deadline: Option<Nanos>, exchanges: usize) -> Nanos {
+        let (mut deadlines, mut timers) = (Deadlines::default(), Timers::new().expect("a timer"));
+        deadline.into_iter().for_each(|after| deadlines.expect(1_000 * MS + after));
+        deadlines.arm_sweep(&mut timers, 1_000 * MS, exchanges);
+        let (due, owner) = timers.pop_due(Nanos::MAX).expect("an entry");
+        assert!(owner == SWEEP_TIMER && deadlines.is_sweep(due) && !deadlines.is_sweep(due));
+        due - 1_000 * MS
+    }
+
+    #[test]
+    fn a_sweep_comes_every_20_ms_sooner_for_a_known_deadline_and_never_within_one() {
+        assert_eq!(sweep_after(None, 1), 20 * MS);
+        assert_eq!(sweep_after(Some(500 * MS), 1), 20 * MS);
+        assert_eq!(sweep_after(Some(7 * MS), 1), 7 * MS);
+        assert_eq!(sweep_after(Some(0), 1), MS);
+    }
+
+    #[test]
+    fn the_more_exchanges_there_are_the_more_seldom_they_are_looked_at() {
+        assert_eq!(sweep_after(None, 4_095), 20 * MS);
+        assert_eq!(sweep_after(None, 4_096), 40 * MS);
+        assert_eq!(sweep_after(Some(0), 3 * 4_096), 4 * MS);
+    }
+
+    #[test]
+    fn a_sweep_forgets_the_deadlines_before_it() {
+        let (mut deadlines, mut timers) = (Deadlines::default(), Timers::new().expect("a timer"));
+        deadlines.expect(3 * MS);
+        deadlines.swept(NEVER);
+        deadlines.arm_sweep(&mut timers, 0, 1);
+        assert_eq!(timers.pop_due(Nanos::MAX), Some((20 * MS, SWEEP_TIMER)));
+    }
+
+    fn wait_until(exchange: &mut Exchange, until: Nanos) {
+        exchange.enter(State::Decide(Decide::about(Offer::Head, exchange.state().is_waiting())));
+        exchange.enter(State::Wait(Wait { until, failure: None, reason: Reason::QueueTimeout }));
+    }
+
+    proptest! {
+        #[test]
+        fn alarms_come_once_in_order_and_not_for_who_does_not_wait_for_them(
+            steps in prop::collection::vec((0..8usize, 0..100u64, any::<bool>()), 0..60),
+        ) {
+            let mut exchanges: Slab<Box<Exchange>> = Slab::default();
+            let keys: Vec<Key> = (0..8).map(|_| exchanges.insert_with(|_| Box::new(Exchange::idle()))).collect();
+            let (mut alarms, mut timers) = (Alarms::default(), Timers::new().expect("a timer"));
+            for (place, until, is_ended) in steps {
+                let Some(exchange) = exchanges.get_mut(keys[place]) else { continue };
+                if is_ended && exchange.state().is_waiting() {
+                    exchanges.remove(keys[place]);
+                    continue;
+                }
+                wait_until(exchange, until * MS);
+                alarms.push(until * MS, keys[place]);
+            }
+            let mut wanted: Vec<(Nanos, Key)> = exchanges.iter().filter_map(|(key, e)| Some((e.state().alarm_at()?, key))).collect();
+            wanted.sort_by_key(|(at, key)| (*at, key.pack()));
+            alarms.arm(&mut timers, &exchanges);
+            prop_assert_eq!(timers.pop_due(Nanos::MAX), wanted.first().map(|(at, _)| (*at, ALARM_TIMER)));
+            let mut seen = Vec::new();
+            for now in (0..=100).map(|ms| ms * MS) {
+                while let Some(key) = alarms.next_due(now, &exchanges) {
+                    seen.push((now, key));
+                    // It is answered, and waits no more.
+                    exchanges.get_mut(key).expect("one that waits").enter(State::Answer);
+                }
+            }
+            prop_assert_eq!(seen, wanted);
+        }
+    }
+}

@@ -42,3 +42,30 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::budget::Budget;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_process_learns_once_a_turn_what_responses_hold_and_what_backends_may_send() {
+        let budget = Arc::new(Budget::new(1_000));
+        let (mut held, counters, mut stats) = (Held::new(Account::new(budget.clone())), Counters::default(), Stats::default());
+        let mut outgoing = Outgoing::default();
+        outgoing.add_framed(&[0; 100]);
+        held.recount(&mut outgoing);
+        assert_eq!(budget.held(), 0, "nothing before the turn ends");
+        stats[Stat::GrantedBytes] = 300;
+        stats[Stat::QueuedBytes] = 50;
+        held.settle(&stats, &counters);
+        assert_eq!((held.account.of(Side::Upstream), held.account.of(Side::Downstream), budget.held()), (400, 50, 450));
+        stats[Stat::GrantedBytes] = 0;
+        outgoing.restart();
+        held.recount(&mut outgoing);
+        held.settle(&stats, &counters);
+        assert_eq!(budget.held(), 50);
+        assert_eq!(counters.get(Id::HeldBytes), 50, "of clients' requests");
+    }
+}

@@ -68,3 +68,27 @@ impl Rules {
         self.limits[listener] = limits;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(decode_timeout: Nanos) -> ListenerLimits {
+        let fields = FieldLimits { max_size: 1, max_count: 1, max_crumbs: 1 };
+        ListenerLimits { fields, normal: None, decode_timeout, floor: None }
+    }
+
+    #[test]
+    fn limits_and_draining_outlast_a_worker_and_plans_come_with_the_next() {
+        let mut rules = Rules::new(7);
+        rules.set_limits(2, limits(2));
+        rules.set_limits(0, limits(1));
+        rules.is_draining = true;
+        rules.plans.push(Rc::default());
+        rules.telling = Telling { is_lane_told: true, is_logged: true };
+        rules.start_over();
+        assert!(rules.is_draining && rules.plans.is_empty() && !rules.telling.is_lane_told && !rules.telling.is_logged);
+        assert_eq!(rules.max_exchanges, 7);
+        assert_eq!(rules.limits.iter().map(|limits| limits.decode_timeout).collect::<Vec<_>>(), [1, 2, 2]);
+    }
+}
