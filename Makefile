@@ -64,7 +64,7 @@ run: $(installed) $(addon) certs
 check: check-ts check-rust
 
 check-ts: $(installed)
-	$(say) 'types, style, import table'
+	$(say) 'types, style, import table, unused exports'
 	@npm run --silent check
 
 check-rust: $(installed)
