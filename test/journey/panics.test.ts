@@ -88,12 +88,12 @@ t.test('a panic over what a backend sends ends its session, and the next request
   t.ok(struck === 500 || struck === 200, `${struck}`);
   t.equal(await client.status(await client.request(getHead(edge.port))), 200);
   t.equal((await edge.metrics()).sum('lychgate_panics_total', { owner: 'session' }), 1);
-  await assertLogged(t, edge, 'session', 'src/upstream/pool/mod.rs', 'planted in session');
+  await assertLogged(t, edge, 'session', 'src/upstream/pool/api.rs', 'planted in session');
 });
 
 for (const [place, file] of [
   ['turn', 'src/reactor/mod.rs'],
-  ['pool', 'src/upstream/pool/mod.rs'],
+  ['pool', 'src/upstream/pool/api.rs'],
 ] as const) {
   t.test(`a panic in ${place} ends one shard's connections, and a fresh reactor has its sockets`, { skip, timeout: 60_000 }, async (t) => {
     const { origin, held, release } = await originOf(t);

@@ -2,7 +2,7 @@
 //!
 //! The budget counts what was granted, not only what was received: an open window may be filled at
 //! any time. Holders enter changes in the reactor's account, in plain numbers, and
-//! [`Account::settle`] adds the difference to the process's sum once a turn.
+//! [`Account::report`] adds the difference to the process's sum once a turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -104,7 +104,7 @@ impl Account {
     }
 
     /// An empty share of the same budget. What this one reported goes when it is dropped.
-    pub fn renewed(&self) -> Account {
+    pub fn fresh(&self) -> Account {
         Account::new(self.budget.clone())
     }
 
@@ -143,7 +143,7 @@ impl Account {
     }
 
     /// Reports to the process what the reactor holds.
-    pub fn settle(&mut self) {
+    pub fn report(&mut self) {
         let held = self.entered[0] + self.entered[1];
         // One locked instruction a turn, and none without a change. The sum wraps, so a negative
         // difference works.
@@ -175,16 +175,16 @@ mod tests {
             let mut accounts: Vec<Account> = (0..3).map(|_| Account::new(budget.clone())).collect();
             let mut entries: Vec<[Entry; 10]> = (0..3).map(|_| Default::default()).collect();
             let side = |place: usize| if place < 5 { Side::Downstream } else { Side::Upstream };
-            for (shard, holder, is_upstream, bytes, is_settled) in steps {
+            for (shard, holder, is_upstream, bytes, is_reported) in steps {
                 let place = holder + 5 * usize::from(is_upstream);
                 accounts[shard].enter(side(place), &mut entries[shard][place], bytes);
-                if is_settled {
-                    accounts[shard].settle();
+                if is_reported {
+                    accounts[shard].report();
                 }
                 let sum = |places: std::ops::Range<usize>| entries[shard][places].iter().map(Entry::bytes).sum::<u64>();
                 prop_assert_eq!((accounts[shard].of(Side::Downstream), accounts[shard].of(Side::Upstream)), (sum(0..5), sum(5..10)));
             }
-            accounts.iter_mut().for_each(Account::settle);
+            accounts.iter_mut().for_each(Account::report);
             prop_assert_eq!(budget.held(), entries.iter().flatten().map(Entry::bytes).sum::<u64>());
             // One reactor ends with all it holds, the others empty theirs.
             accounts.remove(0);
@@ -193,7 +193,7 @@ mod tests {
                 for (place, entry) in entries.iter_mut().enumerate() {
                     account.enter(side(place), entry, 0);
                 }
-                account.settle();
+                account.report();
             }
             prop_assert_eq!(budget.held(), 0);
         }
@@ -204,7 +204,7 @@ mod tests {
             let mut accounts: Vec<Account> = held.iter().map(|_| Account::new(budget.clone())).collect();
             for (account, bytes) in accounts.iter_mut().zip(&held) {
                 account.enter(Side::Upstream, &mut Entry::default(), *bytes);
-                account.settle();
+                account.report();
             }
             let sum: u64 = held.iter().sum();
             let parts: Vec<u64> = accounts.iter().map(Account::excess).collect();

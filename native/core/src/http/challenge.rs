@@ -5,27 +5,28 @@ use crate::http::fields::{Field, Fields, Known};
 
 /// Whether a response head asks for such authentication. For 401 and 407 only; the fields mean
 /// nothing with other statuses.
-pub fn asks_for_connection(fields: &Fields) -> bool {
-    fields.iter().any(|field| is_challenge(&field) && challenges(field.value).any(|(scheme, _)| is_of_connection(scheme)))
+pub fn has_connection_challenge(fields: &Fields) -> bool {
+    fields.iter().any(|field| is_challenge(&field) && challenges(field.value).any(|(scheme, _)| is_connection_scheme(scheme)))
 }
 
 /// Whether a field of a request has such credentials.
-pub fn offers_connection(field: &Field<'_>) -> bool {
+pub fn is_connection_credentials(field: &Field<'_>) -> bool {
     field.known == Known::Secret
         && matches!(field.name, b"authorization" | b"proxy-authorization")
-        && is_of_connection(token(trim_start(field.value)))
+        && is_connection_scheme(token(trim_start(field.value)))
 }
 
 /// Removes such challenges from a response head and leaves others; whether there were any.
-pub fn remove_of_connection(fields: &mut Fields) -> bool {
+pub fn remove_connection_challenges(fields: &mut Fields) -> bool {
     let mut kept: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut has_found = false;
     fields.retain(|field| {
-        if !is_challenge(&field) || !challenges(field.value).any(|(scheme, _)| is_of_connection(scheme)) {
+        if !is_challenge(&field) || !challenges(field.value).any(|(scheme, _)| is_connection_scheme(scheme)) {
             return true;
         }
         has_found = true;
-        let others: Vec<&[u8]> = challenges(field.value).filter(|(scheme, _)| !is_of_connection(scheme)).map(|(_, whole)| whole).collect();
+        let others: Vec<&[u8]> =
+            challenges(field.value).filter(|(scheme, _)| !is_connection_scheme(scheme)).map(|(_, whole)| whole).collect();
         if !others.is_empty() {
             kept.push((field.name.to_vec(), others.join(&b", "[..])));
         }
@@ -39,7 +40,7 @@ fn is_challenge(field: &Field<'_>) -> bool {
     Known::Other.covers(field.known) && matches!(field.name, b"www-authenticate" | b"proxy-authenticate")
 }
 
-fn is_of_connection(scheme: &[u8]) -> bool {
+fn is_connection_scheme(scheme: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
 }
 
@@ -120,9 +121,9 @@ mod tests {
         let mut fields = Fields::new();
         fields.push(b":status", b"401");
         values.iter().for_each(|value| fields.push(b"www-authenticate", value.as_bytes()));
-        assert_eq!(asks_for_connection(&fields), remove_of_connection(&mut fields.clone()), "{values:?}");
-        let has_found = remove_of_connection(&mut fields);
-        assert!(!asks_for_connection(&fields));
+        assert_eq!(has_connection_challenge(&fields), remove_connection_challenges(&mut fields.clone()), "{values:?}");
+        let has_found = remove_connection_challenges(&mut fields);
+        assert!(!has_connection_challenge(&fields));
         (has_found, fields.iter().skip(1).map(|field| String::from_utf8(field.value.to_vec()).unwrap()).collect())
     }
 
@@ -161,7 +162,7 @@ mod tests {
         let mut fields = Fields::new();
         fields.push(b"proxy-authenticate", b"Negotiate");
         fields.push(b"x-authenticate", b"NTLM");
-        assert!(remove_of_connection(&mut fields));
+        assert!(remove_connection_challenges(&mut fields));
         assert_eq!(fields.len(), 1);
     }
 
@@ -170,7 +171,7 @@ mod tests {
         let offers = |name: &[u8], value: &[u8]| {
             let mut fields = Fields::new();
             fields.push(name, value);
-            offers_connection(&fields.at(0))
+            is_connection_credentials(&fields.at(0))
         };
         assert!(offers(b"authorization", b"NTLM TlRMTVNTUAAB") && offers(b"proxy-authorization", b"negotiate YII="));
         assert!(!offers(b"authorization", b"Basic NTLM") && !offers(b"x-authorization", b"NTLM x") && !offers(b"set-cookie", b"NTLM x"));

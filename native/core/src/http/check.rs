@@ -75,7 +75,7 @@ pub struct ResponseFacts {
     /// it.
     pub has_spare_length: bool,
     /// It asks for connection-based authentication. Set by the session it came on.
-    pub asks_for_connection: bool,
+    pub has_connection_challenge: bool,
 }
 
 /// Checks a request head of HTTP/3 or HTTP/2.
@@ -244,7 +244,7 @@ pub fn check_response(fields: &Fields) -> Result<ResponseFacts, HeadFault> {
     if has_no_length(status) && content_length.take().is_some() {
         has_spare_length = true;
     }
-    Ok(ResponseFacts { status, is_interim: status < 200, content_length, has_spare_length, asks_for_connection: false })
+    Ok(ResponseFacts { status, is_interim: status < 200, content_length, has_spare_length, has_connection_challenge: false })
 }
 
 /// Responses that have no content-length (RFC 9110 §8.6).
@@ -332,7 +332,7 @@ fn check_regular(field: Field<'_>) -> Result<(), HeadFault> {
             return Err(malformed("field name is not a token in lower case"));
         }
         // `te` is checked by its value.
-        known if known.is_of_connection() && known != Known::Te => return Err(malformed("connection-specific field")),
+        known if known.is_connection_specific() && known != Known::Te => return Err(malformed("connection-specific field")),
         _ => {}
     }
     if is_value(field.value) { Ok(()) } else { Err(malformed("field value holds what a value cannot")) }

@@ -116,7 +116,7 @@ impl Known {
     /// Whether the field is connection-specific, named by `connection` or not (RFC 9110 §7.6.1).
     /// `te` is, except for `trailers` in HTTP/2 and HTTP/3. `trailer` is not: it describes the
     /// message (RFC 9110 §6.6.2).
-    pub fn is_of_connection(self) -> bool {
+    pub fn is_connection_specific(self) -> bool {
         matches!(
             self,
             Known::Connection

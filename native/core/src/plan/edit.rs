@@ -217,7 +217,7 @@ fn check_name(operation: Operation, known: Known, name: &[u8]) -> Result<(), Str
 }
 
 fn is_framing(known: Known) -> bool {
-    known.is_of_connection() || matches!(known, Known::Host | Known::ContentLength)
+    known.is_connection_specific() || matches!(known, Known::Host | Known::ContentLength)
 }
 
 /// Whether a name is what a pattern says, in which `*` stands for any text: the first piece at the front, the last at the end, the others in order between.

@@ -36,7 +36,7 @@ impl Held {
     pub fn settle(&mut self, stats: &Stats, counters: &Counters) {
         self.account.enter(Side::Upstream, &mut self.granted, stats[Stat::GrantedBytes]);
         self.account.enter(Side::Downstream, &mut self.queued, stats[Stat::QueuedBytes]);
-        self.account.settle();
+        self.account.report();
         for side in [Side::Downstream, Side::Upstream] {
             counters.set(Id::HeldBytes, side as usize, self.account.of(side));
         }

@@ -105,7 +105,7 @@ fn take_head(relay: &mut Relay, name: AttemptId, fields: &Fields, facts: Respons
     }
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.outcome.backend = status;
-    exchange.outcome.asked_for_connection |= facts.asks_for_connection;
+    exchange.outcome.asked_for_connection |= facts.has_connection_challenge;
     exchange.watch.is_event_stream = !end && has_type(fields, b"text/event-stream");
     if end {
         exchange.end_response();

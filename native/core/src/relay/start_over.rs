@@ -23,7 +23,7 @@ pub(crate) fn start_over(relay: &mut Relay) {
     }
     lane.start_over();
     rules.start_over();
-    *held = Held::new(held.account.renewed());
+    *held = Held::new(held.account.fresh());
     *turn = Turn::new(turn.clock);
     (relay.deadlines, relay.notes, relay.pool) = (Deadlines::default(), Notes::default(), Vec::new());
     (relay.rng, relay.stage, relay.scratch) = (Rng::default(), Stage::default(), Scratch::default());

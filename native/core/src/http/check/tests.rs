@@ -211,8 +211,11 @@ fn connect_is_told_from_malformed_requests() {
 #[test]
 fn responses_have_one_status_of_three_digits() {
     let facts = response(&[(":status", "204"), ("server", "x")]).unwrap();
-    let asks_for_connection = false;
-    assert_eq!(facts, ResponseFacts { status: 204, is_interim: false, content_length: None, has_spare_length: false, asks_for_connection });
+    let has_connection_challenge = false;
+    assert_eq!(
+        facts,
+        ResponseFacts { status: 204, is_interim: false, content_length: None, has_spare_length: false, has_connection_challenge }
+    );
     assert!(response(&[(":status", "103")]).unwrap().is_interim);
     assert_eq!(response(&[(":status", "999")]).unwrap().status, 999);
     assert_eq!(response(&[(":status", "101")]), Err(":status 101"));

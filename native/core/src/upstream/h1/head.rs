@@ -143,7 +143,7 @@ fn drop_connection_fields(fields: &mut Fields, named: &mut Vec<u8>) {
     }
     fields.retain(|field| match field.known {
         Known::Status | Known::ContentLength => true,
-        known => !known.is_of_connection() && !is_named(named, field.name),
+        known => !known.is_connection_specific() && !is_named(named, field.name),
     });
 }
 

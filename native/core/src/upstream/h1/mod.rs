@@ -151,7 +151,7 @@ impl H1 {
         text.clear();
         let Some(line) = request::write_head(head, has_body, text) else { return Err(Fault::unsent(Reason::RequestMalformed)) };
         io.out.push(text);
-        if line.is_of_connection {
+        if line.has_connection_credentials {
             self.owner = Some(permit.client);
         }
         io.stats[Stat::StreamsOpen] += 1;

@@ -6,7 +6,7 @@ use super::head::{self, HeadError};
 use super::{Download, Exchange, H1, Upload};
 use crate::base::chunk::Block;
 use crate::base::reason::Reason;
-use crate::http::challenge::asks_for_connection;
+use crate::http::challenge::has_connection_challenge;
 use crate::http::check::{check_response, check_trailers, has_no_length, keep_one_length};
 use crate::upstream::io::{Broken, Io, broken};
 use crate::upstream::sink::{BodyPart, Sink};
@@ -88,8 +88,8 @@ impl H1 {
             return Ok(len);
         }
         self.is_closing |= line.is_last;
-        if matches!(line.status, 401 | 407) && asks_for_connection(&io.work.fields) {
-            facts.asks_for_connection = true;
+        if matches!(line.status, 401 | 407) && has_connection_challenge(&io.work.fields) {
+            facts.has_connection_challenge = true;
             self.owner = Some(exchange.permit.client);
         }
         exchange.download = match facts.content_length {

@@ -1,6 +1,6 @@
 //! A request head as text (RFC 9112 §3).
 
-use crate::http::challenge::offers_connection;
+use crate::http::challenge::is_connection_credentials;
 use crate::http::fields::{Field, Fields, Known};
 
 /// How the end of the request is marked.
@@ -22,7 +22,7 @@ pub struct RequestLine {
     /// HEAD: the response has no body.
     pub is_head: bool,
     /// It has credentials that authenticate the whole connection.
-    pub is_of_connection: bool,
+    pub has_connection_credentials: bool,
 }
 
 /// Appends the head of a request. None when a field would break out of its line; nothing may be
@@ -40,9 +40,9 @@ pub fn write_head(head: &Fields, has_body: bool, out: &mut Vec<u8>) -> Option<Re
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     out.extend_from_slice(authority);
     out.extend_from_slice(b"\r\n");
-    let mut is_of_connection = false;
+    let mut has_connection_credentials = false;
     for field in head.iter().filter(|field| is_copied(field)) {
-        is_of_connection |= offers_connection(&field);
+        has_connection_credentials |= is_connection_credentials(&field);
         write_field(field, out)?;
     }
     write_cookies(head, out)?;
@@ -51,7 +51,7 @@ pub fn write_head(head: &Fields, has_body: bool, out: &mut Vec<u8>) -> Option<Re
     }
     let framing = write_framing(head, method, has_body, out)?;
     out.extend_from_slice(b"\r\n");
-    Some(RequestLine { framing, is_head: method == b"HEAD", is_of_connection })
+    Some(RequestLine { framing, is_head: method == b"HEAD", has_connection_credentials })
 }
 
 /// Appends trailer fields; those that would break out of their line are left out.
@@ -64,7 +64,7 @@ pub fn write_trailers(fields: &Fields, out: &mut Vec<u8>) {
 /// Fields that are copied: neither connection-specific nor written elsewhere.
 fn is_copied(field: &Field<'_>) -> bool {
     !field.known.is_pseudo()
-        && !field.known.is_of_connection()
+        && !field.known.is_connection_specific()
         && !matches!(field.known, Known::Host | Known::ContentLength | Known::Cookie)
 }
 
@@ -150,7 +150,7 @@ mod tests {
     fn pseudo_header_fields_become_the_request_line_and_host() {
         let (line, text) = written(&[&GET[..], &[("accept", "*/*")]].concat(), false);
         assert_eq!(text, "GET /x?y HTTP/1.1\r\nhost: a.test\r\naccept: */*\r\n\r\n");
-        assert_eq!(line, Some(RequestLine { framing: Framing::None, is_head: false, is_of_connection: false }));
+        assert_eq!(line, Some(RequestLine { framing: Framing::None, is_head: false, has_connection_credentials: false }));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::connection::{H2, MALFORMED};
 use super::frame::{FrameHead, flag};
 use super::guard::EMPTY_WEIGHT;
 use crate::base::reason::Reason;
-use crate::http::challenge::remove_of_connection;
+use crate::http::challenge::remove_connection_challenges;
 use crate::http::check::{ResponseFacts, check_response, check_trailers, has_no_length, keep_one_length};
 use crate::http::error::h2 as code;
 use crate::http::section::DecodeError;
@@ -121,8 +121,8 @@ fn interpret(h2: &mut H2, io: &mut Io<'_>, slot: u32, is_end: bool) -> Meaning {
     response.receive_head(facts.status, facts.content_length);
     // The session carries many clients: authentication of the connection would hold for all of
     // them.
-    if matches!(facts.status, 401 | 407) && remove_of_connection(fields) {
-        facts.asks_for_connection = true;
+    if matches!(facts.status, 401 | 407) && remove_connection_challenges(fields) {
+        facts.has_connection_challenge = true;
         io.stats[Stat::ChallengesRemoved] += 1;
     }
     h2.streak.end();

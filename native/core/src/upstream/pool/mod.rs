@@ -4,13 +4,13 @@
 //! [`Upstreams`] is the state: `backend` and `sessions` own it, `queue` holds the attempts that
 //! wait for a backend, `share` what shards agree on. Steps over several owners are functions:
 //! `renew`, `connect`, `room`, `bound`, `yields`, and `reconcile`, which draws the consequences of
-//! whatever happened to a session. `door` is what the reactor and the relay call.
+//! whatever happened to a session. `api` is what the reactor and the relay call.
 
+mod api;
 mod backend;
 mod bound;
 mod connect;
 mod describe;
-mod door;
 mod queue;
 mod reconcile;
 mod renew;
