@@ -1,16 +1,17 @@
 //! One client's connection, whatever it speaks. Requests of its streams are exchanges of the relay.
 
-use super::http3::Http3;
+use super::cause::Cause;
+use super::protocol::Protocol;
+use super::terms::Close;
 use crate::base::budget::{Account, Entry, Side};
 use crate::base::counters::CertificateRefused;
 use crate::base::numbers::NumberMap;
 use crate::base::slab::Key;
 use crate::base::timers::{Armed, Clock, NEVER, Nanos};
-use crate::http::error::h3 as code;
 use crate::quic::clients::ClientPlace;
 use crate::quic::count::ConnectionPlace;
 use crate::quic::send::Sender;
-use crate::quic::transport::Sent;
+use crate::quic::transport::{Life, Sent};
 use crate::tls::client_auth::Policies;
 use crate::tls::connection::ConnectionTls;
 use std::net::SocketAddr;
@@ -137,12 +138,12 @@ pub struct Connection {
     pub end: End,
     keep_alive: KeepAlive,
     /// What it speaks.
-    pub protocol: Http3,
+    pub protocol: Protocol,
 }
 
 impl Connection {
     /// Wraps an accepted connection.
-    pub fn new(protocol: Http3, accepted: Accepted) -> Connection {
+    pub fn new(protocol: Protocol, accepted: Accepted) -> Connection {
         Connection {
             peer: accepted.peer,
             accepted,
@@ -164,10 +165,9 @@ impl Connection {
     pub fn open(&mut self, max_head_bytes: usize, keep_alive: Nanos) {
         self.is_open = true;
         // The shorter idle timeout holds (RFC 9000 §10.1), and the client's may be that.
-        let theirs = self.protocol.transport.peer_idle_timeout();
+        let theirs = self.protocol.peer_idle_timeout();
         self.keep_alive.interval = if theirs > 0 { keep_alive.min((theirs / 2).max(MIN_KEEP_ALIVE)) } else { keep_alive };
-        let ssl: &mut boring::ssl::SslRef = self.protocol.transport.quic.as_mut();
-        self.tls = ConnectionTls::of(ssl);
+        self.tls = self.protocol.ssl().map(ConnectionTls::of).unwrap_or_default();
         self.protocol.open(max_head_bytes);
     }
 
@@ -177,8 +177,7 @@ impl Connection {
         if !self.is_open || self.end.closes_at != NEVER || self.is_ending() {
             return Ok(());
         }
-        let ssl: &mut boring::ssl::SslRef = self.protocol.transport.quic.as_mut();
-        self.tls.recheck(policies, ssl, now)
+        self.protocol.ssl().map_or(Ok(()), |ssl| self.tls.recheck(policies, ssl, now))
     }
 
     /// An exchange begins. With the first in a while the client is kept from now on.
@@ -209,13 +208,13 @@ impl Connection {
 
     /// Whether one side has closed it.
     pub fn is_ending(&self) -> bool {
-        self.protocol.transport.is_ending()
+        self.protocol.life() != Life::Open
     }
 
-    /// Closes with an HTTP/3 error code.
-    pub fn close(&mut self, code: u64) {
+    /// Closes it.
+    pub fn close(&mut self, cause: Cause) {
         let reason = if self.end.closes_at == NEVER { &b""[..] } else { CONDEMNED_REASON };
-        self.protocol.close(code, reason);
+        self.protocol.close(Close::Http(cause, reason));
     }
 
     /// Tells the client that the end is near; requests under way are accepted for about a round
@@ -229,7 +228,7 @@ impl Connection {
 
     /// Time for a word to arrive and what crossed it to come.
     fn drain_grace(&self) -> Nanos {
-        (3 * self.protocol.transport.rtt_us * 1_000).clamp(20_000_000, 1_000_000_000)
+        (3 * self.protocol.rtt_us() * 1_000).clamp(20_000_000, 1_000_000_000)
     }
 
     fn finish_drain(&mut self, now: Nanos) {
@@ -250,21 +249,20 @@ impl Connection {
     /// Whether the flush of this turn may wait, because it would carry an acknowledgement alone and
     /// a response will soon carry it for nothing: only while a request is being answered.
     pub fn may_wait(&mut self, now: Nanos) -> bool {
-        self.is_open && !self.has_output && !self.exchanges.is_empty() && self.protocol.transport.may_wait(now)
+        self.is_open && !self.has_output && !self.exchanges.is_empty() && self.protocol.may_wait(now)
     }
 
     /// Sends what there is to send, as far as `sender` takes it.
     pub fn flush(&mut self, sender: &mut Sender, max_payload: usize, is_paced: bool, now: Nanos, clock: &Clock) -> Sent {
         self.has_output = false;
-        let paced_at = self.protocol.transport.paced_at(is_paced, now);
-        self.protocol.transport.flush(sender, max_payload, paced_at, clock)
+        self.protocol.flush(sender, max_payload, is_paced, now, clock)
     }
 
     /// When [`Connection::advance`] is to be called. A handshake that is still under way has as
     /// long as it may take.
     pub fn deadline(&self, clock: &Clock, handshake_timeout: Nanos) -> Nanos {
         let is_ending = self.is_ending();
-        let mut deadline = self.protocol.transport.deadline(clock).min(self.end.cut_at).min(self.keep_alive_deadline());
+        let mut deadline = self.protocol.deadline(clock).min(self.end.cut_at).min(self.keep_alive_deadline());
         if !self.is_open && !is_ending {
             deadline = deadline.min(self.accepted.at + handshake_timeout);
         }
@@ -284,9 +282,9 @@ impl Connection {
 
     /// Sees to what is due of timeouts, drain, end and signs of life.
     pub fn advance(&mut self, now: Nanos, clock: &Clock, handshake_timeout: Nanos) {
-        self.protocol.transport.take_timeout(now, clock);
+        self.protocol.take_timeout(now, clock);
         if !self.is_open && now >= self.accepted.at + handshake_timeout {
-            self.protocol.transport.close(0);
+            self.protocol.close(Close::Unopened);
         }
         match self.end.drain {
             Drain::Noticed { until } if until <= now => self.finish_drain(now),
@@ -294,20 +292,20 @@ impl Connection {
             _ => {}
         }
         if self.end.closes_at <= now {
-            self.close(code::NO_ERROR);
+            self.close(Cause::Done);
         }
         if self.keep_alive_deadline() <= now {
             self.keep_alive.at = now + self.keep_alive.interval;
-            self.protocol.transport.ask_for_sign();
+            self.protocol.ask_for_sign();
         }
     }
 
-    /// Counts anew what is held for the client: of requests what came and what may come, whichever
-    /// is more; of responses what it has not acknowledged.
-    pub fn recount(&mut self, account: &mut Account) {
+    /// Measures the round trip, and counts anew what is held for the client: of requests what came
+    /// and what may come, whichever is more; of responses what it has not acknowledged.
+    pub fn recount(&mut self, now: Nanos, account: &mut Account) {
         let Books { promised, kept, held_in, held_out, .. } = &mut self.books;
-        let (received, sending) = self.protocol.transport.quic.held_bytes();
-        account.enter(Side::Downstream, held_in, received.max((*promised).min(self.protocol.transport.quic.recv_window())) + *kept);
+        let (received, sending) = self.protocol.measure(now, *promised);
+        account.enter(Side::Downstream, held_in, received + *kept);
         account.enter(Side::Downstream, held_out, sending);
     }
 

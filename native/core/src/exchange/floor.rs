@@ -66,7 +66,7 @@ impl RateWatch {
 }
 
 /// Looks at what the client owes. True when it moved too little for a whole period.
-pub fn is_below(exchange: &mut Exchange, floor: Floor, connection: &Connection, now: Nanos) -> bool {
+pub fn is_below(exchange: &mut Exchange, floor: Floor, connection: &mut Connection, now: Nanos) -> bool {
     let Some((debt, moved)) = debt(exchange) else {
         exchange.watch.forget();
         return false;
@@ -82,7 +82,7 @@ pub fn is_below(exchange: &mut Exchange, floor: Floor, connection: &Connection, 
         None if is_slow_by_nature(exchange) => NEVER,
         None => now,
     };
-    exchange.watch.owed = Some(Owed { debt, since, moved, acknowledged: connection.protocol.acknowledged() });
+    exchange.watch.owed = Some(Owed { debt, since, moved, acknowledged: connection.protocol.stats().acknowledged });
     false
 }
 
@@ -107,9 +107,9 @@ fn is_slow_by_nature(exchange: &Exchange) -> bool {
 /// Whether the stream is held up by others of its connection, not by the client: it lets this one
 /// send, and takes the floor's worth for each stream that waits. None while it is too early to
 /// tell.
-pub fn is_held_up(exchange: &Exchange, floor: Floor, connection: &Connection, now: Nanos) -> Option<bool> {
+pub fn is_held_up(exchange: &Exchange, floor: Floor, connection: &mut Connection, now: Nanos) -> Option<bool> {
     let Some(owed) = exchange.watch.owed.filter(|owed| owed.debt == Debt::Room && owed.since != NEVER) else { return Some(false) };
-    if !connection.protocol.has_credit(exchange.stream) {
+    if !connection.protocol.stream(exchange.stream).has_credit() {
         return Some(false);
     }
     let elapsed = (now - owed.since).min(floor.period);
@@ -117,7 +117,7 @@ pub fn is_held_up(exchange: &Exchange, floor: Floor, connection: &Connection, no
         return None;
     }
     let due = floor.bytes as u128 * connection.books.blocked as u128 * elapsed as u128 / floor.period.max(1) as u128;
-    Some((connection.protocol.acknowledged() - owed.acknowledged) as u128 >= due)
+    Some((connection.protocol.stats().acknowledged - owed.acknowledged) as u128 >= due)
 }
 
 /// Whether a head has a media type that begins so.

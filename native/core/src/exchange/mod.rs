@@ -276,7 +276,7 @@ impl Exchange {
         let (stream, incoming) = (self.stream, &mut self.incoming);
         let left = self.request.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
         let is_over = incoming.is_done || incoming.is_early_end;
-        let promised = if is_over { 0 } else { connection.protocol.window(stream).min(left) };
+        let promised = if is_over { 0 } else { connection.protocol.stream(stream).window().min(left) };
         let kept = incoming.early.len() as u64;
         connection.books.promised = connection.books.promised + promised - incoming.promised;
         connection.books.kept = connection.books.kept + kept - incoming.kept;

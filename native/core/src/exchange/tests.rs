@@ -335,7 +335,7 @@ fn step(exchange: &mut Exchange, choice: u8, now: Nanos) {
             exchange.end_response();
         }
     }
-    exchange.incoming.section.push(choice);
+    exchange.incoming.wire.http3().section.push(choice);
     exchange.incoming.body_bytes += u64::from(choice % 2);
     assert_eq!(exchange.key.pack(), key);
     assert!(exchange.name() != exchange.hedge_name() && exchange.attempt_named(exchange.name()).is_some());

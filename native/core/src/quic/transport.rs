@@ -4,6 +4,7 @@ use super::cid::Cid;
 use super::pace::Pace;
 use super::send::{Flushed, Sender};
 use crate::base::chunk::ChunkFactory;
+use crate::base::counters::Handshake;
 use crate::base::timers::{Clock, NEVER, Nanos};
 use quiche::{ConnectionId, RecvInfo};
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ const PACING_SLACK: Nanos = 1_000_000;
 const TURN_BYTES: usize = 256 * 1024;
 
 /// INTERNAL_ERROR (RFC 9000 §20.1).
-const INTERNAL_ERROR: u64 = 0x1;
+pub const INTERNAL_ERROR: u64 = 0x1;
 
 /// How a flush of a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,17 @@ pub enum Sent {
     Blocked,
 }
 
+/// Whether a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is not.
+    Open,
+    /// One side has closed it.
+    Ending,
+    /// Nothing of it is left to be sent or waited for.
+    Closed,
+}
+
 /// What was counted of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PacketStats {
@@ -46,6 +58,8 @@ pub struct PacketStats {
     pub packets: (usize, usize, usize),
     /// Bytes received and sent.
     pub bytes: (u64, u64),
+    /// Bytes of streams the client has acknowledged.
+    pub acknowledged: u64,
 }
 
 /// A QUIC connection: quiche's state, and when its packets leave.
@@ -93,31 +107,32 @@ impl Transport {
         })
     }
 
-    /// Notes that a datagram came.
-    pub fn note_arrival(&mut self) {
-        self.unanswered += 1;
-    }
-
     /// Takes a datagram; false where it cannot be read. A fault that closes the connection is told
     /// by quiche itself when it is flushed.
     pub fn receive(&mut self, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) -> bool {
+        self.unanswered += 1;
         matches!(self.quic.recv(datagram, RecvInfo { from, to }), Ok(_) | Err(quiche::Error::Done))
     }
 
-    /// Whether one side has closed it.
-    pub fn is_ending(&self) -> bool {
-        self.quic.is_draining() || self.quic.local_error().is_some()
+    /// How the handshake ended; none while it is under way.
+    pub fn handshake(&self) -> Option<Handshake> {
+        let how = if self.quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
+        self.quic.is_established().then_some(how)
+    }
+
+    /// Whether it is over.
+    pub fn life(&self) -> Life {
+        match () {
+            () if self.quic.is_closed() => Life::Closed,
+            () if self.quic.is_draining() || self.quic.local_error().is_some() => Life::Ending,
+            () => Life::Open,
+        }
     }
 
     /// Closes it with an error code of QUIC's own. Closing twice is no error worth telling: the
     /// first reason stands.
     pub fn close(&mut self, code: u64) {
         let _ = self.quic.close(false, code, b"");
-    }
-
-    /// Closes it for a fault of ours.
-    pub fn close_failed(&mut self) {
-        self.close(INTERNAL_ERROR);
     }
 
     /// Asks the client for an acknowledgement: a PING, unless something that has to be acknowledged
@@ -182,28 +197,36 @@ impl Transport {
         }
     }
 
-    /// Asks quiche for the round-trip times and losses of the active path: once a flush, because
-    /// the answer is a copy of all it knows of the path.
-    pub fn measure(&mut self, now: Nanos) {
-        let Some(path) = self.quic.path_stats().find(|path| path.active) else { return self.rtt_us = 0 };
-        self.rtt_us = path.rtt.as_micros() as u64;
-        let least = path.min_rtt.unwrap_or(path.rtt);
-        self.pace.look(now, path.rtt.as_nanos() as Nanos, least.as_nanos() as Nanos, path.lost);
+    /// Measures the path; bytes held of what came and may come, where the windows of streams let
+    /// `promised` come, and of what is not acknowledged.
+    pub fn measure(&mut self, now: Nanos, promised: u64) -> (u64, u64) {
+        // Once a flush, because the answer is a copy of all that quiche knows of the path.
+        let active = self.quic.path_stats().find(|path| path.active);
+        if let Some(path) = active {
+            self.rtt_us = path.rtt.as_micros() as u64;
+            let least = path.min_rtt.unwrap_or(path.rtt);
+            self.pace.look(now, path.rtt.as_nanos() as Nanos, least.as_nanos() as Nanos, path.lost);
+        } else {
+            self.rtt_us = 0;
+        }
+        let (received, sending) = self.quic.held_bytes();
+        (received.max(promised.min(self.quic.recv_window())), sending)
     }
 
     /// What was counted of it.
     pub fn stats(&self) -> PacketStats {
         let stats = self.quic.stats();
-        PacketStats { packets: (stats.recv, stats.sent, stats.lost), bytes: (stats.recv_bytes, stats.sent_bytes) }
+        PacketStats {
+            packets: (stats.recv, stats.sent, stats.lost),
+            bytes: (stats.recv_bytes, stats.sent_bytes),
+            acknowledged: stats.acked_bytes,
+        }
     }
 
-    /// When packets are spread from now on; none where they leave at once.
-    pub fn paced_at(&self, is_paced: bool, now: Nanos) -> Option<Nanos> {
-        (is_paced && self.pace.is_due(now)).then_some(now)
-    }
-
-    /// Makes packets of everything that may be sent now. Packets of one size form a message.
-    pub fn flush(&mut self, sender: &mut Sender, max_payload: usize, paced_at: Option<Nanos>, clock: &Clock) -> Sent {
+    /// Makes packets of everything that may be sent now. Packets of one size form a message. They
+    /// are spread where `is_paced` allows it and the path needs it.
+    pub fn flush(&mut self, sender: &mut Sender, max_payload: usize, is_paced: bool, now: Nanos, clock: &Clock) -> Sent {
+        let paced_at = (is_paced && self.pace.is_due(now)).then_some(now);
         let mut budget = TURN_BYTES;
         self.release_at = 0;
         self.acknowledge_at = 0;

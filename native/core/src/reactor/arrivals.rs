@@ -3,12 +3,12 @@
 
 use super::parts::Reactor;
 use super::{ends, look};
-use crate::base::counters::{Closed, Handshake, Id, Refused};
+use crate::base::counters::{Closed, Id, Refused};
 use crate::base::panics::{self, plant};
 use crate::base::slab::Key;
 use crate::downstream::connection::Connection;
+use crate::downstream::terms::Close;
 use crate::quic::clients::ClientPlace;
-use crate::quic::stateless::CONNECTION_REFUSED;
 
 /// Looks at connections that got packets: handshakes that ended, addresses that changed, streams that have something to say.
 pub fn process_arrivals(reactor: &mut Reactor) {
@@ -23,10 +23,11 @@ pub fn process_arrivals(reactor: &mut Reactor) {
 fn process_arrival(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     plant::here("process");
-    let quic = &connection.protocol.transport.quic;
-    if !connection.is_open && !connection.end.is_counted && quic.is_established() {
+    if !connection.is_open
+        && !connection.end.is_counted
+        && let Some(outcome) = connection.protocol.handshake()
+    {
         let listener = &reactor.listeners[connection.accepted.socket as usize];
-        let outcome = if quic.is_resumed() { Handshake::Resumed } else { Handshake::Completed };
         reactor.counters.add_to(Id::Handshakes, outcome as usize, 1);
         // The handshake has shown that the client is where it says: now it counts there.
         match listener.client_limit.as_ref().map_or_else(|| Some(ClientPlace::default()), |limit| limit.take(connection.peer.ip())) {
@@ -55,7 +56,7 @@ fn refuse_client(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     connection.end.is_counted = true;
     // The code that a first datagram is refused with: it is the same refusal, found out later.
-    connection.protocol.transport.close(CONNECTION_REFUSED);
+    connection.protocol.close(Close::Refused);
     reactor.counters.add_to(Id::ConnectionsRefused, Refused::ClientLimit as usize, 1);
     reactor.counters.add_to(Id::ConnectionsClosed, Closed::Refused as usize, 1);
 }
@@ -63,7 +64,8 @@ fn refuse_client(reactor: &mut Reactor, key: Key) {
 /// Keeps addresses and connection IDs in step with quiche.
 fn follow_paths(reactor: &mut Reactor, key: Key) {
     let Some(Connection { protocol, peer, .. }) = reactor.relay.connections.get_mut(key) else { return };
-    reactor.ids.follow(key, &mut protocol.transport, |address| {
+    let Some(transport) = protocol.transport() else { return };
+    reactor.ids.follow(key, transport, |address| {
         *peer = address;
         // It goes on counting where it was opened (docs/design/limits.md).
         reactor.counters.add(Id::Migrations, 1);

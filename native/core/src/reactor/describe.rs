@@ -13,8 +13,7 @@ impl Reactor {
             .iter()
             .take(limit)
             .map(|(_, connection)| {
-                let transport = &connection.protocol.transport;
-                let stats = transport.stats();
+                let stats = connection.protocol.stats();
                 format!(
                     concat!(
                         "{{\"connection\":{},\"shard\":{},\"listener\":{},\"peer\":\"{}\",\"age_seconds\":{:.3},\"rtt_seconds\":{:.6},",
@@ -26,7 +25,7 @@ impl Reactor {
                     connection.accepted.listener,
                     connection.peer,
                     now.saturating_sub(connection.accepted.at) as f64 / 1e9,
-                    transport.rtt_us as f64 / 1e6,
+                    connection.protocol.rtt_us() as f64 / 1e6,
                     connection.exchanges.len(),
                     stats.packets.0,
                     stats.packets.1,

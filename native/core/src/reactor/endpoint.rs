@@ -9,6 +9,7 @@ use crate::base::panics::{self, Owner, Panicked, plant};
 use crate::base::slab::Key;
 use crate::downstream::connection::{Accepted, Connection};
 use crate::downstream::http3::Http3;
+use crate::downstream::protocol::Protocol;
 use crate::quic::count::ConnectionPlace;
 use crate::quic::ids::{Ids, Route};
 use crate::quic::stateless::{self, LongHeader};
@@ -156,7 +157,7 @@ fn accept(reactor: &mut Reactor, listener: usize, datagram: &mut [u8], from: Soc
     let (socket, listener, at) = (listener as u32, state.number, reactor.relay.turn.now);
     state.enter();
     let accepted = Accepted { number, listener, socket, peer: from, at, place };
-    let key = reactor.relay.connections.insert(Connection::new(Http3::new(transport), accepted));
+    let key = reactor.relay.connections.insert(Connection::new(Protocol::Http3(Http3::new(transport)), accepted));
     reactor.ids.enter(key, id, initial_id);
     reactor.counters.add(Id::ConnectionsOpened, 1);
     reactor.counters.set(Id::ConnectionsOpen, 0, reactor.relay.connections.len() as u64);
@@ -167,10 +168,10 @@ fn accept(reactor: &mut Reactor, listener: usize, datagram: &mut [u8], from: Soc
 fn decrypt(reactor: &mut Reactor, key: Key, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     connection.has_arrivals = true;
-    connection.protocol.transport.note_arrival();
+    let Some(transport) = connection.protocol.transport() else { return };
     let received = panics::guard(|| {
         plant::here("receive");
-        connection.protocol.transport.receive(datagram, from, to)
+        transport.receive(datagram, from, to)
     });
     match received {
         Ok(true) => {}

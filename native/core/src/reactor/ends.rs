@@ -3,10 +3,9 @@
 use super::parts::Reactor;
 use crate::base::counters::{Closed, Handshake, Id};
 use crate::base::panics::{self, Owner};
-use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::downstream::connection::Connection;
-use crate::http::error::h3;
+use crate::downstream::terms::{Close, Left};
 use crate::quic::clients::ClientPlace;
 use crate::relay::end;
 use crate::tls::facts;
@@ -23,7 +22,7 @@ pub fn end_exchanges(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get(key).filter(|connection| !connection.exchanges.is_empty()) else { return };
     let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
     for exchange in exchanges {
-        end::client_left(&mut reactor.relay, &mut reactor.upstreams, exchange, Reason::ClientGone, h3::REQUEST_CANCELLED);
+        end::client_left(&mut reactor.relay, &mut reactor.upstreams, exchange, Left::Gone);
     }
 }
 
@@ -40,7 +39,9 @@ fn take_out(reactor: &mut Reactor, key: Key) -> Option<Box<Connection>> {
     reactor.listeners[connection.accepted.socket as usize].leave();
     reactor.upstreams.client_gone(key.pack());
     connection.forget(&mut reactor.relay.held.account);
-    reactor.ids.forget(&connection.protocol.transport);
+    if let Some(transport) = connection.protocol.transport() {
+        reactor.ids.forget(transport);
+    }
     reactor.counters.set(Id::ConnectionsOpen, 0, reactor.relay.connections.len() as u64);
     Some(connection)
 }
@@ -73,7 +74,7 @@ pub fn say_farewell(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     let listener = &mut reactor.listeners[connection.accepted.socket as usize];
     if !listener.output.is_blocked {
-        connection.protocol.transport.close_failed();
+        connection.protocol.close(Close::Failed);
         let (max_payload, turn) = (listener.settings.quic.max_udp_payload, &reactor.relay.turn);
         connection.flush(&mut listener.output.sender, max_payload, false, turn.now, &turn.clock);
     }
@@ -88,16 +89,18 @@ pub fn count_end(reactor: &mut Reactor, key: Key) {
     let counters = &reactor.counters;
     if !connection.is_open {
         let age = reactor.relay.turn.now.saturating_sub(connection.accepted.at);
-        let is_late = connection.protocol.transport.quic.is_timed_out()
+        let is_late = connection.protocol.closed_by() == Closed::Idle
             || age >= reactor.listeners[connection.accepted.socket as usize].handshake_timeout();
-        facts::note_failure(connection.protocol.transport.quic.as_mut());
+        if let Some(ssl) = connection.protocol.ssl() {
+            facts::note_failure(ssl);
+        }
         let outcome = if is_late { Handshake::TimedOut } else { Handshake::Failed };
         return counters.add_to(Id::Handshakes, outcome as usize, 1);
     }
     counters.add_to(Id::ConnectionsClosed, connection.protocol.closed_by() as usize, 1);
     counters.observe(Id::ConnectionAge, reactor.relay.turn.now.saturating_sub(connection.accepted.at) / 1_000_000);
-    counters.observe(Id::ConnectionRtt, connection.protocol.transport.rtt_us);
-    let (_, sent, lost) = connection.protocol.transport.stats().packets;
+    counters.observe(Id::ConnectionRtt, connection.protocol.rtt_us());
+    let (_, sent, lost) = connection.protocol.stats().packets;
     if let Some(ppm) = (lost * 1_000_000).checked_div(sent) {
         counters.observe(Id::ConnectionLoss, ppm as u64);
     }

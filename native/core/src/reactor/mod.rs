@@ -25,6 +25,7 @@ mod turn;
 use crate::base::counters::{Closed, Counters, Handshake, Id};
 use crate::base::panics::{self, Owner, plant};
 use crate::base::timers::Nanos;
+use crate::downstream::cause::Cause;
 use crate::http::reserved::Reserved;
 use crate::plan::Plan;
 use crate::quic::receive::Receiver;
@@ -115,7 +116,7 @@ impl Reactor {
         settle::settle(&mut self.relay, &mut self.upstreams);
         turn::finish(self, began);
         for key in self.relay.connections.keys() {
-            if panics::guard(|| self.relay.close_connection(key, crate::http::error::h3::NO_ERROR)).is_err() {
+            if panics::guard(|| self.relay.close_connection(key, Cause::Done)).is_err() {
                 ends::end_panicked(self, key);
             }
         }

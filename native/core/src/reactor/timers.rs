@@ -6,7 +6,8 @@ use super::{ends, transmit};
 use crate::base::panics;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
-use crate::http::error::h3;
+use crate::downstream::cause::Cause;
+use crate::downstream::terms::Close;
 use crate::lane;
 use crate::relay::{ALARM_TIMER, SWEEP_TIMER, end, settle};
 
@@ -69,7 +70,7 @@ fn cut_retired(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     connection.end.cut_at = NEVER;
     if !connection.is_open {
-        connection.protocol.transport.close(0);
+        connection.protocol.close(Close::Unopened);
         return;
     }
     let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
@@ -79,5 +80,5 @@ fn cut_retired(reactor: &mut Reactor, key: Key) {
     // What ends its streams has to leave before the close, which would tell it less.
     reactor.relay.connections.mark(key);
     transmit::transmit_one(reactor, key);
-    reactor.relay.close_connection(key, h3::NO_ERROR);
+    reactor.relay.close_connection(key, Cause::Done);
 }

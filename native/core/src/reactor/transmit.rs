@@ -5,9 +5,9 @@ use super::parts::Reactor;
 use crate::base::counters::Id;
 use crate::base::panics::{self, plant};
 use crate::base::slab::Key;
-use crate::http::error::h3;
+use crate::downstream::cause::Cause;
 use crate::quic::send::Flushed;
-use crate::quic::transport::Sent;
+use crate::quic::transport::{Life, Sent};
 
 /// Phase 15: flushes what was touched. What is touched meanwhile is flushed in the next turn.
 pub fn transmit(reactor: &mut Reactor) {
@@ -40,7 +40,7 @@ pub fn transmit_one(reactor: &mut Reactor, key: Key) -> bool {
     plant::here("send");
     connection.listed.is_dirty = false;
     if connection.is_drained() {
-        connection.close(h3::NO_ERROR);
+        connection.close(Cause::Done);
     }
     if connection.may_wait(reactor.relay.turn.now) {
         ends::arm(reactor, key);
@@ -64,8 +64,7 @@ pub fn transmit_one(reactor: &mut Reactor, key: Key) -> bool {
         set_blocked(reactor, place, true);
     }
     if let Some(connection) = reactor.relay.connections.get_mut(key) {
-        connection.protocol.transport.measure(reactor.relay.turn.now);
-        connection.recount(&mut reactor.relay.held.account);
+        connection.recount(reactor.relay.turn.now, &mut reactor.relay.held.account);
     }
     after_flush(reactor, key);
     sent == Sent::Part
@@ -106,7 +105,7 @@ fn after_flush(reactor: &mut Reactor, key: Key) {
     let handshake_timeout = reactor.listeners[connection.accepted.socket as usize].handshake_timeout();
     // A handshake that was given up leaves at once: its close may never be sent, where the address was not validated and has got all it may.
     let is_given_up = !connection.is_open && reactor.relay.turn.now >= connection.accepted.at + handshake_timeout;
-    if connection.protocol.transport.quic.is_closed() || is_given_up {
+    if connection.protocol.life() == Life::Closed || is_given_up {
         return ends::remove(reactor, key);
     }
     if connection.is_ending() {

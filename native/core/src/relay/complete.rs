@@ -6,6 +6,7 @@ use crate::base::counters::Id;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::micros;
+use crate::downstream::cause::Cause;
 use crate::exchange::{Exchange, State};
 use crate::record::layout;
 use crate::record::outward::CompletionFacts;
@@ -15,12 +16,12 @@ use crate::tls::told::Told;
 const POOL: usize = 512;
 
 /// Ends an exchange, and both directions of its client's stream with it.
-pub(super) fn reset_client(relay: &mut Relay, key: Key, code: u64, reason: Reason, ended_by: u32) {
+pub(super) fn reset_client(relay: &mut Relay, key: Key, cause: Cause, reason: Reason, ended_by: u32) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.outcome.ended_by = ended_by;
     let (connection, stream) = (exchange.connection, exchange.stream);
     if let Some(connection) = relay.connections.get_mut(connection) {
-        connection.protocol.refuse(stream, code);
+        connection.protocol.stream(stream).reset(cause);
     }
     relay.connections.mark(connection);
     complete(relay, key, reason);
@@ -38,7 +39,7 @@ pub(super) fn complete(relay: &mut Relay, key: Key, reason: Reason) {
     if let Some(connection) = relay.connections.get_mut(exchange.connection) {
         exchange.forget_request(connection);
         connection.leave(exchange.stream, exchange.outgoing.is_blocked);
-        facts.rtt_us = connection.protocol.transport.rtt_us as u32;
+        facts.rtt_us = connection.protocol.rtt_us() as u32;
         facts.connection = connection.accepted.number;
         facts.listener = connection.accepted.listener;
     }

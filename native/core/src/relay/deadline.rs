@@ -8,9 +8,10 @@ use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::{NEVER, Nanos, Timers};
+use crate::downstream::cause::Cause;
 use crate::exchange::hold::BackendStatus;
 use crate::exchange::{Decide, Offer, State, Wait, deadline, floor};
-use crate::http::error::{h2, h3};
+use crate::http::error::h2;
 use crate::upstream::{self, Fault, Upstreams};
 
 impl Relay {
@@ -41,7 +42,7 @@ fn sweep(relay: &mut Relay, upstreams: &mut Upstreams) {
     let mut late = Vec::new();
     let mut next = NEVER;
     for (key, exchange) in relay.exchanges.iter_mut() {
-        let Some(connection) = relay.connections.get(exchange.connection) else { continue };
+        let Some(connection) = relay.connections.get_mut(exchange.connection) else { continue };
         let limits = &relay.rules.limits[connection.accepted.listener as usize];
         let full = |slot| upstreams.full_time(slot, now);
         let (mut deadline, mut reason) = deadline::of(exchange, limits.decode_timeout, full, now);
@@ -82,12 +83,11 @@ fn give_up_gaps(relay: &mut Relay) {
     connections.look_at_gaps(|connections, key| {
         let Some(connection) = connections.get_mut(key) else { return false };
         let before = turn.now.saturating_sub(rules.limits[connection.accepted.listener as usize].decode_timeout);
-        let Ok(refused) = panics::guard(|| connection.protocol.give_up_gaps(before)) else {
+        let Ok((refused, is_gapped)) = panics::guard(|| connection.protocol.arrivals().give_up_gaps(before)) else {
             connections.condemn([key]);
             return false;
         };
-        connection.listed.is_gapped = connection.protocol.has_gaps();
-        let is_gapped = connection.listed.is_gapped;
+        connection.listed.is_gapped = is_gapped;
         if refused > 0 {
             counters.add_to(Id::RequestsRejected, Rejected::NotBegun as usize, refused);
             connections.mark(key);
@@ -116,12 +116,12 @@ pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, n
     lane::take_back(relay, key);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if exchange.state().is_committed() {
-        let code = match reason {
-            Reason::ClientSlow | Reason::ClientBelowRate => h3::REQUEST_CANCELLED,
-            Reason::BudgetExhausted => h3::EXCESSIVE_LOAD,
-            _ => h3::INTERNAL_ERROR,
+        let cause = match reason {
+            Reason::ClientSlow | Reason::ClientBelowRate => Cause::Cancelled,
+            Reason::BudgetExhausted => Cause::Load,
+            _ => Cause::Internal,
         };
-        return complete::reset_client(relay, key, code, reason, 0);
+        return complete::reset_client(relay, key, cause, reason, 0);
     }
     exchange.outcome.ended_waiting = exchange.state().is_waiting();
     answer::reason(relay, key, reason);

@@ -3,6 +3,7 @@
 use super::{Relay, end, hedge, hold, open, trace, wait, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
+use crate::downstream::cause::Cause;
 use crate::record::inward::{Decision, NO_PLAN, Respond};
 use crate::record::layout::FORWARD_HEDGE;
 use crate::upstream::Upstreams;
@@ -31,7 +32,7 @@ pub(crate) fn decide(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, dec
         Decision::Respond(respond) => answer(relay, key, respond),
         Decision::Reset { code, reason } => {
             note_decided(relay, key);
-            end::abort(relay, upstreams, key, code as u64, reason_of(reason), 0);
+            end::abort(relay, upstreams, key, Cause::Code(code as u64), reason_of(reason), 0);
         }
         _ => {}
     }

@@ -3,14 +3,16 @@
 use super::{Relay, complete, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::http::error::{h2, h3};
+use crate::downstream::cause::Cause;
+use crate::downstream::terms::Left;
+use crate::http::error::h2;
 use crate::record::layout;
 use crate::upstream::Upstreams;
 
 /// Ends an exchange without a response: both of the client's directions are reset.
-pub(super) fn abort(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, code: u64, reason: Reason, ended_by: u32) {
+pub(super) fn abort(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, cause: Cause, reason: Reason, ended_by: u32) {
     withdraw::all(relay, upstreams, key, h2::CANCEL);
-    complete::reset_client(relay, key, code, reason, ended_by);
+    complete::reset_client(relay, key, cause, reason, ended_by);
 }
 
 /// The process ends before the exchange did. A client whose request no backend has seen is told
@@ -18,8 +20,8 @@ pub(super) fn abort(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, code
 pub(crate) fn cut(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_unseen = exchange.attempts.made == 0 && !exchange.state().is_answer();
-    let code = if is_unseen { h3::REQUEST_REJECTED } else { h3::INTERNAL_ERROR };
-    abort(relay, upstreams, key, code, Reason::Shutdown, 0);
+    let cause = if is_unseen { Cause::Rejected } else { Cause::Internal };
+    abort(relay, upstreams, key, cause, Reason::Shutdown, 0);
 }
 
 /// Ends all exchanges of a connection that is given up for a fault of ours.
@@ -46,11 +48,15 @@ pub(super) fn abandon(relay: &mut Relay, key: Key) {
 }
 
 /// The client is gone or has reset its stream.
-pub(crate) fn client_left(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, reason: Reason, code: u64) {
-    withdraw::all(relay, upstreams, key, crate::http::error::h3_to_h2(code));
+pub(crate) fn client_left(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, left: Left) {
+    let (cause, reason) = match left {
+        Left::Reset(cause) => (cause, Reason::ClientReset),
+        Left::Gone => (Cause::Cancelled, Reason::ClientGone),
+    };
+    withdraw::all(relay, upstreams, key, cause.to_h2());
     if reason == Reason::ClientReset {
         // It may have reset its own direction alone (RFC 9114 §4.1.1): ours ends too.
-        return complete::reset_client(relay, key, h3::REQUEST_CANCELLED, reason, layout::COMPLETED_BY_CLIENT);
+        return complete::reset_client(relay, key, Cause::Cancelled, reason, layout::COMPLETED_BY_CLIENT);
     }
     if let Some(exchange) = relay.exchanges.get_mut(key) {
         exchange.outcome.ended_by = layout::COMPLETED_BY_CLIENT;

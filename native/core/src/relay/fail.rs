@@ -4,10 +4,11 @@
 use super::notes::Note;
 use super::{Relay, answer, complete, lane};
 use crate::base::reason::Reason;
+use crate::downstream::cause::Cause;
 use crate::exchange::attempt::key_of;
 use crate::exchange::hold::BackendStatus;
 use crate::exchange::{Decide, Offer};
-use crate::http::error::{self, h2, h3};
+use crate::http::error::h2;
 use crate::lane::Failure;
 use crate::record::layout::{self, FORWARD_TELL_FAILURES};
 use crate::upstream::{self, Fault};
@@ -22,8 +23,8 @@ pub(super) fn attempt(relay: &mut Relay, name: upstream::AttemptId, fault: Fault
     attempt.was_reused = fault.was_reused;
     attempt.count_out(&relay.table);
     if exchange.state().is_committed() {
-        let code = if fault.h2_code == h2::NO_ERROR { h3::INTERNAL_ERROR } else { error::h2_to_h3(fault.h2_code) };
-        return complete::reset_client(relay, key, code, fault.reason, layout::COMPLETED_BY_BACKEND);
+        let cause = if fault.h2_code == h2::NO_ERROR { Cause::Internal } else { Cause::of_h2(fault.h2_code) };
+        return complete::reset_client(relay, key, cause, fault.reason, layout::COMPLETED_BY_BACKEND);
     }
     let flags = if fault.is_unsent { layout::FAILED_UNSENT } else { 0 };
     if exchange.state().hedge().is_some() {

@@ -56,7 +56,7 @@ pub(super) fn stop_upload(relay: &mut Relay, key: Key) {
     exchange.incoming.is_done = true;
     let (connection, stream) = (exchange.connection, exchange.stream);
     if let Some(connection) = relay.connections.get_mut(connection) {
-        connection.protocol.stop_reading(stream);
+        connection.protocol.stream(stream).stop_reading();
         exchange.recount_request(connection);
     }
     relay.connections.mark(connection);

@@ -42,6 +42,8 @@ mod send;
 pub(crate) mod settle;
 pub(crate) mod start_over;
 pub mod streams;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod turn;
 mod wait;

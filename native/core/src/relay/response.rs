@@ -8,14 +8,13 @@ use super::{Relay, complete, fail, hold, withdraw};
 use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
+use crate::downstream::outgoing::Outgoing;
 use crate::exchange::attempt::key_of;
 use crate::exchange::floor::has_type;
 use crate::exchange::hold::{BackendStatus, grpc_status};
 use crate::exchange::{Exchange, State};
 use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
-use crate::http::h3::{write_data_head, write_headers};
-use crate::http::qpack;
 use crate::upstream::{AttemptId, BodyPart, Fault, SessionRef, Sink, StreamRef};
 
 /// A staged response grows to this; larger parts go as chunks.
@@ -132,8 +131,8 @@ fn take_data(relay: &mut Relay, name: AttemptId, data: BodyPart<'_>, end: bool) 
     if is_staged && stage_len + data.len() <= STAGE_BYTES && !exchange.outgoing.has_bytes() {
         exchange.outgoing.body_bytes += data.len() as u64;
         if !data.is_empty() {
-            write_data_head(data.len(), &mut relay.stage.bytes);
-            relay.stage.bytes.extend_from_slice(data.bytes());
+            let encoding = exchange.outgoing.encoding;
+            encoding.body(data.bytes(), &mut relay.stage.bytes);
         }
         return data.len();
     }
@@ -165,7 +164,8 @@ fn take_trailers(relay: &mut Relay, name: AttemptId, fields: &Fields) {
     });
     let (count, fields) = stripped.as_ref().map_or((0, fields), |(count, left)| (*count, left));
     if !fields.is_empty() {
-        write_headers(&mut exchange.outgoing.tail, |out| qpack::encode(fields, out));
+        let Outgoing { encoding, tail, .. } = &mut exchange.outgoing;
+        encoding.trailers(fields, tail);
     }
     exchange.end_response();
     relay.counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::ResponseEdit as usize, count);

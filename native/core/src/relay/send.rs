@@ -1,6 +1,6 @@
 //! Phase 11, send: the request's body goes on as client and backend allow, and its head as the plan edits it.
 //!
-//! Body bytes go from quiche's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
+//! Body bytes go from the client's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
 //! stream window fills and stops it.
 
 use super::{Relay, answer, complete, end, withdraw};
@@ -9,17 +9,16 @@ use crate::base::panics;
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
-use crate::downstream::http3::{Http3, Stopped};
-use crate::downstream::incoming::{Expect, take_section};
+use crate::downstream::cause::Cause;
+use crate::downstream::protocol::Protocol;
+use crate::downstream::terms::{Left, Next, Stopped};
 use crate::exchange::Exchange;
 use crate::exchange::attempt::Attempt;
 use crate::http::check;
-use crate::http::error::{h2, h3};
+use crate::http::error::h2;
 use crate::http::fields::{Fields, Known};
-use crate::http::h3::{RequestFrame, request_frame};
-use crate::http::qpack;
 use crate::http::reserved::Reserved;
-use crate::http::section::{DecodeError, FieldLimits};
+use crate::http::section::FieldLimits;
 use crate::plan::Values;
 use crate::record::layout::COMPLETED_BY_CLIENT;
 use crate::upstream::{StreamRef, Upstreams};
@@ -62,10 +61,8 @@ impl Relay {
                 }
                 Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
                 Step::Panicked => return self.connections.condemn([connection_key]),
-                Step::Close(code) => return self.close_connection(connection_key, code),
-                Step::Stopped(Stopped::Empty) => break,
-                Step::Stopped(Stopped::Reset(code)) => return end::client_left(self, upstreams, key, Reason::ClientReset, code),
-                Step::Stopped(Stopped::Gone) => return end::client_left(self, upstreams, key, Reason::ClientGone, h3::REQUEST_CANCELLED),
+                Step::Close(cause) => return self.close_connection(connection_key, cause),
+                Step::Left(left) => return end::client_left(self, upstreams, key, left),
             }
         }
         self.recount_request(key);
@@ -80,16 +77,16 @@ impl Relay {
         withdraw::all(self, upstreams, key, h2::CANCEL);
         let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
         if is_committed {
-            complete::reset_client(self, key, h3::MESSAGE_ERROR, reason, COMPLETED_BY_CLIENT);
+            complete::reset_client(self, key, Cause::Malformed, reason, COMPLETED_BY_CLIENT);
         } else {
             answer::reason(self, key, reason);
         }
     }
 
     /// Closes a connection for a fault of its client.
-    pub fn close_connection(&mut self, connection: Key, code: u64) {
+    pub fn close_connection(&mut self, connection: Key, cause: Cause) {
         if let Some(state) = self.connections.get_mut(connection) {
-            state.close(code);
+            state.close(cause);
         }
         self.connections.mark(connection);
     }
@@ -109,31 +106,38 @@ enum Step {
     Empty,
     Done,
     Fault(Reason),
-    Close(u64),
-    Stopped(Stopped),
+    Close(Cause),
+    Left(Left),
     Panicked,
 }
 
-fn send_step(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
-    match exchange.incoming.expect {
-        Expect::Data(left) if left > 0 => send_data(exchange, http, upstreams, stream, left),
-        Expect::Data(_) | Expect::Skip(0) => {
-            exchange.incoming.expect = Expect::Frame;
-            Step::Again
-        }
-        Expect::Frame | Expect::Skip(_) | Expect::Section(_) => send_frame(exchange, http, upstreams, stream, rules),
+fn send_step(
+    exchange: &mut Exchange,
+    protocol: &mut Protocol,
+    upstreams: &mut Upstreams,
+    stream: StreamRef,
+    rules: &BodyRules<'_>,
+) -> Step {
+    match protocol.stream(exchange.stream).next(&mut exchange.incoming, rules.limits) {
+        Next::Body(announced) => send_data(exchange, protocol, upstreams, stream, announced),
+        Next::Trailers(trailers, is_end) => send_trailers(exchange, upstreams, stream, trailers, is_end, rules),
+        Next::End => end_of_request(exchange, upstreams, stream),
+        Next::Empty => Step::Empty,
+        Next::TooLarge => Step::Fault(Reason::RequestHeadTooLarge),
+        Next::Fault(cause) => Step::Close(cause),
+        Next::Left(left) => Step::Left(left),
     }
 }
 
 /// Body bytes straight from the client's stream into the session's output.
-fn send_data(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstreams, stream: StreamRef, left: u64) -> Step {
+fn send_data(exchange: &mut Exchange, protocol: &mut Protocol, upstreams: &mut Upstreams, stream: StreamRef, announced: u64) -> Step {
     let (id, expected, limit) = (exchange.stream, exchange.request.facts.content_length, exchange.attempt.forward.max_body_bytes);
     if exchange.request.facts.is_trace {
         return Step::Fault(Reason::RequestMalformed);
     }
     let incoming = &mut exchange.incoming;
-    // By what the frame announces: an HTTP/1.1 session has no room beyond the content-length, and would be waited for.
-    if expected.is_some_and(|expected| incoming.body_bytes.saturating_add(left) > expected) {
+    // By what is announced: an HTTP/1.1 session has no room beyond the content-length, and would be waited for.
+    if expected.is_some_and(|expected| incoming.body_bytes.saturating_add(announced) > expected) {
         return Step::Fault(Reason::RequestLengthMismatch);
     }
     if upstreams.body_room(stream) == 0 {
@@ -141,41 +145,38 @@ fn send_data(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstream
     }
     let mut result = Step::Again;
     upstreams.write_body(stream, |room| {
-        let want = room.len().min(left.min(usize::MAX as u64) as usize);
-        let Ok(read) = panics::guard(|| incoming.read(http, id, &mut room[..want])) else {
+        let Ok(read) = panics::guard(|| protocol.stream(id).read_body(incoming, room)) else {
             // The session may go on: what panicked is the client's connection.
             result = Step::Panicked;
             return (0, false);
         };
         match read {
-            Ok((count, is_end)) => {
-                let total = incoming.body_bytes + count as u64;
-                let left = left - count as u64;
+            Ok(body) => {
+                let total = incoming.body_bytes + body.count as u64;
                 if limit.is_some_and(|limit| total > limit) {
                     result = Step::Fault(Reason::RequestBodyTooLarge);
                     return (0, false);
                 }
-                if is_end && expected.is_some_and(|expected| total != expected) {
+                if body.is_end && expected.is_some_and(|expected| total != expected) {
                     result = Step::Fault(Reason::RequestLengthMismatch);
                     return (0, false);
                 }
                 incoming.body_bytes = total;
-                incoming.expect = if left == 0 { Expect::Frame } else { Expect::Data(left) };
-                if is_end && left > 0 {
-                    result = Step::Close(h3::FRAME_ERROR);
-                    return (count, false);
+                if let Some(cause) = body.fault {
+                    result = Step::Close(cause);
+                    return (body.count, false);
                 }
-                if is_end {
+                if body.is_end {
                     result = Step::Done;
                 }
-                (count, is_end)
+                (body.count, body.is_end)
             }
             Err(Stopped::Empty) => {
                 result = Step::Empty;
                 (0, false)
             }
-            Err(stopped) => {
-                result = Step::Stopped(stopped);
+            Err(Stopped::Left(left)) => {
+                result = Step::Left(left);
                 (0, false)
             }
         }
@@ -183,85 +184,42 @@ fn send_data(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstream
     result
 }
 
-/// Heads of frames, trailers, and frames to skip: small reads of just the bytes that are missing.
-fn send_frame(exchange: &mut Exchange, http: &mut Http3, upstreams: &mut Upstreams, stream: StreamRef, rules: &BodyRules<'_>) -> Step {
-    let BodyRules { limits, reserved, counters } = *rules;
-    let mut bytes = [0u8; 256];
-    let incoming = &mut exchange.incoming;
-    let want = match incoming.expect {
-        Expect::Frame => incoming.frame.missing(),
-        Expect::Skip(left) | Expect::Section(left) => left.min(bytes.len() as u64) as usize,
-        Expect::Data(_) => 0,
-    };
-    let (count, is_end) = match incoming.read(http, exchange.stream, &mut bytes[..want]) {
-        Ok(read) => read,
-        Err(Stopped::Empty) => return Step::Empty,
-        Err(stopped) => return Step::Stopped(stopped),
-    };
-    let mut input = &bytes[..count];
-    match incoming.expect {
-        Expect::Frame => {
-            if let Some((kind, length)) = incoming.frame.take(&mut input) {
-                incoming.expect = match request_frame(kind) {
-                    Ok(RequestFrame::Unknown) => Expect::Skip(length),
-                    // Nothing but unknown frames may follow trailers (RFC 9114 §4.1).
-                    Ok(_) if incoming.has_trailers => return Step::Close(h3::FRAME_UNEXPECTED),
-                    Ok(RequestFrame::Data) => Expect::Data(length),
-                    Ok(RequestFrame::Headers) if length > limits.max_size as u64 => return Step::Fault(Reason::RequestHeadTooLarge),
-                    Ok(RequestFrame::Headers) => Expect::Section(length),
-                    Err(code) => return Step::Close(code),
-                };
-            }
-        }
-        Expect::Skip(left) => incoming.expect = if left == count as u64 { Expect::Frame } else { Expect::Skip(left - count as u64) },
-        Expect::Section(left) => {
-            if let Some(section) = take_section(&mut incoming.section, &mut incoming.expect, left, &mut input) {
-                let mut trailers = Fields::new();
-                let decoded = qpack::decode(section, &mut trailers, limits);
-                incoming.section.clear();
-                match decoded {
-                    Ok(()) => {}
-                    Err(DecodeError::TooLarge) => return Step::Fault(Reason::RequestHeadTooLarge),
-                    Err(DecodeError::Malformed) => return Step::Close(h3::QPACK_DECOMPRESSION_FAILED),
-                }
-                if check::check_trailers(&trailers).is_err() {
-                    return Step::Fault(Reason::RequestMalformed);
-                }
-                if exchange.request.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
-                    return Step::Fault(Reason::RequestLengthMismatch);
-                }
-                incoming.has_trailers = true;
-                counters.add(Id::ReservedFieldsRemoved, reserved.strip(&mut trailers));
-                if let Some(plan) = &exchange.attempt.plan {
-                    let Some(stripped) = plan.strip_request_trailers(&mut trailers) else { return Step::Fault(Reason::RequestMalformed) };
-                    counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::RequestEdit as usize, stripped.edited);
-                    counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::Underscore as usize, stripped.underscores);
-                }
-                if trailers.is_empty() {
-                    upstreams.write_body(stream, |_| (0, true));
-                } else {
-                    upstreams.write_trailers(stream, &trailers);
-                }
-            }
-        }
-        Expect::Data(_) => {}
+/// Trailers, as reserved names and the plan leave them.
+fn send_trailers(
+    exchange: &Exchange,
+    upstreams: &mut Upstreams,
+    stream: StreamRef,
+    mut trailers: Fields,
+    is_end: bool,
+    rules: &BodyRules<'_>,
+) -> Step {
+    let BodyRules { reserved, counters, .. } = *rules;
+    if check::check_trailers(&trailers).is_err() {
+        return Step::Fault(Reason::RequestMalformed);
     }
-    if !is_end {
-        return if count == 0 { Step::Empty } else { Step::Again };
-    }
-    end_of_request(exchange, upstreams, stream)
-}
-
-/// The client's stream ended between frames, or inside one.
-fn end_of_request(exchange: &mut Exchange, upstreams: &mut Upstreams, stream: StreamRef) -> Step {
-    let incoming = &mut exchange.incoming;
-    if incoming.is_inside_frame() {
-        return Step::Close(h3::FRAME_ERROR);
-    }
-    if exchange.request.facts.content_length.is_some_and(|expected| incoming.body_bytes != expected) {
+    if exchange.request.facts.content_length.is_some_and(|expected| exchange.incoming.body_bytes != expected) {
         return Step::Fault(Reason::RequestLengthMismatch);
     }
-    if !incoming.has_trailers {
+    counters.add(Id::ReservedFieldsRemoved, reserved.strip(&mut trailers));
+    if let Some(plan) = &exchange.attempt.plan {
+        let Some(stripped) = plan.strip_request_trailers(&mut trailers) else { return Step::Fault(Reason::RequestMalformed) };
+        counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::RequestEdit as usize, stripped.edited);
+        counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::Underscore as usize, stripped.underscores);
+    }
+    if trailers.is_empty() {
+        upstreams.write_body(stream, |_| (0, true));
+    } else {
+        upstreams.write_trailers(stream, &trailers);
+    }
+    if is_end { end_of_request(exchange, upstreams, stream) } else { Step::Again }
+}
+
+/// The request is complete.
+fn end_of_request(exchange: &Exchange, upstreams: &mut Upstreams, stream: StreamRef) -> Step {
+    if exchange.request.facts.content_length.is_some_and(|expected| exchange.incoming.body_bytes != expected) {
+        return Step::Fault(Reason::RequestLengthMismatch);
+    }
+    if !exchange.incoming.has_trailers {
         upstreams.write_body(stream, |_| (0, true));
     }
     Step::Done

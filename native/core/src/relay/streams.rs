@@ -1,9 +1,7 @@
 //! What a connection's streams have to say after packets came: requests, the client's own streams, room for responses.
 
 use super::{Relay, end};
-use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::downstream::http3::Http3;
 use crate::upstream::Upstreams;
 
 /// Looks at what a connection's streams have to say: phases 4 and 5, and clients that can take more.
@@ -12,9 +10,9 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     // into the list at once.
     let mut streams = std::mem::take(&mut relay.scratch.streams);
     let Some(connection) = relay.connections.get_mut(key) else { return };
-    connection.protocol.list_readable(&mut streams);
+    connection.protocol.arrivals().list_readable(&mut streams);
     for stream in streams.drain(..) {
-        if Http3::is_request(stream) {
+        if is_request(relay, key, stream) {
             relay.on_request_readable(upstreams, key, stream);
         } else {
             read_own(relay, key, stream);
@@ -23,22 +21,26 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     notice_gaps(relay, key);
     notice_stops(relay, upstreams, key);
     if let Some(connection) = relay.connections.get_mut(key) {
-        connection.protocol.list_writable(connection.books.blocked > 0, &mut streams);
+        connection.protocol.arrivals().list_writable(connection.books.blocked > 0, &mut streams);
     }
     for stream in streams.drain(..) {
-        if Http3::is_request(stream) {
+        if is_request(relay, key, stream) {
             relay.on_response_writable(key, stream);
         } else if let Some(connection) = relay.connections.get_mut(key) {
-            connection.protocol.write_own();
+            connection.protocol.arrivals().write_own();
         }
     }
     relay.scratch.streams = streams;
 }
 
+fn is_request(relay: &mut Relay, key: Key, stream: u64) -> bool {
+    relay.connections.get_mut(key).is_some_and(|connection| connection.protocol.arrivals().is_request(stream))
+}
+
 /// Streams that have not begun are waited for as long as a head is.
 fn notice_gaps(relay: &mut Relay, key: Key) {
     let Some(connection) = relay.connections.get_mut(key) else { return };
-    if connection.protocol.notice_gaps(relay.turn.now) {
+    if connection.protocol.arrivals().notice_gaps(relay.turn.now) {
         relay.connections.note_gaps(key);
     }
 }
@@ -47,11 +49,11 @@ fn notice_gaps(relay: &mut Relay, key: Key) {
 fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(connection) = relay.connections.get_mut(key) else { return };
     let mut stopped = Vec::new();
-    if !connection.protocol.list_stopped(&connection.exchanges, &mut stopped) {
+    if !connection.protocol.arrivals().list_stopped(&connection.exchanges, &mut stopped) {
         return;
     }
-    for (exchange, code) in stopped {
-        end::client_left(relay, upstreams, exchange, Reason::ClientReset, code);
+    for (exchange, left) in stopped {
+        end::client_left(relay, upstreams, exchange, left);
     }
     relay.connections.mark(key);
 }
@@ -59,7 +61,7 @@ fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
 fn read_own(relay: &mut Relay, key: Key, stream: u64) {
     let Relay { connections, scratch, .. } = relay;
     let Some(connection) = connections.get_mut(key) else { return };
-    if !connection.protocol.read_own(stream, &mut scratch.bytes) {
-        connections.mark(key);
+    if let Err(cause) = connection.protocol.arrivals().read_own(stream, &mut scratch.bytes) {
+        relay.close_connection(key, cause);
     }
 }

@@ -8,15 +8,14 @@ use super::send::values_of;
 use super::{Relay, complete, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
-use crate::downstream::http3::Unwritten;
-use crate::downstream::outgoing;
+use crate::downstream::cause::Cause;
+use crate::downstream::terms::Unwritten;
+use crate::downstream::wire::FieldLines;
 use crate::exchange::attempt::key_of;
 use crate::exchange::{Exchange, State};
 use crate::http::check::has_no_length;
-use crate::http::error::{h2, h3};
+use crate::http::error::h2;
 use crate::http::fields::{Fields, Known};
-use crate::http::h3::{write_data_head, write_headers};
-use crate::http::qpack;
 use crate::plan::{Edits, Values};
 use crate::record::layout;
 use crate::upstream;
@@ -37,16 +36,16 @@ impl Relay {
         let date = self.turn.date.at(self.turn.now_ms);
         // Of a 304 it would be the length of the response that is not sent.
         let has_length = !has_no_length(status) && status != 304;
-        write_headers(&mut frames, |out| {
-            write_status(status, out);
-            write_fields(fields, edits, &values, &mut self.scratch.text, Some(date), out);
+        let encoding = exchange.outgoing.encoding;
+        encoding.head(&mut frames, |lines| {
+            write_status(status, lines);
+            write_fields(fields, edits, &values, &mut self.scratch.text, Some(date), lines);
             if has_length {
-                qpack::encode_known(Known::ContentLength, b"content-length", length.as_bytes(), out);
+                lines.push(Known::ContentLength, b"content-length", length.as_bytes());
             }
         });
         if has_length && !exchange.request.facts.is_head && !body.is_empty() {
-            write_data_head(body.len(), &mut frames);
-            frames.extend_from_slice(body);
+            encoding.body(body, &mut frames);
             exchange.outgoing.body_bytes = body.len() as u64;
         }
         // An interim response may not have left yet.
@@ -73,7 +72,7 @@ impl Relay {
             let connection = self.connections.get_mut(exchange.connection);
             let sent = match connection {
                 // What is still held goes first.
-                Some(connection) if exchange.outgoing.framed.is_empty() => connection.protocol.send(stream, &stage, is_end),
+                Some(connection) if exchange.outgoing.framed.is_empty() => connection.protocol.stream(stream).write_encoded(&stage, is_end),
                 _ => 0,
             };
             exchange.outgoing.taken += sent as u64;
@@ -100,7 +99,7 @@ impl Relay {
         let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
         let connection_key = exchange.connection;
         let (held, framed) = (exchange.outgoing.body_len, exchange.outgoing.framed.len());
-        let written = outgoing::write(&mut exchange.outgoing, &mut connection.protocol, exchange.stream);
+        let written = connection.protocol.stream(exchange.stream).write(&mut exchange.outgoing);
         let taken = held - exchange.outgoing.body_len;
         let is_blocked = matches!(written, Err(Unwritten::Blocked));
         if is_blocked != exchange.outgoing.is_blocked {
@@ -119,7 +118,7 @@ impl Relay {
             Ok(()) if exchange.outgoing.is_done => self.response_is_done(key),
             Ok(()) | Err(Unwritten::Blocked) => {}
             Err(Unwritten::Refused) => {
-                connection.protocol.refuse(exchange.stream, h3::REQUEST_CANCELLED);
+                connection.protocol.stream(exchange.stream).reset(Cause::Cancelled);
                 self.client_refused(key);
             }
         }
@@ -151,7 +150,7 @@ impl Relay {
             }
             // RFC 9114 §4.1: the rest of the request is not needed.
             if let Some(connection) = self.connections.get_mut(exchange.connection) {
-                connection.protocol.stop_reading(exchange.stream);
+                connection.protocol.stream(exchange.stream).stop_reading();
             }
         }
         exchange.attempt.upstream = None;
@@ -211,10 +210,7 @@ impl Relay {
         let edits = attempt.plan.as_ref().map(|plan| &plan.response);
         let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));
         let date = if is_interim { None } else { Some(self.turn.date.at(self.turn.now_ms)) };
-        write_headers(frames, |out| {
-            qpack::encode_prefix(out);
-            write_fields(fields, edits, &values, &mut self.scratch.text, date, out);
-        });
+        exchange.outgoing.encoding.head(frames, |lines| write_fields(fields, edits, &values, &mut self.scratch.text, date, lines));
     }
 
     /// Writes what was added to a response.
@@ -227,24 +223,30 @@ impl Relay {
     }
 }
 
-fn write_status(status: u16, out: &mut Vec<u8>) {
+fn write_status(status: u16, lines: &mut FieldLines<'_>) {
     let digits = [b'0' + (status / 100 % 10) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8];
-    qpack::encode_prefix(out);
-    qpack::encode_known(Known::Status, b":status", &digits, out);
+    lines.push(Known::Status, b":status", &digits);
 }
 
 /// Field lines as the plan edits them, and a date where one belongs and none stands (RFC 9110 §6.6.1).
-fn write_fields(fields: &Fields, edits: Option<&Edits>, values: &Values<'_>, text: &mut Vec<u8>, date: Option<&[u8]>, out: &mut Vec<u8>) {
+fn write_fields(
+    fields: &Fields,
+    edits: Option<&Edits>,
+    values: &Values<'_>,
+    text: &mut Vec<u8>,
+    date: Option<&[u8]>,
+    lines: &mut FieldLines<'_>,
+) {
     let mut has_date = false;
     let mut write = |known: Known, name: &[u8], value: &[u8]| {
         has_date |= known == Known::Date;
-        qpack::encode_known(known, name, value, out);
+        lines.push(known, name, value);
     };
     match edits {
         Some(edits) => edits.apply(fields, values, text, write),
         None => fields.iter().for_each(|field| write(field.known, field.name, field.value)),
     }
     if let Some(date) = date.filter(|_| !has_date) {
-        qpack::encode_known(Known::Date, b"date", date, out);
+        lines.push(Known::Date, b"date", date);
     }
 }

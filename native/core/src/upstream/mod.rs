@@ -23,7 +23,7 @@ mod stats;
 mod transport;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use client::Client;
 pub use config::{BackendConfig, Scheme, SessionLimits, TlsConfig};

@@ -28,8 +28,7 @@ fn unbounded(kind: Kind, bed: &Bed) -> Client {
 fn pieces_taken(bed: &mut Bed, client: usize, streams: u64, hole: usize) -> u64 {
     // It hears nothing, so it never learns of the holes.
     bed.clients[client].is_silent = true;
-    let before =
-        bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.protocol.transport.stats().packets.0).sum::<usize>();
+    let before = bed.shard().reactor.relay.connections.iter().map(|(_, connection)| connection.protocol.stats().packets.0).sum::<usize>();
     let mut pieces = 0;
     while bed.shard().count_of(Id::ConnectionsClosed, Closed::Protocol as usize) == 0 {
         assert!(pieces < 200_000, "there is no end of it");
@@ -48,9 +47,9 @@ fn pieces_taken(bed: &mut Bed, client: usize, streams: u64, hole: usize) -> u64 
         while bed.clients[client].lose() {}
         bed.until("the pieces to arrive", |bed| {
             let mut connections = bed.shard().reactor.relay.connections.iter();
-            connections.next().is_none_or(|(_, connection)| {
-                connection.is_ending() || connection.protocol.transport.stats().packets.0 >= before + pieces as usize
-            })
+            connections
+                .next()
+                .is_none_or(|(_, connection)| connection.is_ending() || connection.protocol.stats().packets.0 >= before + pieces as usize)
         });
     }
     bed.clients[client].is_silent = false;

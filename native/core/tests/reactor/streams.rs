@@ -6,7 +6,7 @@ use crate::support::wire::{self, GET};
 use crate::support::{Bed, Kind, Setup};
 use lychgate_core::base::counters::{Id, Rejected};
 use lychgate_core::base::reason::Reason;
-use lychgate_core::downstream::http3::is_known;
+use lychgate_core::downstream::http3::Stream;
 use lychgate_core::http::error::h3;
 use std::time::Duration;
 
@@ -138,8 +138,8 @@ fn a_head_that_drips_has_no_more_time_than_one_that_stands_still() {
 fn known(bed: &mut Bed, streams: std::ops::Range<u64>) -> Vec<u64> {
     let connections = &mut bed.shard().reactor.relay.connections;
     let key = connections.keys()[0];
-    let quic = &mut connections.get_mut(key).unwrap().protocol.transport.quic;
-    streams.step_by(4).filter(|stream| is_known(quic, *stream)).collect()
+    let quic = &mut connections.get_mut(key).unwrap().protocol.transport().unwrap().quic;
+    streams.step_by(4).filter(|stream| Stream { quic, id: *stream }.is_known()).collect()
 }
 
 #[test]

@@ -1,16 +1,23 @@
 //! HTTP/3 over QUIC: what a client's connection speaks, in the terms of the room.
 
+mod cause;
+mod read;
+pub mod reader;
 mod requests;
+mod stream;
 
-use crate::base::chunk::Chunk;
 use crate::base::counters::Closed;
 use crate::base::numbers::NumberMap;
 use crate::base::slab::Key;
 use crate::base::timers::Nanos;
+use crate::downstream::cause::Cause;
+use crate::downstream::terms::{Left, Tunnel};
 use crate::http::error::h3 as code;
-use crate::http::h3::{self, FRAME_HEAD_BYTES, PeerStreams};
-use crate::quic::transport::{Quic, Transport};
+use crate::http::h3::{self, PeerStreams};
+use crate::quic::transport::Transport;
+use cause::{cause_of, code_of};
 use requests::Requests;
+pub use stream::Stream;
 
 /// Our control stream: the server's first unidirectional one (RFC 9000 §2.1).
 const CONTROL_STREAM: u64 = 3;
@@ -21,24 +28,6 @@ const GOAWAY_NOTICE: u64 = (1 << 62) - 4;
 
 /// Ended request streams that a drain asks quiche about: more are never unacknowledged at once.
 const RECENT_REQUESTS: u64 = 1024;
-
-/// Why reading a request stream stopped.
-pub(crate) enum Stopped {
-    /// For now there is nothing more.
-    Empty,
-    /// Client reset it with this code.
-    Reset(u64),
-    /// quiche knows no such stream any more.
-    Gone,
-}
-
-/// Why a stream takes no bytes.
-pub(crate) enum Unwritten {
-    /// It takes no more now.
-    Blocked,
-    /// The client wants no more (STOP_SENDING), or the stream is gone.
-    Refused,
-}
 
 /// A client's HTTP/3.
 pub struct Http3 {
@@ -87,8 +76,15 @@ impl Http3 {
 
     /// Closes with a code of HTTP/3. Closing twice is no error worth telling: the first reason
     /// stands.
-    pub fn close(&mut self, code: u64, reason: &[u8]) {
-        let _ = self.transport.quic.close(true, code, reason);
+    pub fn close(&mut self, cause: Cause, reason: &[u8]) {
+        let _ = self.transport.quic.close(true, code_of(cause), reason);
+    }
+
+    /// Whether streams become tunnels: none does.
+    pub fn carries(&self, tunnel: Tunnel) -> bool {
+        match tunnel {
+            Tunnel::Connect => false,
+        }
     }
 
     // ---- what the streams have to say
@@ -107,13 +103,12 @@ impl Http3 {
     }
 
     /// Whether a stream carries a request.
-    pub fn is_request(stream: u64) -> bool {
+    pub fn is_request(&self, stream: u64) -> bool {
         stream & 3 == 0
     }
 
-    /// Reads one of the client's own streams. A fault closes the connection, which then has
-    /// something to send: false.
-    pub fn read_own(&mut self, stream: u64, scratch: &mut [u8]) -> bool {
+    /// Reads one of the client's own streams. A fault is to close the connection.
+    pub fn read_own(&mut self, stream: u64, scratch: &mut [u8]) -> Result<(), Cause> {
         let fault = loop {
             match self.transport.quic.stream_recv(stream, scratch) {
                 Ok((count, is_end)) => {
@@ -128,10 +123,7 @@ impl Http3 {
                 Err(_) => break None,
             }
         };
-        if let Some(code) = fault {
-            self.close(code, b"");
-        }
-        fault.is_none()
+        fault.map_or(Ok(()), |code| Err(Cause::Code(code)))
     }
 
     /// A stream of our own takes bytes.
@@ -146,34 +138,29 @@ impl Http3 {
         self.requests.has_gaps()
     }
 
-    /// Whether streams are waited for that have not begun.
-    pub fn has_gaps(&self) -> bool {
-        self.requests.has_gaps()
-    }
-
     /// Refuses request streams whose first byte has not come since `before`, though they were
-    /// opened. Returns how many.
-    pub fn give_up_gaps(&mut self, before: Nanos) -> u64 {
+    /// opened. How many, and whether others are still waited for.
+    pub fn give_up_gaps(&mut self, before: Nanos) -> (u64, bool) {
         let Http3 { requests, transport, .. } = self;
         let mut refused = 0;
-        requests.give_up(before, |stream| {
-            let is_known = is_known(&mut transport.quic, stream);
+        requests.give_up(before, |id| {
+            let mut stream = Stream { quic: &mut transport.quic, id };
+            let is_known = stream.is_known();
             if is_known {
-                end_stream(&mut transport.quic, stream, code::REQUEST_REJECTED);
+                stream.reset(Cause::Rejected);
                 refused += 1;
             }
             is_known
         });
-        refused
+        (refused, requests.has_gaps())
     }
 
-    /// Lists exchanges whose response the client wants no more, with its code. False where none can
-    /// be.
+    /// Lists exchanges whose response the client wants no more. False where none can be.
     ///
     /// quiche lists a stopped stream as writable, unless it has listed it before and nothing was
     /// written since: while an exchange waits for its backend the stop would go unseen. Its count
     /// of stops tells that there is one to look for.
-    pub fn list_stopped(&mut self, exchanges: &NumberMap<Key>, stopped: &mut Vec<(Key, u64)>) -> bool {
+    pub fn list_stopped(&mut self, exchanges: &NumberMap<Key>, stopped: &mut Vec<(Key, Left)>) -> bool {
         let stops = self.transport.quic.stats().stopped_stream_count_remote;
         if stops == self.stops {
             return false;
@@ -181,10 +168,10 @@ impl Http3 {
         self.stops = stops;
         for (stream, exchange) in exchanges {
             match self.transport.quic.stream_capacity(*stream) {
-                Err(quiche::Error::StreamStopped(code)) => stopped.push((*exchange, code)),
+                Err(quiche::Error::StreamStopped(code)) => stopped.push((*exchange, Left::Reset(cause_of(code)))),
                 // Stopped, and its request has been read to the end: quiche has forgotten it with
                 // the last byte.
-                Err(quiche::Error::InvalidStreamState(_)) => stopped.push((*exchange, code::REQUEST_CANCELLED)),
+                Err(quiche::Error::InvalidStreamState(_)) => stopped.push((*exchange, Left::Reset(Cause::Cancelled))),
                 _ => {}
             }
         }
@@ -197,7 +184,7 @@ impl Http3 {
     /// ended: then what still comes is dropped.
     pub fn begin(&mut self, stream: u64, now: Nanos) -> bool {
         if !self.requests.begin(stream, now) {
-            self.stop_reading(stream);
+            self.stream(stream).stop_reading();
             return false;
         }
         if self.stops > 0 {
@@ -208,80 +195,9 @@ impl Http3 {
         true
     }
 
-    /// Reads from a stream. The flag says that nothing follows.
-    pub(crate) fn receive(&mut self, stream: u64, out: &mut [u8]) -> Result<(usize, bool), Stopped> {
-        self.transport.quic.stream_recv(stream, out).map_err(|error| match error {
-            quiche::Error::Done => Stopped::Empty,
-            quiche::Error::StreamReset(code) => Stopped::Reset(code),
-            _ => Stopped::Gone,
-        })
-    }
-
-    /// The code of a reset, which quiche tells to a reader alone.
-    pub fn reset_of(&mut self, stream: u64) -> Option<u64> {
-        match self.transport.quic.stream_recv(stream, &mut []) {
-            Err(quiche::Error::StreamReset(code)) => Some(code),
-            _ => None,
-        }
-    }
-
-    /// Nothing more is read of a request (RFC 9114 §4.1). A stream that is gone already needs no
-    /// stop.
-    pub fn stop_reading(&mut self, stream: u64) {
-        let _ = self.transport.quic.stream_shutdown(stream, quiche::Shutdown::Read, code::NO_ERROR);
-    }
-
-    /// Ends both directions of a request stream. quiche forgets a stream, and lets the client open
-    /// another for it, only when both have ended.
-    pub fn refuse(&mut self, stream: u64, code: u64) {
-        end_stream(&mut self.transport.quic, stream, code);
-    }
-
-    /// Bytes of a request that its window lets come.
-    pub fn window(&self, stream: u64) -> u64 {
-        self.transport.quic.stream_recv_window(stream).unwrap_or(0)
-    }
-
-    /// Whether the client lets a frame with a body come to this stream: what keeps it then is the
-    /// connection.
-    pub fn has_credit(&self, stream: u64) -> bool {
-        self.transport.quic.stream_credit(stream).is_some_and(|credit| credit > FRAME_HEAD_BYTES)
-    }
-
-    /// Bytes the client has acknowledged in the connection's life.
-    pub fn acknowledged(&self) -> u64 {
-        self.transport.quic.stats().acked_bytes
-    }
-
-    /// Writes bytes as far as the stream takes them, without a word on why it takes no more; how
-    /// many.
-    pub fn send(&mut self, stream: u64, bytes: &[u8], is_end: bool) -> usize {
-        self.transport.quic.stream_send(stream, bytes, is_end).unwrap_or(0)
-    }
-
-    /// Gives a chunk to the stream, which keeps it as it is; how much it took, and the rest.
-    pub(crate) fn send_chunk(&mut self, stream: u64, chunk: Chunk, is_end: bool) -> Result<(usize, Option<Chunk>), Unwritten> {
-        self.transport.quic.stream_send_zc(stream, chunk, is_end).map_err(|error| match error {
-            // quiche says the same of a stream that it has forgotten.
-            quiche::Error::Done if !is_known(&mut self.transport.quic, stream) => Unwritten::Refused,
-            error => refused(error),
-        })
-    }
-
-    /// Writes the head of a frame that is known to fit.
-    pub(crate) fn send_head(&mut self, stream: u64, head: &[u8]) -> Result<(), Unwritten> {
-        self.transport.quic.stream_send(stream, head, false).map(drop).map_err(refused)
-    }
-
-    /// Room for a frame's body behind its head. Where there is none the stream is listed as
-    /// writable once there is.
-    pub(crate) fn room(&mut self, stream: u64) -> Result<usize, Unwritten> {
-        let room = self.transport.quic.stream_capacity(stream).map_err(refused)?;
-        if room <= FRAME_HEAD_BYTES {
-            self.transport.quic.stream_writable(stream, FRAME_HEAD_BYTES + 1).map_err(refused)?;
-            return Err(Unwritten::Blocked);
-        }
-        Ok(room - FRAME_HEAD_BYTES)
+    /// One request's stream.
+    pub fn stream(&mut self, id: u64) -> Stream<'_> {
+        Stream { quic: &mut self.transport.quic, id }
     }
 
     // ---- the end
@@ -311,7 +227,7 @@ impl Http3 {
         // Exchanges that ended before the drain began: their last bytes may be on their way too.
         let oldest = next.saturating_sub(4 * RECENT_REQUESTS);
         let quic = &mut self.transport.quic;
-        self.finishing = (oldest..next).step_by(4).filter(|stream| is_known(quic, *stream)).collect();
+        self.finishing = (oldest..next).step_by(4).filter(|id| Stream { quic, id: *id }.is_known()).collect();
         h3::write_goaway(next, &mut self.control);
         self.write_control();
         next
@@ -329,22 +245,7 @@ impl Http3 {
             return false;
         }
         let quic = &mut self.transport.quic;
-        self.finishing.retain(|stream| is_known(quic, *stream));
+        self.finishing.retain(|id| Stream { quic, id: *id }.is_known());
         self.finishing.is_empty()
     }
-}
-
-fn refused(error: quiche::Error) -> Unwritten {
-    if error == quiche::Error::Done { Unwritten::Blocked } else { Unwritten::Refused }
-}
-
-fn end_stream(quic: &mut Quic, stream: u64, code: u64) {
-    // One that has ended already, or is gone, needs no end.
-    let _ = quic.stream_shutdown(stream, quiche::Shutdown::Read, code);
-    let _ = quic.stream_shutdown(stream, quiche::Shutdown::Write, code);
-}
-
-/// quiche forgets a stream when its last byte is acknowledged.
-pub fn is_known(quic: &mut Quic, stream: u64) -> bool {
-    !matches!(quic.stream_capacity(stream), Err(quiche::Error::InvalidStreamState(_)))
 }

@@ -244,7 +244,7 @@ impl Listener {
 
     /// A connection waits until the socket has room.
     pub fn hold_up(&mut self, key: Key, connection: &mut Connection) {
-        connection.protocol.transport.wait_for_socket();
+        connection.protocol.wait_for_socket();
         if !connection.listed.is_held_up {
             connection.listed.is_held_up = true;
             self.output.held_up.push(key);

@@ -2,12 +2,12 @@
 
 mod bound;
 mod cost;
-mod driver;
+pub(crate) mod driver;
 mod http1;
 mod http2;
 mod http2_hostile;
 mod origin;
-mod peer;
+pub(crate) mod peer;
 mod pooling;
 mod real;
 mod robust;
