@@ -20,7 +20,7 @@ import { createSharedState } from '../src/lane/shared.ts';
 import { createCounters } from '../src/observe/counters.ts';
 import { createLaneObserver } from '../src/observe/lane-observer.ts';
 import { KIND_COMPLETION, KIND_FORWARD, KIND_HEAD } from '../src/record/layout.ts';
-import { ReactorSide } from '../test/support/records.ts';
+import { ReactorSide, wordOf } from '../test/support/records.ts';
 import { type RouteWish, type SnapshotWishes, sampleSnapshot, type UpstreamWish } from '../test/support/snapshots.ts';
 import { completionOf, headOf } from './decide-records.ts';
 
@@ -30,6 +30,11 @@ const BACKENDS = 8;
 const ROUNDS = 15;
 const EXCHANGES_A_ROUND = 40_000;
 const DISTINCT_HEADS = 256;
+/** Words of a Forward that come back with the completion. */
+const CARRIED = [
+  ...['tag', 'slot'].map((name) => ({ from: wordOf('Forward', name), to: wordOf('Completion', name) })),
+  ...[0, 1, 2].map((i) => ({ from: wordOf('Forward', 'memo') + i, to: wordOf('Completion', 'memo') + i })),
+];
 
 /** What a case turns on; everything else is as the configuration defaults it. */
 interface Feature {
@@ -244,11 +249,10 @@ function measure({ feature, routes: routeCount, batch }: Case): Row {
   /** Exchanges that were decided and whose completions are offered with the next batch. */
   let decided = 0;
   const note = (words: Uint32Array, at: number) => {
-    if (words[at + 1] !== KIND_FORWARD) throw new Error(`${feature.name}: a decision of kind ${words[at + 1]}, reason ${words[at + 5]}`);
+    if (words[at + 1] !== KIND_FORWARD)
+      throw new Error(`${feature.name}: a decision of kind ${words[at + 1]}, reason ${words[at + wordOf('Respond', 'reason')]}`);
     const completion = completions[decided++ % DISTINCT_HEADS]!;
-    completion.writeUInt32LE(words[at + 6]!, 16);
-    completion.writeUInt32LE(words[at + 5]!, 20);
-    for (let i = 0; i < 3; i++) completion.writeUInt32LE(words[at + 16 + i]!, (34 + i) * 4);
+    for (const { from, to } of CARRIED) completion.writeUInt32LE(words[at + from]!, to * 4);
   };
   let next = 0;
   const offerHeads = () => {

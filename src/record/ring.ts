@@ -19,6 +19,11 @@ import {
   REACTOR_TAIL_WORD,
 } from './layout.ts';
 
+/** The least multiple of 8 that is not less than `bytes`; records are padded to it. */
+export function padded(bytes: number): number {
+  return (bytes + 7) & ~7;
+}
+
 /** The same bytes under the views that records need. */
 export class RecordMemory {
   readonly words: Uint32Array;

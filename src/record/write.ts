@@ -5,8 +5,7 @@
 
 import {
   COMMIT_BYTES,
-  FORWARD_BYTES,
-  FORWARD_LENGTHS_WORD,
+  FORWARD_WORDS,
   KIND_COMMIT,
   KIND_FORWARD,
   KIND_RESET,
@@ -15,17 +14,29 @@ import {
   KIND_WAKE,
   MAX_VALUES,
   NONE,
-  padded,
   RESET_BYTES,
-  RESPOND_LENGTHS_WORD,
+  RESPOND_WORDS,
   WAIT_BYTES,
   WAITING_WORD,
   WAKE_BYTES,
 } from './layout.ts';
-import { ReactorRing, type RecordMemory } from './ring.ts';
+import { padded, ReactorRing, type RecordMemory } from './ring.ts';
+import {
+  type GivenForward,
+  type SubjectWords,
+  writeCommit,
+  writeForward,
+  writeReset,
+  writeRespond,
+  writeWait,
+  writeWake,
+} from './words.ts';
+
+/** Of a Forward without values. */
+const FORWARD_BYTES = FORWARD_WORDS * 4;
 
 /** The exchange a decision is about, and what comes back with its next record. One object lives as long as the lane and is filled anew. */
-export class Subject {
+export class Subject implements SubjectWords {
   exchangeIndex = 0;
   exchangeGeneration = 0;
   tag = NONE;
@@ -35,7 +46,7 @@ export class Subject {
 }
 
 /** What is asked of one attempt. One object lives as long as the lane and is filled anew; times are milliseconds. */
-export class Forward {
+export class Forward implements GivenForward {
   plan = 0;
   slot = 0;
   /** FORWARD_… bits. */
@@ -77,19 +88,19 @@ export interface Answer {
 export function respondBytes(answer: Answer): number {
   let text = answer.body.length;
   for (const [name, value] of answer.fields) text += name.length + value.length;
-  return padded((RESPOND_LENGTHS_WORD + answer.fields.length) * 4 + text);
+  return padded((RESPOND_WORDS + answer.fields.length) * 4 + text);
 }
 
 /** Bytes that a Forward takes as a record whose values have so many bytes together. */
 export function maxForwardBytes(valueBytes: number): number {
-  return padded((FORWARD_LENGTHS_WORD + MAX_VALUES) * 4 + valueBytes);
+  return padded((FORWARD_WORDS + MAX_VALUES) * 4 + valueBytes);
 }
 
 /** Bytes that a Forward with values takes as a record. */
 function forwardBytes(forward: Forward): number {
   let text = 0;
   for (let i = 0; i < forward.valueCount; i++) text += forward.values[i]?.length ?? 0;
-  return padded((FORWARD_LENGTHS_WORD + forward.valueCount) * 4 + text);
+  return padded((FORWARD_WORDS + forward.valueCount) * 4 + text);
 }
 
 export class DecisionWriter {
@@ -111,32 +122,12 @@ export class DecisionWriter {
     const { words, text } = this.memory;
     const count = forward.valueCount;
     const at = this.ring.begin(count === 0 ? FORWARD_BYTES : forwardBytes(forward), KIND_FORWARD);
-    words[at + 2] = subject.exchangeIndex;
-    words[at + 3] = subject.exchangeGeneration;
-    words[at + 4] = forward.plan;
-    words[at + 5] = forward.slot;
-    words[at + 6] = subject.tag;
-    words[at + 7] = forward.flags;
-    words[at + 8] = forward.connectTimeoutMs;
-    words[at + 9] = forward.headTimeoutMs;
-    words[at + 10] = forward.idleTimeoutMs;
-    words[at + 11] = forward.exchangeTimeoutMs;
-    this.memory.floats[(at + 12) >>> 1] = forward.maxBodyBytes;
-    words[at + 14] = forward.attemptTimeoutMs;
-    words[at + 15] = forward.hedgeDelayMs;
-    words[at + 16] = subject.memo0;
-    words[at + 17] = subject.memo1;
-    words[at + 18] = subject.memo2;
-    words[at + 19] = count;
-    words[at + 20] = forward.replayBytes;
-    words[at + 21] = forward.placeTimeoutMs;
-    words[at + 22] = forward.clientLow;
-    words[at + 23] = forward.clientHigh;
+    writeForward(this.memory, at, subject, forward);
     if (count > 0) {
-      let byte = (at + FORWARD_LENGTHS_WORD + count) << 2;
+      let byte = (at + FORWARD_WORDS + count) << 2;
       for (let i = 0; i < count; i++) {
         const value = forward.values[i];
-        words[at + FORWARD_LENGTHS_WORD + i] = value === undefined ? NONE : value.length;
+        words[at + FORWARD_WORDS + i] = value === undefined ? NONE : value.length;
         if (value !== undefined) byte += text.write(value, byte, 'latin1');
       }
       text.fill(0, byte, (at << 2) + words[at]!);
@@ -149,22 +140,11 @@ export class DecisionWriter {
     const { words, text } = this.memory;
     const fields = answer.fields;
     const at = this.ring.begin(respondBytes(answer), KIND_RESPOND);
-    words[at + 2] = subject.exchangeIndex;
-    words[at + 3] = subject.exchangeGeneration;
-    words[at + 4] = answer.status;
-    words[at + 5] = reason;
-    words[at + 6] = subject.tag;
-    words[at + 7] = fields.length;
-    words[at + 8] = answer.body.length;
-    words[at + 9] = plan;
-    words[at + 10] = subject.memo0;
-    words[at + 11] = subject.memo1;
-    words[at + 12] = subject.memo2;
-    words[at + 13] = 0;
-    let byte = (at + RESPOND_LENGTHS_WORD + fields.length) << 2;
+    writeRespond(this.memory, at, subject, answer.status, reason, fields.length, answer.body.length, plan);
+    let byte = (at + RESPOND_WORDS + fields.length) << 2;
     for (let i = 0; i < fields.length; i++) {
       const [name, value] = fields[i]!;
-      words[at + RESPOND_LENGTHS_WORD + i] = name.length | (value.length << 16);
+      words[at + RESPOND_WORDS + i] = name.length | (value.length << 16);
       byte += text.write(name, byte, 'latin1');
       byte += text.write(value, byte, 'latin1');
     }
@@ -175,30 +155,22 @@ export class DecisionWriter {
 
   /** Has the exchange offered again after `waitMs`; `reason` answers it should its own deadline pass meanwhile. */
   wait(subject: Subject, waitMs: number, reason: number): void {
-    const words = this.memory.words;
     const at = this.ring.begin(WAIT_BYTES, KIND_WAIT);
-    this.name(at, subject);
-    words[at + 8] = waitMs;
-    words[at + 9] = reason;
+    writeWait(this.memory, at, subject, waitMs, reason);
     this.ring.publish(at);
   }
 
   /** Passes the held response on; `reason` goes into the completion. */
   commit(subject: Subject, reason: number): void {
-    const words = this.memory.words;
     const at = this.ring.begin(COMMIT_BYTES, KIND_COMMIT);
-    this.name(at, subject);
-    words[at + 8] = reason;
-    words[at + 9] = 0;
+    writeCommit(this.memory, at, subject, reason);
     this.ring.publish(at);
   }
 
   /** Has an exchange that waits offered again in this turn. */
   wake(exchangeIndex: number, exchangeGeneration: number): void {
-    const words = this.memory.words;
     const at = this.ring.begin(WAKE_BYTES, KIND_WAKE);
-    words[at + 2] = exchangeIndex;
-    words[at + 3] = exchangeGeneration;
+    writeWake(this.memory, at, exchangeIndex, exchangeGeneration);
     this.ring.publish(at);
   }
 
@@ -215,22 +187,8 @@ export class DecisionWriter {
 
   /** Resets the client's stream with an HTTP/3 error code (RFC 9114 §8.1). */
   reset(exchangeIndex: number, exchangeGeneration: number, errorCode: number, reason: number): void {
-    const words = this.memory.words;
     const at = this.ring.begin(RESET_BYTES, KIND_RESET);
-    words[at + 2] = exchangeIndex;
-    words[at + 3] = exchangeGeneration;
-    words[at + 4] = errorCode;
-    words[at + 5] = reason;
+    writeReset(this.memory, at, exchangeIndex, exchangeGeneration, errorCode, reason);
     this.ring.publish(at);
-  }
-
-  private name(at: number, subject: Subject): void {
-    const words = this.memory.words;
-    words[at + 2] = subject.exchangeIndex;
-    words[at + 3] = subject.exchangeGeneration;
-    words[at + 4] = subject.tag;
-    words[at + 5] = subject.memo0;
-    words[at + 6] = subject.memo1;
-    words[at + 7] = subject.memo2;
   }
 }

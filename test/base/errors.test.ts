@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import {
@@ -11,24 +11,15 @@ import {
   reasonByNumber,
   reasonNumber,
 } from '../../src/base/errors.ts';
-import { grpcStatusOfReason } from '../../src/lane/answer/grpc.ts';
+import { DEADLINE_EXCEEDED, grpcStatusOf } from '../../src/lane/answer/grpc.ts';
 import { loadAddon } from '../../src/native/load.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-t.test('the registry is the table of the records page', async (t) => {
-  const page = readFileSync(join(root, 'docs/design/records.md'), 'utf8');
-  const rows = [...page.slice(page.indexOf('## Reasons')).matchAll(/^\| (\d+) \| (\w+) \| (\S+) \| (\S+) \| (\S+) \|$/gm)];
-  t.same(
-    REASONS.map(({ number, code, side, status, retry }) => [number, code, side, status, retry]),
-    rows.map(([, number, code, side, status, retry]) => [
-      Number(number),
-      code,
-      side === '–' ? 'none' : side,
-      status === '–' ? 0 : Number(status),
-      retry === '–' ? 'never' : retry,
-    ]),
-  );
+t.test('a gRPC client is told what it would make of the status by itself, or that a deadline has passed', async (t) => {
+  for (const { code, status, grpcStatus } of REASONS) {
+    t.equal(grpcStatus, code === 'exchange_timeout' ? DEADLINE_EXCEEDED : grpcStatusOf(status), code);
+  }
 });
 
 t.test('numbers and codes are unique and reasons fit their table', async (t) => {
@@ -61,6 +52,6 @@ t.test('the reactor knows the same reasons', { skip: isAddonBuilt ? false : 'the
     loadAddon()
       .reasons()
       .map(({ number, code, grpcStatus }) => [number, code, grpcStatus]),
-    REASONS.map((entry) => [entry.number, entry.code, grpcStatusOfReason(entry)]),
+    REASONS.map((entry) => [entry.number, entry.code, entry.grpcStatus]),
   );
 });

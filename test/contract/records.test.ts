@@ -102,7 +102,7 @@ function rewrite(memory: RecordMemory, at: number, kind: number): Buffer {
   if (kind === KIND_LATE) {
     const late = new LateReader(memory);
     late.read(at);
-    return lateBytes({ ...late, ...exchangeOf(late), plan: memory.words[at + 12]! });
+    return lateBytes({ ...late, ...exchangeOf(late), plan: late.plan });
   }
   const failed = new AttemptFailedReader(memory);
   failed.read(at);

@@ -1,8 +1,10 @@
 /**
  * The reactor's half of the records, for tests and benchmarks of the lane: encoders of what a reactor writes, decoders of what it reads, and
- * a ring memory to hold both. It follows `docs/design/records.md` on its own and uses none of the code under test but the constants.
+ * a ring memory to hold both. It goes by the table of records as it stands (`native/core/src/record/records.yaml`) and uses none of the code
+ * under test but the constants.
  */
 
+import { camel, readRecords } from '../../native/generate/table.ts';
 import {
   COMPLETED_COMMITTED,
   FAILED_IDEMPOTENT,
@@ -10,15 +12,9 @@ import {
   FAILED_UNSENT,
   HEAD_IDEMPOTENT,
   KIND_ATTEMPT_FAILED,
-  KIND_COMMIT,
   KIND_COMPLETION,
-  KIND_FORWARD,
   KIND_HEAD,
   KIND_LATE,
-  KIND_RESET,
-  KIND_RESPOND,
-  KIND_WAIT,
-  KIND_WAKE,
   KIND_WRAP,
   LANE_HEAD_WORD,
   LANE_RING_BYTE,
@@ -389,181 +385,105 @@ export class ReactorSide {
 }
 
 export function headBytes(head: SampleHead): Buffer {
-  const record = new Encoder(104);
-  record.words(2, [head.index, head.generation, head.listener, head.flags, (head.port << 16) | head.family]);
-  record.address(7, head.address);
-  record.words(11, [(head.keyGroup << 16) | head.cipherSuite]);
-  record.float(12, head.connection);
-  record.float(14, head.contentLength);
-  record.words(16, [
-    (head.scheme.length << 16) | head.method.length,
-    (head.path.length << 16) | head.authority.length,
-    head.fields.length,
-    head.requestId.length,
-    head.tag,
-    head.memo0,
-    head.memo1,
-    head.memo2,
-    head.ageUs,
-    head.certificate.length,
+  const table = head.fields.map(([name, value]) => (value.length << 16) | name.length);
+  return encode('Head', numbersOf(head), table, [
+    head.certificate,
+    head.requestId,
+    head.method,
+    head.scheme,
+    head.authority,
+    head.path,
+    ...head.fields.flat(),
   ]);
-  record.append(head.fields.map(([name, value]) => (value.length << 16) | name.length));
-  return record.end([head.certificate, head.requestId, head.method, head.scheme, head.authority, head.path, ...head.fields.flat()]);
 }
 
 export function attemptFailedBytes(failed: SampleAttemptFailed): Buffer {
-  const record = new Encoder(88);
-  record.words(2, [
-    failed.index,
-    failed.generation,
-    failed.attempts,
-    failed.slot,
-    failed.tag,
-    failed.reason,
-    failed.flags,
-    failed.durationUs,
-  ]);
-  record.float(10, failed.connection);
-  record.words(12, [
-    failed.plan,
-    failed.requestId.length,
-    failed.memo0,
-    failed.memo1,
-    failed.memo2,
-    failed.status,
-    failed.grpcStatus,
-    failed.retryAfterS,
-    failed.ageUs,
-  ]);
-  return record.end([failed.requestId]);
+  return encode('AttemptFailed', numbersOf(failed), [], [failed.requestId]);
 }
 
 export function lateBytes(late: SampleLate): Buffer {
-  const record = new Encoder(56);
-  record.words(2, [late.index, late.generation, late.attempts, late.slot, late.tag, late.memo0, late.memo1, late.memo2]);
-  record.words(10, [late.durationUs, late.ageUs, late.plan]);
-  return record.end([]);
+  return encode('Late', numbersOf(late), [], []);
 }
 
 export function completionBytes(done: SampleCompletion): Buffer {
-  const record = new Encoder(168);
-  record.words(2, [done.index, done.generation, done.tag, done.slot, done.attempts, done.status, done.reason, done.flags, done.listener]);
-  record.words(11, [(done.port << 16) | done.family]);
-  record.address(12, done.address);
-  record.words(16, [done.decideUs, done.openUs, done.sendUs, done.awaitUs, done.totalUs, done.rttUs]);
-  record.float(22, done.bytesIn);
-  record.float(24, done.bytesOut);
-  record.float(26, done.connection);
-  record.float(28, done.startedMs);
-  record.words(30, [
-    (done.method.length << 16) | done.requestId.length,
-    (done.path.length << 16) | done.authority.length,
-    done.userAgent.length,
-    done.backendStatus,
-    done.memo0,
-    done.memo1,
-    done.memo2,
-    done.grpcStatus,
-    done.retryAfterS,
-    done.loserSlot,
-    done.loserUs,
-    done.certificate.length,
-  ]);
-  return record.end([done.requestId, done.method, done.authority, done.path, done.userAgent, done.certificate]);
+  const texts = [done.requestId, done.method, done.authority, done.path, done.userAgent, done.certificate];
+  return encode('Completion', numbersOf(done), [], texts);
+}
+
+type Numbers = Readonly<Record<string, number | readonly number[]>>;
+
+/** What a sample says, by the names of the table: lengths stand for texts, and a count for fields. */
+function numbersOf(sample: SampleHead | SampleAttemptFailed | SampleLate | SampleCompletion): Numbers {
+  const numbers: Record<string, number | readonly number[]> = { exchangeIndex: sample.index, exchangeGeneration: sample.generation };
+  for (const [name, value] of Object.entries(sample) as [string, number | string | readonly number[]][]) {
+    if (typeof value !== 'string' && (name === 'family' || name === 'port' || name === 'address'))
+      numbers[`peer${name[0]!.toUpperCase()}${name.slice(1)}`] = value;
+    else if (name === 'fields') numbers['fieldCount'] = (value as SampleHead['fields'] | readonly number[]).length;
+    else if (typeof value === 'string') numbers[`${name}Length`] = value.length;
+    else numbers[name] = value;
+  }
+  return numbers;
+}
+
+const TABLES = new Map(readRecords().records.map((record) => [record.name, record]));
+const BY_KIND = new Map([...TABLES.values()].map((record) => [record.kind, record]));
+
+/** The first word of a value in a record. */
+export function wordOf(record: string, name: string): number {
+  return TABLES.get(record)!.rows.find(({ names }) => names.includes(name))!.at;
+}
+
+/** A record as its table says, with what stands behind its words. Size and kind are the ring's to write. */
+function encode(name: string, numbers: Numbers, table: readonly number[], texts: readonly string[]): Buffer {
+  const { rows, words } = TABLES.get(name)!;
+  const text = Buffer.from(texts.join(''), 'latin1');
+  const bytes = (words + table.length) * 4 + text.length;
+  const record = Buffer.alloc(bytes + ((8 - (bytes % 8)) % 8));
+  const number = (of: string): number => {
+    const value = numbers[of];
+    if (typeof value !== 'number') throw new Error(`a ${name} needs ${of}, which is ${value}`);
+    return value;
+  };
+  const word = (at: number, value: number) => record.writeUInt32LE(value >>> 0, at * 4);
+  word(2, number('exchangeIndex'));
+  word(3, number('exchangeGeneration'));
+  for (const { at, type, names } of rows) {
+    const [first, second] = names.map(camel);
+    if (type === 'u32') word(at, number(first!));
+    else if (type === 'f64') record.writeDoubleLE(number(first!), at * 4);
+    else if (type === 'memo') for (let i = 0; i < 3; i++) word(at + i, number(`${first}${i}`));
+    else if (type === 'address') record.set(numbers[first!] as readonly number[], at * 4);
+    else if (type === 'pair') word(at, number(first!) | (number(second!) << 16));
+    else if (type !== 'zero') throw new Error(`a ${name} has a ${type}, which only decisions have`);
+  }
+  for (const [i, value] of table.entries()) word(words + i, value);
+  record.set(text, (words + table.length) * 4);
+  return record;
 }
 
 function decodeDecision(bytes: Buffer, at: number): Decision {
   const word = (place: number) => bytes.readUInt32LE(at + place * 4);
-  const index = word(2);
-  const generation = word(3);
-  const kind = word(1);
-  if (kind === KIND_RESET) return { kind: 'reset', index, generation, errorCode: word(4), reason: word(5) };
-  if (kind === KIND_WAKE) return { kind: 'wake', index, generation };
-  const triple = (place: number): [number, number, number] => [word(place), word(place + 1), word(place + 2)];
-  if (kind === KIND_WAIT) return { kind: 'wait', index, generation, tag: word(4), memo: triple(5), waitMs: word(8), reason: word(9) };
-  if (kind === KIND_COMMIT) return { kind: 'commit', index, generation, tag: word(4), memo: triple(5), reason: word(8) };
-  if (kind === KIND_FORWARD) {
-    const values: (string | undefined)[] = [];
-    let text = at + (24 + word(19)) * 4;
-    for (let i = 0; i < word(19); i++) {
-      const length = word(24 + i);
-      values.push(length === NONE ? undefined : bytes.toString('latin1', text, text + length));
-      text += length === NONE ? 0 : length;
-    }
-    return {
-      kind: 'forward',
-      index,
-      generation,
-      plan: word(4),
-      slot: word(5),
-      tag: word(6),
-      flags: word(7),
-      connectTimeoutMs: word(8),
-      placeTimeoutMs: word(21),
-      clientLow: word(22),
-      clientHigh: word(23),
-      headTimeoutMs: word(9),
-      idleTimeoutMs: word(10),
-      exchangeTimeoutMs: word(11),
-      maxBodyBytes: bytes.readDoubleLE(at + 48),
-      attemptTimeoutMs: word(14),
-      hedgeDelayMs: word(15),
-      memo: triple(16),
-      replayBytes: word(20),
-      values,
-    };
+  const table = BY_KIND.get(word(1));
+  const numbers: Record<string, number> = {};
+  for (const { at: place, type, names } of table?.rows ?? []) {
+    const [name] = names.map(camel);
+    if (type === 'f64') numbers[name!] = bytes.readDoubleLE(at + place * 4);
+    else if (type === 'memo') for (let i = 0; i < 3; i++) numbers[`${name}${i}`] = word(place + i);
+    else if (type === 'u64') [numbers[`${name}Low`], numbers[`${name}High`]] = [word(place), word(place + 1)];
+    else if (type === 'u32') numbers[name!] = word(place);
+    else if (word(place) !== 0) throw new Error(`word ${place} of a ${table!.name} is ${word(place)}, and says nothing yet`);
   }
-  if (kind !== KIND_RESPOND) throw new Error(`no decision has kind ${kind}`);
-  let byte = at + (14 + word(7)) * 4;
+  const { memo0, memo1, memo2, valueCount, fieldCount, bodyLength, ...own } = numbers;
+  const kind = table?.name.toLowerCase();
+  const said = { kind, index: word(2), generation: word(3), ...own, ...(memo0 === undefined ? {} : { memo: [memo0, memo1, memo2] }) };
+  const lengths = Array.from({ length: valueCount ?? fieldCount ?? 0 }, (_, i) => word(table!.words + i));
+  let byte = at + (table!.words + lengths.length) * 4;
   const take = (length: number) => {
     byte += length;
     return bytes.toString('latin1', byte - length, byte);
   };
-  const fields: [string, string][] = [];
-  for (let i = 0; i < word(7); i++) fields.push([take(word(14 + i) & 0xffff), take(word(14 + i) >>> 16)]);
-  return {
-    kind: 'respond',
-    index,
-    generation,
-    status: word(4),
-    reason: word(5),
-    tag: word(6),
-    plan: word(9),
-    memo: triple(10),
-    fields,
-    body: take(word(8)),
-  };
-}
-
-/** Builds one record by word numbers. */
-class Encoder {
-  private fixed: Buffer;
-
-  constructor(bytes: number) {
-    this.fixed = Buffer.alloc(bytes);
-  }
-
-  words(from: number, values: readonly number[]): void {
-    for (const [i, value] of values.entries()) this.fixed.writeUInt32LE(value >>> 0, (from + i) * 4);
-  }
-
-  float(word: number, value: number): void {
-    this.fixed.writeDoubleLE(value, word * 4);
-  }
-
-  address(word: number, octets: readonly number[]): void {
-    this.fixed.set(octets, word * 4);
-  }
-
-  append(values: readonly number[]): void {
-    const more = Buffer.alloc(values.length * 4);
-    for (const [i, value] of values.entries()) more.writeUInt32LE(value >>> 0, i * 4);
-    this.fixed = Buffer.concat([this.fixed, more]);
-  }
-
-  end(texts: readonly string[]): Buffer {
-    const text = Buffer.from(texts.join(''), 'latin1');
-    const bytes = this.fixed.length + text.length;
-    return Buffer.concat([this.fixed, text, Buffer.alloc((8 - (bytes % 8)) % 8)]);
-  }
+  if (kind === 'forward') return { ...said, values: lengths.map((length) => (length === NONE ? undefined : take(length))) } as Decision;
+  if (kind !== 'respond') return said as Decision;
+  const fields = lengths.map((length) => [take(length & 0xffff), take(length >>> 16)]);
+  return { ...said, fields, body: take(bodyLength!) } as Decision;
 }

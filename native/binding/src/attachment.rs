@@ -8,7 +8,7 @@ use crate::shards::{self, Shard};
 use crate::{failure, uv};
 use lychgate_core::base::panics;
 use lychgate_core::reactor::LaneCall;
-use lychgate_core::record::ring::REGION_BYTES;
+use lychgate_core::record::layout::MEMORY_BYTES;
 use napi::bindgen_prelude::*;
 use napi::sys;
 use std::cell::Cell;
@@ -71,7 +71,7 @@ fn install<'env>(env: &'env Env, number: u32, shard: &Arc<Shard>, decide: Functi
         let mut event_loop = ptr::null_mut();
         let mut ring = ptr::null_mut();
         check(sys::napi_get_uv_event_loop(raw, &mut event_loop))?;
-        check(sys::napi_create_external_arraybuffer(raw, memory.cast(), REGION_BYTES, None, ptr::null_mut(), &mut ring))?;
+        check(sys::napi_create_external_arraybuffer(raw, memory.cast(), MEMORY_BYTES, None, ptr::null_mut(), &mut ring))?;
         check(sys::napi_create_reference(raw, decide.raw(), 1, &mut (*attachment).decide))?;
         check(sys::napi_add_async_cleanup_hook(raw, Some(on_cleanup), attachment.cast(), &mut (*attachment).hook))?;
         let poll = uv::Poll::start(event_loop, fd, attachment.cast(), on_poll);

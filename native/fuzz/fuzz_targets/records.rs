@@ -4,11 +4,12 @@
 use libfuzzer_sys::fuzz_target;
 use lychgate_core::http::fields::Fields;
 use lychgate_core::record::inward::{self, Decision};
-use lychgate_core::record::ring::{CONTROL_BYTES, LANE_BYTES, REACTOR_BYTES, rings};
+use lychgate_core::record::layout::{KIND_RESET, REACTOR_HEAD_WORD, REACTOR_RING_BYTE, REACTOR_RING_BYTES, REACTOR_TAIL_WORD};
+use lychgate_core::record::ring::rings;
 
 /// Byte of the reactor's tail, which the lane writes, and of its head.
-const TAIL: usize = 32 * 4;
-const HEAD: usize = 48 * 4;
+const TAIL: usize = REACTOR_TAIL_WORD * 4;
+const HEAD: usize = REACTOR_HEAD_WORD * 4;
 const SMALLEST_RECORD: usize = 8;
 
 fn judge(record: &[u8]) {
@@ -32,13 +33,13 @@ fuzz_target!(|input: (u32, u32, &[u8])| {
     let (ring, mut decisions) = rings();
     // The reactor moves its own cursor by whole records; the lane's may be anything.
     let head = head & !7;
-    let bytes = &bytes[..bytes.len().min(REACTOR_BYTES)];
-    let place = head as usize & (REACTOR_BYTES - 1);
-    let (front, wrapped) = bytes.split_at(bytes.len().min(REACTOR_BYTES - place));
+    let bytes = &bytes[..bytes.len().min(REACTOR_RING_BYTES)];
+    let place = head as usize & (REACTOR_RING_BYTES - 1);
+    let (front, wrapped) = bytes.split_at(bytes.len().min(REACTOR_RING_BYTES - place));
     let region = ring.region();
     // SAFETY: everything lies inside the region, which nobody else uses.
     unsafe {
-        let reactor = region.add(CONTROL_BYTES + LANE_BYTES);
+        let reactor = region.add(REACTOR_RING_BYTE);
         std::ptr::copy_nonoverlapping(front.as_ptr(), reactor.add(place), front.len());
         std::ptr::copy_nonoverlapping(wrapped.as_ptr(), reactor, wrapped.len());
         region.add(HEAD).cast::<u32>().write(head);
@@ -51,13 +52,13 @@ fuzz_target!(|input: (u32, u32, &[u8])| {
         while let Some(record) = decisions.next_record() {
             judge(record);
             read += 1;
-            assert!(read <= REACTOR_BYTES / SMALLEST_RECORD);
+            assert!(read <= REACTOR_RING_BYTES / SMALLEST_RECORD);
         }
     }
     // A lane in its right mind is understood afterwards.
     let mut record = [0; 24];
     record[0] = 24;
-    record[4] = 18;
+    record[4] = KIND_RESET as u8;
     assert!(decisions.write(&record));
     assert_eq!(decisions.next_record(), Some(&record[..]));
 });

@@ -7,8 +7,9 @@ import { createError } from '../../base/errors.ts';
 import type { ListenerSnapshot } from '../../config/snapshot/listener.ts';
 import { parseAddress } from '../../lane/head/address.ts';
 import type { BindingAddon } from '../../native/binding.ts';
-import { HEAD_IDEMPOTENT, HEAD_LENGTHS_WORD, KIND_HEAD, NONE, padded } from '../../record/layout.ts';
-import { HeadReader } from '../../record/read.ts';
+import { placeHead } from '../../record/head.ts';
+import { HEAD_IDEMPOTENT } from '../../record/layout.ts';
+import type { HeadReader } from '../../record/read.ts';
 import type { RecordMemory } from '../../record/ring.ts';
 
 /** A request as it is asked about. */
@@ -56,32 +57,14 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
  * `usage_not_valid` for a peer that is no address.
  */
 export function readAsked(asked: AskedRequest, memory: RecordMemory): HeadReader {
-  const { method, scheme, authority, path, fields } = asked;
-  const { words, text } = memory;
-  const at = 0;
-  words.fill(0, at, at + HEAD_LENGTHS_WORD);
-  words[at + 1] = KIND_HEAD;
-  words[at + 5] = IDEMPOTENT.has(method) ? HEAD_IDEMPOTENT : 0;
-  words[at + 6] = writePeer(asked.peer, memory, (at + 7) << 2);
-  words[at + 16] = method.length | (scheme.length << 16);
-  words[at + 17] = authority.length | (path.length << 16);
-  words[at + 18] = fields.length;
-  words[at + 20] = NONE;
-  let byte = (at + HEAD_LENGTHS_WORD + fields.length) << 2;
-  for (const [i, [name, value]] of fields.entries()) words[at + HEAD_LENGTHS_WORD + i] = name.length | (value.length << 16);
-  for (const part of [method, scheme, authority, path, ...fields.flat()]) byte += text.write(part, byte, 'latin1');
-  words[at] = padded(byte - (at << 2));
-  const head = new HeadReader(memory);
-  head.read(at);
-  return head;
+  return placeHead(memory, { ...asked, peer: addressOf(asked.peer), flags: IDEMPOTENT.has(asked.method) ? HEAD_IDEMPOTENT : 0 });
 }
 
-/** Writes the address at `byte` and gives its family. */
-function writePeer(peer: string, memory: RecordMemory, byte: number): number {
+/** Bytes of an address, 4 or 16. */
+function addressOf(peer: string): Uint8Array {
   const given = Buffer.from(peer, 'latin1');
   const address = new Uint8Array(16);
   const family = parseAddress(given, 0, given.length, address);
   if (family === 0) throw createError('usage_not_valid', `'${peer}' is not an address`);
-  memory.bytes.set(family === 4 ? address.subarray(0, 4) : address, byte);
-  return family;
+  return family === 4 ? address.subarray(0, 4) : address;
 }

@@ -6,7 +6,7 @@
 
 import { reasonByNumber } from '../../base/errors.ts';
 import type { Answer } from '../../record/write.ts';
-import { grpcAnswer, grpcStatusOfReason } from './grpc.ts';
+import { grpcAnswer } from './grpc.ts';
 
 /**
  * No answer is larger as a record, whatever it says: a request id is 128 bytes at most, escaped six
@@ -35,7 +35,7 @@ export function answerFor(reason: number, requestId: string, isGrpc: boolean, mo
   const code = entry.code.startsWith('tls_') ? 'tls_failed' : entry.code;
   // 499 is for logs and metrics, never sent; a reason without a status is our own mistake.
   const sent = status === 0 || status === 499 ? 500 : status;
-  if (isGrpc) return grpcAnswer({ status: sent, fields: more, body: '' }, code, grpcStatusOfReason(entry));
+  if (isGrpc) return grpcAnswer({ status: sent, fields: more, body: '' }, code, entry.grpcStatus);
   const id = requestId === '' ? '' : `,"request_id":${asciiJson(requestId.slice(0, MAX_ID_LENGTH))}`;
   return { status: sent, fields: more.length === 0 ? FIELDS : [...FIELDS, ...more], body: `{"error":"${code}","status":${sent}${id}}\n` };
 }

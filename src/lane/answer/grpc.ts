@@ -4,7 +4,6 @@
  * by itself (gRPC, "HTTP to gRPC Status Code Mapping").
  */
 
-import type { ErrorEntry } from '../../base/errors.ts';
 import type { Answer } from '../../record/write.ts';
 
 const UNKNOWN = 2;
@@ -14,16 +13,8 @@ const STATUSES: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 4
 /** Fields of an answer that tell of a body there is none of. */
 const OF_BODY = new Set(['content-type', 'content-encoding', 'content-length']);
 
-/**
- * gRPC status of a reason: that of a deadline where one has passed. The reactor has the same table
- * (`Reason::grpc_status`).
- */
-export function grpcStatusOfReason({ code, status }: Pick<ErrorEntry, 'code' | 'status'>): number {
-  return code === 'exchange_timeout' ? DEADLINE_EXCEEDED : grpcStatusOf(status);
-}
-
 /** gRPC status for a status of HTTP. */
-function grpcStatusOf(status: number): number {
+export function grpcStatusOf(status: number): number {
   return STATUSES[status] ?? UNKNOWN;
 }
 

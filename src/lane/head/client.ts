@@ -77,7 +77,7 @@ export class Client {
 
   private readPeer(head: HeadReader): void {
     const { address, bytes } = this;
-    const start = head.peerByte;
+    const start = head.peerAddressByte;
     const isLong = head.peerFamily === 6;
     const length = isLong ? 16 : 4;
     for (let i = 0; i < length; i++) address[i] = bytes[start + i]!;

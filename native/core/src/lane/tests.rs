@@ -2,7 +2,8 @@ use super::*;
 use crate::base::timers::Timers;
 use crate::record::compose;
 use crate::record::inward::Decision;
-use crate::record::layout::{ATTEMPT_FAILED, COMPLETION, FAILED_OTHER_RUNS, HEAD, LATE};
+use crate::record::layout::{FAILED_OTHER_RUNS, KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_LATE};
+use crate::record::words::{AttemptFailedWords, WakeWords, kind_of};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -83,7 +84,7 @@ struct Table(BTreeMap<u32, Open>);
 impl Exchanges for Table {
     fn offered(&self, key: Key) -> Option<Offered<'_>> {
         let open = self.0.get(&key.index)?;
-        if open.offer? == ATTEMPT_FAILED {
+        if open.offer? == KIND_ATTEMPT_FAILED {
             return Some(Offered::Failure(failure(0)));
         }
         let facts = HeadFacts {
@@ -147,7 +148,7 @@ impl Bench {
         let number = self.opened;
         self.opened += 1;
         self.table.0.insert(number, Open { request: request(path_len), offer: None, is_late: false, place: None });
-        self.offer(number, HEAD);
+        self.offer(number, KIND_HEAD);
         number
     }
 
@@ -174,13 +175,14 @@ impl Bench {
     /// The lane reads one record.
     fn read(&mut self) -> Option<Read> {
         let record = self.lane.ring.next_for_lane()?;
-        let word = |place: usize| u32::from_le_bytes(record[place * 4..place * 4 + 4].try_into().unwrap());
-        let is_told = match word(1) {
-            HEAD => false,
-            ATTEMPT_FAILED => word(8) & FAILED_OTHER_RUNS != 0,
+        let kind = kind_of(&record).unwrap();
+        let is_told = match kind {
+            KIND_HEAD => false,
+            KIND_ATTEMPT_FAILED => AttemptFailedWords::read(&record).unwrap().0.flags & FAILED_OTHER_RUNS != 0,
             _ => true,
         };
-        Some(Read { kind: word(1), number: word(2), is_told })
+        // The words of a Wake are those that every record has.
+        Some(Read { kind, number: WakeWords::read(&record).unwrap().0.exchange.index, is_told })
     }
 
     /// One call, in which the lane reads all it finds.
@@ -224,8 +226,8 @@ fn records_keep_their_order_while_the_ring_is_full() {
     let first_call = bench.call();
     assert!(first_call.len() < 40 && bench.lane.is_due(), "the lane is called again at once");
     let read: Vec<Read> = first_call.into_iter().chain(bench.call_until_quiet()).collect();
-    let mut wanted: Vec<Read> = heads.iter().map(|number| asked(HEAD, *number)).collect();
-    wanted.extend([told(LATE, heads[39]), told(ATTEMPT_FAILED, heads[38]), told(COMPLETION, ends), asked(HEAD, last)]);
+    let mut wanted: Vec<Read> = heads.iter().map(|number| asked(KIND_HEAD, *number)).collect();
+    wanted.extend([told(KIND_LATE, heads[39]), told(KIND_ATTEMPT_FAILED, heads[38]), told(KIND_COMPLETION, ends), asked(KIND_HEAD, last)]);
     assert_eq!(read, wanted);
     assert!(!bench.lane.is_due());
 }
@@ -234,7 +236,7 @@ fn records_keep_their_order_while_the_ring_is_full() {
 fn what_is_told_once_and_was_not_read_is_written_again_to_a_successor() {
     let mut bench = Bench::new();
     let (decided, undecided) = (bench.open(1), bench.open(1));
-    assert_eq!(bench.call(), [asked(HEAD, decided), asked(HEAD, undecided)]);
+    assert_eq!(bench.call(), [asked(KIND_HEAD, decided), asked(KIND_HEAD, undecided)]);
     bench.table.0.get_mut(&decided).unwrap().offer = None;
     bench.tell_late(decided);
     bench.lane.tell_failure(key(decided), failure(FAILED_OTHER_RUNS));
@@ -243,9 +245,9 @@ fn what_is_told_once_and_was_not_read_is_written_again_to_a_successor() {
     let ended: Vec<u32> = (0..20).map(|_| bench.open(LONG_PATH)).collect();
     ended.iter().for_each(|number| bench.end(*number));
     bench.change_lanes();
-    let mut wanted = vec![told(ATTEMPT_FAILED, decided), told(COMPLETION, decided)];
-    wanted.extend(ended.iter().map(|number| told(COMPLETION, *number)));
-    wanted.push(asked(HEAD, undecided));
+    let mut wanted = vec![told(KIND_ATTEMPT_FAILED, decided), told(KIND_COMPLETION, decided)];
+    wanted.extend(ended.iter().map(|number| told(KIND_COMPLETION, *number)));
+    wanted.push(asked(KIND_HEAD, undecided));
     assert_eq!(bench.call_until_quiet(), wanted);
 }
 
@@ -254,18 +256,18 @@ fn an_offer_that_is_taken_back_is_passed_over_and_a_failure_is_told() {
     let mut bench = Bench::new();
     let numbers = [bench.open(1), bench.open(1), bench.open(1)];
     bench.end(numbers[1]);
-    assert_eq!(bench.call(), [asked(HEAD, numbers[0]), asked(HEAD, numbers[2]), told(COMPLETION, numbers[1])]);
-    bench.offer(numbers[0], ATTEMPT_FAILED);
-    bench.offer(numbers[2], ATTEMPT_FAILED);
+    assert_eq!(bench.call(), [asked(KIND_HEAD, numbers[0]), asked(KIND_HEAD, numbers[2]), told(KIND_COMPLETION, numbers[1])]);
+    bench.offer(numbers[0], KIND_ATTEMPT_FAILED);
+    bench.offer(numbers[2], KIND_ATTEMPT_FAILED);
     bench.end(numbers[0]);
-    let failures = [told(ATTEMPT_FAILED, numbers[0]), asked(ATTEMPT_FAILED, numbers[2])];
-    assert_eq!(bench.call(), [failures[0], failures[1], told(COMPLETION, numbers[0])]);
+    let failures = [told(KIND_ATTEMPT_FAILED, numbers[0]), asked(KIND_ATTEMPT_FAILED, numbers[2])];
+    assert_eq!(bench.call(), [failures[0], failures[1], told(KIND_COMPLETION, numbers[0])]);
     // Taken back after it was read: what stands in its place now is another's.
     let read = bench.open(1);
-    assert_eq!(bench.call(), [asked(HEAD, read)]);
+    assert_eq!(bench.call(), [asked(KIND_HEAD, read)]);
     let other = bench.open(1);
     bench.end(read);
-    assert_eq!(bench.call(), [asked(HEAD, other), told(COMPLETION, read)]);
+    assert_eq!(bench.call(), [asked(KIND_HEAD, other), told(KIND_COMPLETION, read)]);
 }
 
 #[test]
@@ -282,7 +284,7 @@ fn completions_wait_fifty_milliseconds_unless_their_end_makes_room_for_others() 
     assert_eq!(owner, TIMER);
     bench.lane.on_timer(due);
     assert!(bench.lane.is_due());
-    assert_eq!(bench.call(), [told(COMPLETION, ends)]);
+    assert_eq!(bench.call(), [told(KIND_COMPLETION, ends)]);
     assert!(!bench.lane.is_due());
     // Nothing is waited for: no timer.
     bench.lane.arm(&mut timers, 200 * MS);
@@ -305,7 +307,7 @@ fn a_timer_that_comes_due_after_a_call_asks_for_none() {
     bench.end(ends);
     bench.lane.arm(&mut timers, 0);
     // The completion rides with the head.
-    assert_eq!(bench.call(), [told(COMPLETION, ends)]);
+    assert_eq!(bench.call(), [told(KIND_COMPLETION, ends)]);
     let (due, _) = timers.pop_due(50 * MS).unwrap();
     bench.lane.on_timer(due);
     assert!(!bench.lane.is_due());
@@ -347,7 +349,7 @@ fn a_lane_that_starts_over_has_completions_and_no_offers() {
     bench.lane.arm(&mut timers, 0);
     assert!(timers.pop_due(50 * MS).is_some());
     assert_eq!(bench.lane.begin_call(), 0);
-    assert_eq!(bench.call(), [told(COMPLETION, number)]);
+    assert_eq!(bench.call(), [told(KIND_COMPLETION, number)]);
 }
 
 /// What may happen; numbers choose among what there is.
@@ -384,7 +386,7 @@ impl Wanted {
             if wanted == read {
                 return Ok(());
             }
-            let may_be_left_out = wanted.kind == LATE && !table.0.contains_key(&wanted.number);
+            let may_be_left_out = wanted.kind == KIND_LATE && !table.0.contains_key(&wanted.number);
             prop_assert!(may_be_left_out, "{:?} was read and {:?} wanted", read, wanted);
         }
         prop_assert!(false, "{:?} was read and nothing wanted", read);
@@ -406,32 +408,32 @@ proptest! {
             match step {
                 Step::Open(path_len) => {
                     let number = bench.open(path_len);
-                    wanted.0.push_back(asked(HEAD, number));
+                    wanted.0.push_back(asked(KIND_HEAD, number));
                 }
                 Step::Fail(place) => {
                     let Some(number) = pick(&bench.table, place, &|open| !undecided(open)) else { continue };
-                    bench.offer(number, ATTEMPT_FAILED);
-                    wanted.0.push_back(asked(ATTEMPT_FAILED, number));
+                    bench.offer(number, KIND_ATTEMPT_FAILED);
+                    wanted.0.push_back(asked(KIND_ATTEMPT_FAILED, number));
                 }
                 Step::Late(place) => {
                     let Some(number) = pick(&bench.table, place, &|open| !undecided(open) && !open.is_late) else { continue };
                     bench.tell_late(number);
-                    wanted.0.push_back(told(LATE, number));
+                    wanted.0.push_back(told(KIND_LATE, number));
                 }
                 Step::FailBeside(place) => {
                     let Some(number) = pick(&bench.table, place, &|open| !undecided(open)) else { continue };
                     bench.lane.tell_failure(key(number), failure(FAILED_OTHER_RUNS));
-                    wanted.0.push_back(told(ATTEMPT_FAILED, number));
+                    wanted.0.push_back(told(KIND_ATTEMPT_FAILED, number));
                 }
                 Step::End(place) => {
                     let Some(number) = pick(&bench.table, place, &|_| true) else { continue };
                     let is_in_ring = bench.table.0[&number].place.is_some();
                     bench.end(number);
-                    wanted.0.retain(|read| *read != asked(HEAD, number) && (is_in_ring || *read != asked(ATTEMPT_FAILED, number)));
-                    for read in wanted.0.iter_mut().filter(|read| **read == asked(ATTEMPT_FAILED, number)) {
+                    wanted.0.retain(|read| *read != asked(KIND_HEAD, number) && (is_in_ring || *read != asked(KIND_ATTEMPT_FAILED, number)));
+                    for read in wanted.0.iter_mut().filter(|read| **read == asked(KIND_ATTEMPT_FAILED, number)) {
                         read.is_told = true;
                     }
-                    wanted.0.push_back(told(COMPLETION, number));
+                    wanted.0.push_back(told(KIND_COMPLETION, number));
                 }
                 Step::Read(count) => {
                     bench.lane.begin_call();
@@ -448,7 +450,7 @@ proptest! {
                 }
                 Step::ChangeLanes => {
                     bench.change_lanes();
-                    wanted.0.retain(|read| read.is_told && read.kind != LATE);
+                    wanted.0.retain(|read| read.is_told && read.kind != KIND_LATE);
                     let again = bench.table.0.iter().filter_map(|(number, open)| Some(asked(open.offer?, *number)));
                     wanted.0.extend(again);
                 }
@@ -459,7 +461,7 @@ proptest! {
         for read in bench.call_until_quiet() {
             wanted.judge(read, &bench.table)?;
         }
-        wanted.0.retain(|read| read.kind != LATE || bench.table.0.contains_key(&read.number));
+        wanted.0.retain(|read| read.kind != KIND_LATE || bench.table.0.contains_key(&read.number));
         prop_assert!(wanted.0.is_empty(), "{:?} was never read", wanted.0);
     }
 }

@@ -1,37 +1,32 @@
 //! Decisions written as a lane writes them, for lanes in Rust: tests have such, and this holds [`super::inward`] to account.
 
-use super::inward::{FORWARD_WORDS, Forward, NO_PLAN, Tag};
-use super::layout::{COMMIT, FORWARD, RESET, RESPOND, WAIT, WAKE};
+use super::inward::{Forward, NO_PLAN, Tag};
+use super::words::{CommitWords, ForwardWords, ResetWords, RespondWords, WaitWords, WakeWords};
 use crate::base::slab::Key;
 
 /// A `Forward` with values for its plan's edits; none for a value that stays as it is.
 pub fn forward(exchange: Key, forward: &Forward, values: &[Option<&[u8]>]) -> Vec<u8> {
-    let max_body = forward.max_body_bytes.map_or(-1.0, |bytes| bytes as f64).to_bits();
-    let mut words = vec![
-        forward.plan,
-        forward.backend,
-        forward.tag.route,
-        forward.flags,
-        forward.connect_timeout_ms,
-        forward.head_timeout_ms,
-        forward.idle_timeout_ms,
-        forward.exchange_timeout_ms,
-        max_body as u32,
-        (max_body >> 32) as u32,
-        forward.attempt_timeout_ms,
-        forward.hedge_delay_ms,
-    ];
-    words.extend(forward.tag.memo);
-    words.extend([
-        values.len() as u32,
-        forward.replay_bytes,
-        forward.place_timeout_ms,
-        forward.client as u32,
-        (forward.client >> 32) as u32,
-    ]);
-    debug_assert_eq!(words.len() + 4, FORWARD_WORDS);
-    words.extend(values.iter().map(|value| value.map_or(u32::MAX, |value| value.len() as u32)));
-    record(FORWARD, exchange, &words, values.iter().flatten().copied())
+    let words = ForwardWords {
+        exchange,
+        plan: forward.plan,
+        slot: forward.backend,
+        tag: forward.tag.route,
+        flags: forward.flags,
+        connect_timeout_ms: forward.connect_timeout_ms,
+        head_timeout_ms: forward.head_timeout_ms,
+        idle_timeout_ms: forward.idle_timeout_ms,
+        exchange_timeout_ms: forward.exchange_timeout_ms,
+        max_body_bytes: forward.max_body_bytes.map_or(-1.0, |bytes| bytes as f64),
+        attempt_timeout_ms: forward.attempt_timeout_ms,
+        hedge_delay_ms: forward.hedge_delay_ms,
+        memo: forward.tag.memo,
+        value_count: values.len() as u32,
+        replay_bytes: forward.replay_bytes,
+        place_timeout_ms: forward.place_timeout_ms,
+        client: forward.client,
+    };
+    let lengths = values.iter().map(|value| value.map_or(u32::MAX, |value| value.len() as u32));
+    record(ForwardWords::BYTES, lengths, values.iter().flatten().copied(), |record| words.write(record).is_some())
 }
 
 /// A `Respond` without a plan.
@@ -41,41 +36,57 @@ pub fn respond(exchange: Key, status: u32, reason: u32, fields: &[(&[u8], &[u8])
 
 /// A `Respond` with a tag.
 pub fn respond_with(exchange: Key, tag: Tag, status: u32, reason: u32, fields: &[(&[u8], &[u8])], body: &[u8]) -> Vec<u8> {
-    let mut words = vec![status, reason, tag.route, fields.len() as u32, body.len() as u32, NO_PLAN];
-    words.extend(tag.memo);
-    words.push(0);
-    words.extend(fields.iter().map(|(name, value)| name.len() as u32 | (value.len() as u32) << 16));
+    let words = RespondWords {
+        exchange,
+        status,
+        reason,
+        tag: tag.route,
+        field_count: fields.len() as u32,
+        body_length: body.len() as u32,
+        plan: NO_PLAN,
+        memo: tag.memo,
+    };
+    let lengths = fields.iter().map(|(name, value)| name.len() as u32 | (value.len() as u32) << 16);
     let texts = fields.iter().flat_map(|(name, value)| [*name, *value]).chain([body]);
-    record(RESPOND, exchange, &words, texts)
+    record(RespondWords::BYTES, lengths, texts, |record| words.write(record).is_some())
 }
 
 /// A `Reset`.
-pub fn reset(exchange: Key, code: u32, reason: u32) -> Vec<u8> {
-    record(RESET, exchange, &[code, reason], [])
+pub fn reset(exchange: Key, error_code: u32, reason: u32) -> Vec<u8> {
+    let words = ResetWords { exchange, error_code, reason };
+    record(ResetWords::BYTES, [], [], |record| words.write(record).is_some())
 }
 
 /// A `Wait`.
 pub fn wait(exchange: Key, tag: Tag, wait_ms: u32, reason: u32) -> Vec<u8> {
-    record(WAIT, exchange, &[tag.route, tag.memo[0], tag.memo[1], tag.memo[2], wait_ms, reason], [])
+    let words = WaitWords { exchange, tag: tag.route, memo: tag.memo, wait_ms, reason };
+    record(WaitWords::BYTES, [], [], |record| words.write(record).is_some())
 }
 
 /// A `Wake`.
 pub fn wake(exchange: Key) -> Vec<u8> {
-    record(WAKE, exchange, &[], [])
+    record(WakeWords::BYTES, [], [], |record| WakeWords { exchange }.write(record).is_some())
 }
 
 /// A `Commit`.
 pub fn commit(exchange: Key, tag: Tag, reason: u32) -> Vec<u8> {
-    record(COMMIT, exchange, &[tag.route, tag.memo[0], tag.memo[1], tag.memo[2], reason, 0], [])
+    let words = CommitWords { exchange, tag: tag.route, memo: tag.memo, reason };
+    record(CommitWords::BYTES, [], [], |record| words.write(record).is_some())
 }
 
-fn record<'a>(kind: u32, exchange: Key, words: &[u32], texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let head = [0, kind, exchange.index, exchange.generation];
-    let mut record: Vec<u8> = head.iter().chain(words).flat_map(|word| word.to_le_bytes()).collect();
+/// Table and text behind so many bytes of words, padded; then the words, which have the record's size.
+fn record<'a>(
+    words: usize,
+    table: impl IntoIterator<Item = u32>,
+    texts: impl IntoIterator<Item = &'a [u8]>,
+    write: impl FnOnce(&mut [u8]) -> bool,
+) -> Vec<u8> {
+    let mut record = vec![0; words];
+    table.into_iter().for_each(|lengths| record.extend_from_slice(&lengths.to_le_bytes()));
     texts.into_iter().for_each(|text| record.extend_from_slice(text));
     record.resize(record.len().next_multiple_of(8), 0);
-    let size = record.len() as u32;
-    record[..4].copy_from_slice(&size.to_le_bytes());
+    let is_written = write(&mut record);
+    debug_assert!(is_written, "the record is as long as its words");
     record
 }
 

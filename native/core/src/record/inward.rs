@@ -1,6 +1,7 @@
 //! Decisions of the lane, decoded with every length checked: a lane may be wrong, the reactor may not. [`super::compose`] writes them.
 
-use super::layout::{COMMIT, FORWARD, MAX_VALUES, RESET, RESPOND, WAIT, WAKE};
+use super::layout::{KIND_COMMIT, KIND_FORWARD, KIND_RESET, KIND_RESPOND, KIND_WAIT, KIND_WAKE, MAX_VALUES};
+use super::words::{CommitWords, ForwardWords, ResetWords, RespondWords, WaitWords, WakeWords, kind_of};
 use crate::base::slab::Key;
 use crate::http::fields::Fields;
 
@@ -12,10 +13,6 @@ pub const SAME_TIMEOUT: u32 = u32::MAX;
 pub const SAME_CLIENT: u64 = 0;
 /// Length of a value that stays as it is.
 const SAME_VALUE: u32 = u32::MAX;
-
-/// Words of the fixed parts.
-pub(super) const FORWARD_WORDS: usize = 24;
-pub(super) const RESPOND_WORDS: usize = 14;
 
 /// What the lane must remember of an exchange. It comes with every decision and goes back, unread, with every record, so that a lane keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,84 +161,62 @@ fn lengths(pair: &[u8]) -> (usize, usize) {
     (u16::from_le_bytes([pair[0], pair[1]]) as usize, u16::from_le_bytes([pair[2], pair[3]]) as usize)
 }
 
-/// A record's words.
-#[derive(Clone, Copy)]
-struct Words<'a>(&'a [u8]);
-
-impl<'a> Words<'a> {
-    fn word(self, place: usize) -> Option<u32> {
-        self.0.get(place * 4..place * 4 + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-    }
-
-    fn float(self, place: usize) -> Option<f64> {
-        self.0.get(place * 4..)?.first_chunk().map(|bytes| f64::from_le_bytes(*bytes))
-    }
-
-    fn tag(self, route: usize, memo: usize) -> Option<Tag> {
-        Some(Tag { route: self.word(route)?, memo: [self.word(memo)?, self.word(memo + 1)?, self.word(memo + 2)?] })
-    }
-
-    /// A table of `count` words that begins at a place, and what follows it.
-    fn table(self, place: usize, count: usize) -> Option<(&'a [u8], &'a [u8])> {
-        self.0.get(place * 4..)?.split_at_checked(count.checked_mul(4)?)
-    }
-}
-
 /// Decodes a record; none if it is no valid decision.
 pub fn read(record: &[u8]) -> Option<(Key, Decision<'_>)> {
-    let words = Words(record);
-    let exchange = Key { index: words.word(2)?, generation: words.word(3)? };
-    let decision = match words.word(1)? {
-        FORWARD => read_forward(words)?,
-        RESPOND => read_respond(words)?,
-        RESET => Decision::Reset { code: words.word(4)?, reason: words.word(5)? },
-        WAIT => Decision::Wait { tag: words.tag(4, 5)?, wait_ms: words.word(8)?, reason: words.word(9)? },
-        WAKE => Decision::Wake,
-        COMMIT => Decision::Commit { tag: words.tag(4, 5)?, reason: words.word(8)? },
+    Some(match kind_of(record)? {
+        KIND_FORWARD => read_forward(record)?,
+        KIND_RESPOND => read_respond(record)?,
+        KIND_RESET => {
+            let (words, _) = ResetWords::read(record)?;
+            (words.exchange, Decision::Reset { code: words.error_code, reason: words.reason })
+        }
+        KIND_WAIT => {
+            let (words, _) = WaitWords::read(record)?;
+            let tag = Tag { route: words.tag, memo: words.memo };
+            (words.exchange, Decision::Wait { tag, wait_ms: words.wait_ms, reason: words.reason })
+        }
+        KIND_WAKE => (WakeWords::read(record)?.0.exchange, Decision::Wake),
+        KIND_COMMIT => {
+            let (words, _) = CommitWords::read(record)?;
+            (words.exchange, Decision::Commit { tag: Tag { route: words.tag, memo: words.memo }, reason: words.reason })
+        }
         _ => return None,
-    };
-    Some((exchange, decision))
+    })
 }
 
-fn read_forward(words: Words<'_>) -> Option<Decision<'_>> {
-    let max_body = words.float(12)?;
+fn read_forward(record: &[u8]) -> Option<(Key, Decision<'_>)> {
+    let (words, rest) = ForwardWords::read(record)?;
     let forward = Forward {
-        plan: words.word(4)?,
-        backend: words.word(5)?,
-        tag: words.tag(6, 16)?,
-        flags: words.word(7)?,
-        connect_timeout_ms: words.word(8)?,
-        place_timeout_ms: words.word(21)?,
-        head_timeout_ms: words.word(9)?,
-        idle_timeout_ms: words.word(10)?,
-        exchange_timeout_ms: words.word(11)?,
-        attempt_timeout_ms: words.word(14)?,
-        hedge_delay_ms: words.word(15)?,
-        max_body_bytes: (max_body >= 0.0).then_some(max_body as u64),
-        replay_bytes: words.word(20)?,
-        client: u64::from(words.word(22)?) | u64::from(words.word(23)?) << 32,
+        plan: words.plan,
+        backend: words.slot,
+        tag: Tag { route: words.tag, memo: words.memo },
+        flags: words.flags,
+        connect_timeout_ms: words.connect_timeout_ms,
+        place_timeout_ms: words.place_timeout_ms,
+        head_timeout_ms: words.head_timeout_ms,
+        idle_timeout_ms: words.idle_timeout_ms,
+        exchange_timeout_ms: words.exchange_timeout_ms,
+        attempt_timeout_ms: words.attempt_timeout_ms,
+        hedge_delay_ms: words.hedge_delay_ms,
+        max_body_bytes: (words.max_body_bytes >= 0.0).then_some(words.max_body_bytes as u64),
+        replay_bytes: words.replay_bytes,
+        client: words.client,
     };
-    let count = words.word(19)? as usize;
-    let (lengths, text) = words.table(FORWARD_WORDS, count).filter(|_| count <= MAX_VALUES)?;
+    let count = words.value_count as usize;
+    let (lengths, text) = rest.split_at_checked(count.checked_mul(4)?).filter(|_| count <= MAX_VALUES)?;
     text.get(..GivenValues::text_len(lengths))?;
-    Some(Decision::Forward(forward, GivenValues { lengths, text }))
+    Some((words.exchange, Decision::Forward(forward, GivenValues { lengths, text })))
 }
 
-fn read_respond(words: Words<'_>) -> Option<Decision<'_>> {
-    let (count, body_len) = (words.word(7)? as usize, words.word(8)? as usize);
-    let (table, text) = words.table(RESPOND_WORDS, count)?;
+fn read_respond(record: &[u8]) -> Option<(Key, Decision<'_>)> {
+    let (words, rest) = RespondWords::read(record)?;
+    let body_len = words.body_length as usize;
+    let (table, text) = rest.split_at_checked((words.field_count as usize).checked_mul(4)?)?;
     let body_at = table.chunks_exact(4).map(|pair| lengths(pair).0 + lengths(pair).1).sum::<usize>();
     text.get(body_at..body_at.checked_add(body_len)?)?;
-    Some(Decision::Respond(Respond {
-        status: words.word(4)?,
-        reason: words.word(5)?,
-        tag: words.tag(6, 10)?,
-        plan: words.word(9)?,
-        lengths: table,
-        text,
-        body_at,
-        body_len,
-    }))
+    let tag = Tag { route: words.tag, memo: words.memo };
+    let respond = Respond { status: words.status, reason: words.reason, tag, plan: words.plan, lengths: table, text, body_at, body_len };
+    Some((words.exchange, Decision::Respond(respond)))
 }
 
 #[cfg(test)]
@@ -255,8 +230,8 @@ mod tests {
             if bytes.len() >= 8 {
                 bytes[4..8].copy_from_slice(&kind.to_le_bytes());
             }
-            if bytes.len() >= 80 {
-                bytes[76..80].copy_from_slice(&count.to_le_bytes());
+            if let Some((words, _)) = ForwardWords::read(&bytes) && kind == KIND_FORWARD {
+                ForwardWords { value_count: count, ..words }.write(&mut bytes);
             }
             match read(&bytes) {
                 Some((_, Decision::Respond(respond))) => {

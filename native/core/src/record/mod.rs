@@ -1,6 +1,8 @@
-//! Records between reactor and lane: the layout of `docs/design/records.md`, once in Rust (its twin is `src/record`).
+//! Records between reactor and lane, as `docs/design/records.md` explains them (the twin in
+//! TypeScript is `src/record`).
 //!
-//! [`layout`] names kinds and flags, [`ring`] is the memory, [`outward`] writes towards the lane, [`inward`] reads the lane's decisions, [`compose`] writes such.
+//! [`layout`] and [`words`] are made of `records.yaml`, [`ring`] is the memory, [`outward`] writes
+//! towards the lane, [`inward`] reads the lane's decisions, [`compose`] writes such.
 
 pub mod compose;
 pub mod inward;
@@ -8,3 +10,4 @@ pub mod layout;
 pub mod outward;
 pub mod ring;
 pub mod sample;
+pub mod words;

@@ -2,26 +2,14 @@
 //!
 //! Each ring has an owner of its own, so that a decision is read where it stands while records for the lane are written.
 
-use super::layout::WRAP;
+use super::layout::{
+    KIND_WRAP, LANE_HEAD_WORD, LANE_RING_BYTE, LANE_RING_BYTES, LANE_TAIL_WORD, MEMORY_BYTES, REACTOR_HEAD_WORD, REACTOR_RING_BYTE,
+    REACTOR_RING_BYTES, REACTOR_TAIL_WORD, WAITING_WORD,
+};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
-
-/// Bytes before the first ring; holds the four cursors and the lane's word.
-pub const CONTROL_BYTES: usize = 4096;
-/// Capacity of the ring towards the lane.
-pub const LANE_BYTES: usize = 1 << 20;
-/// Capacity of the ring towards the reactor.
-pub const REACTOR_BYTES: usize = 1 << 18;
-/// Size of the whole region.
-pub const REGION_BYTES: usize = CONTROL_BYTES + LANE_BYTES + REACTOR_BYTES;
-
-const LANE_TAIL: usize = 0;
-const LANE_HEAD: usize = 16;
-const REACTOR_TAIL: usize = 32;
-const REACTOR_HEAD: usize = 48;
-const WAITING: usize = 64;
 
 /// The region. Reactor and lane use it in turns in one thread; atomics only keep the compiler honest.
 struct Region {
@@ -29,7 +17,7 @@ struct Region {
 }
 
 fn layout() -> Layout {
-    Layout::from_size_align(REGION_BYTES, 4096).expect("a constant layout")
+    Layout::from_size_align(MEMORY_BYTES, 4096).expect("a constant layout")
 }
 
 impl Default for Region {
@@ -79,17 +67,17 @@ impl Ring {
 
     /// Whether the lane has records to read.
     pub fn has_for_lane(&self) -> bool {
-        self.cursor(LANE_TAIL).load(Relaxed) != self.cursor(LANE_HEAD).load(Acquire)
+        self.cursor(LANE_TAIL_WORD).load(Relaxed) != self.cursor(LANE_HEAD_WORD).load(Acquire)
     }
 
     /// Whether the lane says that exchanges wait for a place which another's end may free.
     pub fn is_waited_for(&self) -> bool {
-        self.cursor(WAITING).load(Relaxed) != 0
+        self.cursor(WAITING_WORD).load(Relaxed) != 0
     }
 
     /// Forgets everything in both rings: a successor's lane starts clean.
     pub fn reset(&mut self) {
-        for word in [LANE_TAIL, LANE_HEAD, REACTOR_TAIL, REACTOR_HEAD, WAITING] {
+        for word in [LANE_TAIL_WORD, LANE_HEAD_WORD, REACTOR_TAIL_WORD, REACTOR_HEAD_WORD, WAITING_WORD] {
             self.cursor(word).store(0, Release);
         }
     }
@@ -97,29 +85,29 @@ impl Ring {
     /// Room for a record of `size` bytes towards the lane, or none now. The record is seen after [`Ring::publish`].
     pub fn reserve(&mut self, size: usize) -> Option<&mut [u8]> {
         debug_assert!(size.is_multiple_of(8));
-        let mut tail = self.cursor(LANE_TAIL).load(Relaxed);
-        let mut head = self.cursor(LANE_HEAD).load(Acquire);
+        let mut tail = self.cursor(LANE_TAIL_WORD).load(Relaxed);
+        let mut head = self.cursor(LANE_HEAD_WORD).load(Acquire);
         if tail == head {
             // Nothing to be read: begin at the front again, where the memory is warm.
             (tail, head) = (0, 0);
-            self.cursor(LANE_TAIL).store(0, Release);
-            self.cursor(LANE_HEAD).store(0, Release);
+            self.cursor(LANE_TAIL_WORD).store(0, Release);
+            self.cursor(LANE_HEAD_WORD).store(0, Release);
         }
-        let place = tail as usize & (LANE_BYTES - 1);
-        let to_end = LANE_BYTES - place;
+        let place = tail as usize & (LANE_RING_BYTES - 1);
+        let to_end = LANE_RING_BYTES - place;
         let wrapped = if size > to_end { to_end } else { 0 };
-        if tail.wrapping_sub(head) as usize + wrapped + size > LANE_BYTES {
+        if tail.wrapping_sub(head) as usize + wrapped + size > LANE_RING_BYTES {
             return None;
         }
         if wrapped > 0 {
             let filler = self.lane_bytes(place, 8);
             filler[0..4].copy_from_slice(&(wrapped as u32).to_le_bytes());
-            filler[4..8].copy_from_slice(&WRAP.to_le_bytes());
+            filler[4..8].copy_from_slice(&KIND_WRAP.to_le_bytes());
             tail = tail.wrapping_add(wrapped as u32);
-            self.cursor(LANE_TAIL).store(tail, Release);
+            self.cursor(LANE_TAIL_WORD).store(tail, Release);
         }
         self.last = tail;
-        Some(self.lane_bytes(tail as usize & (LANE_BYTES - 1), size))
+        Some(self.lane_bytes(tail as usize & (LANE_RING_BYTES - 1), size))
     }
 
     /// Where the record that was written last towards the lane begins; for [`Ring::unread`].
@@ -129,14 +117,14 @@ impl Ring {
 
     /// The record that begins at `at`, if the lane has not read so far. Cursors begin anew at times: whether it is the record that was meant, what it says must tell.
     pub fn unread(&mut self, at: u32) -> Option<&mut [u8]> {
-        let left = self.cursor(LANE_TAIL).load(Relaxed).wrapping_sub(at);
-        let ahead = at.wrapping_sub(self.cursor(LANE_HEAD).load(Acquire));
-        let place = at as usize & (LANE_BYTES - 1);
-        if left == 0 || left as usize > LANE_BYTES || ahead as usize >= LANE_BYTES || !at.is_multiple_of(8) {
+        let left = self.cursor(LANE_TAIL_WORD).load(Relaxed).wrapping_sub(at);
+        let ahead = at.wrapping_sub(self.cursor(LANE_HEAD_WORD).load(Acquire));
+        let place = at as usize & (LANE_RING_BYTES - 1);
+        if left == 0 || left as usize > LANE_RING_BYTES || ahead as usize >= LANE_RING_BYTES || !at.is_multiple_of(8) {
             return None;
         }
         let size = u32::from_le_bytes(self.lane_bytes(place, 4).try_into().expect("four bytes")) as usize;
-        (size >= 8 && size <= left as usize && place + size <= LANE_BYTES).then(|| self.lane_bytes(place, size))
+        (size >= 8 && size <= left as usize && place + size <= LANE_RING_BYTES).then(|| self.lane_bytes(place, size))
     }
 
     /// Writes a whole record towards the lane; false when there is no room now.
@@ -149,25 +137,25 @@ impl Ring {
 
     /// Makes the reserved record visible.
     pub fn publish(&mut self, size: usize) {
-        let tail = self.cursor(LANE_TAIL);
+        let tail = self.cursor(LANE_TAIL_WORD);
         tail.store(tail.load(Relaxed).wrapping_add(size as u32), Release);
     }
 
     fn lane_bytes(&mut self, place: usize, size: usize) -> &mut [u8] {
-        debug_assert!(place + size <= LANE_BYTES);
+        debug_assert!(place + size <= LANE_RING_BYTES);
         // SAFETY: inside the region; the lane does not run while the reactor writes.
-        unsafe { std::slice::from_raw_parts_mut(self.region.base.as_ptr().add(CONTROL_BYTES + place), size) }
+        unsafe { std::slice::from_raw_parts_mut(self.region.base.as_ptr().add(LANE_RING_BYTE + place), size) }
     }
 
     /// Takes the next record towards the lane, for a lane in Rust and for what a dead lane left unread. A cursor that a lane spoiled ends the reading.
     pub fn next_for_lane(&mut self) -> Option<Vec<u8>> {
         loop {
-            let tail = self.cursor(LANE_TAIL).load(Acquire);
-            let head = self.cursor(LANE_HEAD).load(Relaxed);
+            let tail = self.cursor(LANE_TAIL_WORD).load(Acquire);
+            let head = self.cursor(LANE_HEAD_WORD).load(Relaxed);
             if tail == head {
                 return None;
             }
-            let place = head as usize & (LANE_BYTES - 1);
+            let place = head as usize & (LANE_RING_BYTES - 1);
             if !place.is_multiple_of(8) {
                 return None;
             }
@@ -176,11 +164,11 @@ impl Ring {
                 let head = self.lane_bytes(place, 8);
                 (word(head, 0) as usize, word(head, 1))
             };
-            if size < 8 || !size.is_multiple_of(8) || size > tail.wrapping_sub(head) as usize || place + size > LANE_BYTES {
+            if size < 8 || !size.is_multiple_of(8) || size > tail.wrapping_sub(head) as usize || place + size > LANE_RING_BYTES {
                 return None;
             }
-            let record = (kind != WRAP).then(|| self.lane_bytes(place, size).to_vec());
-            self.cursor(LANE_HEAD).store(head.wrapping_add(size as u32), Release);
+            let record = (kind != KIND_WRAP).then(|| self.lane_bytes(place, size).to_vec());
+            self.cursor(LANE_HEAD_WORD).store(head.wrapping_add(size as u32), Release);
             if record.is_some() {
                 return record;
             }
@@ -198,25 +186,25 @@ impl DecisionRing {
     /// reading: the lane is broken and its cursor is brought up.
     pub fn next_record(&mut self) -> Option<&[u8]> {
         loop {
-            let tail = self.region.cursor(REACTOR_TAIL).load(Acquire);
-            let head = self.region.cursor(REACTOR_HEAD).load(Relaxed);
+            let tail = self.region.cursor(REACTOR_TAIL_WORD).load(Acquire);
+            let head = self.region.cursor(REACTOR_HEAD_WORD).load(Relaxed);
             let filled = tail.wrapping_sub(head) as usize;
             if filled == 0 {
                 return None;
             }
-            if filled > REACTOR_BYTES || !filled.is_multiple_of(8) {
+            if filled > REACTOR_RING_BYTES || !filled.is_multiple_of(8) {
                 return self.forget_decisions(tail);
             }
-            let place = head as usize & (REACTOR_BYTES - 1);
+            let place = head as usize & (REACTOR_RING_BYTES - 1);
             // SAFETY: inside the region; the lane does not run while the reactor reads.
-            let start = unsafe { self.region.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES + place) };
+            let start = unsafe { self.region.base.as_ptr().add(REACTOR_RING_BYTE + place) };
             let word = |at: usize| unsafe { start.cast::<u32>().add(at).read() };
             let (size, kind) = (word(0) as usize, word(1));
-            if size < 8 || size % 8 != 0 || size > filled || place + size > REACTOR_BYTES {
+            if size < 8 || size % 8 != 0 || size > filled || place + size > REACTOR_RING_BYTES {
                 return self.forget_decisions(tail);
             }
-            self.region.cursor(REACTOR_HEAD).store(head.wrapping_add(size as u32), Release);
-            if kind != WRAP {
+            self.region.cursor(REACTOR_HEAD_WORD).store(head.wrapping_add(size as u32), Release);
+            if kind != KIND_WRAP {
                 // SAFETY: checked above to lie inside the ring.
                 return Some(unsafe { std::slice::from_raw_parts(start, size) });
             }
@@ -226,33 +214,33 @@ impl DecisionRing {
     /// The lane is broken: its cursor is brought up, and both are put back on a record's boundary, which all reading relies on.
     fn forget_decisions(&self, tail: u32) -> Option<&[u8]> {
         let aligned = tail & !7;
-        self.region.cursor(REACTOR_TAIL).store(aligned, Release);
-        self.region.cursor(REACTOR_HEAD).store(aligned, Release);
+        self.region.cursor(REACTOR_TAIL_WORD).store(aligned, Release);
+        self.region.cursor(REACTOR_HEAD_WORD).store(aligned, Release);
         None
     }
 
     /// Writes a record as a lane would, for a lane in Rust. False when the ring is full.
     pub fn write(&mut self, record: &[u8]) -> bool {
         debug_assert!(record.len().is_multiple_of(8));
-        let tail = self.region.cursor(REACTOR_TAIL).load(Relaxed);
-        let head = self.region.cursor(REACTOR_HEAD).load(Acquire);
-        let place = tail as usize & (REACTOR_BYTES - 1);
-        let to_end = REACTOR_BYTES - place;
+        let tail = self.region.cursor(REACTOR_TAIL_WORD).load(Relaxed);
+        let head = self.region.cursor(REACTOR_HEAD_WORD).load(Acquire);
+        let place = tail as usize & (REACTOR_RING_BYTES - 1);
+        let to_end = REACTOR_RING_BYTES - place;
         let wrapped = if record.len() > to_end { to_end } else { 0 };
-        if tail.wrapping_sub(head) as usize + wrapped + record.len() > REACTOR_BYTES {
+        if tail.wrapping_sub(head) as usize + wrapped + record.len() > REACTOR_RING_BYTES {
             return false;
         }
         // SAFETY: inside the region, checked above.
         unsafe {
-            let ring = self.region.base.as_ptr().add(CONTROL_BYTES + LANE_BYTES);
+            let ring = self.region.base.as_ptr().add(REACTOR_RING_BYTE);
             if wrapped > 0 {
                 ring.add(place).cast::<u32>().write(wrapped as u32);
-                ring.add(place + 4).cast::<u32>().write(WRAP);
+                ring.add(place + 4).cast::<u32>().write(KIND_WRAP);
             }
-            let at = (place + wrapped) & (REACTOR_BYTES - 1);
+            let at = (place + wrapped) & (REACTOR_RING_BYTES - 1);
             std::ptr::copy_nonoverlapping(record.as_ptr(), ring.add(at), record.len());
         }
-        self.region.cursor(REACTOR_TAIL).store(tail.wrapping_add((wrapped + record.len()) as u32), Release);
+        self.region.cursor(REACTOR_TAIL_WORD).store(tail.wrapping_add((wrapped + record.len()) as u32), Release);
         true
     }
 }
@@ -303,8 +291,8 @@ mod tests {
         let mut record = [0u8; 16];
         record[0..4].copy_from_slice(&16u32.to_le_bytes());
         record[4..8].copy_from_slice(&16u32.to_le_bytes());
-        for tail in [3, 5, REACTOR_BYTES as u32 - 3, REACTOR_BYTES as u32 + 8, u32::MAX, u32::MAX - 7] {
-            decisions.region.cursor(REACTOR_TAIL).store(tail, Release);
+        for tail in [3, 5, REACTOR_RING_BYTES as u32 - 3, REACTOR_RING_BYTES as u32 + 8, u32::MAX, u32::MAX - 7] {
+            decisions.region.cursor(REACTOR_TAIL_WORD).store(tail, Release);
             while decisions.next_record().is_some() {}
             assert!(decisions.write(&record));
             assert_eq!(decisions.next_record().map(<[u8]>::len), Some(16), "after {tail}");

@@ -1,4 +1,4 @@
-//! A lane in Rust. It reads and writes the shared region by its documented layout (`docs/design/records.md`), as a worker does, not through the reactor's own types.
+//! A lane in Rust. It reads and writes the shared region by the table of records (`docs/design/records.md`), as a worker does, not through the reactor's own rings and types.
 
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
@@ -6,16 +6,8 @@ use lychgate_core::base::slab::Key;
 use lychgate_core::reactor::LaneCall;
 use lychgate_core::record::compose;
 use lychgate_core::record::inward::{Forward, NO_PLAN, SAME_CLIENT, Tag};
-use lychgate_core::record::layout::{FAILED_OTHER_RUNS, FORWARD_TELL_FAILURES};
-
-const CONTROL_BYTES: usize = 4096;
-const LANE_BYTES: usize = 1 << 20;
-const REACTOR_BYTES: usize = 1 << 18;
-const LANE_TAIL: usize = 0;
-const LANE_HEAD: usize = 16;
-const REACTOR_TAIL: usize = 32;
-const REACTOR_HEAD: usize = 48;
-const WAITING: usize = 64;
+use lychgate_core::record::layout::*;
+use lychgate_core::record::words::{AttemptFailedWords, CompletionWords, HeadWords, LateWords, kind_of};
 
 /// A request head as it was offered.
 #[derive(Clone, Debug)]
@@ -163,29 +155,28 @@ impl Lane {
         }
         self.calls += 1;
         while let Some(record) = self.next() {
-            let record = Record(record);
-            match record.word(1) {
-                1 => {
-                    let head = record.head();
+            match kind_of(&record).unwrap() {
+                KIND_HEAD => {
+                    let head = Head::read(&record);
                     let verdict = (self.on_head)(&head);
                     self.decide(head.exchange, verdict);
                     self.heads.push(head);
                 }
-                2 => {
-                    let failure = record.failure();
+                KIND_ATTEMPT_FAILED => {
+                    let failure = Failure::read(&record);
                     if failure.flags & FAILED_OTHER_RUNS == 0 {
                         let verdict = (self.on_failure)(&failure);
                         self.decide(failure.exchange, verdict);
                     }
                     self.failures.push(failure);
                 }
-                4 => {
-                    let late = record.late();
+                KIND_LATE => {
+                    let late = Late::read(&record);
                     let verdict = (self.on_late)(&late);
                     self.decide(late.exchange, verdict);
                     self.lates.push(late);
                 }
-                3 => self.completions.push(record.completion()),
+                KIND_COMPLETION => self.completions.push(Completion::read(&record)),
                 kind => panic!("a record of kind {kind}"),
             }
         }
@@ -194,18 +185,18 @@ impl Lane {
 
     fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            let (tail, head) = (self.cursor(LANE_TAIL).load(Acquire), self.cursor(LANE_HEAD).load(Relaxed));
+            let (tail, head) = (self.cursor(LANE_TAIL_WORD).load(Acquire), self.cursor(LANE_HEAD_WORD).load(Relaxed));
             if tail == head {
                 return None;
             }
-            let place = head as usize & (LANE_BYTES - 1);
+            let place = head as usize & (LANE_RING_BYTES - 1);
             // SAFETY: the reactor does not write while the lane runs; sizes are checked below.
-            let rest = unsafe { std::slice::from_raw_parts(self.base.add(CONTROL_BYTES + place), LANE_BYTES - place) };
+            let rest = unsafe { std::slice::from_raw_parts(self.base.add(LANE_RING_BYTE + place), LANE_RING_BYTES - place) };
             let size = u32::from_le_bytes(rest[0..4].try_into().unwrap()) as usize;
             assert!(size >= 8 && size.is_multiple_of(8) && size <= tail.wrapping_sub(head) as usize);
             let record = rest[..size].to_vec();
-            self.cursor(LANE_HEAD).store(head.wrapping_add(size as u32), Release);
-            if record[4..8] != [0; 4] {
+            self.cursor(LANE_HEAD_WORD).store(head.wrapping_add(size as u32), Release);
+            if kind_of(&record) != Some(KIND_WRAP) {
                 return Some(record);
             }
         }
@@ -238,121 +229,115 @@ impl Lane {
 
     /// Says how many exchanges wait for a place.
     pub fn set_waiting(&mut self, count: u32) {
-        self.cursor(WAITING).store(count, Release);
+        self.cursor(WAITING_WORD).store(count, Release);
     }
 
     fn write(&mut self, record: &[u8]) {
-        let tail = self.cursor(REACTOR_TAIL).load(Relaxed);
-        let head = self.cursor(REACTOR_HEAD).load(Acquire);
-        let mut place = tail as usize & (REACTOR_BYTES - 1);
-        let filler = if record.len() > REACTOR_BYTES - place { REACTOR_BYTES - place } else { 0 };
-        assert!(tail.wrapping_sub(head) as usize + filler + record.len() <= REACTOR_BYTES, "a test's decisions fit the ring");
+        let tail = self.cursor(REACTOR_TAIL_WORD).load(Relaxed);
+        let head = self.cursor(REACTOR_HEAD_WORD).load(Acquire);
+        let mut place = tail as usize & (REACTOR_RING_BYTES - 1);
+        let filler = if record.len() > REACTOR_RING_BYTES - place { REACTOR_RING_BYTES - place } else { 0 };
+        assert!(tail.wrapping_sub(head) as usize + filler + record.len() <= REACTOR_RING_BYTES, "a test's decisions fit the ring");
         // SAFETY: inside the region, see above.
         unsafe {
-            let ring = self.base.add(CONTROL_BYTES + LANE_BYTES);
+            let ring = self.base.add(REACTOR_RING_BYTE);
             if filler > 0 {
                 ring.add(place).cast::<[u32; 2]>().write([filler as u32, 0]);
                 place = 0;
             }
             std::ptr::copy_nonoverlapping(record.as_ptr(), ring.add(place), record.len());
         }
-        self.cursor(REACTOR_TAIL).store(tail.wrapping_add((filler + record.len()) as u32), Release);
+        self.cursor(REACTOR_TAIL_WORD).store(tail.wrapping_add((filler + record.len()) as u32), Release);
     }
 }
 
-struct Record(Vec<u8>);
+/// Texts of the given lengths, one after the other.
+fn texts(mut rest: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let mut next = |length| {
+        let (text, after) = rest.split_at(length);
+        rest = after;
+        String::from_utf8_lossy(text).into_owned()
+    };
+    lengths.into_iter().map(&mut next).collect()
+}
 
-impl Record {
-    fn word(&self, place: usize) -> u32 {
-        u32::from_le_bytes(self.0[place * 4..place * 4 + 4].try_into().unwrap())
-    }
-
-    fn float(&self, place: usize) -> f64 {
-        f64::from_le_bytes(self.0[place * 4..place * 4 + 8].try_into().unwrap())
-    }
-
-    fn pair(&self, place: usize) -> (usize, usize) {
-        (self.word(place) as usize & 0xffff, self.word(place) as usize >> 16)
-    }
-
-    fn exchange(&self) -> Key {
-        Key { index: self.word(2), generation: self.word(3) }
-    }
-
-    fn tag(&self, route: usize, memo: usize) -> Tag {
-        Tag { route: self.word(route), memo: [self.word(memo), self.word(memo + 1), self.word(memo + 2)] }
-    }
-
-    /// Texts of the given lengths, one after the other from a byte on.
-    fn texts(&self, mut at: usize, lengths: impl IntoIterator<Item = usize>) -> Vec<String> {
-        let mut next = |length| {
-            at += length;
-            String::from_utf8_lossy(&self.0[at - length..at]).into_owned()
-        };
-        lengths.into_iter().map(&mut next).collect()
-    }
-
-    fn head(&self) -> Head {
-        let count = self.word(18) as usize;
-        let ((method, scheme), (authority, path)) = (self.pair(16), self.pair(17));
-        let mut lengths = vec![self.word(19) as usize, method, scheme, authority, path];
-        lengths.extend((0..count).flat_map(|place| <[usize; 2]>::from(self.pair(26 + place))));
-        let mut texts = self.texts((26 + count) * 4, lengths).into_iter();
+impl Head {
+    fn read(record: &[u8]) -> Head {
+        let (words, rest) = HeadWords::read(record).unwrap();
+        let (table, text) = rest.split_at(words.field_count as usize * 4);
+        let certificate = words.certificate_length as usize;
+        let mut lengths = vec![certificate, words.request_id_length as usize];
+        lengths.extend([words.method_length, words.scheme_length, words.authority_length, words.path_length].map(usize::from));
+        lengths.extend(table.as_chunks::<2>().0.iter().map(|length| usize::from(u16::from_le_bytes(*length))));
+        let mut texts = texts(text, lengths).into_iter();
         let mut text = || texts.next().unwrap();
-        let (_id, method, _scheme, authority, path) = (text(), text(), text(), text(), text());
-        let fields = (0..count).map(|_| (text(), text())).collect();
+        let (_certificate, _id, method, _scheme, authority, path) = (text(), text(), text(), text(), text(), text());
         Head {
-            exchange: self.exchange(),
-            flags: self.word(5),
-            tag: self.tag(20, 21),
-            age_us: self.word(24),
-            content_length: self.float(14),
+            exchange: words.exchange,
+            flags: words.flags,
+            tag: Tag { route: words.tag, memo: words.memo },
+            age_us: words.age_us,
+            content_length: words.content_length,
             method,
             authority,
             path,
-            fields,
+            fields: (0..words.field_count).map(|_| (text(), text())).collect(),
         }
     }
+}
 
-    fn failure(&self) -> Failure {
+impl Failure {
+    fn read(record: &[u8]) -> Failure {
+        let (words, _) = AttemptFailedWords::read(record).unwrap();
         Failure {
-            exchange: self.exchange(),
-            tag: self.tag(6, 14),
-            attempts: self.word(4),
-            backend: self.word(5),
-            reason: self.word(7),
-            flags: self.word(8),
-            took_us: self.word(9),
-            status: self.word(17),
-            grpc_status: self.word(18),
-            retry_after_s: self.word(19),
-            age_us: self.word(20),
+            exchange: words.exchange,
+            tag: Tag { route: words.tag, memo: words.memo },
+            attempts: words.attempts,
+            backend: words.slot,
+            reason: words.reason,
+            flags: words.flags,
+            took_us: words.duration_us,
+            status: words.status,
+            grpc_status: words.grpc_status,
+            retry_after_s: words.retry_after_s,
+            age_us: words.age_us,
         }
     }
+}
 
-    fn late(&self) -> Late {
-        let (attempts, backend) = (self.word(4), self.word(5));
-        Late { exchange: self.exchange(), tag: self.tag(6, 7), attempts, backend, took_us: self.word(10) }
+impl Late {
+    fn read(record: &[u8]) -> Late {
+        let (words, _) = LateWords::read(record).unwrap();
+        Late {
+            exchange: words.exchange,
+            tag: Tag { route: words.tag, memo: words.memo },
+            attempts: words.attempts,
+            backend: words.slot,
+            took_us: words.duration_us,
+        }
     }
+}
 
-    fn completion(&self) -> Completion {
-        let ((id, method), (authority, path)) = (self.pair(30), self.pair(31));
-        let path = self.texts(42 * 4, [id, method, authority, path]).remove(3);
+impl Completion {
+    fn read(record: &[u8]) -> Completion {
+        let (words, text) = CompletionWords::read(record).unwrap();
+        let lengths = [words.request_id_length, words.method_length, words.authority_length, words.path_length];
+        let path = texts(text, lengths.map(usize::from)).remove(3);
         Completion {
-            exchange: self.exchange(),
-            tag: self.tag(4, 34),
-            backend: self.word(5),
-            attempts: self.word(6),
-            status: self.word(7),
-            reason: self.word(8),
-            flags: self.word(9),
-            bytes_in: self.float(22),
-            bytes_out: self.float(24),
-            backend_status: self.word(33),
-            grpc_status: self.word(37),
-            retry_after_s: self.word(38),
-            loser: self.word(39),
-            lost_us: self.word(40),
+            exchange: words.exchange,
+            tag: Tag { route: words.tag, memo: words.memo },
+            backend: words.slot,
+            attempts: words.attempts,
+            status: words.status,
+            reason: words.reason,
+            flags: words.flags,
+            bytes_in: words.bytes_in,
+            bytes_out: words.bytes_out,
+            backend_status: words.backend_status,
+            grpc_status: words.grpc_status,
+            retry_after_s: words.retry_after_s,
+            loser: words.loser_slot,
+            lost_us: words.loser_us,
             path,
         }
     }

@@ -1,15 +1,12 @@
 //! `AttemptFailed` and `Late`: what the lane has to know of an attempt before its exchange is over.
 
 use super::RequestId;
-use super::writer::{Writer, round};
+use super::writer::{Text, round};
 use crate::base::slab::Key;
 use crate::record::inward::Tag;
-use crate::record::layout::{ATTEMPT_FAILED, LATE, NONE};
+use crate::record::layout::NONE;
 use crate::record::ring::Ring;
-
-/// Words of an `AttemptFailed` before its text, and bytes of a `Late`.
-const FAILED_WORDS: usize = 22;
-const LATE_BYTES: usize = 56;
+use crate::record::words::{AttemptFailedWords, LateWords};
 
 /// What an `AttemptFailed` says beside tag, age and request id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +36,28 @@ pub struct FailureFacts {
 /// Writes an `AttemptFailed`; false when the ring has no room now.
 pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts, tag: Tag, age_us: u32, request_id: &RequestId) -> bool {
     let id = request_id.as_bytes();
-    let fixed = FAILED_WORDS * 4;
-    let size = round(fixed + id.len());
-    let Some(mut w) = Writer::start(ring, size, ATTEMPT_FAILED, exchange, fixed) else { return false };
-    w.words(4, [facts.attempts, facts.backend, tag.route, facts.reason, facts.flags, facts.took_us]);
-    w.float(10, facts.connection as f64);
-    w.words(12, [facts.plan, id.len() as u32]);
-    w.words(14, tag.memo);
-    w.words(17, [facts.status, facts.grpc_status.unwrap_or(NONE), facts.retry_after_s.unwrap_or(NONE), age_us, 0]);
-    w.text(id);
-    w.pad();
+    let words = AttemptFailedWords {
+        exchange,
+        attempts: facts.attempts,
+        slot: facts.backend,
+        tag: tag.route,
+        reason: facts.reason,
+        flags: facts.flags,
+        duration_us: facts.took_us,
+        connection: facts.connection as f64,
+        plan: facts.plan,
+        request_id_length: id.len() as u32,
+        memo: tag.memo,
+        status: facts.status,
+        grpc_status: facts.grpc_status.unwrap_or(NONE),
+        retry_after_s: facts.retry_after_s.unwrap_or(NONE),
+        age_us,
+    };
+    let size = round(AttemptFailedWords::BYTES + id.len());
+    let Some(text) = ring.reserve(size).and_then(|record| words.write(record)) else { return false };
+    let mut text = Text(text);
+    text.put(id);
+    text.pad();
     ring.publish(size);
     true
 }
@@ -72,10 +81,19 @@ pub struct LateFacts {
 
 /// Writes a `Late`; false when the ring has no room now.
 pub fn write_late(ring: &mut Ring, exchange: Key, facts: &LateFacts) -> bool {
-    let Some(mut w) = Writer::start(ring, LATE_BYTES, LATE, exchange, LATE_BYTES) else { return false };
-    w.words(4, [facts.attempts, facts.backend, facts.tag.route]);
-    w.words(7, facts.tag.memo);
-    w.words(10, [facts.took_us, facts.age_us, facts.plan, 0]);
-    ring.publish(LATE_BYTES);
+    let words = LateWords {
+        exchange,
+        attempts: facts.attempts,
+        slot: facts.backend,
+        tag: facts.tag.route,
+        memo: facts.tag.memo,
+        duration_us: facts.took_us,
+        age_us: facts.age_us,
+        plan: facts.plan,
+    };
+    if ring.reserve(LateWords::BYTES).and_then(|record| words.write(record)).is_none() {
+        return false;
+    }
+    ring.publish(LateWords::BYTES);
     true
 }

@@ -1,17 +1,16 @@
 //! `Completion`: how an exchange ended.
 
 use super::RequestId;
-use super::writer::{Writer, round};
+use super::writer::{Text, peer_words, round};
 use crate::base::slab::Key;
 use crate::http::fields::{Fields, Known};
 use crate::record::inward::Tag;
-use crate::record::layout::{COMPLETION, NONE};
+use crate::record::layout::NONE;
 use crate::record::ring::Ring;
+use crate::record::words::CompletionWords;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Words before the text.
-const WORDS: usize = 42;
 /// Longest path and user-agent.
 const PATH_CUT: usize = 2048;
 const USER_AGENT_CUT: usize = 256;
@@ -74,28 +73,50 @@ pub fn write_completion(ring: &mut Ring, facts: &CompletionFacts, request: &Fiel
     let agent = &agent[..agent.len().min(USER_AGENT_CUT)];
     let id = facts.request_id.as_bytes();
     let certificate = facts.certificate.as_deref().unwrap_or_default();
-    let fixed = WORDS * 4;
-    let size = round(fixed + id.len() + method.len() + authority.len() + path.len() + agent.len() + certificate.len());
-    let Some(mut w) = Writer::start(ring, size, COMPLETION, facts.exchange, fixed) else { return false };
-    w.words(4, [facts.tag.route, facts.backend, facts.attempts, facts.status, facts.reason, facts.flags, facts.listener]);
-    w.peer(11, facts.peer);
-    w.words(16, facts.phases_us);
-    w.word(21, facts.rtt_us);
-    w.float(22, facts.bytes_in as f64);
-    w.float(24, facts.bytes_out as f64);
-    w.float(26, facts.connection as f64);
-    w.float(28, facts.started_ms);
-    w.pair(30, id.len(), method.len());
-    w.pair(31, authority.len(), path.len());
-    w.pair(32, agent.len(), 0);
-    w.word(33, facts.backend_status);
-    w.words(34, facts.tag.memo);
-    let (loser, lost_us) = facts.loser.unwrap_or((NONE, 0));
-    w.words(37, [facts.grpc_status.unwrap_or(NONE), facts.retry_after_s.unwrap_or(NONE), loser, lost_us, certificate.len() as u32]);
-    for text in [id, method, authority, path, agent, certificate] {
-        w.text(text);
-    }
-    w.pad();
+    let texts = [id, method, authority, path, agent, certificate];
+    let size = round(CompletionWords::BYTES + texts.iter().map(|text| text.len()).sum::<usize>());
+    let (peer_family, peer_port, peer_address) = peer_words(facts.peer);
+    let [decide_us, open_us, send_us, await_us, total_us] = facts.phases_us;
+    let (loser_slot, loser_us) = facts.loser.unwrap_or((NONE, 0));
+    let words = CompletionWords {
+        exchange: facts.exchange,
+        tag: facts.tag.route,
+        slot: facts.backend,
+        attempts: facts.attempts,
+        status: facts.status,
+        reason: facts.reason,
+        flags: facts.flags,
+        listener: facts.listener,
+        peer_family,
+        peer_port,
+        peer_address,
+        decide_us,
+        open_us,
+        send_us,
+        await_us,
+        total_us,
+        rtt_us: facts.rtt_us,
+        bytes_in: facts.bytes_in as f64,
+        bytes_out: facts.bytes_out as f64,
+        connection: facts.connection as f64,
+        started_ms: facts.started_ms,
+        request_id_length: id.len() as u16,
+        method_length: method.len() as u16,
+        authority_length: authority.len() as u16,
+        path_length: path.len() as u16,
+        user_agent_length: agent.len() as u32,
+        backend_status: facts.backend_status,
+        memo: facts.tag.memo,
+        grpc_status: facts.grpc_status.unwrap_or(NONE),
+        retry_after_s: facts.retry_after_s.unwrap_or(NONE),
+        loser_slot,
+        loser_us,
+        certificate_length: certificate.len() as u32,
+    };
+    let Some(text) = ring.reserve(size).and_then(|record| words.write(record)) else { return false };
+    let mut text = Text(text);
+    texts.iter().for_each(|part| text.put(part));
+    text.pad();
     ring.publish(size);
     true
 }

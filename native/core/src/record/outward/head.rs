@@ -1,16 +1,13 @@
 //! `Head`: a request that has to be decided.
 
 use super::RequestId;
-use super::writer::{Writer, round};
+use super::writer::{Text, peer_words, round};
 use crate::base::slab::Key;
 use crate::http::fields::{Fields, Known};
 use crate::record::inward::Tag;
-use crate::record::layout::HEAD;
 use crate::record::ring::Ring;
+use crate::record::words::{HeadWords, pair};
 use std::net::SocketAddr;
-
-/// Words before the lengths.
-const WORDS: usize = 26;
 
 /// What a `Head` says beside the fields.
 #[derive(Clone, Copy, Debug)]
@@ -48,29 +45,42 @@ pub fn write_head(ring: &mut Ring, facts: &HeadFacts<'_>, fields: &Fields) -> bo
     let authority = fields.known(Known::Authority).or_else(|| fields.known(Known::Host)).unwrap_or(b"");
     let regular = || fields.iter().filter(|field| !field.known.is_pseudo());
     let (count, text) = regular().fold((0, 0), |(count, text), f| (count + 1, text + f.name.len() + f.value.len()));
-    let fixed = (WORDS + count) * 4;
     let id = facts.request_id.as_bytes();
-    let size = round(fixed + facts.certificate.len() + id.len() + method.len() + scheme.len() + authority.len() + path.len() + text);
-    let Some(mut w) = Writer::start(ring, size, HEAD, facts.exchange, fixed) else { return false };
-    w.words(4, [facts.listener, facts.flags]);
-    w.peer(6, facts.peer);
-    w.pair(11, facts.cipher as usize, facts.group as usize);
-    w.float(12, facts.connection as f64);
-    w.float(14, facts.content_length.map_or(-1.0, |length| length as f64));
-    w.pair(16, method.len(), scheme.len());
-    w.pair(17, authority.len(), path.len());
-    w.words(18, [count as u32, id.len() as u32, facts.tag.route]);
-    w.words(21, facts.tag.memo);
-    w.words(24, [facts.age_us, facts.certificate.len() as u32]);
-    for text in [facts.certificate, id, method, scheme, authority, path] {
-        w.text(text);
+    let (peer_family, peer_port, peer_address) = peer_words(facts.peer);
+    let words = HeadWords {
+        exchange: facts.exchange,
+        listener: facts.listener,
+        flags: facts.flags,
+        peer_family,
+        peer_port,
+        peer_address,
+        cipher_suite: facts.cipher,
+        key_group: facts.group,
+        connection: facts.connection as f64,
+        content_length: facts.content_length.map_or(-1.0, |length| length as f64),
+        method_length: method.len() as u16,
+        scheme_length: scheme.len() as u16,
+        authority_length: authority.len() as u16,
+        path_length: path.len() as u16,
+        field_count: count as u32,
+        request_id_length: id.len() as u32,
+        tag: facts.tag.route,
+        memo: facts.tag.memo,
+        age_us: facts.age_us,
+        certificate_length: facts.certificate.len() as u32,
+    };
+    let texts = [facts.certificate, id, method, scheme, authority, path];
+    let size = round(HeadWords::BYTES + count * 4 + texts.iter().map(|text| text.len()).sum::<usize>() + text);
+    let Some(rest) = ring.reserve(size).and_then(|record| words.write(record)) else { return false };
+    let (table, text) = rest.split_at_mut(count * 4);
+    let mut text = Text(text);
+    texts.iter().for_each(|part| text.put(part));
+    for (field, lengths) in regular().zip(table.as_chunks_mut::<4>().0) {
+        *lengths = pair(field.name.len() as u16, field.value.len() as u16);
+        text.put(field.name);
+        text.put(field.value);
     }
-    for (place, field) in regular().enumerate() {
-        w.pair(WORDS + place, field.name.len(), field.value.len());
-        w.text(field.name);
-        w.text(field.value);
-    }
-    w.pad();
+    text.pad();
     ring.publish(size);
     true
 }

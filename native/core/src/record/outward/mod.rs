@@ -9,30 +9,26 @@ pub use attempt::*;
 pub use completion::*;
 pub use head::*;
 
-use super::layout::{ATTEMPT_FAILED, COMPLETION, FAILED_OTHER_RUNS, HEAD, WRAP};
+use super::layout::{FAILED_OTHER_RUNS, KIND_ATTEMPT_FAILED, KIND_COMPLETION, KIND_HEAD, KIND_WRAP};
 use super::ring::Ring;
+use super::words::{AttemptFailedWords, HeadWords, kind_of};
 use crate::base::slab::Key;
 
 /// Takes back what an exchange was offered with and the lane has not read: the exchange has ended, and an answer would take for it what nobody gives back. A head is passed
 /// over then; of a failure the lane learns and has nothing to decide.
 pub fn withdraw(ring: &mut Ring, at: u32, exchange: Key) {
     let Some(record) = ring.unread(at) else { return };
-    if word(record, 2) != exchange.index || word(record, 3) != exchange.generation {
-        return;
-    }
-    match word(record, 1) {
-        HEAD => set_word(record, 1, WRAP),
-        ATTEMPT_FAILED => set_word(record, 8, word(record, 8) | FAILED_OTHER_RUNS),
+    match kind_of(record) {
+        Some(KIND_HEAD) if HeadWords::read(record).is_some_and(|(words, _)| words.exchange == exchange) => {
+            record[4..8].copy_from_slice(&KIND_WRAP.to_le_bytes());
+        }
+        Some(KIND_ATTEMPT_FAILED) => {
+            if let Some((words, _)) = AttemptFailedWords::read(record).filter(|(words, _)| words.exchange == exchange) {
+                AttemptFailedWords { flags: words.flags | FAILED_OTHER_RUNS, ..words }.write(record);
+            }
+        }
         _ => {}
     }
-}
-
-fn word(record: &[u8], place: usize) -> u32 {
-    record.get(place * 4..place * 4 + 4).map_or(0, |bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-}
-
-fn set_word(record: &mut [u8], place: usize, value: u32) {
-    record[place * 4..place * 4 + 4].copy_from_slice(&value.to_le_bytes());
 }
 
 /// Names an exchange in logs, towards backends and clients.
@@ -62,9 +58,9 @@ impl RequestId {
 /// Whether a record is told once, however often lanes change: a `Completion`, or the failure of an attempt beside which another runs. Everything else is
 /// about an exchange that is offered anew.
 pub fn is_told_once(record: &[u8]) -> bool {
-    match word(record, 1) {
-        COMPLETION => true,
-        ATTEMPT_FAILED => word(record, 8) & FAILED_OTHER_RUNS != 0,
+    match kind_of(record) {
+        Some(KIND_COMPLETION) => true,
+        Some(KIND_ATTEMPT_FAILED) => AttemptFailedWords::read(record).is_some_and(|(words, _)| words.flags & FAILED_OTHER_RUNS != 0),
         _ => false,
     }
 }
