@@ -70,6 +70,11 @@ export interface Lane {
   prepare(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): Steps<Prepared>;
   /** All at once. */
   take(prepared: Prepared): void;
+  /**
+   * Forgets snapshots that were replaced more than `ageMs` ago: no exchange is open any more that
+   * began by them. What says that one was reads as the current, as after fifteen.
+   */
+  forget(ageMs: number): void;
   /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
   setAddresses(slot: number, count: number): void;
   /** Counts the exchanges that have ended already; later calls of `decide` take nothing. What is not decided the reactor offers to a successor. */
@@ -103,6 +108,8 @@ class RingLane implements Lane {
   private readonly lives: Lives;
   /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
+  /** By epoch, when it was replaced. */
+  private readonly replacedMs = new Float64Array(TAG_EPOCHS);
   private readonly book = new PlanBook(TAG_EPOCHS);
   private readonly hedges: Hedges = new Map();
   private current: Compiled;
@@ -181,10 +188,18 @@ class RingLane implements Lane {
     const before = this.current;
     // Slots of older snapshots are removed already, or what is in them is what the last one has there.
     for (const older of this.epochs) for (const slot of removed) older?.backends.remove(slot);
+    this.replacedMs[before.epoch] = this.nowMs();
     this.enter(compiled);
     this.current = compiled;
     for (const slot of unusedSlots(compiled.snapshot)) compiled.backends.remove(slot);
     closeLater(before);
+  }
+
+  forget(ageMs: number): void {
+    const untilMs = this.nowMs() - ageMs;
+    for (let epoch = 0; epoch < TAG_EPOCHS; epoch++) {
+      if (epoch !== this.current.epoch && this.replacedMs[epoch]! < untilMs) this.epochs[epoch] = undefined;
+    }
   }
 
   setAddresses(slot: number, count: number): void {

@@ -36,6 +36,8 @@ export interface AccessLogParts {
   readonly sink?: LineSink;
   /** Numbers of [0, 1) for the sample; default `Math.random`. */
   readonly random?: () => number;
+  /** Logs that have lines to be written: this one is among them while it has. */
+  readonly waiting?: Set<Pick<AccessLog, 'flush'>>;
 }
 
 export interface AccessLog {
@@ -79,6 +81,7 @@ class LineLog implements AccessLog {
   /** Lines that wait for company; ASCII, so its length is its bytes. */
   private batch = '';
   private lines = 0;
+  private readonly waiting: AccessLogParts['waiting'];
   private timer: NodeJS.Timeout | undefined;
   /** Many exchanges begin in the same millisecond, and a date is the dearest part of a line. */
   private lastMs = Number.NaN;
@@ -87,6 +90,7 @@ class LineLog implements AccessLog {
   constructor(parts: AccessLogParts, sink: LineSink) {
     const { snapshot } = parts;
     this.sink = sink;
+    this.waiting = parts.waiting;
     this.random = parts.random ?? Math.random;
     this.sample = snapshot.log.accessSample;
     this.areFailuresLogged = snapshot.log.areFailuresAlwaysLogged;
@@ -105,6 +109,7 @@ class LineLog implements AccessLog {
     const line = this.line(completion, route, slot, tenant);
     if (this.batch.length + line.length > this.sink.batchBytes) this.flush();
     this.batch += line;
+    if (this.lines === 0) this.waiting?.add(this);
     this.lines += 1;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
@@ -120,6 +125,7 @@ class LineLog implements AccessLog {
 
   flush(): void {
     if (this.lines > 0) this.sink.write(this.batch, this.lines);
+    this.waiting?.delete(this);
     this.batch = '';
     this.lines = 0;
   }

@@ -76,7 +76,7 @@ export interface LaneObserver {
 export function createLaneObserver(parts: LaneObserverParts): LaneObserver {
   const table = new Float64Array(parts.counters);
   const sink = parts.sink ?? standardOutput(table);
-  const shared: Shared = { parts: { ...parts, sink }, table, eventLoop: watchEventLoop(table), toldMs: new Map(), logs: [] };
+  const shared: Shared = { parts: { ...parts, sink }, table, eventLoop: watchEventLoop(table), toldMs: new Map(), waiting: new Set() };
   return new TableObserver(shared, parts.snapshot);
 }
 
@@ -96,12 +96,9 @@ interface Shared {
    * kind.
    */
   readonly toldMs: Map<number, number>;
-  /** Those of the last snapshots, which may still write lines. */
-  readonly logs: AccessLog[];
+  /** Access logs, one a snapshot, that have lines to be written. The others live with their snapshot. */
+  readonly waiting: Set<Pick<AccessLog, 'flush'>>;
 }
-
-/** As many snapshots may be alive in a lane (`src/lane/tag.ts`). */
-const MAX_LOGS = 16;
 
 class TableObserver implements LaneObserver {
   private readonly shared: Shared;
@@ -118,9 +115,7 @@ class TableObserver implements LaneObserver {
     this.table = table;
     this.layout = new CounterLayout(snapshot);
     if (table.length < this.layout.length) throw new RangeError(`the table has ${table.length} numbers, ${this.layout.length} are needed`);
-    this.accessLog = createAccessLog({ ...parts, snapshot, table });
-    shared.logs.push(this.accessLog);
-    if (shared.logs.length > MAX_LOGS) shared.logs.shift()?.flush();
+    this.accessLog = createAccessLog({ ...parts, snapshot, table, waiting: shared.waiting });
     this.onEvent = parts.onEvent ?? (() => {});
     this.onLaneError = parts.onLaneError ?? (() => {});
   }
@@ -191,7 +186,7 @@ class TableObserver implements LaneObserver {
 
   close(): Promise<void> {
     this.shared.eventLoop.close();
-    for (const log of this.shared.logs) log.flush();
+    for (const log of this.shared.waiting) log.flush();
     return this.shared.parts.sink.drain(LAST_LINES_MS);
   }
 

@@ -26,6 +26,9 @@ const ATTACH_RETRY_MS = 2;
 /** How long the shard stands still at a time while a configuration is made ready. */
 const STEP_MS = 2;
 
+/** A snapshot that was replaced is kept so long at least: records of exchanges that have ended may be on their way. */
+const REST_MS = 1_000;
+
 /** The task of one worker's life, as piscina calls it. */
 export default function runShard(start: ShardStart): Promise<void> {
   return serveShard(start, loadAddon());
@@ -108,6 +111,8 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
 
   /** Lane and reactor change within one call, so nothing is decided in between. */
   function change(to: Lane, next: LaneSnapshot, terms: ShardTerms, prepared: Prepared): void {
+    // Each has tables of some MiB where there are many routes.
+    to.forget(Math.max(REST_MS, addon.reactorOldestExchange(shard)));
     snapshot = next;
     ({ backendsDigest, places, isLaneTold } = terms);
     to.take(prepared);

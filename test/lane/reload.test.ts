@@ -158,6 +158,26 @@ t.test('a shard may be told of plans while all snapshots of its lane decide: non
   t.ok(book.plans.length < 60, 'numbers are given again in the end');
 });
 
+t.test('a snapshot is kept while an exchange may be open that began by it, and forgotten after that', async (t) => {
+  const retries = { attempts: 3, backoffBaseMs: 0, backoffMaxMs: 0 };
+  const upstreams = [{ name: 'web', backends: [{ url: 'h2c://127.0.0.1:1' }, { url: 'h2c://127.0.0.1:2' }] }];
+  const failAfter = (ageMs: number): string | undefined => {
+    const { stand, apply } = chain({ upstreams, routes: [{ name: 'r', retries }] });
+    const [decision] = stand.ask({ path: '/' });
+    if (decision?.kind !== 'forward') throw new Error('not forwarded');
+    apply({ upstreams, routes: [{ name: 'r', retries: { ...retries, attempts: 0 } }] });
+    stand.clock.nowMs += 60_000;
+    stand.lane.forget(ageMs);
+    const { index, tag, memo, slot } = decision;
+    const reason = reasonNumber('connect_failed');
+    stand.reactor.offerAttemptFailed(sampleAttemptFailed({ index, tag, ...memos(memo), slot, reason, attempts: 1 }));
+    stand.lane.decide();
+    return stand.reactor.decisions()[0]?.kind;
+  };
+  t.equal(failAfter(60_001), 'forward', 'it has the attempts that it began with');
+  t.equal(failAfter(59_999), 'respond', 'as many as there are now');
+});
+
 t.test('a plan keeps its number while a snapshot that has it decides, and the number is given again after that', async (t) => {
   const book = new PlanBook(3);
   const edited = (value: string) => sampleSnapshot({ routes: [{ requestEdits: [{ op: 'set', name: 'x', value }] }] });

@@ -71,6 +71,7 @@ export function createFakeAddon(): FakeAddon {
     plantPanic: () => {},
     reactorLaneBusyMs: () => 0,
     reactorExchanges: () => fake.exchanges ?? 0,
+    reactorOldestExchange: () => -1,
   };
   return fake as FakeAddon;
 }
