@@ -13,7 +13,6 @@ import { noteNumber } from '../../base/notes.ts';
 import type { Steps } from '../../base/steps.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { RateLimitSnapshot } from '../../config/snapshot/limit.ts';
-import type { UpstreamSnapshot } from '../../config/snapshot/upstream.ts';
 import { NONE } from '../../record/layout.ts';
 import type { CompletionReader, HeadReader } from '../../record/read.ts';
 import type { Answer, DecisionWriter, Subject } from '../../record/write.ts';
@@ -34,17 +33,15 @@ import {
 import type { Observer } from '../observer.ts';
 import type { Random } from '../random.ts';
 import type { SharedState } from '../shared.ts';
-import { HAS_PLACES, isOpen, type LaneTables, PRIORITY_SHIFT } from '../tables.ts';
-import { AccessList } from './access-list.ts';
+import type { LaneTables } from '../tables.ts';
+import { Gates, type RouteGate, type TenantGate } from './gates.ts';
 import type { Lives } from './life.ts';
-import { isGuarded, OverloadGuard } from './overload/guard.ts';
-import { hasEarlier, Place, placeLayout, placeOfRoute, placeOfTenant, placeOfUpstream } from './places.ts';
-import { Bulkhead, type BulkheadParts } from './queue/bulkhead.ts';
+import type { OverloadGuard } from './overload/guard.ts';
+import type { Bulkhead } from './queue/bulkhead.ts';
 import { rateLimitFields, retryAfterFields } from './rate-limit/answer-fields.ts';
 import { RateLimits } from './rate-limit/rate-limits.ts';
 import { RedisStore } from './rate-limit/redis/redis-store.ts';
 import type { SharedStore } from './rate-limit/shared-store.ts';
-import { UpstreamGate } from './upstream-gate.ts';
 import { PASSES, WAITS } from './verdict.ts';
 
 const ACCESS_DENIED = reasonNumber('access_denied');
@@ -61,9 +58,6 @@ const HELD = HOLDS_ROUTE | HOLDS_UPSTREAM | HOLDS_TENANT | QUEUES_ROUTE | QUEUES
 /** What does not survive the worker that took it. */
 const OF_A_LIFE = QUEUES_ROUTE | QUEUES_UPSTREAM | ASKED_STORE;
 const COUNTED = HELD | ASKED_STORE;
-/** Places of an earlier worker that no exchange has returned after this time are written off. */
-const WRITE_OFF_MS = 60_000;
-
 /** Interval of the check whether limiting and shedding have ended. */
 const SWEEP_MS = 1_000;
 const NO_UPSTREAM = -1;
@@ -89,33 +83,13 @@ function storeOf({ snapshot, tables, shared, writer, kick, observer, lives }: Ad
   return new RedisStore({ snapshot: snapshot.store, writer, kick, observer, table: shared.buckets, shard: lives.shard });
 }
 
-/** The limits of a route. */
-interface RouteGate {
-  readonly access: AccessList | undefined;
-  readonly bulkhead: Bulkhead | undefined;
-}
-
-/** The limits of a tenant. */
-interface TenantGate {
-  readonly place: Place | undefined;
-  readonly max: number;
-}
-
 export class Admission {
   /** Milliseconds, read once per turn. */
   nowMs = 0;
   /** Upper bound for the bytes that `takeAnswerFields` adds to an answer. */
   readonly maxFieldBytes: number;
 
-  /** Gates by route; undefined for routes without limits and routes that were never asked for. */
-  private readonly routes: (RouteGate | undefined)[];
-  private readonly gates: Uint8Array;
-  private readonly makeGate: (route: number) => RouteGate;
-  private readonly isOwedByRoute: (route: number) => boolean;
-  private readonly tenants: readonly (TenantGate | undefined)[];
-  private readonly upstreams: (UpstreamGate | undefined)[] = [];
-  /** Guards of upstreams that have no limits of their own. */
-  private readonly guards: (OverloadGuard | undefined)[] = [];
+  private readonly gates: Gates;
   private readonly rates: RateLimits;
   private readonly isRated: boolean;
   private readonly store: SharedStore | undefined;
@@ -123,9 +97,7 @@ export class Admission {
   private readonly random: Random;
   private readonly writer: DecisionWriter;
   private readonly life: number;
-  private readonly owed: BulkheadParts['owed'] = [];
   private nextSweepMs = 0;
-  private writeOffAtMs = 0;
 
   /** The exchange that was refused last, and what its answer will say. */
   private refusedIndex = -1;
@@ -135,76 +107,31 @@ export class Admission {
 
   /** Upstream by upstream. */
   static *compile(parts: AdmissionParts): Steps<Admission> {
-    const admission = new Admission(parts);
-    const addUpstream = admission.upstreamsOf(parts);
-    for (const [number, upstream] of parts.snapshot.upstreams.entries()) {
-      addUpstream(upstream, number);
-      yield;
-    }
-    parts.lives.forgetOthers(parts.snapshot);
-    return admission;
+    const { snapshot, tables, shared, lives } = parts;
+    // First, because gates ask what earlier lives took.
+    const life = lives.of(shared.places, snapshot);
+    return new Admission(parts, life, yield* Gates.compile({ ...parts, gates: tables.gates, table: shared.places }));
   }
 
-  private constructor(parts: AdmissionParts) {
-    const { snapshot, tables, shared, writer, lives, observer, lookups } = parts;
-    const table = shared.places;
-    this.life = lives.of(table, snapshot);
-    const place = (number: number): Place => new Place(table, snapshot, lives.shard, number);
-    const bulkheadParts = (number: number): BulkheadParts => ({
-      place: place(number),
-      writer,
-      shards: snapshot.shards.count,
-      owed: this.owed,
-    });
+  private constructor(parts: AdmissionParts, life: number, gates: Gates) {
+    const { snapshot, tables, shared, writer, observer, lookups } = parts;
+    this.gates = gates;
+    this.life = life;
     // Each lane has a connection of its own, because a lane of a replaced snapshot ends its
     // connection when it has no more questions.
     this.store = storeOf(parts);
     this.rates = new RateLimits({ snapshot, table: shared.buckets, observer, lookups, store: this.store, limits: tables.limits });
     this.isRated = tables.limits.routes.length > 0;
-    this.gates = tables.gates;
-    this.routes = new Array<undefined>(snapshot.routes.length).fill(undefined);
-    this.makeGate = (number) => {
-      const route = snapshot.routes.at(number)!;
-      const access = AccessList.of(route.access, lookups);
-      const hasPlaces = route.bulkhead.max > 0;
-      return {
-        access,
-        bulkhead: hasPlaces ? new Bulkhead(bulkheadParts(placeOfRoute(number)), route.bulkhead, 1, ROUTE_FULL) : undefined,
-      };
-    };
-    const isOwed = hasEarlier(table, snapshot, lives.shard);
-    this.isOwedByRoute = (route) => isOwed(placeOfRoute(route));
-    this.tenants = snapshot.tenants.map(({ maxInFlight, rateLimits }, number): TenantGate | undefined => {
-      if (maxInFlight === 0 && rateLimits.length === 0) return undefined;
-      return { place: maxInFlight === 0 ? undefined : place(placeOfTenant(snapshot, number)), max: maxInFlight };
-    });
     this.maxFieldBytes = tables.limits.maxFieldBytes;
     this.observer = observer;
     this.random = parts.random;
     this.writer = writer;
   }
 
-  private upstreamsOf(parts: AdmissionParts): (upstream: UpstreamSnapshot, number: number) => void {
-    const { snapshot, shared, writer, lives, observer, nowMs } = parts;
-    const { upstreams, guards, owed } = this;
-    const table = shared.places;
-    const layout = placeLayout(snapshot);
-    const place = (number: number): Place => new Place(table, snapshot, lives.shard, placeOfUpstream(snapshot, number));
-    return (upstream, number) => {
-      const gateParts = () => ({ place: place(number), writer, shards: snapshot.shards.count, owed, table, layout, observer });
-      upstreams.push(UpstreamGate.of(gateParts, upstream, number));
-      if (!isGuarded(upstream)) guards.push(undefined);
-      else {
-        const queue = lives.queueOf(upstream, nowMs);
-        guards.push(new OverloadGuard({ place: place(number), writer, observer, queue, owed }, upstream.overload, number));
-      }
-    };
-  }
-
   /** Begins a turn. */
   begin(nowMs: number): void {
     this.nowMs = nowMs;
-    if (this.owed.length > 0) this.grantOwed();
+    if (this.gates.owed.length > 0) this.gates.grantOwed(nowMs);
     if (nowMs >= this.nextSweepMs) this.sweep();
   }
 
@@ -223,8 +150,8 @@ export class Admission {
    * the exchange has to wait, this writes the Wait record and the decision is over.
    */
   admit(head: HeadReader, client: Client, route: number, tenant: number, subject: Subject): number {
-    const gate = this.gateOf(route);
-    const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
+    const gate = this.gates.ofRoute(route);
+    const tenantGate = tenant === -1 ? undefined : this.gates.tenants[tenant];
     if (gate === undefined && tenantGate === undefined) return PASSES;
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, NO_UPSTREAM);
     if ((subject.memo0 & IS_LET_IN) === 0) {
@@ -243,14 +170,14 @@ export class Admission {
    * upstream refuses at once.
    */
   admitTo(upstream: number, route: number, subject: Subject, mayWait: boolean): number {
-    const guard = this.guards[upstream];
+    const guard = this.gates.guards[upstream];
     if (guard !== undefined) return this.passGuard(guard, upstream, route, subject, mayWait);
-    const gate = this.upstreams[upstream];
+    const gate = this.gates.upstreams[upstream];
     if (gate === undefined) return PASSES;
     if (memoLife(subject.memo2) !== this.life) this.adopt(subject, route, upstream);
     if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) return PASSES;
     const hasQueued = (subject.memo0 & QUEUES_UPSTREAM) !== 0;
-    const verdict = gate.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
+    const verdict = gate.enter(subject, this.gates.priorityOf(route), this.nowMs, mayWait);
     if (verdict === PASSES) {
       subject.memo0 = ((subject.memo0 & ~QUEUES_UPSTREAM) | HOLDS_UPSTREAM) >>> 0;
       return PASSES;
@@ -277,7 +204,7 @@ export class Admission {
       subject.memo0 = (memo0 | HOLDS_UPSTREAM) >>> 0;
       return PASSES;
     }
-    const verdict = guard.enter(subject, this.priorityOf(route), this.nowMs, mayWait);
+    const verdict = guard.enter(subject, this.gates.priorityOf(route), this.nowMs, mayWait);
     if (verdict === WAITS) {
       if ((memo0 & QUEUES_UPSTREAM) === 0) this.observer.noted(QUEUED_NOTE, upstream, -1, CONCURRENCY_LIMITED);
       subject.memo0 = (memo0 | QUEUES_UPSTREAM) >>> 0;
@@ -299,7 +226,7 @@ export class Admission {
     if ((subject.memo0 & held) === 0) return;
     const tenant = memoTenant(subject.memo2);
     if (memoLife(subject.memo2) === this.life) {
-      if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) this.guards[upstream]?.giveBack(this.nowMs);
+      if ((subject.memo0 & HOLDS_UPSTREAM) !== 0) this.gates.guards[upstream]?.giveBack(this.nowMs);
       this.giveBack(subject.memo0 & held, route, upstream, tenant, -1);
     } else this.giveBackEarlier(subject.memo0 & held, route, upstream, tenant);
     subject.memo0 = (subject.memo0 & ~held) >>> 0;
@@ -310,11 +237,11 @@ export class Admission {
    * place.
    */
   forsake(subject: Subject, route: number, upstream: number): void {
-    const gate = this.upstreams[upstream];
+    const gate = this.gates.upstreams[upstream];
     const { memo0, memo1, memo2, exchangeIndex, exchangeGeneration } = subject;
     if ((memo0 & QUEUES_UPSTREAM) !== 0 && memoLife(memo2) === this.life) {
-      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), gate.limit, this.nowMs);
-      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), this.nowMs);
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.gates.priorityOf(route), gate.limit, this.nowMs);
+      this.gates.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.gates.priorityOf(route), this.nowMs);
     }
     this.release(subject, route, upstream, true);
     subject.memo0 = (subject.memo0 & ~QUEUES_UPSTREAM) >>> 0;
@@ -324,8 +251,8 @@ export class Admission {
   completed(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo2 } = completion;
     if ((memo0 & HOLDS_UPSTREAM) !== 0) {
-      const guard = this.guards[upstream];
-      if (guard === undefined) this.upstreams[upstream]?.learn(completion, this.nowMs, this.random.next());
+      const guard = this.gates.guards[upstream];
+      if (guard === undefined) this.gates.upstreams[upstream]?.learn(completion, this.nowMs, this.random.next());
       else {
         if (memoLife(memo2) === this.life) guard.completed(completion, this.nowMs);
         if ((memo0 & COUNTED) === HOLDS_UPSTREAM) return;
@@ -351,7 +278,7 @@ export class Admission {
     const hasAsked = (subject.memo0 & ASKED_STORE) !== 0;
     if (!hasAsked && gate?.access !== undefined && !gate.access.admits(head, client)) return ACCESS_DENIED;
     // A request that will find no place is not charged.
-    const tenantGate = tenant === -1 ? undefined : this.tenants[tenant];
+    const tenantGate = tenant === -1 ? undefined : this.gates.tenants[tenant];
     if (tenantGate?.place !== undefined && tenantGate.place.inFlight >= tenantGate.max) return this.refuseTenant(subject, tenantGate);
     if (gate?.bulkhead?.isFull === true) {
       gate.bulkhead.place.refused();
@@ -405,9 +332,9 @@ export class Admission {
   private adopt(subject: Subject, route: number, upstream: number): void {
     const held = subject.memo0;
     if (memoLife(subject.memo2) !== 0) {
-      if ((held & HOLDS_ROUTE) !== 0) this.gateOf(route)?.bulkhead?.place.adopt();
-      if ((held & HOLDS_TENANT) !== 0) this.tenants[memoTenant(subject.memo2)]?.place?.adopt();
-      if ((held & HOLDS_UPSTREAM) !== 0) this.upstreams[upstream]?.bulkhead.place.adopt();
+      if ((held & HOLDS_ROUTE) !== 0) this.gates.ofRoute(route)?.bulkhead?.place.adopt();
+      if ((held & HOLDS_TENANT) !== 0) this.gates.tenants[memoTenant(subject.memo2)]?.place?.adopt();
+      if ((held & HOLDS_UPSTREAM) !== 0) this.gates.upstreams[upstream]?.bulkhead.place.adopt();
     }
     subject.memo0 = (held & ~OF_A_LIFE) >>> 0;
     subject.memo2 = withLife(subject.memo2, this.life);
@@ -420,11 +347,11 @@ export class Admission {
   private abandoned(completion: CompletionReader, route: number, upstream: number): void {
     const { memo0, memo1, exchangeIndex, exchangeGeneration } = completion;
     if ((memo0 & QUEUES_ROUTE) !== 0)
-      this.gateOf(route)?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT, this.nowMs);
+      this.gates.ofRoute(route)?.bulkhead?.abandon(exchangeIndex, exchangeGeneration, memo1, 0, NO_LIMIT, this.nowMs);
     if ((memo0 & QUEUES_UPSTREAM) !== 0) {
-      const gate = this.upstreams[upstream];
-      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), gate.limit, this.nowMs);
-      this.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.priorityOf(route), this.nowMs);
+      const gate = this.gates.upstreams[upstream];
+      gate?.bulkhead.abandon(exchangeIndex, exchangeGeneration, memo1, this.gates.priorityOf(route), gate.limit, this.nowMs);
+      this.gates.guards[upstream]?.abandon(exchangeIndex, exchangeGeneration, memo1, this.gates.priorityOf(route), this.nowMs);
     }
     if ((memo0 & ASKED_STORE) !== 0) this.store?.forget(exchangeIndex, exchangeGeneration);
   }
@@ -435,48 +362,27 @@ export class Admission {
    */
   private giveBack(held: number, route: number, upstream: number, tenant: number, heldUs: number): void {
     if ((held & HOLDS_UPSTREAM) !== 0) {
-      const gate = this.upstreams[upstream];
+      const gate = this.gates.upstreams[upstream];
       if (heldUs >= 0) gate?.bulkhead.place.held(heldUs);
       gate?.bulkhead.giveBack(gate.limit, this.nowMs);
     }
     if ((held & HOLDS_ROUTE) !== 0) {
-      const bulkhead = this.gateOf(route)?.bulkhead;
+      const bulkhead = this.gates.ofRoute(route)?.bulkhead;
       if (heldUs >= 0) bulkhead?.place.held(heldUs);
       bulkhead?.giveBack(NO_LIMIT, this.nowMs);
     }
     if ((held & HOLDS_TENANT) !== 0) {
-      const place = this.tenants[tenant]?.place;
+      const place = this.gates.tenants[tenant]?.place;
       if (heldUs >= 0) place?.held(heldUs);
       place?.giveBack();
     }
   }
 
   private giveBackEarlier(held: number, route: number, upstream: number, tenant: number): void {
-    const gate = this.upstreams[upstream];
+    const gate = this.gates.upstreams[upstream];
     if ((held & HOLDS_UPSTREAM) !== 0) gate?.bulkhead.giveBackEarlier(gate.limit, this.nowMs);
-    if ((held & HOLDS_ROUTE) !== 0) this.gateOf(route)?.bulkhead?.giveBackEarlier(NO_LIMIT, this.nowMs);
-    if ((held & HOLDS_TENANT) !== 0) this.tenants[tenant]?.place?.giveBackEarlier();
-  }
-
-  private writeOff(): void {
-    this.writeOffAtMs = Number.POSITIVE_INFINITY;
-    // Gates of routes that nobody asked for would be made here, thousands at once.
-    for (let route = 0; route < this.gates.length; route++) {
-      if ((this.gates[route]! & HAS_PLACES) !== 0 && this.isOwedByRoute(route)) this.gateOf(route)?.bulkhead?.place.writeOff();
-    }
-    for (const gate of this.upstreams) gate?.bulkhead.place.writeOff();
-    for (const gate of this.tenants) gate?.place?.writeOff();
-  }
-
-  /** Undefined if the route has no limits. */
-  private gateOf(route: number): RouteGate | undefined {
-    if (isOpen(this.gates, route)) return undefined;
-    this.routes[route] ??= this.makeGate(route);
-    return this.routes[route];
-  }
-
-  private priorityOf(route: number): number {
-    return this.gates[route]! >> PRIORITY_SHIFT;
+    if ((held & HOLDS_ROUTE) !== 0) this.gates.ofRoute(route)?.bulkhead?.giveBackEarlier(NO_LIMIT, this.nowMs);
+    if ((held & HOLDS_TENANT) !== 0) this.gates.tenants[tenant]?.place?.giveBackEarlier();
   }
 
   /** Keeps what the answer will say: when the client may try again. */
@@ -488,19 +394,9 @@ export class Admission {
     return reason;
   }
 
-  private grantOwed(): void {
-    const { owed } = this;
-    const count = owed.length;
-    for (let i = 0; i < count; i++) owed[i]!.grantOwed(this.nowMs);
-    owed.splice(0, count);
-  }
-
   private sweep(): void {
     this.nextSweepMs = this.nowMs + SWEEP_MS;
-    if (this.writeOffAtMs === 0) this.writeOffAtMs = this.nowMs + WRITE_OFF_MS;
-    else if (this.nowMs >= this.writeOffAtMs) this.writeOff();
     if (this.isRated) this.rates.sweep(this.nowMs);
-    for (const gate of this.upstreams) gate?.sweep(this.nowMs);
-    for (const guard of this.guards) guard?.sweep(this.nowMs);
+    this.gates.sweep(this.nowMs);
   }
 }
