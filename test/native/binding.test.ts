@@ -6,6 +6,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
+import { toBindingListener } from '../../src/native/convert.ts';
+import { addon, skip } from '../support/addon.ts';
+import { sampleListener } from '../support/snapshots.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -50,6 +53,19 @@ t.test('functions are the same on both sides', async (t) => {
   }
   t.ok(Object.keys(functions).length > 30, 'functions were found');
   t.strictSame(functions, interfaces().functions);
+});
+
+t.test('the reactor reads every key of the sections of a listener, and names one that it does not know', { skip }, async (t) => {
+  const listener = toBindingListener(sampleListener(), { place: 0, listener: 7, isRetiring: false });
+  addon!.checkListener(listener);
+  for (const name of ['quic', 'http', 'normalise'] as const) {
+    const more = { ...listener, [name]: { ...listener[name], unheard_of: 1 } };
+    t.throws(() => addon!.checkListener(more), { message: `listener 7: ${name}.unheard_of is nothing that is known here` });
+    for (const key of Object.keys(listener[name])) {
+      const { [key]: _, ...others } = listener[name];
+      t.throws(() => addon!.checkListener({ ...listener, [name]: others }), { message: `listener 7: ${name}.${key} is missing` });
+    }
+  }
 });
 
 /** As `binding.ts` has them. */
