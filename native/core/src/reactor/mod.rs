@@ -23,7 +23,7 @@ mod transmit;
 mod turn;
 
 use crate::base::counters::{Closed, Counters, Handshake, Id};
-use crate::base::panics::{self, Owner, plant};
+use crate::base::panics::{self, Owner};
 use crate::base::timers::Nanos;
 use crate::downstream::cause::Cause;
 use crate::http::reserved::Reserved;
@@ -44,9 +44,6 @@ pub use turn::LaneCall;
 /// Turns in a row before the event loop gets its own: what became ready during a turn is often a
 /// backend's answer.
 const TURNS: usize = 4;
-
-/// Calls of the lane in one turn: one, and more only while its ring was too small for what came.
-const TURN_LANE_CALLS: usize = 8;
 
 /// What a reactor obeys until the next one.
 pub struct Snapshot {
@@ -184,26 +181,7 @@ impl Reactor {
 
     /// One turn; false when nothing was ready.
     pub fn turn(&mut self, mut lane: impl FnMut() -> LaneCall) -> bool {
-        let events = self.poll.wait(0);
-        if events == 0 {
-            return false;
-        }
-        let began = turn::begin(self);
-        self.arrivals.datagrams = 0;
-        turn::take_events(self, events, began);
-        plant::here("turn");
-        arrivals::process_arrivals(self);
-        settle::settle(&mut self.relay, &mut self.upstreams);
-        for _ in 0..TURN_LANE_CALLS {
-            if !self.relay.lane.is_due() {
-                break;
-            }
-            if !turn::call_lane(self, &mut lane) {
-                break;
-            }
-        }
-        turn::finish(self, began);
-        true
+        turn::turn(self, &mut lane)
     }
 
     /// Listens where `options` say and nowhere else, and obeys what else they say. Connections to

@@ -2,11 +2,15 @@
 
 use super::parts::{Reactor, TOKEN_INBOX, TOKEN_SESSIONS, TOKEN_TIMER};
 use super::timers::SESSION_TIMER;
-use super::{endpoint, ends, listen, look, metrics, timers, transmit};
+use super::{arrivals, endpoint, ends, listen, look, metrics, timers, transmit};
 use crate::base::budget::Pressure;
 use crate::base::counters::Id;
+use crate::base::panics::plant;
 use crate::base::timers::Nanos;
 use crate::relay::{self, decide, settle};
+
+/// Calls of the lane in one turn: one, and more only while its ring was too small for what came.
+const TURN_LANE_CALLS: usize = 8;
 
 /// Rounds in which sessions are flushed and what comes of it is settled, a turn.
 const TURN_FLUSHES: usize = 4;
@@ -18,6 +22,27 @@ pub enum LaneCall {
     Done,
     /// It threw or was cut off; what it did not decide waits for its successor.
     Failed,
+}
+
+/// One turn; false when nothing was ready.
+pub fn turn(reactor: &mut Reactor, lane: &mut impl FnMut() -> LaneCall) -> bool {
+    let events = reactor.poll.wait(0);
+    if events == 0 {
+        return false;
+    }
+    let began = begin(reactor);
+    reactor.arrivals.datagrams = 0;
+    take_events(reactor, events, began);
+    plant::here("turn");
+    arrivals::process_arrivals(reactor);
+    settle::settle(&mut reactor.relay, &mut reactor.upstreams);
+    for _ in 0..TURN_LANE_CALLS {
+        if !reactor.relay.lane.is_due() || !call_lane(reactor, lane) {
+            break;
+        }
+    }
+    finish(reactor, began);
+    true
 }
 
 pub fn begin(reactor: &mut Reactor) -> Nanos {
