@@ -1,5 +1,6 @@
 //! The clients' connections of a shard, and lists of those that something is to be done with.
 
+use super::cause::Cause;
 use super::connection::Connection;
 use crate::base::slab::{Key, Slab};
 
@@ -70,6 +71,14 @@ impl Connections {
     pub fn start_over(&mut self) -> Vec<Box<Connection>> {
         (self.dirty, self.condemned, self.gapped) = (Vec::new(), Vec::new(), Vec::new());
         self.slab.drain()
+    }
+
+    /// Closes a connection for a fault of its client.
+    pub fn close(&mut self, key: Key, cause: Cause) {
+        if let Some(connection) = self.get_mut(key) {
+            connection.close(cause);
+        }
+        self.mark(key);
     }
 
     /// Lists a connection to be flushed: it has something to say.

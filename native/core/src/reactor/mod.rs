@@ -113,7 +113,7 @@ impl Reactor {
         settle::settle(&mut self.relay, &mut self.upstreams);
         turn::finish(self, began);
         for key in self.relay.connections.keys() {
-            if panics::guard(|| self.relay.close_connection(key, Cause::Done)).is_err() {
+            if panics::guard(|| self.relay.connections.close(key, Cause::Done)).is_err() {
                 ends::end_panicked(self, key);
             }
         }

@@ -80,5 +80,5 @@ fn cut_retired(reactor: &mut Reactor, key: Key) {
     // What ends its streams has to leave before the close, which would tell it less.
     reactor.relay.connections.mark(key);
     transmit::transmit_one(reactor, key);
-    reactor.relay.close_connection(key, Cause::Done);
+    reactor.relay.connections.close(key, Cause::Done);
 }

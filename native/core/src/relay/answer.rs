@@ -1,6 +1,6 @@
 //! Answers in the edge's own name, where it has a reason and no lane decides on the words.
 
-use super::Relay;
+use super::{Relay, write};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::fields::{Fields, Known};
@@ -27,7 +27,7 @@ pub(super) fn reason(relay: &mut Relay, key: Key, reason: Reason) {
         fields.push(b"retry-after", b"1");
     }
     let (status, body) = if is_grpc { (200, &[][..]) } else { (status, body.as_bytes()) };
-    relay.answer(key, status, reason, &fields, body);
+    write::answer(relay, key, status, reason, &fields, body);
 }
 
 /// Whether a request is gRPC (gRPC over HTTP/2, "Requests"), as the lane sees it too.

@@ -1,6 +1,6 @@
 //! Decisions of the lane are carried out.
 
-use super::{Relay, end, hedge, hold, open, trace, wait, withdraw};
+use super::{Relay, end, hedge, hold, open, trace, wait, withdraw, write};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::downstream::cause::Cause;
@@ -54,7 +54,7 @@ fn answer(relay: &mut Relay, key: Key, respond: Respond<'_>) {
     let mut fields = std::mem::take(&mut relay.scratch.head);
     fields.clear();
     respond.write_fields(&mut fields);
-    relay.answer(key, respond.status as u16, reason, &fields, body);
+    write::answer(relay, key, respond.status as u16, reason, &fields, body);
     relay.scratch.head = fields;
 }
 

@@ -1,6 +1,6 @@
 //! Phase 5, decode: a request stream becomes a checked, canonical head.
 
-use super::{Relay, answer, end, lane};
+use super::{Relay, answer, end, lane, send};
 use crate::base::budget::Pressure;
 use crate::base::counters::{Id, Rejected};
 use crate::base::reason::Reason;
@@ -16,127 +16,117 @@ use crate::record::layout::COMPLETED_BY_CLIENT;
 use crate::record::outward::RequestId;
 use crate::upstream::Upstreams;
 
-impl Relay {
-    /// A request stream has bytes or an end.
-    pub fn on_request_readable(&mut self, upstreams: &mut Upstreams, connection: Key, stream: u64) {
-        let Some(state) = self.connections.get_mut(connection) else { return };
-        let key = match state.exchanges.get(&stream) {
-            Some(key) => *key,
-            // Bytes of a stream whose exchange has ended.
-            None if !state.protocol.arrivals().begin(stream, self.turn.now) => return,
-            None => match self.begin(connection, stream) {
-                Some(key) => key,
-                None => return,
-            },
-        };
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        if matches!(exchange.state(), State::Decode) {
-            self.decode(upstreams, key);
-        } else if exchange.state().is_relayed() {
-            self.send(upstreams, key);
-            if self.exchanges.get(key).is_some_and(|exchange| exchange.incoming.is_blocked) {
-                self.notice_reset(upstreams, key);
-            }
-        } else {
-            self.notice_reset(upstreams, key);
+/// A request stream has bytes or an end.
+pub(super) fn on_readable(relay: &mut Relay, upstreams: &mut Upstreams, connection: Key, stream: u64) {
+    let Some(state) = relay.connections.get_mut(connection) else { return };
+    let key = match state.exchanges.get(&stream) {
+        Some(key) => *key,
+        // Bytes of a stream whose exchange has ended.
+        None if !state.protocol.arrivals().begin(stream, relay.turn.now) => return,
+        None => match begin(relay, connection, stream) {
+            Some(key) => key,
+            None => return,
+        },
+    };
+    let Some(exchange) = relay.exchanges.get(key) else { return };
+    if matches!(exchange.state(), State::Decode) {
+        decode(relay, upstreams, key);
+    } else if exchange.state().is_relayed() {
+        send::send(relay, upstreams, key);
+        if relay.exchanges.get(key).is_some_and(|exchange| exchange.incoming.is_blocked) {
+            notice_reset(relay, upstreams, key);
         }
+    } else {
+        notice_reset(relay, upstreams, key);
     }
+}
 
-    /// A new request stream begins an exchange, unless there is no place for it.
-    pub(super) fn begin(&mut self, connection: Key, stream: u64) -> Option<Key> {
-        let state = self.connections.get_mut(connection)?;
-        let is_rejected = state.is_beyond_drain(stream);
-        if is_rejected || self.exchanges.len() >= self.rules.max_exchanges {
-            // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
-            state.protocol.stream(stream).reset(Cause::Rejected);
-            let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
-            self.counters.add_to(Id::RequestsRejected, why as usize, 1);
-            self.connections.mark(connection);
-            return None;
-        }
-        let mut exchange = self.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
-        let client = ClientFacts { peer: state.peer, told: state.tls.told.clone(), network: 0, number: state.accepted.number };
-        state.protocol.prepare(&mut exchange.incoming, &mut exchange.outgoing);
-        let id = RequestId::new(&self.rng.hex_id()).unwrap_or(exchange.request.id);
-        let now = self.turn.now;
-        let times = Times::begin(now, self.turn.now_ms);
-        let key = self.exchanges.insert_with(|key| {
-            exchange.begin(key, connection, stream, client, id, times);
-            exchange
-        });
-        state.enter(stream, key, now);
-        self.counters.add(Id::ExchangesStarted, 1);
-        self.counters.set(Id::ExchangesOpen, 0, self.exchanges.len() as u64);
-        Some(key)
+/// A new request stream begins an exchange, unless there is no place for it.
+pub(super) fn begin(relay: &mut Relay, connection: Key, stream: u64) -> Option<Key> {
+    let state = relay.connections.get_mut(connection)?;
+    let is_rejected = state.is_beyond_drain(stream);
+    if is_rejected || relay.exchanges.len() >= relay.rules.max_exchanges {
+        // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
+        state.protocol.stream(stream).reset(Cause::Rejected);
+        let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
+        relay.counters.add_to(Id::RequestsRejected, why as usize, 1);
+        relay.connections.mark(connection);
+        return None;
     }
+    let mut exchange = relay.pool.pop().unwrap_or_else(|| Box::new(Exchange::idle()));
+    let client = ClientFacts { peer: state.peer, told: state.tls.told.clone(), network: 0, number: state.accepted.number };
+    state.protocol.prepare(&mut exchange.incoming, &mut exchange.outgoing);
+    let id = RequestId::new(&relay.rng.hex_id()).unwrap_or(exchange.request.id);
+    let now = relay.turn.now;
+    let times = Times::begin(now, relay.turn.now_ms);
+    let key = relay.exchanges.insert_with(|key| {
+        exchange.begin(key, connection, stream, client, id, times);
+        exchange
+    });
+    state.enter(stream, key, now);
+    relay.counters.add(Id::ExchangesStarted, 1);
+    relay.counters.set(Id::ExchangesOpen, 0, relay.exchanges.len() as u64);
+    Some(key)
+}
 
-    /// Phase 5: reads until the head is complete.
-    pub(super) fn decode(&mut self, upstreams: &mut Upstreams, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let connection_key = exchange.connection;
-        let Some(connection) = self.connections.get_mut(connection_key) else { return };
-        let limits = self.rules.limits[connection.accepted.listener as usize].fields;
-        let Exchange { incoming, request, stream, .. } = &mut **exchange;
-        match connection.protocol.stream(*stream).read_head(incoming, &mut request.head, limits, &mut self.scratch.bytes) {
-            Head::Partial => {}
-            Head::Complete => {
-                self.head_is_complete(key);
-                self.recount_request(key);
-            }
-            Head::TooLarge => {
-                self.note_head(key);
-                answer::reason(self, key, Reason::RequestHeadTooLarge);
-            }
-            Head::Incomplete => end::abort(self, upstreams, key, Cause::Incomplete, Reason::ClientProtocolError, COMPLETED_BY_CLIENT),
-            Head::Fault(cause) => self.close_connection(connection_key, cause),
-            Head::Left(left) => end::client_left(self, upstreams, key, left),
+/// Phase 5: reads until the head is complete.
+pub(super) fn decode(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let connection_key = exchange.connection;
+    let Some(connection) = relay.connections.get_mut(connection_key) else { return };
+    let limits = relay.rules.limits[connection.accepted.listener as usize].fields;
+    let Exchange { incoming, request, stream, .. } = &mut **exchange;
+    match connection.protocol.stream(*stream).read_head(incoming, &mut request.head, limits, &mut relay.scratch.bytes) {
+        Head::Partial => {}
+        Head::Complete => {
+            head_is_complete(relay, key);
+            send::recount(relay, key);
         }
+        Head::TooLarge => {
+            note_head(relay, key);
+            answer::reason(relay, key, Reason::RequestHeadTooLarge);
+        }
+        Head::Incomplete => end::abort(relay, upstreams, key, Cause::Incomplete, Reason::ClientProtocolError, COMPLETED_BY_CLIENT),
+        Head::Fault(cause) => relay.connections.close(connection_key, cause),
+        Head::Left(left) => end::client_left(relay, upstreams, key, left),
     }
+}
 
-    /// The head is decoded, or found wrong.
-    pub(super) fn note_head(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.times.head = self.turn.now;
-        exchange.times.moved = self.turn.now;
+/// The head is decoded, or found wrong.
+pub(super) fn note_head(relay: &mut Relay, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.times.head = relay.turn.now;
+    exchange.times.moved = relay.turn.now;
+}
+
+pub(super) fn head_is_complete(relay: &mut Relay, key: Key) {
+    note_head(relay, key);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let Some(connection) = relay.connections.get_mut(exchange.connection) else { return };
+    let rules = relay.rules.limits[connection.accepted.listener as usize].normal;
+    let judged = judge_head(exchange, &connection.protocol, rules, &mut relay.scratch.text);
+    // Before anything looks at the head: no rule can let through what it never sees.
+    let removed = relay.rules.reserved.strip(&mut exchange.request.head);
+    if removed > 0 {
+        relay.counters.add(Id::ReservedFieldsRemoved, removed);
     }
-
-    pub(super) fn head_is_complete(&mut self, key: Key) {
-        self.note_head(key);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
-        let rules = self.rules.limits[connection.accepted.listener as usize].normal;
-        let judged = judge_head(exchange, &connection.protocol, rules, &mut self.scratch.text);
-        // Before anything looks at the head: no rule can let through what it never sees.
-        let removed = self.rules.reserved.strip(&mut exchange.request.head);
-        if removed > 0 {
-            self.counters.add(Id::ReservedFieldsRemoved, removed);
-        }
-        match judged {
-            Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request.head)) => answer::reason(self, key, Reason::Misdirected),
-            Ok(()) if self.held.pressure == Pressure::Full => answer::reason(self, key, Reason::Overloaded),
-            Ok(()) => lane::offer(self, key, Decide::about(Offer::Head, false)),
-            Err(reason) => answer::reason(self, key, reason),
-        }
+    match judged {
+        Ok(()) if !connection.tls.coverage.admits(authority(&exchange.request.head)) => answer::reason(relay, key, Reason::Misdirected),
+        Ok(()) if relay.held.pressure == Pressure::Full => answer::reason(relay, key, Reason::Overloaded),
+        Ok(()) => lane::offer(relay, key, Decide::about(Offer::Head, false)),
+        Err(reason) => answer::reason(relay, key, reason),
     }
+}
 
-    /// Counts anew what of a request with a body may come and is kept.
-    pub(super) fn recount_request(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| !exchange.incoming.is_bodiless()) else { return };
-        if let Some(connection) = self.connections.get_mut(exchange.connection) {
-            exchange.recount_request(connection);
-        }
+/// While nothing may be read, a reset must still be noticed.
+pub(super) fn notice_reset(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let Some(connection) = relay.connections.get_mut(exchange.connection) else { return };
+    if exchange.incoming.is_done {
+        return;
     }
-
-    /// While nothing may be read, a reset must still be noticed.
-    pub(super) fn notice_reset(&mut self, upstreams: &mut Upstreams, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
-        if exchange.incoming.is_done {
-            return;
-        }
-        if let Some(cause) = connection.protocol.stream(exchange.stream).reset_by_client() {
-            end::client_left(self, upstreams, key, Left::Reset(cause));
-        }
+    if let Some(cause) = connection.protocol.stream(exchange.stream).reset_by_client() {
+        end::client_left(relay, upstreams, key, Left::Reset(cause));
     }
 }
 

@@ -6,7 +6,7 @@
 //! window. The lane decides in the same turn, as a rule.
 
 use super::notes::Note;
-use super::{Relay, answer, lane};
+use super::{Relay, answer, lane, write};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::exchange::hold::{BackendStatus, Hold};
@@ -17,7 +17,7 @@ use crate::record::layout;
 
 /// Keeps a response back and asks the lane.
 pub(super) fn begin(relay: &mut Relay, key: Key, status: BackendStatus, fields: &Fields) {
-    relay.write_held_head(key, fields);
+    write::write_held_head(relay, key, fields);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.outcome.reason = Reason::ResponseStatus;
     exchange.outcome.ended_by = layout::COMPLETED_BY_BACKEND;
@@ -46,7 +46,7 @@ pub(super) fn commit(relay: &mut Relay, key: Key, tag: Tag, reason: Reason) {
     } else if !exchange.incoming.is_done {
         relay.notes.push(Note::Send(key));
     }
-    relay.stage_held(key);
+    write::stage_held(relay, key);
 }
 
 /// The response is complete and the backend wants no more of the request: nor do we.

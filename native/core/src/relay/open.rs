@@ -57,7 +57,7 @@ pub(super) fn start(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream
         Ok(stream) => {
             relay.deadlines.expect(exchange.start_attempt(name, stream, now));
             if has_body {
-                relay.send(upstreams, key);
+                send::send(relay, upstreams, key);
             }
         }
         Err(fault) => fail::attempt(relay, name, fault),

@@ -4,7 +4,7 @@
 //! proxy copies no byte of it. `write` takes it from here.
 
 use super::notes::Note;
-use super::{Relay, complete, fail, hold, withdraw};
+use super::{Relay, complete, fail, hold, withdraw, write};
 use crate::base::counters::{Id, TrailerDropped};
 use crate::base::panics::{Owner, plant};
 use crate::base::reason::Reason;
@@ -82,8 +82,8 @@ fn take_informational(relay: &mut Relay, name: AttemptId, fields: &Fields) {
     if exchange.is_none_or(|exchange| exchange.attempt_named(name).is_none()) {
         return;
     }
-    relay.stage_head(name, fields);
-    relay.flush_stage();
+    write::stage_head(relay, name, fields);
+    write::flush_stage(relay);
 }
 
 fn take_head(relay: &mut Relay, name: AttemptId, fields: &Fields, facts: ResponseFacts, end: bool) {
@@ -117,7 +117,7 @@ fn take_head(relay: &mut Relay, name: AttemptId, fields: &Fields, facts: Respons
     exchange.outcome.reason = Reason::None;
     exchange.outcome.ended_by = 0;
     exchange.incoming.keep(0);
-    relay.stage_head(name, fields);
+    write::stage_head(relay, name, fields);
 }
 
 fn take_data(relay: &mut Relay, name: AttemptId, data: BodyPart<'_>, end: bool) -> usize {
@@ -140,20 +140,20 @@ fn take_data(relay: &mut Relay, name: AttemptId, data: BodyPart<'_>, end: bool) 
     if !data.is_empty() {
         exchange.outgoing.body.push_back(data.into_chunk());
     }
-    relay.write_on(key);
+    write::write_on(relay, key);
     0
 }
 
 fn take_end(relay: &mut Relay, name: AttemptId) {
     let Some(exchange) = answered(relay, name) else { return };
     exchange.end_response();
-    relay.write_on(key_of(name));
+    write::write_on(relay, key_of(name));
 }
 
 fn take_trailers(relay: &mut Relay, name: AttemptId, fields: &Fields) {
     let key = key_of(name);
     if relay.stage.owner == Some(key) {
-        relay.flush_stage();
+        write::flush_stage(relay);
     }
     let Some(exchange) = answered(relay, name) else { return };
     exchange.outcome.backend.grpc_status = grpc_status(fields).or(exchange.outcome.backend.grpc_status);
@@ -169,11 +169,11 @@ fn take_trailers(relay: &mut Relay, name: AttemptId, fields: &Fields) {
     }
     exchange.end_response();
     relay.counters.add_to(Id::TrailerFieldsDropped, TrailerDropped::ResponseEdit as usize, count);
-    relay.write_response(key);
+    write::write_response(relay, key);
 }
 
 fn take_failure(relay: &mut Relay, name: AttemptId, fault: Fault) {
-    relay.flush_stage();
+    write::flush_stage(relay);
     let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
     if exchange.state().is_under_way() {
         return fail::attempt(relay, name, fault);

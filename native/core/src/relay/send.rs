@@ -23,72 +23,70 @@ use crate::plan::Values;
 use crate::record::layout::COMPLETED_BY_CLIENT;
 use crate::upstream::{StreamRef, Upstreams};
 
-impl Relay {
-    /// Phase 11: sends as much of the request as client and backend allow.
-    pub(super) fn send(&mut self, upstreams: &mut Upstreams, key: Key) {
-        loop {
-            let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.state().is_relayed()) else { return };
-            let Some(stream) = exchange.attempt.upstream.filter(|_| !exchange.incoming.is_done) else { return };
-            let connection_key = exchange.connection;
-            let Some(connection) = self.connections.get_mut(connection_key) else { return };
-            let limits = self.rules.limits[connection.accepted.listener as usize].fields;
-            let before = exchange.incoming.body_bytes;
-            let rules = BodyRules { limits, reserved: &self.rules.reserved, counters: &self.counters };
-            let step = send_step(exchange, &mut connection.protocol, upstreams, stream, &rules);
-            if exchange.incoming.body_bytes != before {
-                exchange.times.moved = self.turn.now;
-            }
-            match step {
-                Step::Again => continue,
-                Step::Blocked => {
-                    exchange.incoming.is_blocked = true;
-                    break;
-                }
-                Step::Empty => {
-                    exchange.incoming.is_blocked = false;
-                    break;
-                }
-                Step::Done => {
-                    exchange.incoming.is_done = true;
-                    exchange.attempt.sent = self.turn.now;
-                    if exchange.outgoing.is_done {
-                        exchange.attempt.upstream = None;
-                        return complete::complete(self, key, Reason::None);
-                    }
-                    let deadline = exchange.attempt.sent_deadline(true).0;
-                    self.deadlines.expect(deadline);
-                    break;
-                }
-                Step::Fault(reason) => return self.request_failed(upstreams, key, reason),
-                Step::Panicked => return self.connections.condemn([connection_key]),
-                Step::Close(cause) => return self.close_connection(connection_key, cause),
-                Step::Left(left) => return end::client_left(self, upstreams, key, left),
-            }
+/// Phase 11: sends as much of the request as client and backend allow.
+pub(super) fn send(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
+    loop {
+        let Some(exchange) = relay.exchanges.get_mut(key).filter(|exchange| exchange.state().is_relayed()) else { return };
+        let Some(stream) = exchange.attempt.upstream.filter(|_| !exchange.incoming.is_done) else { return };
+        let connection_key = exchange.connection;
+        let Some(connection) = relay.connections.get_mut(connection_key) else { return };
+        let limits = relay.rules.limits[connection.accepted.listener as usize].fields;
+        let before = exchange.incoming.body_bytes;
+        let rules = BodyRules { limits, reserved: &relay.rules.reserved, counters: &relay.counters };
+        let step = send_step(exchange, &mut connection.protocol, upstreams, stream, &rules);
+        if exchange.incoming.body_bytes != before {
+            exchange.times.moved = relay.turn.now;
         }
-        self.recount_request(key);
-        // Reading may have made room for the client (MAX_STREAM_DATA).
-        if let Some(exchange) = self.exchanges.get(key) {
-            self.connections.mark(exchange.connection);
+        match step {
+            Step::Again => continue,
+            Step::Blocked => {
+                exchange.incoming.is_blocked = true;
+                break;
+            }
+            Step::Empty => {
+                exchange.incoming.is_blocked = false;
+                break;
+            }
+            Step::Done => {
+                exchange.incoming.is_done = true;
+                exchange.attempt.sent = relay.turn.now;
+                if exchange.outgoing.is_done {
+                    exchange.attempt.upstream = None;
+                    return complete::complete(relay, key, Reason::None);
+                }
+                let deadline = exchange.attempt.sent_deadline(true).0;
+                relay.deadlines.expect(deadline);
+                break;
+            }
+            Step::Fault(reason) => return request_failed(relay, upstreams, key, reason),
+            Step::Panicked => return relay.connections.condemn([connection_key]),
+            Step::Close(cause) => return relay.connections.close(connection_key, cause),
+            Step::Left(left) => return end::client_left(relay, upstreams, key, left),
         }
     }
-
-    /// The request turned out wrong while its body came.
-    pub(super) fn request_failed(&mut self, upstreams: &mut Upstreams, key: Key, reason: Reason) {
-        withdraw::all(self, upstreams, key, h2::CANCEL);
-        let is_committed = self.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
-        if is_committed {
-            complete::reset_client(self, key, Cause::Malformed, reason, COMPLETED_BY_CLIENT);
-        } else {
-            answer::reason(self, key, reason);
-        }
+    recount(relay, key);
+    // Reading may have made room for the client (MAX_STREAM_DATA).
+    if let Some(exchange) = relay.exchanges.get(key) {
+        relay.connections.mark(exchange.connection);
     }
+}
 
-    /// Closes a connection for a fault of its client.
-    pub fn close_connection(&mut self, connection: Key, cause: Cause) {
-        if let Some(state) = self.connections.get_mut(connection) {
-            state.close(cause);
-        }
-        self.connections.mark(connection);
+/// The request turned out wrong while its body came.
+pub(super) fn request_failed(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, reason: Reason) {
+    withdraw::all(relay, upstreams, key, h2::CANCEL);
+    let is_committed = relay.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
+    if is_committed {
+        complete::reset_client(relay, key, Cause::Malformed, reason, COMPLETED_BY_CLIENT);
+    } else {
+        answer::reason(relay, key, reason);
+    }
+}
+
+/// Counts anew what of a request with a body may come and is kept.
+pub(super) fn recount(relay: &mut Relay, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key).filter(|exchange| !exchange.incoming.is_bodiless()) else { return };
+    if let Some(connection) = relay.connections.get_mut(exchange.connection) {
+        exchange.recount_request(connection);
     }
 }
 

@@ -1,16 +1,16 @@
 //! What was noted while sessions were calling is done once they have returned.
 
 use super::notes::Note;
-use super::{Relay, open};
+use super::{Relay, open, send, write};
 use crate::exchange::attempt::key_of;
 use crate::upstream::Upstreams;
 
 /// Does what was noted. New notes may come of it.
 pub(crate) fn settle(relay: &mut Relay, upstreams: &mut Upstreams) {
-    relay.flush_stage();
+    write::flush_stage(relay);
     while let Some(note) = relay.notes.pop() {
         match note {
-            Note::Send(key) => relay.guarded(key, (), |relay| relay.send(upstreams, key)),
+            Note::Send(key) => relay.guarded(key, (), |relay| send::send(relay, upstreams, key)),
             Note::Start(name, session) => relay.guarded(key_of(name), (), |relay| open::start(relay, upstreams, name, session)),
             Note::CancelWait(slot, name) => upstreams.cancel_wait(slot, name),
             Note::Release(name, session) => upstreams.release(session, name),

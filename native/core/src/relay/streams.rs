@@ -1,6 +1,6 @@
 //! What a connection's streams have to say after packets came: requests, the client's own streams, room for responses.
 
-use super::{Relay, end};
+use super::{Relay, decode, end, write};
 use crate::base::slab::Key;
 use crate::upstream::Upstreams;
 
@@ -13,7 +13,7 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     connection.protocol.arrivals().list_readable(&mut streams);
     for stream in streams.drain(..) {
         if is_request(relay, key, stream) {
-            relay.on_request_readable(upstreams, key, stream);
+            decode::on_readable(relay, upstreams, key, stream);
         } else {
             read_own(relay, key, stream);
         }
@@ -25,7 +25,7 @@ pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     }
     for stream in streams.drain(..) {
         if is_request(relay, key, stream) {
-            relay.on_response_writable(key, stream);
+            write::on_writable(relay, key, stream);
         } else if let Some(connection) = relay.connections.get_mut(key) {
             connection.protocol.arrivals().write_own();
         }
@@ -62,6 +62,6 @@ fn read_own(relay: &mut Relay, key: Key, stream: u64) {
     let Relay { connections, scratch, .. } = relay;
     let Some(connection) = connections.get_mut(key) else { return };
     if let Err(cause) = connection.protocol.arrivals().read_own(stream, &mut scratch.bytes) {
-        relay.close_connection(key, cause);
+        relay.connections.close(key, cause);
     }
 }

@@ -20,206 +20,204 @@ use crate::plan::{Edits, Values};
 use crate::record::layout;
 use crate::upstream;
 
-impl Relay {
-    // ---- answers of our own
+// ---- answers of our own
 
-    /// Answers without a backend. Fields must be lower-case; content-length is added here.
-    pub(super) fn answer(&mut self, key: Key, status: u16, reason: Reason, fields: &Fields, body: &[u8]) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.enter(State::Answer);
-        exchange.outcome.status = status;
-        exchange.outcome.reason = reason;
-        let mut frames = Vec::with_capacity(256 + body.len());
-        let length = body.len().to_string();
-        let values = values_of(exchange, &exchange.attempt, self.turn.now);
-        let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
-        let date = self.turn.date.at(self.turn.now_ms);
-        // Of a 304 it would be the length of the response that is not sent.
-        let has_length = !has_no_length(status) && status != 304;
-        let encoding = exchange.outgoing.encoding;
-        encoding.head(&mut frames, |lines| {
-            write_status(status, lines);
-            write_fields(fields, edits, &values, &mut self.scratch.text, Some(date), lines);
-            if has_length {
-                lines.push(Known::ContentLength, b"content-length", length.as_bytes());
-            }
-        });
-        if has_length && !exchange.request.facts.is_head && !body.is_empty() {
-            encoding.body(body, &mut frames);
-            exchange.outgoing.body_bytes = body.len() as u64;
+/// Answers without a backend. Fields must be lower-case; content-length is added here.
+pub(super) fn answer(relay: &mut Relay, key: Key, status: u16, reason: Reason, fields: &Fields, body: &[u8]) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.enter(State::Answer);
+    exchange.outcome.status = status;
+    exchange.outcome.reason = reason;
+    let mut frames = Vec::with_capacity(256 + body.len());
+    let length = body.len().to_string();
+    let values = values_of(exchange, &exchange.attempt, relay.turn.now);
+    let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
+    let date = relay.turn.date.at(relay.turn.now_ms);
+    // Of a 304 it would be the length of the response that is not sent.
+    let has_length = !has_no_length(status) && status != 304;
+    let encoding = exchange.outgoing.encoding;
+    encoding.head(&mut frames, |lines| {
+        write_status(status, lines);
+        write_fields(fields, edits, &values, &mut relay.scratch.text, Some(date), lines);
+        if has_length {
+            lines.push(Known::ContentLength, b"content-length", length.as_bytes());
         }
-        // An interim response may not have left yet.
-        exchange.outgoing.add_framed(&frames);
-        exchange.outgoing.is_complete = true;
-        self.write_response(key);
+    });
+    if has_length && !exchange.request.facts.is_head && !body.is_empty() {
+        encoding.body(body, &mut frames);
+        exchange.outgoing.body_bytes = body.len() as u64;
     }
+    // An interim response may not have left yet.
+    exchange.outgoing.add_framed(&frames);
+    exchange.outgoing.is_complete = true;
+    write_response(relay, key);
+}
 
-    // ---- writing
+// ---- writing
 
-    /// Writes what is staged.
-    pub(super) fn flush_stage(&mut self) {
-        let Some(key) = self.stage.owner.take() else { return };
-        // Others than its exchange have it written too.
-        self.guarded(key, (), |relay| relay.write_stage(key));
-    }
+/// Writes what is staged.
+pub(super) fn flush_stage(relay: &mut Relay) {
+    let Some(key) = relay.stage.owner.take() else { return };
+    // Others than its exchange have it written too.
+    relay.guarded(key, (), |relay| write_stage(relay, key));
+}
 
-    fn write_stage(&mut self, key: Key) {
-        let stage = std::mem::take(&mut self.stage.bytes);
-        if let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.times.moved = self.turn.now;
-            let is_end = exchange.outgoing.is_complete && exchange.outgoing.body_len == 0 && exchange.outgoing.tail.is_empty();
-            let stream = exchange.stream;
-            let connection = self.connections.get_mut(exchange.connection);
-            let sent = match connection {
-                // What is still held goes first.
-                Some(connection) if exchange.outgoing.framed.is_empty() => connection.protocol.stream(stream).write_encoded(&stage, is_end),
-                _ => 0,
-            };
-            exchange.outgoing.taken += sent as u64;
-            if sent == stage.len() {
-                exchange.outgoing.is_done = is_end;
-            } else {
-                // Refusals come up again when this is written, and are dealt with there.
-                exchange.outgoing.add_framed(&stage[sent..]);
-            }
-            self.stage.bytes = stage;
-            self.stage.bytes.clear();
-            return self.write_response(key);
-        }
-        self.stage.bytes = stage;
-        self.stage.bytes.clear();
-    }
-
-    /// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
-    pub(super) fn write_response(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if exchange.state().is_held() {
-            return self.held.recount(&mut exchange.outgoing);
-        }
-        let Some(connection) = self.connections.get_mut(exchange.connection) else { return };
-        let connection_key = exchange.connection;
-        let (held, framed) = (exchange.outgoing.body_len, exchange.outgoing.framed.len());
-        let written = connection.protocol.stream(exchange.stream).write(&mut exchange.outgoing);
-        let taken = held - exchange.outgoing.body_len;
-        let is_blocked = matches!(written, Err(Unwritten::Blocked));
-        if is_blocked != exchange.outgoing.is_blocked {
-            exchange.outgoing.is_blocked = is_blocked;
-            let blocked = &mut connection.books.blocked;
-            *blocked = if is_blocked { *blocked + 1 } else { *blocked - 1 };
-        }
-        if taken > 0 || exchange.outgoing.framed.len() < framed {
-            exchange.times.moved = self.turn.now;
-        }
-        self.held.recount(&mut exchange.outgoing);
-        if let (1.., Some(stream)) = (taken, exchange.attempt.upstream) {
-            self.notes.push(Note::Credit(stream, taken));
-        }
-        match written {
-            Ok(()) if exchange.outgoing.is_done => self.response_is_done(key),
-            Ok(()) | Err(Unwritten::Blocked) => {}
-            Err(Unwritten::Refused) => {
-                connection.protocol.stream(exchange.stream).reset(Cause::Cancelled);
-                self.client_refused(key);
-            }
-        }
-        self.connections.mark(connection_key);
-    }
-
-    /// The client wants no more of the response.
-    fn client_refused(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.outcome.ended_by = layout::COMPLETED_BY_CLIENT;
-        if let Some(stream) = exchange.attempt.upstream.take() {
-            self.notes.push(Note::Reset(stream, h2::CANCEL));
-        }
-        let opening = matches!(exchange.state(), State::Open(_)).then(|| (exchange.attempt.forward.backend, exchange.name()));
-        self.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
-        // An interim response may be refused while two attempts run.
-        let name = exchange.name();
-        withdraw::rival(self, name);
-        complete::complete(self, key, Reason::ClientReset);
-    }
-
-    /// The client's stream has the whole response.
-    fn response_is_done(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if !exchange.incoming.is_done {
-            if exchange.state().is_relayed() && exchange.attempt.upstream.is_some() {
-                // The backend answered early and still takes the body: let it.
-                return;
-            }
-            // RFC 9114 §4.1: the rest of the request is not needed.
-            if let Some(connection) = self.connections.get_mut(exchange.connection) {
-                connection.protocol.stream(exchange.stream).stop_reading();
-            }
-        }
-        exchange.attempt.upstream = None;
-        complete::complete(self, key, Reason::None);
-    }
-
-    /// A client's stream takes bytes again.
-    pub fn on_response_writable(&mut self, connection: Key, stream: u64) {
-        let Some(key) = self.connections.get(connection).and_then(|state| state.exchanges.get(&stream)).copied() else { return };
-        let Some(Exchange { outgoing, .. }) = self.exchanges.get(key).map(|exchange| &**exchange) else { return };
-        if !outgoing.is_done && (!outgoing.framed.is_empty() || outgoing.body_len > 0 || outgoing.is_complete) {
-            self.write_response(key);
-        }
-    }
-
-    /// Puts the head that an attempt brought on the stage, which is the exchange's from now on.
-    pub(super) fn stage_head(&mut self, name: upstream::AttemptId, fields: &Fields) {
-        self.take_stage(key_of(name));
-        let mut stage = std::mem::take(&mut self.stage.bytes);
-        self.write_head(name, fields, &mut stage);
-        self.stage.bytes = stage;
-    }
-
-    /// Puts the head of a held response on the stage and writes what there is of it.
-    pub(super) fn stage_held(&mut self, key: Key) {
-        self.take_stage(key);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        self.stage.bytes.extend_from_slice(&exchange.outgoing.held_head);
-        exchange.outgoing.held_head.clear();
-        self.flush_stage();
-    }
-
-    fn take_stage(&mut self, key: Key) {
-        if self.stage.owner != Some(key) {
-            self.flush_stage();
-            self.stage.owner = Some(key);
-        }
-    }
-
-    /// Makes frames of a held response's head, to be staged when it goes on.
-    pub(super) fn write_held_head(&mut self, key: Key, fields: &Fields) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let mut frames = std::mem::take(&mut exchange.outgoing.held_head);
-        frames.clear();
-        let name = exchange.name();
-        self.write_head(name, fields, &mut frames);
-        if let Some(exchange) = self.exchanges.get_mut(key) {
-            exchange.outgoing.held_head = frames;
-        }
-    }
-
-    /// The frame of a backend's head, as the plan of its attempt edits it.
-    fn write_head(&mut self, name: upstream::AttemptId, fields: &Fields, frames: &mut Vec<u8>) {
-        let Some(exchange) = self.exchanges.get(key_of(name)) else { return };
-        let Some(attempt) = exchange.attempt_named(name) else { return };
-        let values = values_of(exchange, attempt, self.turn.now);
-        let edits = attempt.plan.as_ref().map(|plan| &plan.response);
-        let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));
-        let date = if is_interim { None } else { Some(self.turn.date.at(self.turn.now_ms)) };
-        exchange.outgoing.encoding.head(frames, |lines| write_fields(fields, edits, &values, &mut self.scratch.text, date, lines));
-    }
-
-    /// Writes what was added to a response.
-    pub(super) fn write_on(&mut self, key: Key) {
-        if self.stage.owner == Some(key) {
-            self.flush_stage();
+fn write_stage(relay: &mut Relay, key: Key) {
+    let stage = std::mem::take(&mut relay.stage.bytes);
+    if let Some(exchange) = relay.exchanges.get_mut(key) {
+        exchange.times.moved = relay.turn.now;
+        let is_end = exchange.outgoing.is_complete && exchange.outgoing.body_len == 0 && exchange.outgoing.tail.is_empty();
+        let stream = exchange.stream;
+        let connection = relay.connections.get_mut(exchange.connection);
+        let sent = match connection {
+            // What is still held goes first.
+            Some(connection) if exchange.outgoing.framed.is_empty() => connection.protocol.stream(stream).write_encoded(&stage, is_end),
+            _ => 0,
+        };
+        exchange.outgoing.taken += sent as u64;
+        if sent == stage.len() {
+            exchange.outgoing.is_done = is_end;
         } else {
-            self.write_response(key);
+            // Refusals come up again when this is written, and are dealt with there.
+            exchange.outgoing.add_framed(&stage[sent..]);
         }
+        relay.stage.bytes = stage;
+        relay.stage.bytes.clear();
+        return write_response(relay, key);
+    }
+    relay.stage.bytes = stage;
+    relay.stage.bytes.clear();
+}
+
+/// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
+pub(super) fn write_response(relay: &mut Relay, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    if exchange.state().is_held() {
+        return relay.held.recount(&mut exchange.outgoing);
+    }
+    let Some(connection) = relay.connections.get_mut(exchange.connection) else { return };
+    let connection_key = exchange.connection;
+    let (held, framed) = (exchange.outgoing.body_len, exchange.outgoing.framed.len());
+    let written = connection.protocol.stream(exchange.stream).write(&mut exchange.outgoing);
+    let taken = held - exchange.outgoing.body_len;
+    let is_blocked = matches!(written, Err(Unwritten::Blocked));
+    if is_blocked != exchange.outgoing.is_blocked {
+        exchange.outgoing.is_blocked = is_blocked;
+        let blocked = &mut connection.books.blocked;
+        *blocked = if is_blocked { *blocked + 1 } else { *blocked - 1 };
+    }
+    if taken > 0 || exchange.outgoing.framed.len() < framed {
+        exchange.times.moved = relay.turn.now;
+    }
+    relay.held.recount(&mut exchange.outgoing);
+    if let (1.., Some(stream)) = (taken, exchange.attempt.upstream) {
+        relay.notes.push(Note::Credit(stream, taken));
+    }
+    match written {
+        Ok(()) if exchange.outgoing.is_done => response_is_done(relay, key),
+        Ok(()) | Err(Unwritten::Blocked) => {}
+        Err(Unwritten::Refused) => {
+            connection.protocol.stream(exchange.stream).reset(Cause::Cancelled);
+            client_refused(relay, key);
+        }
+    }
+    relay.connections.mark(connection_key);
+}
+
+/// The client wants no more of the response.
+fn client_refused(relay: &mut Relay, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    exchange.outcome.ended_by = layout::COMPLETED_BY_CLIENT;
+    if let Some(stream) = exchange.attempt.upstream.take() {
+        relay.notes.push(Note::Reset(stream, h2::CANCEL));
+    }
+    let opening = matches!(exchange.state(), State::Open(_)).then(|| (exchange.attempt.forward.backend, exchange.name()));
+    relay.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
+    // An interim response may be refused while two attempts run.
+    let name = exchange.name();
+    withdraw::rival(relay, name);
+    complete::complete(relay, key, Reason::ClientReset);
+}
+
+/// The client's stream has the whole response.
+fn response_is_done(relay: &mut Relay, key: Key) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    if !exchange.incoming.is_done {
+        if exchange.state().is_relayed() && exchange.attempt.upstream.is_some() {
+            // The backend answered early and still takes the body: let it.
+            return;
+        }
+        // RFC 9114 §4.1: the rest of the request is not needed.
+        if let Some(connection) = relay.connections.get_mut(exchange.connection) {
+            connection.protocol.stream(exchange.stream).stop_reading();
+        }
+    }
+    exchange.attempt.upstream = None;
+    complete::complete(relay, key, Reason::None);
+}
+
+/// A client's stream takes bytes again.
+pub(super) fn on_writable(relay: &mut Relay, connection: Key, stream: u64) {
+    let Some(key) = relay.connections.get(connection).and_then(|state| state.exchanges.get(&stream)).copied() else { return };
+    let Some(Exchange { outgoing, .. }) = relay.exchanges.get(key).map(|exchange| &**exchange) else { return };
+    if !outgoing.is_done && (!outgoing.framed.is_empty() || outgoing.body_len > 0 || outgoing.is_complete) {
+        write_response(relay, key);
+    }
+}
+
+/// Puts the head that an attempt brought on the stage, which is the exchange's from now on.
+pub(super) fn stage_head(relay: &mut Relay, name: upstream::AttemptId, fields: &Fields) {
+    take_stage(relay, key_of(name));
+    let mut stage = std::mem::take(&mut relay.stage.bytes);
+    write_head(relay, name, fields, &mut stage);
+    relay.stage.bytes = stage;
+}
+
+/// Puts the head of a held response on the stage and writes what there is of it.
+pub(super) fn stage_held(relay: &mut Relay, key: Key) {
+    take_stage(relay, key);
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    relay.stage.bytes.extend_from_slice(&exchange.outgoing.held_head);
+    exchange.outgoing.held_head.clear();
+    flush_stage(relay);
+}
+
+fn take_stage(relay: &mut Relay, key: Key) {
+    if relay.stage.owner != Some(key) {
+        flush_stage(relay);
+        relay.stage.owner = Some(key);
+    }
+}
+
+/// Makes frames of a held response's head, to be staged when it goes on.
+pub(super) fn write_held_head(relay: &mut Relay, key: Key, fields: &Fields) {
+    let Some(exchange) = relay.exchanges.get_mut(key) else { return };
+    let mut frames = std::mem::take(&mut exchange.outgoing.held_head);
+    frames.clear();
+    let name = exchange.name();
+    write_head(relay, name, fields, &mut frames);
+    if let Some(exchange) = relay.exchanges.get_mut(key) {
+        exchange.outgoing.held_head = frames;
+    }
+}
+
+/// The frame of a backend's head, as the plan of its attempt edits it.
+fn write_head(relay: &mut Relay, name: upstream::AttemptId, fields: &Fields, frames: &mut Vec<u8>) {
+    let Some(exchange) = relay.exchanges.get(key_of(name)) else { return };
+    let Some(attempt) = exchange.attempt_named(name) else { return };
+    let values = values_of(exchange, attempt, relay.turn.now);
+    let edits = attempt.plan.as_ref().map(|plan| &plan.response);
+    let is_interim = fields.known(Known::Status).is_some_and(|status| status.first() == Some(&b'1'));
+    let date = if is_interim { None } else { Some(relay.turn.date.at(relay.turn.now_ms)) };
+    exchange.outgoing.encoding.head(frames, |lines| write_fields(fields, edits, &values, &mut relay.scratch.text, date, lines));
+}
+
+/// Writes what was added to a response.
+pub(super) fn write_on(relay: &mut Relay, key: Key) {
+    if relay.stage.owner == Some(key) {
+        flush_stage(relay);
+    } else {
+        write_response(relay, key);
     }
 }
 
