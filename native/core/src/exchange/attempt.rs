@@ -1,4 +1,4 @@
-//! One attempt: a try at one backend, what the lane decided for it, and when its steps were taken.
+//! One attempt: a try at one backend, with the lane's decision for it and the times of its steps.
 
 use super::hold::BackendStatus;
 use crate::base::reason::Reason;
@@ -11,11 +11,11 @@ use crate::record::layout::{FORWARD_HOLD, FORWARD_TELL_DEADLINE, FORWARD_TELL_FA
 use crate::upstream::{self, FullTime, StreamRef};
 use std::rc::Rc;
 
-/// Two attempts of an exchange may run at a time. Sessions know each by the exchange's key and this
-/// bit, set or not, which no key has by itself.
+/// Two attempts of an exchange may run at a time. Sessions name each by the exchange's key with
+/// this bit set or clear; no key uses the bit.
 pub(super) const OTHER: u64 = 1 << 31;
 
-/// No decision yet.
+/// Decision of an attempt that has none yet.
 pub(super) const NOT_FORWARDED: Forward = Forward {
     plan: NO_PLAN,
     backend: u32::MAX,
@@ -37,32 +37,33 @@ pub(super) const NOT_FORWARDED: Forward = Forward {
 /// refuses them (`timeouts.idle`).
 const MIN_IDLE_MS: u32 = 100;
 
-/// One try at one backend.
+/// A try at one backend.
 #[derive(Debug)]
 pub struct Attempt {
-    /// What the lane decided.
+    /// The lane's decision.
     pub forward: Forward,
-    /// Edits, of the generation it began with.
+    /// Plan of the snapshot that the attempt began with.
     pub plan: Option<Rc<Plan>>,
-    /// What the lane brought for the edits: `${value_0}` and so on.
+    /// Values that the lane gave for the plan's `${value_0}` and so on.
     pub values: [Vec<u8>; MAX_VALUES],
-    /// Its stream.
+    /// Stream at the backend; none until a session gives one.
     pub upstream: Option<StreamRef>,
-    /// Whether it counts in the backend's in-flight number.
+    /// Whether it is counted in the backend's in-flight number.
     pub is_in_flight: bool,
-    /// Whether the session had served before.
+    /// Whether the session had carried requests before.
     pub was_reused: bool,
-    /// Whether it began beside another.
+    /// Whether it began as a hedge.
     pub is_hedge: bool,
-    /// How long the backend's pool had been full when it began to wait for a stream.
+    /// How long the backend's pool had been full in total when the attempt began to wait for a
+    /// stream.
     pub full_before: Nanos,
-    /// Decision taken.
+    /// When the lane decided.
     pub decided: Nanos,
-    /// Stream opened.
+    /// When the stream was opened.
     pub opened: Nanos,
-    /// Request sent.
+    /// When the request had been sent.
     pub sent: Nanos,
-    /// Response head came.
+    /// When the response head arrived.
     pub answered: Nanos,
 }
 
@@ -86,13 +87,13 @@ impl Default for Attempt {
 }
 
 impl Attempt {
-    /// As if nothing had been decided; buffers stay.
+    /// Resets the attempt to undecided. Buffers keep their allocations.
     pub fn forget(&mut self) {
         self.begin(NOT_FORWARDED, None, 0);
         self.values.iter_mut().for_each(Vec::clear);
     }
 
-    /// Begins anew. Values stay until others come.
+    /// Starts an attempt. The values stay until [`Attempt::take_values`] replaces them.
     pub fn begin(&mut self, forward: Forward, plan: Option<Rc<Plan>>, now: Nanos) {
         self.forward = forward;
         self.plan = plan;
@@ -102,7 +103,7 @@ impl Attempt {
         (self.decided, self.opened, self.sent, self.answered) = (now, 0, 0, 0);
     }
 
-    /// Keeps the values a `Forward` brought.
+    /// Copies the values of a `Forward`.
     pub fn take_values(&mut self, given: GivenValues<'_>) {
         for (kept, value) in self.values.iter_mut().zip(given.iter()) {
             if let Some(value) = value {
@@ -112,13 +113,13 @@ impl Attempt {
         }
     }
 
-    /// Counts the attempt in its backend's number.
+    /// Adds the attempt to its backend's in-flight number.
     pub(crate) fn count_in(&mut self, table: &BackendTable) {
         self.is_in_flight = true;
         table.add_in_flight(self.forward.backend, 1);
     }
 
-    /// Takes it out again, once.
+    /// Subtracts it again; safe to call twice.
     pub(crate) fn count_out(&mut self, table: &BackendTable) {
         if self.is_in_flight {
             self.is_in_flight = false;
@@ -126,7 +127,7 @@ impl Attempt {
         }
     }
 
-    /// Whether the plan wants a response held, and the lane asked.
+    /// Whether this response is to be held: the lane asked for that, and the plan lists its status.
     pub(crate) fn holds(&self, status: &BackendStatus) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
             self.is_asking_for(FORWARD_HOLD)
@@ -134,12 +135,12 @@ impl Attempt {
         })
     }
 
-    /// Whether a gRPC status in the response's head could have it held.
+    /// Whether a gRPC status in the response head could cause a hold.
     pub(crate) fn holds_grpc(&self) -> bool {
         self.is_asking_for(FORWARD_HOLD) && self.plan.as_ref().is_some_and(|plan| plan.holds.has_grpc())
     }
 
-    /// Whether the lane may have an answer when the exchange's time is over.
+    /// Whether the lane wants to decide on the answer when the exchange's time is over.
     pub(crate) fn asks_at_deadline(&self) -> bool {
         self.is_asking_for(FORWARD_TELL_DEADLINE)
     }
@@ -149,15 +150,15 @@ impl Attempt {
         self.forward.flags & flags == flags
     }
 
-    /// Until when a response head must be here, or something on the way to it, while none is.
-    /// `full` says how long the backend's pool has been full.
+    /// Deadline for the response head, or for the next step towards it. `full` says how long the
+    /// backend's pool has been full.
     pub(crate) fn head_deadline(&self, is_sent: bool, full: impl FnOnce(u32) -> FullTime, now: Nanos) -> (Nanos, Reason) {
         if self.upstream.is_some() {
             return self.sent_deadline(is_sent);
         }
         let full = full(self.forward.backend);
-        // Two times, each running only while the other does not: whoever waits for others'
-        // exchanges to end does not wait for a connection.
+        // Two separate clocks, of which one runs at a time: waiting while the pool is full does not
+        // count as connecting.
         let waited = now.saturating_sub(self.decided);
         let waited_full = full.total.saturating_sub(self.full_before).min(waited);
         let (timeout_ms, spent, reason) = match full.is_full {
@@ -165,18 +166,18 @@ impl Attempt {
             false => (self.forward.connect_timeout_ms, waited - waited_full, Reason::ConnectTimeout),
         };
         let step = now + after(0, timeout_ms).saturating_sub(spent);
-        // No failure of the backend either way.
+        // Neither is a failure of the backend.
         let late = if full.is_full { Reason::SessionsExhausted } else { Reason::AttemptTimeout };
         self.within_attempt((step, reason), late)
     }
 
-    /// The same once it has a stream.
+    /// The same for an attempt that has a stream.
     pub(crate) fn sent_deadline(&self, is_sent: bool) -> (Nanos, Reason) {
         let head = if is_sent { (after(self.sent, self.forward.head_timeout_ms), Reason::HeadTimeout) } else { (NEVER, Reason::None) };
         self.within_attempt(head, Reason::AttemptTimeout)
     }
 
-    /// No deadline of an attempt that waits for a stream comes earlier.
+    /// Lower bound of the deadlines of an attempt that waits for a stream.
     pub(crate) fn first_deadline(&self) -> Nanos {
         let timeout_ms = self.forward.connect_timeout_ms.min(self.forward.place_timeout_ms);
         self.within_attempt((after(self.decided, timeout_ms), Reason::None), Reason::None).0
@@ -187,7 +188,7 @@ impl Attempt {
         if self.forward.attempt_timeout_ms > 0 && whole < step.0 { (whole, late) } else { step }
     }
 
-    /// Nanoseconds without a byte either way that are too many.
+    /// Nanoseconds that the attempt may pass without a byte in either direction.
     pub(crate) fn idle_timeout(&self) -> Nanos {
         self.forward.idle_timeout_ms.max(MIN_IDLE_MS) as Nanos * 1_000_000
     }
@@ -197,7 +198,7 @@ fn after(since: Nanos, timeout_ms: u32) -> Nanos {
     since + timeout_ms as Nanos * 1_000_000
 }
 
-/// The exchange of an attempt.
+/// Key of the exchange that an attempt belongs to.
 pub(crate) fn key_of(name: upstream::AttemptId) -> Key {
     Key::unpack(name & !OTHER)
 }
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(at(500, 440, true), (1_060, Reason::SessionsExhausted));
         assert_eq!(at(500, 440, false), (540, Reason::ConnectTimeout), "40 ms are left to connect");
         assert_eq!(at(600, 440, false), (600, Reason::ConnectTimeout), "over");
-        // The clock of a backend that took the slot over, and knows nothing of it.
+        // The clock belongs to another backend that took over the slot, and started at zero.
         assert_eq!(attempt.head_deadline(false, |_| FullTime::default(), 5_050 * MS).0 / MS, 5_100);
     }
 }

@@ -1,5 +1,4 @@
-//! The attempts of an exchange: two may run at a time, one as the exchange's own and one, the
-//! hedge, beside it.
+//! The attempts of an exchange. At most two run at a time: the exchange's own and the hedge.
 
 use super::attempt::{Attempt, OTHER};
 use super::hold::BackendStatus;
@@ -13,45 +12,45 @@ use crate::record::outward::FailureFacts;
 use crate::upstream;
 use std::rc::Rc;
 
-/// What is to be known of all attempts of an exchange.
+/// What all attempts of an exchange have in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// How many were made.
+    /// Number of attempts made.
     pub made: u32,
-    /// Whether one of them began beside another.
+    /// Whether there was a hedge.
     pub is_hedged: bool,
-    /// Whether the lane was told that one is late: it is told once.
+    /// Whether the lane has been told of a late attempt. It is told only once.
     pub is_told_late: bool,
-    /// Backend of the one that lost to another, and the microseconds it had run.
+    /// Backend of the attempt that lost to the other, and how long it ran in microseconds.
     pub loser: Option<(u32, u32)>,
-    /// [`OTHER`] or 0, whichever names the exchange's own attempt.
+    /// The exchange's own attempt has this bit in its name: [`OTHER`] or 0.
     side: u64,
 }
 
 impl Attempts {
-    /// One of two has lost.
+    /// Notes the attempt that lost to the other.
     pub fn note_loser(&mut self, loser: &Attempt, now: Nanos) {
         self.loser = Some((loser.forward.backend, micros(loser.decided, now)));
     }
 }
 
 impl Exchange {
-    /// Name of the attempt for sessions.
+    /// Name by which sessions know the exchange's own attempt.
     pub fn name(&self) -> upstream::AttemptId {
         self.key.pack() | self.attempts.side
     }
 
-    /// Name of the attempt that runs, or would run, beside it.
+    /// Name of the hedge, whether one runs or not.
     pub fn hedge_name(&self) -> upstream::AttemptId {
         self.name() ^ OTHER
     }
 
-    /// The attempt that a name stands for, if it runs; one that has lost or failed does not.
+    /// Finds a running attempt by name; none if it has lost or failed.
     pub fn attempt_named(&self, name: upstream::AttemptId) -> Option<&Attempt> {
         if name & OTHER == self.attempts.side { Some(&self.attempt) } else { self.state.hedge() }
     }
 
-    /// The same to change.
+    /// Mutable version of [`Exchange::attempt_named`].
     pub fn attempt_named_mut(&mut self, name: upstream::AttemptId) -> Option<&mut Attempt> {
         if name & OTHER == self.attempts.side { Some(&mut self.attempt) } else { self.state.hedge_mut() }
     }
@@ -62,20 +61,19 @@ impl Exchange {
         self.state.pending().is_some() && self.attempt_named(name).is_some_and(is_opening)
     }
 
-    /// Whether the request can be sent to another backend: all that was taken of its body is still
-    /// here.
+    /// Whether the request can be sent again: everything read of its body is still buffered.
     pub fn is_replayable(&self) -> bool {
         self.incoming.is_whole()
     }
 
-    /// Whether an attempt is under way, no response head is here, and the request has no body, so
-    /// that a second attempt may run beside it.
+    /// Whether a hedge may start: an attempt is in progress without a response head, and the
+    /// request has no body.
     pub fn may_hedge(&self) -> bool {
         self.state.pending().is_some_and(|pending| pending.hedge.is_none()) && self.incoming.is_bodiless()
     }
 
-    /// The lane sends the request to a backend. Where that may not be, the reason with which it is
-    /// answered.
+    /// Starts an attempt that the lane decided on. If none may start, returns the reason to answer
+    /// with.
     pub fn begin_attempt(&mut self, forward: Forward, plan: Option<Rc<Plan>>, values: GivenValues<'_>, now: Nanos) -> Result<(), Reason> {
         self.tag = forward.tag;
         if forward.client != SAME_CLIENT {
@@ -95,14 +93,14 @@ impl Exchange {
         }
         if self.attempts.made > 0 {
             if !self.is_replayable() {
-                // A lane that tries all the same gets what the failure was worth.
+                // If the lane tries anyway, the client gets the reason of the failure.
                 return Err(self.outcome.reason);
             }
             self.incoming.rewind();
             self.watch.forget();
             self.outcome.backend = BackendStatus::default();
         }
-        // From now on: what an earlier attempt left is judged by what that one was to keep.
+        // Applies from now on: the previous attempt's replay limit decided what it left.
         self.incoming.keep(forward.replay_bytes);
         self.attempts.made += 1;
         let wants_to_know = forward.hedge_delay_ms > 0 && !self.attempts.is_told_late;
@@ -111,7 +109,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// The lane wants a second attempt; none where it has no use any more.
+    /// Starts the hedge that the lane decided on; none if it may not start any more.
     pub fn begin_hedge(&mut self, forward: Forward, plan: Option<Rc<Plan>>, values: GivenValues<'_>, now: Nanos) -> Option<&mut Attempt> {
         if !self.may_hedge() {
             return None;
@@ -126,7 +124,7 @@ impl Exchange {
         Some(&mut **self.state.pending_mut()?.hedge.insert(hedge))
     }
 
-    /// An attempt has a stream, its head is sent. Returns its deadline.
+    /// Notes that an attempt has a stream and its head is sent. Returns its deadline.
     pub fn start_attempt(&mut self, name: upstream::AttemptId, stream: upstream::StreamRef, now: Nanos) -> Nanos {
         let is_sent = self.incoming.is_done;
         let Some(attempt) = self.attempt_named_mut(name) else { return NEVER };
@@ -143,8 +141,7 @@ impl Exchange {
         deadline
     }
 
-    /// Takes one of two attempts out: the other is the exchange's own from now on. None where one
-    /// runs alone.
+    /// Takes out one of two attempts and makes the other the exchange's own. None if only one runs.
     pub fn take_out(&mut self, name: upstream::AttemptId) -> Option<Box<Attempt>> {
         let Pending { late_at, hedge } = self.state.pending_mut()?;
         let (mut taken, late_at) = (hedge.take()?, *late_at);
@@ -157,8 +154,8 @@ impl Exchange {
         Some(taken)
     }
 
-    /// What the lane is told of a failed attempt; `flags` beside those that follow from exchange
-    /// and attempt, `status` of a response for which it counts as failed.
+    /// Describes a failed attempt to the lane. `flags` are added to those that follow from the
+    /// exchange and the attempt; `status` is that of a response that counts as a failure.
     pub fn failure(&self, attempt: &Attempt, reason: Reason, flags: u32, status: BackendStatus, now: Nanos) -> FailureFacts {
         let mut flags = flags;
         flags |= if self.request.facts.is_idempotent { layout::FAILED_IDEMPOTENT } else { 0 };

@@ -1,40 +1,40 @@
-//! A floor under what a client takes and sends. One that moves a byte now and then is never silent:
-//! the idle timeout does not end it, and what it keeps open costs a place at a backend.
+//! The minimum rate at which a client must send and receive. The idle timeout never ends a client
+//! that moves a byte now and then, yet its exchange occupies a place at a backend.
 //!
-//! The floor counts while the client owes something: room for bytes that wait for its stream, or
-//! the rest of its body while there is no response. The sweep looks; bytes that move cost an
-//! addition. gRPC and event streams are left alone: they are slow by nature.
+//! The rate counts while the client owes something: credit for waiting response bytes, or the rest
+//! of its body before there is a response. The sweep checks it, so moving bytes costs one addition.
+//! gRPC and event streams are exempt because they are slow by nature.
 
 use super::{Exchange, Request, State};
 use crate::base::timers::{NEVER, Nanos};
 use crate::downstream::connection::Connection;
 use crate::http::fields::Fields;
 
-/// What a client has to move while it owes something.
+/// Minimum that a client must move while it owes something.
 #[derive(Clone, Copy, Debug)]
 pub struct Floor {
-    /// So many bytes.
+    /// Bytes to move.
     pub bytes: u64,
-    /// In this time.
+    /// Period in which to move them.
     pub period: Nanos,
 }
 
 impl Floor {
-    /// A floor of so many bytes a second, measured over milliseconds; none for a rate of 0.
+    /// Returns a floor of `rate` bytes a second, measured over `period_ms`; none if `rate` is 0.
     pub fn new(rate: u64, period_ms: u64) -> Option<Floor> {
         (rate > 0).then(|| Floor { bytes: rate.saturating_mul(period_ms) / 1_000, period: period_ms.saturating_mul(1_000_000) })
     }
 }
 
-/// Before this part of a period nothing can be said of it: acknowledgements come in lumps.
+/// Acknowledgements arrive in bursts, so the first eighth of a period tells nothing.
 const EARLY: Nanos = 8;
 
 /// What a client owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Debt {
-    /// Credit or acknowledgements.
+    /// Credit or acknowledgements for the response.
     Room,
-    /// Bytes of its request.
+    /// The rest of its request body.
     Body,
 }
 
@@ -42,30 +42,30 @@ enum Debt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owed {
     debt: Debt,
-    /// Its begin; [`NEVER`] for exchanges that are left alone.
+    /// When it began; [`NEVER`] for exempt exchanges.
     since: Nanos,
-    /// Bytes moved before it.
+    /// Bytes moved before that.
     moved: u64,
-    /// Bytes of the whole connection acknowledged before it.
+    /// Bytes acknowledged on the whole connection before that.
     acknowledged: u64,
 }
 
-/// What the client of an exchange owes, as the sweep last saw it.
+/// What the client owed when the sweep last looked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateWatch {
     owed: Option<Owed>,
-    /// Whether the response is one of events, which come when they come.
+    /// Whether the response is an event stream, which may be silent.
     pub is_event_stream: bool,
 }
 
 impl RateWatch {
-    /// Nothing is owed from before.
+    /// Forgets the current period.
     pub fn forget(&mut self) {
         self.owed = None;
     }
 }
 
-/// Looks at what the client owes. True when it moved too little for a whole period.
+/// Checks what the client owes. Returns true if it moved too little for a whole period.
 pub fn is_below(exchange: &mut Exchange, floor: Floor, connection: &mut Connection, now: Nanos) -> bool {
     let Some((debt, moved)) = debt(exchange) else {
         exchange.watch.forget();
@@ -86,7 +86,7 @@ pub fn is_below(exchange: &mut Exchange, floor: Floor, connection: &mut Connecti
     false
 }
 
-/// What the client owes now, and how many such bytes have moved so far.
+/// What the client owes now, and how many bytes of that kind have moved so far.
 fn debt(exchange: &Exchange) -> Option<(Debt, u64)> {
     let Exchange { incoming, outgoing, .. } = exchange;
     let has_stream = matches!(exchange.state(), State::Request(_) | State::Response | State::Answer);
@@ -94,7 +94,7 @@ fn debt(exchange: &Exchange) -> Option<(Debt, u64)> {
         return Some((Debt::Room, outgoing.taken));
     }
     let is_upload = matches!(exchange.state(), State::Request(_)) && !incoming.is_done && !incoming.is_blocked;
-    // Who asked to be told to go on may wait for that.
+    // A client that sent `Expect: 100-continue` may wait for the 100.
     let may_wait = exchange.request.facts.expects_continue && incoming.body_bytes == 0;
     (is_upload && !may_wait).then_some((Debt::Body, incoming.body_bytes))
 }
@@ -104,8 +104,8 @@ fn is_slow_by_nature(exchange: &Exchange) -> bool {
     exchange.watch.is_event_stream || facts.is_connect || has_type(head, b"application/grpc")
 }
 
-/// Whether the stream is held up by others of its connection, not by the client: it lets this one
-/// send, and takes the floor's worth for each stream that waits. None while it is too early to
+/// Whether other streams of the connection hold this one up, not the client: the stream has credit,
+/// and the connection moved the floor's worth for each waiting stream. None if it is too early to
 /// tell.
 pub fn is_held_up(exchange: &Exchange, floor: Floor, connection: &mut Connection, now: Nanos) -> Option<bool> {
     let Some(owed) = exchange.watch.owed.filter(|owed| owed.debt == Debt::Room && owed.since != NEVER) else { return Some(false) };
@@ -120,7 +120,7 @@ pub fn is_held_up(exchange: &Exchange, floor: Floor, connection: &mut Connection
     Some((connection.protocol.stats().acknowledged - owed.acknowledged) as u128 >= due)
 }
 
-/// Whether a head has a media type that begins so.
+/// Whether the media type of a head begins with `start`.
 pub(crate) fn has_type(fields: &Fields, start: &[u8]) -> bool {
     let value = fields.get(b"content-type").unwrap_or_default();
     value.get(..start.len()).is_some_and(|value| value.eq_ignore_ascii_case(start))

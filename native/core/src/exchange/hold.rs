@@ -1,32 +1,31 @@
-//! Held responses: a backend's response that the lane may want to pass on, or to forget and try
-//! elsewhere.
+//! Held responses: the lane either passes one on or drops it and tries another backend.
 
 use crate::http::fields::Fields;
 use crate::upstream::Fault;
 
-/// What became of a held response meanwhile.
+/// What has happened to a held response in the meantime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hold {
-    /// The backend broke it off.
+    /// The backend aborted it.
     pub fault: Option<Fault>,
-    /// It is complete, and the backend wants no more of the request.
+    /// It is complete, and the backend asked to stop the request.
     pub is_upload_stopped: bool,
 }
 
-/// What a backend's response says of how it went.
+/// What a backend's response says about its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackendStatus {
-    /// Its status, 0 where none came.
+    /// Its status; 0 if there was no response.
     pub status: u16,
-    /// Its gRPC status.
+    /// Its gRPC status, if any.
     pub grpc_status: Option<u32>,
-    /// Seconds that a backend which answered 429 or 503 asked to be left alone.
+    /// Delay in seconds from the Retry-After of a 429 or 503.
     pub retry_after_s: Option<u32>,
 }
 
 impl BackendStatus {
-    /// Reads what of a response matters to the lane. gRPC's status stands in the head where nothing
-    /// else comes; a Retry-After that is a date is passed over.
+    /// Reads a response head. The gRPC status is in the head of a Trailers-Only response. A
+    /// Retry-After given as a date is ignored.
     pub fn of(status: u16, fields: &Fields, is_grpc_looked_for: bool) -> BackendStatus {
         BackendStatus {
             status,
@@ -36,14 +35,14 @@ impl BackendStatus {
     }
 }
 
-/// The gRPC status in a head or in trailers.
+/// The gRPC status of a head or of trailers.
 pub(crate) fn grpc_status(fields: &Fields) -> Option<u32> {
     number(fields.get(b"grpc-status"))
 }
 
 fn number(text: Option<&[u8]>) -> Option<u32> {
     let text = std::str::from_utf8(text?).ok()?;
-    // A sign is no part of the grammar (RFC 9110 §10.2.3).
+    // The grammar has no sign (RFC 9110 §10.2.3).
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 

@@ -1,9 +1,9 @@
 //! One exchange: a request and its response, from the first byte of the client's stream to the
 //! completion record.
 //!
-//! `state` says where it stands and what is true only there, `attempt` and `attempts` what was
-//! tried at backends, `hold` what a response says that may be kept for the lane, `deadline` when
-//! something has to happen, `floor` what a client has to move.
+//! `state` is the state machine, with the data of each state. `attempt` and `attempts` track the
+//! tries at backends. `hold` describes a backend response that is held for the lane. `deadline`
+//! computes the next deadline. `floor` enforces a client's minimum transfer rate.
 
 pub mod attempt;
 mod attempts;
@@ -34,45 +34,45 @@ pub use state::{Decide, Offer, Pending, State, Wait};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Who asks.
+/// The client of an exchange.
 #[derive(Clone, Debug)]
 pub struct ClientFacts {
-    /// Address at the head.
+    /// Peer address when the head arrived.
     pub peer: SocketAddr,
-    /// Who it is, where it has shown a certificate.
+    /// Identity from the client certificate, if it presented one.
     pub told: Option<Arc<Told>>,
-    /// Network that the lane named in the peer's place; 0 for none.
+    /// Network that the lane set in place of the peer's; 0 for none.
     pub network: u64,
-    /// Number of the connection.
+    /// Connection number.
     pub number: u64,
 }
 
 impl ClientFacts {
-    /// On whose behalf an exchange of a connection asks for a place at a backend.
+    /// Returns the client on whose behalf an exchange queues for a permit.
     pub fn claimant(&self, connection: Key) -> Client {
         let network = if self.network == 0 { Client::network(self.peer) } else { self.network };
         Client { network, connection: connection.pack() }
     }
 }
 
-/// What is asked for.
+/// The client's request.
 #[derive(Debug)]
 pub struct Request {
-    /// Its head, checked.
+    /// Request head, already checked.
     pub head: Fields,
-    /// The path in the client's own spelling, where a backend may get that; empty where it differs
-    /// in nothing from the canonical form.
+    /// Path as the client spelled it, if the backend may see that; empty if it equals the canonical
+    /// path.
     pub kept_path: Vec<u8>,
-    /// Whether empty segments of it say nothing.
+    /// Whether empty path segments are merged.
     pub are_slashes_merged: bool,
-    /// What the head says.
+    /// Facts derived from the head.
     pub facts: RequestFacts,
-    /// Names the exchange in logs, towards backends and clients.
+    /// Request id, shown in logs, to backends and to clients.
     pub id: RequestId,
 }
 
 impl Request {
-    /// Takes the client's own request id, where it is fit: visible characters, 64 at most.
+    /// Adopts the client's own request id if it is valid: at most 64 visible characters.
     fn keep_id(&mut self) {
         if let Some(id) = self.head.known(Known::RequestId).and_then(RequestId::new) {
             self.id = id;
@@ -80,24 +80,23 @@ impl Request {
     }
 }
 
-/// When things happened to the exchange, and how long it may take; what happened to an attempt
-/// stands there.
+/// Timestamps of the exchange, and its time limit. Those of an attempt are in [`Attempt`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
     /// First byte of the stream.
     pub began: Nanos,
     /// Head decoded.
     pub head: Nanos,
-    /// Last byte either way.
+    /// Last byte in either direction.
     pub moved: Nanos,
-    /// Wall clock at the first byte, milliseconds.
+    /// Wall clock at the first byte, in milliseconds.
     pub started_ms: f64,
-    /// Milliseconds it may take from the head on, 0 for no limit.
+    /// Time limit in milliseconds, counted from the head; 0 for none.
     pub timeout_ms: u32,
 }
 
 impl Times {
-    /// The first byte is here.
+    /// Starts the clock at the first byte.
     pub fn begin(now: Nanos, now_ms: f64) -> Times {
         Times { began: now, head: 0, moved: now, started_ms: now_ms, timeout_ms: 0 }
     }
@@ -107,7 +106,7 @@ impl Times {
         micros(self.head, now)
     }
 
-    /// When the exchange's own time is over.
+    /// When the exchange's own time limit expires.
     pub fn end_at(&self) -> Nanos {
         match self.timeout_ms {
             0 => NEVER,
@@ -115,26 +114,26 @@ impl Times {
         }
     }
 
-    /// Milliseconds until the exchange's own deadline; none when it has no such.
+    /// Milliseconds left of the exchange's own time limit; none if it has none.
     pub fn remaining_ms(&self, now: Nanos) -> Option<u64> {
         (self.timeout_ms > 0).then(|| self.end_at().saturating_sub(now) / 1_000_000)
     }
 }
 
-/// What became of it, so far.
+/// What has become of the exchange so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Status for the client, 0 while there is none.
+    /// Status sent to the client; 0 until there is one.
     pub status: u16,
-    /// What the backend's response says.
+    /// What the backend's response said.
     pub backend: BackendStatus,
-    /// Why it went as it did.
+    /// Reason for the outcome.
     pub reason: Reason,
-    /// Flags of the completion that say who ended it.
+    /// Completion flags that say who ended the exchange.
     pub ended_by: u32,
-    /// Whether it ended while it waited.
+    /// Whether it ended in [`State::Wait`].
     pub ended_waiting: bool,
-    /// Whether the backend asked for NTLM or Negotiate.
+    /// Whether the backend asked for NTLM or Negotiate, which authenticate a connection.
     pub asked_for_connection: bool,
 }
 
@@ -154,38 +153,38 @@ impl Default for Outcome {
 /// An exchange.
 #[derive(Debug)]
 pub struct Exchange {
-    /// Its key.
+    /// Slab key of the exchange.
     pub key: Key,
-    /// Its connection.
+    /// Slab key of its connection.
     pub connection: Key,
-    /// Its request stream.
+    /// Request stream.
     pub stream: u64,
-    /// Who asks.
+    /// The client.
     pub client: ClientFacts,
-    /// What for.
+    /// The client's request.
     pub request: Request,
-    /// The request on its way.
+    /// Request body, on its way to the backend.
     pub incoming: Incoming,
-    /// The response on its way.
+    /// Response, on its way to the client.
     pub outgoing: Outgoing,
-    /// Where it stands.
+    /// Current state.
     state: State,
     /// The attempt whose response the client gets, or the last one.
     pub attempt: Attempt,
-    /// What is to be known of all attempts.
+    /// What all attempts have in common.
     pub attempts: Attempts,
-    /// What became of it.
+    /// What has become of it so far.
     pub outcome: Outcome,
-    /// Times.
+    /// Timestamps.
     pub times: Times,
-    /// What the lane gave with its last decision.
+    /// Tag of the lane's last decision.
     pub tag: Tag,
-    /// What its client owes.
+    /// Watches the client's transfer rate.
     pub watch: RateWatch,
 }
 
 impl Exchange {
-    /// An exchange that has not begun, to be reused with [`Exchange::begin`].
+    /// Returns an exchange that has not begun; [`Exchange::begin`] starts it.
     pub fn idle() -> Exchange {
         let nobody = Key { index: u32::MAX, generation: u32::MAX };
         let id = RequestId::new(b"-").expect("a fit id");
@@ -207,7 +206,7 @@ impl Exchange {
         }
     }
 
-    /// Begins anew on a stream, keeping buffers.
+    /// Starts the exchange on a stream. Buffers keep their allocations.
     pub fn begin(&mut self, key: Key, connection: Key, stream: u64, client: ClientFacts, id: RequestId, times: Times) {
         debug_assert!(key.pack() & OTHER == 0);
         (self.key, self.connection, self.stream) = (key, connection, stream);
@@ -225,43 +224,43 @@ impl Exchange {
         self.watch = RateWatch::default();
     }
 
-    /// Lets go what an exchange that has ended must not keep from others, before it is begun anew.
+    /// Drops what is shared with others once the exchange has ended, long before it is reused.
     pub fn release(&mut self) {
         self.attempt.plan = None;
         self.client.told = None;
         self.outgoing.restart();
     }
 
-    /// Where it stands.
+    /// The current state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Another state begins. What stood in the last is gone: a hedge must have been taken out
-    /// before, a held response let go or passed on.
+    /// Enters another state and drops the data of the last. The caller must first take out a hedge,
+    /// and pass on or drop a held response.
     pub fn enter(&mut self, next: State) {
         debug_assert!(self.state.leads_to(&next), "{:?} leads to no {next:?}", self.state);
         debug_assert!(self.state.hedge().is_none(), "{next:?} loses a hedge");
         self.state = next;
     }
 
-    /// What the lane has to decide, to change.
+    /// The pending decision, mutable.
     pub fn decide_mut(&mut self) -> Option<&mut Decide> {
         self.state.decide_mut()
     }
 
-    /// What there is while no response head has been passed on, to change.
+    /// Data of an attempt without a final response head, mutable.
     pub fn pending_mut(&mut self) -> Option<&mut Pending> {
         self.state.pending_mut()
     }
 
-    /// What became of a held response, to change.
+    /// The held response, mutable.
     pub fn hold_mut(&mut self) -> Option<&mut Hold> {
         self.state.hold_mut()
     }
 
-    /// Forgets a held response, of which the lane may still be told as of a failed attempt. False
-    /// where there is none.
+    /// Drops a held response; the lane may still hear of it as a failed attempt. Returns false if
+    /// none is held.
     pub fn drop_hold(&mut self) -> bool {
         let is_dropped = self.state.drop_hold();
         if is_dropped {
@@ -270,8 +269,8 @@ impl Exchange {
         is_dropped
     }
 
-    /// Counts anew what of the request may still come, as far as window and content-length let it,
-    /// and what is kept of it.
+    /// Recomputes how much of the request body may still arrive, bounded by window and
+    /// content-length, and how much of it is kept.
     pub(crate) fn recount_request(&mut self, connection: &mut Connection) {
         let (stream, incoming) = (self.stream, &mut self.incoming);
         let left = self.request.facts.content_length.map_or(u64::MAX, |length| length.saturating_sub(incoming.body_bytes));
@@ -283,18 +282,19 @@ impl Exchange {
         (incoming.promised, incoming.kept) = (promised, kept);
     }
 
-    /// Bytes held that are this exchange's alone.
+    /// Bytes held for this exchange alone.
     pub(crate) fn held(&self) -> u64 {
         self.outgoing.bytes() + self.incoming.promised + self.incoming.kept
     }
 
-    /// Nothing more comes, and nothing is kept.
+    /// Expects no more of the request and stops counting what was kept.
     pub(crate) fn forget_request(&mut self, connection: &mut Connection) {
         connection.books.promised -= std::mem::take(&mut self.incoming.promised);
         connection.books.kept -= std::mem::take(&mut self.incoming.kept);
     }
 
-    /// The backend said everything. Its stream is gone unless the request is still on its way.
+    /// Marks the response complete. Releases the backend's stream unless the request is still being
+    /// sent.
     pub fn end_response(&mut self) {
         self.outgoing.is_complete = true;
         if self.incoming.is_done {

@@ -1,7 +1,7 @@
-//! The states of an exchange. What is true only at times stands in the state in which it is true.
+//! The states of an exchange. Data that is valid in one state only lives in that state.
 //!
-//! [`Exchange::enter`](super::Exchange::enter) is the one door between states; [`State::leads_to`]
-//! says which may follow which. An exchange may end in any state.
+//! [`Exchange::enter`](super::Exchange::enter) makes every transition, and [`State::leads_to`]
+//! lists the valid ones. An exchange may end in any state.
 
 use super::attempt::Attempt;
 use super::hold::Hold;
@@ -10,7 +10,7 @@ use crate::base::timers::Nanos;
 use crate::lane::Place;
 use crate::record::outward::FailureFacts;
 
-/// Where an exchange stands.
+/// State of an exchange.
 #[derive(Debug, Default)]
 pub enum State {
     /// The request head is not complete.
@@ -18,51 +18,50 @@ pub enum State {
     Decode,
     /// The lane has to decide.
     Decide(Decide),
-    /// The lane wants to be asked again later.
+    /// The lane asked to be offered the exchange again later.
     Wait(Wait),
     /// An attempt waits for a session.
     Open(Pending),
-    /// An attempt has a stream. The request is under way, and no response head has come of it that
-    /// was passed on.
+    /// An attempt has a stream and sends the request. No final response head has been passed on.
     Request(Pending),
-    /// The client has a backend's response head. The rest of the response is under way, and of the
-    /// request as much as the backend still takes.
+    /// The client has a backend's response head. The rest of the response is relayed, and the
+    /// request for as long as the backend takes it.
     Response,
-    /// The edge answers by itself.
+    /// The edge itself answers.
     Answer,
 }
 
-/// What the lane decides about.
+/// A decision that the lane owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decide {
-    /// What it is told.
+    /// What was offered.
     pub offer: Offer,
-    /// Where in the ring that was written; none while it waits for room.
+    /// Position of the offer in the ring; none until the ring has room.
     pub written_at: Option<Place>,
-    /// Whether it was offered before, and waited.
+    /// Whether the exchange was offered before and has waited since.
     pub has_waited: bool,
 }
 
 impl Decide {
-    /// Not written yet.
+    /// Returns a decision that has not been written to the ring yet.
     pub fn about(offer: Offer, has_waited: bool) -> Decide {
         Decide { offer, written_at: None, has_waited }
     }
 }
 
-/// What the lane is told.
+/// What the lane is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// The head.
+    /// The request head.
     Head,
     /// A failed attempt.
     Failure(FailureFacts),
-    /// A response for which its attempt counts as failed; it is kept until the lane has decided.
+    /// A response whose status counts as a failure. It is held until the lane decides.
     Held(FailureFacts, Hold),
 }
 
 impl Offer {
-    /// The failed attempt; none for a head.
+    /// The failed attempt; none if the head is offered.
     pub fn failure(&self) -> Option<FailureFacts> {
         match self {
             Offer::Head => None,
@@ -71,52 +70,52 @@ impl Offer {
     }
 }
 
-/// A pause that the lane wants.
+/// A wait that the lane asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// When it is over.
+    /// When it ends.
     pub until: Nanos,
-    /// The failed attempt after which it waits; none when it waits with its head.
+    /// The failed attempt that preceded the wait; none if the head was offered.
     pub failure: Option<FailureFacts>,
-    /// Why it is answered if its deadline passes before.
+    /// Reason to answer with if the exchange's deadline comes first.
     pub reason: Reason,
 }
 
 impl Wait {
-    /// What the lane is told when the wait is over.
+    /// What to offer when the wait ends.
     pub fn offer(&self) -> Offer {
         self.failure.map_or(Offer::Head, Offer::Failure)
     }
 }
 
-/// What is true while no response head has been passed on.
+/// Data of an attempt before the final response head.
 #[derive(Debug, Default)]
 pub struct Pending {
-    /// When the attempt is late, and the lane is told; none if it does not want to know.
+    /// When to report the attempt as late; none if the lane did not ask for that.
     pub late_at: Option<Nanos>,
-    /// An attempt that runs beside the first. The first response head decides between them.
+    /// A second attempt beside the first. The first final response head decides between them.
     pub hedge: Option<Box<Attempt>>,
 }
 
 impl State {
-    /// Whether a state may follow.
+    /// Whether `next` is a valid transition.
     pub fn leads_to(&self, next: &State) -> bool {
         match (self, next) {
-            // The head is complete, or wrong.
+            // The head is complete, or invalid.
             (State::Decode, State::Decide(next)) => next.offer == Offer::Head && !next.has_waited,
             (State::Decode, State::Answer) => true,
-            // The lane changed.
+            // A new lane took over.
             (State::Decide(now), State::Decide(next)) => next.offer == now.offer && next.has_waited == now.has_waited,
-            // The lane decided, or the exchange's time was over before.
+            // The lane decided, or the exchange's deadline passed first.
             (State::Decide(now), State::Wait(next)) => next.failure == now.offer.failure(),
             (State::Decide(_), State::Open(_) | State::Answer) => true,
             (State::Decide(now), State::Response) => matches!(now.offer, Offer::Held(..)),
-            // The wait is over, or the exchange's time.
+            // The wait ended, or the exchange's time ran out.
             (State::Wait(now), State::Decide(next)) => {
                 next.has_waited && matches!((now.failure, next.offer), (None, Offer::Head) | (Some(_), Offer::Failure(_)))
             }
             (State::Wait(_), State::Answer) => true,
-            // A session has a place. Or another attempt takes the place of the first.
+            // A session gave a stream, or the hedge replaces the first attempt.
             (State::Open(_), State::Request(_)) | (State::Open(_) | State::Request(_), State::Open(_)) => true,
             (State::Request(_), State::Request(_)) => true,
             // The attempt failed, or its response is held.
@@ -127,37 +126,37 @@ impl State {
         }
     }
 
-    /// What the lane has to decide.
+    /// The pending decision, if any.
     pub fn decide(&self) -> Option<&Decide> {
         if let State::Decide(decide) = self { Some(decide) } else { None }
     }
 
-    /// The same to change.
+    /// Mutable version of [`State::decide`].
     pub fn decide_mut(&mut self) -> Option<&mut Decide> {
         if let State::Decide(decide) = self { Some(decide) } else { None }
     }
 
-    /// What there is while an attempt is under way and has no response.
+    /// Data of an attempt that has no final response head yet.
     pub fn pending(&self) -> Option<&Pending> {
         if let State::Open(pending) | State::Request(pending) = self { Some(pending) } else { None }
     }
 
-    /// The same to change.
+    /// Mutable version of [`State::pending`].
     pub fn pending_mut(&mut self) -> Option<&mut Pending> {
         if let State::Open(pending) | State::Request(pending) = self { Some(pending) } else { None }
     }
 
-    /// The attempt that runs beside the first.
+    /// The attempt that runs beside the first, if any.
     pub fn hedge(&self) -> Option<&Attempt> {
         self.pending()?.hedge.as_deref()
     }
 
-    /// The same to change.
+    /// Mutable version of [`State::hedge`].
     pub fn hedge_mut(&mut self) -> Option<&mut Attempt> {
         self.pending_mut()?.hedge.as_deref_mut()
     }
 
-    /// What became of the held response, where there is one.
+    /// The held response, if any, mutable.
     pub fn hold_mut(&mut self) -> Option<&mut Hold> {
         if let State::Decide(Decide { offer: Offer::Held(_, hold), .. }) = self { Some(hold) } else { None }
     }
@@ -167,7 +166,7 @@ impl State {
         matches!(self, State::Decide(Decide { offer: Offer::Held(..), .. }))
     }
 
-    /// Makes of a held response a failed attempt. False where there is none.
+    /// Turns a held response into a failed attempt. Returns false if none is held.
     pub fn drop_hold(&mut self) -> bool {
         let State::Decide(decide) = self else { return false };
         let Offer::Held(facts, _) = decide.offer else { return false };
@@ -175,22 +174,22 @@ impl State {
         true
     }
 
-    /// Whether it waits for the lane's word to go on.
+    /// Whether the exchange is in [`State::Wait`].
     pub fn is_waiting(&self) -> bool {
         matches!(self, State::Wait(_))
     }
 
-    /// Whether the edge answers by itself.
+    /// Whether the edge itself answers.
     pub fn is_answer(&self) -> bool {
         matches!(self, State::Answer)
     }
 
-    /// Whether the exchange is relayed between a client's stream and a backend's.
+    /// Whether bytes are relayed between the client's stream and a backend's.
     pub fn is_relayed(&self) -> bool {
         matches!(self, State::Request(_) | State::Response)
     }
 
-    /// Whether an attempt is under way, or its response.
+    /// Whether an attempt, or its response, is in progress.
     pub fn is_under_way(&self) -> bool {
         matches!(self, State::Open(_) | State::Request(_) | State::Response)
     }
@@ -200,7 +199,7 @@ impl State {
         matches!(self, State::Response | State::Answer)
     }
 
-    /// When the exchange has to be looked at, beside its deadlines.
+    /// When the exchange needs attention besides its deadline: a wait ends, or an attempt is late.
     pub fn alarm_at(&self) -> Option<Nanos> {
         match self {
             State::Wait(wait) => Some(wait.until),

@@ -1,4 +1,4 @@
-//! States without QUIC, backends or a lane.
+//! Exchange states, tested without QUIC, backends or a lane.
 
 use super::attempt::NOT_FORWARDED;
 use super::*;
@@ -32,7 +32,7 @@ fn begin(exchange: &mut Exchange) {
     exchange.begin(KEY, Key { index: 1, generation: 1 }, 4, client(), id, Times::begin(1_000 * MS, 5.0));
 }
 
-/// At its head, which has no body.
+/// An exchange with its head decoded and no body.
 fn begun() -> Exchange {
     let mut exchange = Exchange::idle();
     begin(&mut exchange);
@@ -110,7 +110,7 @@ fn each_state_leads_where_the_table_says_and_nowhere_else() {
     for (name, state) in states() {
         let leads_to: &[_] = match name {
             "decode" => &["head", "answer"],
-            // To itself where the lane changes, and is asked again.
+            // The lane changed and is asked again.
             "head" => &["head", "wait", "open", "answer"],
             "head after a wait" => &["head after a wait", "wait", "open", "answer"],
             "failure" => &["failure", "wait after a failure", "open", "answer"],
@@ -286,7 +286,7 @@ fn a_held_response_that_is_let_go_is_a_failure_and_its_bytes_are_gone() {
     assert_eq!(wait.offer(), failure);
 }
 
-/// Takes a step that the state allows, or none.
+/// Takes a step that the state allows, if there is one.
 fn step(exchange: &mut Exchange, choice: u8, now: Nanos) {
     let key = exchange.key.pack();
     let facts = failed(exchange, 500 + u16::from(choice));

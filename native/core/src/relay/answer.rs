@@ -1,11 +1,11 @@
-//! Answers in the edge's own name, where it has a reason and no lane decides on the words.
+//! Answers by the edge itself, for a reason and without a decision of the lane.
 
 use super::{Relay, write};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
 use crate::http::fields::{Fields, Known};
 
-/// Answers with a reason's status and the registry's small body, or as gRPC clients read it.
+/// Answers with the reason's status and its small body, or with gRPC status fields for gRPC.
 pub(super) fn reason(relay: &mut Relay, key: Key, reason: Reason) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_grpc = is_grpc(&exchange.request.head);
@@ -22,7 +22,7 @@ pub(super) fn reason(relay: &mut Relay, key: Key, reason: Reason) {
         fields.push(b"cache-control", b"no-store");
     }
     fields.push(b"x-request-id", id.as_bytes());
-    // What is full now has room with any exchange that ends.
+    // Any exchange that ends makes room, so a retry after a second may succeed.
     if matches!(reason, Reason::Overloaded | Reason::BudgetExhausted | Reason::SessionsExhausted) {
         fields.push(b"retry-after", b"1");
     }
@@ -30,7 +30,7 @@ pub(super) fn reason(relay: &mut Relay, key: Key, reason: Reason) {
     write::answer(relay, key, status, reason, &fields, body);
 }
 
-/// Whether a request is gRPC (gRPC over HTTP/2, "Requests"), as the lane sees it too.
+/// Whether a request is gRPC ("Requests" in gRPC over HTTP/2); the lane uses the same test.
 /// `application/grpc-web` is another protocol, whose clients read HTTP statuses.
 fn is_grpc(request: &Fields) -> bool {
     let kind = request.get(b"content-type").unwrap_or_default();

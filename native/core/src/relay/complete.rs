@@ -1,4 +1,4 @@
-//! Phase 16, complete: whatever happened, one completion record says it.
+//! Phase 16, complete: every exchange ends with exactly one completion record.
 
 use super::{Relay, lane};
 use crate::base::budget::Side;
@@ -12,10 +12,10 @@ use crate::record::layout;
 use crate::record::outward::CompletionFacts;
 use crate::tls::told::Told;
 
-/// Exchanges kept for reuse.
+/// Number of ended exchanges kept for reuse.
 const POOL: usize = 512;
 
-/// Ends an exchange, and both directions of its client's stream with it.
+/// Ends an exchange and resets both directions of its client's stream.
 pub(super) fn reset_client(relay: &mut Relay, key: Key, cause: Cause, reason: Reason, ended_by: u32) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.outcome.ended_by = ended_by;
@@ -27,7 +27,8 @@ pub(super) fn reset_client(relay: &mut Relay, key: Key, cause: Cause, reason: Re
     complete(relay, key, reason);
 }
 
-/// Phase 16, complete: always runs, once an exchange. The attempt must have been taken back.
+/// Phase 16, complete: runs exactly once for each exchange. The caller must have withdrawn the
+/// attempts.
 pub(super) fn complete(relay: &mut Relay, key: Key, reason: Reason) {
     lane::take_back(relay, key);
     let Some(mut exchange) = relay.exchanges.remove(key) else { return };

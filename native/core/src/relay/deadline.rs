@@ -1,5 +1,5 @@
-//! Deadlines of exchanges, looked at together every so often instead of one timer for each: most
-//! exchanges end long before theirs.
+//! Deadlines of exchanges. One sweep checks them all, because a timer for each would be armed for
+//! nothing: most exchanges end long before their deadline.
 
 use super::deadlines::ALARM_TIMER;
 use super::{Relay, answer, complete, fail, lane, wait, withdraw};
@@ -15,7 +15,7 @@ use crate::http::error::h2;
 use crate::upstream::{self, Fault, Upstreams};
 
 impl Relay {
-    /// Enters the relay's own timers; called once a turn.
+    /// Arms the relay's timers; called once a turn.
     pub fn arm_timers(&mut self, timers: &mut Timers) {
         if !self.exchanges.is_empty() || self.connections.has_gaps() {
             self.deadlines.arm_sweep(timers, self.turn.now, self.exchanges.len());
@@ -24,7 +24,7 @@ impl Relay {
         self.deadlines.alarms.arm(timers, &self.exchanges);
     }
 
-    /// A timer of the relay came due.
+    /// Handles a timer of the relay.
     pub fn on_timer(&mut self, upstreams: &mut Upstreams, owner: u64, due: Nanos) {
         if owner == ALARM_TIMER {
             if self.deadlines.alarms.is_current(due) {
@@ -36,7 +36,7 @@ impl Relay {
     }
 }
 
-/// Ends what took too long.
+/// Ends exchanges whose deadline has passed.
 fn sweep(relay: &mut Relay, upstreams: &mut Upstreams) {
     let now = relay.turn.now;
     let mut late = Vec::new();
@@ -47,7 +47,7 @@ fn sweep(relay: &mut Relay, upstreams: &mut Upstreams) {
         let full = |slot| upstreams.full_time(slot, now);
         let (mut deadline, mut reason) = deadline::of(exchange, limits.decode_timeout, full, now);
         if let Some(least) = limits.floor {
-            // A client that looks idle on this stream may be busy with others.
+            // The client may look idle on this stream because its others are busy.
             if deadline <= now && reason == Reason::ClientSlow {
                 match floor::is_held_up(exchange, least, connection, now) {
                     Some(true) => exchange.times.moved = now,
@@ -77,7 +77,7 @@ fn sweep(relay: &mut Relay, upstreams: &mut Upstreams) {
     }
 }
 
-/// A stream that was passed over has as long to begin as a head has to arrive.
+/// A stream that was skipped has as long to begin as a head has to arrive.
 fn give_up_gaps(relay: &mut Relay) {
     let Relay { connections, rules, turn, counters, .. } = relay;
     connections.look_at_gaps(|connections, key| {
@@ -96,12 +96,12 @@ fn give_up_gaps(relay: &mut Relay) {
     });
 }
 
-/// The time of an exchange is over, or that of one of its attempts.
+/// Handles the deadline of an exchange, or of one of its attempts.
 pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, name: upstream::AttemptId, reason: Reason) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_attempts = matches!(reason, Reason::ConnectTimeout | Reason::SessionsExhausted | Reason::HeadTimeout | Reason::AttemptTimeout);
     if is_attempts && !exchange.state().is_waiting() {
-        // Its deadline was noticed together with another, which has ended it.
+        // Another deadline that passed in the same sweep has ended the attempt.
         if exchange.state().pending().is_none() {
             return;
         }
@@ -127,14 +127,13 @@ pub(super) fn time_out(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, n
     answer::reason(relay, key, reason);
 }
 
-/// The time of an exchange is over, of which the client has no response yet, and the lane said
-/// that it may have one: it is told as of a failed attempt. False where it did not, or where
-/// something is to be decided already.
+/// Asks the lane at the deadline of an exchange that has no response yet, as if its attempt had
+/// failed. Returns false if the lane did not ask for that, or a decision is pending already.
 fn ask_at_deadline(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, reason: Reason) -> bool {
     let Some(exchange) = relay.exchanges.get(key) else { return false };
     let has_waited = exchange.state().is_waiting();
     let reason = match (exchange.state(), reason) {
-        // What is waited for is another attempt.
+        // The exchange waits to make another attempt.
         (State::Wait(Wait { failure: Some(_), .. }), _) => Reason::ExchangeTimeout,
         (State::Open(_) | State::Request(_), Reason::ExchangeTimeout | Reason::IdleTimeout) => reason,
         _ => return false,

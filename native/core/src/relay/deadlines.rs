@@ -6,23 +6,23 @@ use crate::exchange::Exchange;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Deadlines of exchanges are looked at so often, and when one is known to come before that, though
-/// not more often than the smaller interval. More seldom where there are many exchanges to look at.
+/// The sweep runs at this interval, or earlier if a deadline is due, but never more often than
+/// [`MIN_SWEEP_INTERVAL`]. Both grow with the number of exchanges.
 const SWEEP_INTERVAL: Nanos = 20_000_000;
 const MIN_SWEEP_INTERVAL: Nanos = 1_000_000;
-/// So many exchanges make the intervals twice as long.
+/// Each multiple of this many exchanges lengthens the intervals by their own length.
 const SWEEP_EXCHANGES: u64 = 4096;
 
-/// Timer owners of the relay, above all slab keys.
+/// Timer owner of the sweep. Timer owners of the relay are above all slab keys.
 pub const SWEEP_TIMER: u64 = u64::MAX;
-/// See [`SWEEP_TIMER`].
+/// Timer owner of the alarms; see [`SWEEP_TIMER`].
 pub const ALARM_TIMER: u64 = u64::MAX - 3;
 
-/// When the relay has to be called.
+/// When the relay has to be called next.
 pub(super) struct Deadlines {
     sweep: Armed,
     pub alarms: Alarms,
-    /// Nothing has to be looked at before, as far as is known.
+    /// Earliest deadline known; the sweep need not run before.
     next: Nanos,
 }
 
@@ -33,32 +33,32 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// A deadline that may come before the next sweep is made known. Those that move later, or
-    /// whose exchange ends, need no word: a sweep more does no harm.
+    /// Notes a deadline that may come before the next sweep. A deadline that moves later, or whose
+    /// exchange ends, need not be reported: the extra sweep does no harm.
     pub fn expect(&mut self, deadline: Nanos) {
         self.next = self.next.min(deadline);
     }
 
-    /// A sweep has found the earliest deadline.
+    /// Sets the earliest deadline that a sweep found.
     pub fn swept(&mut self, next: Nanos) {
         self.next = next;
     }
 
-    /// Enters the time of the next sweep, which looks at so many exchanges.
+    /// Arms the timer of the next sweep, which will check `exchanges` exchanges.
     pub fn arm_sweep(&mut self, timers: &mut Timers, now: Nanos, exchanges: usize) {
         let load = 1 + exchanges as u64 / SWEEP_EXCHANGES;
         let (soonest, latest) = (now + MIN_SWEEP_INTERVAL * load, now + SWEEP_INTERVAL * load);
         timers.arm(&mut self.sweep, self.next.max(soonest).min(latest), SWEEP_TIMER);
     }
 
-    /// Whether the sweep's timer that came due is the one that was meant.
+    /// Whether a timer that came due is the sweep's current one, and not a stale one.
     pub fn is_sweep(&mut self, due: Nanos) -> bool {
         Timers::is_current(&mut self.sweep, due)
     }
 }
 
-/// Times at which exchanges have to be looked at, precise to a millisecond. Entries are never taken
-/// out early: one that its exchange does not know any more is stale and passed over.
+/// Times at which exchanges need attention, with millisecond precision. Entries are never removed
+/// early: a stale one is skipped when it comes up.
 #[derive(Default)]
 pub(super) struct Alarms {
     heap: BinaryHeap<Reverse<(Nanos, u64)>>,
@@ -66,31 +66,31 @@ pub(super) struct Alarms {
 }
 
 impl Alarms {
-    /// Enters a time.
+    /// Adds a time for an exchange.
     pub fn push(&mut self, at: Nanos, key: Key) {
         self.heap.push(Reverse((at, key.pack())));
     }
 
-    /// Takes out the next entry whose time has come.
+    /// Removes the next entry that is due.
     pub fn next_due(&mut self, now: Nanos, exchanges: &Slab<Box<Exchange>>) -> Option<Key> {
         let (_, key) = self.first(exchanges).filter(|(at, _)| *at <= now)?;
         self.heap.pop();
         Some(key)
     }
 
-    /// Arms the one timer of all entries for the earliest.
+    /// Arms the one timer for the earliest entry.
     pub fn arm(&mut self, timers: &mut Timers, exchanges: &Slab<Box<Exchange>>) {
         if let Some((at, _)) = self.first(exchanges) {
             timers.arm(&mut self.armed, at, ALARM_TIMER);
         }
     }
 
-    /// Whether the timer that came due is the one that was meant.
+    /// Whether a timer that came due is the current one, and not a stale one.
     pub fn is_current(&mut self, due: Nanos) -> bool {
         Timers::is_current(&mut self.armed, due)
     }
 
-    /// The earliest entry that is not stale.
+    /// Drops stale entries and returns the earliest valid one.
     fn first(&mut self, exchanges: &Slab<Box<Exchange>>) -> Option<(Nanos, Key)> {
         while let Some(Reverse((at, key))) = self.heap.peek() {
             let (at, key) = (*at, Key::unpack(*key));
@@ -112,7 +112,7 @@ mod tests {
 
     const MS: Nanos = 1_000_000;
 
-    /// When the sweep comes that is armed at one second.
+    /// When the sweep runs if it is armed at one second.
     fn sweep_after(deadline: Option<Nanos>, exchanges: usize) -> Nanos {
         let (mut deadlines, mut timers) = (Deadlines::default(), Timers::new().expect("a timer"));
         deadline.into_iter().for_each(|after| deadlines.expect(1_000 * MS + after));
@@ -176,7 +176,7 @@ mod tests {
             for now in (0..=100).map(|ms| ms * MS) {
                 while let Some(key) = alarms.next_due(now, &exchanges) {
                     seen.push((now, key));
-                    // It is answered, and waits no more.
+                    // The exchange was answered and no longer waits.
                     exchanges.get_mut(key).expect("one that waits").enter(State::Answer);
                 }
             }

@@ -1,4 +1,4 @@
-//! Decisions of the lane are carried out.
+//! Carries out the lane's decisions.
 
 use super::{Relay, end, hedge, hold, open, trace, wait, withdraw, write};
 use crate::base::reason::Reason;
@@ -8,8 +8,7 @@ use crate::record::inward::{Decision, NO_PLAN, Respond};
 use crate::record::layout::FORWARD_HEDGE;
 use crate::upstream::Upstreams;
 
-/// Carries out one decision. A decision about an exchange that is gone, or that is not to be
-/// decided, is passed over.
+/// Carries out one decision. Ignores it if the exchange is gone or no decision is pending.
 pub(crate) fn decide(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, decision: Decision<'_>) {
     match decision {
         Decision::Forward(forward, values) if forward.flags & FORWARD_HEDGE != 0 => {
@@ -64,7 +63,7 @@ fn note_decided(relay: &mut Relay, key: Key) {
     }
 }
 
-/// The reason of a number; numbers nobody has are the lane's failure.
+/// Reason by number; an unknown number counts as a failure of the lane.
 fn reason_of(number: u32) -> Reason {
     Reason::from_number(number).unwrap_or(Reason::LaneFailed)
 }

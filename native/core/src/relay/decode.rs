@@ -1,4 +1,4 @@
-//! Phase 5, decode: a request stream becomes a checked, canonical head.
+//! Phase 5, decode: turns a request stream into a checked, canonical head.
 
 use super::{Relay, answer, end, lane, send};
 use crate::base::budget::Pressure;
@@ -16,12 +16,12 @@ use crate::record::layout::COMPLETED_BY_CLIENT;
 use crate::record::outward::RequestId;
 use crate::upstream::Upstreams;
 
-/// A request stream has bytes or an end.
+/// Handles a request stream that has bytes or an end.
 pub(super) fn on_readable(relay: &mut Relay, upstreams: &mut Upstreams, connection: Key, stream: u64) {
     let Some(state) = relay.connections.get_mut(connection) else { return };
     let key = match state.exchanges.get(&stream) {
         Some(key) => *key,
-        // Bytes of a stream whose exchange has ended.
+        // The exchange of this stream has ended.
         None if !state.protocol.arrivals().begin(stream, relay.turn.now) => return,
         None => match begin(relay, connection, stream) {
             Some(key) => key,
@@ -41,12 +41,12 @@ pub(super) fn on_readable(relay: &mut Relay, upstreams: &mut Upstreams, connecti
     }
 }
 
-/// A new request stream begins an exchange, unless there is no place for it.
+/// Begins an exchange on a new request stream, if there is room for one.
 pub(super) fn begin(relay: &mut Relay, connection: Key, stream: u64) -> Option<Key> {
     let state = relay.connections.get_mut(connection)?;
     let is_rejected = state.is_beyond_drain(stream);
     if is_rejected || relay.exchanges.len() >= relay.rules.max_exchanges {
-        // The client may send it again elsewhere: nothing was done with it (RFC 9114 §4.1.1).
+        // Nothing was processed, so the client may retry elsewhere (RFC 9114 §4.1.1).
         state.protocol.stream(stream).reset(Cause::Rejected);
         let why = if is_rejected { Rejected::Draining } else { Rejected::Overloaded };
         relay.counters.add_to(Id::RequestsRejected, why as usize, 1);
@@ -92,7 +92,7 @@ pub(super) fn decode(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     }
 }
 
-/// The head is decoded, or found wrong.
+/// Takes over a head that is decoded, or found invalid.
 pub(super) fn note_head(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.times.head = relay.turn.now;
@@ -105,7 +105,7 @@ pub(super) fn head_is_complete(relay: &mut Relay, key: Key) {
     let Some(connection) = relay.connections.get_mut(exchange.connection) else { return };
     let rules = relay.rules.limits[connection.accepted.listener as usize].normal;
     let judged = judge_head(exchange, &connection.protocol, rules, &mut relay.scratch.text);
-    // Before anything looks at the head: no rule can let through what it never sees.
+    // Removed before anything looks at the head, so that no rule can let these through.
     let removed = relay.rules.reserved.strip(&mut exchange.request.head);
     if removed > 0 {
         relay.counters.add(Id::ReservedFieldsRemoved, removed);
@@ -118,7 +118,7 @@ pub(super) fn head_is_complete(relay: &mut Relay, key: Key) {
     }
 }
 
-/// While nothing may be read, a reset must still be noticed.
+/// Notices a reset while nothing may be read.
 pub(super) fn notice_reset(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     let Some(connection) = relay.connections.get_mut(exchange.connection) else { return };
@@ -130,12 +130,13 @@ pub(super) fn notice_reset(relay: &mut Relay, upstreams: &mut Upstreams, key: Ke
     }
 }
 
-/// Whom a request is for.
+/// Authority of a request, from `:authority` or Host.
 fn authority(request: &Fields) -> &[u8] {
     request.known(Known::Authority).or_else(|| request.known(Known::Host)).unwrap_or_default()
 }
 
-/// Makes the head canonical, where the listener wants it so, and checks it. What is malformed is called that, even where it also has no canonical form.
+/// Makes the head canonical if the listener wants that, and checks it. A malformed head is reported
+/// as malformed even if it has no canonical form either.
 fn judge_head(exchange: &mut Exchange, protocol: &Protocol, rules: Option<normal::Rules>, text: &mut Vec<u8>) -> Result<(), Reason> {
     exchange.request.are_slashes_merged = rules.is_some_and(|rules| rules.are_slashes_merged);
     let is_canonical =

@@ -1,4 +1,4 @@
-//! Exchanges that end before their response does.
+//! Ends exchanges before their response is complete.
 
 use super::{Relay, complete, withdraw};
 use crate::base::reason::Reason;
@@ -9,14 +9,14 @@ use crate::http::error::h2;
 use crate::record::layout;
 use crate::upstream::Upstreams;
 
-/// Ends an exchange without a response: both of the client's directions are reset.
+/// Ends an exchange without a response: resets both directions of the client's stream.
 pub(super) fn abort(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, cause: Cause, reason: Reason, ended_by: u32) {
     withdraw::all(relay, upstreams, key, h2::CANCEL);
     complete::reset_client(relay, key, cause, reason, ended_by);
 }
 
-/// The process ends before the exchange did. A client whose request no backend has seen is told
-/// that it may send it again elsewhere (RFC 9114 §4.1.1).
+/// Ends an exchange because the process ends. If no backend has seen the request, the client learns
+/// that it may retry elsewhere (RFC 9114 §4.1.1).
 pub(crate) fn cut(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(exchange) = relay.exchanges.get(key) else { return };
     let is_unseen = exchange.attempts.made == 0 && !exchange.state().is_answer();
@@ -24,7 +24,7 @@ pub(crate) fn cut(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     abort(relay, upstreams, key, cause, Reason::Shutdown, 0);
 }
 
-/// Ends all exchanges of a connection that is given up for a fault of ours.
+/// Ends all exchanges of a connection that is dropped for a fault of the edge.
 pub(crate) fn fail_all(relay: &mut Relay, upstreams: &mut Upstreams, connection: Key) {
     let Some(state) = relay.connections.get(connection) else { return };
     let exchanges: Vec<Key> = state.exchanges.values().copied().collect();
@@ -34,7 +34,7 @@ pub(crate) fn fail_all(relay: &mut Relay, upstreams: &mut Upstreams, connection:
     }
 }
 
-/// Ends an exchange whose attempts' sessions are given up too.
+/// Ends an exchange whose sessions are dropped as well.
 pub(super) fn abandon(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if let Some(mut hedge) = exchange.take_out(exchange.hedge_name()) {
@@ -42,12 +42,12 @@ pub(super) fn abandon(relay: &mut Relay, key: Key) {
     }
     exchange.drop_hold();
     exchange.attempt.upstream = None;
-    // The rest comes to nothing if it panics.
+    // If this panics, the steps below are skipped.
     exchange.attempt.count_out(&relay.table);
     complete::complete(relay, key, Reason::InternalError);
 }
 
-/// The client is gone or has reset its stream.
+/// Ends an exchange whose client is gone or has reset its stream.
 pub(crate) fn client_left(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, left: Left) {
     let (cause, reason) = match left {
         Left::Reset(cause) => (cause, Reason::ClientReset),
@@ -55,7 +55,7 @@ pub(crate) fn client_left(relay: &mut Relay, upstreams: &mut Upstreams, key: Key
     };
     withdraw::all(relay, upstreams, key, cause.to_h2());
     if reason == Reason::ClientReset {
-        // It may have reset its own direction alone (RFC 9114 §4.1.1): ours ends too.
+        // The client may have reset only its own direction (RFC 9114 §4.1.1); end the other too.
         return complete::reset_client(relay, key, Cause::Cancelled, reason, layout::COMPLETED_BY_CLIENT);
     }
     if let Some(exchange) = relay.exchanges.get_mut(key) {

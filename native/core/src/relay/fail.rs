@@ -1,5 +1,5 @@
-//! An attempt is over without a response that the client gets: the lane is asked, the client is
-//! answered, or another attempt goes on.
+//! Handles attempts that end without a response for the client: asks the lane, answers the client,
+//! or lets the other attempt go on.
 
 use super::notes::Note;
 use super::{Relay, answer, complete, lane};
@@ -13,8 +13,7 @@ use crate::lane::Failure;
 use crate::record::layout::{self, FORWARD_TELL_FAILURES};
 use crate::upstream::{self, Fault};
 
-/// An attempt failed. The lane is asked what to do, if it wants to be, unless another attempt goes
-/// on.
+/// Handles a failed attempt. The lane decides if it asked to, unless another attempt still runs.
 pub(super) fn attempt(relay: &mut Relay, name: upstream::AttemptId, fault: Fault) {
     let key = key_of(name);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
@@ -39,8 +38,8 @@ pub(super) fn attempt(relay: &mut Relay, name: upstream::AttemptId, fault: Fault
     lane::offer(relay, key, Decide::about(Offer::Failure(facts), false));
 }
 
-/// One of two attempts failed: the other is the exchange's from now on. The lane learns of it and
-/// has nothing to decide.
+/// Handles the failure of one of two attempts. The other becomes the exchange's own. The lane is
+/// told and has nothing to decide.
 pub(super) fn beside(relay: &mut Relay, name: upstream::AttemptId, reason: Reason, flags: u32, status: BackendStatus) {
     let key = key_of(name);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };

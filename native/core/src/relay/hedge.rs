@@ -1,17 +1,17 @@
-//! Hedging: a second attempt beside one that is late. The first response head that may be passed on
-//! wins; the other attempt is taken back at its backend. Until then the client gets the interim
-//! responses of both, as they come (RFC 9110 §15.2).
+//! Hedging: a second attempt beside one that is late. The first final response head wins, and the
+//! other attempt is withdrawn from its backend. Until then the client gets the interim responses of
+//! both, as they arrive (RFC 9110 §15.2).
 //!
-//! Sessions know both attempts by the exchange's key, told apart by one bit. What a session still
-//! says of an attempt that has lost, in the same read perhaps, finds no attempt of that name and is
-//! passed over, so nothing of it can reach the client.
+//! Sessions know both attempts by the exchange's key, told apart by one bit. A session may still
+//! report on an attempt that has lost, even within the same read. No attempt has that name any
+//! more, so the report is ignored and nothing of it can reach the client.
 
 use super::{Relay, lane, open};
 use crate::base::slab::Key;
 use crate::record::inward::{Forward, GivenValues};
 use crate::upstream::Upstreams;
 
-/// The delay is over: the lane is told, where a hedge could help.
+/// Handles the end of the hedge delay: tells the lane if a hedge could help.
 pub(super) fn on_late(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if let Some(pending) = exchange.pending_mut() {
@@ -23,7 +23,7 @@ pub(super) fn on_late(relay: &mut Relay, key: Key) {
     }
 }
 
-/// The lane wants a second attempt. Passed over where it has no use any more.
+/// Starts the hedge that the lane decided on. Ignores the decision if it came too late.
 pub(super) fn begin(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
     let plan = relay.rules.plans.get(forward.plan as usize).cloned();
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };

@@ -6,33 +6,33 @@ use crate::base::timers::Nanos;
 use crate::downstream::outgoing::Outgoing;
 use crate::upstream::{Stat, Stats};
 
-/// What the shard holds, and how near that brings the process to its budget.
+/// What the shard holds, and how close the process is to its budget.
 pub struct Held {
     /// The shard's account.
     pub account: Account,
-    /// How much of the process's budget was held when the turn began.
+    /// Pressure on the process's budget when the turn began.
     pub pressure: Pressure,
-    /// What backends may still send.
+    /// Credit that backends may still use.
     granted: Entry,
-    /// What waits for backends to read it.
+    /// Bytes queued for backends.
     queued: Entry,
-    /// No exchange is ended for want of room before this time.
+    /// No exchange is ended to free memory before this time.
     pub(super) relieve_at: Nanos,
 }
 
 impl Held {
-    /// Nothing is held.
+    /// Returns an account that holds nothing.
     pub fn new(account: Account) -> Held {
         Held { account, pressure: Pressure::None, granted: Entry::default(), queued: Entry::default(), relieve_at: 0 }
     }
 
-    /// Counts anew what is held of a response.
+    /// Updates the account with what a response holds.
     pub fn recount(&mut self, outgoing: &mut Outgoing) {
         let bytes = outgoing.bytes();
         self.account.enter(Side::Upstream, &mut outgoing.held, bytes);
     }
 
-    /// A turn ends: the process learns what is held here.
+    /// Reports the shard's totals to the process at the end of a turn.
     pub fn settle(&mut self, stats: &Stats, counters: &Counters) {
         self.account.enter(Side::Upstream, &mut self.granted, stats[Stat::GrantedBytes]);
         self.account.enter(Side::Downstream, &mut self.queued, stats[Stat::QueuedBytes]);

@@ -1,9 +1,8 @@
-//! Held responses: a backend's response that the lane may want to pass on, or to forget and try
-//! elsewhere.
+//! Held responses: the lane either passes one on or drops it and tries another backend.
 //!
-//! Nothing of a held response reaches the client. Its head stands ready as frames; body data that
-//! comes meanwhile is kept without being credited to the backend, so it is at most the stream's
-//! window. The lane decides in the same turn, as a rule.
+//! Nothing of a held response reaches the client. Its head is encoded and ready. Body data that
+//! arrives in the meantime is kept without giving the backend credit, so it is at most the stream's
+//! window. The lane usually decides in the same turn.
 
 use super::notes::Note;
 use super::{Relay, answer, lane, write};
@@ -15,7 +14,7 @@ use crate::http::fields::Fields;
 use crate::record::inward::Tag;
 use crate::record::layout;
 
-/// Keeps a response back and asks the lane.
+/// Holds a response and asks the lane.
 pub(super) fn begin(relay: &mut Relay, key: Key, status: BackendStatus, fields: &Fields) {
     write::write_held_head(relay, key, fields);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
@@ -25,7 +24,7 @@ pub(super) fn begin(relay: &mut Relay, key: Key, status: BackendStatus, fields: 
     lane::offer(relay, key, Decide::about(Offer::Held(facts, Hold::default()), false));
 }
 
-/// The lane wants the held response to go on, as if it had never been held.
+/// Passes the held response on as if it had never been held.
 pub(super) fn commit(relay: &mut Relay, key: Key, tag: Tag, reason: Reason) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.tag = tag;
@@ -33,7 +32,7 @@ pub(super) fn commit(relay: &mut Relay, key: Key, tag: Tag, reason: Reason) {
         return answer::reason(relay, key, Reason::LaneFailed);
     };
     if let Some(fault) = hold.fault {
-        // What came of it is no response, and the client has nothing yet: it gets an honest answer.
+        // The backend aborted the response and the client has seen nothing: say so.
         exchange.drop_hold();
         return answer::reason(relay, key, fault.reason);
     }
@@ -49,7 +48,7 @@ pub(super) fn commit(relay: &mut Relay, key: Key, tag: Tag, reason: Reason) {
     write::stage_held(relay, key);
 }
 
-/// The response is complete and the backend wants no more of the request: nor do we.
+/// Stops the upload of a held response that is complete, as the backend asked.
 pub(super) fn stop_upload(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.attempt.upstream = None;

@@ -1,4 +1,4 @@
-//! What the lane is told of exchanges.
+//! Tells the lane about exchanges.
 
 use super::{Relay, Rules};
 use crate::base::slab::{Key, Slab};
@@ -10,7 +10,7 @@ use crate::record::layout;
 use crate::record::outward::{HeadFacts, LateFacts};
 use crate::tls::told::Told;
 
-/// Exchanges as the lane is told of them.
+/// The exchanges as the lane sees them.
 pub(super) struct View<'a> {
     exchanges: &'a mut Slab<Box<Exchange>>,
     connections: &'a Connections,
@@ -18,7 +18,7 @@ pub(super) struct View<'a> {
     now: Nanos,
 }
 
-/// The lane, and the exchanges as it is told of them.
+/// Splits the relay into the lane and its view of the exchanges.
 fn parts(relay: &mut Relay) -> (&mut Lane, View<'_>) {
     let Relay { lane, exchanges, connections, rules, turn, .. } = relay;
     (lane, View { exchanges, connections, rules, now: turn.now })
@@ -32,7 +32,7 @@ pub(super) fn offer(relay: &mut Relay, key: Key, decide: Decide) {
     lane.offer(key, &mut exchanges);
 }
 
-/// Takes back what the lane was offered and has not read: its exchange ends without a decision.
+/// Takes back an unread offer: the exchange ends without a decision.
 pub(super) fn take_back(relay: &mut Relay, key: Key) {
     let decide = relay.exchanges.get(key).and_then(|exchange| exchange.state().decide());
     if let Some(place) = decide.and_then(|decide| decide.written_at) {
@@ -46,14 +46,14 @@ pub(super) fn tell_late(relay: &mut Relay, key: Key) {
     lane.tell_late(key, &exchanges);
 }
 
-/// The lane has returned.
+/// Handles the return of the lane from a call.
 pub(crate) fn end_call(relay: &mut Relay) {
     let (lane, mut exchanges) = parts(relay);
     lane.end_call(&mut exchanges);
 }
 
-/// A successor's lane knows nothing: what is undecided is offered again. What waits goes on
-/// waiting.
+/// Offers undecided exchanges again, because a successor's lane knows none. Exchanges that wait go
+/// on waiting.
 pub(crate) fn offer_again(relay: &mut Relay) {
     relay.lane.begin_again();
     for key in relay.exchanges.keys() {

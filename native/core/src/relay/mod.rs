@@ -1,10 +1,10 @@
-//! The relay: exchanges between clients' streams and backends' streams, phases 5 and 10 to 16 of a
+//! The relay: exchanges between clients' streams and backends' streams. Phases 5 and 10 to 16 of a
 //! request's life.
 //!
-//! [`Relay`] holds what exchanges share, by owner. A step that needs several owners is a function of
-//! its part. Parts use each other one way:
+//! [`Relay`] holds what exchanges share, grouped by owner. A step that needs several owners is a
+//! free function of its module. Imports run one way, from later groups to earlier ones:
 //!
-//! 1. what is kept: `turn`, `held`, `rules`, `deadlines`, `notes`, `scratch`;
+//! 1. state: `turn`, `held`, `rules`, `deadlines`, `notes`, `scratch`;
 //! 2. `lane` tells the lane of exchanges, `withdraw` takes attempts back from backends, `complete`
 //!    ends an exchange with its record;
 //! 3. `write` passes a response on, `answer` makes one that says why, `trace` answers TRACE, `end`
@@ -13,12 +13,12 @@
 //!    backend the request, `open` opens a stream for it, `hedge` lets two attempts run, `wait` asks
 //!    the lane again later;
 //! 5. `settle` does what sessions left to do, `decide` carries out decisions, `decode` reads heads,
-//!    `streams` sees to a connection's streams, `deadline` ends what takes too long, `relief` the
-//!    slowest where too much is held, `start_over` everything.
+//!    `streams` handles a connection's streams, `deadline` ends what takes too long, `relief` the
+//!    slowest exchanges when memory is full, `start_over` everything.
 //!
-//! Sessions to backends are not in here: the reactor owns them beside the relay and passes them in,
-//! because they call the relay while they read. What the relay wants of them during such a call it
-//! writes down as a note.
+//! Sessions to backends are not part of the relay: the reactor owns them and passes them in,
+//! because they call the relay while they read. During such a call the relay writes a note of what
+//! it wants from them.
 
 mod answer;
 mod complete;
@@ -76,15 +76,15 @@ pub struct Relay {
     pub connections: Connections,
     /// Exchanges.
     pub exchanges: Slab<Box<Exchange>>,
-    /// Records, to the lane and back.
+    /// Rings to the lane and back.
     pub lane: Lane,
     /// Counters.
     pub counters: Arc<Counters>,
     /// Bytes held for peers.
     pub held: Held,
-    /// What time it is.
+    /// Clocks of the turn.
     pub turn: Turn,
-    /// What the configuration says.
+    /// Settings from the configuration.
     pub rules: Rules,
     /// Number of the shard.
     pub shard: u8,
@@ -99,7 +99,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay without exchanges.
+    /// Returns a relay without exchanges.
     pub fn new(shard: u8, table: BackendTable, rules: Rules, lane: Lane, account: Account, counters: Arc<Counters>) -> Relay {
         Relay {
             connections: Connections::default(),
@@ -120,8 +120,8 @@ impl Relay {
         }
     }
 
-    /// Runs something for an exchange. If it panics, the connection of the exchange is to be ended, and
-    /// `fallback` is what came of it.
+    /// Runs a step of an exchange. If it panics, returns `fallback` and marks the connection of the
+    /// exchange to be ended.
     pub fn guarded<T>(&mut self, key: Key, fallback: T, run: impl FnOnce(&mut Relay) -> T) -> T {
         panics::guard(|| run(self)).unwrap_or_else(|_| {
             self.condemn(key);
@@ -129,21 +129,21 @@ impl Relay {
         })
     }
 
-    /// Counts a panic, and has it logged.
+    /// Counts and logs a panic.
     pub fn note_panic(&self, owner: Owner) {
         self.counters.add_to(Id::Panics, owner as usize, 1);
         panics::report(self.shard, owner);
     }
 
-    /// Lists the connection of an exchange to be ended. The exchange may be gone from one of the
-    /// books.
+    /// Marks the connection of an exchange to be ended. After a panic the exchange may be missing
+    /// from either table.
     fn condemn(&mut self, key: Key) {
         let known = self.exchanges.get(key).map(|exchange| exchange.connection);
         let found = known.or_else(|| self.connections.find(key));
         self.connections.condemn(found);
     }
 
-    /// A turn begins.
+    /// Begins a turn.
     pub fn begin_turn(&mut self) -> Nanos {
         self.held.pressure = self.held.account.pressure();
         self.turn.begin()

@@ -1,41 +1,41 @@
-//! What is to be done with sessions once they have returned.
+//! Notes of what to do with sessions once they have returned.
 
 use crate::base::slab::Key;
 use crate::upstream::{self, SessionRef, StreamRef};
 
-/// What is to be done with sessions once they have returned.
+/// Something to do with sessions once they have returned.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Note {
-    /// More of the request can be sent.
+    /// Send more of the request.
     Send(Key),
-    /// A session has a place for the attempt.
+    /// Start the attempt on a session that has a permit for it.
     Start(upstream::AttemptId, SessionRef),
-    /// The attempt for a backend's slot wants no place any more.
+    /// Stop waiting for a stream of a backend's slot.
     CancelWait(u32, upstream::AttemptId),
-    /// A reserved place is not wanted.
+    /// Release a reserved permit.
     Release(upstream::AttemptId, SessionRef),
-    /// The stream is not wanted any more.
+    /// Reset the stream.
     Reset(StreamRef, u32),
-    /// The client's stream took bytes that were held.
+    /// Give the backend credit for held bytes that the client's stream took.
     Credit(StreamRef, usize),
 }
 
-/// Notes. The last one is the first to be done.
+/// The notes, as a stack: the last one is done first.
 #[derive(Default)]
 pub(super) struct Notes(Vec<Note>);
 
 impl Notes {
-    /// Writes one down.
+    /// Adds a note.
     pub fn push(&mut self, note: Note) {
         self.0.push(note);
     }
 
-    /// Writes several down.
+    /// Adds several notes.
     pub fn extend(&mut self, notes: impl IntoIterator<Item = Note>) {
         self.0.extend(notes);
     }
 
-    /// The next one to be done.
+    /// Removes the next note to do.
     pub fn pop(&mut self) -> Option<Note> {
         self.0.pop()
     }

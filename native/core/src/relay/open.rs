@@ -6,7 +6,7 @@ use crate::exchange::attempt::key_of;
 use crate::record::inward::{Forward, GivenValues};
 use crate::upstream::{self, Opened, SessionRef, Upstreams};
 
-/// The lane sends an exchange to a backend.
+/// Sends an exchange to the backend that the lane chose.
 pub(super) fn forward(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, forward: Forward, values: GivenValues<'_>) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     let plan = relay.rules.plans.get(forward.plan as usize).cloned();
@@ -37,7 +37,7 @@ pub(super) fn ask(relay: &mut Relay, upstreams: &mut Upstreams, backend: u32, na
     }
 }
 
-/// Phase 11: a session has a place; the head goes out, and the body as far as it can.
+/// Phase 11: a session has a permit. Sends the head, and as much of the body as possible.
 pub(super) fn start(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::AttemptId, session: SessionRef) {
     let (key, now) = (key_of(name), relay.turn.now);
     let Some(exchange) = relay.exchanges.get_mut(key).filter(|exchange| exchange.is_opening(name)) else {

@@ -1,9 +1,9 @@
-//! What happens when the process holds as many bytes as it may: the slowest go.
+//! Ends the slowest exchanges when the process holds as many bytes as it may.
 //!
-//! Each reactor lets go its part of what is too much and chooses among its own, so no word passes
-//! between threads. The slowest is who has gone longest without a byte either way and holds
-//! something: bytes that its client does not take, or a window for a body that does not come. Who
-//! merely waits for a backend holds nothing and stays.
+//! Each reactor frees its share of the excess and chooses among its own exchanges, so threads need
+//! not talk. The slowest exchange is the one that has gone longest without a byte in either
+//! direction and holds something: bytes that its client does not take, or a window for a body that
+//! does not arrive. An exchange that only waits for a backend holds nothing and stays.
 
 use super::Relay;
 use super::deadline::time_out;
@@ -15,13 +15,13 @@ use crate::exchange::Exchange;
 use crate::upstream::Stat;
 use crate::upstream::Upstreams;
 
-/// What an end sets free is seen only when sessions and connections have had their turn, and the
-/// walk over all exchanges is not for nothing.
+/// Ending an exchange frees memory only after sessions and connections have run, and the walk over
+/// all exchanges is costly.
 const RELIEF_INTERVAL: Nanos = 5_000_000;
 
 impl Relay {
-    /// Ends exchanges, the slowest first, until this reactor's part of what is too much is free.
-    /// Does nothing while the budget is kept.
+    /// Ends the slowest exchanges until this reactor's share of the excess is free. Does nothing
+    /// while the process is within its budget.
     pub fn relieve(&mut self, upstreams: &mut Upstreams) {
         if self.held.pressure < Pressure::Full || self.turn.now < self.held.relieve_at {
             return;
@@ -50,8 +50,7 @@ impl Relay {
     }
 }
 
-/// Whether nobody is about to do something with it: an exchange that is being decided will be asked
-/// about in the next turn.
+/// Whether the exchange may be ended: one with a pending decision is about to move on.
 fn may_be_ended(exchange: &Exchange) -> bool {
     exchange.state().is_waiting() || exchange.state().is_under_way() || exchange.state().is_answer()
 }

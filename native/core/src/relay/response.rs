@@ -1,7 +1,7 @@
-//! Phases 13 to 15, the backend's half: what sessions tell of a response.
+//! Phases 13 to 15, the backend's half: what sessions report of a response.
 //!
-//! A large body goes as chunks of the block it was read into: quiche keeps them as they are, so the
-//! proxy copies no byte of it. `write` takes it from here.
+//! A large body travels as slices of the block it was read into. quiche keeps them as they are, so
+//! the edge copies no byte of it. `write` takes over from here.
 
 use super::notes::Note;
 use super::{Relay, complete, fail, hold, withdraw, write};
@@ -17,11 +17,11 @@ use crate::http::check::ResponseFacts;
 use crate::http::fields::Fields;
 use crate::upstream::{AttemptId, BodyPart, Fault, SessionRef, Sink, StreamRef};
 
-/// A staged response grows to this; larger parts go as chunks.
+/// A staged response grows to this size; larger parts go as slices.
 const STAGE_BYTES: usize = 8 * 1024;
 
-/// Sessions call while they read, for exchanges of many connections: what panics here ends one of
-/// those, and the session goes on.
+/// Sessions call this while they read, for exchanges of many connections. A panic here ends one of
+/// those connections, and the session goes on.
 impl Sink for Relay {
     fn on_informational(&mut self, name: AttemptId, _status: u16, fields: &Fields) {
         self.guarded(key_of(name), (), |relay| take_informational(relay, name, fields));
@@ -76,8 +76,8 @@ impl Sink for Relay {
 }
 
 fn take_informational(relay: &mut Relay, name: AttemptId, fields: &Fields) {
-    // Of two attempts that run each one's goes on, as it comes: which of them will answer is
-    // not known, and a hint that waits is none.
+    // While two attempts run, the interim responses of both are passed on as they arrive: nobody
+    // knows yet which will win, and a late hint is useless.
     let exchange = relay.exchanges.get(key_of(name)).filter(|exchange| exchange.state().pending().is_some());
     if exchange.is_none_or(|exchange| exchange.attempt_named(name).is_none()) {
         return;
@@ -199,8 +199,8 @@ fn take_upload_stopped(relay: &mut Relay, name: AttemptId) {
     }
 }
 
-/// The exchange whose response a session brings: under way, or held; none when the attempt has lost
-/// or failed.
+/// The exchange whose response a session reports, relayed or held; none if the attempt has lost or
+/// failed.
 fn answered(relay: &mut Relay, name: AttemptId) -> Option<&mut Exchange> {
     let exchange = relay.exchanges.get_mut(key_of(name))?;
     let is_open = exchange.state().is_relayed() || exchange.state().is_held();

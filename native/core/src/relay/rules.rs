@@ -1,4 +1,4 @@
-//! What the configuration says to the relay.
+//! The relay's settings from the configuration.
 
 use crate::base::timers::Nanos;
 use crate::exchange::floor::Floor;
@@ -8,21 +8,20 @@ use crate::http::section::FieldLimits;
 use crate::plan::Plan;
 use std::rc::Rc;
 
-/// Limits of a listener that the relay obeys.
+/// Limits of a listener that the relay enforces.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerLimits {
-    /// Of request heads and trailers.
+    /// Limits of request heads and trailers.
     pub fields: FieldLimits,
-    /// How heads are made canonical; none where they pass as they came.
+    /// How heads are made canonical; none to pass them unchanged.
     pub normal: Option<normal::Rules>,
     /// Time for a request head to arrive.
     pub decode_timeout: Nanos,
-    /// What clients have to take and send; none for no such limit.
+    /// Minimum rate of clients; none for no minimum.
     pub floor: Option<Floor>,
 }
 
-/// Who is told what client certificates say, beside backends. Nobody, unless the configuration
-/// asks.
+/// Who gets the details of client certificates, besides backends. Nobody by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Telling {
     /// The lane, with each head.
@@ -31,36 +30,37 @@ pub struct Telling {
     pub is_logged: bool,
 }
 
-/// What the relay obeys.
+/// Settings that the relay follows.
 pub struct Rules {
     /// Limits by listener.
     pub limits: Vec<ListenerLimits>,
-    /// Compiled plans by number, of the snapshots that decide.
+    /// Compiled plans by number, of every snapshot in use.
     pub plans: Vec<Rc<Plan>>,
-    /// Who is told of client certificates.
+    /// Who gets the details of client certificates.
     pub telling: Telling,
     /// Fields that no client may send.
     pub reserved: Reserved,
     /// Exchanges that may be open at once.
     pub max_exchanges: usize,
-    /// New requests are rejected.
+    /// Whether new requests are rejected.
     pub is_draining: bool,
 }
 
 impl Rules {
-    /// Without plans, which come with a worker, and without limits, which come with listeners.
+    /// Returns rules without plans, which a worker brings, and without limits, which listeners
+    /// bring.
     pub fn new(max_exchanges: usize) -> Rules {
         let (telling, reserved) = (Telling::default(), Reserved::default());
         Rules { limits: Vec::new(), plans: Vec::new(), telling, reserved, max_exchanges, is_draining: false }
     }
 
-    /// What outlasts a worker; the rest comes with its successor.
+    /// Keeps what outlives a worker; its successor brings the rest.
     pub(super) fn start_over(&mut self) {
         let (limits, is_draining) = (std::mem::take(&mut self.limits), self.is_draining);
         *self = Rules { limits, is_draining, ..Rules::new(self.max_exchanges) };
     }
 
-    /// Limits of a listener from now on, also for what is under way.
+    /// Sets the limits of a listener, also for exchanges in progress.
     pub fn set_limits(&mut self, listener: usize, limits: ListenerLimits) {
         if self.limits.len() <= listener {
             self.limits.resize(listener + 1, limits);

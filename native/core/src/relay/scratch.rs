@@ -1,9 +1,9 @@
-//! Room that is used and given back within a call.
+//! Buffers that are borrowed and returned within a call.
 
 use crate::base::slab::Key;
 use crate::http::fields::Fields;
 
-/// Bytes of the buffer into which a request stream's first bytes are read.
+/// Size of the buffer for the first bytes of a request stream.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
 /// Buffers that are empty between calls.
@@ -21,16 +21,16 @@ impl Default for Scratch {
     }
 }
 
-/// Frames of one exchange's response that go to its stream together.
+/// Frames of one exchange's response that are written to its stream in one call.
 #[derive(Default)]
 pub(super) struct Stage {
     pub bytes: Vec<u8>,
-    /// Whose they are.
+    /// The exchange that they belong to.
     pub owner: Option<Key>,
 }
 
 impl Stage {
-    /// The exchange has ended.
+    /// Drops the frames of an exchange that has ended.
     pub fn forget(&mut self, key: Key) {
         if self.owner == Some(key) {
             self.owner = None;

@@ -1,7 +1,8 @@
-//! Phase 11, send: the request's body goes on as client and backend allow, and its head as the plan edits it.
+//! Phase 11, send: the request's head as the plan edits it, and its body as client and backend
+//! allow.
 //!
-//! Body bytes go from the client's stream buffer straight into the session's output, one copy. Until a backend has room nothing is read, so the client's
-//! stream window fills and stops it.
+//! Body bytes are copied once, from the client's stream buffer into the session's output. Nothing
+//! is read until the backend has room, so the client's stream window fills and the client stops.
 
 use super::{Relay, answer, complete, end, withdraw};
 use crate::base::counters::{Counters, Id, TrailerDropped};
@@ -71,7 +72,7 @@ pub(super) fn send(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     }
 }
 
-/// The request turned out wrong while its body came.
+/// Handles a request that turns out invalid while its body arrives.
 pub(super) fn request_failed(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, reason: Reason) {
     withdraw::all(relay, upstreams, key, h2::CANCEL);
     let is_committed = relay.exchanges.get(key).is_some_and(|exchange| exchange.state().is_committed());
@@ -82,7 +83,7 @@ pub(super) fn request_failed(relay: &mut Relay, upstreams: &mut Upstreams, key: 
     }
 }
 
-/// Counts anew what of a request with a body may come and is kept.
+/// Recomputes how much of a request body may still arrive and how much is kept.
 pub(super) fn recount(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key).filter(|exchange| !exchange.incoming.is_bodiless()) else { return };
     if let Some(connection) = relay.connections.get_mut(exchange.connection) {
@@ -90,14 +91,14 @@ pub(super) fn recount(relay: &mut Relay, key: Key) {
     }
 }
 
-/// What trailers are held against.
+/// Limits and rules for trailers.
 struct BodyRules<'a> {
     limits: FieldLimits,
     reserved: &'a Reserved,
     counters: &'a Counters,
 }
 
-/// What one step of sending came to.
+/// Result of one step of sending.
 enum Step {
     Again,
     Blocked,
@@ -127,14 +128,15 @@ fn send_step(
     }
 }
 
-/// Body bytes straight from the client's stream into the session's output.
+/// Copies body bytes from the client's stream into the session's output.
 fn send_data(exchange: &mut Exchange, protocol: &mut Protocol, upstreams: &mut Upstreams, stream: StreamRef, announced: u64) -> Step {
     let (id, expected, limit) = (exchange.stream, exchange.request.facts.content_length, exchange.attempt.forward.max_body_bytes);
     if exchange.request.facts.is_trace {
         return Step::Fault(Reason::RequestMalformed);
     }
     let incoming = &mut exchange.incoming;
-    // By what is announced: an HTTP/1.1 session has no room beyond the content-length, and would be waited for.
+    // Checks the announced length: an HTTP/1.1 session has no room beyond content-length, so
+    // waiting for room would never end.
     if expected.is_some_and(|expected| incoming.body_bytes.saturating_add(announced) > expected) {
         return Step::Fault(Reason::RequestLengthMismatch);
     }
@@ -144,7 +146,7 @@ fn send_data(exchange: &mut Exchange, protocol: &mut Protocol, upstreams: &mut U
     let mut result = Step::Again;
     upstreams.write_body(stream, |room| {
         let Ok(read) = panics::guard(|| protocol.stream(id).read_body(incoming, room)) else {
-            // The session may go on: what panicked is the client's connection.
+            // The session may go on; the panic was in the client's connection.
             result = Step::Panicked;
             return (0, false);
         };
@@ -182,7 +184,7 @@ fn send_data(exchange: &mut Exchange, protocol: &mut Protocol, upstreams: &mut U
     result
 }
 
-/// Trailers, as reserved names and the plan leave them.
+/// Sends trailers without reserved names and with the plan's edits.
 fn send_trailers(
     exchange: &Exchange,
     upstreams: &mut Upstreams,
@@ -212,7 +214,7 @@ fn send_trailers(
     if is_end { end_of_request(exchange, upstreams, stream) } else { Step::Again }
 }
 
-/// The request is complete.
+/// Ends the request.
 fn end_of_request(exchange: &Exchange, upstreams: &mut Upstreams, stream: StreamRef) -> Step {
     if exchange.request.facts.content_length.is_some_and(|expected| exchange.incoming.body_bytes != expected) {
         return Step::Fault(Reason::RequestLengthMismatch);
@@ -223,7 +225,8 @@ fn end_of_request(exchange: &Exchange, upstreams: &mut Upstreams, stream: Stream
     Step::Done
 }
 
-/// The request head as the backend gets it: edits applied, authority in its pseudo-header field. Host says nothing that `:authority` does not.
+/// The request head for the backend: edits applied, and the authority in its pseudo-header field.
+/// Host is dropped because `:authority` says the same.
 pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, head: &mut Fields, text: &mut Vec<u8>) {
     let request = &exchange.request.head;
     let values = values_of(exchange, attempt, now);
@@ -236,7 +239,7 @@ pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, h
     let path = request.known(Known::Path);
     let mut emit = |known: Known, name: &[u8], value: &[u8]| match known {
         Known::Host => {}
-        // No edit concerned it.
+        // No edit changed the path.
         Known::Path if !values.kept_path.is_empty() && path == Some(value) => head.push_known(known, name, values.kept_path),
         _ => head.push_known(known, name, value),
     };
@@ -246,7 +249,7 @@ pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, h
     }
 }
 
-/// What the variables of an attempt's plan stand for.
+/// Values of the variables in an attempt's plan.
 pub(super) fn values_of<'a>(exchange: &'a Exchange, attempt: &'a Attempt, now: Nanos) -> Values<'a> {
     Values {
         peer: exchange.client.peer,

@@ -1,11 +1,11 @@
-//! What was noted while sessions were calling is done once they have returned.
+//! Does what was noted while sessions were calling, once they have returned.
 
 use super::notes::Note;
 use super::{Relay, open, send, write};
 use crate::exchange::attempt::key_of;
 use crate::upstream::Upstreams;
 
-/// Does what was noted. New notes may come of it.
+/// Does all notes, including those that are added on the way.
 pub(crate) fn settle(relay: &mut Relay, upstreams: &mut Upstreams) {
     write::flush_stage(relay);
     while let Some(note) = relay.notes.pop() {

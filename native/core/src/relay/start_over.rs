@@ -1,4 +1,4 @@
-//! A new beginning after a panic.
+//! Resets the relay after a panic.
 
 use super::deadlines::Deadlines;
 use super::notes::Notes;
@@ -8,8 +8,8 @@ use crate::base::counters::Id;
 use crate::base::panics;
 use crate::base::rng::Rng;
 
-/// Gives up every exchange and every connection. What the lane has to be told of them stays. So do
-/// its ring, and keys, which are never given twice.
+/// Drops every exchange and every connection. Completions for the lane stay, and so do its ring and
+/// the slab's generations, so that no key is used twice.
 pub(crate) fn start_over(relay: &mut Relay) {
     for key in relay.exchanges.keys() {
         let _ = panics::guard_shard(|| end::abandon(relay, key));

@@ -1,13 +1,14 @@
-//! What a connection's streams have to say after packets came: requests, the client's own streams, room for responses.
+//! Handles a connection's streams after packets arrived: requests, the client's own streams, room
+//! for responses.
 
 use super::{Relay, decode, end, write};
 use crate::base::slab::Key;
 use crate::upstream::Upstreams;
 
-/// Looks at what a connection's streams have to say: phases 4 and 5, and clients that can take more.
+/// Phases 4 and 5: handles a connection's readable and writable streams.
 pub fn process(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
-    // Listed first, then looked at: a stream that keeps bytes because its backend is slow goes back
-    // into the list at once.
+    // Listed first and handled afterwards: a stream that keeps its bytes because its backend is
+    // slow is listed again at once.
     let mut streams = std::mem::take(&mut relay.scratch.streams);
     let Some(connection) = relay.connections.get_mut(key) else { return };
     connection.protocol.arrivals().list_readable(&mut streams);
@@ -37,7 +38,7 @@ fn is_request(relay: &mut Relay, key: Key, stream: u64) -> bool {
     relay.connections.get_mut(key).is_some_and(|connection| connection.protocol.arrivals().is_request(stream))
 }
 
-/// Streams that have not begun are waited for as long as a head is.
+/// Starts the clock for streams that were skipped and have not begun.
 fn notice_gaps(relay: &mut Relay, key: Key) {
     let Some(connection) = relay.connections.get_mut(key) else { return };
     if connection.protocol.arrivals().notice_gaps(relay.turn.now) {
@@ -45,7 +46,7 @@ fn notice_gaps(relay: &mut Relay, key: Key) {
     }
 }
 
-/// Clients that want no more of a response have left its exchange.
+/// Ends exchanges whose client asked to stop the response.
 fn notice_stops(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(connection) = relay.connections.get_mut(key) else { return };
     let mut stopped = Vec::new();

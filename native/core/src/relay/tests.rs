@@ -1,5 +1,5 @@
-//! Exchanges whose client speaks no HTTP/3: everything that they ask of a client's side, with a
-//! client in memory and a backend that speaks HTTP/2.
+//! Exchanges whose client does not speak HTTP/3: they use every function of the client's side, with
+//! a client in memory and a backend that speaks HTTP/2.
 
 use super::{ListenerLimits, Relay, Rules, decide, settle, streams};
 use crate::base::budget::{Account, Budget};
@@ -81,7 +81,7 @@ impl Bed {
         Response::read(&self.line(id).output)
     }
 
-    /// A client asks, and takes as much of the response as there is.
+    /// Begins a request of a client that takes the response as fast as it comes.
     fn ask(&mut self, id: u64, method: &str, body: &[u8]) {
         *self.line(id) = Line { head: Some(head(method)), room: usize::MAX, ..Line::default() };
         self.line(id).body.extend(body);
@@ -91,7 +91,7 @@ impl Bed {
         self.connection().exchanges.get(&id).copied()
     }
 
-    /// What has come is looked at, and sessions are served, once.
+    /// Handles what has arrived, and serves sessions once.
     fn turn(&mut self) {
         let Bed { relay, upstreams, poll, connection, .. } = self;
         relay.begin_turn();
@@ -117,7 +117,7 @@ impl Bed {
         }
     }
 
-    /// The lane sends a request to the backend.
+    /// Forwards a request to the backend, as the lane would.
     fn forward(&mut self, id: u64, replay_bytes: u32) {
         self.until("an offer", |bed| bed.is(id, |state| state.decide().is_some()));
         let forward = Forward {
@@ -145,7 +145,7 @@ impl Bed {
         self.key(id).and_then(|key| self.relay.exchanges.get(key)).is_some_and(|exchange| is_so(exchange.state()))
     }
 
-    /// Until nothing is left of any exchange, in no book.
+    /// Waits until no table has an exchange left.
     fn until_over(&mut self) {
         self.until("the end", |bed| bed.relay.exchanges.is_empty());
         assert!(self.connection().exchanges.is_empty());
@@ -168,7 +168,7 @@ fn fields(list: &[(&str, &str)]) -> Fields {
     fields
 }
 
-/// Reads a request's body to its end; nothing where its stream is reset.
+/// Reads a request's body to its end; stops if the stream is reset.
 fn body(wire: &mut Wire) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(frame) = wire.read() {
@@ -244,7 +244,7 @@ fn a_body_is_read_as_far_as_its_backend_has_room_and_goes_on_when_that_has_more(
 
 #[test]
 fn a_response_waits_for_room_and_nothing_of_it_is_lost() {
-    // Less than the window that HTTP/2 begins with: the backend waits for nobody.
+    // Less than HTTP/2's initial window, so the backend never has to wait.
     let text: String = (0..10_000).map(|number| format!("{number} ")).collect();
     let sent = text.clone();
     let peer = Peer::serve_h2(1, move |_, wire| {
@@ -272,7 +272,7 @@ fn a_response_waits_for_room_and_nothing_of_it_is_lost() {
     peer.join();
 }
 
-/// How far an exchange has come when something happens to it.
+/// How far an exchange has come when the event happens.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum Moment {
     Head,
@@ -284,7 +284,7 @@ enum Moment {
 
 const MOMENTS: [Moment; 5] = [Moment::Head, Moment::Decision, Moment::Upload, Moment::Wait, Moment::Response];
 
-/// A backend that tells the code of the reset that it gets.
+/// A backend that reports the error code of the reset it gets.
 fn told(tell: Sender<u32>) -> Peer {
     Peer::serve_h2(1, move |_, wire| {
         let Some((stream, request)) = wire.try_request() else { return };
@@ -299,7 +299,7 @@ fn told(tell: Sender<u32>) -> Peer {
     })
 }
 
-/// Brings an exchange to a moment.
+/// Brings an exchange to that moment.
 fn at(bed: &mut Bed, moment: Moment) {
     let mut line = Line { room: usize::MAX, ..Line::default() };
     if moment != Moment::Head {
@@ -336,7 +336,7 @@ fn a_client_that_resets_ends_its_exchange_at_any_moment_and_its_backend_learns_w
             at(&mut bed, moment);
             bed.line(0).left = Some(Left::Reset(cause));
             if bed.line(0).is_ended {
-                // The whole request was sent: what is left of the stream is the response.
+                // The whole request was sent, so the client can only stop the response.
                 bed.line(0).stopped = Some(cause);
             }
             bed.until_over();
@@ -468,7 +468,7 @@ fn a_drain_serves_what_has_begun_rejects_what_comes_later_and_is_done_when_nothi
     let now = bed.relay.turn.now;
     bed.connection().notify_drain(now);
     assert_eq!(bed.memory().goaways, [None]);
-    // It was on its way when the notice was given.
+    // The request was on its way when GOAWAY was sent.
     bed.ask(1, "GET", b"");
     bed.line(1).is_ended = true;
     bed.forward(1, 0);

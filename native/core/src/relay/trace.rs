@@ -1,14 +1,14 @@
-//! What TRACE gets back from its final recipient: its head as it came (RFC 9110 §9.3.8), in the
-//! form of HTTP/1.1 that `message/http` has.
+//! The body of a TRACE response: the request head as received (RFC 9110 §9.3.8), in HTTP/1.1 form
+//! as `message/http` requires.
 //!
-//! Left out is what tells who somebody is, to whoever has a client send TRACE and reads the answer:
-//! credentials, fields that the sender wants never to be indexed, and what proxies write about the
-//! client. The names of these stand in the plan, as edits of the request that remove them.
+//! Fields that identify somebody are left out, because whoever makes a client send TRACE can read
+//! the answer: credentials, fields marked never-indexed, and fields that proxies write about the
+//! client. The plan names these as edits that remove them.
 
 use crate::exchange::Exchange;
 use crate::http::fields::{Field, Known};
 
-/// Appends the head of an exchange as a message.
+/// Appends the request head of an exchange as a message.
 pub(super) fn write(exchange: &Exchange, out: &mut Vec<u8>) {
     let request = &exchange.request.head;
     let known = |known| request.known(known).unwrap_or_default();

@@ -1,23 +1,23 @@
-//! The time of a turn.
+//! The clocks of a turn.
 
 use crate::base::timers::{Clock, Nanos};
 use crate::http::date::Date;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What time it is, read a few times a turn.
+/// Current time, read a few times a turn.
 pub struct Turn {
-    /// The clock.
+    /// Monotonic clock.
     pub clock: Clock,
-    /// Time of the turn.
+    /// Monotonic time of the turn.
     pub now: Nanos,
-    /// Wall clock of the turn, milliseconds since the epoch.
+    /// Wall clock of the turn, in milliseconds since the epoch.
     pub now_ms: f64,
-    /// The text of a `date` field.
+    /// Cached text of a `date` field.
     pub(super) date: Date,
 }
 
 impl Turn {
-    /// The first turn begins.
+    /// Starts the first turn.
     pub fn new(clock: Clock) -> Turn {
         Turn { clock, now: clock.now(), now_ms: 0.0, date: Date::default() }
     }
@@ -28,7 +28,7 @@ impl Turn {
         self.now
     }
 
-    /// A turn begins: reads both clocks.
+    /// Begins a turn: reads both clocks.
     pub fn begin(&mut self) -> Nanos {
         self.now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_micros() as f64 / 1e3);
         self.tick()

@@ -1,4 +1,4 @@
-//! Waiting: the lane wants to be asked about an exchange again later, or now after all.
+//! Waiting: the lane asked to be offered an exchange again later, or now after all.
 
 use super::{Relay, hedge, lane, withdraw};
 use crate::base::reason::Reason;
@@ -8,7 +8,7 @@ use crate::exchange::{Decide, State, Wait};
 use crate::record::inward::Tag;
 use crate::upstream::Upstreams;
 
-/// The lane wants the exchange offered again, as what it was offered now.
+/// Puts an exchange into [`State::Wait`]. It will be offered again as it was offered now.
 pub(super) fn begin(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, tag: Tag, wait_ms: u32, reason: Reason) {
     withdraw::held(relay, upstreams, key);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
@@ -20,14 +20,14 @@ pub(super) fn begin(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, tag:
     relay.deadlines.expect(exchange.times.end_at());
 }
 
-/// Offers an exchange again that waits; passes over any other.
+/// Offers a waiting exchange again; ignores any other.
 pub(super) fn wake(relay: &mut Relay, key: Key) {
     if let Some(State::Wait(wait)) = relay.exchanges.get(key).map(|exchange| exchange.state()) {
         lane::offer(relay, key, Decide::about(wait.offer(), true));
     }
 }
 
-/// Sees to the alarms whose time has come.
+/// Handles the alarms that are due.
 pub(super) fn take_alarms(relay: &mut Relay) {
     let now = relay.turn.now;
     while let Some(key) = relay.deadlines.alarms.next_due(now, &relay.exchanges) {

@@ -1,4 +1,4 @@
-//! Attempts are taken back from backends: their streams are reset, their waiting for a place ends.
+//! Withdraws attempts from backends: resets their streams, or ends their wait for one.
 
 use super::Relay;
 use super::notes::Note;
@@ -8,7 +8,7 @@ use crate::exchange::attempt::{Attempt, key_of};
 use crate::http::error::h2;
 use crate::upstream::{self, Upstreams};
 
-/// Takes back whatever is under way for an exchange, a held response too.
+/// Withdraws everything that runs for an exchange, and drops a held response.
 pub(super) fn all(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, code: u32) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.drop_hold();
@@ -26,7 +26,7 @@ pub(super) fn all(relay: &mut Relay, upstreams: &mut Upstreams, key: Key, code: 
     }
 }
 
-/// Takes one attempt back; the other, if there is one, goes on.
+/// Withdraws one attempt; the other, if any, goes on.
 pub(super) fn one(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::AttemptId, code: u32) {
     let exchange = relay.exchanges.get_mut(key_of(name));
     if let Some(attempt) = exchange.and_then(|exchange| exchange.attempt_named_mut(name)) {
@@ -34,7 +34,7 @@ pub(super) fn one(relay: &mut Relay, upstreams: &mut Upstreams, name: upstream::
     }
 }
 
-/// A held response is forgotten, its stream reset where it is not over.
+/// Drops a held response and resets its stream if that is still open.
 pub(super) fn held(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if !exchange.drop_hold() {
@@ -47,7 +47,7 @@ pub(super) fn held(relay: &mut Relay, upstreams: &mut Upstreams, key: Key) {
     relay.held.recount(&mut exchange.outgoing);
 }
 
-/// One of two attempts is the only one from now on. Sessions learn of it once they have returned.
+/// Withdraws the rival of the attempt that won. Sessions learn of it once they have returned.
 pub(super) fn rival(relay: &mut Relay, name: upstream::AttemptId) {
     let Some(exchange) = relay.exchanges.get_mut(key_of(name)) else { return };
     let loser_name = if name == exchange.name() { exchange.hedge_name() } else { exchange.name() };

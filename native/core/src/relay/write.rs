@@ -1,7 +1,8 @@
-//! Phases 13 to 15, the client's half: heads and bodies on their way to a client's stream.
+//! Phases 13 to 15, the client's half: writes heads and bodies to a client's stream.
 //!
-//! A small response is staged, head and body together, and written with its end in one call. What the stream does not take is held, at most the upstream
-//! stream's window, because only bytes that the stream took are credited to the backend.
+//! A small response is staged, head and body together, and written with its end in one call. What
+//! the stream does not take is held. That is at most the upstream stream's window, because a
+//! backend gets credit only for bytes that the stream took.
 
 use super::notes::Note;
 use super::send::values_of;
@@ -20,7 +21,7 @@ use crate::plan::{Edits, Values};
 use crate::record::layout;
 use crate::upstream;
 
-// ---- answers of our own
+// ---- the edge's own answers
 
 /// Answers without a backend. Fields must be lower-case; content-length is added here.
 pub(super) fn answer(relay: &mut Relay, key: Key, status: u16, reason: Reason, fields: &Fields, body: &[u8]) {
@@ -33,7 +34,7 @@ pub(super) fn answer(relay: &mut Relay, key: Key, status: u16, reason: Reason, f
     let values = values_of(exchange, &exchange.attempt, relay.turn.now);
     let edits = exchange.attempt.plan.as_ref().map(|plan| &plan.response);
     let date = relay.turn.date.at(relay.turn.now_ms);
-    // Of a 304 it would be the length of the response that is not sent.
+    // In a 304, content-length would describe the response that is not sent.
     let has_length = !has_no_length(status) && status != 304;
     let encoding = exchange.outgoing.encoding;
     encoding.head(&mut frames, |lines| {
@@ -47,7 +48,7 @@ pub(super) fn answer(relay: &mut Relay, key: Key, status: u16, reason: Reason, f
         encoding.body(body, &mut frames);
         exchange.outgoing.body_bytes = body.len() as u64;
     }
-    // An interim response may not have left yet.
+    // An interim response may still be waiting.
     exchange.outgoing.add_framed(&frames);
     exchange.outgoing.is_complete = true;
     write_response(relay, key);
@@ -55,10 +56,10 @@ pub(super) fn answer(relay: &mut Relay, key: Key, status: u16, reason: Reason, f
 
 // ---- writing
 
-/// Writes what is staged.
+/// Writes the staged frames.
 pub(super) fn flush_stage(relay: &mut Relay) {
     let Some(key) = relay.stage.owner.take() else { return };
-    // Others than its exchange have it written too.
+    // This may run on behalf of another exchange, so a panic must count against the owner.
     relay.guarded(key, (), |relay| write_stage(relay, key));
 }
 
@@ -70,7 +71,7 @@ fn write_stage(relay: &mut Relay, key: Key) {
         let stream = exchange.stream;
         let connection = relay.connections.get_mut(exchange.connection);
         let sent = match connection {
-            // What is still held goes first.
+            // Held bytes go first.
             Some(connection) if exchange.outgoing.framed.is_empty() => connection.protocol.stream(stream).write_encoded(&stage, is_end),
             _ => 0,
         };
@@ -78,7 +79,7 @@ fn write_stage(relay: &mut Relay, key: Key) {
         if sent == stage.len() {
             exchange.outgoing.is_done = is_end;
         } else {
-            // Refusals come up again when this is written, and are dealt with there.
+            // A refusal shows up again when these bytes are written, and is handled there.
             exchange.outgoing.add_framed(&stage[sent..]);
         }
         relay.stage.bytes = stage;
@@ -89,7 +90,8 @@ fn write_stage(relay: &mut Relay, key: Key) {
     relay.stage.bytes.clear();
 }
 
-/// Writes what is held for a client's stream, as far as it takes it, and ends the exchange when all is said.
+/// Writes the held bytes as far as the client's stream takes them, and ends the exchange once the
+/// response is complete.
 pub(super) fn write_response(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if exchange.state().is_held() {
@@ -124,7 +126,7 @@ pub(super) fn write_response(relay: &mut Relay, key: Key) {
     relay.connections.mark(connection_key);
 }
 
-/// The client wants no more of the response.
+/// Handles a client that stopped the response.
 fn client_refused(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     exchange.outcome.ended_by = layout::COMPLETED_BY_CLIENT;
@@ -133,18 +135,18 @@ fn client_refused(relay: &mut Relay, key: Key) {
     }
     let opening = matches!(exchange.state(), State::Open(_)).then(|| (exchange.attempt.forward.backend, exchange.name()));
     relay.notes.extend(opening.map(|(backend, name)| Note::CancelWait(backend, name)));
-    // An interim response may be refused while two attempts run.
+    // The client may refuse an interim response while two attempts run.
     let name = exchange.name();
     withdraw::rival(relay, name);
     complete::complete(relay, key, Reason::ClientReset);
 }
 
-/// The client's stream has the whole response.
+/// Handles a response that is fully written to the client's stream.
 fn response_is_done(relay: &mut Relay, key: Key) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     if !exchange.incoming.is_done {
         if exchange.state().is_relayed() && exchange.attempt.upstream.is_some() {
-            // The backend answered early and still takes the body: let it.
+            // The backend answered early and still takes the body, so let it.
             return;
         }
         // RFC 9114 §4.1: the rest of the request is not needed.
@@ -156,7 +158,7 @@ fn response_is_done(relay: &mut Relay, key: Key) {
     complete::complete(relay, key, Reason::None);
 }
 
-/// A client's stream takes bytes again.
+/// Handles a client's stream that takes bytes again.
 pub(super) fn on_writable(relay: &mut Relay, connection: Key, stream: u64) {
     let Some(key) = relay.connections.get(connection).and_then(|state| state.exchanges.get(&stream)).copied() else { return };
     let Some(Exchange { outgoing, .. }) = relay.exchanges.get(key).map(|exchange| &**exchange) else { return };
@@ -165,7 +167,7 @@ pub(super) fn on_writable(relay: &mut Relay, connection: Key, stream: u64) {
     }
 }
 
-/// Puts the head that an attempt brought on the stage, which is the exchange's from now on.
+/// Stages the head of an attempt's response; the stage is the exchange's from then on.
 pub(super) fn stage_head(relay: &mut Relay, name: upstream::AttemptId, fields: &Fields) {
     take_stage(relay, key_of(name));
     let mut stage = std::mem::take(&mut relay.stage.bytes);
@@ -173,7 +175,7 @@ pub(super) fn stage_head(relay: &mut Relay, name: upstream::AttemptId, fields: &
     relay.stage.bytes = stage;
 }
 
-/// Puts the head of a held response on the stage and writes what there is of it.
+/// Stages the head of a held response and writes what there is of it.
 pub(super) fn stage_held(relay: &mut Relay, key: Key) {
     take_stage(relay, key);
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
@@ -189,7 +191,7 @@ fn take_stage(relay: &mut Relay, key: Key) {
     }
 }
 
-/// Makes frames of a held response's head, to be staged when it goes on.
+/// Encodes the head of a held response, to be staged when the lane passes it on.
 pub(super) fn write_held_head(relay: &mut Relay, key: Key, fields: &Fields) {
     let Some(exchange) = relay.exchanges.get_mut(key) else { return };
     let mut frames = std::mem::take(&mut exchange.outgoing.held_head);
@@ -201,7 +203,7 @@ pub(super) fn write_held_head(relay: &mut Relay, key: Key, fields: &Fields) {
     }
 }
 
-/// The frame of a backend's head, as the plan of its attempt edits it.
+/// Encodes a backend's head with the edits of the attempt's plan.
 fn write_head(relay: &mut Relay, name: upstream::AttemptId, fields: &Fields, frames: &mut Vec<u8>) {
     let Some(exchange) = relay.exchanges.get(key_of(name)) else { return };
     let Some(attempt) = exchange.attempt_named(name) else { return };
@@ -212,7 +214,7 @@ fn write_head(relay: &mut Relay, name: upstream::AttemptId, fields: &Fields, fra
     exchange.outgoing.encoding.head(frames, |lines| write_fields(fields, edits, &values, &mut relay.scratch.text, date, lines));
 }
 
-/// Writes what was added to a response.
+/// Writes what was appended to a response.
 pub(super) fn write_on(relay: &mut Relay, key: Key) {
     if relay.stage.owner == Some(key) {
         flush_stage(relay);
@@ -226,7 +228,8 @@ fn write_status(status: u16, lines: &mut FieldLines<'_>) {
     lines.push(Known::Status, b":status", &digits);
 }
 
-/// Field lines as the plan edits them, and a date where one belongs and none stands (RFC 9110 §6.6.1).
+/// Writes field lines with the plan's edits, and a date if one is required and missing (RFC 9110
+/// §6.6.1).
 fn write_fields(
     fields: &Fields,
     edits: Option<&Edits>,
