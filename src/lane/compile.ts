@@ -1,6 +1,7 @@
 /**
- * A snapshot in the form that deciding wants: router, terms of every route, pools, standing, admission. Made once when a snapshot is applied; exchanges
- * that began under an older one end under it, so a few of these live side by side.
+ * A snapshot compiled for decisions: router, terms of every route, pools, standing, admission. Made
+ * once when a snapshot is applied. Exchanges that began under an older snapshot end under it, so
+ * several live side by side.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -42,7 +43,7 @@ import { compileTerms } from './standing/terms.ts';
 import type { LaneTables } from './tables.ts';
 import { TAG_NO_ROUTE } from './tag.ts';
 
-/** A route ready to decide with. */
+/** A route, compiled. */
 export interface RouteTerms {
   readonly number: number;
   readonly flags: number;
@@ -50,29 +51,29 @@ export interface RouteTerms {
   readonly placeTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** 0 for none. */
+  /** 0 if unlimited. */
   readonly exchangeTimeoutMs: number;
-  /** 0 for none. */
+  /** 0 if unlimited. */
   readonly attemptTimeoutMs: number;
-  /** -1 for none. */
+  /** -1 if unlimited. */
   readonly maxBodyBytes: number;
-  /** The route answers by itself. */
+  /** The answer of a route that does not forward. */
   readonly ownAnswer: OwnAnswer | undefined;
-  /** Of requests that may not be forwarded. */
+  /** Answers to OPTIONS and TRACE requests that may not be forwarded. */
   readonly lastHop: LastHopAnswer;
-  /** Pools by target; the fallback upstream's is the last where there is one. */
+  /** Pools by target. The fallback upstream's pool, if any, is the last. */
   readonly pools: readonly number[];
-  /** Undefined where there is one target only. */
+  /** Undefined if there is only one target. */
   readonly split: Split | undefined;
-  /** -1 for none. */
+  /** -1 if there is none. */
   readonly fallbackPool: number;
   readonly fallbackAnswer: FixedAnswer | undefined;
-  /** Responses in whose place the fallback answers. */
+  /** Statuses of responses that the fallback replaces. */
   readonly fallbackOn: HeldStatuses;
   /** Bytes of a request body kept for another attempt, here or at the fallback. */
   readonly replayBytes: number;
   readonly plans: RoutePlans;
-  /** Undefined where edits of the plan do it. */
+  /** Undefined if edits of the plan do it. */
   readonly rewrite: PathRewrite | undefined;
   readonly deadline: DeadlineReader | undefined;
   readonly retry: RetryTerms;
@@ -81,7 +82,7 @@ export interface RouteTerms {
 
 export interface Compiled {
   readonly snapshot: LaneSnapshot;
-  /** Which of the snapshots that are alive this is, for tags. */
+  /** The number of this snapshot in tags. */
   readonly epoch: number;
   readonly router: Router;
   readonly routes: Routes;
@@ -92,13 +93,13 @@ export interface Compiled {
   readonly admission: Admission;
   readonly client: Client;
   readonly grpc: GrpcSign;
-  /** Undefined where names with an underscore pass. */
+  /** Undefined if names with an underscore are allowed. */
   readonly underscores: Underscores | undefined;
-  /** Upstreams of which was told that they ask for authentication of connections. */
+  /** Upstreams that were reported to ask for connection-based authentication. */
   readonly connectionAuth: Set<number>;
   readonly random: Random;
   readonly observer: Observer;
-  /** Bytes of the largest record that could decide about a head or a failure. */
+  /** Bytes of the largest record that can answer a head or a failure. */
   readonly maxDecisionBytes: number;
 }
 
@@ -109,20 +110,20 @@ export interface CompileParts {
   readonly random: Random;
   readonly writer: DecisionWriter;
   readonly kick: () => void;
-  /** The shard's memory, in which heads lie. */
+  /** The shard's memory, which holds the heads. */
   readonly bytes: Uint8Array;
   readonly lives: Lives;
   readonly nowMs: number;
-  /** Of the snapshot; the reactor must know the plans that are new before the first decision. */
+  /** Tables of the snapshot. The reactor must know its new plans before the first decision. */
   readonly tables: LaneTables;
-  /** What lanes learn for themselves of routes, from one snapshot to the next. */
+  /** Latencies of routes that lanes have learned, kept across snapshots. */
   readonly hedges: Hedges;
 }
 
 /**
- * Nothing is changed that the snapshot before it decides by, so exchanges may go on between the
- * steps. Throws a RangeError when the snapshot has more routes than a tag can name, or more tenants
- * or pools than a memo.
+ * Compiles a snapshot. Does not change anything that the previous snapshot decides by, so exchanges
+ * may go on between the steps. Throws a RangeError if the snapshot has more routes than a tag can
+ * name, or more tenants or pools than a memo.
  */
 export function* compile(parts: CompileParts, epoch: number): Steps<Compiled> {
   const { snapshot, shared, observer, random } = parts;
@@ -166,7 +167,7 @@ export function* compile(parts: CompileParts, epoch: number): Steps<Compiled> {
   };
 }
 
-/** Plan of `route` towards the backend at `position` of its pool number `pool`. */
+/** The plan of `route` for the backend at `position` of pool number `pool`. */
 export function planOf(route: RouteTerms, pool: number, position: number, { memo2 }: Subject): number {
   const { pools, plans } = route;
   for (let target = 0; target < pools.length; target++) {
@@ -187,12 +188,12 @@ interface RouteParts {
 }
 
 /**
- * Terms of routes by number, made when a route is first asked for: of ten thousand most lanes meet
- * few.
+ * Terms of routes by number, made when a route is first used: of ten thousand routes most lanes
+ * meet few.
  */
 export class Routes {
   private readonly made: (RouteTerms | undefined)[];
-  /** By place in the table of plans. */
+  /** Indexed by number in the table of plans. */
   private readonly plans: (RoutePlans | undefined)[];
   private readonly parts: RouteParts;
 
@@ -202,7 +203,7 @@ export class Routes {
     this.plans = new Array<undefined>(parts.plans.sets.length).fill(undefined);
   }
 
-  /** Undefined where there is no such route. */
+  /** Undefined if there is no such route. */
   of(number: number): RouteTerms | undefined {
     return this.made[number] ?? this.make(number);
   }
@@ -219,7 +220,7 @@ export class Routes {
   }
 }
 
-/** What a lane has learned of the latency of routes that hedge, by number. */
+/** The latencies that a lane has learned of routes that hedge, by route number. */
 export type Hedges = Map<number, { readonly name: string; readonly hedge: HedgeSnapshot; readonly delay: HedgeDelay }>;
 
 function routeTerms(
@@ -236,7 +237,7 @@ function routeTerms(
     flags:
       FORWARD_TELL_FAILURES |
       (route.isRequestIdKept ? FORWARD_KEEP_REQUEST_ID : 0) |
-      // Only a fixed answer can still be given then.
+      // At that point only a fixed answer is possible.
       (fallback.kind === 'fixed' ? FORWARD_TELL_DEADLINE : 0),
     connectTimeoutMs: route.connectTimeoutMs,
     placeTimeoutMs: route.placeTimeoutMs,
@@ -263,7 +264,7 @@ function routeTerms(
   };
 }
 
-/** What was learned of the route's latency, where it hedges as before. */
+/** The learned latency of the route, if its hedging is configured as before. */
 function hedgeOf(hedges: Hedges, name: string, hedge: HedgeSnapshot, number: number, make: () => HedgeDelay): HedgeDelay {
   const before = hedges.get(number);
   if (before?.name === name && isDeepStrictEqual(before.hedge, hedge)) return before.delay;
@@ -272,7 +273,7 @@ function hedgeOf(hedges: Hedges, name: string, hedge: HedgeSnapshot, number: num
   return delay;
 }
 
-/** With a rewritten path and a cookie, whether a route has them or not. */
+/** Assumes a rewritten path and a cookie, even if the route has neither. */
 function forwardBytes(pools: readonly Pool[]): number {
   return maxForwardBytes(MAX_EDITED_BYTES + Math.max(0, ...pools.map(({ sticky }) => sticky?.maxBytes ?? 0)));
 }

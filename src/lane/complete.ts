@@ -1,5 +1,6 @@
 /**
- * Phase 16 of a request: complete. The one record that every exchange ends with becomes load samples, counters and an access line.
+ * Phase 16 of a request: complete. Turns the record that ends every exchange into load samples,
+ * counters and an access line.
  */
 
 import { reasonByNumber } from '../base/errors.ts';
@@ -38,8 +39,9 @@ export function complete(compiled: Compiled, completion: CompletionReader): void
 }
 
 /**
- * What the exchange says about its backend. Without a response head it says nothing here: a failure came as AttemptFailed, and a client that
- * left early is no one's answer. A failure after the head was passed on has come no other way.
+ * Learns from the exchange about its backend. Without a response head there is nothing to learn
+ * here: failures came as AttemptFailed, and a client that left early says nothing. A failure after
+ * the head was committed is only reported here.
  */
 function learn(compiled: Compiled, completion: CompletionReader, slot: number, route: number): void {
   const { backends, standing, observer } = compiled;
@@ -47,7 +49,7 @@ function learn(compiled: Compiled, completion: CompletionReader, slot: number, r
   const isProbe = (completion.memo0 & (isHedgeWinner ? HEDGE_IS_PROBE : IS_PROBE)) !== 0;
   if ((completion.flags & COMPLETED_HEDGED) !== 0) learnOfHedge(compiled, completion, slot, isHedgeWinner);
   if ((completion.flags & (COMPLETED_FROM_EDGE | COMPLETED_WAITING)) !== 0) {
-    // What the attempt said was learned when it failed; one that was cut off by the edge itself says nothing.
+    // The attempt was judged when it failed. One that the edge itself cut off says nothing.
     if (isProbe) standing.abandoned(slot, true);
     return;
   }
@@ -70,7 +72,7 @@ function learn(compiled: Compiled, completion: CompletionReader, slot: number, r
   observer.attemptFailed(slot, completion.reason);
 }
 
-/** Told once an upstream: what it costs is said by the metrics. */
+/** Reported once per upstream; the metrics say how much it costs. */
 function tellOfConnectionAuth(compiled: Compiled, completion: CompletionReader, slot: number): void {
   const upstream = compiled.pools[memoPool(completion.memo0)]?.upstream ?? -1;
   if (compiled.connectionAuth.has(upstream)) return;
@@ -82,7 +84,7 @@ function learnOfHedge(compiled: Compiled, completion: CompletionReader, slot: nu
   const pool = compiled.pools[memoPool(completion.memo0)];
   if (completion.backendStatus !== 0) compiled.observer.noted(isHedgeWinner ? HEDGE_WON : HEDGE_WASTED, pool?.upstream ?? -1, slot, 0);
   if (completion.loserSlot === NONE) return;
-  // It was slow for at least so long: no less than what it is known for.
+  // The losing attempt took at least this long, so its latency may rise but not fall.
   compiled.backends.sampleUnwell(completion.loserSlot, completion.loserUs);
   compiled.standing.abandoned(completion.loserSlot, (completion.memo0 & (isHedgeWinner ? IS_PROBE : HEDGE_IS_PROBE)) !== 0);
 }

@@ -1,7 +1,7 @@
 /**
  * Phases 6 to 9 of a request: match → admit → pick → decide. A head comes in as a record and one
- * decision goes out as a record; in between nothing is allocated and nobody is waited for. A head
- * that was told to wait comes back here and goes on where its memo says.
+ * decision goes out as a record, without allocation and without waiting. A head that was told to
+ * wait comes back here and continues from its memo.
  */
 
 import { reasonNumber } from '../base/errors.ts';
@@ -46,12 +46,12 @@ const LANE_FAILED = reasonNumber('lane_failed');
 const FALLBACK_USED = noteNumber('fallback_used');
 const TURNED_AWAY = noteNumber('turned_away');
 
-/** Refusals of a bulkhead. */
+/** Refusals for lack of a place. */
 const NO_PLACE: ReadonlySet<number> = new Set((['route_full', 'upstream_full', 'tenant_full', 'queue_timeout'] as const).map(reasonNumber));
 
 /**
- * What deciding needs beside the compiled snapshot. `subject` and `forward` are filled anew for
- * each decision.
+ * What decisions need besides the compiled snapshot. `subject` and `forward` are refilled for each
+ * decision.
  */
 export interface DecideParts {
   readonly writer: DecisionWriter;
@@ -61,7 +61,7 @@ export interface DecideParts {
 }
 
 /**
- * The way of one head. A phase that throws (a rule, or a mistake of ours) ends this exchange and is
+ * Decides one head. If a phase throws (a rule, or a bug of ours), this exchange ends and is
  * counted.
  */
 export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadReader): void {
@@ -96,7 +96,7 @@ export function decideHead(parts: DecideParts, compiled: Compiled, head: HeadRea
   }
 }
 
-/** 6. The route of a head, or NO_ROUTE; the subject's tag and memo begin. */
+/** Phase 6: the route of a head, or NO_ROUTE. Initialises the subject's tag and memo. */
 function match(compiled: Compiled, subject: Subject, head: HeadReader): number {
   const { router, client } = compiled;
   const number = router.match(head, client);
@@ -107,7 +107,7 @@ function match(compiled: Compiled, subject: Subject, head: HeadReader): number {
   return number;
 }
 
-/** A head that waited has its route and more already. */
+/** A head that waited already has its route and maybe more. */
 function resume(subject: Subject, head: HeadReader): number {
   subject.tag = head.tag;
   subject.memo0 = head.memo0;
@@ -118,8 +118,8 @@ function resume(subject: Subject, head: HeadReader): number {
 }
 
 /**
- * 7. The verdict of whoever stands before the route. A body that announces itself as too large is
- * refused before anything is opened.
+ * Phase 7: the verdict of admission. A body whose content-length is too large is refused before
+ * anything is opened.
  */
 function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): number {
   if (route.maxBodyBytes >= 0 && head.isLengthKnown && head.contentLength > route.maxBodyBytes) return REQUEST_BODY_TOO_LARGE;
@@ -135,8 +135,8 @@ function admit(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
 }
 
 /**
- * 8 and 9: to the target that the split draws; where it has no place or no backend, to the
- * fallback; else the refusal.
+ * Phases 8 and 9: sends to the target drawn by the split. If that has no place or no backend, sends
+ * to the fallback, else refuses.
  */
 function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader): void {
   const { subject } = parts;
@@ -156,7 +156,7 @@ function sendOn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head:
   standIn(parts, compiled, route, head, pool, refusal);
 }
 
-/** The fixed answer of the fallback where the route has one, else the refusal. */
+/** The route's fixed fallback answer, if any, else the refusal. */
 function standIn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader, pool: number, refusal: number): void {
   const { subject, writer } = parts;
   if (route.fallbackAnswer === undefined) {
@@ -169,8 +169,8 @@ function standIn(parts: DecideParts, compiled: Compiled, route: RouteTerms, head
 }
 
 /**
- * The time of the exchange: the route's, or what its client gives it where that is less. False when
- * there is none left.
+ * Sets the exchange's timeout: the route's, or the client's deadline if shorter. False if no time
+ * is left.
  */
 function takeDeadline(forward: Forward, route: RouteTerms, head: HeadReader): boolean {
   forward.exchangeTimeoutMs = route.exchangeTimeoutMs;
@@ -182,8 +182,8 @@ function takeDeadline(forward: Forward, route: RouteTerms, head: HeadReader): bo
 }
 
 /**
- * The pool that a head waited for, unless the route sends there no more: then another, and what it
- * has at that upstream is given back.
+ * The pool that a head waited for. If the route no longer sends there, draws another and returns
+ * what the exchange holds at the old upstream.
  */
 function stillChosen(compiled: Compiled, route: RouteTerms, head: HeadReader, subject: Subject, pool: number): number {
   if (route.pools.includes(pool)) return pool;
@@ -196,7 +196,7 @@ function choose(compiled: Compiled, route: RouteTerms, head: HeadReader, subject
   return route.split.choose(head, compiled.client, memoTenant(subject.memo2));
 }
 
-/** Marks the exchange as one of the fallback upstream and gives back its place at the first. */
+/** Marks the exchange as using the fallback upstream and returns its place at the first. */
 export function fallBack(compiled: Compiled, route: RouteTerms, subject: Subject, upstream: number): void {
   compiled.admission.release(subject, route.number, upstream, true);
   compiled.observer.noted(FALLBACK_USED, upstream, -1, 0);
@@ -204,8 +204,8 @@ export function fallBack(compiled: Compiled, route: RouteTerms, subject: Subject
 }
 
 /**
- * A place at the pool's upstream and a backend of the pool: PASSES when the decision is written,
- * WAITS, or the reason why not.
+ * Takes a place at the pool's upstream and picks a backend. PASSES if the decision is written,
+ * WAITS, or the reason of the refusal.
  */
 function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: HeadReader, number: number): number {
   const subject = parts.subject;
@@ -223,7 +223,7 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
 
   const { forward } = parts;
   const { client } = compiled;
-  // The reactor knows the peer; of whom the peer speaks for it has to be told.
+  // The reactor knows the peer's network. The client's differs only behind a trusted proxy.
   forward.clientLow = client.isPeerTrusted ? client.networkLow() : 0;
   forward.clientHigh = client.isPeerTrusted ? client.networkHigh() : 0;
   forward.valueCount = 0;
@@ -246,8 +246,8 @@ function place(parts: DecideParts, compiled: Compiled, route: RouteTerms, head: 
 }
 
 /**
- * A response that the fallback could answer for is held until it is decided: another upstream takes
- * only what may be sent again.
+ * A response that the fallback may replace is held until that is decided. Another upstream only
+ * gets requests that may be sent again.
  */
 export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean {
   if (!route.fallbackOn.isAny || (memo0 & FELL_BACK) !== 0) return false;
@@ -255,8 +255,8 @@ export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean
 }
 
 /**
- * Why no backend of `pool` could be picked. Where only some are down the breaker is named: it is
- * what lets the next request try.
+ * Why no backend of `pool` could be picked. If only some are down, names the breaker: it decides
+ * when the next request may try.
  */
 function notAvailable({ backends, standing }: Compiled, pool: Pool): number {
   let reason = BACKEND_NOT_AVAILABLE;
@@ -269,9 +269,7 @@ function notAvailable({ backends, standing }: Compiled, pool: Pool): number {
   return reason;
 }
 
-/**
- * Whole seconds until the first backend of `pool` may be back, one at least; 0 where nobody knows.
- */
+/** Whole seconds, at least 1, until the first backend of `pool` may be back; 0 if unknown. */
 function secondsUntilBack({ backends, standing }: Compiled, pool: Pool): number {
   let soonest = Number.POSITIVE_INFINITY;
   for (let i = 0; i < pool.slots.length; i++) {
@@ -283,9 +281,7 @@ function secondsUntilBack({ backends, standing }: Compiled, pool: Pool): number 
   return soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.ceil(soonest / 1_000));
 }
 
-/**
- * What a later attempt brings: everything about the whole exchange stays as the first brought it.
- */
+/** Sets up a later attempt: terms of the whole exchange stay as the first attempt set them. */
 export function prepareLater(forward: Forward, route: RouteTerms, isHolding: boolean): void {
   forward.flags = isHolding ? route.flags | FORWARD_HOLD : route.flags;
   forward.exchangeTimeoutMs = NONE;
@@ -296,8 +292,8 @@ export function prepareLater(forward: Forward, route: RouteTerms, isHolding: boo
 }
 
 /**
- * 9. The decision: forward to the backend at `position` of `pool`, on the route's terms. What
- * differs by request stands in `forward` already.
+ * Phase 9: forwards to the backend at `position` of `pool` under the route's terms. What differs by
+ * request is in `forward` already.
  */
 export function send(
   parts: DecideParts,
@@ -321,19 +317,19 @@ export function send(
   forward.replayBytes = route.replayBytes;
   subject.tag = packTag(compiled.epoch, position < TRIED_BITS ? tried | (1 << position) : tried, route.number);
   compiled.backends.take(slot);
-  // A hedge has a bit of its own: the first attempt still runs.
+  // A hedge needs a bit of its own, as the first attempt is still running.
   const bit = (forward.flags & FORWARD_HEDGE) === 0 ? IS_PROBE : HEDGE_IS_PROBE;
   subject.memo0 = (compiled.standing.attempted(slot) ? subject.memo0 | bit : subject.memo0 & ~bit) >>> 0;
   compiled.observer.attempted(slot, isExtra);
   parts.writer.forward(subject, forward);
 }
 
-/** Plan whose response edits apply to the route's own answers. */
+/** The plan whose response edits apply to the route's own answers. */
 export function answerPlan(route: RouteTerms): number {
   return route.plans.answerPlan;
 }
 
-/** The answers of the exchange have to be gRPC's. */
+/** Whether answers of the edge to this exchange must be gRPC. */
 export function isGrpc(subject: Subject): boolean {
   return (subject.memo0 & IS_GRPC) !== 0;
 }

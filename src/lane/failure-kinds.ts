@@ -1,6 +1,7 @@
 /**
- * Reasons by the words an operator has for failures of an attempt (`connect`, `refused`, `reset`, `timeout`), as retries ask for them. Breakers count the same, and
- * what comes after the response head besides (`standing/terms.ts`). Where the client is at fault there is nothing to ask for.
+ * Maps the words that operators use for failed attempts (`connect`, `refused`, `reset`, `timeout`)
+ * to reasons. Retries use them; breakers also count what happens after the response head
+ * (`standing/terms.ts`). Failures caused by the client are in none.
  */
 
 import type { ReasonCode } from '../base/errors.ts';
@@ -32,7 +33,8 @@ export const RESET = [
   'backend_closed',
   'backend_protocol_error',
   'backend_head_too_large',
-  // A fault of ours that ended the session: no mark against the backend, but the request may be sent again.
+  // A fault of ours that ended the session: it does not count against the backend, and the request
+  // may be sent again.
   'internal_error',
 ] as const satisfies readonly ReasonCode[];
 export const TIMEOUT = ['head_timeout', 'attempt_timeout'] as const satisfies readonly ReasonCode[];

@@ -1,6 +1,7 @@
 /**
- * The lane: drains the ring of what the reactor has to tell and answers in kind. Every decision about a request is made below here, in TypeScript and without
- * a byte of body; the reactor waits meanwhile, so nothing in here waits for anybody.
+ * The lane: takes records from the reactor's ring and answers them. Every decision about a request
+ * is made below here, in TypeScript and without the body. The reactor waits meanwhile, so nothing
+ * in here may block.
  */
 
 import { finish, type Steps } from '../base/steps.ts';
@@ -26,69 +27,76 @@ import type { SharedState } from './shared.ts';
 import { type LaneTables, tablesOf } from './tables.ts';
 import { TAG_EPOCHS, tagEpoch } from './tag.ts';
 
-/** Who the lane works with. */
+/** What a lane is made from. */
 export interface LaneParts {
-  /** What `reactorAttach` gave. */
+  /** As returned by `reactorAttach`. */
   readonly ring: ArrayBuffer;
   readonly snapshot: LaneSnapshot;
-  /** Made by `createSharedState`, seen by all shards. */
+  /** Made by `createSharedState`; shared by all shards. */
   readonly shared: SharedState;
-  /** Has the reactor take what was decided between its turns (`reactorKick`). */
+  /** Makes the reactor read what was decided between its turns (`reactorKick`). */
   readonly kick: () => void;
   readonly observer: Observer;
-  /** Which of the shards this is; 0 where there is one. */
+  /** Number of this shard; 0 if there is only one. */
   readonly shard?: number;
-  /**
-   * Of the snapshot, where they were made for several lanes; a lane that is alone makes its own.
-   */
+  /** Tables of the snapshot, if shared by several lanes. Otherwise the lane makes its own. */
   readonly tables?: LaneTables;
 }
 
-/** How it behaves. */
+/** Options of a lane. */
 export interface LaneOptions {
   /** Asked in order in phase 7. Default: none. */
   readonly rules?: readonly Rule[];
-  /** Start of the random numbers; default differs from lane to lane. */
+  /** Seed of the random numbers; the default differs from lane to lane. */
   readonly seed?: number;
-  /** Milliseconds on a clock that all shards share and that never goes back; for tests. */
+  /** A monotonic clock shared by all shards, in milliseconds; for tests. */
   readonly nowMs?: () => number;
 }
 
 export interface Lane {
-  /** Takes every record there is room to answer. Called by the reactor, once a turn and again while the lane left heads for want of room. */
+  /**
+   * Answers as many records as there is room for. The reactor calls it once per turn, and again
+   * while heads were left for lack of room.
+   */
   decide(): void;
   /**
-   * Heads from now on are decided by `snapshot`; exchanges that began before end by theirs, or,
-   * when fifteen have followed on it, by the one that has its number by then: numbers that outlive
-   * a snapshot (`src/config/numbering/numberer.ts`) are what makes that right.
+   * Decides heads by `snapshot` from now on. Exchanges that began earlier end by their own snapshot
+   * or, once fifteen others have followed, by the one that then has its number. Numbers that
+   * outlive a snapshot (`src/config/numbering/numberer.ts`) make that safe.
    */
   apply(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): void;
   /**
-   * Makes what `take` needs to do the same, in steps between which the lane decides as before. One
-   * at a time.
+   * Prepares `take` in steps, between which the lane decides as before. Only one preparation may
+   * run at a time.
    */
   prepare(snapshot: LaneSnapshot, shared: SharedState, observer: Observer, tables?: LaneTables): Steps<Prepared>;
-  /** All at once. */
+  /** Switches to a prepared snapshot. */
   take(prepared: Prepared): void;
   /**
-   * Forgets snapshots that were replaced more than `ageMs` ago: no exchange is open any more that
-   * began by them. What says that one was reads as the current, as after fifteen.
+   * Forgets snapshots that were replaced more than `ageMs` ago, when no exchange that began by them
+   * is open any more. A tag that still names one reads as the current snapshot.
    */
   forget(ageMs: number): void;
-  /** How many addresses the name of backend `slot` has now; with none it is not picked. To be said again after `apply`: until then all have. */
+  /**
+   * Sets how many addresses the name of backend `slot` resolves to; with none it is not picked.
+   * Repeat after `apply`, which assumes that all have some.
+   */
   setAddresses(slot: number, count: number): void;
-  /** Counts the exchanges that have ended already; later calls of `decide` take nothing. What is not decided the reactor offers to a successor. */
+  /**
+   * Counts the exchanges that have ended. Later calls of `decide` take nothing; the reactor offers
+   * undecided records to a successor.
+   */
   close(): void;
 }
 
-/** A snapshot that is ready to be decided by. */
+/** A compiled snapshot, ready for `take`. */
 export interface Prepared {
   readonly compiled: Compiled;
-  /** Slots at which there is nobody any more, or somebody else. */
+  /** Slots whose backend was removed or replaced. */
   readonly removed: readonly number[];
 }
 
-/** A lane over the ring of an attached reactor. */
+/** Creates a lane over the ring of an attached reactor. */
 export function createLane(parts: LaneParts, options: LaneOptions = {}): Lane {
   return new RingLane(parts, options);
 }
@@ -106,14 +114,17 @@ class RingLane implements Lane {
   private readonly nowMs: () => number;
   private readonly kick: () => void;
   private readonly lives: Lives;
-  /** By epoch; older ones end their exchanges, the one before them is overwritten when its number comes round. */
+  /**
+   * By epoch. Older snapshots stay until their exchanges end; the oldest is overwritten when its
+   * number is reused.
+   */
   private readonly epochs: (Compiled | undefined)[] = new Array<Compiled | undefined>(16).fill(undefined);
-  /** By epoch, when it was replaced. */
+  /** When the snapshot of each epoch was replaced. */
   private readonly replacedMs = new Float64Array(TAG_EPOCHS);
   private readonly book = new PlanBook(TAG_EPOCHS);
   private readonly hedges: Hedges = new Map();
   private current: Compiled;
-  /** Room there must be for a decision before a record is taken. */
+  /** Free bytes required before a record is taken. */
   private roomBytes = MAX_ANSWER_BYTES;
   private isClosed = false;
 
@@ -186,7 +197,7 @@ class RingLane implements Lane {
 
   take({ compiled, removed }: Prepared): void {
     const before = this.current;
-    // Slots of older snapshots are removed already, or what is in them is what the last one has there.
+    // In older snapshots these slots are removed already, or hold what the latest one has there.
     for (const older of this.epochs) for (const slot of removed) older?.backends.remove(slot);
     this.replacedMs[before.epoch] = this.nowMs();
     this.enter(compiled);
@@ -212,7 +223,9 @@ class RingLane implements Lane {
     this.current.admission.close();
   }
 
-  /** Completions wait for company, and those of the last moment would wait for ever. */
+  /**
+   * Completions are batched; this takes the last ones, which would never be delivered otherwise.
+   */
   private takeCompletions(): void {
     const { ring } = this;
     begin(this.current, this.nowMs());
@@ -237,7 +250,10 @@ class RingLane implements Lane {
     this.roomBytes = Math.max(this.roomBytes, compiled.maxDecisionBytes);
   }
 
-  /** The snapshot an exchange began with; one that is forgotten, or that a dead worker had, reads as the current. */
+  /**
+   * The snapshot an exchange began with. A forgotten one, or one of a dead worker, reads as the
+   * current.
+   */
   private compiledOf(tag: number): Compiled {
     const epoch = tagEpoch(tag);
     if (epoch === this.current.epoch) return this.current;
@@ -247,7 +263,7 @@ class RingLane implements Lane {
   }
 }
 
-/** A new turn for everything that asks for the time. */
+/** Begins a turn for every part that uses the time. */
 function begin(compiled: Compiled, nowMs: number): void {
   compiled.backends.begin(nowMs);
   compiled.standing.begin(nowMs);
@@ -255,7 +271,9 @@ function begin(compiled: Compiled, nowMs: number): void {
   compiled.admission.begin(nowMs);
 }
 
-/** Slots of backends that `snapshot` has not, or has others in the place of: nobody is to be sent there by what came before. */
+/**
+ * Slots whose backend `snapshot` has removed or replaced. Older snapshots must no longer pick them.
+ */
 function removedSlots(before: LaneSnapshot, snapshot: LaneSnapshot): number[] {
   const used = new Set(inUse(snapshot, 'backends'));
   const isRemoved = ({ slot, upstream, url }: BackendSnapshot): boolean => {
@@ -265,13 +283,13 @@ function removedSlots(before: LaneSnapshot, snapshot: LaneSnapshot): number[] {
   return before.backends.filter(isRemoved).map(({ slot }) => slot);
 }
 
-/** What stands there was removed earlier. */
+/** Slots that were removed earlier. */
 function unusedSlots(snapshot: LaneSnapshot): number[] {
   const used = new Set(inUse(snapshot, 'backends'));
   return snapshot.backends.filter(({ slot }) => !used.has(slot)).map(({ slot }) => slot);
 }
 
-/** Heads that wait for the store are answered by the one that they asked. */
+/** Heads that wait for the store are answered by the store connection they asked. */
 function closeLater({ admission, snapshot: { store } }: Compiled): void {
   if (store === undefined) admission.close();
   else setTimeout(() => admission.close(), store.timeoutMs * 2).unref();

@@ -1,16 +1,16 @@
 /**
- * Latches in memory that all shards share: something has begun, and ends when it was quiet for a
- * while. One word says that it is so, another when it last was, in milliseconds modulo 2^32. Of all
- * who see the same beginning or end one is told.
+ * Latches in memory shared by all shards: a condition begins, and ends once it has been quiet for a
+ * while. One word says that it holds, another when it last occurred, in milliseconds modulo 2^32.
+ * Exactly one caller learns of each beginning and end.
  */
 
-/** It happens at `nowMs`: true for the one who is the first to see it. */
+/** The condition occurs at `nowMs`. True for the first caller that sees it. */
 export function strike(words: Int32Array, on: number, atMs: number, nowMs: number): boolean {
   Atomics.store(words, atMs, nowMs | 0);
   return words[on] === 0 && Atomics.compareExchange(words, on, 0, 1) === 0;
 }
 
-/** True for the one who finds that it has not happened for `quietMs`. */
+/** True for the one caller that finds that it has not occurred for `quietMs`. */
 export function fallQuiet(words: Int32Array, on: number, atMs: number, nowMs: number, quietMs: number): boolean {
   if (words[on] === 0) return false;
   if ((((nowMs | 0) - Atomics.load(words, atMs)) | 0) < quietMs) return false;

@@ -1,23 +1,26 @@
 /**
- * Random numbers for choices that need spread and no secrecy: xorshift32 (Marsaglia, "Xorshift RNGs", 2003). A few instructions a number, and
- * a seed makes a test repeatable.
+ * Random numbers that need spread but no secrecy: xorshift32 (Marsaglia, "Xorshift RNGs", 2003).
+ * Costs a few instructions per number, and a seed makes tests repeatable.
  */
 export class Random {
   private state: number;
 
-  /** `seed` is any integer. It is mixed first, because small seeds begin with small numbers; zero, xorshift's fixed point, is replaced. */
+  /**
+   * `seed` is any integer. It is mixed first, because small seeds give small first numbers; zero,
+   * the fixed point of xorshift, is replaced.
+   */
   constructor(seed: number) {
     let state = Math.imul((seed | 0) ^ 0x9e3779b9, 0x85ebca6b);
     state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
     this.state = (state ^ (state >>> 16)) | 0 || 0x2545f491;
   }
 
-  /** An integer of 0 … `bound`-1. */
+  /** An integer in [0, `bound`). */
   below(bound: number): number {
     return Math.floor(this.next() * bound);
   }
 
-  /** A number of [0, 1). */
+  /** A number in [0, 1). */
   next(): number {
     let state = this.state;
     state ^= state << 13;

@@ -1,8 +1,7 @@
 /**
- * What all shards and the main thread see at once: memory that lanes decide by and that each of
- * them changes. Made by the main thread, handed to every shard, and taken over from one snapshot to
- * the next. What lies in a table is its part's own business; here stands only which tables there
- * are.
+ * The memory that all shards and the main thread share. Lanes decide by it and change it. The main
+ * thread makes it, hands it to every shard and carries it over from one snapshot to the next. The
+ * layout of a table belongs to its own module; this file only lists the tables.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -17,30 +16,30 @@ import { createBudgetTable, forgetBudgets } from './retry/budget.ts';
 import { createStandingTable, forgetStanding } from './standing/table.ts';
 
 export interface SharedState {
-  /** Load and latency of backends; reactors write in it too (`src/base/tables.ts`). */
+  /** Load and latency of backends; reactors write to it too (`src/base/tables.ts`). */
   readonly backends: SharedArrayBuffer;
-  /** Breakers, outliers, health of backends. */
+  /** Breakers, outliers and health of backends. */
   readonly standing: SharedArrayBuffer;
   /** Weights of targets and backends that can be changed at run time. */
   readonly weights: SharedArrayBuffer;
   /** Retry and hedge budgets of upstreams. */
   readonly budgets: SharedArrayBuffer;
-  /** Exchanges in flight and waiting, of routes, upstreams and tenants; concurrency limits. */
+  /** Exchanges in flight and waiting, by route, upstream and tenant; concurrency limits. */
   readonly places: SharedArrayBuffer;
   /** Buckets of rate limits. */
   readonly buckets: SharedArrayBuffer;
 }
 
-/** A snapshot and the memory that lanes decide by under it. */
+/** A snapshot and the shared memory that goes with it. */
 export interface SharedOf {
   readonly snapshot: Snapshot;
   readonly shared: SharedState;
 }
 
 /**
- * Memory for the snapshot that follows on `from`. What is counted by numbers that outlive a
- * snapshot stays where it is. Weights and buckets lie closely packed and get tables of their own,
- * which are filled when the snapshot comes into force (`takeOver`).
+ * The memory for the snapshot that follows `from`. Tables whose numbers outlive a snapshot are
+ * kept. Weights and buckets are densely packed and get new tables, which `takeOver` fills when the
+ * snapshot comes into force.
  */
 export function nextSharedState({ snapshot, shared }: SharedOf, next: Snapshot): SharedState {
   const areLimitsTheSame = isDeepStrictEqual(listLimits(snapshot), listLimits(next));
@@ -51,10 +50,7 @@ export function nextSharedState({ snapshot, shared }: SharedOf, next: Snapshot):
   };
 }
 
-/**
- * What is known under the old snapshot is known under the new one, and what was known under numbers
- * that mean something else now is forgotten.
- */
+/** Carries state over to the new snapshot, and resets numbers that mean something else now. */
 export function takeOver(from: SharedOf, to: SharedOf, fresh: Numbered['fresh']): void {
   const { snapshot, shared } = to;
   for (const slot of fresh.backends) forgetBackend(shared.backends, slot);

@@ -1,8 +1,8 @@
-/** A sliding window cut in slices that are forgotten whole, and which of them is now's. */
+/** A sliding window cut into slices that are dropped whole, and which slice is the current one. */
 export class Slices {
-  /** Where the slice of now is among the slices of the window. */
+  /** Index of the current slice in the window. */
   place = 0;
-  /** Its number, by which what is left of an older one in its place is known. */
+  /** Number of the current slice; a slice with another number is outdated. */
   stamp = 0;
 
   private readonly sliceMs: number;
@@ -11,14 +11,14 @@ export class Slices {
   private beginsMs = 0;
   private endsMs = 0;
 
-  /** `count` slices in `windowMs`; numbers of slices begin anew at `stamps`. */
+  /** `count` slices in `windowMs`; slice numbers wrap at `stamps`. */
   constructor(windowMs: number, count: number, stamps: number) {
     this.sliceMs = windowMs / count;
     this.count = count;
     this.stamps = stamps;
   }
 
-  /** To be called before `place` and `stamp` are read, whenever time may have gone on. */
+  /** Moves to `nowMs`. Call before reading `place` and `stamp` when time may have passed. */
   at(nowMs: number): void {
     if (nowMs < this.endsMs && nowMs >= this.beginsMs) return;
     const slice = Math.floor(nowMs / this.sliceMs);

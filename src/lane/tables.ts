@@ -1,8 +1,8 @@
 /**
- * What lanes need of every route, made once for all of them by the main thread and posted in shared
- * memory: the router, numbers of plans, regions of rate limits, and the routes themselves. So
- * taking a snapshot costs a lane the same whether it has ten routes or ten thousand; what it makes
- * of a route for itself it makes when the first request comes that way.
+ * What lanes need of every route, made once by the main thread and posted in shared memory: the
+ * router, plan numbers, regions of rate limits, and the routes themselves. So taking a snapshot
+ * costs a lane the same with ten routes or ten thousand. A lane compiles a route when its first
+ * request arrives.
  */
 
 import { inSharedMemory } from '../base/views.ts';
@@ -18,7 +18,7 @@ import type { PlanBook } from './plan/book.ts';
 import { type PlanTable, tableOfPlans } from './plan/table.ts';
 import { type PackedRouter, Router } from './route/router.ts';
 
-/** Bits of `LaneTables.gates`: what stands before a route; its priority lies above them. */
+/** Bits of `LaneTables.gates`: which checks a route has. Its priority is in the bits above. */
 const HAS_ACCESS_LIST = 1;
 export const HAS_PLACES = 2;
 const IS_RATED = 4;
@@ -29,20 +29,20 @@ export interface LaneTables {
   readonly router: PackedRouter;
   readonly plans: PlanTable;
   readonly limits: LimitTable;
-  /** By route. */
+  /** Indexed by route. */
   readonly gates: Uint8Array;
-  /** Some route hedges. */
+  /** Whether any route hedges. */
   readonly isHedged: boolean;
-  /** Bytes of the largest answer of a route's own. */
+  /** Bytes of the largest answer that a route gives itself. */
   readonly maxAnswerBytes: number;
 }
 
-/** Nothing stands before the route. */
+/** Whether the route has no admission checks. */
 export function isOpen(gates: Uint8Array, route: number): boolean {
   return (gates[route]! & HAS_GATE) === 0;
 }
 
-/** The tables of `snapshot`; its plans are numbered beside those in `book`. */
+/** The tables of `snapshot`. Its plans get numbers from `book`. */
 export function tablesOf(snapshot: LaneSnapshot, book: PlanBook): LaneTables {
   const { routes } = snapshot;
   const gates = new Uint8Array(routes.length);
@@ -73,7 +73,7 @@ function gatesOf({ access, bulkhead, rateLimits, priority }: RouteSnapshot): num
   );
 }
 
-/** Looks at each answer once, however many routes give it. */
+/** Measures each answer once, however many routes give it. */
 class Answers {
   maxBytes = 0;
   private readonly known = new Set<object>();

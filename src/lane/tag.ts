@@ -1,13 +1,13 @@
 /**
- * The route tag: one u32 that the lane gives with a decision and gets back, unread, with failures and the completion. It carries all a lane must
- * remember of an exchange, so that the lane keeps no state an exchange and a successor of a dead worker misses nothing.
- *
- * Bits 0-19 route, 20-27 backends tried by position, 28-31 which snapshot they are numbers of.
+ * The route tag: one u32 that the lane gives with a decision and gets back, unread, with failures
+ * and the completion. It holds all that a lane must remember of an exchange, so that the lane keeps
+ * no state per exchange and the successor of a dead worker misses nothing. Bits 0-19: route. Bits
+ * 20-27: backends tried, by position. Bits 28-31: the snapshot that these numbers belong to.
  */
 
-/** No route was matched. */
+/** No route matched. */
 export const TAG_NO_ROUTE = 0xf_ffff;
-/** Snapshots that can be alive at once; 15 is left out so that no tag reads as `NONE`. */
+/** How many snapshots can be alive at once. 15 is left out so that no tag equals `NONE`. */
 export const TAG_EPOCHS = 15;
 
 export function packTag(epoch: number, tried: number, route: number): number {

@@ -1,14 +1,14 @@
 /**
- * Breakers: a backend that fails gets no requests for a time, then a few to see whether it works
- * again, then its share. One breaker a backend for all shards; each change of state is made by a
- * compare-and-exchange, and the shard that wins it tells.
+ * Breakers: a backend that fails gets no requests for a while, then a few probes, then its share
+ * again. Each backend has one breaker for all shards. State changes are compare-and-swaps; the
+ * shard that wins one reports it.
  *
  *     closed ── failures ──▶ open ── time ──▶ half-open ── probes succeed ──▶ closed, starts slowly
  *                             ▲                   │
- *                             └─── a probe fails ─┘   each time in a row twice as long
+ *                             └─── a probe fails ─┘   twice as long each consecutive time
  *
- * (M. Nygard, "Release It!", 2007; the window after resilience4j's, the growing time after Envoy's
- * outlier detection.)
+ * The pattern is M. Nygard's ("Release It!", 2007), the window is as in resilience4j, the growing
+ * ejection time as in Envoy's outlier detection.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -47,22 +47,21 @@ const BREAKER_CLOSED = noteNumber('breaker_closed');
 const OUTLIER_EJECTED = noteNumber('outlier_ejected');
 
 /**
- * A probe that says nothing for so long, or whose worker died, no longer keeps another from being
- * sent.
+ * A probe without an outcome after this time, or whose worker died, no longer blocks the next one.
  */
 export const PROBE_EXPIRY_MS = 10_000;
 
 /**
- * Ejections are no longer in a row when the backend was fit for this many times the last one, and
- * for a window.
+ * The ejection count starts anew once the backend has been fit for this many times its last
+ * ejection, and for a window.
  */
 const FORGET_FACTOR = 4;
 
-/** A ladder of 31 doublings is longer than any maximum. */
+/** More doublings than any configured maximum allows. */
 const MAX_DOUBLINGS = 30;
 
 export class Breakers {
-  /** Milliseconds on the clock all shards share; set once a turn. */
+  /** Milliseconds on the clock shared by all shards; set once per turn. */
   nowMs = 0;
   private readonly words: Int32Array;
   private readonly floats: Float64Array;
@@ -79,8 +78,8 @@ export class Breakers {
   }
 
   /**
-   * A counted failure. `status` is that of the answer, 0 when there was none. Of a backend that is
-   * out, only its probes say something new.
+   * Records a counted failure. `status` is that of the response, 0 if there was none. While the
+   * backend is ejected, only probes count.
    */
   failed(terms: StandingTerms, slot: number, reason: number, status: number, isProbe: boolean): void {
     const { words } = this;
@@ -98,7 +97,7 @@ export class Breakers {
       this.eject(terms, slot, false, reason);
   }
 
-  /** An answer that is no failure. */
+  /** Records a response that is no failure. */
   succeeded(terms: StandingTerms, slot: number, isProbe: boolean): void {
     const { words } = this;
     const at = slot * BACKEND_WORDS;
@@ -111,9 +110,8 @@ export class Breakers {
   }
 
   /**
-   * Takes a backend out for a time, unless too many of its upstream are. Several shards may come
-   * here at once with different backends: who finds too many out after its own change takes it
-   * back.
+   * Ejects a backend, unless too many of its upstream are ejected already. Several shards may eject
+   * different backends at once: a shard that finds too many ejected after its own change undoes it.
    */
   eject(terms: StandingTerms, slot: number, isOutlier: boolean, reason: number): boolean {
     const { words, floats, nowMs, crowd } = this;
@@ -137,7 +135,7 @@ export class Breakers {
     return true;
   }
 
-  /** Half-opens a breaker whose time is over. */
+  /** Half-opens a breaker whose ejection time is over. */
   halfOpen(terms: StandingTerms, slot: number): void {
     if (this.nowMs < this.floats[slot * BACKEND_FLOATS + OPEN_UNTIL_F64]!) return;
     if (!enter(this.words, slot * BACKEND_WORDS, OPEN, HALF_OPEN | (Atomics.load(this.words, slot * BACKEND_WORDS) & AS_OUTLIER))) return;
@@ -146,14 +144,14 @@ export class Breakers {
     this.observer.noted(BREAKER_HALF_OPENED, terms.upstream, slot, 0);
   }
 
-  /** Is there a place for another probe of a half-open backend? */
+  /** Whether a half-open backend may get another probe. */
   hasProbePlace(terms: StandingTerms, slot: number): boolean {
     return Atomics.load(this.words, slot * BACKEND_WORDS + PROBES_WORD) < terms.probes || this.areProbesExpired(slot);
   }
 
   /**
-   * Takes a place for a probe; false when none is left, as when another shard took it in between:
-   * the attempt then says nothing.
+   * Reserves a probe. False if none is left, for example because another shard took the last one:
+   * the attempt is then no probe.
    */
   takeProbePlace(terms: StandingTerms, slot: number): boolean {
     const word = slot * BACKEND_WORDS + PROBES_WORD;
@@ -168,8 +166,8 @@ export class Breakers {
   }
 
   /**
-   * A probe ended, whatever it said. One that was given back already, or had expired, changes
-   * nothing.
+   * A probe ended, with any outcome. Has no effect if the probe was returned already or has
+   * expired.
    */
   giveBack(slot: number): void {
     const word = slot * BACKEND_WORDS + PROBES_WORD;
@@ -186,8 +184,8 @@ export class Breakers {
   }
 
   /**
-   * What the shard does that opened it. Nobody probes an open breaker, so the counts of probes are
-   * its own.
+   * Run by the shard that opened the breaker. Nobody probes an open breaker, so this shard alone
+   * writes the probe counts.
    */
   private opened(terms: StandingTerms, slot: number, inRow: number, note: number, reason: number): void {
     const { words, floats, nowMs } = this;
@@ -203,7 +201,7 @@ export class Breakers {
     this.crowd.look(terms);
   }
 
-  /** What was counted before the ejection is no evidence any more. */
+  /** Counts from before the ejection no longer matter. */
   private close(terms: StandingTerms, slot: number): void {
     const { words, floats, nowMs } = this;
     const at = slot * BACKEND_WORDS;
@@ -224,7 +222,7 @@ export class Breakers {
 }
 
 /**
- * Looked at with every failure, so that a window that fills up with successes never opens anything.
+ * Checked on failures only, so that a window that fills up with successes never opens a breaker.
  */
 function isWindowBad(terms: StandingTerms, slot: number): boolean {
   const failures = terms.windows.failures(slot);

@@ -1,8 +1,8 @@
 /**
- * The backends of an upstream as a crowd: how many may be out at once, and whether so few are fit
- * that all of them are to be used. Both keep a judgement about single backends from becoming an
- * outage of the whole upstream: when most of them fail, it is more likely the load, the network or
- * the judge.
+ * Limits across all backends of an upstream: how many may be ejected at once, and when so few are
+ * fit that all are used (panic). Both keep verdicts about single backends from becoming an outage
+ * of the upstream: if most backends fail, the likely cause is the load, the network or the check
+ * itself.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -27,8 +27,8 @@ export class Crowd {
   }
 
   /**
-   * May `slot` be out, next to those that are? Backends that active health found down are out as
-   * well: the rest that must carry the load is the same whoever took the others away.
+   * Whether `slot` may be ejected in addition to those that are. Backends that active checks found
+   * down count as ejected: the rest has to carry the load either way.
    */
   allowsOut(terms: StandingTerms, slot: number): boolean {
     let out = 1;
@@ -39,7 +39,7 @@ export class Crowd {
     return out <= terms.maxOut;
   }
 
-  /** Is anyone but `slot` admitted? */
+  /** Whether any backend except `slot` is admitted. */
   hasOther(terms: StandingTerms, slot: number): boolean {
     for (let i = 0; i < terms.slots.length; i++) {
       const other = terms.slots[i]!;
@@ -48,7 +48,7 @@ export class Crowd {
     return false;
   }
 
-  /** Tells that an ejection was denied, at most once a second a backend whoever denies it. */
+  /** Reports that an ejection was denied, at most once per second and backend across all shards. */
   deny(terms: StandingTerms, slot: number, reason: number, nowMs: number): void {
     const second = Math.floor(nowMs / 1_000) | 0;
     const word = slot * BACKEND_WORDS + DENIED_WORD;
@@ -57,15 +57,15 @@ export class Crowd {
     this.observer.noted(EJECT_DENIED, terms.upstream, slot, reason);
   }
 
-  /** So few are fit that all are to be used. */
+  /** Whether so few backends are fit that all of them are used. */
   isPanicking(upstream: number): boolean {
-    // Asked with every pick, so without a fence.
+    // Read on every pick, so without a fence.
     return this.words[upstreamWord(this.backendCount, upstream) + PANIC_WORD] !== 0;
   }
 
   /**
-   * Looks again whether the upstream panics, and tells when that changes, with the share that is
-   * fit in percent.
+   * Recomputes the panic state of the upstream. A change is reported with the share of fit backends
+   * in percent.
    */
   look(terms: StandingTerms): void {
     if (terms.panicBelow <= 0) return;

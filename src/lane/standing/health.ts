@@ -1,19 +1,19 @@
 /**
- * What active health checks tell the lanes of a backend. They are made by the main thread, which
- * alone writes this.
+ * What active health checks tell the lanes about a backend. The main thread runs the checks and is
+ * the only writer.
  */
 
 import { BACKEND_FLOATS, BACKEND_WORDS, DOWN, HEALTH_WORD, lower, RETURNED_F64, raise, STARTS_SLOWLY, UP_AGAIN_F64 } from './table.ts';
 
-/** `unknown` counts as up: a backend nobody has asked yet is not to be left out. */
+/** `unknown` counts as up: a backend that was not checked yet gets requests. */
 export type HealthState = 'unknown' | 'up' | 'down';
 
-/** By number, as it stands in the table. */
+/** Indexed by the number in the table. */
 export const HEALTH_STATES: readonly HealthState[] = ['unknown', 'up', 'down'];
 
 /**
- * Backend `slot` is not picked while it is `down`, and starts slowly when it comes back. `nowMs` is
- * on the clock all shards share.
+ * Sets the health of backend `slot`. A `down` backend is not picked, and starts slowly when it
+ * comes back. `nowMs` is on the clock shared by all shards.
  */
 export function setHealth(
   table: SharedArrayBuffer,
@@ -35,8 +35,8 @@ export function setHealth(
 }
 
 /**
- * Checks can find `slot`, which is down, up again at `atMs` at the earliest, on the clock all
- * shards share.
+ * The earliest time at which checks can find `slot`, now down, up again. `atMs` is on the clock
+ * shared by all shards.
  */
 export function setUpAgain(table: SharedArrayBuffer, slot: number, atMs: number): void {
   new Float64Array(table, 0, (slot + 1) * BACKEND_FLOATS)[slot * BACKEND_FLOATS + UP_AGAIN_F64] = atMs;

@@ -1,8 +1,7 @@
 /**
- * Outliers: backends whose success rate is far below that of the others of their upstream, however
- * small the share of failures: a backend that fails 5 % of its requests never opens a breaker, and
- * is plainly ill where its twenty siblings fail none. Compared once an interval by whichever shard
- * comes first.
+ * Outlier detection: ejects backends whose success rate is far below that of the others of their
+ * upstream. A backend that fails 5 % of its requests never opens a breaker, but is clearly faulty
+ * if its twenty siblings fail none. The first shard to see an interval end compares the rates.
  */
 
 import type { Breakers } from './breaker.ts';
@@ -20,7 +19,7 @@ export class Outliers {
     this.breakers = breakers;
   }
 
-  /** An outcome at `slot`; only for upstreams that compare. */
+  /** Counts an outcome of `slot`; only for upstreams with outlier detection. */
   count(slot: number, isSuccess: boolean): void {
     const at = slot * BACKEND_WORDS;
     Atomics.add(this.words, at + INTERVAL_OUTCOMES_WORD, 1);
@@ -28,15 +27,15 @@ export class Outliers {
   }
 
   /**
-   * Compares when an interval has ended and nobody else has. The first interval of a table only
-   * begins the count.
+   * Compares the rates if an interval has ended and no other shard did so. The first interval of a
+   * table only starts the count.
    */
   look(terms: StandingTerms, nowMs: number): void {
     if (!terms.outlier.isOn) return;
     const interval = (Math.floor(nowMs / terms.outlier.intervalMs) % 0x4000_0000) + 1;
     const word = upstreamWord(this.backendCount, terms.upstream) + COMPARED_WORD;
     const known = Atomics.load(this.words, word);
-    // A shard whose clock is a little behind must not begin the last interval again.
+    // A shard whose clock is slightly behind must not start the last interval again.
     if (known === interval || known === interval + 1) return;
     if (Atomics.compareExchange(this.words, word, known, interval) === known) this.compare(terms, known !== 0);
   }
@@ -60,11 +59,10 @@ export class Outliers {
 }
 
 /**
- * Places of the rates that lie below mean − `deviations` × standard deviation, the worst first; NaN
- * stands for a backend with too few outcomes. Where all do alike the deviation is next to nothing,
- * and one lost request of a hundred would be far out: so it is never taken as less than what chance
- * alone makes of a rate (√(p(1−p)/n), the binomial's standard error). Empty unless `minBackends`
- * can be compared.
+ * Indices of the rates below mean − `deviations` × standard deviation, the worst first. NaN means
+ * too few outcomes. If all backends do equally well, the deviation is almost 0 and one lost request
+ * in a hundred would make an outlier. So the deviation used is never below the standard error of a
+ * binomial rate, √(p(1−p)/n). Empty if fewer than `minBackends` can be compared.
  */
 export function findOutliers(rates: Float64Array, outcomes: Float64Array, minBackends: number, deviations: number): number[] {
   const known = rates.filter((rate) => !Number.isNaN(rate));

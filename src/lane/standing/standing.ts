@@ -1,7 +1,7 @@
 /**
- * Standing: whether a backend may be picked now, and with what share. Breakers, outlier ejection,
- * active health, Retry-After and slow start come together here; balancers ask and never see which
- * of them spoke.
+ * Standing: whether a backend may be picked now, and with what share. It combines breakers, outlier
+ * ejection, active health, Retry-After and slow start. Balancers ask here and never see which of
+ * them decided.
  */
 
 import { reasonNumber } from '../../base/errors.ts';
@@ -36,30 +36,28 @@ import { compileTerms, type StandingSource, type StandingTerms } from './terms.t
 const RESPONSE_STATUS = reasonNumber('response_status');
 const BACKEND_HELD_OFF = noteNumber('backend_held_off');
 
-/** How often a lane looks at all backends of all upstreams for what time alone changes. */
+/** Interval at which a lane checks all backends for changes that only depend on time. */
 const SWEEP_MS = 100;
 
-/**
- * Longest time a Retry-After holds a backend off: nobody should be able to ask for more by mistake.
- */
+/** Upper bound for a hold-off by Retry-After, so that a backend cannot ask for more by mistake. */
 export const MAX_HOLD_OFF_MS = 300_000;
 
 export interface StandingParts {
   readonly snapshot: StandingSource;
-  /** Made by `createStandingTable`, shared by all shards and the main thread. */
+  /** Made by `createStandingTable`; shared by all shards and the main thread. */
   readonly table: SharedArrayBuffer;
   readonly observer: Pick<Observer, 'noted'>;
   /**
-   * What is remembered of a backend's latency from before its ejection would keep a balancer from
-   * sending it probes.
+   * Forgets a backend's latency from before its ejection, which would keep balancers from probing
+   * it.
    */
   readonly backends?: Pick<Backends, 'forget'>;
-  /** Of the snapshot and the table, where they are made already. */
+  /** Terms of the snapshot and the table, if they exist already. */
   readonly terms?: readonly StandingTerms[];
 }
 
 export class Standing {
-  /** Milliseconds on the clock all shards share; set once a turn. */
+  /** Milliseconds on the clock shared by all shards; set once per turn. */
   nowMs = 0;
 
   private readonly words: Int32Array;
@@ -85,29 +83,28 @@ export class Standing {
     this.observer = observer;
   }
 
-  /** A new turn. */
+  /** Begins a turn. */
   begin(nowMs: number): void {
     this.nowMs = nowMs;
     this.breakers.nowMs = nowMs;
     if (nowMs >= this.sweepAtMs) this.sweep();
   }
 
-  /** May `slot` be picked? Panic is not in it. */
+  /** Whether `slot` may be picked. Ignores panic. */
   admits(slot: number): boolean {
-    // The three hot questions read without a fence, which costs a third: a change of a nanosecond
-    // ago may as well be seen with the next request.
+    // The three hot reads use no fence, which would cost a third more. A change is then seen one
+    // request later.
     const bars = this.words[slot * BACKEND_WORDS]!;
     return (bars & BARRING_BITS) === 0 || this.admitsBarred(slot);
   }
 
-  /** Active checks found `slot` down. */
+  /** Whether active checks found `slot` down. */
   isDown(slot: number): boolean {
     return (this.words[slot * BACKEND_WORDS]! & DOWN) !== 0;
   }
 
   /**
-   * Milliseconds until `slot`, which is not admitted, may be at the earliest; -1 where nobody
-   * knows.
+   * Milliseconds until `slot`, now not admitted, can be admitted at the earliest; -1 if unknown.
    */
   msUntilAdmitted(slot: number): number {
     const cell = slot * BACKEND_FLOATS;
@@ -122,44 +119,42 @@ export class Standing {
     );
   }
 
-  /** Share of its weight that `slot` may have now: less than 1 while it starts slowly. */
+  /** The share of its weight that `slot` may have now: below 1 during slow start. */
   share(slot: number): number {
     const bars = this.words[slot * BACKEND_WORDS]!;
     return (bars & STARTS_SLOWLY) === 0 ? 1 : this.risingShare(slot);
   }
 
-  /** So few backends of `upstream` are fit that all of them are to be used. */
+  /** Whether so few backends of `upstream` are fit that all of them are used. */
   isPanicking(upstream: number): boolean {
     return this.crowd.isPanicking(upstream);
   }
 
   /**
-   * An attempt goes to `slot`: true when it is a probe of a half-open breaker, which is then said
-   * with its outcome.
+   * An attempt goes to `slot`. True if it is a probe of a half-open breaker; its outcome must then
+   * be reported as such.
    */
   attempted(slot: number): boolean {
     const bars = this.words[slot * BACKEND_WORDS]!;
     return (bars & HALF_OPEN) !== 0 && this.breakers.takeProbePlace(this.of[slot]!, slot);
   }
 
-  /**
-   * A response head came from `slot`. `grpcStatus` and `retryAfterS` are NONE when there is none.
-   */
+  /** `slot` sent a response head. `grpcStatus` and `retryAfterS` are NONE if absent. */
   responded(slot: number, status: number, grpcStatus: number, retryAfterS: number, isProbe: boolean): void {
     const terms = this.of[slot];
-    // It was removed since.
+    // The backend was removed in the meantime.
     if (terms === undefined) return;
     const isFailure = terms.countsAnswer(status, grpcStatus);
     terms.windows.at(this.nowMs);
     if (terms.outlier.isOn) this.outliers.count(slot, !isFailure);
     if (isFailure) this.breakers.failed(terms, slot, RESPONSE_STATUS, status, isProbe);
     else this.breakers.succeeded(terms, slot, isProbe);
-    // 429 is said to one client: holding the backend off for it would let that client take it from
-    // everyone.
+    // A 429 is meant for one client: a hold-off would let that client take the backend away from
+    // all others.
     if (retryAfterS !== NONE && retryAfterS > 0 && status === 503) this.holdOff(terms, slot, retryAfterS);
   }
 
-  /** The attempt at `slot` did well, says someone who has no response head to be judged. */
+  /** The attempt at `slot` succeeded, as judged by a caller that has no response head. */
   succeeded(slot: number, isProbe: boolean): void {
     const terms = this.of[slot];
     if (terms === undefined) return;
@@ -176,7 +171,7 @@ export class Standing {
     else this.abandoned(slot, isProbe);
   }
 
-  /** The attempt at `slot` failed, says someone who has judged himself that it counts. */
+  /** The attempt at `slot` failed, and the caller has decided that it counts. */
   judgedFailed(slot: number, reason: number, isProbe: boolean): void {
     const terms = this.of[slot];
     if (terms === undefined) return;
@@ -192,7 +187,7 @@ export class Standing {
     if (isProbe) this.breakers.giveBack(slot);
   }
 
-  /** What time alone changes, also where nobody asks. */
+  /** Applies changes that only depend on time, also to backends that get no requests. */
   private sweep(): void {
     this.sweepAtMs = this.nowMs + SWEEP_MS;
     for (let i = 0; i < this.terms.length; i++) {
@@ -206,7 +201,7 @@ export class Standing {
     }
   }
 
-  /** Ends what is over by now: a hold-off, the time of an open breaker, a slow start. */
+  /** Ends what has expired: a hold-off, an open breaker's time, a slow start. */
   private settle(terms: StandingTerms, slot: number): void {
     const { words, floats, nowMs } = this;
     const at = slot * BACKEND_WORDS;
@@ -231,8 +226,8 @@ export class Standing {
   }
 
   /**
-   * The last one that is admitted is not let go, or there would be nobody; who finds that it was
-   * the last only afterwards takes it back.
+   * The last admitted backend is never held off. A shard that finds afterwards that it held off the
+   * last one undoes it.
    */
   private holdOff(terms: StandingTerms, slot: number, retryAfterS: number): void {
     const { words, floats, crowd } = this;

@@ -1,4 +1,4 @@
-/** How an upstream wants the standing of its backends judged, in the form that judging wants. */
+/** An upstream's settings for the standing of its backends, compiled. */
 
 import { type ReasonCode, reasonNumber } from '../../base/errors.ts';
 import { each, type Steps } from '../../base/steps.ts';
@@ -9,21 +9,21 @@ import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 
 /**
- * What counts for a breaker beyond what can be tried again. A refused stream and a GOAWAY are in
- * none: the backend works and asks to be asked elsewhere. Nor is a wait for a place in a full pool:
- * it says how many sessions we may have.
+ * Reasons that breakers count in addition to those that can be retried. Refused streams and GOAWAYs
+ * never count: the backend works and asks us to go elsewhere. A wait for a full pool does not
+ * either: it is about our own limit of sessions.
  */
 const COUNTED_CONNECT: readonly ReasonCode[] = CONNECT.filter((code) => code !== 'sessions_exhausted');
 const COUNTED_RESET: readonly ReasonCode[] = [...RESET, 'response_length_mismatch'];
 const COUNTED_TIMEOUT: readonly ReasonCode[] = [...TIMEOUT, 'connect_timeout', 'idle_timeout'];
 
-/** Share with which a slow start begins. */
+/** The share at which a slow start begins. */
 const FIRST_SHARE = 0.1;
 
-/** Greatest gRPC status that has a meaning is 16; others read as none that counts. */
+/** The greatest gRPC status with a meaning is 16; higher ones never count as failures. */
 const GRPC_STATUSES = 32;
 
-/** What of a snapshot judging needs: a whole one is more than that. */
+/** The part of a snapshot that judging needs. */
 export interface StandingSource {
   readonly backends: { readonly length: number };
   readonly upstreams: readonly JudgedUpstream[];
@@ -32,7 +32,7 @@ export interface StandingSource {
 
 export type JudgedUpstream = Pick<UpstreamSnapshot, 'slots' | 'breaker' | 'outlier' | 'maxEjected' | 'panicBelow' | 'slowStartMs'>;
 
-/** One upstream's terms; its backends share them. */
+/** The terms of one upstream, shared by its backends. */
 export class StandingTerms {
   readonly upstream: number;
   readonly slots: Int32Array;
@@ -46,14 +46,14 @@ export class StandingTerms {
   readonly probes: number;
   readonly successes: number;
   readonly outlier: OutlierSnapshot;
-  /** Backends that may be out at once. */
+  /** How many backends may be ejected at once. */
   readonly maxOut: number;
   readonly panicBelow: number;
   readonly slowStartMs: number;
-  /** The window is needed: a rate or a count is looked at. */
+  /** Whether a rate or a count of the window is configured. */
   readonly isWindowed: boolean;
   readonly windows: Windows;
-  /** By reason number, HTTP status and gRPC status. */
+  /** Indexed by reason number, HTTP status and gRPC status. */
   private readonly reasons = new Uint8Array(128);
   private readonly statuses = new Uint8Array(1_024);
   private readonly grpcStatuses = new Uint8Array(GRPC_STATUSES);
@@ -72,9 +72,9 @@ export class StandingTerms {
     this.probes = Math.max(1, breaker.probes);
     this.successes = Math.max(1, breaker.successes);
     this.outlier = snapshot.outlier;
-    // A share such as 0.3 of 10 must not come out as 2.
+    // Rounding must not turn 0.3 of 10 into 2.
     this.maxOut = Math.max(1, Math.floor(slots.length * snapshot.maxEjected + 1e-9));
-    // There is nobody to spread the load of a single backend to: it fails fast.
+    // A single backend has no sibling to take its load, so there is no panic: it fails fast.
     this.panicBelow = slots.length > 1 ? snapshot.panicBelow : 0;
     this.slowStartMs = snapshot.slowStartMs;
     this.isWindowed = breaker.rate > 0 || breaker.count > 0;
@@ -82,19 +82,20 @@ export class StandingTerms {
     this.learnFailures(breaker.failures);
   }
 
-  /** Is a failure for `reason` one of the backend's? */
+  /** Whether a failure for `reason` counts against the backend. */
   countsReason(reason: number): boolean {
     return this.reasons[reason] === 1;
   }
 
   /**
-   * Is an answer with these statuses a failure? A gRPC status that is none (0xffffffff) never is.
+   * Whether a response with these statuses is a failure. A missing gRPC status (0xffffffff) never
+   * is.
    */
   countsAnswer(status: number, grpcStatus: number): boolean {
     return this.statuses[status] === 1 || (grpcStatus < GRPC_STATUSES && this.grpcStatuses[grpcStatus] === 1);
   }
 
-  /** Share of its weight that a backend has `sinceMs` after it came back. */
+  /** The share of its weight that a backend has `sinceMs` after it came back. */
   shareAfter(sinceMs: number): number {
     return sinceMs >= this.slowStartMs ? 1 : Math.max(FIRST_SHARE, sinceMs / this.slowStartMs);
   }
@@ -111,10 +112,10 @@ export class StandingTerms {
   }
 }
 
-/** A slice is at least a millisecond. */
+/** Slices last at least a millisecond. */
 const SHORTEST_WINDOW_MS = 10;
 
-/** Terms of every upstream of `snapshot`. */
+/** Compiles the terms of every upstream of `snapshot`. */
 export function compileTerms(snapshot: StandingSource, table: SharedArrayBuffer): Steps<readonly StandingTerms[]> {
   return each(snapshot.upstreams, (upstream, number) => new StandingTerms(upstream, number, table));
 }

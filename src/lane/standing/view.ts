@@ -1,7 +1,4 @@
-/**
- * The standing of backends and upstreams as people and metrics see it. Reads the table as it is,
- * changes nothing.
- */
+/** The standing of backends and upstreams for the admin API and metrics. Only reads the table. */
 
 import { type ReasonCode, reasonByNumber } from '../../base/errors.ts';
 import { finish } from '../../base/steps.ts';
@@ -40,30 +37,30 @@ export type BreakerState = 'closed' | 'open' | 'half-open';
 /** One backend. Times are milliseconds since the epoch, 0 for never. */
 export interface BackendStanding {
   readonly slot: number;
-  /** It gets requests, all else being equal; probes of a half-open breaker are not in it. */
+  /** Whether it gets requests, apart from probes of a half-open breaker. */
   readonly isAdmitted: boolean;
   readonly state: BreakerState;
-  /** Who ejected it; null while the breaker is closed. */
+  /** What ejected it; null while the breaker is closed. */
   readonly ejectedAs: 'breaker' | 'outlier' | null;
   readonly sinceMs: number;
-  /** When an open breaker lets probes through; 0 unless it is open. */
+  /** When an open breaker starts to let probes through; 0 if it is not open. */
   readonly openUntilMs: number;
   readonly probesInFlight: number;
   readonly health: HealthState;
-  /** Until when it asked to be left alone; 0 when it did not, or that is over. */
+  /** End of its hold-off; 0 if it has none. */
   readonly heldOffUntilMs: number;
-  /** Share of its weight that it may have: less than 1 while it starts slowly. */
+  /** The share of its weight that it may have: below 1 during slow start. */
   readonly share: number;
   readonly consecutiveFailures: number;
-  /** Of the breaker's window; 0 where neither a rate nor a count is looked at. */
+  /** Counts of the breaker's window; 0 if neither a rate nor a count is configured. */
   readonly windowOutcomes: number;
   readonly windowFailures: number;
-  /** Since the start, and in a row. */
+  /** Since the start, and consecutive. */
   readonly ejections: number;
   readonly ejectionsInRow: number;
   /**
-   * The last failure that counted: reason, status if it was an answer (else 0), time. Null when
-   * there was none.
+   * The last failure that counted: its reason, its status if it was a response (else 0), its time.
+   * Null if there was none.
    */
   readonly lastFailure: { readonly reason: ReasonCode; readonly status: number; readonly atMs: number } | null;
 }
@@ -75,13 +72,13 @@ export interface UpstreamStanding {
 }
 
 export interface StandingView {
-  /** By slot. */
+  /** Indexed by slot. */
   readonly backends: readonly BackendStanding[];
-  /** By place in the snapshot. */
+  /** Indexed by upstream. */
   readonly upstreams: readonly UpstreamStanding[];
 }
 
-/** `nowMs` is on the clock all shards share. */
+/** `nowMs` is on the clock shared by all shards. */
 export function viewStanding(
   table: SharedArrayBuffer,
   snapshot: StandingSource,
@@ -111,7 +108,7 @@ function viewBackend(table: SharedArrayBuffer, terms: StandingTerms, slot: numbe
   const time = (cell: number) => Math.round(floats[cell] ?? 0);
   const bars = load(0);
   const breaker = bars & BREAKER_BITS;
-  // A hold-off is over with its time, though its bit waits for the next lane that looks.
+  // A hold-off ends with its time, although its bit stays until a lane next looks.
   const isHeld = (bars & HELD_OFF) !== 0 && floats[HELD_UNTIL_F64]! > nowMs;
   return {
     slot,

@@ -1,26 +1,23 @@
 /**
- * A sliding window of outcomes and failures of one backend, cut in slices that are forgotten whole.
- * A slice is one Int32 word that holds both its number (12 bits) and its count (20 bits), so that
- * any shard begins a new one with a single compare-and-exchange and no count is lost or outlives
- * its slice.
+ * A sliding window of the outcomes and failures of one backend, cut into slices that are dropped
+ * whole. A slice is one Int32 word with its number (12 bits) and its count (20 bits), so that any
+ * shard can begin a new one with a single compare-and-swap and no count is lost or outlives its
+ * slice.
  */
 
 import { wordsOf } from '../../base/views.ts';
 import { Slices } from '../slices.ts';
 import { BACKEND_WORDS, WINDOW_WORD } from './table.ts';
 
-/** The window moves on by a tenth of its length at a time. */
+/** The window moves on in steps of a tenth of its length. */
 export const SLICES = 10;
 
 const COUNT_BITS = 20;
-/**
- * A slice with more outcomes than this is full and counts no more: its share of failures is known
- * well enough.
- */
+/** A full slice counts no more outcomes: its share of failures is known well enough by then. */
 const MAX_COUNT = (1 << COUNT_BITS) - 1;
 const STAMP_MASK = 0xfff;
 
-/** Windows of all backends with the same length; knows the slice of now. */
+/** The windows of all backends with the same length; holds the current slice. */
 export class Windows {
   private readonly words: Int32Array;
   private readonly slices: Slices;
@@ -30,18 +27,18 @@ export class Windows {
     this.slices = new Slices(windowMs, SLICES, STAMP_MASK + 1);
   }
 
-  /** To be called before the others whenever time may have gone on. */
+  /** Moves to the slice of `nowMs`. Call before the other methods when time may have passed. */
   at(nowMs: number): void {
     this.slices.at(nowMs);
   }
 
-  /** An outcome at `slot` that may be a failure. */
+  /** Counts an outcome of `slot`. */
   count(slot: number, isFailure: boolean): void {
     const outcomes = slot * BACKEND_WORDS + WINDOW_WORD + this.slices.place;
     if (this.add(outcomes) && isFailure) this.add(outcomes + SLICES);
   }
 
-  /** Outcomes of the window. */
+  /** The number of outcomes in the window. */
   outcomes(slot: number): number {
     return this.sum(slot * BACKEND_WORDS + WINDOW_WORD);
   }
@@ -55,7 +52,7 @@ export class Windows {
     for (let i = 0; i < SLICES * 2; i++) Atomics.store(this.words, from + i, 0);
   }
 
-  /** False when the slice is full. */
+  /** False if the slice is full. */
   private add(word: number): boolean {
     const { stamp } = this.slices;
     for (;;) {
