@@ -1,15 +1,14 @@
-/** A fixed answer of a route, in both forms: as it is configured, and as gRPC clients read it. */
+/** A route's fixed answer in both forms: as configured, and for gRPC clients. */
 
 import type { FixedSnapshot } from '../../config/snapshot/route.ts';
 import { type Answer, respondBytes } from '../../record/write.ts';
 import { DEADLINE_EXCEEDED, grpcAnswer } from './grpc.ts';
 
-/** Statuses that have no body (RFC 9110 §15.3.5, §15.3.6, §15.4.5). */
+/** Statuses without a body (RFC 9110 §15.3.5, §15.3.6, §15.4.5). */
 const BODILESS: readonly number[] = [204, 205, 304];
 
 /**
- * Tells the client that the fallback of the route answered; a fallback upstream's responses have it
- * too.
+ * Tells the client that the route's fallback answered; a fallback upstream's responses have it too.
  */
 export const FALLBACK_FIELD = ['x-lychgate-fallback', '1'] as const;
 
@@ -21,7 +20,7 @@ export class FixedAnswer {
   private readonly lateGrpc: Answer;
 
   /**
-   * `message` is what gRPC clients are told: the code of a reason. `more` fields stand behind the
+   * `message` is the text for gRPC clients: the code of a reason. `more` fields follow the
    * configured ones.
    */
   constructor({ status, fields, body }: FixedSnapshot, message: string, more: Answer['fields'] = []) {
@@ -31,7 +30,7 @@ export class FixedAnswer {
     this.maxBytes = Math.max(respondBytes(this.plain), respondBytes(this.grpc), respondBytes(this.lateGrpc));
   }
 
-  /** `isLate`: a deadline has passed, of which gRPC has a status. */
+  /** `isLate`: a deadline has passed, for which gRPC has its own status. */
   of(isGrpc: boolean, isLate = false): Answer {
     if (!isGrpc) return this.plain;
     return isLate ? this.lateGrpc : this.grpc;

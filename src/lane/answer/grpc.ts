@@ -1,7 +1,7 @@
 /**
- * Answers of the edge to gRPC clients: trailers-only, status 200 and the failure in `grpc-status`,
- * because that is where they look. The status is what a gRPC client would make of the HTTP status
- * by itself (gRPC, "HTTP to gRPC Status Code Mapping").
+ * Answers of the edge to gRPC clients: trailers-only, status 200 with the failure in `grpc-status`,
+ * where clients look for it. The status is the one that a gRPC client would derive from the HTTP
+ * status (gRPC, "HTTP to gRPC Status Code Mapping").
  */
 
 import type { Answer } from '../../record/write.ts';
@@ -10,17 +10,17 @@ const UNKNOWN = 2;
 export const DEADLINE_EXCEEDED = 4;
 const STATUSES: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
 
-/** Fields of an answer that tell of a body there is none of. */
+/** Fields that describe a body, which the answer does not have. */
 const OF_BODY = new Set(['content-type', 'content-encoding', 'content-length']);
 
-/** gRPC status for a status of HTTP. */
+/** The gRPC status for an HTTP status. */
 export function grpcStatusOf(status: number): number {
   return STATUSES[status] ?? UNKNOWN;
 }
 
 /**
- * `answer` as a gRPC client reads it; `message` is for people and printable ASCII. One that says a
- * gRPC status already stays as it is.
+ * `answer` for a gRPC client; `message` is for people, in printable ASCII. An answer that already
+ * has a gRPC status is not changed.
  */
 export function grpcAnswer(answer: Answer, message: string, status: number = grpcStatusOf(answer.status)): Answer {
   if (answer.fields.some(([name]) => name === 'grpc-status')) return answer;
@@ -29,7 +29,7 @@ export function grpcAnswer(answer: Answer, message: string, status: number = grp
     fields: [
       ['content-type', 'application/grpc'],
       ['grpc-status', String(status)],
-      // Percent-encoded, of which only the percent sign itself is in question here.
+      // Percent-encoding: in printable ASCII only the percent sign needs it.
       ['grpc-message', message.replaceAll('%', '%25')],
       ...answer.fields.filter(([name]) => !OF_BODY.has(name)),
     ],

@@ -1,7 +1,6 @@
 /**
- * What OPTIONS and TRACE get whose Max-Forwards says that nobody may send them on (RFC 9110
- * §7.6.2): the edge answers as the final recipient. The reactor puts the head of TRACE into its
- * answer.
+ * Answers to OPTIONS and TRACE whose Max-Forwards forbids forwarding (RFC 9110 §7.6.2): the edge
+ * answers as the final recipient. The reactor puts the head of TRACE into its answer.
  */
 
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';
@@ -17,14 +16,14 @@ const TRACED: Answer = {
   body: '',
 };
 
-/** Of routes that take every method: what their backends take the edge does not know. */
+/** For routes that take every method: the edge does not know which ones their backends support. */
 const ANY: Answer = { status: 204, fields: [], body: '' };
 
-/** No other methods have the flag. */
+/** Only these two methods have the flag. */
 const TRACE_LENGTH = 'TRACE'.length;
 
 export class LastHopAnswer {
-  /** The most bytes that an answer takes as a record. */
+  /** Upper bound of an answer's bytes as a record. */
   readonly maxBytes: number;
   private readonly options: Answer;
 

@@ -1,4 +1,4 @@
-/** Routes that answer by themselves: redirects and fixed responses. */
+/** Routes that answer without a backend: redirects and fixed responses. */
 
 import { reasonNumber } from '../../base/errors.ts';
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';
@@ -8,20 +8,20 @@ import { FixedAnswer } from './fixed-answer.ts';
 import { grpcAnswer } from './grpc.ts';
 import { Location, MAX_LOCATION_BYTES } from './location.ts';
 
-/** What a request gets whose redirect would be too long for anybody. */
+/** The answer if the redirect would be too long. */
 const TOO_LONG: Answer = { status: 414, fields: [['cache-control', 'no-store']], body: '' };
 
 export class OwnAnswer {
-  /** The most bytes that an answer of this route takes as a record. */
+  /** Upper bound of the bytes that this route's answer takes as a record. */
   readonly maxBytes: number;
-  /** Number of the reason in the registry: `redirected` or `fixed_response`. */
+  /** Number of the reason: `redirected` or `fixed_response`. */
   readonly reason: number;
 
   private readonly fixed: FixedAnswer | undefined;
   private readonly location: Location | undefined;
   private readonly status: number;
 
-  /** The answer that `route` gives, or undefined when it forwards. */
+  /** The answer of `route`; undefined if it forwards. */
   static of(route: RouteSnapshot): OwnAnswer | undefined {
     return route.redirect === undefined && route.fixed === undefined ? undefined : new OwnAnswer(route);
   }

@@ -1,26 +1,28 @@
 /**
- * The contract of balancers: of the members of a pool, which gets this attempt. Members are named
- * by their position in the pool. A policy (`./policy.ts`) only prefers; who may be chosen at all
- * stands in `./members.ts`, and from which tier in `./tiers.ts`, the same for every policy.
+ * The contract of balancers: they pick the member of a pool that gets an attempt. Members are named
+ * by their position in the pool. A policy (`./policy.ts`) only states a preference. Which members
+ * may be picked at all (`./members.ts`) and from which tier (`./tiers.ts`) is the same for every
+ * policy.
  */
 
-/** No member can be tried. */
+/** No member can be picked. */
 export const NO_MEMBER = -1;
 
 /**
- * Members whose positions fit a mask of tried ones; of the others only the last failed is known.
+ * Positions that fit into a mask of tried members. Beyond them only the last failed member is
+ * known.
  */
 export const TRIED_BITS = 8;
 
 export interface Balancer {
   /**
-   * `key` is the hash of what the request is balanced by, 0 when there is none. The position of a
-   * member that is addressed, fit (`Standing`), has weight, is not in `tried` (a bit a position)
-   * and is not `failed` (a position or NO_MEMBER); one that failed elsewhere a moment ago only when
-   * there is no other. NO_MEMBER when there is none.
+   * Returns the position of a member that has an address and weight, is fit (`Standing`), is not in
+   * `tried` (one bit per position) and is not `failed` (a position or NO_MEMBER); NO_MEMBER if
+   * there is none. A member that just failed elsewhere is picked only if there is no other. `key`
+   * is the hash that the request is balanced by, 0 if there is none.
    */
   pick(key: number, tried: number, failed: number): number;
 
-  /** Might the member at `position` be picked now? For sessions that stick to it. */
+  /** Whether the member at `position` may be picked now. For sticky sessions. */
   isAvailable(position: number): boolean;
 }

@@ -1,16 +1,16 @@
 /**
- * Tables that are dear to build and depend on nothing but names, weights and a size: hash rings and
- * Maglev tables. A reload that leaves an upstream as it was, a route that takes the same subset and
- * a weight that goes back find the table that is there already.
+ * A cache of tables that are expensive to build and depend only on names, weights and a size: hash
+ * rings and Maglev tables. If a reload leaves an upstream unchanged, a route uses the same subset,
+ * or a weight is set back, the existing table is reused.
  */
 
 import type { Members } from './members.ts';
 
-/** More than a thread's pools with a few changes of weight; the oldest goes first. */
+/** Enough for the pools of a thread with a few changes of weight. The oldest is dropped first. */
 const MAX_KEPT = 64;
 
 export class BuiltTables<Table> {
-  /** How many were built rather than found. */
+  /** How many tables were built rather than reused. */
   builds = 0;
 
   private readonly build: (names: readonly string[], weights: readonly number[], size: number) => Table;
@@ -21,7 +21,7 @@ export class BuiltTables<Table> {
   }
 
   /**
-   * The table for `members` with their weights of now; `onBuilt` is called where it was not there.
+   * The table for `members` with their current weights. `onBuilt` is called if it had to be built.
    */
   of(members: Members, size: number, onBuilt?: () => void): Table {
     const weights = Array.from(members.weights);

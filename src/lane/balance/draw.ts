@@ -1,8 +1,8 @@
 /**
- * Drawing members by weight, in the same time for ten as for a thousand: Walker's alias method ("An
- * Efficient Method for Generating Discrete Random Variables with General Distributions", 1977) with
- * the table built as Vose does (1991). Who is drawn and may not be chosen is drawn again, so that
- * his share falls to all others by their weights and not to his neighbour.
+ * Weighted random draws in constant time: Walker's alias method ("An Efficient Method for
+ * Generating Discrete Random Variables with General Distributions", 1977), with the table built as
+ * by Vose (1991). If the drawn member may not be picked, another is drawn, so that its share goes
+ * to all others by weight instead of to its neighbours.
  */
 
 import type { Random } from '../random.ts';
@@ -10,16 +10,16 @@ import { NO_MEMBER } from './balancer.ts';
 import type { Members } from './members.ts';
 
 /**
- * Draws before all members are looked at: after eight, half of them being out fails one time in 256.
+ * Draws before all members are scanned. With half of them out, eight draws fail one time in 256.
  */
 const DRAWS = 8;
 
 export class Draw {
   private readonly members: Members;
   private readonly random: Random;
-  /** A slow start makes a member rarer here; policies that make it dearer instead say no. */
+  /** Slow start makes a member less likely here. False for policies that raise its cost instead. */
   private readonly isShareDrawn: boolean;
-  /** Chance that a column gives itself, and whom it gives otherwise. */
+  /** The chance that a column yields its own member, and the member it yields otherwise. */
   private readonly own: Float64Array;
   private readonly alias: Int32Array;
 
@@ -33,8 +33,8 @@ export class Draw {
   }
 
   /**
-   * An eligible place other than `except` by weight, NO_MEMBER when there is none. The middle three
-   * as for `Members.isEligible`.
+   * Draws an eligible index other than `except` by weight; NO_MEMBER if there is none. The other
+   * parameters are those of `Members.isEligible`.
    */
   pick(tried: number, failed: number, areAvoidedTaken: boolean, except: number): number {
     const { members, random } = this;
@@ -49,7 +49,7 @@ export class Draw {
     return this.pickOfAll(tried, failed, areAvoidedTaken, except);
   }
 
-  /** Weights changed: the table is built anew. */
+  /** Rebuilds the table after a change of weights. */
   reweigh(): void {
     const { members, own, alias } = this;
     const { count, weights } = members;
@@ -68,7 +68,7 @@ export class Draw {
       own[more] = own[more]! + own[less]! - 1;
       if (own[more]! < 1) poor.push(rich.pop()!);
     }
-    // What is left is 1 but for rounding.
+    // What remains is 1, up to rounding errors.
     for (const place of poor) own[place] = 1;
     for (const place of rich) own[place] = 1;
   }
@@ -79,7 +79,10 @@ export class Draw {
     return this.members.areEqual || point - column < this.own[column]! ? column : this.alias[column]!;
   }
 
-  /** One pass that keeps each eligible member with its share of the weight seen so far. */
+  /**
+   * One pass over all members: each eligible one replaces the choice with probability weight / sum
+   * so far.
+   */
   private pickOfAll(tried: number, failed: number, areAvoidedTaken: boolean, except: number): number {
     const { members, random } = this;
     let found = NO_MEMBER;

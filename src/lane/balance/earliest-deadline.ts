@@ -1,22 +1,20 @@
 /**
- * Round robin for many members: each has a deadline, the earliest is chosen and gets its next one 1
- * / weight later ("virtual clock", Zhang, 1990). A heap of the deadlines makes a pick cost the
- * logarithm of the members, where `./round-robin.ts` looks at all of them.
+ * Round robin for many members. Each has a deadline; the earliest is picked and gets its next one 1
+ * / weight later ("virtual clock", Zhang, 1990). With a heap of the deadlines a pick costs O(log
+ * n), where `./round-robin.ts` scans all members.
  */
 
 import { NO_MEMBER } from './balancer.ts';
 import type { Members } from './members.ts';
 import type { Policy } from './policy.ts';
 
-/**
- * Members whose turn it is and who may not be chosen, before the next eligible is taken in order.
- */
+/** Members that are skipped as ineligible before the next eligible one is taken in order. */
 const MAX_PASSES = 32;
 
 export class EarliestDeadline implements Policy {
   private readonly members: Members;
   private readonly deadlines: Float64Array;
-  /** Binary heap of the places of members with weight. */
+  /** Binary heap of the members with weight. */
   private readonly heap: Int32Array;
   private size = 0;
 
@@ -32,14 +30,14 @@ export class EarliestDeadline implements Policy {
     if (this.size === 0) return NO_MEMBER;
     for (let i = 0; i < MAX_PASSES; i++) {
       const place = heap[0]!;
-      // Who may not be chosen has had its turn all the same, or it would come back to a burst.
+      // A skipped member has used its turn, or it would get a burst when it comes back.
       this.advance(place);
       if (members.isEligible(place, tried, failed, areAvoidedTaken)) return place;
     }
     return members.eligibleFrom(heap[0]!, tried, failed, areAvoidedTaken);
   }
 
-  /** Every member begins at a different point of its first interval, in configured order. */
+  /** Members start at different points of their first interval, in configured order. */
   reweigh(): void {
     const { members, deadlines, heap } = this;
     this.size = 0;
@@ -52,7 +50,7 @@ export class EarliestDeadline implements Policy {
     for (let at = (this.size >> 1) - 1; at >= 0; at--) this.sink(at);
   }
 
-  /** The next deadline of the member on top of the heap. */
+  /** Sets the next deadline of the member on top of the heap. */
   private advance(place: number): void {
     const { members, deadlines } = this;
     deadlines[place] = deadlines[place]! + 1 / (members.weights[place]! * members.share(place));

@@ -1,8 +1,8 @@
 /**
- * Least request: the fewest attempts in flight for its weight, counted over all shards. Of few
- * members all are looked at, ties falling by weight, so that a pool at rest follows the weights
- * too; of many the better of two drawn by weight is taken ("The Power of Two Choices in Randomized
- * Load Balancing", Mitzenmacher, 2001), or all shards would run to the same one.
+ * Least request: the fewest attempts in flight relative to weight, counted over all shards. Small
+ * pools are scanned, with ties broken by weight, so that an idle pool follows the weights too. In
+ * large pools the better of two weighted draws is taken ("The Power of Two Choices in Randomized
+ * Load Balancing", Mitzenmacher, 2001), or all shards would pick the same member.
  */
 
 import type { Random } from '../random.ts';
@@ -11,7 +11,7 @@ import { Draw } from './draw.ts';
 import type { Members } from './members.ts';
 import type { Policy } from './policy.ts';
 
-/** Members of which all are looked at. */
+/** Pools of up to this many members are scanned. */
 const MAX_SCANNED = 16;
 
 export class LeastRequest implements Policy {

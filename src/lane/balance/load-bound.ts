@@ -1,22 +1,21 @@
 /**
- * The bound on a member's load: no more in flight than a multiple of its fair share of all that is
- * (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2018). A key that
- * is in fashion fills its member and then flows over to the next, instead of drowning it.
+ * Bounds a member's load to a multiple of its fair share of all attempts in flight (Mirrokni,
+ * Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2018). A popular key fills its
+ * member and then overflows to the next, instead of overloading it.
  */
 
 import type { Members } from './members.ts';
 
 /**
- * Picks between two sums: a quarter as many as there are members, so that the cost of a pick does
- * not grow with them. What ended meanwhile makes the bound looser by a quarter of an attempt a
- * member at most.
+ * Picks between two sums, per member, so that the cost of a pick does not grow with the pool.
+ * Attempts that end meanwhile loosen the bound by at most a quarter of an attempt per member.
  */
 const PICKS_A_MEMBER = 0.25;
 const MIN_PICKS = 4;
 
 export class LoadBound {
   private readonly members: Members;
-  /** 1.25 for a quarter above the fair share. */
+  /** 1.25 means a quarter above the fair share. */
   private readonly factor: number;
   private inFlight = 0;
   private weight = 0;
@@ -27,22 +26,22 @@ export class LoadBound {
     this.factor = factor;
   }
 
-  /** To be called once a pick, before `hasRoom`. */
+  /** Call once per pick, before `hasRoom`. */
   begin(): void {
-    // The pick before this one is in flight by now.
+    // The previous pick is in flight by now.
     this.inFlight += 1;
     this.picksLeft -= 1;
     if (this.picksLeft <= 0) this.sum();
   }
 
-  /** May the member have one more? */
+  /** Whether the member may take one more attempt. */
   hasRoom(place: number): boolean {
     const { members } = this;
     const fair = (this.factor * (this.inFlight + 1) * members.weights[place]!) / this.weight;
     return members.inFlight(place) < Math.ceil(fair);
   }
 
-  /** Over members that are fit: what the others cannot take, these must. */
+  /** Sums over the fit members only: they have to carry the load of the others. */
   private sum(): void {
     const { members } = this;
     this.inFlight = 0;

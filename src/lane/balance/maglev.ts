@@ -1,11 +1,10 @@
 /**
  * Maglev (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", 2016,
- * §3.4): a table of prime size in which members take turns to fill the entries they prefer. A
- * look-up is one load, shares are nearly exact, and a member that goes moves few keys beside its
- * own.
- *
- * A key whose member may not be chosen is looked up again elsewhere in the table, so that the keys
- * of one spread over all others. The load is not bounded here; the ring does that.
+ * §3.4): a table of prime size whose entries the members claim in turns, each by its own order of
+ * preference. A look-up is one load, shares are nearly exact, and a member that leaves moves few
+ * keys besides its own. If a key's member may not be picked, the key is looked up elsewhere in the
+ * table, so that the keys of one member spread over all others. Load is not bounded here; use the
+ * ring for that.
  */
 
 import { Hash, scatter } from '../head/hash.ts';
@@ -16,16 +15,16 @@ import { Draw } from './draw.ts';
 import type { Members } from './members.ts';
 import type { Policy } from './policy.ts';
 
-/** Look-ups before the members are asked in order. */
+/** Look-ups before the members are scanned in order. */
 const LOOKUPS = 16;
 
 const EMPTY = 0xffff_ffff;
 
-/** Tables of this thread: place of the member by entry. */
+/** The tables of this thread: index of the member by entry. */
 export const MAGLEV_TABLES: BuiltTables<Uint32Array> = new BuiltTables(buildMaglev);
 
 export class Maglev implements Policy {
-  /** How often the table was exchanged. */
+  /** How often the table was replaced. */
   rebuilds = 0;
 
   private readonly onBuilt: (() => void) | undefined;
@@ -34,7 +33,7 @@ export class Maglev implements Policy {
   private readonly size: number;
   private table: Uint32Array;
 
-  /** `size` is a prime. */
+  /** `size` must be prime. */
   constructor(members: Members, random: Random, size: number, onBuilt?: () => void) {
     this.onBuilt = onBuilt;
     this.members = members;
@@ -66,17 +65,17 @@ export class Maglev implements Policy {
     this.rebuilds += 1;
   }
 
-  /** A member that starts slowly gets its keys back one after the other, each for good. */
+  /** A member in slow start gets its keys back one by one, each for good. */
   private isShareOf(place: number, key: number): boolean {
     const share = this.members.share(place);
     return share >= 1 || scatter(key + place) < share * 2 ** 32;
   }
 }
 
-/** Keeps a hash of 0 from standing still. */
+/** Without it a hash of 0 would stay 0. */
 const STEP = 0x9e37_79b9;
 
-/** The table of `size` entries; all empty where nobody has weight. */
+/** Builds a table of `size` entries; all empty if nobody has weight. */
 export function buildMaglev(names: readonly string[], weights: readonly number[], size: number): Uint32Array {
   const table = new Uint32Array(size).fill(EMPTY);
   const heaviest = Math.max(0, ...weights);
@@ -89,7 +88,8 @@ export function buildMaglev(names: readonly string[], weights: readonly number[]
     next[place] = hash.low % size;
     skip[place] = (hash.high % (size - 1)) + 1;
   }
-  // By weight a member takes each turn, every second one, and so on: the heaviest never waits.
+  // By weight, a member claims an entry in every turn, every second one, and so on. The heaviest
+  // never skips a turn.
   const turns = new Float64Array(names.length);
   for (let filled = 0; ; ) {
     for (let place = 0; place < names.length; place++) {

@@ -1,6 +1,6 @@
 /**
- * The members of one tier of a pool, and who of them may be chosen now. Every policy asks here, so
- * that none can forget a rule.
+ * The members of one tier of a pool, and which of them may be picked now. Every policy asks here,
+ * so that none can forget a rule.
  */
 
 import type { Standing } from '../standing/standing.ts';
@@ -10,20 +10,20 @@ import type { Weights } from './weights.ts';
 
 export interface Member {
   readonly slot: number;
-  /** In the pool. */
+  /** Position in the pool. */
   readonly position: number;
   /** Share of attempts relative to the other members of the tier; 0 gets none. */
   readonly weight: number;
-  /** What hash policies know it by: the same on every shard and after every reload. */
+  /** The name that hash policies use: the same on every shard and after every reload. */
   readonly name: string;
 }
 
 export interface MembersParts {
   readonly backends: Backends;
   readonly standing: Standing;
-  /** Place of their upstream. */
+  /** Number of their upstream. */
   readonly upstream: number;
-  /** A backend that comes back gets its share by and by: `Standing.share` is asked. */
+  /** Whether backends that come back start slowly, so that `Standing.share` applies. */
   readonly isStartSlow: boolean;
 }
 
@@ -32,18 +32,18 @@ export class Members {
   readonly slots: Int32Array;
   readonly positions: Int32Array;
   readonly names: readonly string[];
-  /** As they are now. */
+  /** Current weights. */
   readonly weights: Float64Array;
   readonly backends: Backends;
   readonly isStartSlow: boolean;
-  /** Mean of the weights that are not 0; 1 when all are. */
+  /** Mean of the weights above 0; 1 if there are none. */
   meanWeight = 1;
-  /** All weights are the same, and not 0. */
+  /** Whether all weights are equal and above 0. */
   areEqual = false;
 
   private readonly standing: Standing;
   private readonly upstream: number;
-  /** So few of the upstream are fit that fitness is not asked for. */
+  /** The upstream panics: fitness is ignored. */
   private isPanicking = false;
 
   constructor(members: readonly Member[], parts: MembersParts) {
@@ -59,12 +59,12 @@ export class Members {
     this.summarise();
   }
 
-  /** To be called before a pick. */
+  /** Call before a pick. */
   begin(): void {
     this.isPanicking = this.standing.isPanicking(this.upstream);
   }
 
-  /** Takes the weights of the table; true when one of these members has another than before. */
+  /** Reads the weights from the table; true if the weight of one of these members changed. */
   takeWeights(table: Weights): boolean {
     let isChanged = false;
     for (let i = 0; i < this.count; i++) {
@@ -77,7 +77,7 @@ export class Members {
     return isChanged;
   }
 
-  /** `areAvoidedTaken`: the second look, when nobody was left in the first. */
+  /** `areAvoidedTaken` is set in the second pass, if the first found nobody. */
   isEligible(place: number, tried: number, failed: number, areAvoidedTaken: boolean): boolean {
     const position = this.positions[place]!;
     if (position === failed || this.weights[place]! <= 0) return false;
@@ -88,12 +88,12 @@ export class Members {
     return this.isPanicking || this.standing.admits(slot);
   }
 
-  /** Whether it has weight, an address and is fit, whatever this request tried. */
+  /** Whether it has weight and an address and is fit, whatever this request has tried. */
   isFit(place: number): boolean {
     return this.isEligible(place, 0, NO_MEMBER, true);
   }
 
-  /** The first eligible place from `start` on, around the end; NO_MEMBER when there is none. */
+  /** The first eligible index from `start` on, wrapping around; NO_MEMBER if there is none. */
   eligibleFrom(start: number, tried: number, failed: number, areAvoidedTaken: boolean): number {
     for (let i = 0, place = start; i < this.count; i++) {
       if (this.isEligible(place, tried, failed, areAvoidedTaken)) return place;
@@ -102,7 +102,7 @@ export class Members {
     return NO_MEMBER;
   }
 
-  /** Share of its weight that a member may have now: below 1 while it starts slowly, never 0. */
+  /** The share of its weight that a member may have now: below 1 during slow start, never 0. */
   share(place: number): number {
     return this.isStartSlow ? Math.max(MIN_SHARE, this.standing.share(this.slots[place]!)) : 1;
   }
@@ -125,5 +125,5 @@ export class Members {
   }
 }
 
-/** Costs are divided by the share. */
+/** Above 0, because costs are divided by the share. */
 const MIN_SHARE = 0.01;

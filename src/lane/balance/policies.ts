@@ -1,4 +1,4 @@
-/** Every policy there is, by its name in the configuration. */
+/** All policies, by their names in the configuration. */
 
 import type { BalanceSnapshot } from '../../config/snapshot/balance.ts';
 import type { Random } from '../random.ts';
@@ -12,16 +12,16 @@ import { RandomChoice } from './random-choice.ts';
 import { RingHash } from './ring-hash.ts';
 import { RoundRobin } from './round-robin.ts';
 
-/** Members that smooth round robin may look at in every pick. */
+/** Up to this many members use smooth round robin, which scans all of them on every pick. */
 const MAX_SMOOTH = 16;
 
 /**
- * The policy that `balance` asks for, over `members`; `onBuilt` hears of each hash table that has
- * to be built.
+ * The policy that `balance` configures, over `members`. `onBuilt` is called for each hash table
+ * that has to be built.
  */
 export function policyOf(balance: BalanceSnapshot, members: Members, random: Random, onBuilt?: () => void): Policy {
-  // A connection stays with its backend as long as it can: a bound would move it for a moment's
-  // load.
+  // A sticky connection stays with its backend as long as it can: a bound would move it for a short
+  // burst.
   if (balance.sticky?.kind === 'connection') return new RingHash(members, random, { points: balance.ringPoints, loadBound: 0 }, onBuilt);
   switch (balance.policy) {
     case 'random':

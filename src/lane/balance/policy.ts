@@ -1,15 +1,15 @@
 /**
- * The contract of policies: of the members of one tier, which one is preferred. They answer with a
- * place among these members, not with a position of the pool.
+ * The contract of policies: which member of one tier is preferred. They return an index into these
+ * members, not a position of the pool.
  */
 
 export interface Policy {
   /**
-   * The place of an eligible member (`Members.isEligible` with the last three), NO_MEMBER when
-   * there is none. `key` as for `Balancer`.
+   * The index of an eligible member (`Members.isEligible` with the last three), NO_MEMBER if there
+   * is none. `key` as in `Balancer`.
    */
   pick(key: number, tried: number, failed: number, areAvoidedTaken: boolean): number;
 
-  /** Weights of the members are others than at the last call (or at construction). */
+  /** Weights have changed since the last call or the construction. */
   reweigh(): void;
 }

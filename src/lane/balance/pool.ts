@@ -1,6 +1,6 @@
 /**
- * Pools: the backends of one upstream, or those of them that have the labels a route asks for, with
- * their balancer. Routes that ask for the same share one.
+ * Pools: the backends of one upstream, or those with the labels a route asks for, and their
+ * balancer. Routes with the same selection share a pool.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -27,12 +27,12 @@ import { Weights } from './weights.ts';
 
 export interface Pool {
   readonly number: number;
-  /** Place in the snapshot's upstreams. */
+  /** Index in the snapshot's upstreams. */
   readonly upstream: number;
   /** Backends by position. */
   readonly slots: Int32Array;
   readonly balancer: Balancer;
-  /** What the balancer hashes; undefined where it takes no notice. */
+  /** The key that the balancer hashes; undefined if it ignores keys. */
   readonly key: Key | undefined;
   readonly sticky: Sticky | undefined;
 }
@@ -52,13 +52,13 @@ export interface PoolParts {
 
 export interface Pools {
   readonly pools: readonly Pool[];
-  /** Of a route: its targets' pools, then that of its fallback upstream. */
+  /** Pools of a route's targets, then that of its fallback upstream. */
   ofRoute(route: RouteSnapshot): readonly number[];
 }
 
 /**
- * Pools that the routes of `parts.snapshot` use. Throws a RangeError when there are more than a
- * memo can name.
+ * Compiles the pools used by the routes of `parts.snapshot`. Throws a RangeError if there are more
+ * than a memo can name.
  */
 export function* compilePools(parts: PoolParts): Steps<Pools> {
   const { routes, numbering } = parts.snapshot;
@@ -82,16 +82,16 @@ export function* compilePools(parts: PoolParts): Steps<Pools> {
     });
     return parts.lookups.once('pools of a route', numbersOfRoute, () => numbersOfRoute);
   };
-  // Where pools have no numbers that outlive the snapshot they get theirs in the order of the
-  // routes. What was removed leads nowhere.
+  // Without numbers that outlive the snapshot, pools are numbered in the order of the routes.
+  // Removed routes lead nowhere.
   if (numbering === undefined) for (let route = 0; route < routes.length; route++) ofRoute(routes.at(route)!);
   if (pools.length >= NO_POOL) throw new RangeError(`${pools.length} pools of different backends, ${NO_POOL - 1} at most`);
   return { pools, ofRoute };
 }
 
 /**
- * In the place of one that no route uses any more: exchanges that went there still have to find its
- * upstream.
+ * Stands in for a pool that no route uses any more: exchanges that went there still have to find
+ * its upstream.
  */
 function emptyPool({ random }: PoolParts, weights: Weights, upstream: number, number: number): Pool {
   const balancer = new Tiers({ tiers: [], healthyShare: 1, weights, random });
@@ -139,16 +139,13 @@ function balancerOf(parts: PoolParts, weights: Weights, upstream: number, slots:
   return new Tiers({ tiers, healthyShare: locality.healthyShare, weights, random });
 }
 
-/** What is hashed. Sessions that stick by connection are hashed by it, whatever the policy. */
+/** What is hashed. Sticky connections are hashed by connection, whatever the policy. */
 function keysOf(balance: BalanceSnapshot): readonly KeySnapshot[] {
   if (balance.sticky?.kind === 'connection') return [{ kind: 'connection', name: '', prefix4: 32, prefix6: 128 }];
   return balance.policy === 'ring-hash' || balance.policy === 'maglev' ? balance.keys : [];
 }
 
-/**
- * Names that stay when others come and go; a URL that is there twice is told apart by which of them
- * it is.
- */
+/** Names that do not change when others come and go. Duplicates of a URL are numbered. */
 function uniqueUrls(snapshot: LaneSnapshot, slots: Int32Array): string[] {
   const seen = new Map<string, number>();
   return Array.from(slots, (slot) => {

@@ -1,6 +1,6 @@
 /**
- * Random by weight: no state, no memory, and no two shards that agree by accident. The measure for
- * all others.
+ * Weighted random: no state, no memory, and no accidental agreement between shards. The baseline
+ * for all other policies.
  */
 
 import type { Random } from '../random.ts';

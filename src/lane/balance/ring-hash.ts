@@ -1,6 +1,6 @@
 /**
  * Consistent hashing on a ring with bounded load: a key stays with its member while that is fit and
- * has room, and goes to the next on the ring otherwise. Requests without a key are drawn by weight.
+ * has room, and otherwise goes to the next on the ring. Requests without a key are drawn by weight.
  */
 
 import { scatter } from '../head/hash.ts';
@@ -20,7 +20,7 @@ export interface RingHashOptions {
 }
 
 export class RingHash implements Policy {
-  /** How often the ring was exchanged. */
+  /** How often the ring was replaced. */
   rebuilds = 0;
 
   private readonly onBuilt: (() => void) | undefined;
@@ -29,7 +29,7 @@ export class RingHash implements Policy {
   private readonly bound: LoadBound | undefined;
   private readonly points: number;
   private ring: Ring;
-  /** Number of the pick in which a member was last looked at: each has many points. */
+  /** The pick in which each member was last checked, as members have many points. */
   private readonly seen: Float64Array;
   private picks = 0;
 
@@ -73,7 +73,7 @@ export class RingHash implements Policy {
     this.rebuilds += 1;
   }
 
-  /** A member that starts slowly gets its keys back one after the other, each for good. */
+  /** A member in slow start gets its keys back one by one, each for good. */
   private isShareOf(place: number, key: number): boolean {
     const share = this.members.share(place);
     return share >= 1 || scatter(key + place) < share * 2 ** 32;

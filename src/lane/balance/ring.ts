@@ -1,19 +1,19 @@
 /**
- * Points on a ring: every member has many, and a key belongs to the member whose point follows it
- * (Karger et al., "Consistent Hashing and Random Trees", 1997; many points a member as in Ketama).
- * A member that comes or goes takes or leaves its own keys and no others.
+ * A hash ring: every member has many points, and a key belongs to the member with the next point
+ * (Karger et al., "Consistent Hashing and Random Trees", 1997; many points per member as in
+ * Ketama). A member that joins or leaves moves its own keys and no others.
  */
 
 import { Hash, scatter } from '../head/hash.ts';
 import { BuiltTables } from './built-tables.ts';
 
-/** Places fit into the low bits of a number beside a point. */
+/** Indices of members fit into the low bits of a number next to a point. */
 const PLACES = 2 ** 20;
 
 export class Ring {
   /** u32, ascending. */
   readonly points: Uint32Array;
-  /** Place of the member of each point. */
+  /** Index of the member of each point. */
   readonly owners: Uint32Array;
 
   constructor(points: Uint32Array, owners: Uint32Array) {
@@ -21,7 +21,7 @@ export class Ring {
     this.owners = owners;
   }
 
-  /** Index of the first point not before `hash`, around the end. */
+  /** Index of the first point at or after `hash`, wrapping around. */
   find(hash: number): number {
     const { points } = this;
     let low = 0;
@@ -35,12 +35,12 @@ export class Ring {
   }
 }
 
-/** Rings of this thread. */
+/** The rings of this thread. */
 export const RINGS: BuiltTables<Ring> = new BuiltTables(buildRing);
 
 /**
- * A ring on which a member of mean weight has about `size` points and every member with weight at
- * least one.
+ * Builds a ring on which a member of mean weight has about `size` points, and every member with
+ * weight at least one.
  */
 export function buildRing(names: readonly string[], weights: readonly number[], size: number): Ring {
   const unit = unitWeight(weights);
@@ -50,8 +50,8 @@ export function buildRing(names: readonly string[], weights: readonly number[], 
   let at = 0;
   for (const [place, name] of names.entries()) {
     hash.ofText(name, 0, 0);
-    // The points of a member do not depend on how many there are: more weight adds some, less takes
-    // the last ones away.
+    // The points of a member do not depend on their number: more weight adds some, less removes the
+    // last ones.
     for (let i = 0; i < counts[place]!; i++) keyed[at++] = scatter(hash.low + scatter(hash.high + i)) * PLACES + place;
   }
   keyed.sort();
@@ -65,8 +65,8 @@ export function buildRing(names: readonly string[], weights: readonly number[], 
 }
 
 /**
- * The weight that has `size` points: the power of two nearest to the mean. The mean itself moves
- * with every change of a weight, and with it the points of all members would.
+ * The weight that has `size` points: the power of two nearest to the mean. The mean itself would
+ * move with every change of a weight, and all points with it.
  */
 function unitWeight(weights: readonly number[]): number {
   const some = weights.filter((weight) => weight > 0);

@@ -1,9 +1,8 @@
 /**
- * Smooth weighted round robin: every member gains its weight each time, the richest is chosen and
- * pays what all gained. Members of weight 5, 1, 1 come as a a b a c a a rather than a a a a a b c.
- * The turn is the lane's own: with several shards each goes its own round.
- *
- * Every pick looks at every member; pools of many members take `./earliest-deadline.ts`.
+ * Smooth weighted round robin: on each pick every member gains its weight; the one with the most
+ * credit is picked and pays what all gained. Weights 5, 1, 1 give a a b a c a a rather than a a a a
+ * a b c. The state is the lane's own, so each shard has its own rotation. Every pick scans all
+ * members; large pools use `./earliest-deadline.ts`.
  */
 
 import { NO_MEMBER } from './balancer.ts';
@@ -34,7 +33,7 @@ export class RoundRobin implements Policy {
     return richest;
   }
 
-  /** Credits of the old weights would favour who lost weight. */
+  /** Credit from the old weights would favour members that lost weight. */
   reweigh(): void {
     this.credits.fill(0);
   }

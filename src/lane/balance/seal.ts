@@ -1,9 +1,8 @@
 /**
  * Sealed text for cookies: a backend and a time that nobody outside can read, forge or move to
- * another upstream. AES-256-GCM whose nonce is made of the content (HMAC-SHA-256, as AES-GCM-SIV
- * does by other means, RFC 8452): the same content gives the same text, so shards need not count
- * nonces together, none is ever used for two contents, and there are few distinct cookies to
- * remember.
+ * another upstream. AES-256-GCM with a nonce derived from the content (HMAC-SHA-256; AES-GCM-SIV,
+ * RFC 8452, does it by other means). The same content gives the same text, so shards need no common
+ * nonce counter, no nonce is used for two contents, and there are few distinct cookies to cache.
  */
 
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
@@ -15,7 +14,7 @@ const TAG_BYTES = 16;
 const IDENTITY_BYTES = 16;
 const CONTENT_BYTES = 4 + IDENTITY_BYTES;
 
-/** Length of what AES sealed: base64url without padding (RFC 4648 §5). */
+/** Length of the AES output in base64url without padding (RFC 4648 §5). */
 const TEXT_LENGTH = ((NONCE_BYTES + CONTENT_BYTES + TAG_BYTES) * 4) / 3;
 
 /** Characters of the check, 36 bits. */
@@ -26,9 +25,9 @@ export const SEALED_LENGTH = TEXT_LENGTH + CHECK_LENGTH;
 
 const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', 'latin1');
 
-/** What was sealed. */
+/** The sealed content. */
 export interface Sealed {
-  /** Of `identityOf`. */
+  /** As given by `identityOf`. */
   readonly identity: string;
   /** Seconds since 1970. */
   readonly issuedS: number;
@@ -38,12 +37,15 @@ export class Seal {
   private readonly cipherKey: Buffer;
   private readonly nonceKey: Buffer;
   private readonly context: Buffer;
-  /** Of the check. */
+  /** Half of the key of the check. */
   private readonly low: number;
   private readonly high: number;
   private readonly digest = new Hash();
 
-  /** `key` has 32 bytes; text sealed for one `context` (an upstream's name) opens for no other. */
+  /**
+   * `key` has 32 bytes. Text sealed for one `context` (an upstream's name) does not open for
+   * another.
+   */
   constructor(key: Uint8Array, context: string) {
     this.cipherKey = Buffer.from(hkdfSync('sha256', key, '', 'lychgate sticky cipher', 32));
     this.nonceKey = Buffer.from(hkdfSync('sha256', key, '', 'lychgate sticky nonce', 32));
@@ -66,9 +68,9 @@ export class Seal {
   }
 
   /**
-   * Whether the text of SEALED_LENGTH at `start` has the check of one that was sealed: a keyed hash
-   * of it, a tenth of a microsecond in place of an AES and an exception. It keeps forgeries from
-   * being opened and proves nothing; `open` does that.
+   * Whether the text of SEALED_LENGTH at `start` has a valid check: a keyed hash that costs a tenth
+   * of a microsecond, instead of AES and an exception. It spares `open` from forgeries but proves
+   * nothing; `open` does that.
    */
   isLikely(bytes: Uint8Array, start: number): boolean {
     this.digest.of(bytes, start, start + TEXT_LENGTH, this.low, this.high);
@@ -76,13 +78,13 @@ export class Seal {
     return true;
   }
 
-  /** A character of the check of what was hashed last. */
+  /** A character of the check for the latest hash. */
   private checkAt(place: number): number {
     const { low, high } = this.digest;
     return ALPHABET[(place < 5 ? low >>> (place * 6) : high) & 63]!;
   }
 
-  /** Undefined for anything that was not sealed under this key and context. */
+  /** Undefined for text that was not sealed under this key and context. */
   open(text: string): Sealed | undefined {
     if (text.length !== SEALED_LENGTH) return undefined;
     const bytes = Buffer.from(text.slice(0, TEXT_LENGTH), 'base64url');
@@ -93,13 +95,13 @@ export class Seal {
       const content = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
       return { identity: content.toString('hex', 4), issuedS: content.readUInt32BE() };
     } catch {
-      // Forged, cut, or of another key: Node says so by throwing.
+      // Forged, truncated or sealed under another key: Node throws.
       return undefined;
     }
   }
 }
 
-/** What a sealed cookie knows a backend by: its URL, which outlives its place in a list. */
+/** How a sealed cookie names a backend: by its URL, which outlives its index in a list. */
 export function identityOf(url: string): string {
   return createHash('sha256')
     .update(url)

@@ -1,15 +1,11 @@
 /**
- * The split of a route between its targets by weight, for canaries and for moving from one upstream
- * to another.
- *
- * A request with a key belongs to the target that wins a race: each target starts at a time that
- * the key and its number give, exponentially distributed with the weight as its rate, and the first
- * wins (weighted rendezvous hashing, Schindelhauer and Schomaker, "Weighted Distributed Hash
- * Tables", 2005). More weight takes keys from the others and moves none between them, so a canary
- * that grows from 5 to 10 % takes over the one key in twenty that it must.
- *
- * A request without one is given by smooth rotation, as `./round-robin.ts` does it: exact over
- * every hundred requests, not only in the long run.
+ * The split of a route between its targets by weight, for canaries and migrations. A request with a
+ * key is assigned by weighted rendezvous hashing (Schindelhauer and Schomaker, "Weighted
+ * Distributed Hash Tables", 2005): each target draws an exponentially distributed time from the key
+ * and its number, with its weight as the rate, and the earliest wins. A target that gains weight
+ * takes keys from the others and moves none between them, so a canary that grows from 5 to 10 %
+ * takes over just the one key in twenty that it must. A request without a key is assigned by smooth
+ * rotation as in `./round-robin.ts`: exact over every hundred requests, not only in the long run.
  */
 
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';
@@ -26,15 +22,15 @@ export class Split {
   private readonly count: number;
   private readonly key: Key | undefined;
   private readonly table: Weights;
-  /** Where the weights of the targets stand in the table. */
+  /** Where the weights of the targets begin in the table. */
   private readonly at: number;
-  /** For the rotation: as they were when the table's version was `version`. */
+  /** Weights for the rotation, as read at `version` of the table. */
   private readonly weights: Float64Array;
   private readonly credits: Float64Array;
   private total = 0;
   private version = -1;
 
-  /** `pools` by target; a fallback's behind them is not drawn. */
+  /** `pools` are those of the targets. A fallback's pool behind them is never drawn. */
   constructor(route: RouteSnapshot, number: number, pools: readonly number[], weights: Weights, lookups: Lookups) {
     this.route = number;
     this.pools = pools;
@@ -46,7 +42,7 @@ export class Split {
     this.credits = new Float64Array(this.count);
   }
 
-  /** The pool of the target that gets the request; the first target's where none has weight. */
+  /** The pool of the target that gets the request; the first target's if none has weight. */
   choose(head: HeadReader, client: Client, tenant: number): number {
     const key = this.key === undefined ? 0 : this.key.hash(head, client, tenant, this.route);
     return this.pools[key === 0 ? this.rotate() : this.race(key)]!;

@@ -1,10 +1,8 @@
 /**
- * Sessions that stay with their backend by a cookie that the edge sets and seals. Sticking by
- * connection needs nothing of this: there the balancer hashes the number of the connection
- * (`./pool.ts`).
- *
- * A backend has one cookie at a time and gets another when a part of its age has passed. So there
- * are few, and reading one is a look-up of its bytes among those opened before.
+ * Sessions that stick to a backend by a cookie that the edge sets and seals. Sticking by connection
+ * does not use this: the balancer then hashes the connection's number (`./pool.ts`). A backend has
+ * one cookie at a time, and a new one after a part of its age. So there are few distinct cookies,
+ * and reading one is a look-up of its bytes among those opened before.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -20,18 +18,18 @@ import { identityOf, SEALED_LENGTH, Seal } from './seal.ts';
 
 export interface Sticky {
   /**
-   * The position of the member that the session belongs to, NO_MEMBER when it says none (or one
-   * that is gone).
+   * Position of the member that the session belongs to; NO_MEMBER if the head names none, or one
+   * that is gone.
    */
   read(head: HeadReader): number;
   /**
-   * Set-Cookie for a session that now belongs to the member at `position`; empty when nothing has
-   * to be set.
+   * Set-Cookie for a session that now belongs to the member at `position`; empty if there is
+   * nothing to set.
    */
   setCookie(position: number): string;
   /**
-   * Set-Cookie that makes the session just read, of the member at `position`, last longer; empty
-   * while it is young.
+   * Set-Cookie that renews the session just read, of the member at `position`; empty while it is
+   * young.
    */
   renewal(position: number): string;
   /** Bytes of the longest Set-Cookie. */
@@ -40,7 +38,7 @@ export interface Sticky {
 
 export interface StickyCookieParts {
   readonly options: StickySnapshot;
-  /** Name and place of the upstream. */
+  /** Name and number of the upstream. */
   readonly name: string;
   readonly upstream: number;
   /** URLs of the backends, by position. */
@@ -49,32 +47,32 @@ export interface StickyCookieParts {
   readonly balancer: Balancer;
   readonly backends: Backends;
   readonly observer: Observer;
-  /** The shard's memory. */
+  /** Look-ups in the shard's memory. */
   readonly lookups: Lookups;
 }
 
 const MOVED = noteNumber('sticky_moved');
 
-/** Opened cookies kept: entries of 70 bytes, each cookie in the one its beginning names. */
+/**
+ * Size of the cache of opened cookies, of 70 bytes each. The first bytes of a cookie select its
+ * entry.
+ */
 const ENTRIES = 1_024;
 
-/** The backend of a genuine cookie is not in this pool. */
+/** The cookie is genuine, but its backend is not in this pool. */
 const GONE = -2;
 
 const NEVER = -1;
 
 /**
- * Cookies of one head that are opened: a browser has one or two of the name, of different paths.
+ * How many cookies of a head are opened: a browser has one or two of the name, for different paths.
  */
 const MAX_OPENED = 3;
 
-/**
- * Parts of a cookie's age after which a new one is made; of a cookie that lasts until the browser
- * is closed, an hour.
- */
+/** A cookie is renewed after one part in so many of its age; a session cookie after an hour. */
 const AGE_PARTS = 32;
 const SESSION_STEP_S = 3_600;
-/** Clocks of edges that share a key may differ so much. */
+/** Allowed clock skew between edges that share a key. */
 const MAX_SKEW_S = 300;
 
 export class StickyCookie implements Sticky {
@@ -85,20 +83,17 @@ export class StickyCookie implements Sticky {
   private readonly identities: readonly string[];
   private readonly attributes: string;
   private readonly maxAgeS: number;
-  /** Cookies are issued on multiples of this. */
+  /** Times of issue are multiples of this. */
   private readonly stepS: number;
-  /**
-   * Opened cookies: their bytes, whose they are, when they were issued; NEVER in an entry that was
-   * not filled yet.
-   */
+  /** Opened cookies: their text, position and time of issue. NEVER marks an unused entry. */
   private readonly texts = new Uint8Array(ENTRIES * SEALED_LENGTH);
   private readonly positions = new Int32Array(ENTRIES);
   private readonly issuedS = new Float64Array(ENTRIES).fill(NEVER);
-  /** Cookies of the head that were opened. */
+  /** How many cookies of the head were opened. */
   private opened = 0;
   /** Of the session read last. */
   private lastIssuedS = 0;
-  /** Set-Cookie by position, and of which time. */
+  /** Set-Cookie by position, and the time of issue of each. */
   private readonly lines: string[];
   private readonly linesS: Float64Array;
 
@@ -121,7 +116,8 @@ export class StickyCookie implements Sticky {
     const { walk, parts } = this;
     walk.begin(head);
     this.opened = 0;
-    // Several of the name: of another path, or planted. The first that opens counts.
+    // Several cookies of the name may come: from another path, or planted. The first that opens
+    // counts.
     while (walk.next(head)) {
       if (walk.length !== SEALED_LENGTH) continue;
       const position = this.find(walk.start);
@@ -150,7 +146,7 @@ export class StickyCookie implements Sticky {
   }
 
   /**
-   * Whose the cookie at `start` is: a position, GONE, or NO_MEMBER when it is forged or too old.
+   * The owner of the cookie at `start`: a position, GONE, or NO_MEMBER if it is forged or too old.
    */
   private find(start: number): number {
     const { texts } = this;
@@ -165,8 +161,8 @@ export class StickyCookie implements Sticky {
   }
 
   /**
-   * Opens the cookie into `entry`; false when it is forged. Only genuine ones are kept, or a flood
-   * of forgeries would push them out.
+   * Opens the cookie into `entry`; false if it is forged. Only genuine ones are cached, or a flood
+   * of forgeries would evict them.
    */
   private remember(entry: number, start: number): boolean {
     const { bytes } = this.parts.lookups;
@@ -194,8 +190,8 @@ export class StickyCookie implements Sticky {
 }
 
 /**
- * The beginning is the nonce, which is as good as random; whoever makes one up to share an entry
- * gains nothing, for nothing forged is kept.
+ * A cookie begins with its nonce, which is as good as random. A made-up cookie that maps to the
+ * same entry gains nothing, as forgeries are not cached.
  */
 function entryOf(bytes: Uint8Array, start: number): number {
   const one = bytes[start]! | (bytes[start + 1]! << 8) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 24);

@@ -1,13 +1,11 @@
-/**
- * Which backends a target means: all of its upstream, or those that have every label it asks for.
- */
+/** The backends of a target: all of its upstream, or those with every label it asks for. */
 
 import type { LaneSnapshot } from '../../config/route-table.ts';
 import type { TargetSnapshot } from '../../config/snapshot/route.ts';
 
 type Aim = Pick<TargetSnapshot, 'upstream' | 'subset'>;
 
-/** Slots in configured order; a backend's place in them is its position in the target's pool. */
+/** Slots in configured order. Their index is the backend's position in the target's pool. */
 export function slotsOf(snapshot: LaneSnapshot, { upstream, subset }: Aim): readonly number[] {
   const slots = snapshot.upstreams[upstream]?.slots ?? [];
   const labels = Object.entries(subset);

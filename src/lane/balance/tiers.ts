@@ -1,10 +1,8 @@
 /**
- * Tiers: backends of near places first. A tier carries everything while enough of it is fit, and
- * below that hands on what is missing: with a threshold of 70 %, half of the tier being fit keeps
- * 50 / 70 of the load. It is the rule of Envoy's priority levels with the reciprocal of its
- * overprovisioning factor.
- *
- * Every pool is picked from through here; most have one tier, which costs nothing.
+ * Tiers: near backends first. A tier carries everything while enough of it is fit, and passes on
+ * the rest below that: with a threshold of 70 %, a tier that is half fit keeps 50 / 70 of the load.
+ * This is the rule of Envoy's priority levels, with the reciprocal of its overprovisioning factor.
+ * Every pick goes through here; most pools have one tier, which costs nothing.
  */
 
 import { scatter } from '../head/hash.ts';
@@ -14,17 +12,17 @@ import type { Members } from './members.ts';
 import type { Policy } from './policy.ts';
 import type { Weights } from './weights.ts';
 
-/** How long shares of tiers hold. */
+/** How long the shares of tiers are valid. */
 export const TIER_INTERVAL_MS = 100;
 
-/** Members of one tier and how they are chosen from. */
+/** The members of one tier and their policy. */
 export interface Tier {
   readonly members: Members;
   readonly policy: Policy;
 }
 
 export interface TiersParts {
-  /** The lowest first. */
+  /** The nearest tier first. */
   readonly tiers: readonly Tier[];
   /** Share of a tier that must be fit for it to carry everything. */
   readonly healthyShare: number;
@@ -37,7 +35,7 @@ export class Tiers implements Balancer {
   private readonly healthyShare: number;
   private readonly weights: Weights;
   private readonly random: Random;
-  /** Share of the load by tier, summing up to 1. */
+  /** Share of the load by tier; the sum is 1. */
   private readonly loads: Float64Array;
   private version = 0;
   private weighedMs = -TIER_INTERVAL_MS;
@@ -71,7 +69,7 @@ export class Tiers implements Balancer {
     return false;
   }
 
-  /** In the tier that was drawn, then in the others from the lowest. */
+  /** Picks from the drawn tier, then from the others, the nearest first. */
   private look(first: number, key: number, tried: number, failed: number, areAvoidedTaken: boolean): number {
     const { tiers } = this;
     let found = pickFrom(tiers[first]!, key, tried, failed, areAvoidedTaken);
@@ -81,7 +79,7 @@ export class Tiers implements Balancer {
     return found;
   }
 
-  /** A tier by its share of the load; the same for the same key while the shares hold. */
+  /** Draws a tier by its share of the load; the same for the same key while the shares hold. */
   private draw(key: number): number {
     const { loads } = this;
     const nowMs = this.tiers[0]!.members.backends.nowMs;
@@ -95,8 +93,8 @@ export class Tiers implements Balancer {
   }
 
   /**
-   * What each tier can carry, the lowest first; where all together cannot carry everything, each
-   * does in proportion.
+   * Computes what each tier can carry, the nearest first. If all together cannot carry everything,
+   * the shares are scaled up.
    */
   private weigh(nowMs: number): void {
     const { tiers, loads } = this;
@@ -126,8 +124,8 @@ function pickFrom({ members, policy }: Tier, key: number, tried: number, failed:
 }
 
 /**
- * Share of the members that are fit. Those that are drained do not count as missing: whoever drains
- * them means the others to carry on.
+ * The share of members that are fit. Drained members do not count as missing: whoever drains them
+ * wants the others to carry on.
  */
 function fitShare(members: Members): number {
   let all = 0;

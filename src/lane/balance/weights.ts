@@ -1,18 +1,16 @@
 /**
- * Weights that can be changed at run time: of every backend and of every target of a split, in
- * shared memory. The main thread writes a weight and then raises the version; lanes look at the
- * version when they pick, and read the weights anew only when it moved. So a canary grows and a
- * backend drains without a reload.
- *
- * Int32 words: 0 version, 1 backends, 2 routes; from 16 on the backends' weights, then for each
- * route (and once behind the last) the word at which its targets begin, then the targets' weights.
- * A table describes itself, so whoever has it needs no snapshot.
+ * Weights that can be changed at run time, in shared memory: of every backend and of every target
+ * of a split. The main thread writes a weight and then raises the version. Lanes check the version
+ * on each pick and read the weights again only if it moved. So a canary grows and a backend drains
+ * without a reload. Int32 words: 0 version, 1 backends, 2 routes; from 16 on the backends' weights,
+ * then for each route (and once more at the end) the word at which its targets begin, then the
+ * targets' weights. A table describes itself and is readable without its snapshot.
  */
 
 import { wordsOf } from '../../base/views.ts';
 import type { Snapshot } from '../../config/snapshot/snapshot.ts';
 
-/** What a weight may be at most, as in the configuration. */
+/** The greatest weight, as in the configuration. */
 export const MAX_WEIGHT = 10_000;
 
 const VERSION_WORD = 0;
@@ -20,7 +18,7 @@ const BACKENDS_WORD = 1;
 const ROUTES_WORD = 2;
 const WEIGHTS_WORD = 16;
 
-/** Weights as they are now. */
+/** The current weights. */
 export interface WeightsView {
   /** By slot. */
   readonly backends: readonly number[];
@@ -56,8 +54,8 @@ export class Weights {
   }
 
   /**
-   * Moves whenever a weight was changed. Read without a fence, as it is with every pick: the next
-   * one may as well see it.
+   * Changes with every change of a weight. Read without a fence, as it is read on every pick: a
+   * change is then seen one pick later.
    */
   version(): number {
     return this.words[VERSION_WORD]!;
@@ -67,7 +65,7 @@ export class Weights {
     return Atomics.load(this.words, WEIGHTS_WORD + slot);
   }
 
-  /** Where the weights of the targets of `route` begin, for `at`. */
+  /** The word, for `at`, at which the targets of `route` begin. */
   wordOfTargets(route: number): number {
     return targetsWord(this.words, route);
   }
@@ -79,9 +77,8 @@ export class Weights {
 }
 
 /**
- * Gives backend `slot` another weight for all shards, at once. 0 drains it: no new request goes
- * there, those in flight end as they would have. Throws a RangeError for a slot or a weight that
- * cannot be.
+ * Sets the weight of backend `slot` for all shards, at once. 0 drains it: it gets no new requests,
+ * and those in flight end normally. Throws a RangeError for an invalid slot or weight.
  */
 export function setBackendWeight(table: SharedArrayBuffer, slot: number, weight: number): void {
   const words = new Int32Array(table);
@@ -90,8 +87,8 @@ export function setBackendWeight(table: SharedArrayBuffer, slot: number, weight:
 }
 
 /**
- * Gives target number `target` of route number `route` another share of the requests. Throws a
- * RangeError for what cannot be.
+ * Sets the weight of target number `target` of route number `route`. Throws a RangeError for
+ * invalid values.
  */
 export function setTargetWeight(table: SharedArrayBuffer, route: number, target: number, weight: number): void {
   const words = new Int32Array(table);
@@ -101,7 +98,7 @@ export function setTargetWeight(table: SharedArrayBuffer, route: number, target:
   put(words, first + target, weight);
 }
 
-/** All weights as they are now. */
+/** The current weights of all. */
 export function readWeights(table: SharedArrayBuffer): WeightsView {
   const words = new Int32Array(table);
   const targets = Array.from({ length: words[ROUTES_WORD]! }, (_, route) =>
@@ -117,9 +114,9 @@ export interface WeightState {
 }
 
 /**
- * Takes weights changed at run time over into the table of the next snapshot: for each backend (by
- * upstream and URL) and target (by route name and place) whose configured weight the new snapshot
- * left as it was. Where it configures another, the configuration wins.
+ * Carries weights changed at run time over to the table of the next snapshot, for each backend (by
+ * upstream and URL) and target (by route name and index) whose configured weight did not change. If
+ * the new snapshot configures another weight, the configuration wins.
  */
 export function carryWeights(from: WeightState, to: WeightState): void {
   const now = readWeights(from.weights);

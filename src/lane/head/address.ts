@@ -1,16 +1,16 @@
 /**
- * IP addresses from their text, byte by byte and strictly: `X-Forwarded-For` is written by others,
- * and two readers that disagree about `010.0.0.1` disagree about who the client is. What is not
- * exactly an address is none.
+ * Parses IP addresses byte by byte and strictly. `X-Forwarded-For` is written by others, and two
+ * parsers that disagree about `010.0.0.1` disagree about who the client is. Anything not exactly an
+ * address is refused.
  */
 
 const DOT = 0x2e;
 const COLON = 0x3a;
 
 /**
- * Reads the address that `bytes` hold from `start` to `end` into `into` (16 bytes; the first 4 for
- * IPv4) and gives its family, 4 or 6, or 0 when it is none. An IPv4 address in IPv6 form (RFC 4291
- * §2.5.5.2) is an IPv4 address.
+ * Parses the address in `bytes` from `start` to `end` into `into` (16 bytes; the first 4 for IPv4).
+ * Returns its family, 4 or 6, or 0 if it is invalid. An IPv4-mapped IPv6 address (RFC 4291
+ * §2.5.5.2) counts as IPv4.
  */
 export function parseAddress(bytes: Uint8Array, start: number, end: number, into: Uint8Array): number {
   for (let i = start; i < end && i < start + 5; i++) {
@@ -19,7 +19,7 @@ export function parseAddress(bytes: Uint8Array, start: number, end: number, into
   return parse4(bytes, start, end, into, 0) ? 4 : 0;
 }
 
-/** Turns ::ffff:a.b.c.d in `address` into a.b.c.d; gives the family. */
+/** Turns ::ffff:a.b.c.d in `address` into a.b.c.d; returns the family. */
 export function unmap(address: Uint8Array): number {
   for (let i = 0; i < 10; i++) if (address[i] !== 0) return 6;
   if (address[10] !== 0xff || address[11] !== 0xff) return 6;
@@ -27,7 +27,7 @@ export function unmap(address: Uint8Array): number {
   return 4;
 }
 
-/** Four numbers without leading zeros, which some read as octal. */
+/** Four numbers without leading zeros, which some parsers read as octal. */
 function parse4(bytes: Uint8Array, start: number, end: number, into: Uint8Array, at: number): boolean {
   let i = start;
   for (let part = 0; part < 4; part++) {
@@ -43,7 +43,7 @@ function parse4(bytes: Uint8Array, start: number, end: number, into: Uint8Array,
 
 /**
  * RFC 4291 §2.2: groups of up to four digits, `::` once for one or more groups of zeros, the last
- * two groups perhaps as IPv4.
+ * two groups optionally as IPv4.
  */
 function parse6(bytes: Uint8Array, start: number, end: number, into: Uint8Array): boolean {
   let group = 0;
@@ -86,7 +86,7 @@ function parse6(bytes: Uint8Array, start: number, end: number, into: Uint8Array)
   return true;
 }
 
-/** Value of a hexadecimal digit, -1 when it is none. */
+/** Value of a hexadecimal digit, -1 if it is none. */
 export function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const lower = byte | 0x20;

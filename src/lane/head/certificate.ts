@@ -1,7 +1,7 @@
 /**
- * What the client's certificate says. A head carries it as lines, of which the first character
- * tells what it is; of a certificate that was not verified there is the fingerprint alone, so that
- * no rule takes for true what nobody looked at.
+ * Facts of the client's certificate. A head carries them as lines whose first character is the
+ * kind. A certificate that was not verified only has its fingerprint here, so that no rule trusts
+ * unverified facts.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
@@ -21,7 +21,7 @@ const TAGS: Readonly<Record<Exclude<CertificateFact, 'verdict'>, string>> = {
   ip: 'A',
 };
 
-/** The values of `fact`: several where a certificate has several names of a kind. */
+/** The values of `fact`: several if a certificate has several names of a kind. */
 export function certificateWalk(fact: CertificateFact, bytes: Uint8Array): Walk {
   return fact === 'verdict' ? new VerdictWalk() : new CertificateWalk(TAGS[fact], bytes);
 }
@@ -63,7 +63,7 @@ class CertificateWalk implements Walk {
 const VERIFIED = 'verified';
 const UNVERIFIED = 'unverified';
 
-/** One word; none where no certificate was shown. */
+/** One word; none if no certificate was shown. */
 class VerdictWalk implements Walk {
   readonly bytes: Uint8Array = Buffer.from(VERIFIED + UNVERIFIED, 'latin1');
   start = 0;

@@ -1,6 +1,6 @@
 /**
- * Who the client is: the peer, or, where the peer is a proxy of our own, whom its forwarded fields
- * name. Read once a head, into the same object.
+ * The client: the peer or, if the peer is a trusted proxy, the client named in its forwarded
+ * fields. Read once per head, into the same object.
  */
 
 import { clientFieldsOf } from '../../config/numbering/in-use.ts';
@@ -12,26 +12,26 @@ import { Networks, NOWHERE } from './networks.ts';
 import type { Walks } from './walks.ts';
 
 /**
- * Of a peer that is no proxy of our own; one that is has the place of its field in `clientFieldsOf`
- * + 1.
+ * The peer is no trusted proxy. For one that is, `trust` is the index of its field in
+ * `clientFieldsOf` + 1.
  */
 const NO_TRUST = 0;
 
 export class Client {
-  /** 4 or 6. An IPv4 address in IPv6 form (::ffff:0:0/96) is 4. */
+  /** 4 or 6. An IPv4-mapped IPv6 address (::ffff:0:0/96) is 4. */
   family = 4;
   /** 4 or 16 bytes in network order. */
   readonly address: Uint8Array = new Uint8Array(16);
   /**
-   * Which field the peer is believed to tell the client in, as its network has it; NO_TRUST where
-   * it is in no trusted network of its listener.
+   * The field in which the peer's network is trusted to name the client; NO_TRUST if it is in no
+   * trusted network of its listener.
    */
   trust = NO_TRUST;
 
   private readonly bytes: Uint8Array;
-  /** By listener; undefined where it trusts nobody. */
+  /** By listener; undefined if it trusts nobody. */
   private readonly trusted: readonly (Networks | undefined)[];
-  /** By place of the field. */
+  /** By index of the field. */
   private readonly forwarded: readonly ForwardedAddresses[];
 
   constructor(listeners: readonly ListenerSnapshot[], lookups: Walks, fields: readonly string[] = clientFieldsOf({ listeners })) {
@@ -47,12 +47,12 @@ export class Client {
     this.forwarded = fields.map((field) => new ForwardedAddresses(lookups, field));
   }
 
-  /** The peer is a proxy of our own. */
+  /** Whether the peer is a trusted proxy. */
   get isPeerTrusted(): boolean {
     return this.trust !== NO_TRUST;
   }
 
-  /** Takes the client of `head`. */
+  /** Reads the client of `head`. */
   read(head: HeadReader): void {
     this.readPeer(head);
     const trusted = this.trusted[head.listener];
@@ -62,8 +62,8 @@ export class Client {
   }
 
   /**
-   * The client's network as the reactor's `Client::network` has it, as two words: an IPv4 address
-   * and 0xffff, or the first 64 bits of an IPv6 address, of which 0 counts as 1.
+   * The client's network as in the reactor's `Client::network`, in two words: an IPv4 address and
+   * 0xffff, or the first 64 bits of an IPv6 address, where 0 becomes 1.
    */
   networkLow(): number {
     const { address, family } = this;
@@ -85,11 +85,11 @@ export class Client {
   }
 
   /**
-   * The field is the one that the peer writes, whichever proxies stand before it. Each proxy
-   * appends whom it was asked by, so the list is read from its end, and only as long as it was
-   * written by proxies that are trusted: the first address that is not theirs is the client,
-   * whatever stands before it. Where all are theirs it is the first of all. What cannot be read
-   * leaves the peer.
+   * Reads the field that the peer writes, whichever proxies stand before it. Each proxy appends the
+   * address it was asked from. So the list is read from its end, while its writers are trusted
+   * proxies: the first address that is not one is the client, whatever stands before it. If all are
+   * trusted, the client is the first of the list. If the list cannot be read, the client is the
+   * peer.
    */
   private readForwarded(head: HeadReader, trusted: Networks, forwarded: ForwardedAddresses): void {
     const { address } = this;

@@ -1,6 +1,6 @@
 /**
- * The client's own deadline: `grpc-timeout` (gRPC over HTTP/2, "Timeout") and a field of the
- * operator's choice in milliseconds. It can shorten what the route allows and never lengthen it.
+ * The client's own deadline: `grpc-timeout` (gRPC over HTTP/2, "Timeout") or a configured field in
+ * milliseconds. It can shorten the route's timeout but never lengthen it.
  */
 
 import type { RouteSnapshot } from '../../config/snapshot/route.ts';
@@ -8,13 +8,13 @@ import type { HeadReader } from '../../record/read.ts';
 import type { FieldWalk } from './fields.ts';
 import type { Lookups } from './lookups.ts';
 
-/** What of a route says which deadlines it obeys. */
+/** The route's settings for client deadlines. */
 export type DeadlineTerms = Pick<RouteSnapshot, 'deadlineHeader' | 'isGrpcTimeoutObeyed'>;
 
-/** The client said nothing. */
+/** The client set none. */
 export const NO_DEADLINE = -1;
 
-/** What a deadline may be at most; anything longer is none. */
+/** The longest deadline; anything longer counts as none. */
 const MAX_MS = 2 ** 31;
 const GRPC_DIGITS = 8;
 const OWN_DIGITS = 10;
@@ -23,7 +23,7 @@ export class DeadlineReader {
   private readonly own: FieldWalk | undefined;
   private readonly grpc: FieldWalk | undefined;
 
-  /** Undefined where the route obeys none. */
+  /** Undefined if the route honours none. */
   static of({ deadlineHeader, isGrpcTimeoutObeyed }: DeadlineTerms, lookups: Lookups): DeadlineReader | undefined {
     if (deadlineHeader === '' && !isGrpcTimeoutObeyed) return undefined;
     const terms = { deadlineHeader, isGrpcTimeoutObeyed };
@@ -36,8 +36,8 @@ export class DeadlineReader {
   }
 
   /**
-   * Milliseconds that the client gives the exchange, rounded up; NO_DEADLINE when it does not say,
-   * 0 when there is no time left.
+   * Milliseconds that the client allows for the exchange, rounded up; NO_DEADLINE if it sets none,
+   * 0 if no time is left.
    */
   read(head: HeadReader): number {
     const { own, grpc } = this;
@@ -47,21 +47,18 @@ export class DeadlineReader {
   }
 }
 
-/** The shorter of two times, where NO_DEADLINE is none. */
+/** The shorter of two times; either may be NO_DEADLINE. */
 export function earlier(one: number, other: number): number {
   if (one === NO_DEADLINE) return other;
   return other === NO_DEADLINE ? one : Math.min(one, other);
 }
 
-/** Milliseconds in digits; what is not of this form is passed over. */
+/** Milliseconds in digits; anything else is ignored. */
 export function milliseconds(text: string | undefined): number {
   return text === undefined ? NO_DEADLINE : millisecondsAt(Buffer.from(text, 'latin1'), 0, text.length);
 }
 
-/**
- * `grpc-timeout`: at most eight digits and a unit, in milliseconds; what is not of this form is
- * passed over.
- */
+/** `grpc-timeout`, at most eight digits and a unit, in milliseconds; anything else is ignored. */
 export function grpcTimeout(text: string | undefined): number {
   return text === undefined ? NO_DEADLINE : grpcTimeoutAt(Buffer.from(text, 'latin1'), 0, text.length);
 }
@@ -98,8 +95,8 @@ function grpcTimeoutAt(bytes: Uint8Array, start: number, length: number): number
 }
 
 /**
- * The number that all `length` bytes spell, NO_DEADLINE when one of them is no digit or there is
- * none.
+ * The number spelled by all `length` bytes; NO_DEADLINE if it is empty or has a byte that is no
+ * digit.
  */
 function digitsAt(bytes: Uint8Array, start: number, length: number): number {
   if (length <= 0) return NO_DEADLINE;

@@ -1,27 +1,25 @@
 /**
- * Values in a head, found where they lie: of a field, a cookie or a query parameter by its name. A
- * walk goes from one value of the name to the next without making a string; whoever wants one makes
- * it of the place the walk stands at. Only what is percent-encoded is copied, because it must be
- * decoded to be compared.
- *
- * Walks are had from `./lookups.ts`, one a name and snapshot, so that what one of them has found in
- * a head the others need not look for.
+ * Finds values in a head in place: of a field, a cookie or a query parameter, by name. A walk goes
+ * from one value of the name to the next without making a string; callers that want one make it
+ * from the walk's position. Only percent-encoded values are copied, as they must be decoded to be
+ * compared. Walks come from `./lookups.ts`, one per name and snapshot, so that what one user found
+ * in a head is not searched again.
  */
 
 import type { HeadReader } from '../../record/read.ts';
 import { hexDigit } from './address.ts';
 
 /**
- * The values of one name in a head, in order. Lives as long as the lane and is begun anew for each
+ * The values of one name in a head, in order. Lives as long as the lane and is restarted for each
  * head.
  */
 export interface Walk {
-  /** Where the value stands that `next` found; true until the next call of any walk. */
+  /** Position of the value that `next` found; valid until the next call of any walk. */
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly length: number;
   begin(head: HeadReader): void;
-  /** Goes to the next value of the same head; false when there is none. */
+  /** Moves to the next value of the same head; false if there is none. */
   next(head: HeadReader): boolean;
 }
 
@@ -35,30 +33,31 @@ const PLUS = 0x2b;
 const SPACE = 0x20;
 const TAB = 0x09;
 
-/** The field is not there. */
+/** The field is absent. */
 const NO_FIELD = -1;
 /**
- * How many hints there are: names of fields that are looked for are few, and most others are told
- * from them by length and ends.
+ * Number of hints. Few field names are looked up; length and ends tell most others apart from them.
  */
 const HINTS = 256;
 
 /**
- * Where the fields that somebody looks for stand in a head: all found in one pass, when the first
+ * Positions in a head of the fields that are looked up: all are found in one pass, when the first
  * is asked for.
  */
 export class FieldIndex {
   readonly bytes: Uint8Array;
   /**
-   * By name: number of its first and last line, NO_FIELD when there is none, and where the value of
-   * the first begins. Of the head looked at last.
+   * By name, for the head indexed last: number of its first and last line, NO_FIELD if absent, and
+   * where the first value begins.
    */
   readonly firsts: number[] = [];
   readonly lasts: number[] = [];
   readonly starts: number[] = [];
   private readonly names: Uint8Array[] = [];
   private readonly numbers = new Map<string, number>();
-  /** By hint: the name that it may be + 1, 0 for none; and by name the next of the same hint. */
+  /**
+   * By hint: the first name with it + 1, 0 for none; and by name, the next one with the same hint.
+   */
   private readonly hinted = new Uint16Array(HINTS);
   private readonly others: number[] = [];
   private serial = -1;
@@ -68,7 +67,7 @@ export class FieldIndex {
     this.bytes = bytes;
   }
 
-  /** The number of a name, which is looked for from now on. */
+  /** The number of a name, which is indexed from now on. */
   numberOf(name: string): number {
     const known = this.numbers.get(name);
     if (known !== undefined) return known;
@@ -85,7 +84,7 @@ export class FieldIndex {
     return number;
   }
 
-  /** Goes through the fields of `head`, unless it was the last one. */
+  /** Indexes the fields of `head`, unless it was the last one indexed. */
   look(head: HeadReader): void {
     if (this.serial !== head.serial) this.lookAt(head);
   }
@@ -106,8 +105,8 @@ export class FieldIndex {
   }
 
   /**
-   * Line `number`, whose name at `byte` has the hint of name `hinted` - 1 and perhaps is that one
-   * or another of the hint.
+   * Line `number`, whose name at `byte` has the hint of name `hinted` - 1: it is that name, another
+   * one of the hint, or none.
    */
   private note(hinted: number, number: number, byte: number, length: number): void {
     for (let other = hinted; other !== 0; other = this.others[other - 1]!) {
@@ -124,7 +123,7 @@ export class FieldIndex {
   }
 }
 
-/** What length and ends of a name say about it. No name is empty (RFC 9110 §5.1). */
+/** A hint of a name from its length and ends. No name is empty (RFC 9110 §5.1). */
 function hintOf(bytes: Uint8Array, start: number, length: number): number {
   return (Math.imul(length, 37) + Math.imul(bytes[start]!, 11) + Math.imul(bytes[start + length - 1]!, 5)) & (HINTS - 1);
 }
@@ -134,13 +133,13 @@ export class FieldWalk implements Walk {
   readonly bytes: Uint8Array;
   start = 0;
   length = 0;
-  /** Number of the line it stands at, NO_FIELD before the first. */
+  /** Number of the current line, NO_FIELD before the first. */
   number = NO_FIELD;
   private readonly text: Uint8Array;
   private readonly index: FieldIndex;
   private readonly name: number;
 
-  /** `name` in lower case, as fields come over HTTP/3 (RFC 9114 §4.2). */
+  /** `name` is lower case, as fields are in HTTP/3 (RFC 9114 §4.2). */
   constructor(name: string, index: FieldIndex) {
     this.text = Buffer.from(name, 'latin1');
     this.bytes = index.bytes;
@@ -164,7 +163,7 @@ export class FieldWalk implements Walk {
     return true;
   }
 
-  /** Back to a line where it stood before in the same head. */
+  /** Returns to an earlier line of the same head. */
   returnTo(number: number, start: number, length: number): void {
     this.number = number;
     this.start = start;
@@ -191,7 +190,7 @@ export class FieldWalk implements Walk {
 }
 
 /**
- * The values of a cookie: `a=b; c=d`, in one field or several (RFC 6265 §5.4, RFC 9114 §4.2.1).
+ * The values of a cookie: `a=b; c=d`, in one or several fields (RFC 6265 §5.4, RFC 9114 §4.2.1).
  * Quotes belong to the value.
  */
 export class CookieWalk implements Walk {
@@ -204,8 +203,8 @@ export class CookieWalk implements Walk {
   private at = 0;
   private end = 0;
   /**
-   * What stands first in the head of `serial`, and where its line does. It is what most ask for,
-   * and several ask.
+   * The first value in the head of `serial`, and the position of its line. Most callers only want
+   * the first, and there are several of them.
    */
   private serial = -1;
   private isThere = false;
@@ -279,15 +278,14 @@ export class CookieWalk implements Walk {
 }
 
 /**
- * Place of the first semicolon from `from` on, `end` when there is none. Four bytes at a time: a
- * browser's cookies are hundreds of bytes.
+ * Index of the first semicolon from `from` on, `end` if there is none. Scans four bytes at a time,
+ * as a browser's cookies have hundreds of bytes.
  */
 function pairEnd(bytes: Uint8Array, words: Int32Array, from: number, end: number): number {
   let at = from;
   for (; (at & 3) !== 0 && at < end; at++) if (bytes[at] === SEMICOLON) return at;
   for (; at + 4 <= end; at += 4) {
-    // A byte of the word is zero when its lowest zero-borrow says so (Mycroft's test), here after
-    // the semicolons were made zeros.
+    // Mycroft's test for a zero byte in a word, after semicolons were turned into zeros.
     const word = words[at >>> 2]! ^ SEMICOLONS;
     if (((word - 0x0101_0101) & ~word & 0x8080_8080) !== 0) break;
   }
@@ -295,12 +293,12 @@ function pairEnd(bytes: Uint8Array, words: Int32Array, from: number, end: number
   return end;
 }
 
-/** Decoded text of one parameter. A path is never longer than a record can say. */
+/** Decoded text of one parameter. A record cannot hold a longer path. */
 const DECODED = new Uint8Array(65_536);
 
 /**
- * The values of a query parameter, decoded: `%41` is `A`, `+` is a space. One without `=` has the
- * empty value.
+ * The values of a query parameter, decoded: `%41` is `A`, `+` is a space. Without `=` the value is
+ * empty.
  */
 export class QueryWalk implements Walk {
   bytes: Uint8Array;
@@ -310,10 +308,7 @@ export class QueryWalk implements Walk {
   private readonly name: Uint8Array;
   private at = 0;
 
-  /**
-   * `name` as it stands in the query; a parameter whose name reads so when it is decoded is meant
-   * as well.
-   */
+  /** `name` as it is in the query; encoded spellings of it match as well. */
   constructor(name: string, bytes: Uint8Array) {
     this.name = Buffer.from(name, 'latin1');
     this.memory = bytes;
@@ -371,7 +366,7 @@ export class QueryWalk implements Walk {
   }
 }
 
-/** Decodes into DECODED and gives the length; a `%` that begins no escape stands for itself. */
+/** Decodes into DECODED and returns the length. A `%` that begins no escape stands for itself. */
 function decode(bytes: Uint8Array, from: number, to: number): number {
   let length = 0;
   for (let i = from; i < to; i++) {
@@ -390,9 +385,7 @@ function decode(bytes: Uint8Array, from: number, to: number): number {
   return length;
 }
 
-/**
- * Does `text` stand at `at`? Nobody else's bytes are read: the caller knows that there are as many.
- */
+/** Whether `text` is at `at`. The caller ensures that there are enough bytes. */
 export function isAt(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
   for (let i = text.length - 1; i >= 0; i--) {
     if (bytes[at + i] !== text[i]) return false;

@@ -1,9 +1,9 @@
 /**
- * The addresses that proxies wrote into a head, from the last to the first: of the `for=`
- * parameters of `Forwarded` (RFC 7239 §4), or of a list as `X-Forwarded-For` has it, in the field
- * that the operator says they write. No other is looked at: proxies that do not write it pass on
- * what strangers put there. Addresses may carry a port, and in `Forwarded` quotes. Without
- * allocation: a flood through a trusted proxy comes by here.
+ * The addresses that proxies wrote into a head, from the last to the first: the `for=` parameters
+ * of `Forwarded` (RFC 7239 §4), or a list like `X-Forwarded-For`, in the configured field. No other
+ * field is read: proxies that do not write it pass on what strangers put there. Addresses may have
+ * a port, and in `Forwarded` quotes. Does not allocate, as a flood through a trusted proxy comes
+ * through here.
  */
 
 import type { HeadReader } from '../../record/read.ts';
@@ -12,8 +12,8 @@ import type { FieldWalk } from './fields.ts';
 import type { Walks } from './walks.ts';
 
 /**
- * More lines, longer ones or more entries are no list that proxies of one's own wrote: the whole is
- * then unreadable.
+ * Trusted proxies do not write more or longer lines or more entries: the list then counts as
+ * unreadable.
  */
 const MAX_LINES = 16;
 const MAX_LINE_BYTES = 4_096;
@@ -29,14 +29,14 @@ const OPEN = 0x5b;
 const CLOSE = 0x5d;
 
 export class ForwardedAddresses {
-  /** Of the entry that `previous` found: 4 or 6, or 0 when it cannot be read. */
+  /** Family of the entry found by `previous`: 4 or 6, or 0 if unreadable. */
   family = 0;
   readonly address = new Uint8Array(16);
 
   private readonly bytes: Uint8Array;
   private readonly walk: FieldWalk;
   private readonly isStandard: boolean;
-  /** Where the lines that are still to be read begin and end. */
+  /** Start and end of the lines still to be read. */
   private readonly starts = new Int32Array(MAX_LINES);
   private readonly ends = new Int32Array(MAX_LINES);
   private lines = 0;
@@ -48,12 +48,12 @@ export class ForwardedAddresses {
     this.isStandard = field === 'forwarded';
   }
 
-  /** Looks for the lines of `head`. */
+  /** Finds the lines of `head`. */
   begin(head: HeadReader): void {
     this.collect(head, this.walk);
   }
 
-  /** Goes to the entry before the last one read; false when there is none. */
+  /** Moves to the entry before the last one read; false if there is none. */
   previous(): boolean {
     while (this.lines > 0) {
       this.entries += 1;
@@ -70,7 +70,7 @@ export class ForwardedAddresses {
       if (comma < start) this.lines -= 1;
       const from = skipBlanks(this.bytes, comma + 1, end);
       const to = dropBlanks(this.bytes, from, end);
-      // An empty list member says nothing (RFC 9110 §5.6.1).
+      // Empty list members are ignored (RFC 9110 §5.6.1).
       if (from === to) continue;
       this.family = this.isStandard ? this.readElement(from, to) : this.readNode(from, to);
       return true;
@@ -94,7 +94,7 @@ export class ForwardedAddresses {
     }
   }
 
-  /** `for=…` among the parameters of one element; 0 where there is none. */
+  /** `for=…` among the parameters of one element; 0 if there is none. */
   private readElement(from: number, to: number): number {
     const { bytes } = this;
     for (let at = from; at < to; ) {
@@ -149,14 +149,14 @@ function isFor(bytes: Uint8Array, at: number, end: number): boolean {
   );
 }
 
-/** Place of the last comma, below `start` when there is none. */
+/** Index of the last comma, below `start` if there is none. */
 function lastComma(bytes: Uint8Array, start: number, end: number): number {
   let at = end - 1;
   while (at >= start && bytes[at] !== COMMA) at -= 1;
   return at;
 }
 
-/** The same, of commas that stand outside of quotes, which only a walk from the front can tell. */
+/** Index of the last comma outside of quotes, which only a scan from the front can tell. */
 function lastUnquoted(bytes: Uint8Array, start: number, end: number): number {
   let found = start - 1;
   let isQuoted = false;

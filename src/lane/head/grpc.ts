@@ -1,6 +1,6 @@
 /**
- * Whether a request is gRPC (gRPC over HTTP/2, "Requests"): a POST whose content-type begins with
- * `application/grpc`.
+ * Tells whether a request is gRPC (gRPC over HTTP/2, "Requests"): a POST whose content-type begins
+ * with `application/grpc`.
  */
 
 import type { HeadReader } from '../../record/read.ts';

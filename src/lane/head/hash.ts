@@ -1,14 +1,13 @@
 /**
- * Hash of bytes where they lie, 64 bits in two words: HalfSipHash-1-3 with its 64-bit result
- * (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, in the 32-bit form of the same
- * authors). It takes 32-bit additions only, so it is quick here, and a key: with a secret one
- * nobody outside can look for requests that collide, with a fixed one every process agrees on where
- * a request belongs.
+ * Hashes bytes in place to 64 bits in two words: HalfSipHash-1-3 with 64-bit output (Aumasson and
+ * Bernstein, "SipHash: a fast short-input PRF", 2012; the 32-bit variant is by the same authors).
+ * It needs only 32-bit additions, so it is fast here, and it is keyed: under a secret key nobody
+ * outside can find collisions, under a fixed key every process maps a request alike.
  */
 
 const V2 = 0x6c79_6765;
 const V3 = 0x7465_6462;
-/** What makes the result of 64 bits another function than that of 32. */
+/** Separates the 64-bit output from the 32-bit one. */
 const LONG = 0xee;
 const SECOND = 0xdd;
 
@@ -17,7 +16,7 @@ export class Hash {
   low = 0;
   high = 0;
 
-  /** Hashes `bytes` from `start` to `end` under the key of two words. */
+  /** Hashes `bytes` from `start` to `end` under a key of two words. */
   of(bytes: Uint8Array, start: number, end: number, key0: number, key1: number): void {
     let v0 = key0 | 0;
     let v1 = key1 ^ LONG;
@@ -80,7 +79,7 @@ export class Hash {
     this.of(bytes, 0, 7, key0, key1);
   }
 
-  /** Hashes text as UTF-8; for what is prepared once. */
+  /** Hashes text as UTF-8; for set-up only. */
   ofText(text: string, key0: number, key1: number): void {
     const bytes = Buffer.from(text, 'utf8');
     this.of(bytes, 0, bytes.length, key0, key1);
@@ -90,8 +89,8 @@ export class Hash {
 const NUMBER = new Uint8Array(7);
 
 /**
- * A u32 that depends on all bits of `value`, cheaper than a hash where the input is one already
- * (the finaliser of MurmurHash3, Appleby).
+ * A u32 that depends on all bits of `value`; cheaper than a hash if the input is one already (the
+ * finaliser of MurmurHash3, Appleby).
  */
 export function scatter(value: number): number {
   let mixed = value | 0;

@@ -1,9 +1,8 @@
 /**
- * Keys: what of a request tells it from others, as a hash, for balancers, splits and limits. Made
- * of the head's bytes where they lie.
- *
- * Without a seed the same request has the same hash on every shard, in every process and on every
- * edge. Limits give a secret one, so that nobody can look for keys that share a bucket.
+ * Keys: hashes of what identifies a request, for balancers, splits and limits. Computed from the
+ * head's bytes in place. Without a seed a request has the same hash on every shard, in every
+ * process and on every edge. Limits use a secret seed, so that nobody can find keys that share a
+ * bucket.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
@@ -14,7 +13,7 @@ import type { Walk } from './fields.ts';
 import { Hash } from './hash.ts';
 import type { Walks } from './walks.ts';
 
-/** Two words that are secret, or zeros. */
+/** Two secret words, or zeros. */
 export interface KeySeed {
   readonly low: number;
   readonly high: number;
@@ -23,26 +22,25 @@ export interface KeySeed {
 export const NO_SEED: KeySeed = { low: 0, high: 0 };
 
 /**
- * `first` takes the first part that the request has; `all` combines every one, those it has not as
- * absent. Of what comes more than once `first` hashes all values, and for `all`, which limits count
- * by, whoever repeats it has one key with all others who do: the backend may read another line than
- * we.
+ * `first` uses the first part that the request has; `all` combines every part, with missing ones as
+ * absent. If a value is repeated, `first` hashes all values. Under `all`, which limits count by,
+ * all requests that repeat it share one key: the backend may read another line than we do.
  */
 export type KeyMode = 'first' | 'all';
 
-/** One part of a key, ready to be looked up. */
+/** One part of a key, ready for look-up. */
 interface Part {
   readonly kind: KeySnapshot['kind'];
-  /** Of header, cookie, query and certificate. */
+  /** For header, cookie, query and certificate. */
   readonly walk: Walk | undefined;
   readonly prefix4: number;
   readonly prefix6: number;
-  /** Keeps equal bytes of different parts apart. */
+  /** Separates equal bytes of different parts. */
   readonly salt: number;
 }
 
 export class Key {
-  /** Upper half of the last hash, for those who need 64 bits. */
+  /** Upper half of the last hash, for users of 64 bits. */
   high = 0;
 
   private readonly parts: readonly Part[];
@@ -51,14 +49,14 @@ export class Key {
   private readonly seed: KeySeed;
   private readonly digest = new Hash();
   private readonly network = new Uint8Array(17);
-  /** Nothing but the head and its client is in it, so one head has one hash. */
+  /** The key only depends on the head and its client, so it is hashed once per head. */
   private readonly isOfHead: boolean;
   private serial = -1;
   private low = 0;
 
   /**
-   * The same part under the same seed gives the same hash wherever it is configured. Keys are had
-   * from `lookups.key`, so that who asks for the same has the same.
+   * The same part under the same seed gives the same hash wherever it is configured. Use
+   * `lookups.key`, which shares equal keys.
    */
   constructor(keys: readonly KeySnapshot[], mode: KeyMode, lookups: Walks, seed: KeySeed) {
     this.parts = keys.map((key) => ({
@@ -75,9 +73,8 @@ export class Key {
   }
 
   /**
-   * Hash of the key of `head`, u32; a key that hashes to 0 is 1. 0 when there is none: `first`
-   * found nothing, or of `all` not one is there. No parts at all are one and the same key for every
-   * request under `all`, and none under `first`.
+   * Hash of the key of `head`, u32; a hash of 0 becomes 1. 0 means no key: the request has none of
+   * the parts. Without any parts, `all` gives every request the same key, and `first` gives none.
    */
   hash(head: HeadReader, client: Client, tenant: number, route: number): number {
     if (this.serial === head.serial) return this.low;
@@ -106,7 +103,7 @@ export class Key {
     return low === 0 ? 1 : low;
   }
 
-  /** Hashes one part into `digest`; false when the request does not have it. */
+  /** Hashes one part into `digest`; false if the request does not have it. */
   private hashPart(part: Part, head: HeadReader, client: Client, tenant: number, route: number, key0: number, key1: number): boolean {
     const { digest, bytes } = this;
     const walk = part.walk;
@@ -117,8 +114,8 @@ export class Key {
       let isRepeated = false;
       while (walk.next(head)) {
         isRepeated = true;
-        // Who repeats what a limit counts by would have a new key with each request: all who do
-        // have one together. What a certificate has more than one of its client cannot choose anew.
+        // Repeating a value would give a new key with each request, so all requests that do share
+        // one key. A client cannot vary repeated facts of its certificate.
         if (this.isCombined && part.kind !== 'certificate') break;
         digest.of(walk.bytes, walk.start, walk.start + walk.length, digest.low, digest.high);
       }
@@ -151,8 +148,8 @@ export class Key {
   }
 
   /**
-   * The client's network; its family stands before the address, so that none of the one is one of
-   * the other.
+   * Hashes the client's network. The family precedes the address, so that IPv4 and IPv6 never
+   * collide.
    */
   private hashClient(part: Part, client: Client, key0: number, key1: number): void {
     const { network } = this;
@@ -165,13 +162,10 @@ export class Key {
   }
 }
 
-/**
- * Stands for the value of what comes more than once; longer than any address, so that it is no
- * other part's.
- */
+/** Stands for a repeated value; beyond any real length, so it collides with no other part. */
 const REPEATED = 2 ** 52 + 1;
 
-/** The path without its query: what is asked for, not how. */
+/** End of the path without its query. */
 function pathEnd(bytes: Uint8Array, head: HeadReader): number {
   const end = head.pathByte + head.pathLength;
   for (let at = head.pathByte; at < end; at++) {
@@ -189,7 +183,10 @@ function walkOf({ kind, name }: KeySnapshot, lookups: Walks): Walk | undefined {
   return kind === 'query' ? lookups.query(name) : undefined;
 }
 
-/** Of kind and name, not of the place in the list: a key means the same wherever it stands. */
+/**
+ * Depends on kind and name, not on the position in the list, so that a part means the same
+ * everywhere.
+ */
 function saltOf({ kind, name }: KeySnapshot): number {
   const digest = new Hash();
   digest.ofText(`${kind}:${name}`, 0, 0);

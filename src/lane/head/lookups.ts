@@ -1,10 +1,8 @@
 /**
- * What a snapshot looks for in heads, made once for all who ask: a head's fields are gone through
- * once, a cookie is looked for once, a key is hashed once, however many routes, limits and
- * balancers want it. And what many routes say alike is one thing in memory: with a thousand routes
- * it is their number of cache lines that costs.
- *
- * One lives with each compiled snapshot, so names that nobody looks for any more are gone with it.
+ * What a snapshot looks up in heads, shared by all users: fields are indexed once, a cookie is
+ * searched once, a key is hashed once, however many routes, limits and balancers need it. Equal
+ * parts of routes are one object in memory: with a thousand routes, cache lines are what costs.
+ * Each compiled snapshot has its own, so unused names go with it.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
@@ -41,15 +39,15 @@ export class Lookups implements Walks {
     return this.once('certificate', fact, () => certificateWalk(fact, this.bytes));
   }
 
-  /** The key of these parts; `mode` as `Key` has it. */
+  /** The key of these parts; `mode` as in `Key`. */
   key(keys: readonly KeySnapshot[], mode: KeyMode, seed: KeySeed = NO_SEED): Key {
     return this.once('key', [keys, mode, seed.low, seed.high], () => new Key(keys, mode, this, seed));
   }
 
   /**
-   * What `make` makes of `terms` (plain data that says all about it), the same for all who say the
-   * same. A `kind` is made by one `make` only. Terms that are the same object say the same without
-   * being read.
+   * Returns what `make` builds from `terms` (plain data that fully describes it), shared by all
+   * equal terms. Each `kind` belongs to one `make`. Identical objects are recognised without being
+   * read.
    */
   once<T>(kind: string, terms: unknown, make: () => T): T {
     if (terms === null || typeof terms !== 'object') return this.onceSaid(kind, terms, make);

@@ -1,8 +1,7 @@
 /**
- * Sets of networks, asked with an address as it lies in memory: CIDR blocks become ranges that do
- * not overlap, sorted, and a question is a binary search. A list of fifty thousand blocks costs
- * sixteen comparisons. Blocks may have a value each; of those that hold an address the longest
- * prefix says it.
+ * Sets of networks, looked up by address bytes in memory. CIDR blocks become sorted, disjoint
+ * ranges, and a look-up is a binary search: sixteen comparisons for fifty thousand blocks. Blocks
+ * may have values; the longest prefix that contains the address wins.
  */
 
 import { parseAddress } from './address.ts';
@@ -13,7 +12,7 @@ interface Range {
   readonly value: number;
 }
 
-/** What a set says of an address that is in none of its blocks. */
+/** The address is in none of the blocks. */
 export const NOWHERE = -1;
 
 export class Networks {
@@ -21,14 +20,14 @@ export class Networks {
   private readonly firsts4: Uint32Array;
   private readonly lasts4: Uint32Array;
   private readonly values4: Uint8Array;
-  /** The same with four words an address. */
+  /** The same with four words per address. */
   private readonly firsts6: Uint32Array;
   private readonly lasts6: Uint32Array;
   private readonly values6: Uint8Array;
 
   /**
-   * `blocks` are addresses or CIDR blocks; throws a RangeError for anything else. `values` are
-   * theirs, up to 255, and 0 where they are left out.
+   * `blocks` are addresses or CIDR blocks; throws a RangeError for anything else. `values` belong
+   * to them, at most 255 each, 0 if omitted.
    */
   constructor(blocks: readonly string[], values: readonly number[] = []) {
     const ranges4: Range[] = [];
@@ -44,19 +43,20 @@ export class Networks {
     this.lasts6 = Uint32Array.from(merged6.flatMap(({ last }) => wordsOf(last)));
   }
 
-  /** Holds no address at all. */
+  /** Whether the set holds no address. */
   get isEmpty(): boolean {
     return this.firsts4.length === 0 && this.firsts6.length === 0;
   }
 
-  /** Is the address (4 or 16 bytes at the front of `address`, by `family`) in one of the blocks? */
+  /**
+   * Whether the address (the first 4 or 16 bytes of `address`, by `family`) is in one of the
+   * blocks.
+   */
   has(family: number, address: Uint8Array): boolean {
     return this.find(family, address) !== NOWHERE;
   }
 
-  /**
-   * The value of the block with the longest prefix among those that hold the address, or NOWHERE.
-   */
+  /** The value of the block with the longest prefix that contains the address, or NOWHERE. */
   find(family: number, address: Uint8Array): number {
     return family === 4 ? this.find4(word(address, 0)) : this.find6(address);
   }
@@ -85,10 +85,7 @@ export class Networks {
   }
 }
 
-/**
- * Below, at or above zero as the four words at `at` are less than, equal to or greater than the
- * address.
- */
+/** Compares the four words at `at` with the address; the sign is as in a sort function. */
 function compare(words: Uint32Array, at: number, address: Uint8Array): number {
   for (let i = 0; i < 4; i++) {
     const difference = words[at + i]! - word(address, i * 4);
@@ -116,8 +113,8 @@ function addBlock(block: string, given: number, ranges4: Range[], ranges6: Range
 }
 
 /**
- * Sorted, none within another, and those that touch made one where their value is the same. Blocks
- * overlap only where one holds the other.
+ * Sorts ranges, resolves nesting, and joins adjacent ones with the same value. Blocks overlap only
+ * by nesting.
  */
 function merge(ranges: Range[]): Range[] {
   const merged: Range[] = [];
@@ -128,8 +125,8 @@ function merge(ranges: Range[]): Range[] {
       merged[merged.length - 1] = { first: before.first, last, value };
     else merged.push({ first, last, value });
   };
-  // Blocks that are open where the sweep stands, the widest first, and the address from which on
-  // nothing was added yet.
+  // Blocks that contain the sweep's position, the widest first, and the first address not yet
+  // covered.
   const open: Range[] = [];
   let from = 0n;
   const closeBefore = (address: bigint | undefined): void => {

@@ -1,38 +1,34 @@
 /**
- * Changes of a path, as text: for redirects, for paths rewritten by pattern, and for those who ask
- * what a route would do. What a plan does by itself (`prefix`) is done by the reactor in the same
- * way (`native/core/src/plan/edit.rs`).
- *
- * A path that comes out of a pattern is looked at before it goes anywhere: pieces of a client's
- * path, put together anew, must not become one that the client could not have sent.
+ * Changes of a path as text: for redirects, for rewrites by pattern, and for explaining what a
+ * route would do. Plain `prefix` edits of plans are done by the reactor in the same way
+ * (`native/core/src/plan/edit.rs`). The result of a pattern is validated before it goes anywhere:
+ * recombined pieces of a client's path must not become a path that the client could not have sent.
  */
 
 import { RE2JS } from 're2js';
 import type { PathEditSnapshot } from '../../config/snapshot/route.ts';
 
-/** Longer paths than this are left as they were. */
+/** Longer paths are not changed. */
 export const MAX_EDITED_BYTES = 16_384;
 
-/**
- * What may stand in a path and in a query beside `%`; the rest is percent-encoded (RFC 3986 §3.3).
- */
+/** Everything else in a path or query, except `%`, is percent-encoded (RFC 3986 §3.3). */
 const ENCODED = /[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]/g;
 
-/** What ends a value of a query, or is read as something else there. */
+/** Characters that end a value of a query or have another meaning there. */
 const SEPARATORS = /[&=+;]/g;
 
 export interface PathEdit {
-  /** The changed path with query, or undefined when it stays as it is. */
+  /** The changed path with query, or undefined if it does not change. */
   apply(target: string): string | undefined;
 }
 
-/** Undefined where the path is kept. */
+/** Undefined if the path is kept. */
 export function compilePathEdit(edit: PathEditSnapshot): PathEdit | undefined {
   if (edit.kind === 'keep') return undefined;
   return edit.kind === 'prefix' ? new PrefixEdit(edit.prefix, edit.replacement) : new PatternEdit(edit.pattern, edit.replacement);
 }
 
-/** `/api` to `/v2`: `/api/x?q` becomes `/v2/x?q`; on segment borders only. */
+/** `/api` to `/v2`: `/api/x?q` becomes `/v2/x?q`; at segment borders only. */
 class PrefixEdit implements PathEdit {
   private readonly prefix: string;
   private readonly replacement: string;
@@ -64,7 +60,7 @@ class PatternEdit implements PathEdit {
   apply(target: string): string | undefined {
     const mark = target.indexOf('?');
     const path = mark === -1 ? target : target.slice(0, mark);
-    // A Matcher would find the groups by a second search.
+    // A Matcher would run a second search for the groups.
     const places = this.engine.findSubmatchIndex(path) as number[] | null;
     if (places === null) return undefined;
     let changed = path.slice(0, places[0]);
@@ -75,10 +71,10 @@ class PatternEdit implements PathEdit {
         isQuery ||= piece.includes('?');
         continue;
       }
-      // A group that takes no part stands at -1.
+      // A group that did not take part has the index -1.
       if ((places[piece * 2] ?? -1) < 0) continue;
       const found = path.slice(places[piece * 2], places[piece * 2 + 1]);
-      // A piece of a path is one value of a query: it must not begin another.
+      // A piece of a path becomes one query value: it must not begin another.
       changed += isQuery ? found.replace(SEPARATORS, encode) : found;
     }
     const rest = path.slice(places[1]);
@@ -95,7 +91,7 @@ function piecesOf(replacement: string): (string | number)[] {
     .filter((piece) => piece !== '');
 }
 
-/** The path with the query behind it, undefined when it is none that could be sent. */
+/** The path followed by the query; undefined if it could not be sent. */
 function validPath(changed: string, query: string, hasQuery: boolean): string | undefined {
   const path = (changed.startsWith('//') ? changed.replace(/^\/+/, '/') : changed).replace(ENCODED, encode);
   if (!path.startsWith('/') || path.length + query.length > MAX_EDITED_BYTES) return undefined;
@@ -106,10 +102,7 @@ function validPath(changed: string, query: string, hasQuery: boolean): string | 
   return `${path}${mark === -1 ? '?' : '&'}${query}`;
 }
 
-/**
- * A segment that is `.` or `..`, also written with escapes or followed by parameters, is a way up
- * for some backend.
- */
+/** A segment `.` or `..`, even escaped or with parameters, means the parent to some backends. */
 function hasDots(path: string): boolean {
   return (path.includes('/.') || path.includes('%')) && /(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?:[/;]|%2f|%5c|$)/i.test(path);
 }

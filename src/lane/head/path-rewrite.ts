@@ -7,7 +7,7 @@ import { compilePathEdit, type PathEdit } from './path-edit.ts';
 export class PathRewrite {
   private readonly edit: PathEdit;
 
-  /** Undefined where a plan's own edits do it. */
+  /** Undefined if edits of the plan do it. */
   static of(edit: PathEditSnapshot): PathRewrite | undefined {
     return edit.kind === 'regex' ? new PathRewrite(compilePathEdit(edit)!) : undefined;
   }
@@ -17,8 +17,8 @@ export class PathRewrite {
   }
 
   /**
-   * The path with query that goes upstream; empty when it is the client's (an edit without value
-   * leaves a path as it is).
+   * The path with query that goes upstream; empty if it is the client's (an edit without a value
+   * leaves the path as it is).
    */
   apply(head: HeadReader): string {
     return this.edit.apply(head.path()) ?? '';

@@ -1,7 +1,7 @@
 /**
- * Field names with an underscore: CGI, WSGI and their like read `x_real_ip` as X-Real-IP, so that
- * who may not send the one could send the other. The reactor says whether a head has such a name;
- * only then are its names looked at.
+ * Field names with an underscore. CGI, WSGI and the like read `x_real_ip` as X-Real-IP, so a client
+ * that may not send one could send the other. The reactor flags heads that have such a name; only
+ * then are the names checked.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -14,7 +14,7 @@ const DROPPED = noteNumber('underscore_dropped');
 const REFUSED = noteNumber('underscore_refused');
 const MET = noteNumber('underscore_met');
 
-/** Names told of, of a shard; a client can make up more. */
+/** Names reported per shard; a client can make up more. */
 const MAX_TOLD = 64;
 
 const UNDERSCORE = 0x5f;
@@ -26,7 +26,7 @@ export class Underscores {
   private readonly bytes: Uint8Array;
   private readonly observer: Observer;
 
-  /** Undefined where all names pass. */
+  /** Undefined if all names are allowed. */
   static of({ underscores, underscoreNames }: ClaimsSnapshot, bytes: Uint8Array, observer: Observer): Underscores | undefined {
     return underscores === 'pass' ? undefined : new Underscores(underscores === 'refuse', underscoreNames, bytes, observer);
   }
@@ -38,10 +38,7 @@ export class Underscores {
     this.observer = observer;
   }
 
-  /**
-   * Whether `head` has a name that does not pass. Each is counted, and the first of each name is
-   * told.
-   */
+  /** Whether `head` has a name that is not allowed. Each is counted; each name is reported once. */
   isIn(head: HeadReader): boolean {
     const { bytes, observer } = this;
     let isFound = false;

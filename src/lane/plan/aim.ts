@@ -1,4 +1,4 @@
-/** What of a backend a route's plan towards it depends on. */
+/** The properties of a backend that a route's plan for it depends on. */
 
 import { usualAuthority } from '../../base/authority.ts';
 import type { LaneSnapshot } from '../../config/route-table.ts';
@@ -6,18 +6,18 @@ import type { RouteSnapshot, TargetSnapshot } from '../../config/snapshot/route.
 import type { BackendSnapshot } from '../../config/snapshot/upstream.ts';
 import { slotsOf } from '../balance/subset.ts';
 
-/** What a route's plan towards one backend depends on. */
+/** What a route's plan for one backend depends on. */
 export interface Aim {
   readonly isFallback: boolean;
   readonly isCookieSet: boolean;
-  /** `host:port`; the same for all backends where nothing asks for it. */
+  /** `host:port`; the same for all backends if the plan does not use it. */
   readonly backend: string;
-  /** Of the backend; empty where nothing asks for it. */
+  /** The backend's scheme; empty if the plan does not use it. */
   readonly scheme: BackendSnapshot['scheme'] | '';
   readonly upstream: string;
 }
 
-/** One a backend where the plan tells of it, else a single one. */
+/** One per backend if the plan depends on it, else a single one. */
 export function aimsOf(snapshot: LaneSnapshot, route: RouteSnapshot, target: TargetSnapshot, isFallback: boolean): Aim[] {
   const upstream = snapshot.upstreams[target.upstream];
   const common = {

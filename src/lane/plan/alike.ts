@@ -5,9 +5,10 @@ import type { EditSnapshot, RouteSnapshot, TargetSnapshot } from '../../config/s
 import { tellsBackend } from './aim.ts';
 
 /**
- * Tells by a short text which routes have the same plans, so that those of ten thousand are not put
- * together to find out: by the parts that they have in common, which are the same objects
- * (`src/config/assemble/once.ts`). Where they are not, only more is put together.
+ * Gives routes with the same plans the same short key, so that the plans of ten thousand routes
+ * need not be built to find out. The key is made of the parts that routes share as the same objects
+ * (`src/config/assemble/once.ts`). If equal parts are not shared, more plans are built; nothing
+ * else changes.
  */
 export class Alike {
   private readonly snapshot: LaneSnapshot;
@@ -18,7 +19,7 @@ export class Alike {
     this.snapshot = snapshot;
   }
 
-  /** Of everything that `routePlan` and `aimsOf` look at. */
+  /** Covers everything that `routePlan` and `aimsOf` read. */
   key(route: RouteSnapshot): string {
     const { retries, fallbackOn, fallback, requestEdits, responseEdits, path } = route;
     const [request, response] = [this.tells(requestEdits), this.tells(responseEdits)];

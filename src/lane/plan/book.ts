@@ -3,31 +3,31 @@
 import { TAG_EPOCHS } from '../tag.ts';
 import { EDGE_PLAN, type Edit, type NumberedPlan, type Plan } from './plan.ts';
 
-/** Lists of edits that are known by what they say. */
+/** Lists of edits that are cached by content. */
 const MAX_LISTS = 1_024;
 const NO_EDITS: readonly Edit[] = [];
 
 /**
- * Snapshots of which a shard's plans are kept: one more than a lane has, for the reactor is told of
- * new plans while the oldest of the lane's still decides.
+ * Snapshots whose plans a shard keeps: one more than a lane has, because the reactor gets new plans
+ * while the lane's oldest snapshot still decides.
  */
 export const SHARD_PAGES = TAG_EPOCHS + 1;
 
 /**
- * Numbers of plans over several snapshots, the latest of which may all still decide: what the
- * reactor is given is the plans of all of them. A plan keeps its number while any of them has it.
+ * Numbers plans over several snapshots, all of which may still decide: the reactor has the plans of
+ * all of them. A plan keeps its number while any of them uses it.
  */
 export class PlanBook {
-  /** By number; what none has any more is there until its number is given again. */
+  /** By number. An unused plan stays until its number is reused. */
   readonly plans: Plan[] = [];
-  /** Numbers that were given since `takeFresh`. */
+  /** Numbers assigned since `takeFresh`. */
   private fresh: number[] = [];
   private readonly numbers = new Map<string, number>();
   private readonly keys: string[] = [];
   /** Numbers by snapshot, the latest last. */
   private readonly pages: Set<number>[] = [];
   private readonly maxPages: number;
-  /** Lists of edits by what they say, and by the object. */
+  /** Ids of lists of edits, by content and by object. */
   private readonly ids = new Map<string, number>();
   private readonly idsOf = new WeakMap<readonly Edit[], number>();
   private nextId = 0;
@@ -37,7 +37,7 @@ export class PlanBook {
     this.maxPages = maxPages;
   }
 
-  /** A snapshot follows; the one so many before it decides no more. */
+  /** Begins the next snapshot. If there are too many, drops the oldest one. */
   turn(): void {
     this.pages.push(new Set([EDGE_PLAN]));
     if (this.pages.length <= this.maxPages) return;
@@ -46,21 +46,21 @@ export class PlanBook {
     for (let number = 0; number < this.plans.length; number++) if (!used.has(number)) this.forget(number);
   }
 
-  /** What is new, or another, since this was asked last. */
+  /** Plans that are new or changed since the last call. */
   takeFresh(): NumberedPlan[] {
     const { plans, fresh } = this;
     this.fresh = [];
     return fresh.map((number) => ({ number, plan: plans[number]! }));
   }
 
-  /** All of them. */
+  /** All plans. */
   all(): NumberedPlan[] {
     return this.plans.map((plan, number) => ({ number, plan }));
   }
 
   /**
-   * The number of `plan`, for the snapshot of the last `turn`. `common` are edits in its request
-   * that many plans have.
+   * The number of `plan`, for the snapshot of the last `turn`. `common` are edits of its request
+   * that many plans share.
    */
   number(plan: Plan, common: readonly Edit[] = NO_EDITS): number {
     const key = this.keyOf(plan, common);
@@ -69,22 +69,22 @@ export class PlanBook {
     return number;
   }
 
-  /** What a plan says. */
+  /** The content of a plan as a key. */
   private keyOf({ request, ...rest }: Plan, common: readonly Edit[]): string {
     const at = common.length === 0 ? 0 : request.indexOf(common[0]!);
     const own = [request.slice(0, at), request.slice(at + common.length)];
     return `${this.idOf(common)} ${JSON.stringify([own, rest])}`;
   }
 
-  /** Of a list of edits that many plans have in them. */
+  /** Id of a list of edits that many plans share. */
   private idOf(common: readonly Edit[]): number {
     const known = this.idsOf.get(common);
     if (known !== undefined) return known;
     const text = JSON.stringify(common);
     let id = this.ids.get(text);
     if (id === undefined) {
-      // A number is never given to another list, so that keys of plans stay right; those that are
-      // forgotten here get new ones.
+      // An id is never reused for another list, so keys of plans stay right; forgotten lists get
+      // new ids.
       if (this.ids.size >= MAX_LISTS) this.ids.clear();
       id = this.nextId++;
       this.ids.set(text, id);

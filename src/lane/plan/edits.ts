@@ -1,8 +1,8 @@
 /**
- * The edits of one plan. They are applied in order, and what a later one undoes is not done: what
- * the edge writes of itself comes first, so that an operator has the last word on every field but
- * the sticky cookie, without which nothing would stick. Variables are the client's, whatever the
- * edits before them did; those that are known beforehand are written out here.
+ * The edits of one plan, applied in order; an edit that a later one undoes is left out. The edge's
+ * own edits come first, so that the operator has the last word on every field except the sticky
+ * cookie. Variables are the client's values, whatever earlier edits did; those known in advance are
+ * expanded here.
  */
 
 import type { ClaimsSnapshot } from '../../config/snapshot/process.ts';
@@ -12,14 +12,14 @@ import type { Aim } from './aim.ts';
 import type { Edit, Plan } from './plan.ts';
 
 /**
- * The version in which backends answer. With `https` each connection agrees on its own, so nothing
- * is said, which a gateway may (RFC 9110 §7.6.3).
+ * The HTTP version of backends' responses. With `https` each connection negotiates it, so none is
+ * stated, which a gateway may do (RFC 9110 §7.6.3).
  */
 const VIA_VERSIONS = { h2c: '2', http: '1.1', https: '', '': '' } as const;
 
 const REQUEST_ID = edit('set', 'x-request-id', '${request_id}');
 
-/** What a proxy before us may have written, and a client may pretend. */
+/** Fields that an earlier proxy may have written, and that a client may forge. */
 export const FORWARDED_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port'];
 
 export function routePlan(claims: ClaimsSnapshot, common: readonly Edit[], route: RouteSnapshot, aim: Aim): Plan {
@@ -55,14 +55,14 @@ export function isName(field: string): boolean {
   return field !== '';
 }
 
-/** Both lists as one, ascending, each number once. */
+/** Merges both lists, ascending, without duplicates. */
 function inOrder(one: readonly number[], other: readonly number[]): number[] {
   return [...new Set([...one, ...other])].sort((a, b) => a - b);
 }
 
 /**
- * Of answers of the edge itself. `untold` removes what proxies say of the client from the request
- * that TRACE gets back.
+ * The plan for answers of the edge itself. `untold` removes what proxies say of the client from the
+ * request that TRACE echoes.
  */
 export function answerPlan(untold: Edit[], edits: Edit[]): Plan {
   return {
@@ -76,16 +76,15 @@ export function answerPlan(untold: Edit[], edits: Edit[]): Plan {
   };
 }
 
-/** Fields that only who writes `believed` may send beside it. */
+/** The companion fields that only the writer of `believed` may send. */
 function writtenWith(believed: string): readonly string[] {
   return believed === 'x-forwarded-for' ? FORWARDED_NAMES.slice(1) : [believed];
 }
 
 /**
- * X-Forwarded-… by custom, Forwarded by RFC 7239 §4; what a peer that is not trusted says of itself
- * is dropped first, whatever is written, and so is what trusted ones do not write: of all fields in
- * which somebody is trusted to tell the client only the one in which this peer is. `trusts` are
- * these fields.
+ * X-Forwarded-… by convention, Forwarded by RFC 7239 §4. First drops what an untrusted peer says of
+ * itself, and what a trusted one does not write: of all fields in which anyone is trusted to name
+ * the client (`trusts`), only this peer's stays.
  */
 export function forwardedEdits({ fields }: ClaimsSnapshot, trusts: readonly string[], route: RouteSnapshot, believed: string): Edit[] {
   const telling = [...FORWARDED_NAMES, ...trusts.filter(isName)];
@@ -105,16 +104,14 @@ export function forwardedEdits({ fields }: ClaimsSnapshot, trusts: readonly stri
   return edits;
 }
 
-/**
- * `Via` of RFC 9110 §7.6.3: the version in which the message came, and what the edge calls itself.
- */
+/** `Via` of RFC 9110 §7.6.3: the HTTP version of the message, and the edge's name. */
 function viaEdits({ via }: RouteSnapshot, version: string): Edit[] {
   return via === '' || version === '' ? [] : [edit('append', 'via', `${version} ${via}`)];
 }
 
 /**
- * What is left of the exchange's time, in the field the client may have told its own in. Without
- * any limit the value is empty and no field is written.
+ * The time left for the exchange, in the field of the client's deadline. Without a limit the value
+ * is empty and no field is written.
  */
 function deadlineEdits({ deadlineHeader, isGrpcTimeoutObeyed }: RouteSnapshot): Edit[] {
   return [
@@ -128,15 +125,15 @@ function authorityEdits({ hostPolicy, host }: RouteSnapshot, backend: string): E
 }
 
 /**
- * A pattern is replaced by the lane, which brings the path as a value; an empty one leaves the path
- * as it is.
+ * Patterns are replaced by the lane, which passes the path as a value; an empty value leaves it as
+ * it is.
  */
 function pathEdits({ path }: RouteSnapshot): Edit[] {
   if (path.kind === 'prefix') return [{ op: 'prefix', name: ':path', value: path.replacement, match: path.prefix }];
   return path.kind === 'regex' ? [edit('set', ':path', '${value_0}')] : [];
 }
 
-/** Edits of the route's own, with what is known of it beforehand written out. */
+/** The route's own edits, with values known in advance expanded. */
 export function operatorEdits(route: RouteSnapshot, edits: readonly EditSnapshot[], upstream: string, backend: string): Edit[] {
   const known: Readonly<Record<string, string>> = { route: route.name, upstream, backend };
   return edits.map(({ op, name, value }) =>

@@ -1,12 +1,12 @@
 /**
  * Head edits compiled from routes: what the reactor does to request heads on their way to a backend
- * and to response heads on their way back. Decisions name a plan by number; routes that say the
- * same share one, so ten thousand routes usually need two or three.
+ * and to response heads on their way back. Decisions name a plan by number. Routes with equal edits
+ * share one, so ten thousand routes usually need two or three.
  */
 
 import type { ClaimsSnapshot } from '../../config/snapshot/process.ts';
 
-/** One edit, as the native border knows it (`BindingEdit`). */
+/** One edit, as in the native interface (`BindingEdit`). */
 export interface Edit {
   op: 'set' | 'add' | 'append' | 'remove' | 'remove-regex' | 'prefix';
   name: string;
@@ -21,18 +21,18 @@ export interface Plan {
   holdStatuses: number[];
   holdGrpcStatuses: number[];
   isPathCanonical: boolean;
-  /** Of a request's trailers, about which nobody asks the lane. */
+  /** For a request's trailers, which the lane does not see. */
   underscores: ClaimsSnapshot['underscores'];
   underscoreNames: string[];
 }
 
-/** Every plan of a snapshot, and which one each route uses. */
+/** Every plan of a snapshot, and which ones each route uses. */
 export interface Plans {
   readonly plans: Plan[];
   readonly ofRoute: readonly RoutePlans[];
 }
 
-/** Which plans a route uses: as `RoutePlans` has them, plain. */
+/** The plans of a route as plain data for `RoutePlans`. */
 export interface PlanSet {
   readonly plans: readonly (readonly (readonly number[])[])[];
   readonly answerPlan: number;
@@ -48,11 +48,11 @@ export interface NumberedPlan {
 export class RoutePlans {
   /**
    * By target, then by the peer's trust and whether names with an underscore are dropped (`setOf`),
-   * then by position; one entry where all positions share a plan.
+   * then by position; one entry if all positions share a plan.
    */
   readonly plans: PlanSet['plans'];
 
-  /** Plan whose response edits apply to the route's own answers. */
+  /** The plan whose response edits apply to the route's own answers. */
   readonly answerPlan: number;
 
   constructor({ plans, answerPlan }: PlanSet) {
@@ -60,17 +60,17 @@ export class RoutePlans {
     this.answerPlan = answerPlan;
   }
 
-  /** Plan towards the backend at `position` of the pool of target number `target`. */
+  /** The plan for the backend at `position` of the pool of target number `target`. */
   of(target: number, position: number, trust: number, areUnderscoresDropped = false): number {
     const plans = this.plans[target]![setOf(trust, areUnderscoresDropped)]!;
     return plans.length === 1 ? plans[0]! : (plans[position] ?? EDGE_PLAN);
   }
 }
 
-/** Place of a target's plans for peers of this trust (`Client.trust`). */
+/** Index of a target's plans for peers of this trust (`Client.trust`). */
 function setOf(trust: number, areUnderscoresDropped: boolean): number {
   return trust * 2 + (areUnderscoresDropped ? 1 : 0);
 }
 
-/** Lends its edits to answers that belong to no route. */
+/** The plan of answers that belong to no route. */
 export const EDGE_PLAN = 0;

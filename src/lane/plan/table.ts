@@ -9,20 +9,18 @@ import { PlanBook } from './book.ts';
 import { answerPlan, edit, FORWARDED_NAMES, forwardedEdits, isName, operatorEdits, routePlan } from './edits.ts';
 import { type Edit, type NumberedPlan, type Plan, type PlanSet, type Plans, RoutePlans } from './plan.ts';
 
-/** What shards are told of the plans of a snapshot, which are compiled once for all of them. */
+/** The plans of a snapshot as sent to shards; compiled once for all of them. */
 export interface PlanTable {
-  /**
-   * Those that the reactor must know before a decision names them, beside those it knows already.
-   */
+  /** Plans that the reactor must get before a decision names them; it has the others already. */
   readonly numbered: readonly NumberedPlan[];
   readonly sets: readonly PlanSet[];
-  /** By route, a place in `sets`; in shared memory. */
+  /** By route, an index into `sets`; in shared memory. */
   readonly ofRoute: Uint32Array;
 }
 
 /**
- * Fields in which backends are told of client certificates on some listener, each once: no client
- * may send them.
+ * Fields in which some listener tells backends about client certificates, without duplicates: no
+ * client may send them.
  */
 export function certificateFields({ listeners }: Pick<LaneSnapshot, 'listeners'>): string[] {
   return [...new Set(listeners.flatMap(({ clientAuth }) => clientAuth.flatMap(({ forward }) => forward.map(({ name }) => name))))];
@@ -49,7 +47,7 @@ export function compilePlans(snapshot: LaneSnapshot, book: PlanBook = new PlanBo
   const drops = [[], dropped];
   const told = certificateFields(snapshot).map((name) => edit('set', name, `\${client_certificate:${name}}`));
   const commons = new Map<string, Edit[]>();
-  /** What the edge says of the client, the same for many routes. */
+  /** What the edge says of the client, shared by many routes. */
   const commonOf = (route: RouteSnapshot, believed: string): Edit[] => {
     const key = `${route.forwarded} ${route.forwardedTrusted} ${believed}`;
     const edits = commons.get(key) ?? [...forwardedEdits(snapshot.claims, trusts, route, believed), ...told];

@@ -1,6 +1,6 @@
 /**
- * Budgets of extra attempts, an upstream each, in shared memory: retries (and hedges) may be a
- * share of the requests of a window, plus a floor a second.
+ * Budgets of extra attempts (retries and hedges), one per upstream, in shared memory. They allow a
+ * share of the requests of a window, plus a floor per second.
  */
 
 import { wordsOf } from '../../base/views.ts';
@@ -9,7 +9,7 @@ import type { RoomSnapshot } from '../../config/snapshot/snapshot.ts';
 import { fallQuiet, strike } from '../latch.ts';
 import { Slices } from '../slices.ts';
 
-/** Room for the retry and hedge budgets of every upstream. */
+/** A table for the retry and hedge budgets of every upstream. */
 export function createBudgetTable({ upstreams, numbering }: BudgetRoom): SharedArrayBuffer {
   return new SharedArrayBuffer(BUDGET_BYTES * Math.max(1, (numbering?.room.upstreams ?? upstreams.length) * 2));
 }
@@ -20,18 +20,18 @@ export interface BudgetRoom {
   readonly numbering?: { readonly room: RoomSnapshot };
 }
 
-/** Another upstream has this number from now on. */
+/** Resets the budgets of a number that was reused for another upstream. */
 export function forgetBudgets(table: SharedArrayBuffer, upstream: number): void {
   new Int32Array(table).fill(0, upstream * 2 * WORDS, (upstream + 1) * 2 * WORDS);
 }
 
-/** Slices of a window: an old slice is forgotten whole. */
+/** Slices of a window: an old slice is dropped whole. */
 const SLICES = 8;
-/** Numbers that slices have. */
+/** Slice numbers wrap here. */
 const STAMPS = 0x4000_0000;
 /**
- * Int32 words: the slice numbers, requests and extras of each slice; 1 while the budget denies, and
- * when it last did, ms.
+ * Int32 words: number, requests and extras of each slice; 1 while the budget denies, and when it
+ * last did, in ms.
  */
 const WORDS = 32;
 const BUDGET_BYTES = WORDS * 4;
@@ -57,13 +57,13 @@ export class Budget {
     this.slices = new Slices(terms.windowMs, SLICES, STAMPS);
   }
 
-  /** A request came. */
+  /** Counts a request. */
   count(nowMs: number): void {
     Atomics.add(this.words, this.base + REQUESTS_WORD + this.slice(nowMs), 1);
   }
 
   /**
-   * Takes one extra attempt if the budget has it. Two shards that ask at once may overdraw it by
+   * Takes one extra attempt if the budget allows it. Two shards that ask at once may overdraw it by
    * one each.
    */
   take(nowMs: number): boolean {
@@ -81,17 +81,17 @@ export class Budget {
     return true;
   }
 
-  /** An extra attempt was denied: true for the first of a while. */
+  /** An extra attempt was denied. True for the first denial after a quiet time. */
   denied(nowMs: number): boolean {
     return strike(this.words, this.base + DENYING_WORD, this.base + DENIED_AT_MS_WORD, nowMs);
   }
 
-  /** True for the one who finds that nothing was denied for `quietMs`. */
+  /** True for the one caller that finds that nothing was denied for `quietMs`. */
   deniedNoMore(nowMs: number, quietMs: number): boolean {
     return fallQuiet(this.words, this.base + DENYING_WORD, this.base + DENIED_AT_MS_WORD, nowMs, quietMs);
   }
 
-  /** The slice of now, emptied by whoever comes to it first. */
+  /** The current slice, emptied by the first shard that reaches it. */
   private slice(nowMs: number): number {
     const { words, slices } = this;
     slices.at(nowMs);

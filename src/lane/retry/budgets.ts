@@ -1,6 +1,6 @@
 /**
- * The retry and hedge budgets of all upstreams, and the events of those for retries: spent, and not
- * spent any more.
+ * The retry and hedge budgets of all upstreams, and the events when a retry budget is exhausted and
+ * when it recovers.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -12,14 +12,14 @@ const BUDGET_SPENT = noteNumber('budget_spent');
 const BUDGET_RESTORED = noteNumber('budget_restored');
 
 /**
- * How often it is looked whether a spent budget allows retries again, and how long it must have
- * denied none.
+ * How often exhausted budgets are checked, and how long one must have denied no retry to count as
+ * recovered.
  */
 const SWEEP_MS = 1_000;
 const QUIET_MS = 5_000;
 
 export class Budgets {
-  /** By place of the upstream. */
+  /** Indexed by upstream. */
   readonly retries: readonly Budget[];
   readonly hedges: readonly Budget[];
   private readonly observer: Pick<Observer, 'noted'>;
@@ -36,7 +36,7 @@ export class Budgets {
     this.observer = observer;
   }
 
-  /** A new turn. */
+  /** Begins a turn. */
   begin(nowMs: number): void {
     if (nowMs < this.nextSweepMs) return;
     this.nextSweepMs = nowMs + SWEEP_MS;
@@ -45,9 +45,7 @@ export class Budgets {
     }
   }
 
-  /**
-   * Takes a retry if the upstream's budget has it, and tells when it is the first that it has not.
-   */
+  /** Takes a retry if the upstream's budget allows it; reports the first one that is denied. */
   takeRetry(upstream: number, nowMs: number): boolean {
     const budget = this.retries[upstream]!;
     if (budget.take(nowMs)) return true;

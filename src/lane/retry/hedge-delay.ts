@@ -1,30 +1,26 @@
 /**
- * When a hedge is sent: after a fixed delay, or after a percentile of what the route's responses
- * took lately ("The Tail at Scale", Dean and Barroso, 2013).
- *
- * The percentile comes from two histograms with logarithmic buckets, the present one and the one
- * before, so that it forgets. Those of all routes lie in one array.
+ * When a hedge is sent: after a fixed delay, or after a percentile of the route's recent response
+ * times ("The Tail at Scale", Dean and Barroso, 2013). The percentile is taken over two histograms
+ * with logarithmic buckets, the current and the previous one, so that old samples are forgotten.
+ * The histograms of all routes share one array.
  */
 
 import type { HedgeSnapshot } from '../../config/snapshot/route.ts';
 
-/** Buckets an octave (a power of two), and octaves from 128 µs on. */
+/** Buckets per octave (power of two), and octaves from 128 µs on. */
 const STEP_BITS = 3;
 const STEPS = 1 << STEP_BITS;
 const OCTAVES = 20;
 const FIRST_BITS = 7;
 const FIRST_US = 1 << FIRST_BITS;
 const BUCKETS = STEPS * OCTAVES;
-/**
- * Samples a histogram takes before the next begins, and samples without which the percentile says
- * nothing.
- */
+/** Samples of a histogram before the next begins, and the fewest samples for a percentile. */
 const TURN = 1_024;
 const ENOUGH = 64;
-/** Samples after which the percentile is made anew. */
+/** The percentile is computed again after this many samples. */
 const REFRESH = 32;
 
-/** What the histograms of one route take of an array. */
+/** Elements of the array that one route uses. */
 export const HEDGE_COUNTS = BUCKETS * 2;
 
 export class HedgeDelay {
@@ -34,13 +30,13 @@ export class HedgeDelay {
   private readonly snapshot: HedgeSnapshot;
   private readonly isFixed: boolean;
   private readonly counts: Uint16Array;
-  /** Where the present histogram begins, and the one before. */
+  /** Where the current and the previous histogram begin. */
   private present: number;
   private before: number;
   private total = 0;
   private totalBefore = 0;
 
-  /** `counts` has room for HEDGE_COUNTS from `at` on, all zero. */
+  /** `counts` has HEDGE_COUNTS free elements from `at` on, all zero. */
   constructor(snapshot: HedgeSnapshot, counts: Uint16Array = new Uint16Array(HEDGE_COUNTS), at = 0) {
     this.snapshot = snapshot;
     this.isFixed = snapshot.delayMs > 0;
@@ -50,7 +46,7 @@ export class HedgeDelay {
     this.before = at + BUCKETS;
   }
 
-  /** A response head came after `us`. */
+  /** Records a response head that came after `us`. */
   sample(us: number): void {
     if (this.isFixed) return;
     const { counts } = this;
@@ -82,14 +78,14 @@ export class HedgeDelay {
   }
 }
 
-/** An octave is cut into equal parts: the bits behind a number's first one say which. */
+/** An octave is cut into equal parts: the bits after the leading one select the part. */
 function bucketOf(us: number): number {
   if (us < FIRST_US) return 0;
   const octave = 31 - FIRST_BITS - Math.clz32(us);
   return octave >= OCTAVES ? BUCKETS - 1 : (octave << STEP_BITS) | ((us >>> (octave + FIRST_BITS - STEP_BITS)) & (STEPS - 1));
 }
 
-/** What no sample of `bucket` is above. */
+/** Upper bound of the samples in `bucket`. */
 function upperUs(bucket: number): number {
   return FIRST_US * 2 ** (bucket >> STEP_BITS) * (1 + ((bucket & (STEPS - 1)) + 1) / STEPS);
 }

@@ -1,7 +1,7 @@
 /**
- * Hedging: a second attempt beside one that is slow, at another backend; the first answer wins and
- * the reactor takes the other back. It costs the backends a share of requests that its budget
- * bounds, so it is for reads whose slowest few matter.
+ * Hedging: a second attempt beside a slow one, at another backend. The first response wins and the
+ * reactor cancels the other attempt. A budget bounds the share of extra requests, so hedging is for
+ * reads whose tail latency matters.
  */
 
 import { noteNumber } from '../../base/notes.ts';
@@ -39,7 +39,7 @@ export function hedge(parts: DecideParts, compiled: Compiled, late: LateReader):
     subject.memo0 = late.memo0;
     subject.memo1 = late.memo1;
     subject.memo2 = late.memo2;
-    // A status that the route would not take from one attempt must not win the race for another.
+    // A status that the route would retry must not win the race against the other attempt.
     prepareLater(forward, route, route.retry.isHolding || holdsForFallback(route, subject));
     forward.flags |= FORWARD_HEDGE;
     compiled.observer.noted(HEDGE_SENT, pool.upstream, pool.slots[position]!, 0);

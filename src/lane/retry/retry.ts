@@ -1,12 +1,10 @@
 /**
- * Another attempt, or the answer: what becomes of an exchange whose attempt failed before anything
- * was committed to the client.
- *
- * The rule is HTTP's (RFC 9110 §9.2.2, RFC 9113 §8.7): what was not processed may be sent again,
- * what may have been is sent again only if the method is idempotent (or the operator says so); and
- * what cannot be replayed, because body bytes are gone, is not sent again at all. On top of it
- * stands what the route asks for, and the budget of the upstream, so that retries never become the
- * load that keeps it down.
+ * Decides between another attempt and an answer when an attempt failed before anything was
+ * committed to the client. The rule is HTTP's (RFC 9110 §9.2.2, RFC 9113 §8.7). A request that was
+ * not processed may be sent again. One that may have been processed is sent again only if its
+ * method is idempotent (or the operator says so). One that cannot be replayed, because body bytes
+ * are gone, is never sent again. Beyond that the route's settings apply, and the upstream's budget,
+ * so that retries never become the load that keeps it down.
  */
 
 import { reasonByNumber, reasonNumber } from '../../base/errors.ts';
@@ -45,14 +43,14 @@ const TIMED_OUT = noteNumber('timed_out');
 const TIMEOUTS: ReadonlySet<number> = new Set((['connect_timeout', 'head_timeout', 'attempt_timeout'] as const).map(reasonNumber));
 
 /**
- * Attempts an exchange that no backend processed and that cost neither attempts nor budget: a
+ * Attempts per exchange that no backend processed and that cost neither attempts nor budget: a
  * backend that renews its sessions often would otherwise use up both. The bound ends an exchange
- * that is refused wherever it goes.
+ * that is refused everywhere.
  */
 const MAX_FREED = 8;
 
 /**
- * Who waited for a place in vain may come back soon: places come free with any exchange that ends.
+ * A client that waited for a place in vain may come back soon: any exchange that ends frees one.
  */
 const COME_BACK_SOON: Answer['fields'] = [['retry-after', '1']];
 const NO_FIELDS: Answer['fields'] = [];
@@ -75,13 +73,13 @@ export function retryOrAnswer(parts: DecideParts, compiled: Compiled, failed: At
   }
 }
 
-/** The route sends there no more, so nothing is known of how another attempt would be made. */
+/** The route no longer sends to this pool, so the terms of another attempt are unknown. */
 function endAsItIs(parts: DecideParts, failed: AttemptFailedReader): void {
   if (failed.isHeld) parts.writer.commit(parts.subject, 0);
   else answer(parts, failed, failed.reason);
 }
 
-/** True when another attempt was decided, now or after a wait. */
+/** True if another attempt was decided, now or after a wait. */
 function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool: Pool, failed: AttemptFailedReader): boolean {
   const { subject, writer } = parts;
   const { retry } = route;
@@ -120,12 +118,12 @@ function tryAgain(parts: DecideParts, compiled: Compiled, route: RouteTerms, poo
   return true;
 }
 
-/** The backend says that it never looked at the request (RFC 9113 §6.8, §8.7). */
+/** The backend says that it did not process the request (RFC 9113 §6.8, §8.7). */
 function isUnprocessed(failed: AttemptFailedReader): boolean {
   return failed.isUnsent && (failed.reason === BACKEND_GOAWAY || failed.reason === BACKEND_REFUSED);
 }
 
-/** Nothing was sent, or it may be repeated; and all that was taken of it is still here. */
+/** Nothing was sent, or it may be repeated, and all that was read of the request is still here. */
 function maySendAgain(failed: AttemptFailedReader): boolean {
   if (!failed.isReplayable) return false;
   if (failed.isUnsent) return reasonByNumber(failed.reason).retry !== 'never';
@@ -133,10 +131,10 @@ function maySendAgain(failed: AttemptFailedReader): boolean {
 }
 
 /**
- * How long to wait before the next attempt. None before the first one that goes elsewhere because a
- * backend could not be reached or refused: the other has done nothing to be spared. None either on
- * a new session to a backend that ended the last one; but one that refused a stream has too much to
- * do.
+ * How long to wait before the next attempt. There is no wait before the first attempt elsewhere
+ * after a backend could not be reached or refused: the other backend needs no sparing. Nor is there
+ * one on a new session to a backend that ended the last one; but a backend that refused a stream is
+ * overloaded.
  */
 function waitOf(route: RouteTerms, pool: Pool, position: number, failed: AttemptFailedReader, random: number): number {
   const { retry } = route;
@@ -144,7 +142,7 @@ function waitOf(route: RouteTerms, pool: Pool, position: number, failed: Attempt
     const asked = failed.retryAfterS * 1_000;
     if (asked <= retry.maxRetryAfterMs) return asked;
   }
-  // A GOAWAY asks for a new session, and that is there at once.
+  // A GOAWAY asks for a new session, which is available at once.
   if (failed.isUnsent && failed.reason === BACKEND_GOAWAY) return 0;
   const isElsewhere = pool.slots[position] !== failed.slot;
   if (failed.isUnsent && failed.attempts === 1 && (isElsewhere || failed.reason !== BACKEND_REFUSED)) return 0;
@@ -152,8 +150,8 @@ function waitOf(route: RouteTerms, pool: Pool, position: number, failed: Attempt
 }
 
 /**
- * Another backend; where there is none, the same once more if it was a session that ended rather
- * than the backend, or an answer that may differ.
+ * Picks another backend. If there is none, picks the same once more if the session ended rather
+ * than the backend, or if its answer may differ.
  */
 function pickOther(pool: Pool, failed: AttemptFailedReader): number {
   const position = pool.slots.indexOf(failed.slot);
@@ -165,11 +163,11 @@ function mayHelpAtSame(reason: number): boolean {
   return reason === BACKEND_GOAWAY || reason === BACKEND_REFUSED || reason === BACKEND_CLOSED || reason === RESPONSE_STATUS;
 }
 
-/** No more attempts: the fallback, the response that is held, or the failure's own answer. */
+/** No more attempts: uses the fallback, the held response, or the failure's own answer. */
 function giveUp(parts: DecideParts, compiled: Compiled, route: RouteTerms, pool: Pool, failed: AttemptFailedReader): void {
   const { subject, writer } = parts;
   subject.memo0 = (subject.memo0 & ~BACKS_OFF) >>> 0;
-  // An answer is an answer, unless the route says of its status that it is none.
+  // A held response is passed on, unless its status is one that the fallback replaces.
   if (failed.isHeld && (!route.fallbackOn.has(failed.status, failed.grpcStatus) || (subject.memo0 & FELL_BACK) !== 0)) {
     writer.commit(subject, 0);
     return;
@@ -203,7 +201,7 @@ function toFallback(parts: DecideParts, compiled: Compiled, route: RouteTerms, f
   return true;
 }
 
-/** A session that sticks goes on at the backend that answers it. */
+/** A sticky session moves to the backend that answers it. */
 function withCookie({ forward }: DecideParts, pool: Pool, position: number): void {
   if (pool.sticky === undefined) return;
   forward.valueCount = 2;
@@ -212,9 +210,9 @@ function withCookie({ forward }: DecideParts, pool: Pool, position: number): voi
 }
 
 /**
- * What the failure says about its backend. A GOAWAY says nothing bad: it is how a backend asks for
- * a new session. Neither does a pool of ours that is full: who waited for a place in it never asked
- * the backend anything.
+ * Learns from the failure about its backend. A GOAWAY is no fault: it is how a backend asks for a
+ * new session. Nor is a full pool of ours: an attempt that waited for a session never reached the
+ * backend.
  */
 function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject): void {
   const { backends, standing, observer } = compiled;
@@ -222,8 +220,8 @@ function learn(compiled: Compiled, failed: AttemptFailedReader, subject: Subject
   const bit = failed.isHedge ? HEDGE_IS_PROBE : IS_PROBE;
   const isProbe = (subject.memo0 & bit) !== 0;
   subject.memo0 = (subject.memo0 & ~bit) >>> 0;
-  // The time of the exchange was over, which is asked about for the sake of the answer: it says no
-  // more of the backend than where nobody asks.
+  // The exchange ran out of time. The record comes only for the sake of the answer and says no more
+  // about the backend than one without it.
   if (failed.reason === EXCHANGE_TIMEOUT || failed.reason === IDLE_TIMEOUT) {
     standing.abandoned(failed.slot, isProbe);
     return;

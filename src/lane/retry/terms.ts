@@ -1,4 +1,4 @@
-/** A route's retries in the form that deciding wants. */
+/** A route's retry settings, compiled. */
 
 import { REASONS, reasonNumber } from '../../base/errors.ts';
 import type { RetrySnapshot } from '../../config/snapshot/route.ts';
@@ -6,7 +6,7 @@ import type { HeadReader } from '../../record/read.ts';
 import { CONNECT, REFUSED, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { backoffMs } from './backoff.ts';
 
-/** Statuses and gRPC statuses by number. */
+/** Sets of HTTP and gRPC statuses. */
 export class HeldStatuses {
   /** Whether there is any. */
   readonly isAny: boolean;
@@ -19,7 +19,7 @@ export class HeldStatuses {
     for (const status of grpcStatuses) this.grpcStatuses[status] = 1;
   }
 
-  /** `grpcStatus` is NONE where there is none. */
+  /** `grpcStatus` is NONE if there is none. */
   has(status: number, grpcStatus: number): boolean {
     return this.statuses[status] === 1 || this.grpcStatuses[grpcStatus] === 1;
   }
@@ -27,7 +27,7 @@ export class HeldStatuses {
 
 export class RetryTerms {
   readonly attempts: number;
-  /** Responses are held so that they can be tried again. */
+  /** Whether responses are held so that they can be retried. */
   readonly isHolding: boolean;
   readonly bufferBytes: number;
   readonly maxRetryAfterMs: number;
@@ -60,35 +60,30 @@ export class RetryTerms {
   }
 
   /**
-   * Does the route ask for another attempt after a failure for `reason`? Of a response its statuses
-   * have to be asked too.
+   * Whether the route retries failures for `reason`. For responses, `statuses` must be checked too.
    */
   takes(reason: number): boolean {
     return this.reasons[reason] === 1;
   }
 
   /**
-   * May the request be repeated although it was acted on: idempotent (RFC 9110 §9.2.2), or named by
-   * the operator?
+   * Whether the request may be repeated even if a backend processed it: its method is idempotent
+   * (RFC 9110 §9.2.2), or the operator lists it.
    */
   isRepeatable(head: HeadReader): boolean {
     return head.isIdempotent || (this.methods.length > 0 && this.methods.includes(head.method()));
   }
 
   /**
-   * Milliseconds to wait before attempt number `attempts` + 1; `random` is of [0, 1). 0 for at
-   * once.
+   * Milliseconds to wait before attempt number `attempts` + 1, 0 for none. `random` is in [0, 1).
    */
   backoffMs(attempts: number, random: number): number {
     return backoffMs(attempts, random, this.baseMs, this.maxMs);
   }
 }
 
-/** Every reason there is stands in one of the lists above or is never tried again. */
+/** Every reason is in one of the lists above, or is never retried. */
 export const RETRIED_REASONS: readonly string[] = [...CONNECT, ...REFUSED, ...RESET, ...TIMEOUT, 'response_status'];
 
-/**
- * Reasons whose row of the registry allows another attempt, for the test that holds the lists
- * against it.
- */
+/** Reasons that the registry allows to retry; a test compares the lists with them. */
 export const RETRYABLE_REASONS: readonly string[] = REASONS.filter(({ retry }) => retry !== 'never').map(({ code }) => code);

@@ -1,10 +1,8 @@
 /**
- * A hash table from bytes to a number: open addressing in typed arrays, asked with bytes where they
- * lie and a hash that the caller has made while it walked over them. The router asks it once at
- * every border of a path, so it makes no string, no object and no second pass.
- *
- * Its content is the configuration's and never a client's, so a client can choose what to ask but
- * cannot make a chain longer.
+ * A hash table from bytes to a number: open addressing in typed arrays. The caller passes the bytes
+ * in place and a hash that it computed while it walked over them. The router asks it at every
+ * segment border of a path, so it makes no string, no object and no second pass. Keys come from the
+ * configuration only, so a client can choose look-ups but cannot make a chain longer.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -17,7 +15,7 @@ export function hashByte(hash: number, byte: number): number {
   return Math.imul(hash ^ byte, 0x01000193);
 }
 
-/** FNV-1a leaves its low bits weak; this spreads the high ones down and `scope` in. */
+/** FNV-1a leaves its low bits weak: this mixes the high bits, and `scope`, into them. */
 function finish(hash: number, scope: number): number {
   let mixed = Math.imul(hash ^ Math.imul(scope + 1, 0x9e3779b1), 0x85ebca6b);
   mixed ^= mixed >>> 15;
@@ -26,7 +24,7 @@ function finish(hash: number, scope: number): number {
 
 const WORDS = 5;
 
-/** A table as it can be posted: its memory is shared. */
+/** A table that can be posted: its memory is shared. */
 export interface PackedBytes {
   readonly entries: Int32Array;
   readonly keys: Uint8Array;
@@ -34,14 +32,14 @@ export interface PackedBytes {
 
 export class ByteTable {
   private readonly mask: number;
-  /** Per entry: hash, scope, place in `keys`, length, value + 1 (0 = empty). */
+  /** Per entry: hash, scope, offset in `keys`, length, value + 1 (0 = empty). */
   private readonly entries: Int32Array;
   private keys: Uint8Array;
   private used = 0;
 
   /**
-   * `capacity` is how many keys will be set at most; the table is kept at most half full. One that
-   * is packed is only to be asked.
+   * `capacity` is the greatest number of keys; the table stays at most half full. A packed table is
+   * read-only.
    */
   constructor(capacity: number | PackedBytes) {
     const size = typeof capacity === 'number' ? 2 ** Math.ceil(Math.log2(Math.max(4, capacity * 2))) : capacity.entries.length / WORDS;
@@ -55,8 +53,8 @@ export class ByteTable {
   }
 
   /**
-   * Sets `key` in `scope`; the first setting wins, and false says that there was one. `hash` must
-   * be the hash that `find` will bring.
+   * Sets `key` in `scope`. The first setting wins; false if there was one. `hash` must equal the
+   * one that `find` gets.
    */
   set(hash: number, scope: number, key: Uint8Array, value: number): boolean {
     const mixed = finish(hash, scope);

@@ -1,7 +1,7 @@
 /**
- * Hosts to numbers: whole names and wildcards in hash tables, asked in one pass over the name from
- * its last byte to its first, whatever their number. Scopes keep several sets of hosts apart in one
- * table.
+ * Maps hosts to numbers. Names and wildcards are in hash tables; one pass over the name from its
+ * last byte to its first finds all, however many there are. Scopes keep several sets of hosts apart
+ * in one table.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -10,7 +10,7 @@ import { ByteTable, HASH_START, hashByte, type PackedBytes } from './byte-table.
 /** One host of a scope. */
 export interface HostEntry {
   readonly scope: number;
-  /** Lower case, no port; `*.a.test` for a wildcard of one or more labels; `*` for any. */
+  /** Lower case, without port; `*.a.test` for a wildcard of one or more labels; `*` for any. */
   readonly host: string;
   readonly value: number;
 }
@@ -18,12 +18,12 @@ export interface HostEntry {
 const COLON = 0x3a;
 const DOT = 0x2e;
 const BRACKET = 0x5d;
-/** Names are at most 253 bytes (RFC 1035 §3.1); a longer authority can only match any host. */
+/** Names have at most 253 bytes (RFC 1035 §3.1); a longer authority can only match `*`. */
 const MAX_HOST_BYTES = 255;
-/** Every second byte of a name can be a dot. */
+/** Every second byte of a name may be a dot. */
 const MAX_CANDIDATES = MAX_HOST_BYTES / 2 + 3;
 
-/** A table as it can be posted: its memory is shared. */
+/** A table that can be posted: its memory is shared. */
 export interface PackedHosts {
   readonly names: PackedBytes;
   readonly suffixes: PackedBytes;
@@ -33,20 +33,20 @@ export interface PackedHosts {
 }
 
 export class HostTable {
-  /** Values found by the last `find`, from the least exact host to the most. */
+  /** Values found by the last `find`, from the least to the most specific host. */
   readonly found = new Int32Array(MAX_CANDIDATES);
 
-  /** Names, and what stands behind `*.`; hashed from the last byte to the first. */
+  /** Names, and the suffixes behind `*.`; hashed from the last byte to the first. */
   private readonly names: ByteTable;
   private readonly suffixes: ByteTable;
   private readonly hasSuffixes: boolean;
-  /** Value of any host, by scope; -1 where there is none. */
+  /** Value of `*`, by scope; -1 if there is none. */
   private readonly any: Int32Array;
   private readonly used: Uint8Array;
-  /** The host of a request without case. */
+  /** The request's host in lower case. */
   private readonly host = new Uint8Array(MAX_HOST_BYTES);
 
-  /** Of two entries that say the same the first stands. */
+  /** Of duplicate entries the first wins. */
   constructor(entries: readonly HostEntry[] | PackedHosts, scopes: number) {
     if (!isList(entries)) {
       this.names = new ByteTable(entries.names);
@@ -70,8 +70,7 @@ export class HostTable {
   }
 
   /**
-   * Fills `found` with the values of `scope` for the authority at `start` and says how many there
-   * are.
+   * Fills `found` with the values of `scope` for the authority at `start`; returns their number.
    */
   find(scope: number, bytes: Uint8Array, start: number, length: number): number {
     const { found, host } = this;
@@ -85,8 +84,8 @@ export class HostTable {
       let byte = bytes[start + i]!;
       if (byte >= 0x41 && byte <= 0x5a) byte |= 0x20;
       host[i] = byte;
-      // What follows a dot is a suffix that a wildcard may stand before; going left, each one found
-      // is longer than the last.
+      // What follows a dot may be the suffix of a wildcard. The scan goes left, so each suffix
+      // found is longer than the last.
       if (byte === DOT && i > 0 && this.hasSuffixes) {
         const value = this.suffixes.find(hash, scope, host, i + 1, size - i - 1);
         if (value !== -1) found[count++] = value;
@@ -98,7 +97,7 @@ export class HostTable {
     return count;
   }
 
-  /** Has the scope any host at all? */
+  /** Whether the scope has any host. */
   isUsed(scope: number): boolean {
     return this.used[scope] === 1;
   }
@@ -120,8 +119,8 @@ function isList(entries: readonly HostEntry[] | PackedHosts): entries is readonl
 }
 
 /**
- * End of the host within an authority: before the port, if any, and before one trailing dot.
- * `[::1]:443` keeps its brackets.
+ * End of the host in an authority: before the port, if any, and one trailing dot. `[::1]:443` keeps
+ * its brackets.
  */
 function hostEnd(bytes: Uint8Array, start: number, length: number): number {
   let end = start + length;

@@ -1,7 +1,7 @@
 /**
- * Paths of sites (hosts) to numbers: exact ones and prefixes in hash tables, asked at each border
- * of a segment while the path is walked once; patterns in a list a site. The numbers' meaning is
- * the router's.
+ * Maps paths of sites (hosts) to numbers. Exact paths and prefixes are in hash tables, looked up at
+ * each segment border in one walk over the path; patterns are in one list per site. The router
+ * defines what the numbers mean.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -9,11 +9,11 @@ import type { MatchSnapshot } from '../../config/snapshot/match.ts';
 import { ByteTable, HASH_START, hashByte, type PackedBytes } from './byte-table.ts';
 import { Pattern } from './pattern.ts';
 
-/** One path of a site, no two of which say the same. */
+/** One path of a site. No two entries are equal. */
 export interface PathEntry {
   readonly site: number;
   readonly kind: MatchSnapshot['pathKind'];
-  /** As `pathKey` gives it. */
+  /** As returned by `pathKey`. */
   readonly path: string;
   readonly value: number;
 }
@@ -31,7 +31,7 @@ const SLASH = 0x2f;
 const QUERY = 0x3f;
 const NO_PATTERNS: readonly PathPattern[] = [];
 
-/** A table as it can be posted: its memory is shared. */
+/** A table that can be posted: its memory is shared. */
 export interface PackedPaths {
   readonly exact: PackedBytes;
   readonly prefix: PackedBytes;
@@ -39,8 +39,8 @@ export interface PackedPaths {
   readonly rootOfSite: Int32Array;
   readonly deepest: number;
   /**
-   * Patterns site by site: where those of a site begin (and once behind the last), their values,
-   * and their texts one behind the other.
+   * Patterns by site: the index where each site's patterns begin (and the end), their values, and
+   * their texts in a row.
    */
   readonly patternsOfSite: Int32Array;
   readonly patternValues: Int32Array;
@@ -50,27 +50,27 @@ export interface PackedPaths {
 
 export class PathTable {
   /**
-   * What the last `walk` found: the exact path, and the prefixes from the shortest to the longest.
+   * Result of the last `walk`: the exact path, and the prefixes from the shortest to the longest.
    */
   exact = NO_PATH;
   readonly prefixes: Int32Array;
   prefixCount = 0;
   /** Patterns of its site. */
   patterns: readonly PathPattern[] = NO_PATTERNS;
-  /** Length of the path without query; only where the site has patterns. */
+  /** Length of the path without query; set only if the site has patterns. */
   length = 0;
 
   private readonly exactTable: ByteTable;
   private readonly prefixTable: ByteTable;
-  /** Longest path of a site: what lies behind it in a request's path need not be walked. */
+  /** Longest path of a site: the walk ends there. */
   private readonly longestOfSite: Int32Array;
-  /** Value of `/` as a prefix, by site: the most usual path, known without asking. */
+  /** Value of the prefix `/`, by site: the most common path, known without a look-up. */
   private readonly rootOfSite: Int32Array;
-  /** By site; of packed ones those that were asked for. */
+  /** By site. If the table is packed, only the sites used so far. */
   private readonly patternsOfSite: (readonly PathPattern[] | undefined)[];
   private readonly packed: PackedPaths | undefined;
   private readonly deepest: number;
-  /** Values below it end the search: what is less exact than they cannot be reached. */
+  /** Values below it end the search: less specific ones cannot be reached. */
   private readonly plainValues: number;
 
   constructor(entries: readonly PathEntry[] | PackedPaths, sites: number, plainValues: number) {
@@ -126,7 +126,7 @@ export class PathTable {
     };
   }
 
-  /** Finds all that the path (with or without query) at `start` is at `site`. */
+  /** Finds all entries of `site` that match the path at `start`, which may have a query. */
   walk(site: number, bytes: Uint8Array, start: number, length: number): void {
     const longest = this.longestOfSite[site]!;
     const { prefixTable, prefixes, plainValues } = this;
@@ -203,8 +203,8 @@ function isList(entries: readonly PathEntry[] | PackedPaths): entries is readonl
 }
 
 /**
- * The path of a match in the form in which two that say the same are equal: `/a/` as a prefix
- * stands for the segment, as `/a` does.
+ * Normalises the path of a match, so that equal ones compare equal: as a prefix, `/a/` means the
+ * segment, as `/a` does.
  */
 export function pathKey({ path, pathKind }: MatchSnapshot): string {
   return pathKind === 'prefix' ? path.replace(/\/+$/, '') : path;

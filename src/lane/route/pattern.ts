@@ -1,35 +1,32 @@
 /**
- * Patterns of conditions and paths: RE2, so that no request can make one take longer than its
- * length allows. The engine wants text, which has to be made; so what every match must begin with
- * is compared first, on the bytes, and most requests that are not meant never get further.
+ * Patterns of conditions and paths. They are RE2, so that matching takes linear time. The engine
+ * needs text, which has to be allocated. So the literal prefix of the pattern is compared first, on
+ * the bytes, and most requests that do not match get no further.
  */
 
 import { RE2JS } from 're2js';
 import { isAt, latin1 } from '../head/fields.ts';
 
-/** Ends the literal front of a pattern. */
+/** Ends the literal prefix of a pattern. */
 const SPECIAL = new Set('\\^$.|?*+()[]{}');
 
 export class Pattern {
   /** As configured. */
   readonly text: string;
-  /**
-   * Compiled when the first request comes that far: of thousands of patterns most are asked seldom
-   * or never.
-   */
+  /** Compiled on first use: of thousands of patterns most are rarely or never used. */
   private engine: RE2JS | undefined;
   private readonly front: Uint8Array;
 
   /**
-   * What is no pattern was refused by the configuration; here it throws, at the latest when it is
-   * asked, what re2js throws.
+   * The configuration refuses invalid patterns. Here they throw the error of re2js, at the latest
+   * on first use.
    */
   constructor(text: string) {
     this.text = text;
     this.front = Buffer.from(literalFront(text), 'latin1');
   }
 
-  /** Does the pattern take all of the `length` bytes at `start`? */
+  /** Whether the pattern matches all of the `length` bytes at `start`. */
   takes(bytes: Uint8Array, start: number, length: number): boolean {
     const front = this.front;
     if (front.length > length || !isAt(bytes, start, front)) return false;
@@ -38,9 +35,9 @@ export class Pattern {
   }
 }
 
-/** Text with which everything that `pattern` takes begins; empty where that is not plain to see. */
+/** Text that every match of `pattern` begins with; empty if that is not obvious. */
 function literalFront(pattern: string): string {
-  // With an alternative anywhere the front may belong to one branch only.
+  // With an alternative anywhere, the prefix may belong to one branch only.
   if (pattern.includes('|')) return '';
   let front = '';
   let i = pattern.startsWith('^') ? 1 : 0;

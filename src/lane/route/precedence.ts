@@ -1,7 +1,7 @@
 /**
- * Which of several routes goes first where host and path are the same: the one with a method, then
- * the one with more header, query, cookie and certificate conditions, then the one with client
- * networks, then the one configured first. `docs/routing.md` tells operators the same.
+ * Precedence among routes with the same host and path: first the one with a method, then the one
+ * with more header, query, cookie and certificate conditions, then the one with client networks,
+ * then the one configured first. `docs/routing.md` documents this for operators.
  */
 
 import type { MatchSnapshot } from '../../config/snapshot/match.ts';
@@ -9,8 +9,8 @@ import type { RouteSnapshot } from '../../config/snapshot/route.ts';
 import { pathKey } from './path-table.ts';
 
 /**
- * Compares the conditions of two routes: below zero when `a` goes before `b`, zero when the order
- * of configuration decides.
+ * Compares the conditions of two routes: below zero if `a` goes before `b`, zero if their
+ * configured order decides.
  */
 export function compareConditions(a: MatchSnapshot, b: MatchSnapshot): number {
   return (
@@ -23,15 +23,15 @@ export function compareConditions(a: MatchSnapshot, b: MatchSnapshot): number {
   );
 }
 
-/** Every request for the host and path is taken. */
+/** Whether the route takes every request for its host and path. */
 export function isUnconditional(match: MatchSnapshot): boolean {
   const { methods, headers, query, cookies, certificate, networks } = match;
   return methods.length + headers.length + query.length + cookies.length + certificate.length + networks.length === 0;
 }
 
 /**
- * How exact a host is: an exact name before wildcards, the longer wildcard before the shorter, any
- * host last.
+ * Compares how specific hosts are: exact names before wildcards, longer wildcards before shorter
+ * ones, any host last.
  */
 function compareHosts(a: string, b: string): number {
   return hostRank(b) - hostRank(a) || (a < b ? -1 : a > b ? 1 : 0);
@@ -45,7 +45,7 @@ function hostRank(host: string): number {
 const PATH_RANKS = { exact: 2, regex: 1, prefix: 0 } as const;
 
 /**
- * Exact paths before patterns before prefixes; the longer prefix before the shorter, patterns as
+ * Exact paths before patterns before prefixes; longer prefixes before shorter ones, patterns as
  * configured.
  */
 function comparePaths(a: MatchSnapshot, b: MatchSnapshot): number {
@@ -54,8 +54,8 @@ function comparePaths(a: MatchSnapshot, b: MatchSnapshot): number {
 }
 
 /**
- * Numbers of `routes` in an order of precedence: no request that two of them could take goes to the
- * later one. For people; the router needs no list.
+ * Numbers of `routes` by precedence: a request that two of them match goes to the earlier one. For
+ * display only; the router needs no list.
  */
 export function inPrecedence(routes: readonly RouteSnapshot[]): number[] {
   const firstAt = new Map<string, number>();

@@ -1,6 +1,6 @@
 /**
- * Conditions of a route beyond host and path, ready to be asked. Each says what it is in words, so
- * that the explanation of a match names the very object that decided it.
+ * Compiled conditions of a route beyond host and path. Each carries its own description, so that
+ * the explanation of a match names the very object that decided it.
  */
 
 import type { CertificateFact } from '../../config/schema/certificate-fact.ts';
@@ -18,7 +18,7 @@ export interface Predicate {
   takes(head: HeadReader, client: Client): boolean;
 }
 
-/** All conditions of `match`, the cheap ones first; the same list for all who have the same. */
+/** All conditions of `match`, the cheap ones first. Routes with equal conditions share the list. */
 export function compilePredicates(
   { methods, networks, headers, cookies, query, certificate }: MatchSnapshot,
   lookups: Lookups,
@@ -34,19 +34,19 @@ export function compilePredicates(
   ]);
 }
 
-/** Conditions on what the client's certificate says. */
+/** Conditions on the client's certificate. */
 export function certificatePredicates(conditions: readonly ConditionSnapshot[], lookups: Lookups): ValuePredicate[] {
   const walk = (fact: string) => lookups.certificate(fact as CertificateFact);
   return conditions.map((condition) => new ValuePredicate('client certificate', condition, walk(condition.name)));
 }
 const NONE: readonly Predicate[] = [];
 
-/** The same conditions in words. */
+/** The conditions of `match` as text. */
 export function conditionsOf(match: MatchSnapshot): string[] {
   return compilePredicates(match, new Lookups(new Uint8Array(0))).map(({ text }) => text);
 }
 
-/** The conditions of one certificate in words. */
+/** The conditions of one certificate as text. */
 export function certificateText(conditions: readonly ConditionSnapshot[]): string {
   return certificatePredicates(conditions, new Lookups(new Uint8Array(0)))
     .map(({ text }) => text)
@@ -89,7 +89,7 @@ class NetworkPredicate implements Predicate {
 }
 
 /**
- * Of a field, cookie or query parameter: one of its values fits, or with `absent` there is none.
+ * A field, cookie or query parameter: one of its values matches, or with `absent` there is none.
  */
 class ValuePredicate implements Predicate {
   readonly text: string;

@@ -1,15 +1,13 @@
 /**
- * The compiled router: a head to a route's number, at a cost that depends on how long its authority
- * and path are and on what conditions stand at the very place they name, and not on how many routes
- * there are.
- *
- * Of the routes that match, those of the request's tenant go first, then the one with the most
- * exact host (exact, then the longest wildcard, then any); among those of the same host the exact
- * path, then patterns as configured, then the longest prefix; among those of the same host and path
- * `./precedence.ts` decides. A route whose conditions fail is passed over and the search goes on to
- * less exact paths, then hosts, then to routes of no tenant. Paths are compared as they stand in
- * the head, up to the query: what is canonical was made so before. Hosts are compared without case,
- * port and trailing dot.
+ * The compiled router: finds the route of a head. The cost depends on the length of authority and
+ * path and on the conditions of the routes at that host and path, not on the number of routes. Of
+ * the routes that match, those of the request's tenant go first, then the one with the most
+ * specific host (exact, then the longest wildcard, then any); within a host the exact path, then
+ * patterns as configured, then the longest prefix; within a host and path `./precedence.ts`
+ * decides. A route whose conditions fail is passed over, and the search goes on to less specific
+ * paths, then hosts, then to routes of no tenant. Paths are compared as they are in the head, up to
+ * the query: they were made canonical before. Hosts are compared without case, port and trailing
+ * dot.
  */
 
 import { inSharedMemory } from '../../base/views.ts';
@@ -27,26 +25,26 @@ import { NO_TENANT, Tenants } from './tenants.ts';
 /** No route matches. */
 export const NO_ROUTE = -1;
 
-/** A route that host and path named and that does not take the request all the same. */
+/** A route that matched by host and path but did not take the request. */
 export interface PassedOver {
   readonly route: number;
-  /** The first condition that failed, in words. */
+  /** The first condition that failed, as text. */
   readonly failed: string;
 }
 
 export interface Explanation {
-  /** Place of the tenant the request belongs to, -1 for none. */
+  /** Number of the request's tenant, -1 for none. */
   readonly tenant: number;
-  /** In the order in which they were asked. */
+  /** In the order in which they were tried. */
   readonly passedOver: readonly PassedOver[];
-  /** NO_ROUTE when none takes it. */
+  /** NO_ROUTE if none takes it. */
   readonly route: number;
 }
 
-/** What of a snapshot matching needs. */
+/** The part of a snapshot that matching needs. */
 export type RouterSource = Pick<LaneSnapshot, 'routes' | 'tenants' | 'numbering'>;
 
-/** The router of a snapshot as it can be posted: its memory is shared. */
+/** A router that can be posted: its memory is shared. */
 export interface PackedRouter {
   readonly sites: number;
   readonly hosts: PackedHosts;
@@ -55,7 +53,7 @@ export interface PackedRouter {
   readonly ordered: Int32Array;
 }
 
-/** Routes of one tenant, host and path, in their precedence. */
+/** Routes of one tenant, host and path, by precedence. */
 interface Place {
   readonly site: number;
   readonly entry: Omit<PathEntry, 'value'>;
@@ -63,34 +61,31 @@ interface Place {
 }
 
 export class Router {
-  /** Place of the tenant the last head belonged to, -1 for none. */
+  /** Number of the last head's tenant, -1 for none. */
   tenant = NO_TENANT;
 
   private readonly bytes: Uint8Array;
   private readonly tenants: Tenants | undefined;
-  /**
-   * By scope, which is the tenant + 1; values are sites: the pairs of tenant and host that routes
-   * name.
-   */
+  /** Scopes are tenant + 1. Values are sites: the pairs of tenant and host that routes name. */
   private readonly hosts: HostTable;
   /**
-   * Values below `count` are routes that take whatever comes; `count + n` is place number n, whose
+   * A value below `count` is a route without conditions; `count + n` is place number n, whose
    * routes have conditions.
    */
   private readonly paths: PathTable;
   private readonly count: number;
-  /** Routes by place: those of place n stand from `starts[n]` to `starts[n + 1]`. */
+  /** Routes by place: those of place n are from `starts[n]` to `starts[n + 1]`. */
   private readonly starts: Int32Array;
   private readonly ordered: Int32Array;
-  /** By route, of those that were asked for. */
+  /** By route; only the routes used so far. */
   private readonly predicates: (readonly Predicate[] | undefined)[];
   private readonly routes: RouterSource['routes'];
   private readonly lookups: Lookups;
   private readonly sites: number;
-  /** While a match is explained, what was passed over. */
+  /** While a match is explained: the routes passed over. */
   private trace: PassedOver[] | undefined;
 
-  /** What is `packed` is not put together again. */
+  /** `packed` is used as it is, instead of being built again. */
   constructor(source: RouterSource, lookups: Lookups, packed?: PackedRouter) {
     const { routes, tenants } = source;
     this.bytes = lookups.bytes;
@@ -135,7 +130,7 @@ export class Router {
     return { sites, hosts: hosts.pack(), paths: paths.pack(), starts: inSharedMemory(starts), ordered: inSharedMemory(ordered) };
   }
 
-  /** Route of `head` from `client`, or NO_ROUTE. */
+  /** The route of `head` from `client`, or NO_ROUTE. */
   match(head: HeadReader, client: Client): number {
     const tenant = this.tenants === undefined ? NO_TENANT : this.tenants.find(head);
     this.tenant = tenant;
@@ -146,7 +141,7 @@ export class Router {
     return this.find(0, head, client);
   }
 
-  /** Matches `head` and says what was passed over on the way. */
+  /** Matches `head` and reports the routes passed over. */
   explain(head: HeadReader, client: Client): Explanation {
     const passedOver: PassedOver[] = [];
     this.trace = passedOver;
@@ -193,7 +188,7 @@ export class Router {
     return NO_ROUTE;
   }
 
-  /** The first route of a value of `paths` whose conditions hold. */
+  /** The first route for a value of `paths` whose conditions hold. */
   private first(value: number, head: HeadReader, client: Client): number {
     if (value < this.count) return value;
     const place = value - this.count;
@@ -213,7 +208,7 @@ export class Router {
     return predicates;
   }
 
-  /** Notes that all routes of a value were passed over for the same cause. */
+  /** Notes that all routes of a value were passed over for the same reason. */
   private pass(value: number, failed: string): void {
     const place = value - this.count;
     const routes = place < 0 ? [value] : this.ordered.subarray(this.starts[place]!, this.starts[place + 1]!);
@@ -221,7 +216,7 @@ export class Router {
   }
 }
 
-/** The first condition that does not hold, undefined when all do. */
+/** The first condition that fails; undefined if all hold. */
 function failedOf(predicates: readonly Predicate[], head: HeadReader, client: Client): Predicate | undefined {
   for (let i = 0; i < predicates.length; i++) {
     const predicate = predicates[i]!;
@@ -231,8 +226,8 @@ function failedOf(predicates: readonly Predicate[], head: HeadReader, client: Cl
 }
 
 /**
- * Sites and places of `routes`. Routes that can never be reached, because one before them at their
- * place takes everything, are left out.
+ * Sites and places of `routes`. Omits unreachable routes, because an earlier one of their place
+ * takes everything.
  */
 function placesOf(source: Pick<LaneSnapshot, 'routes' | 'numbering'>): { sites: { tenant: number; host: string }[]; places: Place[] } {
   const sites: { tenant: number; host: string }[] = [];
@@ -253,7 +248,7 @@ function placesOf(source: Pick<LaneSnapshot, 'routes' | 'numbering'>): { sites: 
   }
   const places = [...placeOf.values()];
   for (const place of places) {
-    // Where neither is more particular the one configured first stays first.
+    // The sort is stable: among equals the configured order stays.
     place.routes.sort((a, b) => compareConditions(routes.at(a)!.match, routes.at(b)!.match));
     const last = place.routes.findIndex((number) => isUnconditional(routes.at(number)!.match));
     if (last !== -1) place.routes.length = last + 1;

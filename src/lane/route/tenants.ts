@@ -1,7 +1,7 @@
 /**
- * Which tenant a request belongs to: the first that its host, a header, the front of its path or
- * its client's certificate tells. The cost depends on how many different headers tell tenants
- * apart, and not on how many tenants there are.
+ * Finds the tenant of a request: the first that matches by host, header, path prefix or client
+ * certificate. The cost depends on how many distinct headers identify tenants, not on the number of
+ * tenants.
  */
 
 import { inUse } from '../../config/numbering/in-use.ts';
@@ -17,7 +17,7 @@ import { NO_PATH, PathTable } from './path-table.ts';
 /** The request belongs to none. */
 export const NO_TENANT = -1;
 
-/** A header, or what a certificate says, whose values name tenants. */
+/** A header or a fact of a certificate whose values identify tenants. */
 interface TellingValue {
   readonly walk: Walk;
   readonly tenants: ByteTable;
@@ -28,13 +28,10 @@ export class Tenants {
   private readonly hosts: HostTable | undefined;
   private readonly paths: PathTable | undefined;
   private readonly values: readonly TellingValue[];
-  /**
-   * Tables name tenants by their place in the order in which they are asked; here are their
-   * numbers.
-   */
+  /** Tables use indices in the order of look-up; this maps them to tenant numbers. */
   private readonly numbers: readonly number[];
 
-  /** Undefined where there are none. */
+  /** Undefined if there are no tenants. */
   static of(source: Pick<LaneSnapshot, 'tenants' | 'numbering'>, lookups: Lookups): Tenants | undefined {
     const numbers = inUse(source, 'tenants');
     if (numbers.length === 0) return undefined;
@@ -60,7 +57,7 @@ export class Tenants {
     this.values = [...compileHeaders(tenants, lookups), ...compileCertificates(tenants, lookups)];
   }
 
-  /** Number of the tenant of `head`, or NO_TENANT. Of several that fit the first in order. */
+  /** Number of the tenant of `head`, or NO_TENANT. If several match, the first in order. */
   find(head: HeadReader): number {
     const { hosts, paths, values, bytes } = this;
     let first = NO_TENANT;
@@ -102,7 +99,7 @@ function compileCertificates(tenants: readonly TenantSnapshot[], lookups: Lookup
   return [...facts].map((fact) => ({ walk: lookups.certificate(fact), tenants: tableOf(tenants, saidOf(fact)) }));
 }
 
-/** Tenants by their value; those without one are not in it. */
+/** Tenants by their value; those without one are left out. */
 function tableOf(tenants: readonly TenantSnapshot[], saidOf: (tenant: TenantSnapshot) => string | undefined): ByteTable {
   const table = new ByteTable(tenants.length);
   for (const [number, tenant] of tenants.entries()) {

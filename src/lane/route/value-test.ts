@@ -1,4 +1,4 @@
-/** What a condition says of one value: the ways of `ConditionSnapshot`, on bytes in place. */
+/** Tests one value against a condition: the kinds of `ConditionSnapshot`, on bytes in place. */
 
 import type { ConditionSnapshot } from '../../config/snapshot/match.ts';
 import { isAt } from '../head/fields.ts';
@@ -11,7 +11,7 @@ const SUFFIX = 3;
 const CONTAINS = 4;
 const REGEX = 5;
 
-/** `absent` looks for a value like `present`; its asker turns the answer round. */
+/** `absent` looks for a value like `present`; the caller negates the result. */
 const WAYS: Readonly<Record<ConditionSnapshot['kind'], number>> = {
   present: ANY,
   absent: ANY,
@@ -26,7 +26,7 @@ export class ValueTest {
   private readonly way: number;
   private readonly text: Uint8Array;
   private readonly pattern: Pattern | undefined;
-  /** Only for `contains`: where to go on in the text after a mismatch. */
+  /** Only for `contains`: where to continue in the text after a mismatch. */
   private readonly borders: Int32Array;
 
   constructor({ kind, value }: ConditionSnapshot) {
@@ -60,7 +60,9 @@ export class ValueTest {
   }
 }
 
-/** By length of a front of the text: how much of its end is a front as well. */
+/**
+ * For each prefix of the text: the length of its longest proper suffix that is a prefix as well.
+ */
 function bordersOf(text: Uint8Array): Int32Array {
   const borders = new Int32Array(text.length);
   for (let i = 1, matched = 0; i < text.length; i++) {
