@@ -1,4 +1,4 @@
-//! Records that the ring had no room for. What comes later waits behind them.
+//! Records that found no room in the ring. Later records queue behind them.
 
 use super::Failure;
 use crate::base::slab::Key;
@@ -6,25 +6,26 @@ use crate::http::fields::Fields;
 use crate::record::outward::CompletionFacts;
 use std::collections::VecDeque;
 
-/// A record that waits for room. What may change while it waits is read off the exchange once there is room.
+/// A record that waits for room. What may change meanwhile is read from the exchange when it is
+/// written.
 pub(super) enum Entry {
     Offer(Key),
     Late(Key),
-    /// The failure of an attempt beside which another runs.
+    /// A failed attempt beside which another still runs.
     Failure(Box<(Key, Failure)>),
     Completion(Box<(CompletionFacts, Fields)>),
-    /// A record that is told once and that a lane had not read when it died, as it stood in the ring.
+    /// A record that is told once and that a dead lane left unread, as it was in the ring.
     Record(Box<[u8]>),
 }
 
 impl Entry {
-    /// Whether it is about an exchange that is offered anew when the lane changes.
+    /// Whether its exchange is offered again when the lane changes.
     fn is_offered_anew(&self) -> bool {
         matches!(self, Entry::Offer(_) | Entry::Late(_))
     }
 }
 
-/// Entries in the order of their records.
+/// Waiting records, in order.
 #[derive(Default)]
 pub(super) struct Backlog(VecDeque<Entry>);
 
@@ -43,12 +44,12 @@ impl Backlog {
         self.0.pop_front()
     }
 
-    /// There was no room for the first.
+    /// Puts the first entry back because there was no room for it.
     pub fn put_back(&mut self, entry: Entry) {
         self.0.push_front(entry);
     }
 
-    /// Keeps what is told once. Unread records that are told once go before it, in their order.
+    /// Drops what will be offered again, and puts the unread records that are told once first.
     pub fn begin_again(&mut self, unread: Vec<Box<[u8]>>) {
         self.0.retain(|entry| !entry.is_offered_anew());
         unread.into_iter().rev().for_each(|record| self.0.push_front(Entry::Record(record)));

@@ -1,20 +1,20 @@
-//! When a lane has to be called.
+//! When the lane has to be called.
 
 use crate::base::timers::{Armed, Nanos, Timers};
 
-/// Completions ride with the next heads, or wait this long when all is quiet.
+/// Completions are read with the next heads, or after this delay when there are none.
 const COMPLETION_DELAY: Nanos = 50_000_000;
 
 /// Timer owner of the lane, above all slab keys.
 pub const TIMER: u64 = u64::MAX - 1;
 
-/// What a lane has not been called for.
+/// What the lane has not been called for yet.
 #[derive(Default)]
 pub(super) struct Calls {
-    /// Heads, failures and late attempts it has not seen.
+    /// Heads, failures and late attempts that it has not seen.
     offers: usize,
     has_completions: bool,
-    /// It left records in the ring, or completions have waited their time.
+    /// It left records in the ring, or completions have waited long enough.
     is_overdue: bool,
     completions: Armed,
 }
@@ -36,7 +36,7 @@ impl Calls {
         self.is_overdue = is_overdue;
     }
 
-    /// It is called for all of this. Says how many offers there were.
+    /// Begins a call, which covers everything. Returns the number of offers.
     pub fn begin(&mut self) -> usize {
         (self.has_completions, self.is_overdue) = (false, false);
         std::mem::take(&mut self.offers)
@@ -52,13 +52,13 @@ impl Calls {
         self.is_overdue |= Timers::is_current(&mut self.completions, due) && self.has_completions;
     }
 
-    /// A successor takes over: it has seen no offer, and what was armed stays so.
+    /// Begins again for a successor, which has seen no offer. Timers stay armed.
     pub fn begin_again(&mut self, has_records: bool) {
         self.has_completions |= has_records;
         self.offers = 0;
     }
 
-    /// Nothing is offered any more; completions are there. The timers are new.
+    /// Drops all offers and keeps completions due. The timers are new.
     pub fn start_over(&mut self) {
         *self = Calls { has_completions: true, ..Calls::default() };
     }

@@ -1,10 +1,10 @@
-//! What a lane has decided.
+//! The lane's decisions.
 
 use crate::base::slab::Key;
 use crate::record::inward::{self, Decision};
 use crate::record::ring::DecisionRing;
 
-/// Decisions of a lane, in the order in which it wrote them.
+/// Reads a lane's decisions in the order in which it wrote them.
 pub struct Decisions {
     ring: DecisionRing,
 }
@@ -14,7 +14,7 @@ impl Decisions {
         Decisions { ring }
     }
 
-    /// Takes all, each where it stands. Records that say nothing valid are passed over.
+    /// Reads all decisions in place. Invalid records are skipped.
     pub fn take(&mut self, mut carry_out: impl FnMut(Key, Decision<'_>)) {
         while let Some(record) = self.ring.next_record() {
             if let Some((key, decision)) = inward::read(record) {

@@ -1,8 +1,8 @@
-//! A reactor's side of its lane: what it offers, what it tells, what comes back.
+//! The reactor's side of its lane: offers, reports and decisions.
 //!
-//! [`Lane`] writes records towards the lane and keeps those that found no room in the ring, in order. [`Decisions`] reads
-//! the ring the other way. Neither knows exchanges: what a record says of one is read through [`Exchanges`] at the
-//! moment of writing, so that a record which has waited says how things are and not how they were.
+//! [`Lane`] writes records to the lane and queues those that find no room in the ring.
+//! [`Decisions`] reads the other ring. Neither knows exchanges: records are filled through
+//! [`Exchanges`] when they are written, so that one which has waited is still up to date.
 
 mod backlog;
 mod calls;
@@ -22,12 +22,12 @@ use calls::Calls;
 pub use calls::TIMER;
 pub use decisions::Decisions;
 
-/// The failure of an attempt, as the lane is told of it.
+/// A failed attempt, as reported to the lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure {
     /// What happened.
     pub facts: FailureFacts,
-    /// As given with the last decision.
+    /// Tag of the lane's last decision.
     pub tag: Tag,
     /// Microseconds since the head was decoded.
     pub age_us: u32,
@@ -35,7 +35,7 @@ pub struct Failure {
     pub request_id: RequestId,
 }
 
-/// What the lane is to decide about.
+/// What the lane is asked about.
 pub enum Offered<'a> {
     /// A request head.
     Head(HeadFacts<'a>, &'a Fields),
@@ -43,27 +43,27 @@ pub enum Offered<'a> {
     Failure(Failure),
 }
 
-/// Where in the ring an offer stands.
+/// Position of an offer in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u32);
 
-/// What a lane has to know of exchanges.
+/// What a lane reads from exchanges.
 pub trait Exchanges {
-    /// What is offered of one; none where nothing is to be decided any more.
+    /// What to offer; none if no decision is pending any more.
     fn offered(&self, key: Key) -> Option<Offered<'_>>;
-    /// The offer of one was written.
+    /// Notes that the offer was written.
     fn offer_written(&mut self, key: Key, place: Place);
-    /// What is late of one; none where nothing is any more.
+    /// Which attempt is late; none if none is any more.
     fn late(&self, key: Key) -> Option<LateFacts>;
 }
 
-/// A lane and its decisions, over a region of their own.
+/// Returns a lane and its decisions, in a memory region of their own.
 pub fn lane() -> (Lane, Decisions) {
     let (ring, decisions) = ring::rings();
     (Lane { ring, backlog: Backlog::default(), calls: Calls::default() }, Decisions::new(decisions))
 }
 
-/// Records towards a lane, and when it has to be called for them.
+/// Writes records to a lane, and knows when it has to be called for them.
 pub struct Lane {
     ring: Ring,
     backlog: Backlog,
@@ -84,7 +84,7 @@ impl Lane {
         }
     }
 
-    /// Tells that an attempt is late.
+    /// Reports that an attempt is late.
     pub fn tell_late(&mut self, key: Key, exchanges: &impl Exchanges) {
         self.calls.note_offer();
         if !self.backlog.is_empty() || !write_late(&mut self.ring, key, exchanges) {
@@ -92,7 +92,7 @@ impl Lane {
         }
     }
 
-    /// Tells of the failure of an attempt beside which another runs.
+    /// Reports a failed attempt beside which another still runs.
     pub fn tell_failure(&mut self, key: Key, failure: Failure) {
         self.calls.note_offer();
         if !self.backlog.is_empty() || !write_failure(&mut self.ring, key, &failure) {
@@ -100,7 +100,7 @@ impl Lane {
         }
     }
 
-    /// Tells how an exchange ended. The request head is taken where the ring has no room for its text.
+    /// Reports the end of an exchange. Takes the request head if the ring has no room for its text.
     pub fn complete(&mut self, facts: CompletionFacts, request: &mut Fields) {
         self.calls.note_completion();
         if !self.backlog.is_empty() || !outward::write_completion(&mut self.ring, &facts, request) {
@@ -108,12 +108,12 @@ impl Lane {
         }
     }
 
-    /// Takes back an offer that the lane has not read: its exchange has ended.
+    /// Takes back an unread offer of an exchange that has ended.
     pub fn withdraw(&mut self, place: Place, key: Key) {
         outward::withdraw(&mut self.ring, place.0, key);
     }
 
-    /// Writes what the ring had no room for before, as far as it has now.
+    /// Writes queued records as far as the ring has room.
     pub fn write_backlog(&mut self, exchanges: &mut impl Exchanges) {
         while let Some(entry) = self.backlog.pop() {
             let is_written = match &entry {
@@ -129,45 +129,46 @@ impl Lane {
         }
     }
 
-    /// Whether the lane should be called: something is to be decided or has waited long, or an exchange has ended and
-    /// its end may free a place for one that waits.
+    /// Whether the lane should be called: an offer is pending, a record has waited long enough, or
+    /// an exchange has ended and others wait for its place.
     pub fn is_due(&self) -> bool {
         self.calls.is_due(self.is_waited_for())
     }
 
-    /// Whether the lane says that exchanges wait for a place which another's end may free.
+    /// Whether the lane says that exchanges wait for a place.
     pub fn is_waited_for(&self) -> bool {
         self.ring.is_waited_for()
     }
 
-    /// The lane is called now. Says how many offers it has not seen.
+    /// Begins a call. Returns the number of offers that the lane has not seen.
     pub fn begin_call(&mut self) -> usize {
         self.calls.begin()
     }
 
-    /// The lane has returned: it gets what the ring had no room for, at once where it left records or records wait.
+    /// Ends a call: writes queued records. The lane is due again if it left records or some still
+    /// wait.
     pub fn end_call(&mut self, exchanges: &mut impl Exchanges) {
         self.write_backlog(exchanges);
         self.calls.set_overdue(self.ring.has_for_lane());
     }
 
-    /// Enters the timer of completions; called once a turn.
+    /// Arms the timer of completions; called once a turn.
     pub fn arm(&mut self, timers: &mut Timers, now: Nanos) {
         self.calls.arm(timers, now);
     }
 
-    /// The timer came due.
+    /// Handles the timer.
     pub fn on_timer(&mut self, due: Nanos) {
         self.calls.on_timer(due);
     }
 
-    /// Every exchange is given up, and has its completion. Records stay.
+    /// Starts over after every exchange was dropped with a completion. Records stay.
     pub fn start_over(&mut self) {
         self.calls.start_over();
     }
 }
 
-/// False when the ring has no room.
+/// Returns false if the ring has no room.
 fn write_offer(ring: &mut Ring, key: Key, exchanges: &mut impl Exchanges) -> bool {
     let is_written = match exchanges.offered(key) {
         None => return true,
@@ -180,7 +181,7 @@ fn write_offer(ring: &mut Ring, key: Key, exchanges: &mut impl Exchanges) -> boo
     is_written
 }
 
-/// False when the ring has no room. What is not late any more needs none.
+/// Returns false if the ring has no room. An attempt that is no longer late needs none.
 fn write_late(ring: &mut Ring, key: Key, exchanges: &impl Exchanges) -> bool {
     exchanges.late(key).is_none_or(|facts| outward::write_late(ring, key, &facts))
 }

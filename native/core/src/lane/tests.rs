@@ -68,7 +68,7 @@ fn completion(exchange: Key) -> CompletionFacts {
     }
 }
 
-/// What is open of an exchange.
+/// What the lane still has to do for an exchange.
 struct Open {
     request: Fields,
     /// What is undecided: the head, or a failure.
@@ -114,7 +114,7 @@ impl Exchanges for Table {
     }
 }
 
-/// A record as a lane in a test reads it: kind, exchange, and whether nothing is to be decided.
+/// A record as the test's lane reads it: kind, exchange, and whether no decision is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Read {
     kind: u32,
@@ -185,7 +185,7 @@ impl Bench {
         Some(Read { kind, number: WakeWords::read(&record).unwrap().0.exchange.index, is_told })
     }
 
-    /// One call, in which the lane reads all it finds.
+    /// One call, in which the lane reads everything.
     fn call(&mut self) -> Vec<Read> {
         self.lane.begin_call();
         let read = std::iter::from_fn(|| self.read()).collect();
@@ -193,7 +193,7 @@ impl Bench {
         read
     }
 
-    /// Calls as long as there is something to read.
+    /// Calls the lane until nothing is left to read.
     fn call_until_quiet(&mut self) -> Vec<Read> {
         let mut all = self.call();
         while self.lane.is_due() {
@@ -216,7 +216,7 @@ impl Bench {
 fn records_keep_their_order_while_the_ring_is_full() {
     let mut bench = Bench::new();
     let heads: Vec<u32> = (0..40).map(|_| bench.open(LONG_PATH)).collect();
-    // Each of these is small and would find room where a head does not.
+    // Each of these is small and would fit where a head does not.
     bench.tell_late(heads[39]);
     bench.lane.tell_failure(key(heads[38]), failure(FAILED_OTHER_RUNS));
     let ends = bench.open(1);
@@ -241,7 +241,7 @@ fn what_is_told_once_and_was_not_read_is_written_again_to_a_successor() {
     bench.tell_late(decided);
     bench.lane.tell_failure(key(decided), failure(FAILED_OTHER_RUNS));
     bench.end(decided);
-    // So much that a part of it waits for room.
+    // So many that some wait for room.
     let ended: Vec<u32> = (0..20).map(|_| bench.open(LONG_PATH)).collect();
     ended.iter().for_each(|number| bench.end(*number));
     bench.change_lanes();
@@ -262,7 +262,7 @@ fn an_offer_that_is_taken_back_is_passed_over_and_a_failure_is_told() {
     bench.end(numbers[0]);
     let failures = [told(KIND_ATTEMPT_FAILED, numbers[0]), asked(KIND_ATTEMPT_FAILED, numbers[2])];
     assert_eq!(bench.call(), [failures[0], failures[1], told(KIND_COMPLETION, numbers[0])]);
-    // Taken back after it was read: what stands in its place now is another's.
+    // Taken back after it was read: another record is in its place now.
     let read = bench.open(1);
     assert_eq!(bench.call(), [asked(KIND_HEAD, read)]);
     let other = bench.open(1);

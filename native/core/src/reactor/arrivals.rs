@@ -1,5 +1,5 @@
-//! Phase 4, its end: connections that got packets are looked at: handshakes that ended, addresses
-//! that changed, streams that have something to say.
+//! Phase 4, its end: handles connections that received packets. Handshakes may be complete,
+//! addresses changed, streams readable.
 
 use super::parts::Reactor;
 use super::{ends, look};
@@ -10,7 +10,7 @@ use crate::downstream::connection::Connection;
 use crate::downstream::terms::Close;
 use crate::quic::clients::ClientPlace;
 
-/// Looks at connections that got packets: handshakes that ended, addresses that changed, streams that have something to say.
+/// Handles every connection that received packets in this turn.
 pub fn process_arrivals(reactor: &mut Reactor) {
     let mut place = 0;
     while let Some(key) = reactor.relay.connections.next_arrival(&mut place) {
@@ -29,13 +29,13 @@ fn process_arrival(reactor: &mut Reactor, key: Key) {
     {
         let listener = &reactor.listeners[connection.accepted.socket as usize];
         reactor.counters.add_to(Id::Handshakes, outcome as usize, 1);
-        // The handshake has shown that the client is where it says: now it counts there.
+        // The handshake proves the client's address, so it counts against that client's limit now.
         match listener.client_limit.as_ref().map_or_else(|| Some(ClientPlace::default()), |limit| limit.take(connection.peer.ip())) {
             Some(place) => connection.place = place,
             None => return refuse_client(reactor, key),
         }
         connection.open(listener.settings.http.max_head_bytes, listener.keep_alive());
-        // What is wanted may have changed during the handshake.
+        // Settings may have changed during the handshake.
         let is_late = listener.is_late(connection.tls.generation());
         if reactor.relay.rules.is_draining || connection.end.is_retired {
             connection.notify_drain(reactor.relay.turn.now);
@@ -50,24 +50,24 @@ fn process_arrival(reactor: &mut Reactor, key: Key) {
     }
 }
 
-/// Ends a connection whose client has as many as it may: nothing of it was looked at, so that
-/// the client may come again, here or elsewhere, with all it wanted.
+/// Closes a connection whose client has as many as it may. Nothing was processed, so the client may
+/// retry everything here or elsewhere.
 fn refuse_client(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     connection.end.is_counted = true;
-    // The code that a first datagram is refused with: it is the same refusal, found out later.
+    // A first datagram is refused with the same code; this refusal only came later.
     connection.protocol.close(Close::Refused);
     reactor.counters.add_to(Id::ConnectionsRefused, Refused::ClientLimit as usize, 1);
     reactor.counters.add_to(Id::ConnectionsClosed, Closed::Refused as usize, 1);
 }
 
-/// Keeps addresses and connection IDs in step with quiche.
+/// Follows quiche's changes of addresses and connection IDs.
 fn follow_paths(reactor: &mut Reactor, key: Key) {
     let Some(Connection { protocol, peer, .. }) = reactor.relay.connections.get_mut(key) else { return };
     let Some(transport) = protocol.transport() else { return };
     reactor.ids.follow(key, transport, |address| {
         *peer = address;
-        // It goes on counting where it was opened (docs/design/limits.md).
+        // It still counts for the address that it was opened from (docs/design/limits.md).
         reactor.counters.add(Id::Migrations, 1);
     });
 }

@@ -1,4 +1,4 @@
-//! What the admin API shows of a reactor.
+//! Descriptions of a reactor for the admin API.
 
 use super::parts::Reactor;
 use crate::downstream::connection::Drain;
@@ -42,7 +42,7 @@ impl Reactor {
         format!("[{}]", rows.join(","))
     }
 
-    /// Milliseconds since the oldest exchange that is open began; none where there is none.
+    /// Age of the oldest open exchange in milliseconds; none if there is none.
     pub fn oldest_exchange_ms(&self) -> Option<f64> {
         let began = self.relay.exchanges.iter().map(|(_, exchange)| exchange.times.began).min()?;
         Some(self.relay.turn.clock.now().saturating_sub(began) as f64 / 1e6)

@@ -1,4 +1,5 @@
-//! Phases 1 to 4: datagrams come in batches, find their connection, or make one, or are dropped for a reason that is counted.
+//! Phases 1 to 4: datagrams arrive in batches. Each finds its connection, makes a new one, or is
+//! dropped and counted by reason.
 
 use super::ends;
 use super::parts::Reactor;
@@ -16,10 +17,10 @@ use crate::quic::stateless::{self, LongHeader};
 use crate::quic::transport::Transport;
 use std::net::SocketAddr;
 
-/// Receive calls a socket gets in one turn.
+/// Receive calls for one socket in a turn.
 const TURN_BATCHES: usize = 4;
 
-/// Phase 1, receive: takes what waits on a listener's socket, a fair share of it.
+/// Phase 1, receive: reads a fair share of what waits on a listener's socket.
 pub fn receive(reactor: &mut Reactor, listener: usize) {
     let Some(mut receiver) = reactor.arrivals.receiver.take() else { return };
     let local = reactor.listeners[listener].local;
@@ -48,7 +49,7 @@ pub fn receive(reactor: &mut Reactor, listener: usize) {
     reactor.counters.add(Id::DatagramsReceived, datagrams);
 }
 
-/// Takes what other shards handed over.
+/// Receives datagrams that other shards handed over.
 pub fn receive_handed(reactor: &mut Reactor) {
     reactor.switchboard.inbox.wake.acknowledge();
     if reactor.switchboard.inbox.are_places_asked_for() {
@@ -85,9 +86,9 @@ fn steer(reactor: &mut Reactor, listener: usize, datagram: &mut [u8], from: Sock
     }
 }
 
-/// A place for a new connection, or why there is none. The client has not shown yet that it is
-/// at its address: that others have used up what is allowed there is reason to refuse it, which
-/// spares a handshake, but it takes none of its client's places before that is through.
+/// Finds a place for a new connection, or the reason why there is none. The client's address is not
+/// validated yet: a full limit there is reason to refuse and spares a handshake, but the place is
+/// only taken after the handshake.
 fn admit(reactor: &Reactor, listener: usize, from: SocketAddr) -> Result<ConnectionPlace, Refused> {
     if reactor.relay.rules.is_draining {
         return Err(Refused::Draining);
@@ -102,7 +103,7 @@ fn admit(reactor: &Reactor, listener: usize, from: SocketAddr) -> Result<Connect
     listener.connections.take(listener.settings.max_connections).ok_or(Refused::ConnectionLimit)
 }
 
-/// Answers a version we do not speak with those we do.
+/// Answers an unsupported version with Version Negotiation.
 fn negotiate(reactor: &mut Reactor, listener: usize, datagram: &[u8], from: SocketAddr, to: SocketAddr) {
     let Some(client) = LongHeader::read(datagram) else { return };
     match reply(reactor, listener, from, to, |out| stateless::negotiate(client, out)) {
@@ -111,7 +112,7 @@ fn negotiate(reactor: &mut Reactor, listener: usize, datagram: &[u8], from: Sock
     }
 }
 
-/// Tells a client at once that it gets no connection, so that it need not find out by waiting.
+/// Refuses a connection at once, so that the client does not wait for a timeout.
 fn refuse(reactor: &mut Reactor, listener: usize, datagram: &[u8], from: SocketAddr, to: SocketAddr, refused: Refused) {
     let Some(client) = LongHeader::read(datagram) else { return };
     if reply(reactor, listener, from, to, |out| stateless::refuse(client, out)) {
@@ -124,7 +125,7 @@ fn refuse(reactor: &mut Reactor, listener: usize, datagram: &[u8], from: SocketA
     });
 }
 
-/// Sends an answer that nothing is remembered of, at the rate that is allowed: the address it goes to may be somebody else's than the sender's.
+/// Sends a stateless answer, rate-limited because the source address may be spoofed.
 fn reply(reactor: &mut Reactor, listener: usize, from: SocketAddr, to: SocketAddr, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
     let sender = &mut reactor.listeners[listener].output.sender;
     if !sender.has_room() || !reactor.admission.stateless_replies.take(reactor.relay.turn.now) {
@@ -164,7 +165,7 @@ fn accept(reactor: &mut Reactor, listener: usize, datagram: &mut [u8], from: Soc
     decrypt(reactor, key, datagram, from, to);
 }
 
-/// Phase 4, decrypt: quiche takes the datagram; its streams are looked at once the batch is through.
+/// Phase 4, decrypt: passes the datagram to quiche. Streams are handled after the batch.
 fn decrypt(reactor: &mut Reactor, key: Key, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     connection.has_arrivals = true;

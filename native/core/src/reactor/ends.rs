@@ -1,4 +1,4 @@
-//! The ends of connections, and their timers' entries.
+//! Ends of connections, and their timer entries.
 
 use super::parts::Reactor;
 use crate::base::counters::{Closed, Handshake, Id};
@@ -17,7 +17,7 @@ pub fn arm(reactor: &mut Reactor, key: Key) {
     reactor.timers.arm(&mut connection.listed.armed, deadline, key.pack());
 }
 
-/// The client is gone: its exchanges end.
+/// Ends the exchanges of a client that is gone.
 pub fn end_exchanges(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get(key).filter(|connection| !connection.exchanges.is_empty()) else { return };
     let exchanges: Vec<Key> = connection.exchanges.values().copied().collect();
@@ -26,14 +26,14 @@ pub fn end_exchanges(reactor: &mut Reactor, key: Key) {
     }
 }
 
-/// Forgets a connection.
+/// Removes a connection.
 pub fn remove(reactor: &mut Reactor, key: Key) {
     count_end(reactor, key);
     end_exchanges(reactor, key);
     take_out(reactor, key);
 }
 
-/// Takes a connection out of all books.
+/// Removes a connection from every table.
 fn take_out(reactor: &mut Reactor, key: Key) -> Option<Box<Connection>> {
     let mut connection = reactor.relay.connections.remove(key)?;
     reactor.listeners[connection.accepted.socket as usize].leave();
@@ -46,17 +46,18 @@ fn take_out(reactor: &mut Reactor, key: Key) -> Option<Box<Connection>> {
     Some(connection)
 }
 
-/// Ends the connections in whose exchanges something panicked.
+/// Ends the connections whose exchanges panicked.
 pub fn end_condemned(reactor: &mut Reactor) {
     while let Some(key) = reactor.relay.connections.next_condemned() {
         end_panicked(reactor, key);
     }
 }
 
-/// Ends a connection whose work panicked: nobody knows in which state it left it. The client is told, if that can be done still; nothing else is asked of quiche.
+/// Ends a connection whose work panicked and left it in an unknown state. Tells the client if that
+/// is still possible; asks nothing else of quiche.
 pub fn end_panicked(reactor: &mut Reactor, key: Key) {
     reactor.relay.note_panic(Owner::Connection);
-    // What panics again, the farewell, the books or the memory, is left as it is.
+    // If the farewell or the cleanup panics too, the rest of it is skipped.
     let _ = panics::guard(|| say_farewell(reactor, key));
     end::fail_all(&mut reactor.relay, &mut reactor.upstreams, key);
     let Some(connection) = take_out(reactor, key) else { return };
@@ -69,7 +70,7 @@ pub fn end_panicked(reactor: &mut Reactor, key: Key) {
     let _ = panics::guard(|| drop(connection));
 }
 
-/// CONNECTION_CLOSE, as far as it can be sent at once.
+/// Sends CONNECTION_CLOSE if that works at once.
 pub fn say_farewell(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     let listener = &mut reactor.listeners[connection.accepted.socket as usize];
@@ -80,11 +81,12 @@ pub fn say_farewell(reactor: &mut Reactor, key: Key) {
     }
 }
 
-/// Counts how a connection ended, once, when it does: it is kept a little longer for what is on its way (RFC 9000 §10.2).
+/// Counts how a connection ended, once. It is kept a little longer for packets in flight (RFC 9000
+/// §10.2).
 pub fn count_end(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key).filter(|connection| !connection.end.is_counted) else { return };
     connection.end.is_counted = true;
-    // It carries nothing any more, and its client may have another.
+    // It carries nothing any more, so its client may open another.
     connection.place = ClientPlace::default();
     let counters = &reactor.counters;
     if !connection.is_open {

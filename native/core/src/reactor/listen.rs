@@ -1,10 +1,10 @@
-//! Listeners that come, change and go while the reactor runs.
+//! Adds, changes and removes listeners while the reactor runs.
 //!
-//! A listener has a number, and a place for each address that it has: a socket in each shard. When
-//! it leaves an address the place retires: it lets nobody in any more, its connections are told to
-//! go elsewhere, and what is left of them is cut when their time is over. Its sockets are closed
-//! when they are not asked for any more, which the main thread does once no shard has a connection
-//! there: so one that comes back meanwhile finds its sockets, and the kernel their order.
+//! A listener has a number, and a place for each of its addresses, with a socket in each shard.
+//! When it leaves an address, the place retires: it accepts no connection, its connections are
+//! drained, and the rest are cut at the deadline. The main thread closes the sockets once no shard
+//! has a connection there. Until then a listener that returns finds its sockets, in the order that
+//! the kernel knows.
 
 use super::listener::{Listener, ListenerOptions};
 use super::look;
@@ -12,9 +12,8 @@ use super::parts::Reactor;
 use crate::base::timers::Nanos;
 use std::io;
 
-/// Listens where `options` say and nowhere else, and obeys what else they say. Connections to
-/// listeners that have left their address have so much time to end. When it fails nothing has
-/// changed, and the sockets are still the caller's.
+/// Listens exactly where `options` say, with their settings. Connections to addresses that were
+/// left have `drain` to end. On failure nothing has changed, and the caller still owns the sockets.
 pub fn listen(reactor: &mut Reactor, options: &mut Vec<ListenerOptions>, drain: Nanos) -> io::Result<()> {
     let mut prepared = Vec::with_capacity(options.len());
     for option in &*options {
@@ -52,7 +51,7 @@ pub fn listen(reactor: &mut Reactor, options: &mut Vec<ListenerOptions>, drain: 
             reactor.listeners.closing += 1;
         }
     }
-    // Connections are looked through only where some may have to go.
+    // Walk the connections only if some may have to go.
     if has_left {
         reactor.relay.turn.tick();
         reactor.rounds.retire(reactor.relay.turn.now.saturating_add(drain));
@@ -62,12 +61,12 @@ pub fn listen(reactor: &mut Reactor, options: &mut Vec<ListenerOptions>, drain: 
     Ok(())
 }
 
-/// Closes the sockets that nobody sends by any more and nobody may come to.
+/// Closes sockets that no connection uses and no client may reach any more.
 pub fn close_done(reactor: &mut Reactor) {
     for place in reactor.listeners.places() {
         let listener = &mut reactor.listeners[place];
         if listener.is_done() {
-            // Answers to those who came late, if they still leave.
+            // Last answers to late arrivals, best effort.
             let _ = listener.output.sender.flush();
             reactor.poll.remove(listener.fd());
             reactor.listeners.close(place);

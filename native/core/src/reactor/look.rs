@@ -1,9 +1,9 @@
-//! Open connections are told what they have to know: that the edge drains, that their listener has
-//! left its address, that their client does not pass any more. The last is looked at when something
-//! else is wanted of clients, and now and then because certificates and revocation lists run out.
+//! Tells open connections that the edge drains, that their listener has left its address, or that
+//! their client certificate is no longer accepted. Certificates are checked when the requirements
+//! change, and periodically because certificates and revocation lists expire.
 //!
-//! A verification takes as long as a handshake's, and whoever is told has something to send. A turn
-//! spends little on them; what is left waits for the next one.
+//! Verifying one costs as much as in a handshake, and each connection that is told has something to
+//! send. A turn therefore does a little; the next one continues.
 
 use super::parts::Reactor;
 use super::{ends, transmit};
@@ -13,10 +13,10 @@ use crate::base::timers::Nanos;
 use crate::downstream::connection::Drain;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Time a turn spends on it.
+/// Time that a turn may spend on it.
 const TURN_TIME: Nanos = 2_000_000;
 
-/// Connections that a turn tells something: each has something to send.
+/// Connections that a turn may tell something; each then has something to send.
 const TURN_TOLD: usize = 32;
 
 /// Seconds since 1970.
@@ -24,7 +24,7 @@ fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
 }
 
-/// Begins a round, outside of a turn: the first connections are told at once.
+/// Begins a round outside a turn, and tells the first connections at once.
 pub fn begin(reactor: &mut Reactor) {
     reactor.rounds.begin();
     go_on(reactor);
@@ -34,7 +34,7 @@ pub fn begin(reactor: &mut Reactor) {
     reactor.timers.set(now);
 }
 
-/// Begins a round where something else is wanted of clients, or it is time.
+/// Begins a round if requirements for clients have changed, or one is due.
 pub fn follow(reactor: &mut Reactor) {
     let mut is_asking = false;
     for place in 0..reactor.listeners.room() {
@@ -55,7 +55,7 @@ pub fn follow(reactor: &mut Reactor) {
     go_on(reactor);
 }
 
-/// Goes on with the round that is under way.
+/// Continues the current round.
 fn go_on(reactor: &mut Reactor) {
     if !reactor.rounds.is_under_way() {
         return;
@@ -70,19 +70,19 @@ fn go_on(reactor: &mut Reactor) {
     }
 }
 
-/// Enters the timer of the next round.
+/// Arms the timer of the next round.
 pub fn arm(reactor: &mut Reactor) {
     let is_asking = reactor.listeners.iter().any(|listener| listener.clients_version & 1 == 1);
     let is_wanted = is_asking && !reactor.relay.connections.is_empty();
     reactor.rounds.arm(&mut reactor.timers, is_wanted, reactor.relay.turn.now);
 }
 
-/// Holds one connection against what is wanted of clients now.
+/// Checks one connection against the present requirements for clients.
 pub fn recheck(reactor: &mut Reactor, key: Key) {
     guarded(reactor, key, |reactor| does_not_pass(reactor, key, unix_now()));
 }
 
-/// Looks at one connection; true where that has given it something to send.
+/// Checks one connection. Returns true if it has something to send now.
 fn look(reactor: &mut Reactor, key: Key, unix_now: i64) -> bool {
     guarded(reactor, key, |reactor| {
         let has_to_go = has_to_go(reactor, key);
@@ -105,7 +105,7 @@ fn guarded(reactor: &mut Reactor, key: Key, look: impl FnOnce(&mut Reactor) -> b
     })
 }
 
-/// Whether a connection drains from now on: all do, or its listener is gone from its address.
+/// Whether a connection starts to drain: the edge drains, or its listener has left the address.
 fn has_to_go(reactor: &mut Reactor, key: Key) -> bool {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return false };
     let listener = &reactor.listeners[connection.accepted.socket as usize];
@@ -121,11 +121,11 @@ fn has_to_go(reactor: &mut Reactor, key: Key) -> bool {
     is_retired || is_open && reactor.relay.rules.is_draining
 }
 
-/// Whether a connection is ended because its client does not pass any more.
+/// Whether a connection is ended because its client certificate is no longer accepted.
 fn does_not_pass(reactor: &mut Reactor, key: Key, unix_now: i64) -> bool {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return false };
     let listener = &reactor.listeners[connection.accepted.socket as usize];
-    // The socket has become another listener's; the connection is on its way out.
+    // Another listener uses the socket now; the connection is draining already.
     if listener.number != connection.accepted.listener {
         return false;
     }

@@ -1,4 +1,4 @@
-//! What a turn counts.
+//! Metrics of a turn.
 
 use super::parts::Reactor;
 use crate::base::counters::Id;

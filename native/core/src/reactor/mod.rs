@@ -1,11 +1,11 @@
 //! The reactor of a shard: sockets, connections, sessions and exchanges, driven turn by turn.
 //!
-//! A turn receives batches, runs QUIC and HTTP, calls the lane once with all heads that came, takes
-//! its decisions, writes to backends, and flushes each touched connection once. It never waits:
-//! whoever drives it waits for [`Reactor::fd`] to become readable.
+//! A turn receives batches, runs QUIC and HTTP, calls the lane once with all new heads, carries out
+//! its decisions, writes to backends, and flushes each touched connection once. It never blocks:
+//! the caller waits for [`Reactor::fd`] to become readable.
 //!
-//! Each file here may use only what stands left of it: listener · switchboard · rounds · parts ·
-//! ends · transmit · look · arrivals · timers · endpoint · listen · metrics · turn · describe · mod.
+//! Each file may use only those to its left: listener · switchboard · rounds · parts · ends ·
+//! transmit · look · arrivals · timers · endpoint · listen · metrics · turn · describe · mod.
 
 mod arrivals;
 mod describe;
@@ -41,8 +41,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 pub use turn::LaneCall;
 
-/// Turns in a row before the event loop gets its own: what became ready during a turn is often a
-/// backend's answer.
+/// Turns in a row before the event loop runs: what became ready during a turn is often a backend's
+/// answer.
 const TURNS: usize = 4;
 
 /// What a reactor obeys until the next one.

@@ -1,4 +1,4 @@
-//! What a reactor is made of.
+//! The parts of a reactor.
 
 use super::listener::places::Listeners;
 use super::rounds::Rounds;
@@ -18,12 +18,12 @@ use crate::upstream::Upstreams;
 use std::io;
 use std::sync::Arc;
 
-/// Tokens of the poll: listeners count from zero, sessions have the upper half.
+/// Poll tokens: listeners count from zero, sessions have the upper half.
 pub(super) const TOKEN_TIMER: u64 = 1 << 20;
 pub(super) const TOKEN_INBOX: u64 = 1 << 21;
 pub(super) const TOKEN_SESSIONS: u64 = 1 << 63;
 
-/// What a reactor is made from.
+/// Options of a new reactor.
 pub struct ReactorOptions {
     /// Its number.
     pub shard: u8,
@@ -35,17 +35,17 @@ pub struct ReactorOptions {
     pub max_exchanges: usize,
     /// Answers a second to first datagrams that make no connection.
     pub stateless_replies: u32,
-    /// Backends' shared slots.
+    /// Slots that backends share with other shards.
     pub table: BackendTable,
-    /// Ways to all shards, by number.
+    /// Ports to all shards, by number.
     pub ports: Vec<Port>,
-    /// What others hand to this one.
+    /// Receives what other shards hand over.
     pub inbox: Inbox,
-    /// Bytes held for peers, by all shards.
+    /// Budget of bytes held for peers, shared by all shards.
     pub budget: Arc<Budget>,
 }
 
-/// What a turn receives.
+/// Receive state of a turn.
 #[derive(Default)]
 pub(super) struct Arrivals {
     /// Taken out while datagrams are read from it.
@@ -54,16 +54,16 @@ pub(super) struct Arrivals {
     pub datagrams: u64,
 }
 
-/// What new connections get.
+/// What new connections are given.
 pub(super) struct Admission {
-    /// Answers to first datagrams that make none.
+    /// Rate of answers to first datagrams that make no connection.
     pub stateless_replies: Rate,
     next_number: u64,
     step: u64,
 }
 
 impl Admission {
-    /// A number that no other connection of the process has.
+    /// Returns a number that no other connection of the process has.
     pub fn next_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += self.step;
@@ -71,12 +71,12 @@ impl Admission {
     }
 }
 
-/// Room for the lists of a flush.
+/// Lists used by a flush.
 #[derive(Default)]
 pub(super) struct Flushing {
-    /// Those that have more to send in the next turn.
+    /// Connections with more to send in the next turn.
     pub later: Vec<Key>,
-    /// Empty between two flushes; lends its room to the list of what is to be flushed.
+    /// Empty between flushes; its allocation is reused for the list of connections to flush.
     pub now: Vec<Key>,
 }
 
@@ -100,7 +100,7 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// Sets a reactor up; it does nothing until its first turn, and listens nowhere yet.
+    /// Creates a reactor. It listens nowhere yet and does nothing before its first turn.
     pub fn new(options: ReactorOptions) -> io::Result<Reactor> {
         let ReactorOptions { shard, generation, cid_key, max_exchanges, stateless_replies, table, ports, inbox, budget } = options;
         let poll = Poll::new()?;

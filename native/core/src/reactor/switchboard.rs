@@ -1,7 +1,9 @@
-//! Hand-over between shards: a packet that the kernel gave to the wrong socket goes to the shard its connection ID names.
+//! Hand-over between shards: a packet that the kernel gave to the wrong socket goes to the shard
+//! that its connection ID names.
 //!
-//! Rare where the kernel steers, every second packet after a change of address where it does not. Bounded: a shard that does not keep up loses packets, as
-//! a full socket buffer would, and QUIC sends them again.
+//! This is rare if the kernel steers; otherwise it happens to most packets after a change of
+//! address. It is bounded: a shard that falls behind loses packets, as with a full socket buffer,
+//! and QUIC retransmits them.
 
 use crate::base::poll::Wake;
 use std::io;
@@ -10,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Packets that wait for one shard at most.
+/// Largest number of packets that wait for one shard.
 const CAPACITY: usize = 1024;
 
 /// A packet for another shard.
 #[derive(Debug)]
 pub struct Handed {
-    /// Place of the socket that took it.
+    /// Place of the socket that received it.
     pub listener: u32,
     /// Sender.
     pub from: SocketAddr,
@@ -26,7 +28,7 @@ pub struct Handed {
     pub bytes: Box<[u8]>,
 }
 
-/// The way to one shard.
+/// Sends to one shard.
 #[derive(Clone)]
 pub struct Port {
     sender: SyncSender<Handed>,
@@ -35,14 +37,15 @@ pub struct Port {
 }
 
 impl Port {
-    /// Tells the shard that others wait for connections to a backend which it may have idle.
+    /// Tells the shard that others wait for connections to a backend, of which it may have idle
+    /// ones.
     pub fn ask_for_places(&self) {
         if !self.are_places_wanted.swap(true, AcqRel) {
             self.wake.wake();
         }
     }
 
-    /// Hands a packet over; false when the shard has too many waiting.
+    /// Hands a packet over. Returns false if the shard's queue is full.
     pub fn hand_over(&self, packet: Handed) -> bool {
         let is_taken = self.sender.try_send(packet).is_ok();
         if is_taken {
@@ -52,7 +55,7 @@ impl Port {
     }
 }
 
-/// Where one shard finds what others hand to it.
+/// Receives what other shards hand over.
 pub struct Inbox {
     receiver: Receiver<Handed>,
     are_places_wanted: Arc<AtomicBool>,
@@ -61,7 +64,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Whether others have asked for connections since the last time.
+    /// Whether other shards have asked for connections since the last call.
     pub fn are_places_asked_for(&self) -> bool {
         self.are_places_wanted.load(Relaxed) && self.are_places_wanted.swap(false, AcqRel)
     }
@@ -72,13 +75,13 @@ impl Inbox {
     }
 }
 
-/// The ways between one shard and the others.
+/// Connects one shard with the others.
 pub(super) struct Switchboard {
     /// Its number.
     pub shard: u8,
-    /// Ways to all shards, by number.
+    /// Ports to all shards, by number.
     pub ports: Vec<Port>,
-    /// What others hand to it.
+    /// Receives what other shards hand over.
     pub inbox: Inbox,
 }
 

@@ -1,4 +1,4 @@
-//! What comes due.
+//! Handles timers that are due.
 
 use super::parts::Reactor;
 use super::rounds::ROUND_TIMER;
@@ -14,10 +14,10 @@ use crate::relay::{ALARM_TIMER, SWEEP_TIMER, end, settle};
 /// Timer owner of the sessions.
 pub(super) const SESSION_TIMER: u64 = u64::MAX - 2;
 
-/// Connections whose timers a turn takes: each may have packets to send.
+/// Connection timers that a turn handles; each may produce packets.
 const TURN_CONNECTIONS: usize = 64;
 
-/// Takes what is due, of connections a few: what is left is due in the next turn, at once.
+/// Handles due timers, up to [`TURN_CONNECTIONS`] of connections; the next turn follows at once.
 pub fn take_timers(reactor: &mut Reactor, now: Nanos) {
     let mut connections = 0;
     while connections < TURN_CONNECTIONS
@@ -41,7 +41,7 @@ pub fn take_timers(reactor: &mut Reactor, now: Nanos) {
     }
 }
 
-/// A connection's timer came due.
+/// Handles a connection's timer.
 fn on_connection_timer(reactor: &mut Reactor, key: Key, due: Nanos) {
     if panics::guard(|| take_connection_timer(reactor, key, due)).is_err() {
         ends::end_panicked(reactor, key);
@@ -65,7 +65,7 @@ fn take_connection_timer(reactor: &mut Reactor, key: Key, due: Nanos) {
     reactor.relay.connections.mark(key);
 }
 
-/// Ends what is left of a connection whose time is over.
+/// Cuts a connection whose drain deadline has passed.
 fn cut_retired(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     connection.end.cut_at = NEVER;
@@ -77,7 +77,7 @@ fn cut_retired(reactor: &mut Reactor, key: Key) {
     for exchange in exchanges {
         reactor.relay.guarded(exchange, (), |relay| end::cut(relay, &mut reactor.upstreams, exchange));
     }
-    // What ends its streams has to leave before the close, which would tell it less.
+    // Send what ends its streams before the close, which says less.
     reactor.relay.connections.mark(key);
     transmit::transmit_one(reactor, key);
     reactor.relay.connections.close(key, Cause::Done);

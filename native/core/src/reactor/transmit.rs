@@ -1,4 +1,4 @@
-//! Phase 15: each touched connection is flushed once a turn, and each socket after them.
+//! Phase 15: flushes each touched connection once a turn, and then each socket.
 
 use super::ends;
 use super::parts::Reactor;
@@ -9,7 +9,7 @@ use crate::downstream::cause::Cause;
 use crate::quic::send::Flushed;
 use crate::quic::transport::{Life, Sent};
 
-/// Phase 15: flushes what was touched. What is touched meanwhile is flushed in the next turn.
+/// Phase 15: flushes touched connections. Those touched meanwhile are flushed in the next turn.
 pub fn transmit(reactor: &mut Reactor) {
     let mut later = std::mem::take(&mut reactor.flushing.later);
     let mut flushing = std::mem::take(&mut reactor.flushing.now);
@@ -27,14 +27,14 @@ pub fn transmit(reactor: &mut Reactor) {
     }
     reactor.flushing.later = later;
     for place in 0..reactor.listeners.room() {
-        // A full socket says when it has room.
+        // A blocked socket reports when it has room.
         if reactor.listeners.get(place).is_some_and(|listener| !listener.output.is_blocked) {
             flush_socket(reactor, place);
         }
     }
 }
 
-/// Flushes one connection; true when it has more to send in the next turn.
+/// Flushes one connection. Returns true if it has more to send in the next turn.
 pub fn transmit_one(reactor: &mut Reactor, key: Key) -> bool {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return false };
     plant::here("send");
@@ -70,14 +70,14 @@ pub fn transmit_one(reactor: &mut Reactor, key: Key) -> bool {
     sent == Sent::Part
 }
 
-/// Hands a listener's batch to the kernel; waits for room when it has none.
+/// Hands a listener's batch to the kernel, and waits for writability if that is full.
 pub fn flush_socket(reactor: &mut Reactor, place: usize) {
     let sender = &mut reactor.listeners[place].output.sender;
     let is_blocked = !sender.is_empty() && sender.flush() == Flushed::Blocked;
     set_blocked(reactor, place, is_blocked);
 }
 
-/// A listener's socket is full, or has room again: then whoever was held up by it goes on.
+/// Marks a listener's socket full or writable, and in the latter case resumes what waited for it.
 fn set_blocked(reactor: &mut Reactor, place: usize, is_blocked: bool) {
     let listener = &mut reactor.listeners[place];
     if listener.output.is_blocked == is_blocked {
@@ -99,11 +99,12 @@ fn set_blocked(reactor: &mut Reactor, place: usize, is_blocked: bool) {
     reactor.listeners[place].output.held_up = held_up;
 }
 
-/// After a flush: ends what has ended, enters the timer.
+/// After a flush: removes a connection that has ended, arms its timer.
 fn after_flush(reactor: &mut Reactor, key: Key) {
     let Some(connection) = reactor.relay.connections.get_mut(key) else { return };
     let handshake_timeout = reactor.listeners[connection.accepted.socket as usize].handshake_timeout();
-    // A handshake that was given up leaves at once: its close may never be sent, where the address was not validated and has got all it may.
+    // A handshake that is given up is removed at once: its close may never be sent if the address
+    // is not validated and the amplification limit is reached.
     let is_given_up = !connection.is_open && reactor.relay.turn.now >= connection.accepted.at + handshake_timeout;
     if connection.protocol.life() == Life::Closed || is_given_up {
         return ends::remove(reactor, key);

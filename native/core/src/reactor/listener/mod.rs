@@ -1,4 +1,4 @@
-//! One listening address as a shard sees it: its socket, its TLS and transport settings, what is ready to be sent.
+//! One listening address in a shard: its socket, TLS and transport settings, and output.
 
 pub mod places;
 pub mod settings;
@@ -22,15 +22,14 @@ use std::time::Duration;
 
 pub use settings::ListenerSettings;
 
-/// What all shards count of a place together. It is held by every socket of the place, beside
-/// whoever asks.
+/// Connections of a place, counted over all shards. Every socket of the place holds it.
 #[derive(Debug, Default)]
 pub struct PlaceCount {
     connections: AtomicUsize,
 }
 
 impl PlaceCount {
-    /// Connections that send by its sockets.
+    /// Connections that use its sockets.
     pub fn connections(&self) -> usize {
         self.connections.load(Relaxed)
     }
@@ -54,86 +53,85 @@ impl ListenerSocket {
     }
 }
 
-/// A shard's part of a listener.
+/// Options of a listener in one shard.
 pub struct ListenerOptions {
-    /// Number of its socket in all shards: a listener has another one for every address that it
-    /// gets.
+    /// Number of its place, the same in all shards: a listener has one for each address.
     pub place: u32,
-    /// Number of the listener, which records tell.
+    /// Number of the listener, as in records.
     pub number: u32,
-    /// Nobody new is let in, and who is connected is told to go.
+    /// Whether new connections are refused and open ones drained.
     pub is_retiring: bool,
-    /// Bound socket, owned from now on. None where the reactor has it.
+    /// Bound socket, which the reactor will own. None if the reactor has it already.
     pub socket: Option<ListenerSocket>,
-    /// Its certificates, which all shards share.
+    /// Certificates, shared by all shards.
     pub certificates: Arc<CertificateStore>,
-    /// Connections that are open, in all shards.
+    /// Open connections, counted over all shards.
     pub connections: ConnectionCount,
-    /// How many of them a client may have; none for as many as there are.
+    /// Limit of one client's connections; none for no limit.
     pub client_limit: Option<ClientLimit>,
-    /// The rest.
+    /// Other settings.
     pub settings: ListenerSettings,
 }
 
-/// A listener at work: a socket, and what becomes of who comes to it.
+/// A running listener: a socket and the settings of its connections.
 pub struct Listener {
     socket: ListenerSocket,
     /// Number of the listener it is a socket of.
     pub number: u32,
-    /// Address it is bound to.
+    /// Number of the listener that it belongs to.
     pub local: SocketAddr,
-    /// Its certificates, and what clients must prove.
+    /// Certificates, and the requirements for clients.
     pub certificates: Arc<CertificateStore>,
-    /// Version of the latter that its connections were held against.
+    /// Version of those requirements that its connections were checked against.
     pub clients_version: u64,
-    /// What new connections are made with.
+    /// Configuration of new connections.
     template: Template,
-    /// What leaves by its socket.
+    /// Outgoing packets.
     pub output: Output,
-    /// Datagrams that its socket is known to have dropped because its receive buffer was full, modulo 2^32.
+    /// Datagrams that the socket dropped because its receive buffer was full, modulo 2^32.
     pub overflows: u32,
-    /// Connections of this listener that are open, in all shards.
+    /// Open connections of this listener, counted over all shards.
     pub connections: ConnectionCount,
-    /// Limit of those of one client.
+    /// Limit of one client's connections.
     pub client_limit: Option<ClientLimit>,
-    /// Connections of this shard that send by its socket.
+    /// Connections of this shard that use its socket.
     own: usize,
-    /// Nobody new is let in.
+    /// Whether new connections are refused.
     pub is_retiring: bool,
-    /// The socket is closed after the last connection.
+    /// Whether the socket is closed after its last connection.
     pub is_closing: bool,
-    /// What it does.
+    /// Settings.
     pub settings: ListenerSettings,
 }
 
-/// What leaves by a socket.
+/// Output of a socket.
 pub struct Output {
-    /// Packets on their way out.
+    /// Packets to send.
     pub sender: Sender,
-    /// Whether the kernel took no more at the last flush.
+    /// Whether the kernel was full at the last flush.
     pub is_blocked: bool,
-    /// Connections that wait for its room.
+    /// Connections that wait for room in the socket.
     pub held_up: Vec<Key>,
 }
 
-/// What new connections are made with.
+/// Configuration of new connections.
 struct Template {
     config: quiche::Config,
-    /// How long their tickets live.
+    /// Lifetime of their session tickets.
     ticket_lifetime: Option<Duration>,
-    /// Whether they keep their first windows, which are small.
+    /// Whether their windows stay at the small initial size.
     is_tight: bool,
 }
 
-/// What a listener is set up or changed with once nothing can fail any more.
+/// The fallible part of setting up or changing a listener.
 pub struct Prepared {
     local: SocketAddr,
-    /// None where the present one stays.
+    /// None to keep the present one.
     config: Option<quiche::Config>,
 }
 
 impl Listener {
-    /// What can fail of setting a listener up, or of changing `present`.
+    /// Does what can fail in setting up a listener, or in changing `present`.
     pub fn prepare(options: &ListenerOptions, present: Option<&Listener>, counters: &Arc<Counters>) -> io::Result<Prepared> {
         let local = match (present, &options.socket) {
             (Some(present), _) => present.local,
@@ -153,7 +151,7 @@ impl Listener {
         Ok(Prepared { local, config: Some(options.settings.quic.config(context).map_err(io::Error::other)?) })
     }
 
-    /// Sets a listener up; none without what only a new one needs.
+    /// Creates a listener; none if a part is missing that only a new one needs.
     pub fn new(options: ListenerOptions, prepared: Prepared) -> Option<Listener> {
         let (Some(socket), Some(config)) = (options.socket, prepared.config) else { return None };
         let ListenerOptions { number, is_retiring, certificates, connections, client_limit, settings, .. } = options;
@@ -183,7 +181,7 @@ impl Listener {
         })
     }
 
-    /// Obeys other options. Connections that are open keep what was agreed with their clients.
+    /// Applies other options. Open connections keep what was negotiated.
     pub fn change(&mut self, options: ListenerOptions, prepared: Prepared) {
         let ListenerOptions { number, is_retiring, certificates, connections, client_limit, settings, .. } = options;
         if settings.quic.is_gro_allowed != self.settings.quic.is_gro_allowed {
@@ -204,7 +202,7 @@ impl Listener {
         (self.client_limit, self.settings) = (client_limit, settings);
     }
 
-    /// Forgets what was under way; socket and settings stay.
+    /// Drops pending output; socket and settings stay.
     pub fn start_over(&mut self) {
         let Output { sender, is_blocked, held_up } = &mut self.output;
         *sender = sender.renewed();
@@ -214,35 +212,35 @@ impl Listener {
         self.own = 0;
     }
 
-    /// A connection sends by its socket from now on.
+    /// Counts a connection that uses its socket.
     pub fn enter(&mut self) {
         self.own += 1;
         self.socket.count.connections.fetch_add(1, Relaxed);
     }
 
-    /// One does no more.
+    /// Subtracts one again.
     pub fn leave(&mut self) {
         self.own -= 1;
         self.socket.count.connections.fetch_sub(1, Relaxed);
     }
 
-    /// Whether its socket is to be closed, and no connection is left that sends by it.
+    /// Whether its socket is to be closed and no connection uses it any more.
     pub fn is_done(&self) -> bool {
         self.is_closing && self.own == 0
     }
 
-    /// How often clients with open requests are asked whether they are still there; 0 for never.
+    /// Interval at which clients with open requests are sent a PING; 0 for never.
     pub fn keep_alive(&self) -> Nanos {
-        // Half, so that a PING which is lost is sent again in time.
+        // At most half the idle timeout, so that a lost PING is sent again in time.
         self.settings.quic.keep_alive_ms.min(self.settings.quic.idle_timeout_ms / 2) * 1_000_000
     }
 
-    /// Handshakes that take longer are given up.
+    /// Time limit of handshakes.
     pub fn handshake_timeout(&self) -> Nanos {
         self.settings.quic.handshake_timeout_ms * 1_000_000
     }
 
-    /// A connection waits until the socket has room.
+    /// Makes a connection wait until the socket has room.
     pub fn hold_up(&mut self, key: Key, connection: &mut Connection) {
         connection.protocol.wait_for_socket();
         if !connection.listed.is_held_up {
@@ -251,8 +249,8 @@ impl Listener {
         }
     }
 
-    /// What a new connection is made with. Where memory is tight its windows stay as small as they
-    /// begin; otherwise quiche lets them grow while what comes is taken quickly.
+    /// Configuration of a new connection. If memory is tight, windows keep their small initial
+    /// size; otherwise quiche grows them while data is read quickly.
     pub fn config(&mut self, is_tight: bool) -> &mut quiche::Config {
         let Template { config, is_tight: was_tight, .. } = &mut self.template;
         if is_tight != *was_tight {
@@ -262,8 +260,8 @@ impl Listener {
         config
     }
 
-    /// Whether a connection that obeys this generation of what clients must prove, zero for none,
-    /// came too late to be held against the present one with the others.
+    /// Whether a connection with this generation of the requirements for clients (0 for none) came
+    /// too late to be rechecked with the others.
     pub fn is_late(&self, generation: u64) -> bool {
         let version = self.certificates.clients_version();
         let is_asking = version & 1 == 1;

@@ -4,29 +4,29 @@ use super::Listener;
 use crate::quic::send::SendStats;
 use std::ops::{Index, IndexMut};
 
-/// The listeners of a shard, by place. One is taken out only when no connection has its place any
-/// more, so whoever has a place of a connection finds it.
+/// The listeners of a shard, by place. A listener stays until no connection has its place any more,
+/// so a connection always finds its own.
 #[derive(Default)]
 pub struct Listeners {
     places: Vec<Option<Box<Listener>>>,
-    /// Sockets that are to be closed after their last connections.
+    /// Sockets to close after their last connections.
     pub closing: usize,
-    /// What was sent by sockets that are closed.
+    /// Statistics of sockets that are closed.
     closed: SendStats,
 }
 
 impl Listeners {
-    /// Whether there is one.
+    /// Whether there is a listener in a place.
     pub fn has(&self, place: usize) -> bool {
         self.places.get(place).is_some_and(Option::is_some)
     }
 
-    /// The listener in a place that may have none.
+    /// The listener in a place, if any.
     pub fn get(&self, place: usize) -> Option<&Listener> {
         self.places.get(place)?.as_deref()
     }
 
-    /// Puts one in a place that has none.
+    /// Puts a listener in an empty place.
     pub fn insert(&mut self, place: usize, listener: Listener) {
         if self.places.len() <= place {
             self.places.resize_with(place + 1, || None);
@@ -34,9 +34,8 @@ impl Listeners {
         self.places[place] = Some(Box::new(listener));
     }
 
-    /// Who takes new connections that come by a socket: the kernel gives packets to the socket of
-    /// an address, also to one that retires, before it gives them to the one of a wildcard, which
-    /// may have followed on it.
+    /// The place that takes new connections from a socket. The kernel prefers a socket bound to the
+    /// address, even if that retires, to a wildcard socket that may have replaced it.
     pub fn receiver(&self, place: usize) -> usize {
         let Some(retiring) = self.get(place).filter(|listener| listener.is_retiring) else { return place };
         let follows = |listener: &Listener| {
@@ -46,14 +45,14 @@ impl Listeners {
         (0..self.places.len()).find(|next| self.get(*next).is_some_and(follows)).unwrap_or(place)
     }
 
-    /// Takes one out, whose socket is closed by that.
+    /// Removes a listener, which closes its socket.
     pub fn close(&mut self, place: usize) {
         if let Some(listener) = self.places.get_mut(place).and_then(Option::take) {
             self.closed += listener.output.sender.stats;
         }
     }
 
-    /// Places that have one.
+    /// Places that have a listener.
     pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
         let places: Vec<usize> = (0..self.places.len()).filter(|place| self.has(*place)).collect();
         places.into_iter()
@@ -64,12 +63,12 @@ impl Listeners {
         self.places.len()
     }
 
-    /// All of them.
+    /// All listeners.
     pub fn iter(&self) -> impl Iterator<Item = &Listener> {
         self.places.iter().flatten().map(Box::as_ref)
     }
 
-    /// What was sent by all, also those that are gone.
+    /// Send statistics of all listeners, including closed ones.
     pub fn sent(&self) -> SendStats {
         let mut sum = self.closed;
         for listener in self.iter() {
