@@ -255,8 +255,8 @@ export function holdsForFallback(route: RouteTerms, { memo0 }: Subject): boolean
 }
 
 /**
- * Why no backend of `pool` could be picked. If only some are down, names the breaker: it decides
- * when the next request may try.
+ * Why no backend of `pool` could be picked. Names the breaker if it bars any of them, rather than
+ * active checks: it decides when the next request may try.
  */
 function notAvailable({ backends, standing }: Compiled, pool: Pool): number {
   let reason = BACKEND_NOT_AVAILABLE;

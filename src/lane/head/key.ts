@@ -162,7 +162,7 @@ export class Key {
   }
 }
 
-/** Stands for a repeated value; beyond any real length, so it collides with no other part. */
+/** Stands for a repeated value. Larger than any connection, tenant or route number. */
 const REPEATED = 2 ** 52 + 1;
 
 /** End of the path without its query. */

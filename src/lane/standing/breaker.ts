@@ -52,7 +52,7 @@ const OUTLIER_EJECTED = noteNumber('outlier_ejected');
 export const PROBE_EXPIRY_MS = 10_000;
 
 /**
- * The ejection count starts anew once the backend has been fit for this many times its last
+ * The ejection count starts again once the backend has been fit for this many times its last
  * ejection, and for a window.
  */
 const FORGET_FACTOR = 4;

@@ -9,9 +9,9 @@ import { CONNECT, RESET, TIMEOUT } from '../failure-kinds.ts';
 import { Windows } from './window.ts';
 
 /**
- * Reasons that breakers count in addition to those that can be retried. Refused streams and GOAWAYs
- * never count: the backend works and asks us to go elsewhere. A wait for a full pool does not
- * either: it is about our own limit of sessions.
+ * Reasons that breakers count: failures that can be retried, and some that cannot. Refused streams
+ * and GOAWAYs never count: the backend works and asks us to go elsewhere. A wait for a full pool
+ * does not either: it is about our own limit of sessions.
  */
 const COUNTED_CONNECT: readonly ReasonCode[] = CONNECT.filter((code) => code !== 'sessions_exhausted');
 const COUNTED_RESET: readonly ReasonCode[] = [...RESET, 'response_length_mismatch'];
