@@ -1,4 +1,4 @@
-//! Compiled plans: a lane names one by number, the relay applies it without looking anything up.
+//! Compiled plans: a lane names one by number, and the relay applies it without further look-ups.
 //!
 //! A plan edits the request head on its way to the backend and the response head on its way back, and says which responses are held for the lane. Edits are
 //! applied as if in order, a later one undoing what an earlier one did to the same field; what they read, variables and lists to append to, is always what
@@ -23,7 +23,7 @@ pub struct Plan {
     pub request: Edits,
     /// Edits of the response head.
     pub response: Edits,
-    /// Responses that are held.
+    /// Statuses of responses that are held.
     pub holds: Holds,
     /// Whether a backend gets the canonical path instead of the client's own spelling.
     pub is_path_canonical: bool,
@@ -33,7 +33,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan of its parts. An error is a sentence.
+    /// Builds a plan. The error is a sentence.
     pub fn new(request: Edits, response: Edits, hold_statuses: &[u32], hold_grpc: &[u32]) -> Result<Plan, String> {
         Ok(Plan { request, response, holds: Holds::new(hold_statuses, hold_grpc)?, ..Plan::default() })
     }
@@ -59,7 +59,7 @@ impl Plan {
         Some(Stripped { edited: self.request.strip(trailers), underscores })
     }
 
-    /// Whether a response is held whose head has this gRPC status.
+    /// Whether a response with this gRPC status in its head is held for the lane.
     #[inline]
     pub fn holds_grpc(&self, status: u32) -> bool {
         self.holds.grpc(status)
@@ -70,17 +70,17 @@ impl Plan {
 /// pass all the same.
 #[derive(Clone, Debug, Default)]
 pub enum Underscores {
-    /// They pass.
+    /// The fields are passed on.
     #[default]
     Pass,
-    /// They are removed.
+    /// The fields are removed.
     Drop(Vec<Vec<u8>>),
     /// The message is malformed.
     Refuse(Vec<Vec<u8>>),
 }
 
 impl Underscores {
-    /// By the configuration's words; `spared` are the names that pass. An error is a sentence.
+    /// Compiles the configured policy; `spared` names always pass. The error is a sentence.
     pub fn compile(policy: &str, spared: &[String]) -> Result<Underscores, String> {
         let spared = || spared.iter().map(|name| name.clone().into_bytes()).collect();
         match policy {
@@ -92,12 +92,12 @@ impl Underscores {
     }
 }
 
-/// How many trailer fields were removed, by what is counted of them.
+/// Number of trailer fields removed, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stripped {
-    /// Of names that edits of the head remove or set.
+    /// Edits of the head remove or set the name.
     pub edited: u64,
-    /// Of names with an underscore.
+    /// The name has an underscore.
     pub underscores: u64,
 }
 
@@ -142,7 +142,7 @@ impl Edits {
         self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
     }
 
-    /// Whether what came under a name is gone from the head: an edit removes or sets it.
+    /// Whether an edit removes or sets the field, so that the original is gone from the head.
     pub(super) fn replaces(&self, field: Field<'_>) -> bool {
         let is_in = |edits: &[Arc<Edit>]| edits.iter().any(|edit| edit.replaces(field.known, field.name));
         self.mask >> field.known as u8 & 1 == 1 && is_in(&self.edits) || is_in(&self.of_many)
@@ -161,7 +161,8 @@ impl Edits {
         (before - trailers.len()) as u64
     }
 
-    /// Emits the fields of `head` with the edits applied, pseudo-header fields in place, new fields at the end.
+    /// Emits the fields of `head` with the edits applied. Pseudo-header fields stay in place, new fields
+    /// come last.
     pub fn apply(&self, head: &Fields, values: &Values<'_>, scratch: &mut Vec<u8>, mut emit: impl FnMut(Known, &[u8], &[u8])) {
         for field in head.iter() {
             if !self.takes(field) {
@@ -184,8 +185,8 @@ impl Edits {
         }
     }
 
-    /// What `:authority` or `:path` becomes; false, and nothing of use in `scratch`, where it stays as the client sent it. The last edit counts that comes to
-    /// something which may stand there.
+    /// Writes the new `:authority` or `:path` to `scratch`. Returns false, with `scratch` undefined, if
+    /// it stays as the client sent it. The last edit with a valid result wins.
     pub fn pseudo(&self, known: Known, value: &[u8], values: &Values<'_>, scratch: &mut Vec<u8>) -> bool {
         let is_fit = if known == Known::Path { is_path } else { is_authority };
         self.edits.iter().rev().filter(|edit| edit.known() == known).any(|edit| {
@@ -195,7 +196,7 @@ impl Edits {
     }
 }
 
-/// Without the white space that no value has at its ends (RFC 9110 §5.5); a variable that stood for nothing leaves it.
+/// Trims white space, which an empty variable may leave at either end (RFC 9110 §5.5).
 fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
@@ -203,7 +204,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The lines of the field an edit appends to, as a list that goes on.
+/// Writes the lines of the field that an edit appends to, as the beginning of a list.
 fn write_lines(head: &Fields, edit: &Edit, out: &mut Vec<u8>) {
     for field in head.iter().filter(|field| edit.takes(field.known, field.name) && !field.value.is_empty()) {
         out.extend_from_slice(field.value);

@@ -6,8 +6,8 @@ use crate::http::fields::Known;
 use crate::http::normal::behind_segments;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Bytes that a compiled pattern and its cache may take; a pattern of the configuration, bounded in
-/// length and without counted repetition, needs far less.
+/// Limit on the memory of a compiled pattern and of its cache. Patterns in a configuration are
+/// bounded in length and have no counted repetition, so they need far less.
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
 /// What an edit does.
@@ -15,24 +15,24 @@ const MAX_PATTERN_BYTES: usize = 256 * 1024;
 pub enum Operation {
     /// Replaces all fields of the name with one.
     Set,
-    /// Writes a field more.
+    /// Adds another field.
     Add,
-    /// Adds to the list in the field, or sets it where there is none.
+    /// Appends to the list in the field, or sets the field if it is missing.
     Append,
-    /// Takes all fields of the name away.
+    /// Removes all fields of the name.
     Remove,
-    /// Puts another text in the place of what a path begins with.
+    /// Replaces a prefix of the path.
     Prefix,
 }
 
-/// How an edit says which fields it is about.
+/// Which fields an edit applies to.
 #[derive(Clone, Debug)]
 enum Names {
-    /// The field of its name.
+    /// The field of this name.
     One,
-    /// Those that its name takes as a glob.
+    /// Fields whose names match a glob.
     Glob,
-    /// Those that a pattern takes, from end to end and in any case.
+    /// Fields whose whole names match a pattern, case-insensitively.
     Pattern(Box<Regex>),
 }
 
@@ -46,9 +46,9 @@ pub struct Edit {
     is_undone: bool,
     value: Value,
     prefix: Vec<u8>,
-    /// Segments of the prefix.
+    /// Number of segments in the prefix.
     segments: usize,
-    /// Names that a glob leaves alone.
+    /// Names that the glob does not apply to.
     spared: Vec<Vec<u8>>,
 }
 
@@ -79,7 +79,7 @@ impl Edit {
         Ok(Edit { operation, name, known, names, is_undone: false, value: Value::compile(value)?, prefix, segments, spared })
     }
 
-    /// A removal of all fields whose names the pattern takes.
+    /// Removes all fields whose names match the pattern.
     fn removing(pattern: &str) -> Result<Edit, String> {
         let compiled = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
             .unicode(false)
@@ -101,32 +101,32 @@ impl Edit {
         })
     }
 
-    /// What it does.
+    /// The operation.
     pub fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// Its field's name, the glob, or the pattern.
+    /// Name of the field, the glob, or the pattern.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// Which name that is.
+    /// The name as a known one.
     pub fn known(&self) -> Known {
         self.known
     }
 
-    /// What it writes.
+    /// Value that it writes.
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// Whether it removes fields of several names.
+    /// Whether it applies to a glob or a pattern.
     pub(super) fn is_of_many(&self) -> bool {
         !matches!(self.names, Names::One)
     }
 
-    /// Bits of the name it has.
+    /// Mask with the bit of its name.
     pub(super) fn mask(&self) -> u64 {
         match self.known {
             _ if self.is_of_many() => 0,
@@ -135,12 +135,12 @@ impl Edit {
         }
     }
 
-    /// Whether a field of this name does not stay as it came.
+    /// Whether it changes a field of this name.
     pub(super) fn takes(&self, known: Known, name: &[u8]) -> bool {
         self.operation != Operation::Add && self.matches(known, name)
     }
 
-    /// Whether what an edit before it wrote under this name is gone afterwards.
+    /// Whether it drops what an earlier edit wrote under this name.
     pub(super) fn replaces(&self, known: Known, name: &[u8]) -> bool {
         matches!(self.operation, Operation::Set | Operation::Remove) && self.matches(known, name)
     }
@@ -150,7 +150,7 @@ impl Edit {
         !self.is_undone && self.operation != Operation::Remove && !self.known.is_pseudo()
     }
 
-    /// Takes its place among the others.
+    /// Notes what the other edits of the plan do to its field.
     pub(super) fn settle(&mut self, is_undone: bool, is_gone: bool) {
         self.is_undone = is_undone;
         if is_gone && self.operation == Operation::Append {
@@ -164,22 +164,22 @@ impl Edit {
             Names::Glob => matches_glob(&self.name, name),
             Names::Pattern(pattern) => pattern.is_match(name),
         };
-        // Who takes whatever is called so does not mean what frames the message.
+        // A glob or a pattern never means the fields that frame the message.
         is_named && !known.is_pseudo() && !is_framing(known) && !self.spared.iter().any(|spared| spared == name)
     }
 
-    /// Writes what a pseudo-header field of this value becomes; false where the edit does not concern it.
+    /// Writes the new value of a pseudo-header field. Returns false if the edit does not apply.
     pub(super) fn write_pseudo(&self, value: &[u8], values: &Values<'_>, out: &mut Vec<u8>) -> bool {
         if self.operation != Operation::Prefix {
             self.value.write(values, out);
             return true;
         }
         let Some(rest) = value.strip_prefix(&self.prefix[..]) else { return false };
-        // Only whole segments: `/a` is not the beginning of `/ab`.
+        // Whole segments only: `/a` is not a prefix of `/ab`.
         if !matches!(rest.first(), None | Some(b'/' | b'?')) {
             return false;
         }
-        // Only what was matched is replaced: what follows stays as the client spelled it.
+        // Only the prefix is replaced: the rest stays as the client spelled it.
         let rest = match values.kept_path {
             [] => rest,
             kept => behind_segments(kept, self.segments, values.are_slashes_merged),
@@ -197,7 +197,8 @@ impl Edit {
     }
 }
 
-/// Fields that frame the message or belong to the connection are the relay's own, and pseudo-header fields other than these two are what the request is.
+/// Rejects names that an edit may not have: fields that frame the message or belong to the
+/// connection, and pseudo-header fields other than these two.
 fn check_name(operation: Operation, known: Known, name: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(name);
     let is_editable = match (operation, known) {
@@ -220,7 +221,8 @@ fn is_framing(known: Known) -> bool {
     known.is_connection_specific() || matches!(known, Known::Host | Known::ContentLength)
 }
 
-/// Whether a name is what a pattern says, in which `*` stands for any text: the first piece at the front, the last at the end, the others in order between.
+/// Whether a name matches a glob, in which `*` stands for any text. The first piece must be at the
+/// front, the last at the end, the others in order between them.
 fn matches_glob(pattern: &[u8], name: &[u8]) -> bool {
     let Some(first) = pattern.iter().position(|&byte| byte == b'*') else { return pattern == name };
     let last = pattern.iter().rposition(|&byte| byte == b'*').unwrap_or(first);
@@ -229,7 +231,7 @@ fn matches_glob(pattern: &[u8], name: &[u8]) -> bool {
         return false;
     }
     let mut rest = &name[front.len()..name.len() - back.len()];
-    // The leftmost place is as good as any other: what follows has the most room then.
+    // Taking the leftmost match is safe, because it leaves the most room for the rest.
     for piece in pattern[first..last].split(|&byte| byte == b'*').filter(|piece| !piece.is_empty()) {
         let Some(at) = rest.windows(piece.len()).position(|window| window == piece) else { return false };
         rest = &rest[at + piece.len()..];

@@ -1,11 +1,11 @@
-//! Which responses are held for the lane: sets of statuses, one bit each.
+//! The responses that are held for the lane: sets of statuses, one bit each.
 
-/// Statuses of HTTP are three digits.
+/// HTTP statuses have three digits.
 const STATUSES: usize = 1_000;
-/// gRPC has the statuses 0 to 16; a word has room for what may come.
+/// gRPC defines 0 to 16; a word leaves room for more.
 const GRPC_STATUSES: u32 = 32;
 
-/// Statuses of HTTP and of gRPC.
+/// A set of HTTP statuses and one of gRPC statuses.
 #[derive(Clone, Debug, Default)]
 pub struct Holds {
     statuses: [u64; STATUSES.div_ceil(64)],
@@ -13,7 +13,7 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// Sets of these numbers. An error is a sentence.
+    /// Builds the sets. The error is a sentence.
     pub fn new(statuses: &[u32], grpc: &[u32]) -> Result<Holds, String> {
         let mut holds = Holds::default();
         for &status in statuses {
@@ -31,19 +31,19 @@ impl Holds {
         Ok(holds)
     }
 
-    /// Whether a status of HTTP is in the set.
+    /// Whether an HTTP status is in the set.
     #[inline]
     pub fn status(&self, status: u16) -> bool {
         self.statuses.get(status as usize / 64).is_some_and(|word| word >> (status % 64) & 1 == 1)
     }
 
-    /// Whether a status of gRPC is in the set.
+    /// Whether a gRPC status is in the set.
     #[inline]
     pub fn grpc(&self, status: u32) -> bool {
         status < GRPC_STATUSES && self.grpc >> status & 1 == 1
     }
 
-    /// Whether any gRPC status is in the set, so that it is worth looking for.
+    /// Whether there is any gRPC status in the set, so that a response has to be searched for one.
     #[inline]
     pub fn has_grpc(&self) -> bool {
         self.grpc != 0

@@ -39,7 +39,7 @@ fn compiled(edits: &[(&str, &str, &str)]) -> Edits {
     Edits::new(edits.iter().map(|edit| compile(edit).unwrap()))
 }
 
-/// What edits make of a head; the request is the head itself.
+/// Applies edits to a head, which is also the request.
 fn applied_to(edits: &Edits, head: &Fields) -> Vec<String> {
     let mut out = Vec::new();
     edits.apply(head, &values(head), &mut Vec::new(), |_, name, value| {
@@ -52,13 +52,13 @@ fn applied(edits: &[(&str, &str, &str)], head: &[(&str, &str)]) -> Vec<String> {
     applied_to(&compiled(edits), &fields(head))
 }
 
-/// What a value comes to for [`REQUEST`].
+/// Evaluates a value for [`REQUEST`].
 fn value(text: &str) -> Option<String> {
     let (edits, request) = (compiled(&[("set", "x-out", text)]), fields(&REQUEST));
     applied_to(&edits, &request).into_iter().find_map(|line| line.strip_prefix("x-out: ").map(str::to_owned))
 }
 
-/// What a path becomes by edits.
+/// Applies edits to a path.
 fn path(edits: &[(&str, &str, &str)], path: &str) -> String {
     let lines = applied(edits, &[(":path", path)]);
     assert_eq!(lines.len(), 1, "one path");
@@ -343,7 +343,7 @@ fn trailers_lose_what_the_head_would_have_lost() {
     assert!(Underscores::compile("keep", &[]).is_err());
 }
 
-/// Whether a pattern matches, by the definition: try every length for the first star.
+/// Reference implementation: tries every length for the first star.
 fn matches_by_definition(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),

@@ -1,4 +1,4 @@
-//! Values of edits: literal text with variables in it, and what the variables stand for.
+//! Values of edits: literal text with variables.
 
 use crate::http::characters::is_token;
 use crate::http::fields::{Fields, Known};
@@ -6,28 +6,28 @@ use crate::record::layout::MAX_VALUES;
 use crate::tls::told::{Fact, Told};
 use std::net::{IpAddr, SocketAddr};
 
-/// What variables stand for. Nothing is looked up before a value asks for it.
+/// What variables stand for. Each is computed only if a value uses it.
 #[derive(Clone, Copy)]
 pub struct Values<'a> {
     /// Client's address.
     pub peer: SocketAddr,
-    /// The request's head as the client sent it, canonical.
+    /// Canonical head of the request, as the client sent it.
     pub request: &'a Fields,
-    /// The path in the client's own spelling where a backend is to get that; empty where it gets the canonical form.
+    /// Path as the client spelled it, if the backend may see that; empty to use the canonical path.
     pub kept_path: &'a [u8],
-    /// Whether empty segments of that say nothing.
+    /// Whether empty segments of that path are merged.
     pub are_slashes_merged: bool,
     /// Request id.
     pub request_id: &'a [u8],
-    /// What is left of the exchange's time, milliseconds; none when it may last as long as it likes.
+    /// Milliseconds left of the exchange's time limit; none if it has none.
     pub remaining_ms: Option<u64>,
-    /// Who the client is, where it has shown a certificate.
+    /// Identity from the client certificate, if it presented one.
     pub told: Option<&'a Told>,
-    /// What decisions brought for `${value_0}` and its like.
+    /// Values that the lane gave for `${value_0}` and so on.
     pub given: [&'a [u8]; MAX_VALUES],
 }
 
-/// A piece of a value.
+/// Part of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(Vec<u8>),
@@ -52,7 +52,7 @@ enum Part {
 pub struct Value(Vec<Part>);
 
 impl Value {
-    /// Compiles a text with variables. An error is a sentence.
+    /// Compiles a text with variables. The error is a sentence.
     pub fn compile(mut text: &str) -> Result<Value, String> {
         if text.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
             return Err("a value holds a control character".to_owned());
@@ -72,7 +72,7 @@ impl Value {
         Ok(Value(parts))
     }
 
-    /// Appends what it stands for.
+    /// Appends the value with its variables replaced.
     pub fn write(&self, values: &Values<'_>, out: &mut Vec<u8>) {
         for part in &self.0 {
             part.write(values, out);
@@ -117,7 +117,7 @@ impl Part {
             Part::ClientAddress => write_address(values.peer.ip(), out),
             Part::ClientPort => write_number(values.peer.port().into(), out),
             Part::Scheme => out.extend_from_slice(known(Known::Scheme)),
-            // A request that names its host in the field of HTTP/1.1 only.
+            // The request may have only a Host field.
             Part::Authority => out.extend_from_slice(values.request.known(Known::Authority).unwrap_or_else(|| known(Known::Host))),
             Part::Path => out.extend_from_slice(known(Known::Path)),
             Part::Method => out.extend_from_slice(known(Known::Method)),
@@ -135,7 +135,8 @@ impl Part {
     }
 }
 
-/// All lines of a field as one (RFC 9110 §5.3); crumbs of cookies have a separator of their own (RFC 9114 §4.2.1).
+/// Joins all lines of a field (RFC 9110 §5.3). Cookie crumbs have their own separator (RFC 9114
+/// §4.2.1).
 fn write_header(request: &Fields, known: Known, name: &[u8], out: &mut Vec<u8>) {
     let separator: &[u8] = if known == Known::Cookie { b"; " } else { b", " };
     let mut is_first = true;
@@ -172,7 +173,7 @@ fn write_number(mut number: u64, out: &mut Vec<u8>) {
 
 fn write_address(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
-        // Formatting machinery costs more than the rest of the head: the common case by hand.
+        // The common case by hand: formatting costs more than the rest of the head.
         IpAddr::V4(ip) => {
             for (place, octet) in ip.octets().into_iter().enumerate() {
                 if place > 0 {
@@ -191,7 +192,7 @@ fn write_address(ip: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
-/// A node of RFC 7239 §6: IPv6 in brackets and quotes.
+/// Writes a node (RFC 7239 §6): IPv6 in brackets and quotes.
 fn write_node(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_none() => {

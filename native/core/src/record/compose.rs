@@ -1,4 +1,5 @@
-//! Decisions written as a lane writes them, for lanes in Rust: tests have such, and this holds [`super::inward`] to account.
+//! Writes decisions as a lane does, for lanes in Rust: tests use them, also to check
+//! [`super::inward`].
 
 use super::inward::{Forward, NO_PLAN, Tag};
 use super::words::{CommitWords, ForwardWords, ResetWords, RespondWords, WaitWords, WakeWords};

@@ -1,4 +1,5 @@
-//! Decisions of the lane, decoded with every length checked: a lane may be wrong, the reactor may not. [`super::compose`] writes them.
+//! Decodes the lane's decisions and checks every length: a faulty lane must not harm the reactor.
+//! [`super::compose`] writes decisions.
 
 use super::layout::{KIND_COMMIT, KIND_FORWARD, KIND_RESET, KIND_RESPOND, KIND_WAIT, KIND_WAKE, MAX_VALUES};
 use super::words::{CommitWords, ForwardWords, ResetWords, RespondWords, WaitWords, WakeWords, kind_of};
@@ -7,14 +8,15 @@ use crate::http::fields::Fields;
 
 /// No plan.
 pub const NO_PLAN: u32 = u32::MAX;
-/// Exchange timeout of a `Forward` that leaves the exchange's as it is.
+/// Exchange timeout of a `Forward` that does not change it.
 pub const SAME_TIMEOUT: u32 = u32::MAX;
-/// Client of a `Forward` that leaves the exchange's as it is: at first the connection's peer.
+/// Client of a `Forward` that does not change it; initially the connection's peer.
 pub const SAME_CLIENT: u64 = 0;
-/// Length of a value that stays as it is.
+/// Length of a value that does not change.
 const SAME_VALUE: u32 = u32::MAX;
 
-/// What the lane must remember of an exchange. It comes with every decision and goes back, unread, with every record, so that a lane keeps nothing.
+/// State that the lane attaches to an exchange. It comes with every decision and is returned unread
+/// with every record, so the lane itself keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// Route tag.
@@ -28,32 +30,32 @@ impl Tag {
     pub const NONE: Tag = Tag { route: u32::MAX, memo: [0; 3] };
 }
 
-/// Send it to a backend.
+/// Sends the exchange to a backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forward {
-    /// Number of the compiled edits.
+    /// Number of the plan.
     pub plan: u32,
     /// Slot of the backend.
     pub backend: u32,
-    /// Comes back with every record.
+    /// Returned with every record.
     pub tag: Tag,
     /// `FORWARD_…` flags.
     pub flags: u32,
-    /// Milliseconds that a session may be on its way.
+    /// Milliseconds to open a session.
     pub connect_timeout_ms: u32,
-    /// Milliseconds that the attempt may wait for a place in a pool that is full.
+    /// Milliseconds to wait while the pool is full.
     pub place_timeout_ms: u32,
     /// Milliseconds from request sent to response head.
     pub head_timeout_ms: u32,
-    /// Milliseconds without a byte either way.
+    /// Milliseconds without a byte in either direction.
     pub idle_timeout_ms: u32,
     /// Milliseconds for the whole exchange, 0 for no limit, or [`SAME_TIMEOUT`].
     pub exchange_timeout_ms: u32,
     /// Milliseconds from the decision to the response head, 0 for no limit.
     pub attempt_timeout_ms: u32,
-    /// Milliseconds from the decision until the lane is told that the attempt is late, 0 for never.
+    /// Milliseconds from the decision until the lane is told that the attempt is late; 0 for never.
     pub hedge_delay_ms: u32,
-    /// Greatest request body.
+    /// Largest request body; none for no limit.
     pub max_body_bytes: Option<u64>,
     /// Bytes of the request body kept for another attempt.
     pub replay_bytes: u32,
@@ -61,7 +63,7 @@ pub struct Forward {
     pub client: u64,
 }
 
-/// Text that the edits of a plan may use.
+/// Values for the edits of a plan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GivenValues<'a> {
     lengths: &'a [u8],
@@ -69,7 +71,7 @@ pub struct GivenValues<'a> {
 }
 
 impl<'a> GivenValues<'a> {
-    /// The values by number; none for one that stays as it is.
+    /// The values by number; none for one that does not change.
     pub fn iter(&self) -> impl Iterator<Item = Option<&'a [u8]>> {
         let mut rest = self.text;
         self.lengths.as_chunks::<4>().0.iter().map(move |length| {
@@ -82,21 +84,21 @@ impl<'a> GivenValues<'a> {
         })
     }
 
-    /// Bytes of text that the lengths ask for.
+    /// Bytes of text that the lengths add up to.
     fn text_len(lengths: &[u8]) -> usize {
         let lengths = lengths.as_chunks::<4>().0.iter().map(|length| u32::from_le_bytes(*length));
         lengths.filter(|length| *length != SAME_VALUE).map(|length| length as usize).sum()
     }
 }
 
-/// Answer it from here.
+/// Answers without a backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Respond<'a> {
     /// Status.
     pub status: u32,
     /// Reason's number.
     pub reason: u32,
-    /// Comes back with the completion.
+    /// Returned with the completion.
     pub tag: Tag,
     /// Plan whose response edits apply, or [`NO_PLAN`].
     pub plan: u32,
@@ -107,7 +109,7 @@ pub struct Respond<'a> {
 }
 
 impl<'a> Respond<'a> {
-    /// Adds the fields to a head.
+    /// Appends the fields to a head.
     pub fn write_fields(&self, into: &mut Fields) {
         let mut at = 0;
         for pair in self.lengths.chunks_exact(4) {
@@ -126,9 +128,9 @@ impl<'a> Respond<'a> {
 /// What the lane decided.
 #[derive(Clone, Copy, Debug)]
 pub enum Decision<'a> {
-    /// To a backend.
+    /// Send it to a backend.
     Forward(Forward, GivenValues<'a>),
-    /// From here.
+    /// Answer it without a backend.
     Respond(Respond<'a>),
     /// Reset with an HTTP/3 error code and a reason.
     Reset {
@@ -137,20 +139,20 @@ pub enum Decision<'a> {
         /// Reason's number.
         reason: u32,
     },
-    /// Ask again later.
+    /// Offer it again later.
     Wait {
-        /// Comes back with the next record.
+        /// Returned with the next record.
         tag: Tag,
-        /// Milliseconds until then.
+        /// Milliseconds to wait.
         wait_ms: u32,
-        /// Number of the reason that answers it should its own deadline pass meanwhile.
+        /// Number of the reason to answer with if the exchange's deadline comes first.
         reason: u32,
     },
-    /// Ask now about one that waits.
+    /// Offer a waiting exchange now.
     Wake,
-    /// The held response goes to the client.
+    /// Pass the held response on.
     Commit {
-        /// Comes back with the completion.
+        /// Returned with the completion.
         tag: Tag,
         /// Number of the completion's reason.
         reason: u32,
@@ -161,7 +163,7 @@ fn lengths(pair: &[u8]) -> (usize, usize) {
     (u16::from_le_bytes([pair[0], pair[1]]) as usize, u16::from_le_bytes([pair[2], pair[3]]) as usize)
 }
 
-/// Decodes a record; none if it is no valid decision.
+/// Decodes a record; none if it is not a valid decision.
 pub fn read(record: &[u8]) -> Option<(Key, Decision<'_>)> {
     Some(match kind_of(record)? {
         KIND_FORWARD => read_forward(record)?,

@@ -1,8 +1,9 @@
-//! Records between reactor and lane, as `docs/design/records.md` explains them (the twin in
-//! TypeScript is `src/record`).
+//! Records between reactor and lane, as described in `docs/design/records.md`. `src/record` is the
+//! TypeScript half.
 //!
-//! [`layout`] and [`words`] are made of `records.yaml`, [`ring`] is the memory, [`outward`] writes
-//! towards the lane, [`inward`] reads the lane's decisions, [`compose`] writes such.
+//! [`layout`] and [`words`] are generated from `records.yaml`. [`ring`] is the shared memory,
+//! [`outward`] writes records to the lane, [`inward`] reads its decisions, and [`compose`] writes
+//! decisions.
 
 pub mod compose;
 pub mod inward;

@@ -1,6 +1,7 @@
-//! The region of memory that a shard's reactor and lane share, and its two rings.
+//! The memory that a shard's reactor and lane share, with its two rings.
 //!
-//! Each ring has an owner of its own, so that a decision is read where it stands while records for the lane are written.
+//! Each ring has its own owner, so that a decision can be borrowed while records for the lane are
+//! written.
 
 use super::layout::{
     KIND_WRAP, LANE_HEAD_WORD, LANE_RING_BYTE, LANE_RING_BYTES, LANE_TAIL_WORD, MEMORY_BYTES, REACTOR_HEAD_WORD, REACTOR_RING_BYTE,
@@ -11,7 +12,8 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// The region. Reactor and lane use it in turns in one thread; atomics only keep the compiler honest.
+/// The region. Reactor and lane use it in turn on one thread; the atomics only stop the compiler
+/// from caching values.
 struct Region {
     base: NonNull<u8>,
 }
@@ -22,7 +24,7 @@ fn layout() -> Layout {
 
 impl Default for Region {
     fn default() -> Self {
-        // SAFETY: the layout has a size.
+        // SAFETY: the layout has a non-zero size.
         let base = unsafe { alloc_zeroed(layout()) };
         Region { base: NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout())) }
     }
@@ -42,13 +44,13 @@ impl Region {
     }
 }
 
-/// The two rings of a new region.
+/// Returns the two rings of a new region.
 pub fn rings() -> (Ring, DecisionRing) {
     let region = Rc::new(Region::default());
     (Ring { region: region.clone(), last: 0 }, DecisionRing { region })
 }
 
-/// The ring towards the lane.
+/// The ring to the lane.
 pub struct Ring {
     region: Rc<Region>,
     /// Where the last record begins, counted like the cursors.
@@ -70,25 +72,26 @@ impl Ring {
         self.cursor(LANE_TAIL_WORD).load(Relaxed) != self.cursor(LANE_HEAD_WORD).load(Acquire)
     }
 
-    /// Whether the lane says that exchanges wait for a place which another's end may free.
+    /// Whether the lane says that exchanges wait for a place.
     pub fn is_waited_for(&self) -> bool {
         self.cursor(WAITING_WORD).load(Relaxed) != 0
     }
 
-    /// Forgets everything in both rings: a successor's lane starts clean.
+    /// Clears both rings for a successor's lane.
     pub fn reset(&mut self) {
         for word in [LANE_TAIL_WORD, LANE_HEAD_WORD, REACTOR_TAIL_WORD, REACTOR_HEAD_WORD, WAITING_WORD] {
             self.cursor(word).store(0, Release);
         }
     }
 
-    /// Room for a record of `size` bytes towards the lane, or none now. The record is seen after [`Ring::publish`].
+    /// Reserves `size` bytes for a record to the lane; none if there is no room. [`Ring::publish`]
+    /// makes the record visible.
     pub fn reserve(&mut self, size: usize) -> Option<&mut [u8]> {
         debug_assert!(size.is_multiple_of(8));
         let mut tail = self.cursor(LANE_TAIL_WORD).load(Relaxed);
         let mut head = self.cursor(LANE_HEAD_WORD).load(Acquire);
         if tail == head {
-            // Nothing to be read: begin at the front again, where the memory is warm.
+            // The ring is empty: start at the front, where the cache is warm.
             (tail, head) = (0, 0);
             self.cursor(LANE_TAIL_WORD).store(0, Release);
             self.cursor(LANE_HEAD_WORD).store(0, Release);
@@ -110,12 +113,13 @@ impl Ring {
         Some(self.lane_bytes(tail as usize & (LANE_RING_BYTES - 1), size))
     }
 
-    /// Where the record that was written last towards the lane begins; for [`Ring::unread`].
+    /// Where the last record to the lane begins, for [`Ring::unread`].
     pub fn last(&self) -> u32 {
         self.last
     }
 
-    /// The record that begins at `at`, if the lane has not read so far. Cursors begin anew at times: whether it is the record that was meant, what it says must tell.
+    /// The record at `at`, if the lane has not read that far. Cursors are sometimes reset, so the
+    /// caller must check that it is the record it means.
     pub fn unread(&mut self, at: u32) -> Option<&mut [u8]> {
         let left = self.cursor(LANE_TAIL_WORD).load(Relaxed).wrapping_sub(at);
         let ahead = at.wrapping_sub(self.cursor(LANE_HEAD_WORD).load(Acquire));
@@ -127,7 +131,7 @@ impl Ring {
         (size >= 8 && size <= left as usize && place + size <= LANE_RING_BYTES).then(|| self.lane_bytes(place, size))
     }
 
-    /// Writes a whole record towards the lane; false when there is no room now.
+    /// Writes a whole record to the lane. Returns false if there is no room.
     pub fn write(&mut self, record: &[u8]) -> bool {
         let Some(room) = self.reserve(record.len()) else { return false };
         room.copy_from_slice(record);
@@ -147,7 +151,8 @@ impl Ring {
         unsafe { std::slice::from_raw_parts_mut(self.region.base.as_ptr().add(LANE_RING_BYTE + place), size) }
     }
 
-    /// Takes the next record towards the lane, for a lane in Rust and for what a dead lane left unread. A cursor that a lane spoiled ends the reading.
+    /// Takes the next record to the lane, for a lane in Rust and for what a dead lane left unread.
+    /// Stops at a cursor that the lane corrupted.
     pub fn next_for_lane(&mut self) -> Option<Vec<u8>> {
         loop {
             let tail = self.cursor(LANE_TAIL_WORD).load(Acquire);
@@ -176,14 +181,14 @@ impl Ring {
     }
 }
 
-/// The ring towards the reactor.
+/// The ring to the reactor.
 pub struct DecisionRing {
     region: Rc<Region>,
 }
 
 impl DecisionRing {
-    /// The next record of the lane: its bytes, valid until the lane runs again. A record that does not fit the ring ends the
-    /// reading: the lane is broken and its cursor is brought up.
+    /// The lane's next record, valid until the lane runs again. A record that does not fit the ring
+    /// means a broken lane: reading stops, and the rest is skipped.
     pub fn next_record(&mut self) -> Option<&[u8]> {
         loop {
             let tail = self.region.cursor(REACTOR_TAIL_WORD).load(Acquire);
@@ -211,7 +216,8 @@ impl DecisionRing {
         }
     }
 
-    /// The lane is broken: its cursor is brought up, and both are put back on a record's boundary, which all reading relies on.
+    /// Skips everything a broken lane wrote. Both cursors end on a record boundary, which all
+    /// reading relies on.
     fn forget_decisions(&self, tail: u32) -> Option<&[u8]> {
         let aligned = tail & !7;
         self.region.cursor(REACTOR_TAIL_WORD).store(aligned, Release);
@@ -219,7 +225,7 @@ impl DecisionRing {
         None
     }
 
-    /// Writes a record as a lane would, for a lane in Rust. False when the ring is full.
+    /// Writes a record as a lane would, for a lane in Rust. Returns false if the ring is full.
     pub fn write(&mut self, record: &[u8]) -> bool {
         debug_assert!(record.len().is_multiple_of(8));
         let tail = self.region.cursor(REACTOR_TAIL_WORD).load(Relaxed);

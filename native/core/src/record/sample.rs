@@ -1,4 +1,4 @@
-//! Records with known values, for the test that holds this layout against `src/record`.
+//! Records with known values, for the test that compares this layout with `src/record`.
 
 use super::inward::{self, Decision, Tag};
 use super::layout;
@@ -24,7 +24,7 @@ fn request() -> Fields {
     fields
 }
 
-/// One record of each kind towards the lane, IPv4 and IPv6, one after the other.
+/// One record of each kind to the lane, with IPv4 and IPv6 addresses, back to back.
 pub fn outward() -> Vec<u8> {
     let (mut ring, _decisions) = rings();
     let request_id = RequestId::new(b"0123456789abcdef0123456789abcdef").expect("a fit id");
@@ -94,7 +94,7 @@ pub fn outward() -> Vec<u8> {
     bytes
 }
 
-/// Decisions that stand one after the other, as JSON.
+/// Decodes decisions that stand back to back, as JSON.
 pub fn inward(mut bytes: &[u8]) -> String {
     let mut rows = Vec::new();
     while let Some(size) =
@@ -117,7 +117,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// The rest of a decision's row.
+/// Appends the rest of a decision's row.
 fn write_row(row: &mut String, decision: Decision<'_>) -> std::fmt::Result {
     match decision {
         Decision::Forward(f, values) => {

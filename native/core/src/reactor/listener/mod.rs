@@ -76,9 +76,9 @@ pub struct ListenerOptions {
 /// A running listener: a socket and the settings of its connections.
 pub struct Listener {
     socket: ListenerSocket,
-    /// Number of the listener it is a socket of.
-    pub number: u32,
     /// Number of the listener that it belongs to.
+    pub number: u32,
+    /// Address it is bound to.
     pub local: SocketAddr,
     /// Certificates, and the requirements for clients.
     pub certificates: Arc<CertificateStore>,

@@ -1,4 +1,4 @@
-//! What a listener does, as it is configured. Sizes are bytes, times are milliseconds.
+//! Settings of a listener. Sizes are in bytes, times in milliseconds.
 
 use crate::base::budget::{SMALL_SHARED_WINDOW, SMALL_WINDOW};
 use crate::base::settings::settings;
@@ -7,16 +7,18 @@ use crate::http::section::FieldLimits;
 use crate::relay::{Floor, ListenerLimits};
 use boring::ssl::{SslContextBuilder, SslMethod};
 
-/// Connection IDs of a client that we keep, which is also how many addresses it may use in a connection's life: quiche keeps a path for each.
+/// Connection IDs kept for a client. This also bounds the addresses that it may use during a
+/// connection, because quiche keeps a path for each.
 const PEER_CONNECTION_IDS: u64 = 8;
 
-/// Unidirectional streams of a client: control, two of QPACK, and some that nobody knows (RFC 9114 §6.2.3).
+/// Unidirectional streams of a client: control, two for QPACK, and a few of unknown type (RFC 9114
+/// §6.2.3).
 const PEER_STREAMS: u64 = 8;
 
-/// Bytes an unidirectional stream may have waiting.
+/// Bytes that may wait on a unidirectional stream.
 const PEER_STREAM_WINDOW: u64 = 16 * 1024;
 
-/// Largest datagram we accept: Ethernet and what lies a little above it.
+/// Largest datagram accepted: slightly more than an Ethernet frame carries.
 const MAX_RECEIVED_PAYLOAD: usize = 1_500;
 
 settings! {
@@ -68,7 +70,7 @@ impl Quic {
         let mut config = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context)?;
         config.set_application_protos(&[b"h3"])?;
         config.set_max_idle_timeout(self.idle_timeout_ms);
-        // quiche probes for no more than it would receive.
+        // quiche probes no larger datagrams than it would receive.
         config.set_max_recv_udp_payload_size(MAX_RECEIVED_PAYLOAD.max(self.max_udp_payload));
         config.set_max_send_udp_payload_size(self.max_udp_payload);
         config.discover_pmtu(true);
@@ -84,7 +86,7 @@ impl Quic {
         Ok(config)
     }
 
-    /// Windows of new connections; where memory is tight they stay as small as they begin.
+    /// Sets the windows of new connections. If memory is tight they keep their small initial size.
     pub(super) fn set_windows(&self, config: &mut quiche::Config, is_tight: bool) {
         let (stream, connection) = (self.stream_window, self.connection_window);
         let first = stream.min(SMALL_WINDOW as u64);
@@ -136,7 +138,7 @@ settings! {
 }
 
 impl Normalise {
-    /// None where heads pass as they came.
+    /// Rules for canonical heads; none to pass heads unchanged.
     pub fn rules(&self) -> Option<normal::Rules> {
         let are_escaped_slashes_kept = self.escaped_slashes == EscapedSlashes::Keep;
         self.is_on.then_some(normal::Rules { are_slashes_merged: self.are_slashes_merged, are_escaped_slashes_kept })
@@ -159,14 +161,14 @@ pub struct ListenerSettings {
 }
 
 impl ListenerSettings {
-    /// What is wrong with them.
+    /// Checks the settings. The error says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         let mut context = SslContextBuilder::new(SslMethod::tls()).map_err(|stack| stack.to_string())?;
         context.set_curves_list(&self.groups).map_err(|stack| stack.to_string())?;
         self.quic.config(context).map(drop).map_err(|error| error.to_string())
     }
 
-    /// Limits that the relay obeys.
+    /// Limits that the relay enforces.
     pub fn limits(&self) -> ListenerLimits {
         let Http { max_head_bytes, max_fields, max_cookie_crumbs, min_rate, min_rate_period_ms } = self.http;
         ListenerLimits {
@@ -177,9 +179,9 @@ impl ListenerSettings {
         }
     }
 
-    /// Whether connections are made alike by `other`.
+    /// Whether `other` configures connections in the same way.
     pub(super) fn is_config_of(&self, other: &ListenerSettings) -> bool {
-        // What the reactor obeys by itself makes no difference.
+        // The reactor enforces these itself, so they make no difference.
         let of_config = |quic: &Quic| Quic {
             keep_alive_ms: 0,
             handshake_timeout_ms: 0,

@@ -1,4 +1,4 @@
-//! `AttemptFailed` and `Late`: what the lane has to know of an attempt before its exchange is over.
+//! `AttemptFailed` and `Late`: reports on an attempt before its exchange ends.
 
 use super::RequestId;
 use super::writer::{Text, round};
@@ -8,7 +8,7 @@ use crate::record::layout::NONE;
 use crate::record::ring::Ring;
 use crate::record::words::{AttemptFailedWords, LateWords};
 
-/// What an `AttemptFailed` says beside tag, age and request id.
+/// Contents of an `AttemptFailed`, besides tag, age and request id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureFacts {
     /// Attempts made so far.
@@ -19,13 +19,13 @@ pub struct FailureFacts {
     pub reason: u32,
     /// `FAILED_…` flags.
     pub flags: u32,
-    /// Microseconds it took.
+    /// Duration of the attempt in microseconds.
     pub took_us: u32,
     /// Number of the connection.
     pub connection: u64,
-    /// Plan, as given.
+    /// Plan of the decision.
     pub plan: u32,
-    /// Status of the response for which the attempt counts as failed, 0 when there was none.
+    /// Status of the response that counts as a failure; 0 if there was none.
     pub status: u32,
     /// gRPC status of that response.
     pub grpc_status: Option<u32>,
@@ -33,7 +33,7 @@ pub struct FailureFacts {
     pub retry_after_s: Option<u32>,
 }
 
-/// Writes an `AttemptFailed`; false when the ring has no room now.
+/// Writes an `AttemptFailed`. Returns false if the ring has no room.
 pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts, tag: Tag, age_us: u32, request_id: &RequestId) -> bool {
     let id = request_id.as_bytes();
     let words = AttemptFailedWords {
@@ -62,24 +62,24 @@ pub fn write_attempt_failed(ring: &mut Ring, exchange: Key, facts: &FailureFacts
     true
 }
 
-/// What a `Late` says.
+/// Contents of a `Late`.
 #[derive(Clone, Copy, Debug)]
 pub struct LateFacts {
     /// Attempts made so far.
     pub attempts: u32,
     /// Backend of the running attempt.
     pub backend: u32,
-    /// As given with the last decision.
+    /// Tag of the last decision.
     pub tag: Tag,
     /// Microseconds since the decision of the running attempt.
     pub took_us: u32,
     /// Microseconds since the head was decoded.
     pub age_us: u32,
-    /// Plan, as given.
+    /// Plan of the decision.
     pub plan: u32,
 }
 
-/// Writes a `Late`; false when the ring has no room now.
+/// Writes a `Late`. Returns false if the ring has no room.
 pub fn write_late(ring: &mut Ring, exchange: Key, facts: &LateFacts) -> bool {
     let words = LateWords {
         exchange,

@@ -11,18 +11,18 @@ use crate::record::words::CompletionWords;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Longest path and user-agent.
+/// Longest path and user-agent; the rest is cut off.
 const PATH_CUT: usize = 2048;
 const USER_AGENT_CUT: usize = 256;
 
-/// What a `Completion` says beside text.
+/// Contents of a `Completion`, besides text.
 #[derive(Clone, Debug)]
 pub struct CompletionFacts {
     /// The exchange.
     pub exchange: Key,
-    /// As given with the last decision.
+    /// Tag of the last decision.
     pub tag: Tag,
-    /// Backend or `u32::MAX`.
+    /// Slot of the backend, or `u32::MAX`.
     pub backend: u32,
     /// Attempts made.
     pub attempts: u32,
@@ -46,7 +46,7 @@ pub struct CompletionFacts {
     pub bytes_out: u64,
     /// Number of the connection.
     pub connection: u64,
-    /// Wall clock at the head, milliseconds.
+    /// Wall clock at the first byte, in milliseconds.
     pub started_ms: f64,
     /// Backend's status.
     pub backend_status: u32,
@@ -54,15 +54,15 @@ pub struct CompletionFacts {
     pub grpc_status: Option<u32>,
     /// Seconds of the response's Retry-After.
     pub retry_after_s: Option<u32>,
-    /// Backend of the attempt that lost, and how many microseconds it had run.
+    /// Backend of the attempt that lost, and how long it ran in microseconds.
     pub loser: Option<(u32, u32)>,
     /// Request id.
     pub request_id: RequestId,
-    /// What lines say of the client's certificate, where they are to.
+    /// Text about the client's certificate for the access log, if that is wanted.
     pub certificate: Option<Arc<[u8]>>,
 }
 
-/// Writes a `Completion`; false when the ring has no room now. `request` is the request head, for the text.
+/// Writes a `Completion`. Returns false if the ring has no room. The text is taken from `request`.
 pub fn write_completion(ring: &mut Ring, facts: &CompletionFacts, request: &Fields) -> bool {
     let pseudo = |known| request.known(known).unwrap_or(b"");
     let method = pseudo(Known::Method);

@@ -1,4 +1,4 @@
-//! `Head`: a request that has to be decided.
+//! `Head`: a request that needs a decision.
 
 use super::RequestId;
 use super::writer::{Text, peer_words, round};
@@ -9,7 +9,7 @@ use crate::record::ring::Ring;
 use crate::record::words::{HeadWords, pair};
 use std::net::SocketAddr;
 
-/// What a `Head` says beside the fields.
+/// Contents of a `Head`, besides the fields.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadFacts<'a> {
     /// The exchange.
@@ -30,15 +30,16 @@ pub struct HeadFacts<'a> {
     pub content_length: Option<u64>,
     /// Request id.
     pub request_id: RequestId,
-    /// As given with `Wait`.
+    /// Tag of the last `Wait`.
     pub tag: Tag,
     /// Microseconds since the head was decoded.
     pub age_us: u32,
-    /// What the client's certificate says, where the lane is to hear of it.
+    /// Details of the client's certificate, if the lane is to get them.
     pub certificate: &'a [u8],
 }
 
-/// Writes a `Head`; false when the ring has no room now. The fields are a checked request head.
+/// Writes a `Head`. Returns false if the ring has no room. The fields must be a checked request
+/// head.
 pub fn write_head(ring: &mut Ring, facts: &HeadFacts<'_>, fields: &Fields) -> bool {
     let pseudo = |known| fields.known(known).unwrap_or(b"");
     let (method, scheme, path) = (pseudo(Known::Method), pseudo(Known::Scheme), pseudo(Known::Path));

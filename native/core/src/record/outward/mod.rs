@@ -1,4 +1,4 @@
-//! Records towards the lane: `Head`, `AttemptFailed`, `Completion`, `Late`.
+//! Records to the lane: `Head`, `AttemptFailed`, `Completion`, `Late`.
 
 mod attempt;
 mod completion;
@@ -14,8 +14,9 @@ use super::ring::Ring;
 use super::words::{AttemptFailedWords, HeadWords, kind_of};
 use crate::base::slab::Key;
 
-/// Takes back what an exchange was offered with and the lane has not read: the exchange has ended, and an answer would take for it what nobody gives back. A head is passed
-/// over then; of a failure the lane learns and has nothing to decide.
+/// Takes back an unread offer of an exchange that has ended. A decision on it would take places
+/// that nobody gives back. The lane skips a head; it still learns of a failure, but has nothing to
+/// decide.
 pub fn withdraw(ring: &mut Ring, at: u32, exchange: Key) {
     let Some(record) = ring.unread(at) else { return };
     match kind_of(record) {
@@ -31,7 +32,7 @@ pub fn withdraw(ring: &mut Ring, at: u32, exchange: Key) {
     }
 }
 
-/// Names an exchange in logs, towards backends and clients.
+/// Request id, shown in logs, to backends and to clients.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId {
     bytes: [u8; 64],
@@ -39,7 +40,7 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// Takes visible ASCII of 1 to 64 bytes; none for anything else.
+    /// Accepts 1 to 64 bytes of visible ASCII; none for anything else.
     pub fn new(text: &[u8]) -> Option<RequestId> {
         let is_fit = (1..=64).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
         is_fit.then(|| {
@@ -55,8 +56,8 @@ impl RequestId {
     }
 }
 
-/// Whether a record is told once, however often lanes change: a `Completion`, or the failure of an attempt beside which another runs. Everything else is
-/// about an exchange that is offered anew.
+/// Whether a record is told only once, however often lanes change: a `Completion`, or a failed
+/// attempt beside which another still runs. All others are about exchanges that are offered again.
 pub fn is_told_once(record: &[u8]) -> bool {
     match kind_of(record) {
         Some(KIND_COMPLETION) => true,

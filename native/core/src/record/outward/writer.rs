@@ -1,8 +1,8 @@
-//! Text into a reserved record, behind its words and table.
+//! Writes text into a reserved record, after its words and table.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Room for text: one piece after the other.
+/// The room for text, filled piece by piece.
 pub(super) struct Text<'a>(pub &'a mut [u8]);
 
 impl Text<'_> {
@@ -12,18 +12,18 @@ impl Text<'_> {
         self.0 = rest;
     }
 
-    /// Fills up what is left.
+    /// Fills the rest with zeros.
     pub fn pad(self) {
         self.0.fill(0);
     }
 }
 
-/// Size of a record whose parts take so many bytes.
+/// Rounds the size of a record up to 8 bytes.
 pub(super) fn round(size: usize) -> usize {
     (size + 7) & !7
 }
 
-/// Family, port and address as records have them.
+/// Family, port and address in the form that records use.
 pub(super) fn peer_words(peer: SocketAddr) -> (u16, u16, [u8; 16]) {
     let mut address = [0u8; 16];
     let family = match peer.ip() {
