@@ -1,8 +1,10 @@
 //! Compiled plans: a lane names one by number, and the relay applies it without further look-ups.
 //!
-//! A plan edits the request head on its way to the backend and the response head on its way back, and says which responses are held for the lane. Edits are
-//! applied as if in order, a later one undoing what an earlier one did to the same field; what they read, variables and lists to append to, is always what
-//! came, never what an edit before them made of it. What contradicts itself is resolved when the plan is compiled ([`Edits::new`]).
+//! A plan edits the request head on its way to the backend and the response head on its way back,
+//! and lists the responses that are held for the lane. Edits apply in order, and a later one
+//! overrides an earlier one on the same field. Variables and lists to append to always read the
+//! original head, never the result of an earlier edit. Conflicts are resolved when the plan is
+//! compiled ([`Edits::new`]).
 
 mod edit;
 mod holds;
@@ -101,9 +103,8 @@ pub struct Stripped {
     pub underscores: u64,
 }
 
-/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so that most fields
-/// are passed with one test; only where there are globs or patterns, regular fields are held
-/// against those too.
+/// Edits of one head. `mask` has a bit for each [`Known`] that an edit names, so most fields pass
+/// with one test. Regular fields are matched against globs and patterns only if there are any.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     edits: Vec<Arc<Edit>>,
@@ -112,10 +113,10 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Bundles edits, to be applied in order. What a later edit undoes is dropped here: a field that is set or removed afterwards is not written. And where
-    /// the client's lines are gone or joined already, what is appended becomes a line of its own, which means the same (RFC 9110 §5.3).
-    /// An edit that is as it was compiled is shared with whoever has it; a thousand plans differ by
-    /// one or two.
+    /// Bundles edits, to be applied in order. Drops what a later edit overrides: a field that is
+    /// set or removed afterwards is not written. If the client's lines are gone or already joined,
+    /// an append writes a line of its own, which means the same (RFC 9110 §5.3). An edit that needs
+    /// no change stays shared, because a thousand plans may differ by one or two edits.
     pub fn new(edits: impl IntoIterator<Item = impl Into<Arc<Edit>>>) -> Edits {
         let mut edits: Vec<Arc<Edit>> = edits.into_iter().map(Into::into).collect();
         for place in 0..edits.len() {
@@ -161,8 +162,8 @@ impl Edits {
         (before - trailers.len()) as u64
     }
 
-    /// Emits the fields of `head` with the edits applied. Pseudo-header fields stay in place, new fields
-    /// come last.
+    /// Emits the fields of `head` with the edits applied. Pseudo-header fields stay in place, new
+    /// fields come last.
     pub fn apply(&self, head: &Fields, values: &Values<'_>, scratch: &mut Vec<u8>, mut emit: impl FnMut(Known, &[u8], &[u8])) {
         for field in head.iter() {
             if !self.takes(field) {
@@ -185,8 +186,8 @@ impl Edits {
         }
     }
 
-    /// Writes the new `:authority` or `:path` to `scratch`. Returns false, with `scratch` undefined, if
-    /// it stays as the client sent it. The last edit with a valid result wins.
+    /// Writes the new `:authority` or `:path` to `scratch`. Returns false, with `scratch`
+    /// undefined, if it stays as the client sent it. The last edit with a valid result wins.
     pub fn pseudo(&self, known: Known, value: &[u8], values: &Values<'_>, scratch: &mut Vec<u8>) -> bool {
         let is_fit = if known == Known::Path { is_path } else { is_authority };
         self.edits.iter().rev().filter(|edit| edit.known() == known).any(|edit| {

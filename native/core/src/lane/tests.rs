@@ -376,7 +376,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the lane has still to read, in order. A late record may be left out once its exchange has ended.
+/// What the lane has yet to read, in order. A late record may be missing once its exchange has
+/// ended.
 #[derive(Default)]
 struct Wanted(VecDeque<Read>);
 

@@ -53,8 +53,8 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// Compiles an edit; `prefix` is what the operation of that name takes away, and the value of a removal by a glob the names that it leaves alone, with commas
-    /// between them. An error is a sentence.
+    /// Compiles an edit. `prefix` is the prefix that a `prefix` edit replaces. The value of a
+    /// removal by glob lists the names to keep, separated by commas. The error is a sentence.
     pub fn compile(operation: &str, name: &str, value: &str, prefix: &str) -> Result<Edit, String> {
         let operation = match operation {
             "set" => Operation::Set,

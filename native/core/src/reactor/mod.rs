@@ -71,15 +71,14 @@ impl Reactor {
         self.counters.clone()
     }
 
-    /// Obeys a new snapshot; exchanges under way keep the plan they began with.
+    /// Applies a new snapshot. Exchanges in progress keep the plan that they began with.
     pub fn apply(&mut self, snapshot: Snapshot) {
         self.upstreams.apply(snapshot.backends);
         self.relay.rules.reserved = snapshot.reserved;
         self.relay.rules.telling = snapshot.telling;
     }
 
-    /// Knows these plans by their numbers, besides those that it knows under others; exchanges
-    /// under way keep the plan they began with.
+    /// Adds plans under their numbers. Exchanges in progress keep the plan that they began with.
     pub fn learn_plans(&mut self, plans: impl IntoIterator<Item = (u32, Plan)>) {
         for (number, plan) in plans {
             let number = number as usize;
@@ -90,21 +89,22 @@ impl Reactor {
         }
     }
 
-    /// Obeys other limits: exchanges open at once, and answers a second to first datagrams that
-    /// make no connection. Those that are open already stay.
+    /// Sets the limits of open exchanges, and of answers a second to first datagrams that make no
+    /// connection. Open exchanges stay.
     pub fn set_limits(&mut self, max_exchanges: usize, stateless_replies: u32) {
         self.relay.rules.max_exchanges = max_exchanges;
         self.admission.stateless_replies.set(stateless_replies);
     }
 
-    /// Tells every client that the end is near and takes no new connection.
+    /// Drains: tells every client, and accepts no new connection.
     pub fn drain(&mut self) {
         self.relay.turn.tick();
         self.relay.rules.is_draining = true;
         look::begin(self);
     }
 
-    /// Ends what is left: every exchange, with a completion that says so for as long as a lane reads, and every connection. What cannot be sent at once is lost.
+    /// Ends every exchange, with a completion for as long as a lane reads, and every connection.
+    /// What cannot be sent at once is lost.
     pub fn close(&mut self) {
         let began = self.relay.begin_turn();
         for key in self.relay.exchanges.keys() {
@@ -121,9 +121,10 @@ impl Reactor {
         transmit::transmit(self);
     }
 
-    /// Begins anew after a panic in what belongs to the whole shard: nobody knows in which state it left it. Every connection is told, as far as that can be done, and given
-    /// up, and so is every session. What stays is what lies apart: sockets, keys of connection IDs, the ways to other shards, the ring, the counters. The worker has to be
-    /// replaced: backends and plans come with its successor.
+    /// Starts over after a panic in state of the whole shard, which is unknown from then on. Drops
+    /// every session and every connection, and tells the clients if possible. Kept are sockets,
+    /// keys of connection IDs, the ports to other shards, the ring and the counters. The worker
+    /// must be replaced: backends and plans come with its successor.
     pub fn start_over(&mut self) {
         self.relay.turn.tick();
         self.relay.note_panic(Owner::Shard);
@@ -155,13 +156,14 @@ impl Reactor {
         self.switchboard.wake();
     }
 
-    /// A new lane begins: what nobody decided is offered to it.
+    /// Offers undecided exchanges to a new lane.
     pub fn take_over(&mut self) {
         self.relay.turn.tick();
         relay::lane::offer_again(&mut self.relay);
     }
 
-    /// Takes the decisions that the lane has written since its last call, and flushes what comes of them. What they offer anew is offered in the next turn, at once.
+    /// Carries out the decisions that the lane has written since its last call, and flushes the
+    /// results. New offers follow at once, in the next turn.
     pub fn kick(&mut self) {
         let began = turn::begin(self);
         turn::take_decisions(self);
@@ -169,8 +171,8 @@ impl Reactor {
         turn::finish(self, began);
     }
 
-    /// Turns until nothing is ready, a few at most. `lane` reads the ring's records and writes its decisions; it is called when heads wait, or
-    /// completions have waited long.
+    /// Runs turns until nothing is ready, up to [`TURNS`]. `lane` reads the ring's records and
+    /// writes its decisions. It is called when heads wait, or completions have waited long enough.
     pub fn turns(&mut self, mut lane: impl FnMut() -> LaneCall) {
         for _ in 0..TURNS {
             if !self.turn(&mut lane) {
@@ -184,9 +186,9 @@ impl Reactor {
         turn::turn(self, &mut lane)
     }
 
-    /// Listens where `options` say and nowhere else, and obeys what else they say. Connections to
-    /// listeners that have left their address have so much time to end. When it fails nothing has
-    /// changed, and the sockets are still the caller's.
+    /// Listens exactly where `options` say, with their settings. Connections to addresses that were
+    /// left have `drain` to end. On failure nothing has changed, and the caller still owns the
+    /// sockets.
     pub fn listen(&mut self, options: &mut Vec<ListenerOptions>, drain: Nanos) -> io::Result<()> {
         listen::listen(self, options, drain)
     }

@@ -9,10 +9,10 @@ use crate::base::panics::plant;
 use crate::base::timers::Nanos;
 use crate::relay::{self, decide, settle};
 
-/// Calls of the lane in one turn: one, and more only while its ring was too small for what came.
+/// Calls of the lane in one turn. More than one is needed only if the ring was too small.
 const TURN_LANE_CALLS: usize = 8;
 
-/// Rounds in which sessions are flushed and what comes of it is settled, a turn.
+/// Rounds of flushing sessions and settling the results in one turn.
 const TURN_FLUSHES: usize = 4;
 
 /// How a call of the lane ended.
@@ -20,11 +20,11 @@ const TURN_FLUSHES: usize = 4;
 pub enum LaneCall {
     /// It returned.
     Done,
-    /// It threw or was cut off; what it did not decide waits for its successor.
+    /// It threw or was cut off; its successor gets what it did not decide.
     Failed,
 }
 
-/// One turn; false when nothing was ready.
+/// Runs one turn. Returns false if nothing was ready.
 pub fn turn(reactor: &mut Reactor, lane: &mut impl FnMut() -> LaneCall) -> bool {
     let events = reactor.poll.wait(0);
     if events == 0 {
@@ -51,7 +51,7 @@ pub fn begin(reactor: &mut Reactor) -> Nanos {
     began
 }
 
-/// Phases 6 to 9 happen inside. False when the lane failed.
+/// Calls the lane, for phases 6 to 9. Returns false if it failed.
 pub fn call_lane(reactor: &mut Reactor, lane: &mut impl FnMut() -> LaneCall) -> bool {
     let offered = reactor.relay.lane.begin_call() as u64;
     let before = reactor.relay.turn.clock.now();
@@ -102,7 +102,7 @@ pub fn take_events(reactor: &mut Reactor, events: usize, now: Nanos) {
 
 pub fn finish(reactor: &mut Reactor, began: Nanos) {
     reactor.relay.relieve(&mut reactor.upstreams);
-    // Flushing may open what waited, and what that writes has to be flushed too.
+    // Flushing may start attempts that waited, and what they write must be flushed too.
     for _ in 0..TURN_FLUSHES {
         reactor.upstreams.flush(reactor.relay.turn.now, &mut reactor.relay);
         settle::settle(&mut reactor.relay, &mut reactor.upstreams);
@@ -130,7 +130,7 @@ pub fn finish(reactor: &mut Reactor, began: Nanos) {
     metrics::count_turn(reactor, now - began);
 }
 
-/// Work that is left over: come back at once, after the others had their turn.
+/// Asks for another turn if work is left, after others on the thread have run.
 pub fn ask_for_turn(reactor: &Reactor) {
     if reactor.relay.connections.is_dirty() || reactor.rounds.is_under_way() || reactor.relay.lane.is_due() || reactor.upstreams.is_dirty()
     {

@@ -59,7 +59,8 @@ pub struct Forward {
     pub max_body_bytes: Option<u64>,
     /// Bytes of the request body kept for another attempt.
     pub replay_bytes: u32,
-    /// Network of the client that a trusted proxy named, as `Client::network` writes it, or [`SAME_CLIENT`].
+    /// Network of the client that a trusted proxy named, as `Client::network` encodes it, or
+    /// [`SAME_CLIENT`].
     pub client: u64,
 }
 

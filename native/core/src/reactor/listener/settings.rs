@@ -35,11 +35,11 @@ settings! {
 settings! {
     /// The transport of a connection, and the sockets.
     struct Quic {
-        /// A connection is closed after so long without a packet.
+        /// Time without a packet after which a connection is closed.
         idle_timeout_ms: u64 = "idle_timeout",
-        /// So often a client with an open request is asked whether it is still there; 0 for never.
+        /// Interval at which a client with an open request is sent a PING; 0 for never.
         keep_alive_ms: u64 = "keep_alive",
-        /// Handshake and request heads must be complete in this time.
+        /// Time limit of handshakes and of request heads.
         handshake_timeout_ms: u64 = "handshake_timeout",
         /// How what is sent is controlled.
         congestion: Congestion = "congestion",
@@ -49,7 +49,7 @@ settings! {
         stream_window: u64 = "stream_window",
         /// The same for all streams of a connection.
         connection_window: u64 = "connection_window",
-        /// Largest datagram sent, where the path carries it: what it carries is found out.
+        /// Largest datagram sent, if path MTU discovery finds that the path carries it.
         max_udp_payload: usize = "max_udp_payload",
         /// Segmentation offload, if the kernel has it.
         is_gso_allowed: bool = "gso",
@@ -57,9 +57,9 @@ settings! {
         is_gro_allowed: bool = "gro",
         /// Pacing, where the congestion controller gives release times.
         is_paced: bool = "pacing",
-        /// What the kernel keeps of packets that nobody has taken yet, where it grants as much.
+        /// Socket receive buffer, as far as the kernel grants it.
         receive_buffer: usize = "receive_buffer",
-        /// The same of those on their way out.
+        /// Socket send buffer, likewise.
         send_buffer: usize = "send_buffer",
     }
 }
@@ -107,7 +107,7 @@ settings! {
         max_fields: usize = "max_fields",
         /// Cookie fields of a request head, which count as one of its fields.
         max_cookie_crumbs: usize = "max_cookie_crumbs",
-        /// Bytes a second that a client has to take and send while it owes some; 0 for no such limit.
+        /// Minimum rate of a client that owes something, in bytes a second; 0 for no minimum.
         min_rate: u64 = "min_rate",
         /// Time over which that is measured.
         min_rate_period_ms: u64 = "min_rate_period",
