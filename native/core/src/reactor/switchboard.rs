@@ -1,8 +1,8 @@
 //! Hand-over between shards: a packet that the kernel gave to the wrong socket goes to the shard
 //! that its connection ID names.
 //!
-//! This is rare if the kernel steers; otherwise it happens to most packets after a change of
-//! address. It is bounded: a shard that falls behind loses packets, as with a full socket buffer,
+//! This is rare if the kernel steers; otherwise a changed address can bring every packet of a
+//! connection to the wrong socket. It is bounded: a shard that falls behind loses packets, as with a full socket buffer,
 //! and QUIC retransmits them.
 
 use crate::base::poll::Wake;
