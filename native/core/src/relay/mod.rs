@@ -46,6 +46,7 @@ pub mod streams;
 mod tests;
 mod trace;
 mod turn;
+mod values;
 mod wait;
 mod withdraw;
 mod write;

@@ -4,6 +4,7 @@
 //! Body bytes are copied once, from the client's stream buffer into the session's output. Nothing
 //! is read until the backend has room, so the client's stream window fills and the client stops.
 
+use super::values::values_of;
 use super::{Relay, answer, complete, end, withdraw};
 use crate::base::counters::{Counters, Id, TrailerDropped};
 use crate::base::panics;
@@ -20,7 +21,6 @@ use crate::http::error::h2;
 use crate::http::fields::{Fields, Known};
 use crate::http::reserved::Reserved;
 use crate::http::section::FieldLimits;
-use crate::plan::Values;
 use crate::record::layout::COMPLETED_BY_CLIENT;
 use crate::upstream::{StreamRef, Upstreams};
 
@@ -246,19 +246,5 @@ pub(super) fn compose_head(exchange: &Exchange, attempt: &Attempt, now: Nanos, h
     match edits {
         Some(edits) => edits.apply(request, &values, text, emit),
         None => request.iter().for_each(|field| emit(field.known, field.name, field.value)),
-    }
-}
-
-/// Values of the variables in an attempt's plan.
-pub(super) fn values_of<'a>(exchange: &'a Exchange, attempt: &'a Attempt, now: Nanos) -> Values<'a> {
-    Values {
-        peer: exchange.client.peer,
-        request: &exchange.request.head,
-        kept_path: if attempt.plan.as_ref().is_some_and(|plan| plan.is_path_canonical) { &[] } else { &exchange.request.kept_path },
-        are_slashes_merged: exchange.request.are_slashes_merged,
-        request_id: exchange.request.id.as_bytes(),
-        remaining_ms: exchange.times.remaining_ms(now),
-        told: exchange.client.told.as_deref(),
-        given: attempt.values.each_ref().map(Vec::as_slice),
     }
 }

@@ -5,7 +5,7 @@
 //! backend gets credit only for bytes that the stream took.
 
 use super::notes::Note;
-use super::send::values_of;
+use super::values::values_of;
 use super::{Relay, complete, withdraw};
 use crate::base::reason::Reason;
 use crate::base::slab::Key;
