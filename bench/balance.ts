@@ -1,10 +1,12 @@
 /**
- * What one pick costs: every policy over pools of several sizes, with the standing, load and weight tables of a lane and a new turn after every sixteen picks.
+ * What one pick costs: every policy over pools of several sizes, with the standing, load and weight
+ * tables of a lane and a new turn after every sixteen picks.
  *
  *     node bench/balance.ts [--json FILE]
  *
- * Half of the members are busy and have a latency that is known. Below it, what is asked before a pick where a route or upstream wants it: keys, splits, cookies.
- * The least of several rounds is shown: what the work costs when nothing disturbs it.
+ * Half of the members are busy and have a latency that is known. Below it, what is asked before a
+ * pick where a route or upstream wants it: keys, splits, cookies. The least of several rounds is
+ * shown: what the work costs when nothing disturbs it.
  */
 
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** The cases of a run: what is asked, how often, in which unit its cost is told, and what it may cost beside the peer. */
+/**
+ * The cases of a run: what is asked, how often, in which unit its cost is told, and what it may
+ * cost beside the peer.
+ */
 
 import { join } from 'node:path';
 import { memoryBytes } from './cpu.ts';
@@ -55,7 +58,10 @@ const upload: Case = {
     perRequest((count) => [...get(4, 8)(count), `-d${join(size.folder, 'documents/100k')}`], '/1k', 3_000, 1_000)(proxy, size),
 };
 
-/** Memory an idle connection adds: what the proxy has after all are up, less what it had before, by their number. */
+/**
+ * Memory an idle connection adds: what the proxy has after all are up, less what it had before, by
+ * their number.
+ */
 const idle: Case = {
   key: 'idle',
   title: 'memory of an idle connection',
@@ -65,8 +71,9 @@ const idle: Case = {
     const connections = size.idleConnections;
     const before = memoryBytes(proxy.pid);
     let held = 0;
-    // Everyone asks once on arrival and once again at the end, which shows that all were there in between. Connections arrive at a pace
-    // the load's core can bear, or their handshakes would time out.
+    // Everyone asks once on arrival and once again at the end, which shows that all were there in
+    // between. Connections arrive at a pace the load's core can bear, or their handshakes would
+    // time out.
     const arrivalMs = connections * 2;
     const quietMs = 5_000;
     const run = await load(
@@ -91,7 +98,9 @@ const idle: Case = {
   },
 };
 
-/** All cases in their order; idle memory first, because a heap grown by the others would hide it. */
+/**
+ * All cases in their order; idle memory first, because a heap grown by the others would hide it.
+ */
 export const cases: readonly Case[] = [
   idle,
   {

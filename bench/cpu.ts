@@ -1,4 +1,7 @@
-/** What a process tree costs: CPU over all threads from the scheduler's own books, and memory by its fair share. Linux's /proc. */
+/**
+ * What a process tree costs: CPU over all threads from the scheduler's own books, and memory by its
+ * fair share. Linux's /proc.
+ */
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -21,7 +24,10 @@ export function processTree(root: number): Set<number> {
   return tree;
 }
 
-/** Nanoseconds of CPU used so far by all living threads of a process tree (first number of schedstat). */
+/**
+ * Nanoseconds of CPU used so far by all living threads of a process tree (first number of
+ * schedstat).
+ */
 export function cpuNs(root: number): number {
   let total = 0;
   for (const pid of processTree(root)) {
@@ -41,7 +47,10 @@ export function memoryBytes(root: number): number {
   return total;
 }
 
-/** Milliseconds of CPU that a fixed piece of work takes now: how fast the machine is while it measures. */
+/**
+ * Milliseconds of CPU that a fixed piece of work takes now: how fast the machine is while it
+ * measures.
+ */
 export function spinMs(): number {
   const data = Buffer.alloc(1 << 20);
   const before = process.cpuUsage();

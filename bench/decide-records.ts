@@ -1,9 +1,15 @@
-/** Heads and completions for `./decide.ts`: as many different ones as keep caches honest, each always the same. */
+/**
+ * Heads and completions for `./decide.ts`: as many different ones as keep caches honest, each
+ * always the same.
+ */
 
 import { completionBytes, headBytes, sampleCompletion, sampleHead } from '../test/support/records.ts';
 import type { RouteWish } from '../test/support/snapshots.ts';
 
-/** Of a small client, or of a browser as it asks for a part of a page: fields in their usual order, what the features look for among them. */
+/**
+ * Of a small client, or of a browser as it asks for a part of a page: fields in their usual order,
+ * what the features look for among them.
+ */
 export function headOf(i: number, routes: readonly RouteWish[], isBrowser: boolean): Buffer {
   const route = routes[(i * 7_919) % routes.length]!;
   const { host = '*', path: below = '/' } = route.match ?? {};

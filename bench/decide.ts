@@ -1,13 +1,16 @@
 /**
- * What deciding costs by itself: heads and completions through a lane with its counters and a 1 % access log, without a reactor. A head and the completion
- * of an earlier exchange, with the tag and memo that the lane gave it, are offered together, as under steady load; so a figure is one whole exchange as the
- * lane sees it. Rounds in which a call has only heads or only completions say what of it is the decision.
+ * What deciding costs by itself: heads and completions through a lane with its counters and a 1 %
+ * access log, without a reactor. A head and the completion of an earlier exchange, with the tag and
+ * memo that the lane gave it, are offered together, as under steady load; so a figure is one whole
+ * exchange as the lane sees it. Rounds in which a call has only heads or only completions say what
+ * of it is the decision.
  *
  *     node bench/decide.ts [--json FILE] [--only plain,limits,everything] [--batch 16]
  *
- * Only the lane's own time is counted: records are encoded once and copied into the ring outside of the measured part, and a batch's
- * `decide()` is timed by the process's monotonic clock. The least of several rounds is shown, beside the median. Each case runs in a process of its own: an
- * edge has one configuration, and code that was compiled for another is slower.
+ * Only the lane's own time is counted: records are encoded once and copied into the ring outside of
+ * the measured part, and a batch's `decide()` is timed by the process's monotonic clock. The least
+ * of several rounds is shown, beside the median. Each case runs in a process of its own: an edge
+ * has one configuration, and code that was compiled for another is slower.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -153,7 +156,10 @@ interface Row {
   /** Nanoseconds of lane time an exchange: head, decision, completion, metrics. */
   readonly leastNs: number;
   readonly medianNs: number;
-  /** Least of calls that had only heads, and of calls that had only completions; each with the whole cost of a turn. */
+  /**
+   * Least of calls that had only heads, and of calls that had only completions; each with the whole
+   * cost of a turn.
+   */
   readonly decideNs: number;
   readonly completeNs: number;
 }

@@ -1,4 +1,6 @@
-/** How the programs of a comparison end: asked to, and killed when they do not within four seconds. */
+/**
+ * How the programs of a comparison end: asked to, and killed when they do not within four seconds.
+ */
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

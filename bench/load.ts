@@ -16,7 +16,10 @@ export interface Load {
   readonly text: string;
 }
 
-/** Asks one path of a proxy as h2load's options say. `midway` is called once, so many milliseconds after the start. */
+/**
+ * Asks one path of a proxy as h2load's options say. `midway` is called once, so many milliseconds
+ * after the start.
+ */
 export async function load(
   proxy: { pid: number; port: number },
   path: string,

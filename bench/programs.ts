@@ -29,7 +29,9 @@ export interface Contender {
 
 const root = join(import.meta.dirname, '..');
 
-/** h2load with HTTP/3 and nghttpx: from the environment, else PATH; undefined where there is none. */
+/**
+ * h2load with HTTP/3 and nghttpx: from the environment, else PATH; undefined where there is none.
+ */
 export const programs: Readonly<Record<'h2load' | 'nghttpx' | 'nghttpd', string | undefined>> = {
   h2load: process.env['H2LOAD'] || findProgram('h2load'),
   nghttpx: process.env['NGHTTPX'] || findProgram('nghttpx'),

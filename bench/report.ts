@@ -1,4 +1,7 @@
-/** Figures to read: the table, the JSON beside it, and the section of docs/performance.md between its marks. */
+/**
+ * Figures to read: the table, the JSON beside it, and the section of docs/performance.md between
+ * its marks.
+ */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Case } from './cases.ts';

@@ -7,7 +7,8 @@
  * CPU is that of the whole process with all its threads, from /proc/PID/stat; memory is the
  * resident set. While it reloads one client after another on each of several connections asks for
  * an answer of the edge's own, so that shards have turns; what they take longest for is told by
- * `lychgate_turn_duration_seconds` (the reactor with the lane) and `lychgate_apply_duration_seconds` (taking a configuration, between turns).
+ * `lychgate_turn_duration_seconds` (the reactor with the lane) and
+ * `lychgate_apply_duration_seconds` (taking a configuration, between turns).
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';

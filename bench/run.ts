@@ -1,11 +1,13 @@
 /**
- * `make bench`: what the edge costs beside nghttpx. Both stand before the same backend and take turns within one run, because the same
- * program moves by a third between runs of a shared machine and only ratios of neighbours hold. The proxy has one core for itself, load and
- * backend share the other; what counts is CPU over all threads of the proxy, not the clock.
+ * `make bench`: what the edge costs beside nghttpx. Both stand before the same backend and take
+ * turns within one run, because the same program moves by a third between runs of a shared machine
+ * and only ratios of neighbours hold. The proxy has one core for itself, load and backend share the
+ * other; what counts is CPU over all threads of the proxy, not the clock.
  *
  *     node bench/run.ts [--reps 3] [--scale 1] [--only get,large] [--idle 10000] [--alone] [--json FILE] [--page docs/performance.md]
  *
- * H2LOAD and NGHTTPX name the programs where PATH has none built with HTTP/3; nghttpd is Debian's nghttp2-server.
+ * H2LOAD and NGHTTPX name the programs where PATH has none built with HTTP/3; nghttpd is Debian's
+ * nghttp2-server.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process';

@@ -1,4 +1,7 @@
-/** What decisions and completions ask of the standing of backends: nanoseconds of CPU time a call, the best of several runs. */
+/**
+ * What decisions and completions ask of the standing of backends: nanoseconds of CPU time a call,
+ * the best of several runs.
+ */
 
 import type { Observer } from '../src/lane/observer.ts';
 import { Standing } from '../src/lane/standing/standing.ts';

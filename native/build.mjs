@@ -1,10 +1,11 @@
 /**
- * Builds the addon with cargo and puts it where `src/native/load.ts` looks: `native/lychgate.<platform>.node`, the name by which
- * prebuilt platform packages would carry it.
+ * Builds the addon with cargo and puts it where `src/native/load.ts` looks:
+ * `native/lychgate.<platform>.node`, the name by which prebuilt platform packages would carry it.
  *
  *   node native/build.mjs [--profile release|ci] [--if-missing]
  *
- * Cargo's own change detection decides what is rebuilt. `CARGO_TARGET_DIR` moves the build out of the tree.
+ * Cargo's own change detection decides what is rebuilt. `CARGO_TARGET_DIR` moves the build out of
+ * the tree.
  */
 
 import { spawnSync } from 'node:child_process';

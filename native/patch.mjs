@@ -1,10 +1,12 @@
 /**
- * Makes `native/.patched/quiche`, which `native/Cargo.toml` names in `[patch.crates-io]`: the crate as cargo fetched it, with
- * `quiche.patch` applied. Everything that calls cargo in `native/` runs this first; when nothing changed it only compares a stamp.
+ * Makes `native/.patched/quiche`, which `native/Cargo.toml` names in `[patch.crates-io]`: the crate
+ * as cargo fetched it, with `quiche.patch` applied. Everything that calls cargo in `native/` runs
+ * this first; when nothing changed it only compares a stamp.
  *
  *   node native/patch.mjs
  *
- * It fails when `Cargo.lock` has another version than the patch was written for, or a hunk does not fit exactly.
+ * It fails when `Cargo.lock` has another version than the patch was written for, or a hunk does not
+ * fit exactly.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -14,7 +16,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
 const VERSION = '0.30.0';
-/** Of the crate as crates.io serves it; `Cargo.lock` keeps none for a crate that comes from a path. */
+/**
+ * Of the crate as crates.io serves it; `Cargo.lock` keeps none for a crate that comes from a path.
+ */
 const CHECKSUM = '52b35a721a2a56797347929745fa783fc99e680d9484b80324ce40106b75493a';
 const FOLDER = import.meta.dirname;
 const PATCH = join(FOLDER, 'quiche.patch');
@@ -47,9 +51,10 @@ export function patchQuiche() {
 }
 
 /**
- * The folder of the crate as cargo unpacked it; cargo checks what it downloads against the checksum. The workspace cannot be asked, it
- * does not load without the patched crate: a package that only depends on quiche can, with the same lockfile, so that nothing is
- * fetched which the build does not use.
+ * The folder of the crate as cargo unpacked it; cargo checks what it downloads against the
+ * checksum. The workspace cannot be asked, it does not load without the patched crate: a package
+ * that only depends on quiche can, with the same lockfile, so that nothing is fetched which the
+ * build does not use.
  */
 function fetched(lock, entry) {
   const scratch = mkdtempSync(join(tmpdir(), 'lychgate-quiche-'));

@@ -1,6 +1,7 @@
 /**
- * Refuses to publish an addon in which panics can be planted (`core/src/base/panics.rs`): one built with debug assertions, as profile `ci` has them. npm runs it
- * before `npm publish`, not before `npm pack`, which tests use with whatever addon there is.
+ * Refuses to publish an addon in which panics can be planted (`core/src/base/panics.rs`): one built
+ * with debug assertions, as profile `ci` has them. npm runs it before `npm publish`, not before
+ * `npm pack`, which tests use with whatever addon there is.
  */
 
 import { readdirSync } from 'node:fs';

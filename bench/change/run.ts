@@ -7,8 +7,8 @@
  *
  * `--add` begins with the figures of an earlier file.
  *
- * `bench/peers.sh` gets the peers; CADDY, ENVOY, TRAEFIK, NGINX, HAPROXY and NGHTTPX name others. One that is not found is said to be missing. It ends with 1 when the edge loses
- * anything.
+ * `bench/peers.sh` gets the peers; CADDY, ENVOY, TRAEFIK, NGINX, HAPROXY and NGHTTPX name others.
+ * One that is not found is said to be missing. It ends with 1 when the edge loses anything.
  */
 
 import { spawnSync } from 'node:child_process';

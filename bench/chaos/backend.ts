@@ -1,7 +1,8 @@
 /**
- * A backend of the chaos table, as a process of its own so that it can be killed: cleartext HTTP/2 on one port, HTTP/1.1 on another for
- * proxies that speak nothing else to backends. How it misbehaves is told over the IPC channel at any time; the times at which requests arrived are reported
- * over it, probes of health apart.
+ * A backend of the chaos table, as a process of its own so that it can be killed: cleartext HTTP/2
+ * on one port, HTTP/1.1 on another for proxies that speak nothing else to backends. How it
+ * misbehaves is told over the IPC channel at any time; the times at which requests arrived are
+ * reported over it, probes of health apart.
  *
  *     fork('backend.ts', [h2Port, h1Port])      0 takes free ports
  */
@@ -11,7 +12,10 @@ import { constants, createServer as createH2Server, type ServerHttp2Stream } fro
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { load, STREAM_PATH, terms } from './terms.ts';
 
-/** What a backend does with requests. Probes of health see it too, but for `some-errors`: there the backend looks well and is not. */
+/**
+ * What a backend does with requests. Probes of health see it too, but for `some-errors`: there the
+ * backend looks well and is not.
+ */
 export type Mode =
   /** Answers after a few milliseconds. */
   | 'healthy'
@@ -28,11 +32,17 @@ export type Mode =
   /** Cuts all connections and refuses new ones, as a process that went away. */
   | 'down';
 
-/** What the runner tells a backend. A capacity bounds how many requests are worked on at once; the rest wait in a queue without end. */
+/**
+ * What the runner tells a backend. A capacity bounds how many requests are worked on at once; the
+ * rest wait in a queue without end.
+ */
 export type Order =
   | { readonly kind: 'mode'; readonly mode: Mode }
   | { readonly kind: 'capacity'; readonly concurrency: number; readonly serviceMs: number }
-  /** Such a share of the requests takes `slowMs`, and each `coldMs` longer during the first `coldForMs`. */
+  /**
+   * Such a share of the requests takes `slowMs`, and each `coldMs` longer during the first
+   * `coldForMs`.
+   */
   | { readonly kind: 'mix'; readonly slowShare: number; readonly slowMs: number; readonly coldMs: number; readonly coldForMs: number }
   /** Does nothing at all for so long, as a process that collects its garbage. */
   | { readonly kind: 'pause'; readonly ms: number };
@@ -168,7 +178,10 @@ function isEverySecond(): boolean {
   return count % 2 === 0;
 }
 
-/** Works on a request to its end even if its client has left meanwhile: most servers learn of that too late. */
+/**
+ * Works on a request to its end even if its client has left meanwhile: most servers learn of that
+ * too late.
+ */
 function work(request: Waiting): void {
   working += 1;
   setTimeout(() => {

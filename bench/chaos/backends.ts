@@ -1,4 +1,7 @@
-/** The backends of a run, seen from the runner: what they have been asked, and the strings by which they are made to misbehave. */
+/**
+ * The backends of a run, seen from the runner: what they have been asked, and the strings by which
+ * they are made to misbehave.
+ */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

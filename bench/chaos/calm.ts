@@ -1,6 +1,8 @@
 /**
- * No overload: backends are asked for 0.7 times what they can do, with everything that could be taken for one. Answers of 1 ms and of 2 s are mixed, event streams
- * are opened and stay open, the backends are cold at first, and one of them in turn does nothing for half a second. Nobody may be turned away.
+ * No overload: backends are asked for 0.7 times what they can do, with everything that could be
+ * taken for one. Answers of 1 ms and of 2 s are mixed, event streams are opened and stay open, the
+ * backends are cold at first, and one of them in turn does nothing for half a second. Nobody may be
+ * turned away.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -57,7 +59,8 @@ export function calm(peer: Peer, stage: Stage, seconds: number): Promise<CalmFig
         if (!over.signal.aborted) backends[turn % backends.length]?.pause(PAUSE.ms);
       }
     })();
-    // Streams are still open when the load ends: those that are not answered then are as they should be.
+    // Streams are still open when the load ends: those that are not answered then are as they
+    // should be.
     const [load, streams] = await Promise.all([
       send({ ...order, connections: 4, requestsPerSecond, patienceMs: 10_000 }),
       send({ ...order, connections: 4, requestsPerSecond: STREAMS_PER_SECOND, path: STREAM_PATH, patienceMs: 0 }),

@@ -1,4 +1,7 @@
-/** What lychgate itself says it did, from its metrics: the other side of what backends and clients saw. */
+/**
+ * What lychgate itself says it did, from its metrics: the other side of what backends and clients
+ * saw.
+ */
 
 import { Metrics } from '../../test/support/metrics.ts';
 

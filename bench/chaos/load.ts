@@ -1,6 +1,7 @@
 /**
- * The load: h2load at a fixed rate with a line for each request, the same program for all proxies over the best protocol each has. The rate does
- * not wait for answers as long as streams are free, so that a proxy cannot hide that it hangs.
+ * The load: h2load at a fixed rate with a line for each request, the same program for all proxies
+ * over the best protocol each has. The rate does not wait for answers as long as streams are free,
+ * so that a proxy cannot hide that it hangs.
  */
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -75,7 +76,10 @@ export async function send(order: LoadOrder): Promise<LoadResult> {
   return { planned, samples };
 }
 
-/** Lines of start in microseconds since the epoch, status (-1 for a failed stream) and microseconds to the end of the response. */
+/**
+ * Lines of start in microseconds since the epoch, status (-1 for a failed stream) and microseconds
+ * to the end of the response.
+ */
 function readLog(text: string): Sample[] {
   const samples: Sample[] = [];
   for (const line of text.split('\n')) {

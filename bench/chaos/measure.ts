@@ -4,7 +4,10 @@ import type { LoadResult, Sample } from './load.ts';
 
 /** What was seen while a scenario was played. */
 export interface Observation {
-  /** When the backend went bad, when it was well again, when the load ended; milliseconds since the epoch. */
+  /**
+   * When the backend went bad, when it was well again, when the load ended; milliseconds since the
+   * epoch.
+   */
   readonly badMs: number;
   readonly healedMs: number;
   readonly endMs: number;
@@ -27,11 +30,20 @@ export interface Figures {
   /** Of requests sent during the fault. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Requests sent during the fault that took longer than `LATE_MS`: those that a bad backend held up, however few. */
+  /**
+   * Requests sent during the fault that took longer than `LATE_MS`: those that a bad backend held
+   * up, however few.
+   */
   readonly late: number;
-  /** From the fault until the bad backend has less than a tenth for a second; null when it never comes to that. */
+  /**
+   * From the fault until the bad backend has less than a tenth for a second; null when it never
+   * comes to that.
+   */
   readonly calmAfterMs: number | null;
-  /** From healing until it has most of its fair share again for a second; null when it never comes to that. */
+  /**
+   * From healing until it has most of its fair share again for a second; null when it never comes
+   * to that.
+   */
   readonly backAfterMs: number | null;
 }
 
@@ -74,12 +86,18 @@ export function quantile(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 }
 
-/** Whether the client was let down. A refusal for overload counts too: it is an answer nobody asked for. */
+/**
+ * Whether the client was let down. A refusal for overload counts too: it is an answer nobody asked
+ * for.
+ */
 function isError({ status }: Sample): boolean {
   return status === 0 || status >= 500;
 }
 
-/** Milliseconds from `from` to the first window in which the first backend's share is as wanted; null when there is none up to `to`. */
+/**
+ * Milliseconds from `from` to the first window in which the first backend's share is as wanted;
+ * null when there is none up to `to`.
+ */
 function firstWindow(
   arrivals: readonly (readonly number[])[],
   from: number,

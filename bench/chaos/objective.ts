@@ -1,6 +1,6 @@
 /**
- * What the edge has to achieve in `make chaos`, whatever its peers do: who falls short is named, and the run fails. Peers are shown beside it and are under no
- * objective.
+ * What the edge has to achieve in `make chaos`, whatever its peers do: who falls short is named,
+ * and the run fails. Peers are shown beside it and are under no objective.
  *
  *     node bench/chaos/objective.ts bench/results/chaos.json
  */
@@ -10,12 +10,18 @@ import type { Results } from './report.ts';
 
 /** The objective. */
 const objective = {
-  /** While a backend misbehaves: share of requests that are answered and not by an error, and how long 99 of 100 of them take at most. */
+  /**
+   * While a backend misbehaves: share of requests that are answered and not by an error, and how
+   * long 99 of 100 of them take at most.
+   */
   successShare: 0.999,
   p99Ms: 1_000,
   /** At five times the capacity: good answers beside those at the capacity itself. */
   goodShare: 0.8,
-  /** While another client floods: share of a low-rate client's requests that are answered well, where clients have limits. */
+  /**
+   * While another client floods: share of a low-rate client's requests that are answered well,
+   * where clients have limits.
+   */
   honestShare: 0.95,
   /** At 0.7 times the capacity: requests that are not served. */
   refusedWhenCalm: 0,
@@ -23,7 +29,10 @@ const objective = {
 
 const OURS = 'lychgate';
 
-/** One sentence for each figure of ours that is not as it has to be, of any repetition; empty when the objective is met. */
+/**
+ * One sentence for each figure of ours that is not as it has to be, of any repetition; empty when
+ * the objective is met.
+ */
 function shortfalls(results: Results): string[] {
   const ours = results[OURS];
   if (ours === undefined) return [];

@@ -1,9 +1,12 @@
 /**
- * Overload: backends of a fixed capacity, asked for as much as they can do and then for five times that. What counts is goodput: answers of
- * status 200 within a second. Beside the flood a client of low rate has a connection of its own.
+ * Overload: backends of a fixed capacity, asked for as much as they can do and then for five times
+ * that. What counts is goodput: answers of status 200 within a second. Beside the flood a client of
+ * low rate has a connection of its own.
  *
- * `overload` knows nothing of clients: all requests are alike, and the low-rate client shows how many of them are served. In `flood` the proxies limit each client
- * by name, and the low-rate client must not feel the flood. In `defaults` nothing is configured for the case, the backends are smaller, and the first seconds count.
+ * `overload` knows nothing of clients: all requests are alike, and the low-rate client shows how
+ * many of them are served. In `flood` the proxies limit each client by name, and the low-rate
+ * client must not feel the flood. In `defaults` nothing is configured for the case, the backends
+ * are smaller, and the first seconds count.
  */
 
 import { type Counters, grown, readCounters } from './counters.ts';
@@ -19,13 +22,19 @@ export type OverloadKind = 'overload' | 'flood' | 'defaults';
 export interface OverloadFigures {
   /** What the backends can do together by their settings, requests a second. */
   readonly capacity: number;
-  /** Goodput with that much asked for, and with five times as much, and the latter beside the better of the first and the capacity. */
+  /**
+   * Goodput with that much asked for, and with five times as much, and the latter beside the better
+   * of the first and the capacity.
+   */
   readonly peakPerSecond: number;
   readonly goodPerSecond: number;
   readonly goodShare: number;
   /** Of good answers under overload. */
   readonly p99Ms: number;
-  /** Answers to the flood by status; `late` are those of 200 after more than a second, `unanswered` never came. */
+  /**
+   * Answers to the flood by status; `late` are those of 200 after more than a second, `unanswered`
+   * never came.
+   */
   readonly answers: Readonly<Record<string, number>>;
   /** The client of low rate: share of its requests answered well within a second, and its p99. */
   readonly honestShare: number;

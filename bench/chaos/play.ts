@@ -1,4 +1,7 @@
-/** Plays one scenario on one proxy: fresh backends, a fresh process, a steady load from before the fault until after the healing. */
+/**
+ * Plays one scenario on one proxy: fresh backends, a fresh process, a steady load from before the
+ * fault until after the healing.
+ */
 
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +36,10 @@ export interface Scene {
 /** What differs between scenes. */
 export interface Props {
   readonly key: string;
-  /** Bounds for the proxy, and what makes its backends as slow as these suppose before it sees the first answer. */
+  /**
+   * Bounds for the proxy, and what makes its backends as slow as these suppose before it sees the
+   * first answer.
+   */
   readonly overload?: { readonly bounds?: Overload; limit(backend: Backend): void };
   /** As it comes. */
   readonly isDefault?: boolean;

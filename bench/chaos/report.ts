@@ -35,7 +35,10 @@ export function scenarioTable(scenarios: readonly Scenario[], results: Results, 
   ].join('\n');
 }
 
-/** A row for each proxy: what is left of the peak when nobody is limited, and who is served when clients are. */
+/**
+ * A row for each proxy: what is left of the peak when nobody is limited, and who is served when
+ * clients are.
+ */
 export function overloadTable(kind: OverloadKind, results: Results, repetitions: number): string {
   const lines = Object.entries(results).flatMap(([name, { overload }]) => {
     const figures = overload[kind];

@@ -1,11 +1,13 @@
 /**
- * `make chaos`: how the edge fares beside nginx, HAProxy, Envoy and Caddy while one of its backends misbehaves, and under overload. What is compared is
- * whom they choose and how they survive, not what they cost; see docs/chaos.md.
+ * `make chaos`: how the edge fares beside nginx, HAProxy, Envoy and Caddy while one of its backends
+ * misbehaves, and under overload. What is compared is whom they choose and how they survive, not
+ * what they cost; see docs/chaos.md.
  *
  *     node bench/chaos/run.ts [--only slow,resets,overload,flood,defaults,calm] [--peers lychgate,envoy] [--seconds 5] [--backends 3] [--reps 1] [--calm 60] [--json FILE] [--page FILE] [--keep]
  *
- * H2LOAD, NGINX, HAPROXY, ENVOY and CADDY name the programs where PATH has none; a proxy that is not found is said to be missing. Nothing is
- * installed. All ports are free ones of loopback. It ends with 1 when the edge itself misses its objective (./objective.ts).
+ * H2LOAD, NGINX, HAPROXY, ENVOY and CADDY name the programs where PATH has none; a proxy that is
+ * not found is said to be missing. Nothing is installed. All ports are free ones of loopback. It
+ * ends with 1 when the edge itself misses its objective (./objective.ts).
  */
 
 import { execFileSync } from 'node:child_process';
@@ -118,7 +120,10 @@ function present(): Peer[] {
   return peers.filter(({ name }) => results[name] !== undefined);
 }
 
-/** One cell more; what fails is said and leaves a gap, because the other proxies' figures are worth having. */
+/**
+ * One cell more; what fails is said and leaves a gap, because the other proxies' figures are worth
+ * having.
+ */
 async function attempt(what: string, act: () => Promise<string>): Promise<void> {
   try {
     console.error(`  ${what.padEnd(24)} ${await act()}`);

@@ -1,6 +1,6 @@
 /**
- * A small HTTP/2 backend (cleartext, prior knowledge) to put behind the edge: it says who it is and what it was asked. For trying things
- * out; not part of the product.
+ * A small HTTP/2 backend (cleartext, prior knowledge) to put behind the edge: it says who it is and
+ * what it was asked. For trying things out; not part of the product.
  */
 
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
- * `make run`: two demo backends, the edge before them with config/minimal.yaml, a few requests over HTTP/3 through it, and then everything
- * stays up until Ctrl-C, which drains it. What is printed is what a newcomer needs to go on alone.
+ * `make run`: two demo backends, the edge before them with config/minimal.yaml, a few requests over
+ * HTTP/3 through it, and then everything stays up until Ctrl-C, which drains it. What is printed is
+ * what a newcomer needs to go on alone.
  */
 
 import { spawn } from 'node:child_process';
@@ -21,7 +22,8 @@ const backends = await Promise.all([startBackend('demo backend one', 9000), star
 title('two HTTP/2 backends on 127.0.0.1:9000 and 127.0.0.1:9001');
 
 title(`lychgate run --config ${relative(root, config)}`);
-// In a process group of its own: Ctrl-C reaches this script alone, which then asks the edge once, politely.
+// In a process group of its own: Ctrl-C reaches this script alone, which then asks the edge once,
+// politely.
 let lastShown = '';
 const edge = spawn(bin, ['run', '--config', config], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
 createInterface({ input: edge.stdout }).on('line', showLogLine);
@@ -29,7 +31,8 @@ createInterface({ input: edge.stdout }).on('line', showLogLine);
 const ended = once(edge, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
 let isStopping = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-// Whoever reads has gone (`make run | head`): the edge, in its group of its own, must not stay behind.
+// Whoever reads has gone (`make run | head`): the edge, in its group of its own, must not stay
+// behind.
 process.stdout.on('error', () => edge.kill('SIGTERM'));
 
 if (await isReady()) {
@@ -81,7 +84,10 @@ function stop(): void {
   edge.kill('SIGTERM');
 }
 
-/** Log lines pass as they are, dimmed; of the access log, which would drown them here, only what is essential and no repetition. */
+/**
+ * Log lines pass as they are, dimmed; of the access log, which would drown them here, only what is
+ * essential and no repetition.
+ */
 function showLogLine(line: string): void {
   const { target, method, path, status, backend } = JSON.parse(line) as Record<string, unknown>;
   const text = target === 'access' ? `access: ${method} ${path} ${status} ${backend}` : line;

@@ -1,8 +1,13 @@
-/** The tables of docs/design/records.md, each between a comment that names it and one that ends it. */
+/**
+ * The tables of docs/design/records.md, each between a comment that names it and one that ends it.
+ */
 
 import type { ReasonRow, Records, RecordTable, Row } from './table.ts';
 
-/** `page` with its tables as the registries have them. Throws for a table that has no place there, and for a place that no table is for. */
+/**
+ * `page` with its tables as the registries have them. Throws for a table that has no place there,
+ * and for a place that no table is for.
+ */
 export function pageWith(page: string, records: Records, reasons: readonly ReasonRow[]): string {
   const tables = new Map<string, string[]>([
     ['memory', memoryTable(records)],

@@ -1,5 +1,6 @@
 /**
- * Writes what both languages and docs/design/records.md have of the tables of records and of reasons (`./table.ts`).
+ * Writes what both languages and docs/design/records.md have of the tables of records and of
+ * reasons (`./table.ts`).
  *
  *     npm run records             writes what is stale
  *     npm run check:records       says what is stale, and fails

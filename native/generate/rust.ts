@@ -1,4 +1,7 @@
-/** What Rust has of the tables: constants and words of records, and the registry of reasons. Written as rustfmt leaves it. */
+/**
+ * What Rust has of the tables: constants and words of records, and the registry of reasons. Written
+ * as rustfmt leaves it.
+ */
 
 import {
   loud,

@@ -1,6 +1,7 @@
 /**
- * The tables that both languages are written from: records (`native/core/src/record/records.yaml`) and reasons
- * (`native/core/src/base/reason/reasons.yaml`), read and checked. A mistake names file, place, what stands there and what should.
+ * The tables that both languages are written from: records (`native/core/src/record/records.yaml`)
+ * and reasons (`native/core/src/base/reason/reasons.yaml`), read and checked. A mistake names file,
+ * place, what stands there and what should.
  */
 
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** What TypeScript has of the tables: constants, readers and writers of records, and the registry of reasons. Written as biome leaves it. */
+/**
+ * What TypeScript has of the tables: constants, readers and writers of records, and the registry of
+ * reasons. Written as biome leaves it.
+ */
 
 import {
   camel,

@@ -1,8 +1,9 @@
 /**
- * The error registry: every way in which an exchange, the configuration or the process can fail, with the side that failed, what a client is
- * told, and whether another attempt may help. Reasons are numbers in records (`docs/design/records.md`), codes in logs, metrics and answers;
- * `./reasons.ts` has them, made of the table that the reactor's are made of. An error is made only here, so that every failure can be
- * looked up in one place.
+ * The error registry: every way in which an exchange, the configuration or the process can fail,
+ * with the side that failed, what a client is told, and whether another attempt may help. Reasons
+ * are numbers in records (`docs/design/records.md`), codes in logs, metrics and answers;
+ * `./reasons.ts` has them, made of the table that the reactor's are made of. An error is made only
+ * here, so that every failure can be looked up in one place.
  */
 
 import { REASONS, type Reason, type Retry, type Side } from './reasons.ts';
@@ -25,7 +26,10 @@ export interface ErrorEntry {
   readonly title: string;
 }
 
-/** Failures of the process rather than of an exchange: they end a command or refuse a snapshot and never stand in a record. */
+/**
+ * Failures of the process rather than of an exchange: they end a command or refuse a snapshot and
+ * never stand in a record.
+ */
 export const PROCESS_ERRORS = [
   entry(128, 'config_not_readable', 'config', 0, 'never', 'The configuration file cannot be read'),
   entry(129, 'config_not_valid', 'config', 0, 'never', 'The configuration has mistakes'),
@@ -97,7 +101,10 @@ const UNKNOWN: Reason = REASONS.find(({ code }) => code === 'lane_failed')!;
 /** Dense, so that the lane looks a number up without a branch on holes. */
 const BY_NUMBER: readonly Reason[] = denseByNumber();
 
-/** The reason of a record; an unknown number (a newer reactor) reads as `lane_failed`, which is internal and never retried. */
+/**
+ * The reason of a record; an unknown number (a newer reactor) reads as `lane_failed`, which is
+ * internal and never retried.
+ */
 export function reasonByNumber(number: number): Reason {
   return BY_NUMBER[number] ?? UNKNOWN;
 }
@@ -114,7 +121,10 @@ export function reasonNumber(code: ReasonCode): number {
   return errorEntry(code).number;
 }
 
-/** The one class of error this project throws. `code` names a row of the registry, whose facts it repeats for those who catch it. */
+/**
+ * The one class of error this project throws. `code` names a row of the registry, whose facts it
+ * repeats for those who catch it.
+ */
 export class LychgateError extends Error {
   override readonly name: string = 'LychgateError';
   readonly code: ErrorCode;
@@ -134,7 +144,9 @@ export class LychgateError extends Error {
   }
 }
 
-/** Makes an error of the registry. `detail` is one line for people and defaults to the row's title. */
+/**
+ * Makes an error of the registry. `detail` is one line for people and defaults to the row's title.
+ */
 export function createError(code: ErrorCode, detail?: string, context: ErrorContext = {}, cause?: unknown): LychgateError {
   return new LychgateError(code, detail ?? errorEntry(code).title, context, cause);
 }

@@ -6,7 +6,10 @@ export interface Margins {
   rest: string;
 }
 
-/** Breaks a text between words, not inside of `code`, so that lines have at most so many columns; one word may be longer. */
+/**
+ * Breaks a text between words, not inside of `code`, so that lines have at most so many columns;
+ * one word may be longer.
+ */
 export function filled(text: string, columns: number, { first, rest }: Margins): string[] {
   const lines: string[] = [];
   let line = first;

@@ -1,6 +1,8 @@
 /**
- * The registry of notes: every decision of a lane that is not the plain one, and every change of a backend's standing. Reasons (`./errors.ts`) say how an
- * exchange ended; notes say what happened on the way. Each is counted by upstream or route; those that are events also go to whoever listens at `/v1/events`.
+ * The registry of notes: every decision of a lane that is not the plain one, and every change of a
+ * backend's standing. Reasons (`./errors.ts`) say how an exchange ended; notes say what happened on
+ * the way. Each is counted by upstream or route; those that are events also go to whoever listens
+ * at `/v1/events`.
  */
 
 /** One row of the registry. */
@@ -11,7 +13,10 @@ export interface NoteEntry {
   readonly code: string;
   /** Rare and worth a line of its own: published as an event. The others are only counted. */
   readonly isEvent: boolean;
-  /** Comes with every request when things are bad: an event at most once a second, of a shard and upstream. */
+  /**
+   * Comes with every request when things are bad: an event at most once a second, of a shard and
+   * upstream.
+   */
   readonly isSampled: boolean;
   /** One line for people. */
   readonly title: string;

@@ -1,6 +1,6 @@
 /**
- * Work that others may have their turn in: a generator that yields wherever it may be left off. The same work is done at a stretch
- * where nobody waits.
+ * Work that others may have their turn in: a generator that yields wherever it may be left off. The
+ * same work is done at a stretch where nobody waits.
  */
 
 export type Steps<T> = Generator<void, T>;

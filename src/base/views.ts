@@ -1,6 +1,7 @@
 /**
- * Views of shared tables, one a table for all who look at it. A view is an object of its own, larger than a cache line: a thousand routes with one each for the same
- * memory would push one another out of the cache.
+ * Views of shared tables, one a table for all who look at it. A view is an object of its own,
+ * larger than a cache line: a thousand routes with one each for the same memory would push one
+ * another out of the cache.
  */
 
 const WORDS = new WeakMap<SharedArrayBuffer, Int32Array>();

@@ -1,8 +1,10 @@
 /**
  * The shape of the native addon: every function and record that crosses the border between Node and
- * the reactor. Only types stand here; `native/binding` implements them and `./load.ts` finds the file.
+ * the reactor. Only types stand here; `native/binding` implements them and `./load.ts` finds the
+ * file.
  *
- * Nothing in here is called per request or per packet: the lane and the reactor speak through the ring.
+ * Nothing in here is called per request or per packet: the lane and the reactor speak through the
+ * ring.
  */
 
 /** Certificate of a listener, already read from disk. PEM text, leaf first. */
@@ -139,7 +141,10 @@ export interface BindingListener {
   clientPrefix6: number;
   /** CIDR blocks that have no such limit. */
   exemptNetworks: string[];
-  /** Keys of the configuration as they are: the reactor reads each by its name, and complains of one that it does not know. */
+  /**
+   * Keys of the configuration as they are: the reactor reads each by its name, and complains of one
+   * that it does not know.
+   */
   quic: BindingSection;
   http: BindingSection;
   normalise: BindingSection;
@@ -170,7 +175,9 @@ export interface BindingBackend {
   scheme: string;
   /** `host:port` as configured; the Host of HTTP/1.1 health and the name in logs. */
   authority: string;
-  /** Resolved socket addresses `ip:port` in order of preference; may be empty (not resolved yet). */
+  /**
+   * Resolved socket addresses `ip:port` in order of preference; may be empty (not resolved yet).
+   */
   addresses: string[];
   /** TLS server name; empty for none. */
   serverName: string;
@@ -233,16 +240,21 @@ export interface BindingReply {
 
 /**
  * Compiled head edits, named in `Forward` records by their index, applied in order. `op`:
- * - `set`: one field instead of all of that name (also `:authority` and `:path` of a request, in place);
+ * - `set`: one field instead of all of that name (also `:authority` and `:path` of a request, in
+ *   place);
  * - `add`: a field more, whatever is there;
  * - `append`: to the comma-separated list in the field, or sets it;
  * - `remove`: all fields of the name, which may be a glob with `*`;
- * - `prefix`: only `:path`: takes `match` off the front of the path and puts `value` there (segment borders are kept, the query stays, an empty path is `/`).
+ * - `prefix`: only `:path`: takes `match` off the front of the path and puts `value` there (segment
+ *   borders are kept, the query stays, an empty path is `/`).
  *
- * `value` is literal text with variables replaced by the reactor: `${client_address}`, `${client_port}`, `${scheme}`, `${authority}`, `${path}` (with
- * query, as the client sent it after normalisation), `${method}`, `${request_id}`, `${forwarded_node}`, `${header:NAME}` (the request's; all lines joined by `, `), `${remaining_ms}` and
- * `${remaining_grpc}` (what is left of the exchange's time when the head is sent: milliseconds, and in the form of gRPC's `grpc-timeout`),
- * `${client_certificate_FACT}` (what the client's certificate proves: `verdict`, `fingerprint`, `serial`, `subject`, `issuer`, `names`), `${client_certificate:NAME}` (what the
+ * `value` is literal text with variables replaced by the reactor: `${client_address}`,
+ * `${client_port}`, `${scheme}`, `${authority}`, `${path}` (with query, as the client sent it after
+ * normalisation), `${method}`, `${request_id}`, `${forwarded_node}`, `${header:NAME}` (the
+ * request's; all lines joined by `, `), `${remaining_ms}` and `${remaining_grpc}` (what is left of
+ * the exchange's time when the head is sent: milliseconds, and in the form of gRPC's
+ * `grpc-timeout`), `${client_certificate_FACT}` (what the client's certificate proves: `verdict`,
+ * `fingerprint`, `serial`, `subject`, `issuer`, `names`), `${client_certificate:NAME}` (what the
  * connection's policy has the field NAME say), `${value_0}` to `${value_3}` (brought by the
  * Forward). A `set` or `add` whose value comes out empty writes no field.
  */
@@ -302,7 +314,9 @@ export interface BindingPlace {
   isSteered: boolean;
 }
 
-/** One family of the reactor's counters; `offset` is the first value's place in `reactorCounters`. */
+/**
+ * One family of the reactor's counters; `offset` is the first value's place in `reactorCounters`.
+ */
 export interface BindingFamily {
   name: string;
   help: string;
@@ -313,9 +327,15 @@ export interface BindingFamily {
   offset: number;
   /** 1, or for histograms buckets + 2: a count for each upper bound, one for +Inf, then the sum. */
   stride: number;
-  /** Upper bounds of a histogram, in base units; empty otherwise. Counts are per bucket, not cumulated. */
+  /**
+   * Upper bounds of a histogram, in base units; empty otherwise. Counts are per bucket, not
+   * cumulated.
+   */
   bounds: number[];
-  /** Stored values are multiplied by this to give base units (1e-6 for microseconds kept as integers). */
+  /**
+   * Stored values are multiplied by this to give base units (1e-6 for microseconds kept as
+   * integers).
+   */
   scale: number;
 }
 
@@ -368,14 +388,20 @@ export interface BindingAddon {
   listenerConnections(listener: number): number;
   /** Throws what is wrong with the settings of a listener. */
   checkListener(listener: BindingListener): void;
-  /** Main thread: lets it take a signal that Node was told to leave blocked (`--disable-sigusr1`). Throws for what is no signal. */
+  /**
+   * Main thread: lets it take a signal that Node was told to leave blocked (`--disable-sigusr1`).
+   * Throws for what is no signal.
+   */
   unblockSignal(signal: number): void;
   /**
    * Whether a crash may leave the memory of the process behind, and other processes of its user may
    * read it (PR_SET_DUMPABLE).
    */
   setDumpable(isDumpable: boolean): void;
-  /** The canonical form of an authority and a path (with query), or the complaint; the same code that reactors use. For the CLI's `routes test`. */
+  /**
+   * The canonical form of an authority and a path (with query), or the complaint; the same code
+   * that reactors use. For the CLI's `routes test`.
+   */
   normalise(authority: string, path: string, scheme: string, areSlashesMerged: boolean, escapedSlashes: string): BindingNormal;
   /**
    * Asks, and rejects with what went wrong in one line. `number` is the caller's own, by which
@@ -383,7 +409,9 @@ export interface BindingAddon {
    */
   askH3(number: number, question: BindingQuestion): Promise<BindingReply>;
   cancelH3(number: number): void;
-  /** Parses certificates without using them. Returns a list of complaints, empty when all is well. */
+  /**
+   * Parses certificates without using them. Returns a list of complaints, empty when all is well.
+   */
   checkCertificate(certificate: BindingCertificate): string[];
   /**
    * Main thread: gives a listener its certificates, in all shards at once; `listener` is its place
@@ -405,9 +433,10 @@ export interface BindingAddon {
   reactorCreate(options: BindingReactorOptions): void;
   reactorDestroy(shard: number): void;
   /**
-   * Worker thread: puts the shard's reactor on this thread's event loop. `decide` is called once a turn when records wait for the lane.
-   * Returns the ring's memory. When the worker dies the reactor is detached by an environment cleanup hook; a successor attaches again and
-   * is offered every undecided head anew.
+   * Worker thread: puts the shard's reactor on this thread's event loop. `decide` is called once a
+   * turn when records wait for the lane. Returns the ring's memory. When the worker dies the
+   * reactor is detached by an environment cleanup hook; a successor attaches again and is offered
+   * every undecided head anew.
    */
   reactorAttach(shard: number, decide: () => void): ArrayBuffer;
   reactorDetach(shard: number): void;
@@ -434,7 +463,10 @@ export interface BindingAddon {
   limitHeld(bytes: number): void;
   /** Worker thread, between turns: takes the decisions that stand in the ring now. */
   reactorKick(shard: number): void;
-  /** Worker thread, last of all: ends every exchange that is left, with completions in the ring, and every connection. */
+  /**
+   * Worker thread, last of all: ends every exchange that is left, with completions in the ring, and
+   * every connection.
+   */
   reactorClose(shard: number): void;
   /** Worker thread: sends GOAWAY everywhere, refuses new connections and requests. */
   reactorDrain(shard: number): void;
@@ -442,24 +474,39 @@ export interface BindingAddon {
   reactorConnections(shard: number, limit: number): string;
   /** Worker thread: JSON text of upstream sessions. */
   reactorSessions(shard: number): string;
-  /** Sends a datagram to the Unix socket at `address` (a path, or `@` and an abstract name), and does not wait. Throws when it is not taken. */
+  /**
+   * Sends a datagram to the Unix socket at `address` (a path, or `@` and an abstract name), and
+   * does not wait. Throws when it is not taken.
+   */
   notifyService(address: string, text: string): void;
   /** Worker thread: milliseconds since the oldest open exchange began, -1 where none is open. */
   reactorOldestExchange(shard: number): number;
   /** Any thread: a copy of the reactor's counters, laid out by `families`. */
   reactorCounters(shard: number): Float64Array;
   families(): BindingFamily[];
-  /** Any thread: milliseconds the lane's current call has been running; 0 when it is not running. */
+  /**
+   * Any thread: milliseconds the lane's current call has been running; 0 when it is not running.
+   */
   reactorLaneBusyMs(shard: number): number;
   /** Any thread: open exchanges. */
   reactorExchanges(shard: number): number;
-  /** Any thread: panics since the last call, 64 at most; all are counted in `lychgate_panics_total`. */
+  /**
+   * Any thread: panics since the last call, 64 at most; all are counted in `lychgate_panics_total`.
+   */
   takePanics(): BindingPanic[];
-  /** Test only: a panic that strikes where this thread next passes a place. Throws in a release build, which has no such places. */
+  /**
+   * Test only: a panic that strikes where this thread next passes a place. Throws in a release
+   * build, which has no such places.
+   */
   plantPanic(place: string): void;
-  /** The registry of reasons as the reactor knows it; a test holds it against `src/base/errors.ts`. */
+  /**
+   * The registry of reasons as the reactor knows it; a test holds it against `src/base/errors.ts`.
+   */
   reasons(): BindingReason[];
-  /** Test only: writes one record of each kind towards the lane into `memory` with given values, returns bytes. */
+  /**
+   * Test only: writes one record of each kind towards the lane into `memory` with given values,
+   * returns bytes.
+   */
   recordSamples(memory: Uint8Array): number;
   /** Test only: decodes records towards the reactor from `memory`; JSON text. */
   recordDecode(memory: Uint8Array): string;

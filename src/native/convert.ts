@@ -1,6 +1,6 @@
 /**
- * Named converters from the snapshot to what the addon takes. Nothing is decided here: every value has been checked and normalised before,
- * and only its name and place change.
+ * Named converters from the snapshot to what the addon takes. Nothing is decided here: every value
+ * has been checked and normalised before, and only its name and place change.
  */
 import { hostPort } from '../base/authority.ts';
 import type { CertificateSnapshot, ClientAuthSnapshot, ListenerSnapshot } from '../config/snapshot/listener.ts';

@@ -1,6 +1,7 @@
 /**
- * Finds and loads the native addon: the one built in a checkout, or the prebuilt package of this platform. Every thread that needs it calls
- * `loadAddon`; Node maps the file once for the process, and the reactors behind it belong to the process.
+ * Finds and loads the native addon: the one built in a checkout, or the prebuilt package of this
+ * platform. Every thread that needs it calls `loadAddon`; Node maps the file once for the process,
+ * and the reactors behind it belong to the process.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +19,8 @@ const TARGETS: Readonly<Record<string, string>> = {
 let loaded: BindingAddon | undefined;
 
 /**
- * The addon, loaded once a thread. Throws `addon_not_loaded` with everything that was tried, because a missing file and a file that does not
- * fit the machine need different remedies.
+ * The addon, loaded once a thread. Throws `addon_not_loaded` with everything that was tried,
+ * because a missing file and a file that does not fit the machine need different remedies.
  */
 export function loadAddon(): BindingAddon {
   loaded ??= load();
@@ -41,7 +42,9 @@ function load(): BindingAddon {
   throw createError('addon_not_loaded', `the native addon could not be loaded; tried ${complaints.join('; ')}`, { platform });
 }
 
-/** A checkout's own build wins over an installed package, so that what was just built is what runs. */
+/**
+ * A checkout's own build wins over an installed package, so that what was just built is what runs.
+ */
 function places(target: string): string[] {
   return [fileURLToPath(new URL(`../../native/lychgate.${target}.node`, import.meta.url)), `@lychgate/native-${target}`];
 }

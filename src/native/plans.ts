@@ -1,6 +1,7 @@
 /**
- * Plans on their way to the reactors: written once for all shards, in shared memory, in parts of so many that a shard can take one
- * between two turns. Ten thousand routes can have thousands, and a setting that all of them have in common makes all of them new.
+ * Plans on their way to the reactors: written once for all shards, in shared memory, in parts of so
+ * many that a shard can take one between two turns. Ten thousand routes can have thousands, and a
+ * setting that all of them have in common makes all of them new.
  */
 
 import type { BindingEdit, BindingPlan, BindingPlans } from './binding.ts';

@@ -96,7 +96,10 @@ interface Shared {
    * kind.
    */
   readonly toldMs: Map<number, number>;
-  /** Access logs, one a snapshot, that have lines to be written. The others live with their snapshot. */
+  /**
+   * Access logs, one a snapshot, that have lines to be written. The others live with their
+   * snapshot.
+   */
   readonly waiting: Set<Pick<AccessLog, 'flush'>>;
 }
 

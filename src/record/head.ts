@@ -1,4 +1,7 @@
-/** A Head written as the reactor writes it, for who asks the lane about a request that no reactor has: `routes test`. */
+/**
+ * A Head written as the reactor writes it, for who asks the lane about a request that no reactor
+ * has: `routes test`.
+ */
 
 import { HEAD_WORDS, KIND_HEAD, NONE } from './layout.ts';
 import { HeadReader } from './read.ts';
@@ -19,7 +22,10 @@ export interface Head {
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
-/** Writes `head` at the front of `memory`, as one that listener 0 offers for the first time, and gives a reader that points at it. */
+/**
+ * Writes `head` at the front of `memory`, as one that listener 0 offers for the first time, and
+ * gives a reader that points at it.
+ */
 export function placeHead(memory: RecordMemory, head: Head): HeadReader {
   const { method, scheme, authority, path, fields } = head;
   const { words, text } = memory;

@@ -1,6 +1,7 @@
 /**
- * Records towards the lane, read in place. One reader of each kind lives as long as the lane and is pointed at record after record: values
- * become fields, text stays where it is and is known by its place, and a string is made only when somebody asks for one.
+ * Records towards the lane, read in place. One reader of each kind lives as long as the lane and is
+ * pointed at record after record: values become fields, text stays where it is and is known by its
+ * place, and a string is made only when somebody asks for one.
  */
 
 import {
@@ -25,11 +26,17 @@ import {
 } from './layout.ts';
 import { AttemptFailedWords, CompletionWords, HeadWords, LateWords } from './words.ts';
 
-/** A request head. Byte places are counted in the shard's memory; all are invalid after the next `read`. */
+/**
+ * A request head. Byte places are counted in the shard's memory; all are invalid after the next
+ * `read`.
+ */
 export class HeadReader extends HeadWords {
   /** Another one for each head that was read: what was found out about a head is known by it. */
   serial = 0;
-  /** The certificate is lines, of which the first character tells what each is; empty where no rule asks. */
+  /**
+   * The certificate is lines, of which the first character tells what each is; empty where no rule
+   * asks.
+   */
   certificateByte = 0;
   requestIdByte = 0;
   methodByte = 0;
@@ -90,7 +97,10 @@ export class HeadReader extends HeadWords {
     return this.pathByte + this.pathLength;
   }
 
-  /** The memory by words, and where in it the lengths of the first field are, for who goes through all. */
+  /**
+   * The memory by words, and where in it the lengths of the first field are, for who goes through
+   * all.
+   */
   get words(): Uint32Array {
     return this.memory.words;
   }
@@ -129,7 +139,10 @@ export class HeadReader extends HeadWords {
     return this.slice(this.pathByte, this.pathLength);
   }
 
-  /** Value of the first field called `name` (lower case), or undefined. Walks the fields: for rules that need one, not for every head. */
+  /**
+   * Value of the first field called `name` (lower case), or undefined. Walks the fields: for rules
+   * that need one, not for every head.
+   */
   field(name: string): string | undefined {
     const memory = this.memory;
     let byte = this.pathByte + this.pathLength;

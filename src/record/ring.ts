@@ -1,9 +1,11 @@
 /**
- * A shard's ring memory as the lane sees it: typed arrays over the region that the reactor made, and the two cursors the lane owns.
+ * A shard's ring memory as the lane sees it: typed arrays over the region that the reactor made,
+ * and the two cursors the lane owns.
  *
- * Cursors count bytes for ever as u32 and wrap; positions are their low bits and distances are differences modulo 2^32, so nothing special
- * happens after four gigabytes of records. Reactor and lane run on one thread, hence plain loads and stores. What a record means is left to
- * `./read.ts` and `./write.ts`.
+ * Cursors count bytes for ever as u32 and wrap; positions are their low bits and distances are
+ * differences modulo 2^32, so nothing special happens after four gigabytes of records. Reactor and
+ * lane run on one thread, hence plain loads and stores. What a record means is left to `./read.ts`
+ * and `./write.ts`.
  */
 
 import {
@@ -41,7 +43,10 @@ export class RecordMemory {
     this.text = Buffer.from(buffer, 0, MEMORY_BYTES);
   }
 
-  /** The bytes from `start` to `end` as Latin-1 text; header text is bytes to us and survives the way through a string unchanged. */
+  /**
+   * The bytes from `start` to `end` as Latin-1 text; header text is bytes to us and survives the
+   * way through a string unchanged.
+   */
   latin1(start: number, end: number): string {
     return this.text.toString('latin1', start, end);
   }
@@ -55,7 +60,10 @@ export class LaneRing {
     this.words = memory.words;
   }
 
-  /** Word index of the next record in the memory, or -1 when all were taken. The record stays until `take`. */
+  /**
+   * Word index of the next record in the memory, or -1 when all were taken. The record stays until
+   * `take`.
+   */
   peek(): number {
     const words = this.words;
     let head = words[LANE_HEAD_WORD]!;
@@ -68,7 +76,10 @@ export class LaneRing {
     return -1;
   }
 
-  /** Takes the record at `at`, as `peek` gave it; its bytes may be overwritten once `decide` has returned. */
+  /**
+   * Takes the record at `at`, as `peek` gave it; its bytes may be overwritten once `decide` has
+   * returned.
+   */
   take(at: number): void {
     this.words[LANE_HEAD_WORD] = this.words[LANE_HEAD_WORD]! + this.words[at]!;
   }
@@ -82,7 +93,10 @@ export class ReactorRing {
     this.words = memory.words;
   }
 
-  /** Is there room for one record of `bytes` (a multiple of 8), counting the rest of the ring that a wrap would lose? */
+  /**
+   * Is there room for one record of `bytes` (a multiple of 8), counting the rest of the ring that a
+   * wrap would lose?
+   */
   hasRoom(bytes: number): boolean {
     const tail = this.words[REACTOR_TAIL_WORD]!;
     const free = REACTOR_RING_BYTES - ((tail - this.words[REACTOR_HEAD_WORD]!) >>> 0);
@@ -91,8 +105,8 @@ export class ReactorRing {
   }
 
   /**
-   * Starts a record whose room was asked for; writes size and kind and returns its first word's index. Only `publish` makes it visible, so
-   * a record that was begun and not finished never was.
+   * Starts a record whose room was asked for; writes size and kind and returns its first word's
+   * index. Only `publish` makes it visible, so a record that was begun and not finished never was.
    */
   begin(bytes: number, kind: number): number {
     const words = this.words;

@@ -1,6 +1,7 @@
 /**
- * Decisions, written straight into the ring towards the reactor. The lane asks for room before it reads a head (`hasRoom`): a head is only
- * taken when its decision can be written, whatever it turns out to be, and the reactor offers the rest again.
+ * Decisions, written straight into the ring towards the reactor. The lane asks for room before it
+ * reads a head (`hasRoom`): a head is only taken when its decision can be written, whatever it
+ * turns out to be, and the reactor offers the rest again.
  */
 
 import {
@@ -35,7 +36,10 @@ import {
 /** Of a Forward without values. */
 const FORWARD_BYTES = FORWARD_WORDS * 4;
 
-/** The exchange a decision is about, and what comes back with its next record. One object lives as long as the lane and is filled anew. */
+/**
+ * The exchange a decision is about, and what comes back with its next record. One object lives as
+ * long as the lane and is filled anew.
+ */
 export class Subject implements SubjectWords {
   exchangeIndex = 0;
   exchangeGeneration = 0;
@@ -45,7 +49,10 @@ export class Subject implements SubjectWords {
   memo2 = 0;
 }
 
-/** What is asked of one attempt. One object lives as long as the lane and is filled anew; times are milliseconds. */
+/**
+ * What is asked of one attempt. One object lives as long as the lane and is filled anew; times are
+ * milliseconds.
+ */
 export class Forward implements GivenForward {
   plan = 0;
   slot = 0;
@@ -68,7 +75,10 @@ export class Forward implements GivenForward {
   maxBodyBytes = -1;
   /** Bytes of the request body kept for another attempt. */
   replayBytes = 0;
-  /** Network of the client that a trusted proxy named, two words as `Client` writes them; zeros leave the exchange's as it is, at first the peer's. */
+  /**
+   * Network of the client that a trusted proxy named, two words as `Client` writes them; zeros
+   * leave the exchange's as it is, at first the peer's.
+   */
   clientLow = 0;
   clientHigh = 0;
   /** How many of `values` the edits of the plan may use; 0 keeps those of an earlier attempt. */
@@ -153,7 +163,10 @@ export class DecisionWriter {
     this.ring.publish(at);
   }
 
-  /** Has the exchange offered again after `waitMs`; `reason` answers it should its own deadline pass meanwhile. */
+  /**
+   * Has the exchange offered again after `waitMs`; `reason` answers it should its own deadline pass
+   * meanwhile.
+   */
   wait(subject: Subject, waitMs: number, reason: number): void {
     const at = this.ring.begin(WAIT_BYTES, KIND_WAIT);
     writeWait(this.memory, at, subject, waitMs, reason);
@@ -174,7 +187,10 @@ export class DecisionWriter {
     this.ring.publish(at);
   }
 
-  /** While `count` is not 0 the lane is called in the turn in which an exchange ends, as its end may free a place for one that waits. */
+  /**
+   * While `count` is not 0 the lane is called in the turn in which an exchange ends, as its end may
+   * free a place for one that waits.
+   */
   setWaiting(count: number): void {
     this.memory.words[WAITING_WORD] = count;
   }

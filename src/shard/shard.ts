@@ -1,7 +1,8 @@
 /**
- * The worker thread: one shard, from attaching its reactor until told to go. It puts the lane on the reactor, hands both what is published, and
- * obeys the main thread's orders in between turns. The reactor is not this thread's: when the thread dies, a successor runs this
- * same file and goes on with the connections that are open.
+ * The worker thread: one shard, from attaching its reactor until told to go. It puts the lane on
+ * the reactor, hands both what is published, and obeys the main thread's orders in between turns.
+ * The reactor is not this thread's: when the thread dies, a successor runs this same file and goes
+ * on with the connections that are open.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
@@ -26,7 +27,10 @@ const ATTACH_RETRY_MS = 2;
 /** How long the shard stands still at a time while a configuration is made ready. */
 const STEP_MS = 2;
 
-/** A snapshot that was replaced is kept so long at least: records of exchanges that have ended may be on their way. */
+/**
+ * A snapshot that was replaced is kept so long at least: records of exchanges that have ended may
+ * be on their way.
+ */
 const REST_MS = 1_000;
 
 /** The task of one worker's life, as piscina calls it. */
@@ -63,7 +67,8 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
   try {
     for (const plans of unpackPlans(start.plans)) addon.reactorLearnPlans(shard, plans);
     lane = createLane({ ring, snapshot, shared, observer, shard, kick, tables: start.tables });
-    // The reactor must know a backend before the lane can send anyone there, and calls the lane in a later turn at the earliest.
+    // The reactor must know a backend before the lane can send anyone there, and calls the lane in
+    // a later turn at the earliest.
     publish(lane, start.publication);
     listen();
     const obeyed = obey(lane);
@@ -79,7 +84,9 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     port.close();
   }
 
-  /** What takes long is done in steps, between which the shard has its turns and decides as before. */
+  /**
+   * What takes long is done in steps, between which the shard has its turns and decides as before.
+   */
   async function apply(to: Lane, terms: ShardTerms): Promise<void> {
     const next = snapshotOf(terms);
     const work = makeReady(to, next, terms);
@@ -98,7 +105,9 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     report({ kind: 'applied', serial: terms.serial });
   }
 
-  /** Nothing is decided by these plans yet: their numbers are new, or nobody has had them for long. */
+  /**
+   * Nothing is decided by these plans yet: their numbers are new, or nobody has had them for long.
+   */
   function* makeReady(to: Lane, next: LaneSnapshot, { plans, shared, tables }: ShardTerms): Steps<Prepared> {
     for (const part of unpackPlans(plans)) {
       addon.reactorLearnPlans(shard, part);
@@ -143,7 +152,10 @@ export async function serveShard(start: ShardStart, addon: BindingAddon): Promis
     for (const { slot } of backends) to.setAddresses(slot, addresses[slot]?.length ?? 0);
   }
 
-  /** Resolves with the order to stop. An order that throws ends the worker: nobody could say in which state it left the shard. */
+  /**
+   * Resolves with the order to stop. An order that throws ends the worker: nobody could say in
+   * which state it left the shard.
+   */
   function obey(to: Lane): Promise<void> {
     /** Orders about what is in force, while something else is about to be: they come after it. */
     const waiting: ShardOrder[] = [];
@@ -206,7 +218,10 @@ function snapshotOf({ snapshot, routes }: ShardTerms): LaneSnapshot {
   return { ...snapshot, routes: new RouteTable(routes) };
 }
 
-/** A dead thread lets go of its reactor at the very end of its teardown, which may be after its successor has begun. */
+/**
+ * A dead thread lets go of its reactor at the very end of its teardown, which may be after its
+ * successor has begun.
+ */
 async function attach(addon: BindingAddon, shard: number, decide: () => void): Promise<ArrayBuffer> {
   const untilMs = performance.now() + ATTACH_TIMEOUT_MS;
   for (;;) {
@@ -219,7 +234,9 @@ async function attach(addon: BindingAddon, shard: number, decide: () => void): P
   }
 }
 
-/** Goes on with `work` for so long, and at least one step; gives what comes of it when it is done. */
+/**
+ * Goes on with `work` for so long, and at least one step; gives what comes of it when it is done.
+ */
 function workFor<T>(ms: number, work: Steps<T>): T | undefined {
   const untilMs = performance.now() + ms;
   do {

@@ -16,7 +16,8 @@ function observe(isBad: (time: number) => boolean, answer: (time: number) => Par
 }
 
 t.test('the share kept is that of the fault alone, and the time to calm counts from its beginning', async (t) => {
-  // Every second request goes to the backend until a second into the fault, then none until a second after healing.
+  // Every second request goes to the backend until a second into the fault, then none until a
+  // second after healing.
   const figures = observe(
     (time) => time % 20 === 0 && (time < 3_000 || time >= 6_000),
     () => ({}),

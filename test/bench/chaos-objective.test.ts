@@ -1,4 +1,7 @@
-/** The objective of `make chaos`: result files that meet it and that do not, judged by the program itself. */
+/**
+ * The objective of `make chaos`: result files that meet it and that do not, judged by the program
+ * itself.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -202,7 +202,10 @@ t.test('authorities of an upstream are read, and refused when they are none', as
   t.match((await problemsOf(t, text('none.pem')))[0], /upstreams\.web\.tls\.ca: none\.pem: the file does not exist/);
 });
 
-/** A key of P-256 and a certificate for it, in dev.key and dev.pem, and other forms of the key by name. */
+/**
+ * A key of P-256 and a certificate for it, in dev.key and dev.pem, and other forms of the key by
+ * name.
+ */
 function makeForms(folder: string): Record<string, string> {
   makeSelfSigned(folder, 'ec', 'DNS:localhost');
   const key = join(folder, 'dev.key');

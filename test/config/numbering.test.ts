@@ -14,7 +14,10 @@ function site(upstreams: Readonly<Record<string, readonly number[]>>, tenants: r
   });
 }
 
-/** A numberer that takes one snapshot after the other, a minute apart; exchanges are said to be no older than `oldestMs`. */
+/**
+ * A numberer that takes one snapshot after the other, a minute apart; exchanges are said to be no
+ * older than `oldestMs`.
+ */
 function chain() {
   const numberer = new Numberer();
   let nowMs = 60_000;

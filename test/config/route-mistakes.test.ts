@@ -3,7 +3,10 @@ import t from 'tap';
 import { NAME_PATTERN_RULE } from '../../src/config/schema/pattern.ts';
 import { PLAIN, plainWith, problemsOf } from './support/configuration.ts';
 
-/** Problems of the plain configuration with a route in place of its own, without file and position; warnings left out. */
+/**
+ * Problems of the plain configuration with a route in place of its own, without file and position;
+ * warnings left out.
+ */
 async function mistakes(t: import('tap').Test, route: string, more = ''): Promise<string[]> {
   const lines = await problemsOf(t, `${plainWith('  - { match: { path: / }, upstream: web }\n', `  - ${route}\n`)}${more}`);
   return lines.filter((line) => line.includes(' error: ')).map((line) => line.replace(/^edge\.yaml:\d+:\d+: error: routes\[0\]\./, ''));

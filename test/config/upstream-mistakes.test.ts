@@ -3,7 +3,9 @@ import { load, plainWith, problemsOf } from './support/configuration.ts';
 
 const BACKENDS = '[{ url: "h2c://127.0.0.1:9000", weight: 100 }, { url: "h2c://127.0.0.1:9001" }]';
 
-/** Problems of the plain configuration with more keys in its upstream, without file and position. */
+/**
+ * Problems of the plain configuration with more keys in its upstream, without file and position.
+ */
 async function mistakes(t: import('tap').Test, keys: string, backends = BACKENDS): Promise<string[]> {
   const text = plainWith('    balance: { policy: peak-ewma }\n', `    ${keys}\n`).replace(BACKENDS, backends);
   return (await problemsOf(t, text)).map((line) => line.replace(/^edge\.yaml:\d+:\d+: error: upstreams\.web\./, ''));

@@ -12,7 +12,10 @@ const CHI_SQUARE = [0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 2
 export interface BalancerContract {
   readonly name: string;
   readonly policyOf: PolicyMaker;
-  /** Shares without keys follow the weights only so closely (hash tables with keys): share of the weight's own. Default: chi-square at 0.1 %. */
+  /**
+   * Shares without keys follow the weights only so closely (hash tables with keys): share of the
+   * weight's own. Default: chi-square at 0.1 %.
+   */
   readonly keyOf?: (pick: number) => number;
   readonly tolerance?: number;
 }

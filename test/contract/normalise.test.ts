@@ -1,4 +1,7 @@
-/** The reactor's normaliser through the addon: what `routes test` shows is what a listener does. `docs/design/normalisation.md` has all the rules. */
+/**
+ * The reactor's normaliser through the addon: what `routes test` shows is what a listener does.
+ * `docs/design/normalisation.md` has all the rules.
+ */
 
 import t from 'tap';
 import { addon, skip } from '../support/addon.ts';

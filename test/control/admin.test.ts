@@ -36,7 +36,10 @@ const connectionRow = {
   client_certificate: { verdict: 'verified' as const, fingerprint: 'ab'.repeat(32), serial: '0A', subject: 'CN=a' },
 };
 
-/** An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to choose. */
+/**
+ * An admin API over made-up parts, on a free port; `ask` speaks plain HTTP so that Host is ours to
+ * choose.
+ */
 async function admin(
   t: Test,
   options: { token?: string; address?: string; state?: EdgeState; shards?: EdgeStatus['shards'] } = {},

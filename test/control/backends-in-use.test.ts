@@ -7,7 +7,10 @@ import { createSharedState } from '../../src/lane/shared.ts';
 import { setHealth } from '../../src/lane/standing/health.ts';
 import { sampleSnapshot } from '../support/snapshots.ts';
 
-/** What the admin API and a scrape say of `web`, whose two backends have addresses unless `unresolved` says otherwise. */
+/**
+ * What the admin API and a scrape say of `web`, whose two backends have addresses unless
+ * `unresolved` says otherwise.
+ */
 function stand(unresolved: readonly number[] = []) {
   const snapshot = sampleSnapshot();
   const shared = createSharedState(snapshot);

@@ -1,4 +1,7 @@
-/** How the watch of files sees what tools do to them: each change is made as the tool makes it, in a real folder. */
+/**
+ * How the watch of files sees what tools do to them: each change is made as the tool makes it, in a
+ * real folder.
+ */
 
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -4,7 +4,10 @@ import { createLog } from '../../src/observe/log.ts';
 
 const log = createLog({ level: 'silent', isText: false, stream: { write() {} } }).target('drain');
 
-/** Runs a drain on a clock of its own; `openAt` and `connectedAt` say how many exchanges and connections are open at a time. */
+/**
+ * Runs a drain on a clock of its own; `openAt` and `connectedAt` say how many exchanges and
+ * connections are open at a time.
+ */
 async function run(options: DrainOptions, openAt: (ms: number) => number, connectedAt: (ms: number) => number = () => 0) {
   let now = 1_000;
   const steps: string[] = [];

@@ -1,4 +1,7 @@
-/** The edge in a program of one's own: entered by `src/edge.ts`, which the package exports as `lychgate/edge`. */
+/**
+ * The edge in a program of one's own: entered by `src/edge.ts`, which the package exports as
+ * `lychgate/edge`.
+ */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

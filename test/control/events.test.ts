@@ -27,7 +27,10 @@ function stand() {
   return { events: createEvents(() => sampleSnapshot(), log.target('events')), log, lines };
 }
 
-/** The admin API with `events` and nothing else of interest; `listen` opens the stream and gives a reader of its frames. */
+/**
+ * The admin API with `events` and nothing else of interest; `listen` opens the stream and gives a
+ * reader of its frames.
+ */
 async function serve(t: Test) {
   const { events, log } = stand();
   const admin = createAdmin({ events, log } as unknown as AdminParts, {

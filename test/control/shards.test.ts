@@ -47,7 +47,8 @@ for (const [fault, cause] of [
   ['oom', 'memory'],
 ] as const satisfies readonly (readonly [Fault, string])[]) {
   t.test(`a worker that dies of ${fault} is replaced, counted as ${cause}, and its neighbour is left alone`, async (t) => {
-    // On a busy machine a worker is silent for a while when it starts, and for long when it fills its heap.
+    // On a busy machine a worker is silent for a while when it starts, and for long when it fills
+    // its heap.
     const { shards, facts, areReady } = shardsOf(t, 2, 'sound', undefined, fault === 'loop' ? 3_000 : 20_000);
     await shards.start(publication(1));
     const [before, neighbour] = await facts();

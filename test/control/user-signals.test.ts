@@ -1,4 +1,7 @@
-/** SIGUSR1 and SIGUSR2 on a whole process, from its first moments on: no debugger, no death, a log line. */
+/**
+ * SIGUSR1 and SIGUSR2 on a whole process, from its first moments on: no debugger, no death, a log
+ * line.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * The commands that README.md and docs/operating.md tell are run here, as they stand there, against a real edge: those in blocks, those within
- * sentences, and the routes of the admin API, which are asked by plain curl. A command that cannot be run here says why.
+ * The commands that README.md and docs/operating.md tell are run here, as they stand there, against
+ * a real edge: those in blocks, those within sentences, and the routes of the admin API, which are
+ * asked by plain curl. A command that cannot be run here says why.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -146,7 +147,9 @@ t.test('what `lychgate config defaults` prints is valid where its second comment
   t.match(await shell('lychgate check edge.yaml --config other.yaml', folder), { code: 2, output: /two configurations are named/ });
 });
 
-/** Commands of a page: lines of blocks that begin with a program, and words of sentences that do. */
+/**
+ * Commands of a page: lines of blocks that begin with a program, and words of sentences that do.
+ */
 function commandsOf(text: string): string[] {
   const block = /^(?: {4}(?:\$ )?(.*)|(?:\$ )(.*))$/gm;
   const inBlocks = [...text.matchAll(block)].map((match) => (match[1] ?? match[2] ?? '').replace(/ +# .*$/, '').trim());
@@ -166,7 +169,10 @@ function workplace(t: Test, backend: string): string {
   return folder;
 }
 
-/** Runs a command to its end; `run` and `events`, which have none, until they have said something, and then as Ctrl-C ends them. */
+/**
+ * Runs a command to its end; `run` and `events`, which have none, until they have said something,
+ * and then as Ctrl-C ends them.
+ */
 async function runCommand(t: Test, command: string, folder: string, edge: Edge): Promise<{ code: number | null; output: string }> {
   if (/lychgate run/.test(command)) {
     const child = start(command, folder);

@@ -1,4 +1,7 @@
-/** `docs/library.md` is true: its examples run on the built package, imported by the names of its exports, and print what stands below them; its defaults are the code's, and the edge's. */
+/**
+ * `docs/library.md` is true: its examples run on the built package, imported by the names of its
+ * exports, and print what stands below them; its defaults are the code's, and the edge's.
+ */
 
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -70,7 +73,10 @@ t.test('every default is that of the edge', async (t) => {
   }
 });
 
-/** A folder in which the package is installed as it is published: the compiled form, entered by its exports. */
+/**
+ * A folder in which the package is installed as it is published: the compiled form, entered by its
+ * exports.
+ */
 async function installed(t: { teardown(end: () => void): void }): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-library-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,6 +1,7 @@
 /**
- * What the documents point at is there: files behind links, headings behind anchors, and in the pages that name code also paths,
- * functions, metrics and keys. A page that outlives what it describes fails here.
+ * What the documents point at is there: files behind links, headings behind anchors, and in the
+ * pages that name code also paths, functions, metrics and keys. A page that outlives what it
+ * describes fails here.
  */
 
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -38,7 +39,8 @@ t.test('every function named in the life of a request and in the design pages is
   for (const page of [LIFE, ...designPages]) {
     for (const line of read(page).split('\n')) {
       const code = codeOf(line);
-      // A row of a table that names files means functions of those files; rows of a way name their callers too (way.test.ts).
+      // A row of a table that names files means functions of those files; rows of a way name their
+      // callers too (way.test.ts).
       const files =
         line.startsWith('|') && !/^\| \d+ \| `\w+\(\)` \|/.test(line) ? code.filter((word) => /\.(rs|ts)$/.test(word) && isPath(word)) : [];
       const where = files.length > 0 ? files.map(read).join('\n') : everything;

@@ -1,4 +1,7 @@
-/** The table of what HTTP asks of an intermediary: its numbers are those of its rows, and every test that it names is there. */
+/**
+ * The table of what HTTP asks of an intermediary: its numbers are those of its rows, and every test
+ * that it names is there.
+ */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,4 +1,7 @@
-/** What `npm pack` gives is what people install: it runs without the sources, in a folder of its own. */
+/**
+ * What `npm pack` gives is what people install: it runs without the sources, in a folder of its
+ * own.
+ */
 
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';

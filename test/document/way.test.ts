@@ -1,6 +1,7 @@
 /**
- * The way of a GET, as docs/life-of-a-request.md has it: a table of functions in the order in which they run. Each is written
- * where the table says, and called by the function that the table names, so the page can be followed without a search.
+ * The way of a GET, as docs/life-of-a-request.md has it: a table of functions in the order in which
+ * they run. Each is written where the table says, and called by the function that the table names,
+ * so the page can be followed without a search.
  */
 
 import { readFileSync } from 'node:fs';
@@ -15,7 +16,9 @@ const MAX_FILES = 15;
 interface Step {
   name: string;
   file: string;
-  /** The function that calls it; undefined where something else does, which the row says in words. */
+  /**
+   * The function that calls it; undefined where something else does, which the row says in words.
+   */
   caller: string | undefined;
   /** Where that is, if several rows have its name. */
   callerFile: string | undefined;
@@ -50,7 +53,10 @@ function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');
 }
 
-/** Rows of the section: number, function, file, the function that calls it and, where several have that name, its file. */
+/**
+ * Rows of the section: number, function, file, the function that calls it and, where several have
+ * that name, its file.
+ */
 function stepsOf(page: string): Step[] {
   const start = page.indexOf(`\n${HEADING}\n`);
   const section = page.slice(start + 1).split(/\n## /)[0] ?? '';
@@ -62,7 +68,10 @@ function stepsOf(page: string): Step[] {
   }));
 }
 
-/** What stands between the head of a function and the brace that ends it, which is as far in as the head. */
+/**
+ * What stands between the head of a function and the brace that ends it, which is as far in as the
+ * head.
+ */
 function bodyOf(name: string, text: string): string {
   const lines = text.split('\n');
   const heads = lines.flatMap((line, place) =>

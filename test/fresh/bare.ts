@@ -26,7 +26,10 @@ export interface Bare {
   append(path: string, text: string): void;
 }
 
-/** Why there can be no bare system of a suite here (debootstrap, its mirror, namespaces); false when there can. For a test's `skip`. */
+/**
+ * Why there can be no bare system of a suite here (debootstrap, its mirror, namespaces); false when
+ * there can. For a test's `skip`.
+ */
 export async function missingBase(suite: string): Promise<string | false> {
   const able = await sh([script, 'can']);
   if (able.status !== 0) return able.stdout.trim();

@@ -1,6 +1,7 @@
 /**
- * The short form of `make fresh`: what require.sh and install.sh decide on bare Debians and on partial ones. Nothing stands in for anything: the
- * systems come from debootstrap, the packages from Debian. `.ci/run` asks for it; `make test` does not, for it downloads.
+ * The short form of `make fresh`: what require.sh and install.sh decide on bare Debians and on
+ * partial ones. Nothing stands in for anything: the systems come from debootstrap, the packages
+ * from Debian. `.ci/run` asks for it; `make test` does not, for it downloads.
  */
 
 import { spawnSync } from 'node:child_process';

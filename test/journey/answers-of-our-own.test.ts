@@ -1,4 +1,7 @@
-/** What the edge says itself when there is nobody to say it: status, code, request id, and nothing internal. */
+/**
+ * What the edge says itself when there is nobody to say it: status, code, request id, and nothing
+ * internal.
+ */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';

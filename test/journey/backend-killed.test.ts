@@ -1,4 +1,7 @@
-/** A backend that dies: before its head another takes over or the client is told; in the body the client sees a reset, never a short success. */
+/**
+ * A backend that dies: before its head another takes over or the client is told; in the body the
+ * client sees a reset, never a short success.
+ */
 
 import t from 'tap';
 import { connectH3, type H3Failure } from '../support/client/h3.ts';

@@ -1,4 +1,7 @@
-/** What an upstream demands of its backends' TLS and shows to them: a certificate of its own, versions, pinned keys. What does not fit is told by its cause. */
+/**
+ * What an upstream demands of its backends' TLS and shows to them: a certificate of its own,
+ * versions, pinned keys. What does not fit is told by its cause.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
@@ -12,7 +15,9 @@ import { connectH3 } from '../support/client/h3.ts';
 import { type Edge, missingAddon, startEdge } from '../support/edge.ts';
 import { until } from '../support/wait.ts';
 
-/** A backend that wants a certificate of the test's CA, and answers with its name and the version. */
+/**
+ * A backend that wants a certificate of the test's CA, and answers with its name and the version.
+ */
 async function startAskingOrigin(t: Test, options: Readonly<Record<string, unknown>> = {}): Promise<string> {
   const { ca, chain, key } = certificates();
   const server = createServer({ cert: chain, key, ca, requestCert: true, rejectUnauthorized: true, ...options }, (request, response) => {

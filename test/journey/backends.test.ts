@@ -1,4 +1,6 @@
-/** Every kind of backend: HTTP/2 and HTTP/1.1, in the clear and over TLS, by other people's hands. */
+/**
+ * Every kind of backend: HTTP/2 and HTTP/1.1, in the clear and over TLS, by other people's hands.
+ */
 
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Which backend a request reaches, seen from the client: sessions that stick, keys that stay, canaries, zones. */
+/**
+ * Which backend a request reaches, seen from the client: sessions that stick, keys that stay,
+ * canaries, zones.
+ */
 
 import t, { type Test } from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

@@ -1,4 +1,7 @@
-/** A backend that fails is left alone, tried with a few requests, and used again; what is left serves meanwhile. */
+/**
+ * A backend that fails is left alone, tried with a few requests, and used again; what is left
+ * serves meanwhile.
+ */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';

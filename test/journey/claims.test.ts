@@ -1,4 +1,7 @@
-/** What a client says of itself: backends hear of it only what the edge knows, unless a trusted proxy says it. */
+/**
+ * What a client says of itself: backends hear of it only what the edge knows, unless a trusted
+ * proxy says it.
+ */
 
 import t from 'tap';
 import { type AioquicClient, connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

@@ -1,6 +1,7 @@
 /**
- * NTLM and Negotiate: the backend believes a connection, not a request. Two clients behind one edge are never taken for each other, whoever comes after
- * whom, and what one of them had at the backend ends with its connection.
+ * NTLM and Negotiate: the backend believes a connection, not a request. Two clients behind one edge
+ * are never taken for each other, whoever comes after whom, and what one of them had at the backend
+ * ends with its connection.
  */
 
 import type { Socket } from 'node:net';
@@ -13,7 +14,10 @@ import { until } from '../support/wait.ts';
 
 const skip = missingAddon;
 
-/** NTLM's three messages, as far as a backend tells them apart: it answers the first with a challenge of the connection's, and believes the answer to that one only. */
+/**
+ * NTLM's three messages, as far as a backend tells them apart: it answers the first with a
+ * challenge of the connection's, and believes the answer to that one only.
+ */
 async function startNtlmOrigin(t: Test): Promise<H1Origin> {
   const challenges = new Map<Socket, string>();
   const identities = new Map<Socket, string>();
@@ -60,7 +64,8 @@ t.test('two clients of a backend that believes connections are never taken for e
     t.strictSame([hers.text, his.text], ['alice', 'bob']);
   }
   t.equal(origin.sockets.size, 2);
-  // Many at once get sessions of which the backend believes nothing, or their client's own, never another's.
+  // Many at once get sessions of which the backend believes nothing, or their client's own, never
+  // another's.
   const many = await Promise.all(
     Array.from({ length: 40 }, async (_, n) => ({ n, response: await (n % 2 === 0 ? alice : bob).exchange() })),
   );
@@ -75,7 +80,8 @@ t.test('two clients of a backend that believes connections are never taken for e
   await until('her sessions end with her connection', async () => (await edge.metrics()).sum('lychgate_upstream_bound_sessions') <= 4);
   t.equal((await bob.exchange()).text, 'bob', 'his go on');
   await bob.close();
-  // Of the many that were opened at once some may have found nobody to serve: they are nobody's and stay.
+  // Of the many that were opened at once some may have found nobody to serve: they are nobody's and
+  // stay.
   await until('and his with his', async () => (await edge.metrics()).sum('lychgate_upstream_bound_sessions') === 0);
   await until('the backend sees it', async () => origin.sockets.size === (await edge.metrics()).sum('lychgate_upstream_sessions'));
   const carol = await connectH3(t, edge.port);

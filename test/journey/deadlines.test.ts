@@ -1,4 +1,6 @@
-/** Deadlines of clients: they shorten the exchange, and what is left of them goes on to the backend. */
+/**
+ * Deadlines of clients: they shorten the exchange, and what is left of them goes on to the backend.
+ */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';

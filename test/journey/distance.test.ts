@@ -1,6 +1,7 @@
 /**
- * Distance: what costs a round trip costs it here. Bounds are on round trips, with room for a machine that is slow: it is windows that are looked at,
- * which take a hundred or more where they are too small.
+ * Distance: what costs a round trip costs it here. Bounds are on round trips, with room for a
+ * machine that is slow: it is windows that are looked at, which take a hundred or more where they
+ * are too small.
  */
 
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** SIGTERM: readiness turns false, clients are told by GOAWAY, what is open ends in peace, the exit status is 0. */
+/**
+ * SIGTERM: readiness turns false, clients are told by GOAWAY, what is open ends in peace, the exit
+ * status is 0.
+ */
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -40,7 +43,8 @@ t.test('a drain under load answers every request it took', { skip: missingAddon 
   let lost = 0;
   const workers = Array.from({ length: 16 }, async () => {
     for (;;) {
-      // After GOAWAY the library refuses to open streams; a stream that was open must be answered or rejected by id.
+      // After GOAWAY the library refuses to open streams; a stream that was open must be answered
+      // or rejected by id.
       const opened = await client.open().catch(() => null);
       if (opened === null) return;
       try {

@@ -1,4 +1,7 @@
-/** What backends and clients send becomes a valid field section: one content-length, a date, one cookie, whatever came. */
+/**
+ * What backends and clients send becomes a valid field section: one content-length, a date, one
+ * cookie, whatever came.
+ */
 
 import t from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';
@@ -14,7 +17,9 @@ const skip = missingAddon || missingAioquic;
 const DATE = 'Sun, 06 Nov 1994 08:49:37 GMT';
 const IMF_FIXDATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 
-/** Path, status line, fields, body; what the client gets: interim fields, status, content-lengths. */
+/**
+ * Path, status line, fields, body; what the client gets: interim fields, status, content-lengths.
+ */
 const RESPONSES: readonly (readonly [string, number, readonly (readonly [string, string])[], string, number, readonly string[]])[] = [
   [
     '/twice',

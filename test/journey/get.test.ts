@@ -1,4 +1,7 @@
-/** One request through everything: HTTP/3 in, HTTP/2 out, and what the edge adds and takes away on the way. */
+/**
+ * One request through everything: HTTP/3 in, HTTP/2 out, and what the edge adds and takes away on
+ * the way.
+ */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';

@@ -1,4 +1,7 @@
-/** Active health: who is down gets no traffic, whatever it would answer; checks have connections of their own. */
+/**
+ * Active health: who is down gets no traffic, whatever it would answer; checks have connections of
+ * their own.
+ */
 
 import t from 'tap';
 import { certificates } from '../support/certificates.ts';

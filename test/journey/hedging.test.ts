@@ -1,4 +1,7 @@
-/** Hedging: a second attempt beside a slow one; the first answer wins, the other is taken back where it runs. */
+/**
+ * Hedging: a second attempt beside a slow one; the first answer wins, the other is taken back where
+ * it runs.
+ */
 
 import { constants } from 'node:http2';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** Bytes held for peers: one sum for all shards, shown by side, and what happens when it is all that may be held. */
+/**
+ * Bytes held for peers: one sum for all shards, shown by side, and what happens when it is all that
+ * may be held.
+ */
 
 import type { ServerHttp2Stream } from 'node:http2';
 import t from 'tap';

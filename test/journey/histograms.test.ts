@@ -1,4 +1,7 @@
-/** Sums and buckets of histograms are in the same unit, whoever counts and whoever writes them: on a real edge, after real traffic. */
+/**
+ * Sums and buckets of histograms are in the same unit, whoever counts and whoever writes them: on a
+ * real edge, after real traffic.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -86,7 +89,8 @@ t.test(
     edge.rewrite({ config: { drain: { timeout: '7s' } } });
     t.equal((await reload(edge)).status, 200);
 
-    // A shard counts while its numbers are copied: a sum may be one observation ahead of its buckets, but not for ever.
+    // A shard counts while its numbers are copied: a sum may be one observation ahead of its
+    // buckets, but not for ever.
     let found: string[] = [];
     const isSound = await until('sums that fit', async () => {
       const all = histograms(await edge.metrics());

@@ -1,4 +1,6 @@
-/** Connections that are only there: they cost memory, not time, and still work when they are wanted. */
+/**
+ * Connections that are only there: they cost memory, not time, and still work when they are wanted.
+ */
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,7 +14,10 @@ import { residentBytes } from '../support/process.ts';
 
 const COUNT = 10_000;
 
-/** Goal of the project, with room for what an allocator keeps: a leak of one buffer a connection would be seen. */
+/**
+ * Goal of the project, with room for what an allocator keeps: a leak of one buffer a connection
+ * would be seen.
+ */
 const MOST_KIB_EACH = 64;
 
 const target = process.env['CARGO_TARGET_DIR'] || join(import.meta.dirname, '../../native/target');

@@ -1,4 +1,7 @@
-/** Interim responses and expectations: 103 is passed on, 100-continue is asked of the backend or answered, other expectations are refused. */
+/**
+ * Interim responses and expectations: 103 is passed on, 100-continue is asked of the backend or
+ * answered, other expectations are refused.
+ */
 
 import t from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

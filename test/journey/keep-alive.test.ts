@@ -1,4 +1,7 @@
-/** A client that only listens keeps its event stream; one that is gone does not. aioquic, which sends no PING of its own. */
+/**
+ * A client that only listens keeps its event stream; one that is gone does not. aioquic, which
+ * sends no PING of its own.
+ */
 
 import { setTimeout as wait } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -18,7 +21,10 @@ interface Listening {
   readonly closedByIdle: () => Promise<number>;
 }
 
-/** A client that has the beginning of an event stream, over a connection of which the edge drops silent ones after two seconds. */
+/**
+ * A client that has the beginning of an event stream, over a connection of which the edge drops
+ * silent ones after two seconds.
+ */
 async function listen(t: Test, quic: Readonly<Record<string, unknown>> = {}): Promise<Listening> {
   let send: (text: string) => void = () => {};
   const origin = await startH2Origin(t, (stream) => {

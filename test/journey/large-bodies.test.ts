@@ -1,4 +1,7 @@
-/** Bodies far larger than memory should notice: 100 MiB and 1 GiB both ways, unharmed, with less than 16 MiB of growth. */
+/**
+ * Bodies far larger than memory should notice: 100 MiB and 1 GiB both ways, unharmed, with less
+ * than 16 MiB of growth.
+ */
 
 import { createHash } from 'node:crypto';
 import t, { type Test } from 'tap';
@@ -45,7 +48,10 @@ for (const [name, total] of [
   });
 }
 
-/** An edge that has warmed up on a smaller body of each kind, so that growth is growth and not the first use of a buffer. */
+/**
+ * An edge that has warmed up on a smaller body of each kind, so that growth is growth and not the
+ * first use of a buffer.
+ */
 async function pair(t: Test, total: number) {
   const origin = await startH2Origin(t, byPath({ '/pour': pours(total), '/warm': pours(4 * MIB), '/digest': digests }));
   const edge = await startEdge(t, { backends: [origin.url] });

@@ -1,4 +1,7 @@
-/** Max-Forwards of OPTIONS and TRACE (RFC 9110 §7.6.2), and what TRACE may carry and gets back (RFC 9110 §9.3.8). */
+/**
+ * Max-Forwards of OPTIONS and TRACE (RFC 9110 §7.6.2), and what TRACE may carry and gets back (RFC
+ * 9110 §9.3.8).
+ */
 
 import t, { type Test } from 'tap';
 import { connectAioquic, getHead, missingAioquic, type RawHeaders } from '../support/client/aioquic.ts';

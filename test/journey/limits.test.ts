@@ -1,4 +1,7 @@
-/** Limits on what a client may send: 431 for heads, 413 for bodies, and refused streams beyond the count. */
+/**
+ * Limits on what a client may send: 431 for heads, 413 for bodies, and refused streams beyond the
+ * count.
+ */
 
 import type { ServerHttp2Stream } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';

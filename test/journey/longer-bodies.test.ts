@@ -1,4 +1,7 @@
-/** Requests whose body turns out longer than announced when it is too late for an answer (RFC 9114 §4.1.2). */
+/**
+ * Requests whose body turns out longer than announced when it is too late for an answer (RFC 9114
+ * §4.1.2).
+ */
 
 import t from 'tap';
 import { connectAioquic, getHead, missingAioquic, type RawHeaders } from '../support/client/aioquic.ts';

@@ -1,4 +1,7 @@
-/** Datagrams that are lost, late or overtaken: every request is answered, and every exchange ends with a line in the access log. */
+/**
+ * Datagrams that are lost, late or overtaken: every request is answered, and every exchange ends
+ * with a line in the access log.
+ */
 
 import t from 'tap';
 import { type AioquicClient, connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

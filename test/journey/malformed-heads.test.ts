@@ -1,4 +1,7 @@
-/** Heads that no client should send (RFC 9114 §4.1.2 to §4.3): each is refused on its own stream, reaches no backend, and harms no other. */
+/**
+ * Heads that no client should send (RFC 9114 §4.1.2 to §4.3): each is refused on its own stream,
+ * reaches no backend, and harms no other.
+ */
 
 import t from 'tap';
 import { type AioquicClient, connectAioquic, getHead, missingAioquic, type RawHeaders } from '../support/client/aioquic.ts';
@@ -11,7 +14,9 @@ const H3_MESSAGE_ERROR = 0x10e;
 
 const [method, scheme, authority, path] = getHead(443) as [[string, string], [string, string], [string, string], [string, string]];
 
-/** What is wrong, and the head. All of them are answered with 400 or reset with H3_MESSAGE_ERROR. */
+/**
+ * What is wrong, and the head. All of them are answered with 400 or reset with H3_MESSAGE_ERROR.
+ */
 const HEADS: readonly [string, RawHeaders][] = [
   ['no :method', [scheme, authority, path]],
   ['no :scheme', [method, authority, path]],

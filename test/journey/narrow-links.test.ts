@@ -1,4 +1,6 @@
-/** Links that carry less than Ethernet does: what is too long for one vanishes, and nobody says so. */
+/**
+ * Links that carry less than Ethernet does: what is too long for one vanishes, and nobody says so.
+ */
 
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';

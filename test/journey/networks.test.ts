@@ -1,4 +1,6 @@
-/** Networks as they are: datagrams that are late, out of order, lost, or come from a new address. */
+/**
+ * Networks as they are: datagrams that are late, out of order, lost, or come from a new address.
+ */
 
 import t from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

@@ -1,4 +1,7 @@
-/** A path reaches the backend as the client spelled it, without dot segments, or not at all, and a response without what belonged to the backend's connection. */
+/**
+ * A path reaches the backend as the client spelled it, without dot segments, or not at all, and a
+ * response without what belonged to the backend's connection.
+ */
 
 import t from 'tap';
 import { connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

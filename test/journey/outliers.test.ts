@@ -1,4 +1,7 @@
-/** A backend that fails more than its siblings is ejected, though far from every request fails and never many in a row. */
+/**
+ * A backend that fails more than its siblings is ejected, though far from every request fails and
+ * never many in a row.
+ */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';

@@ -1,4 +1,7 @@
-/** More than there are places for: who waits, who is turned away, and what a backend at its limit still achieves. */
+/**
+ * More than there are places for: who waits, who is turned away, and what a backend at its limit
+ * still achieves.
+ */
 
 import type { ServerHttp2Stream } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -118,7 +121,10 @@ t.test('a worker that dies leaves no place taken, and nobody who waited behind',
   t.ok((await Promise.all(more)).every(({ status }) => status === 200));
 });
 
-/** A backend that serves so many at once, each for its time, and the others in turn, those whose clients have left too. */
+/**
+ * A backend that serves so many at once, each for its time, and the others in turn, those whose
+ * clients have left too.
+ */
 function capacityOf(servers: number, serviceMs: number, onServed: () => void = () => {}): Behaviour {
   const queue: ServerHttp2Stream[] = [];
   let busy = 0;
@@ -197,7 +203,10 @@ t.test('five times what a backend can do, with nothing configured: it works for 
   const edge = await startEdge(t, { backends: [origin.url] });
   const clients = await Promise.all(Array.from({ length: 2 }, () => connectH3(t, edge.port)));
   let good = 0;
-  /** Fifty at each client who ask one after the other: together some five times what the backend can do, as long as they are turned away quickly. */
+  /**
+   * Fifty at each client who ask one after the other: together some five times what the backend can
+   * do, as long as they are turned away quickly.
+   */
   const load = async (ms: number): Promise<void> => {
     const endMs = performance.now() + ms;
     const loop = async (client: H3Client): Promise<void> => {
@@ -213,7 +222,8 @@ t.test('five times what a backend can do, with nothing configured: it works for 
   await load(10_000);
   [good, served] = [0, 0];
   await load(6_000);
-  // A machine that stands still for a moment makes answers late; with nothing done one in eight is in time.
+  // A machine that stands still for a moment makes answers late; with nothing done one in eight is
+  // in time.
   t.ok(good > served * 0.3, `${good} good answers of ${served} that the backend gave`);
   const shed = (await edge.metrics()).sum('lychgate_shed_total', { upstream: 'web' });
   t.ok(shed > 0, `${shed} turned away`);

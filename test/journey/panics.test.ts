@@ -1,6 +1,7 @@
 /**
- * Panics of the native side, planted in the build that tests use (`native/core/src/base/panics.rs`): each ends what it happened in, is counted and logged with its place,
- * and the process goes on.
+ * Panics of the native side, planted in the build that tests use
+ * (`native/core/src/base/panics.rs`): each ends what it happened in, is counted and logged with its
+ * place, and the process goes on.
  */
 import { spawnSync } from 'node:child_process';
 import type { ServerHttp2Stream } from 'node:http2';
@@ -19,7 +20,9 @@ const env = { LYCHGATE_TEST_FAULTS: '1' };
 /** INTERNAL_ERROR of the transport, for no frame in particular (RFC 9000 §20.1). */
 const CLOSED = { code: 0x1, frame: 0 };
 
-/** Why no panic can be planted; false when one can. This thread has no reactor that could meet it. */
+/**
+ * Why no panic can be planted; false when one can. This thread has no reactor that could meet it.
+ */
 function missingPlants(): string | false {
   try {
     loadAddon().plantPanic('turn');
@@ -83,7 +86,8 @@ t.test('a panic over what a backend sends ends its session, and the next request
   const client = await connectAioquic(t, edge.port);
   t.equal(await client.status(await client.request(getHead(edge.port))), 200);
   await plant(edge, 'session');
-  // It strikes what the session sends next: the answer as a rule, or a frame about the session itself that came late.
+  // It strikes what the session sends next: the answer as a rule, or a frame about the session
+  // itself that came late.
   const struck = await client.status(await client.request(getHead(edge.port)));
   t.ok(struck === 500 || struck === 200, `${struck}`);
   t.equal(await client.status(await client.request(getHead(edge.port))), 200);

@@ -1,4 +1,6 @@
-/** Places at a backend: who waits for one, for how long, who is next, and that shards share them. */
+/**
+ * Places at a backend: who waits for one, for how long, who is next, and that shards share them.
+ */
 
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';

@@ -1,4 +1,7 @@
-/** Frames where none belong (RFC 9114 §7, §6.2): the connection is closed with the code the RFC names, and only that connection. */
+/**
+ * Frames where none belong (RFC 9114 §7, §6.2): the connection is closed with the code the RFC
+ * names, and only that connection.
+ */
 
 import t from 'tap';
 import { type AioquicClient, connectAioquic, getHead, missingAioquic } from '../support/client/aioquic.ts';

@@ -1,4 +1,7 @@
-/** The configuration changes while the edge serves: what did not change goes on, what is under way ends as it began, and nothing is lost. */
+/**
+ * The configuration changes while the edge serves: what did not change goes on, what is under way
+ * ends as it began, and nothing is lost.
+ */
 
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -80,7 +83,8 @@ t.test('a hundred reloads under load lose no request, no stream and no connectio
 
   const generations = new Set<string>();
   for (let round = 0; round < 100; round++) {
-    // Every backend comes and goes, and so do routes, weights and whole upstreams; the one route for everything always has somebody.
+    // Every backend comes and goes, and so do routes, weights and whole upstreams; the one route
+    // for everything always has somebody.
     const backends = origins
       .filter((_, place) => (round + place) % 3 !== 0)
       .map(({ url }, place) => ({ url, weight: 1 + ((round + place) % 7) }));

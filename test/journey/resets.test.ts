@@ -1,4 +1,7 @@
-/** Resets cross the edge in both directions with the code that says the same thing on the other side. */
+/**
+ * Resets cross the edge in both directions with the code that says the same thing on the other
+ * side.
+ */
 
 import { constants } from 'node:http2';
 import t from 'tap';
@@ -88,7 +91,8 @@ for (const [name, from, to] of CODES) {
 }
 
 t.test('a reset with NO_ERROR after the whole response harms nobody, however slowly it is read', { skip: missingAddon }, async (t) => {
-  // RFC 9113 §8.1: a server that has answered in full may so say that it wants no more of the request. node:http2 does it every time.
+  // RFC 9113 §8.1: a server that has answered in full may so say that it wants no more of the
+  // request. node:http2 does it every time.
   const whole = Buffer.alloc(60_000, 'w');
   const origin = await startScriptedOrigin(t, (peer, stream) => {
     peer.head(stream);

@@ -1,4 +1,7 @@
-/** Attempts after the first: which responses are held back, what is sent again, and what the client gets when nothing helps. */
+/**
+ * Attempts after the first: which responses are held back, what is sent again, and what the client
+ * gets when nothing helps.
+ */
 
 import { createHash } from 'node:crypto';
 import t from 'tap';

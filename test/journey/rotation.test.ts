@@ -1,6 +1,7 @@
 /**
- * Certificates are changed under load, in every way tools change files, with all kinds of broken ones in between: the next handshake shows what was changed, and nobody else
- * notices. `ROTATIONS` and `ROTATION_MS` make it longer (`make rotations`: 100 in a minute).
+ * Certificates are changed under load, in every way tools change files, with all kinds of broken
+ * ones in between: the next handshake shows what was changed, and nobody else notices. `ROTATIONS`
+ * and `ROTATION_MS` make it longer (`make rotations`: 100 in a minute).
  */
 
 import { X509Certificate } from 'node:crypto';
@@ -200,7 +201,9 @@ t.test(
   },
 );
 
-/** Whether a handshake gets this certificate: a client that trusts no other goes through with it. */
+/**
+ * Whether a handshake gets this certificate: a client that trusts no other goes through with it.
+ */
 async function isServed(port: number, servername: string, chain: string): Promise<boolean> {
   // One that is signed by an authority is trusted by that.
   const ca = new X509Certificate(chain).checkIssued(new X509Certificate(chain)) ? chain : certificates().ca;

@@ -1,4 +1,7 @@
-/** Routes as a client meets them: who takes a request by what, what the backend and the client see changed, and what is answered without a backend. */
+/**
+ * Routes as a client meets them: who takes a request by what, what the backend and the client see
+ * changed, and what is answered without a backend.
+ */
 
 import t from 'tap';
 import { connectH3, type H3Client } from '../support/client/h3.ts';

@@ -1,4 +1,7 @@
-/** Two edges and one limit, kept in a real Redis: what they let pass together, and what they do without it. */
+/**
+ * Two edges and one limit, kept in a real Redis: what they let pass together, and what they do
+ * without it.
+ */
 
 import t, { type Test } from 'tap';
 import { certificates } from '../support/certificates.ts';
@@ -84,7 +87,8 @@ t.test('a store that is slow holds nobody up for longer than its timeout, and mo
   await client.exchange();
   road.delayMs = 20_000;
   for (let i = 0; i < 50; i++) t.equal((await client.exchange()).status, 200);
-  // In the reactor's own time, which other load of the machine does not stretch: from the head to its last decision.
+  // In the reactor's own time, which other load of the machine does not stretch: from the head to
+  // its last decision.
   const waits = edge.access().filter((line) => Number(line['decide_ms']) >= TIMEOUT_MS);
   t.ok(waits.length < 10, `${waits.length} of 50 waited`);
   t.ok(

@@ -1,4 +1,7 @@
-/** A backend's session on which stream after stream is reset, while another would serve: behind a balancer of its own, say, that has lost what is behind it. */
+/**
+ * A backend's session on which stream after stream is reset, while another would serve: behind a
+ * balancer of its own, say, that has lost what is behind it.
+ */
 
 import t from 'tap';
 import { connectH3 } from '../support/client/h3.ts';

@@ -1,4 +1,7 @@
-/** The floor under what clients move: who drips is ended, who is slow by nature is not. Times are those of the issue, scaled by the key. */
+/**
+ * The floor under what clients move: who drips is ended, who is slow by nature is not. Times are
+ * those of the issue, scaled by the key.
+ */
 
 import { setTimeout as wait } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -9,7 +12,10 @@ import { until } from '../support/wait.ts';
 
 const skip = missingAddon || missingAioquic;
 
-/** A floor of 100 bytes a second over so many milliseconds, which stand for the minute of the default. */
+/**
+ * A floor of 100 bytes a second over so many milliseconds, which stand for the minute of the
+ * default.
+ */
 const PERIOD_MS = 2_000;
 const LISTENER = { http: { min_rate: 100, min_rate_period: `${PERIOD_MS}ms` } };
 

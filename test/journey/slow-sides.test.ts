@@ -1,4 +1,7 @@
-/** Slow clients and slow backends: each holds up its own exchange, within bounded memory, and nobody else's. */
+/**
+ * Slow clients and slow backends: each holds up its own exchange, within bounded memory, and nobody
+ * else's.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';

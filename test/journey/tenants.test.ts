@@ -1,4 +1,7 @@
-/** Tenants: the same path leads elsewhere, each has limits of its own, and a flood of one is nothing to another. */
+/**
+ * Tenants: the same path leads elsewhere, each has limits of its own, and a flood of one is nothing
+ * to another.
+ */
 
 import type { ServerHttp2Stream } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';

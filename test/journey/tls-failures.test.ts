@@ -1,4 +1,7 @@
-/** What is wrong with the TLS of a backend is told by the log, the metrics, the events and the admin API; clients are told no more than that it failed. */
+/**
+ * What is wrong with the TLS of a backend is told by the log, the metrics, the events and the admin
+ * API; clients are told no more than that it failed.
+ */
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
- * Tunnels and changes of protocol: none of them reaches a backend. CONNECT is answered 501, whatever it wants to connect to and however much it sends,
- * `Upgrade: h2c` and `HTTP2-Settings` (RFC 7540 §3.2) are a connection's own, whichever side they come from.
+ * Tunnels and changes of protocol: none of them reaches a backend. CONNECT is answered 501,
+ * whatever it wants to connect to and however much it sends, `Upgrade: h2c` and `HTTP2-Settings`
+ * (RFC 7540 §3.2) are a connection's own, whichever side they come from.
  */
 
 import type { Socket } from 'node:net';
@@ -13,7 +14,10 @@ import { until } from '../support/wait.ts';
 
 const skip = missingAddon || missingAioquic;
 
-/** What both sides would have to say to change from HTTP/1.1 to HTTP/2; the settings are those of RFC 7540's example. */
+/**
+ * What both sides would have to say to change from HTTP/1.1 to HTTP/2; the settings are those of
+ * RFC 7540's example.
+ */
 const CHANGE: RawHeaders = [
   ['upgrade', 'h2c'],
   ['http2-settings', 'AAMAAABkAARAAAAAAAIAAAAA'],
@@ -40,7 +44,10 @@ async function startHttp1(t: Test, answer: readonly string[]): Promise<Witness> 
   return { url: origin.url, received: () => received };
 }
 
-/** An HTTP/2 backend that does so. Its heads are compressed, so what may not come is looked for in a body and in the number of streams. */
+/**
+ * An HTTP/2 backend that does so. Its heads are compressed, so what may not come is looked for in a
+ * body and in the number of streams.
+ */
 async function startHttp2(t: Test, answer: RawHeaders): Promise<Witness & { streams: number }> {
   let received = '';
   const witness = { url: '', streams: 0, received: () => received };

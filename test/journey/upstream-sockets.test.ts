@@ -1,4 +1,7 @@
-/** Sockets to a backend: HTTP/2 shares them, HTTP/1.1 has one for each exchange, and who finds all of them taken waits for a place. */
+/**
+ * Sockets to a backend: HTTP/2 shares them, HTTP/1.1 has one for each exchange, and who finds all
+ * of them taken waits for a place.
+ */
 
 import type { ServerHttp2Stream } from 'node:http2';
 import t from 'tap';

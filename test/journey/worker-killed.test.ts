@@ -1,4 +1,6 @@
-/** A worker that dies is replaced; the reactor, its connections and the bodies in flight live on. */
+/**
+ * A worker that dies is replaced; the reactor, its connections and the bodies in flight live on.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -27,7 +29,8 @@ for (const fault of FAULTS) {
           '/long': (stream) => {
             stream.respond({ ':status': 200 });
             pour(stream, total);
-            // Node resets a stream whose request nobody reads, and the reset may overtake the end of the body.
+            // Node resets a stream whose request nobody reads, and the reset may overtake the end
+            // of the body.
             stream.resume();
           },
         }),

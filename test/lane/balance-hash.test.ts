@@ -1,4 +1,7 @@
-/** What hash policies promise beside the contract: who changes costs only its own keys, load stays bounded, tables are built when they must be. */
+/**
+ * What hash policies promise beside the contract: who changes costs only its own keys, load stays
+ * bounded, tables are built when they must be.
+ */
 
 import fc from 'fast-check';
 import t from 'tap';

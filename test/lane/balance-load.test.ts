@@ -1,4 +1,7 @@
-/** Balancers under load, in simulated time: requests arrive, are served for a while and are sampled, as a lane sees it. */
+/**
+ * Balancers under load, in simulated time: requests arrive, are served for a while and are sampled,
+ * as a lane sees it.
+ */
 
 import t from 'tap';
 import { LeastRequest } from '../../src/lane/balance/least-request.ts';

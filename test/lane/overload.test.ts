@@ -1,4 +1,7 @@
-/** What is done about overload without a word of configuration: against backends of queueing theory, in simulated time. */
+/**
+ * What is done about overload without a word of configuration: against backends of queueing theory,
+ * in simulated time.
+ */
 
 import t from 'tap';
 import { reasonNumber } from '../../src/base/errors.ts';

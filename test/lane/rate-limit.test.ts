@@ -80,7 +80,8 @@ t.test('what passes is what a bucket would let pass, whatever the rate and the t
         );
         let tokens = burst;
         let nowMs = 1.7e12;
-        // A part of a token is lost to rounding down, never won; a thousandth for what the clock rounds.
+        // A part of a token is lost to rounding down, never won; a thousandth for what the clock
+        // rounds.
         const slack = 0.002 + (3 * requests) / (periodMs * 1_000);
         for (const pause of pauses) {
           nowMs += pause;

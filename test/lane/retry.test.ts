@@ -27,14 +27,20 @@ interface Failed {
   next: Decision;
 }
 
-/** Forwards a GET, lets its attempt fail as said, gives stand, first decision and what the lane answered. */
+/**
+ * Forwards a GET, lets its attempt fail as said, gives stand, first decision and what the lane
+ * answered.
+ */
 function failOnce(given: Partial<SampleAttemptFailed>, wishes: SnapshotWishes = {}, head: Partial<SampleHead> = {}): Failed {
   const stand = standLane(sampleSnapshot(wishes));
   const first = stand.ask(head)[0]!;
   return { stand, first, next: fail(stand, first, given) };
 }
 
-/** Tells the lane that the attempt `last` failed; `last` may also be a wait, whose attempt is said by `given`. */
+/**
+ * Tells the lane that the attempt `last` failed; `last` may also be a wait, whose attempt is said
+ * by `given`.
+ */
 function fail(stand: LaneStand, last: Decision, given: Partial<SampleAttemptFailed>): Decision {
   if (last.kind !== 'forward' && last.kind !== 'wait') throw new Error('nothing was forwarded');
   const [memo0, memo1, memo2] = last.memo;

@@ -333,7 +333,8 @@ t.test('it agrees with a search through all routes', async (t) => {
         });
         const expected = searchAll(matches, asked);
         if (found !== expected) throw new Error(`${found} instead of ${expected} for ${JSON.stringify(asked)}`);
-        // The order shown to people says the same: what is found stands before all else that takes the request.
+        // The order shown to people says the same: what is found stands before all else that takes
+        // the request.
         const ofTenant = order.filter((route) => fitsAll(matches[route]!, asked));
         const listed =
           ofTenant.find((route) => matches[route]!.tenant === tenantOf(asked)) ??
@@ -362,7 +363,10 @@ function queryText({ query }: Asked): string {
   return query.length === 0 ? '' : `?${query.map(([name, value]) => `${name}=${value}`).join('&')}`;
 }
 
-/** The rules of precedence, said as plainly as possible: the greatest rank, compared place by place, wins; the first of equals stands. */
+/**
+ * The rules of precedence, said as plainly as possible: the greatest rank, compared place by place,
+ * wins; the first of equals stands.
+ */
 function searchAll(matches: readonly MatchSnapshot[], asked: Asked): number {
   const tenant = tenantOf(asked);
   let best = -1;

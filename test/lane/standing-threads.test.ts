@@ -14,7 +14,8 @@ t.test('of several threads exactly one tells each change of state', async (t) =>
       const worker = new Worker(new URL('../support/standing-worker.ts', import.meta.url), {
         workerData: { snapshot, table, gate, threads, seed: thread + 1, turns: 80_000 },
       });
-      // Listened for from the start: on a busy machine it may come before the message was looked at.
+      // Listened for from the start: on a busy machine it may come before the message was looked
+      // at.
       const ended = once(worker, 'exit');
       const [counts] = (await once(worker, 'message')) as [Record<string, number>];
       await ended;

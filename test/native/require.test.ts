@@ -1,4 +1,7 @@
-/** What the build needs is asked for as it will be used: a library of a like name, or a compiler that cannot link, is missing. */
+/**
+ * What the build needs is asked for as it will be used: a library of a like name, or a compiler
+ * that cannot link, is missing.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Standard output's writer against what standard output may be: a file, a full disk, a pipe whose reader is slow or has gone. */
+/**
+ * Standard output's writer against what standard output may be: a file, a full disk, a pipe whose
+ * reader is slow or has gone.
+ */
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** A breaker around promises: when it opens, what it lets through, what it tells, and that threads can share it. */
+/**
+ * A breaker around promises: when it opens, what it lets through, what it tells, and that threads
+ * can share it.
+ */
 
 import fc from 'fast-check';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** The parts before handlers, over HTTP: what holds for the plugin of fastify holds for the middleware of express, and for a bare server of node. */
+/**
+ * The parts before handlers, over HTTP: what holds for the plugin of fastify holds for the
+ * middleware of express, and for a bare server of node.
+ */
 
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,7 @@
-/** Parts that share memory between threads: no token is given twice, and each change of a breaker is told once. */
+/**
+ * Parts that share memory between threads: no token is given twice, and each change of a breaker is
+ * told once.
+ */
 
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
@@ -33,7 +36,8 @@ const WORK = `
 
 t.test('threads that share memory share limits, budgets and breakers', async (t) => {
   const limiter = createRateLimiter(OPTIONS.limiter);
-  // The bucket is there before they come, as threads that make it at the same instant may make it twice.
+  // The bucket is there before they come, as threads that make it at the same instant may make it
+  // twice.
   t.ok(limiter.take('one key').isAllowed);
   const budget = createRetryBudget(OPTIONS.budget);
   const breaker = createBreaker(OPTIONS.breaker);

@@ -1,4 +1,7 @@
-/** The native addon for tests that can do without it: undefined and a reason to skip where it was not built. */
+/**
+ * The native addon for tests that can do without it: undefined and a reason to skip where it was
+ * not built.
+ */
 
 import type { BindingAddon } from '../../src/native/binding.ts';
 import { loadAddon } from '../../src/native/load.ts';

@@ -1,4 +1,7 @@
-/** A thread that charges buckets and takes places on tables that others use at the same time; says what it got. */
+/**
+ * A thread that charges buckets and takes places on tables that others use at the same time; says
+ * what it got.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';

@@ -1,4 +1,6 @@
-/** A pool of one upstream to pick from, with standing, weights, load and clock in the test's hand. */
+/**
+ * A pool of one upstream to pick from, with standing, weights, load and clock in the test's hand.
+ */
 
 import { createBackendTable } from '../../src/base/tables.ts';
 import { Backends } from '../../src/lane/balance/backends.ts';

@@ -1,6 +1,7 @@
 /**
- * Runs the edge as a child process, as an operator would: a configuration file, port 0, JSON lines on stdout. At the end of the test it is
- * stopped by SIGTERM and must leave nothing behind; every journey test gets that check without asking for it.
+ * Runs the edge as a child process, as an operator would: a configuration file, port 0, JSON lines
+ * on stdout. At the end of the test it is stopped by SIGTERM and must leave nothing behind; every
+ * journey test gets that check without asking for it.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -25,7 +26,9 @@ export const missingAddon: string | false = existsSync(join(root, `native/lychga
   ? false
   : 'the addon is not built (make native)';
 
-/** What differs from the plainest configuration: one listener, one upstream `web` for every path. */
+/**
+ * What differs from the plainest configuration: one listener, one upstream `web` for every path.
+ */
 export interface EdgeOptions {
   /** Backends of the upstream `web`. */
   readonly backends: readonly string[];
@@ -59,7 +62,10 @@ export interface Edge {
   readonly origin: string;
   /** Its configuration. */
   readonly file: string;
-  /** Puts another configuration in the place of its file, as an editor does; it is not reloaded by that. */
+  /**
+   * Puts another configuration in the place of its file, as an editor does; it is not reloaded by
+   * that.
+   */
   rewrite(options: Partial<EdgeOptions>): void;
   /** Base of the admin API. */
   readonly admin: string;
@@ -136,8 +142,8 @@ export async function startEdge(t: Test, options: EdgeOptions): Promise<Edge> {
   await until('readiness', async () => (await fetch(`${edge.admin}/readyz`)).ok);
   const descriptorsBefore = descriptorCount(edge.pid);
 
-  // A test is over when its teardown runs: it can take no assertion any more, and an exception would keep the other teardowns from
-  // running. The file as a whole still can fail.
+  // A test is over when its teardown runs: it can take no assertion any more, and an exception
+  // would keep the other teardowns from running. The file as a whole still can fail.
   t.teardown(async () => {
     const hasEnded = child.exitCode !== null || child.signalCode !== null;
     if (hasEnded && isEndExpected) return;

@@ -1,4 +1,6 @@
-/** Heads as the lane reads them, one at a time, without a ring: for what is asked with a HeadReader. */
+/**
+ * Heads as the lane reads them, one at a time, without a ring: for what is asked with a HeadReader.
+ */
 
 import { Lookups } from '../../src/lane/head/lookups.ts';
 import { KIND_HEAD, MEMORY_BYTES } from '../../src/record/layout.ts';

@@ -1,4 +1,7 @@
-/** A lane on a ring memory of its own, with a clock that stands still until told and an observer that remembers. */
+/**
+ * A lane on a ring memory of its own, with a clock that stands still until told and an observer
+ * that remembers.
+ */
 
 import { NOTES, type NoteCode } from '../../src/base/notes.ts';
 import { packRoutes, RouteTable } from '../../src/config/route-table.ts';

@@ -1,6 +1,8 @@
 /**
- * Network namespaces: real links between an edge and its client, with a router between them whose links can be made narrow. A test file runs itself
- * again inside a namespace of its own (`inNamespace`), where it is root over links; `layLinks` then makes two namespaces more, for router and client.
+ * Network namespaces: real links between an edge and its client, with a router between them whose
+ * links can be made narrow. A test file runs itself again inside a namespace of its own
+ * (`inNamespace`), where it is root over links; `layLinks` then makes two namespaces more, for
+ * router and client.
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -20,7 +22,8 @@ const entrance: readonly string[] = process.getuid?.() === 0 ? ['-n'] : ['-Urn']
 export const missingNamespaces: string | false = isInside ? false : reason();
 
 function reason(): string | false {
-  // The same steps as below, in small: a link into a further namespace, and forwarding allowed there.
+  // The same steps as below, in small: a link into a further namespace, and forwarding allowed
+  // there.
   const trial =
     'unshare -n sleep 5 & sleep 0.2; ip link add a0 type veth peer name b0 netns $! && nsenter -t $! -n sh -c "echo 1 > /proc/sys/net/ipv4/ip_forward"; code=$?; kill $!; exit $code';
   const { status, stderr, error } = spawnSync('unshare', [...entrance, 'sh', '-c', trial], { encoding: 'utf8' });
@@ -43,7 +46,10 @@ export async function inNamespace(file: string): Promise<{ code: number | null; 
 export interface Links {
   /** What to put before a command so that it runs at the client. */
   readonly atClient: readonly string[];
-  /** Sets how long a frame may be on the edge's own link, or on the one from the router to the client. */
+  /**
+   * Sets how long a frame may be on the edge's own link, or on the one from the router to the
+   * client.
+   */
   setMtu(link: 'edge' | 'client', bytes: number): void;
 }
 

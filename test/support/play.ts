@@ -1,6 +1,7 @@
 /**
- * Exchanges played against real lanes: a reactor that keeps what it is told (tags, memos, waits), offers again what was woken or has waited long enough, and completes what
- * was answered. Several lanes may share the tables of a snapshot, as shards do. Time stands still until told.
+ * Exchanges played against real lanes: a reactor that keeps what it is told (tags, memos, waits),
+ * offers again what was woken or has waited long enough, and completes what was answered. Several
+ * lanes may share the tables of a snapshot, as shards do. Time stands still until told.
  */
 
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
@@ -150,7 +151,10 @@ export class Play {
     }
   }
 
-  /** The worker of a shard dies. Who waits goes on waiting, and is offered to the successor when its time has come. */
+  /**
+   * The worker of a shard dies. Who waits goes on waiting, and is offered to the successor when its
+   * time has come.
+   */
   replace(shard: number): void {
     const seat = this.seats[shard]!;
     seat.lane.close();

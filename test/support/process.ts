@@ -1,4 +1,6 @@
-/** What the kernel says about a process: memory, descriptors, whether it is alive. Linux's /proc. */
+/**
+ * What the kernel says about a process: memory, descriptors, whether it is alive. Linux's /proc.
+ */
 
 import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -68,8 +70,9 @@ export function findProgram(name: string): string | undefined {
 }
 
 /**
- * A command line that starts a program without the test runner's instrumentation. The runner adds its loader to NODE_OPTIONS inside `spawn`,
- * after the caller's environment has been read, so that only a program in between can take it out again. The process keeps its id.
+ * A command line that starts a program without the test runner's instrumentation. The runner adds
+ * its loader to NODE_OPTIONS inside `spawn`, after the caller's environment has been read, so that
+ * only a program in between can take it out again. The process keeps its id.
  */
 export function plainCommand(program: string, args: readonly string[]): [string, string[]] {
   return ['env', ['-u', 'NODE_OPTIONS', program, ...args]];

@@ -1,6 +1,7 @@
 /**
- * A backend as queueing theory has it, behind a lane: so many requests at once, each for its service time, the others in a queue of its own; and clients that come at a
- * rate whatever happens and lose their patience. Time is simulated in milliseconds.
+ * A backend as queueing theory has it, behind a lane: so many requests at once, each for its
+ * service time, the others in a queue of its own; and clients that come at a rate whatever happens
+ * and lose their patience. Time is simulated in milliseconds.
  */
 
 import { Random } from '../../src/lane/random.ts';

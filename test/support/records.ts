@@ -1,7 +1,8 @@
 /**
- * The reactor's half of the records, for tests and benchmarks of the lane: encoders of what a reactor writes, decoders of what it reads, and
- * a ring memory to hold both. It goes by the table of records as it stands (`native/core/src/record/records.yaml`) and uses none of the code
- * under test but the constants.
+ * The reactor's half of the records, for tests and benchmarks of the lane: encoders of what a
+ * reactor writes, decoders of what it reads, and a ring memory to hold both. It goes by the table
+ * of records as it stands (`native/core/src/record/records.yaml`) and uses none of the code under
+ * test but the constants.
  */
 
 import { camel, readRecords } from '../../native/generate/table.ts';
@@ -292,7 +293,9 @@ export class ReactorSide {
   private readonly bytes = Buffer.from(this.buffer);
   private readonly allWords = new Uint32Array(this.buffer);
 
-  /** Starts all cursors at `cursor` (a multiple of 8), so that wraps of ring and of u32 come soon. */
+  /**
+   * Starts all cursors at `cursor` (a multiple of 8), so that wraps of ring and of u32 come soon.
+   */
   constructor(cursor = 0) {
     for (const word of [LANE_TAIL_WORD, LANE_HEAD_WORD, REACTOR_TAIL_WORD, REACTOR_HEAD_WORD]) this.set(word, cursor >>> 0);
   }
@@ -323,7 +326,9 @@ export class ReactorSide {
     return this.get(WAITING_WORD);
   }
 
-  /** Writes an encoded record; false when the ring has no room. For benchmarks, which encode once. */
+  /**
+   * Writes an encoded record; false when the ring has no room. For benchmarks, which encode once.
+   */
   write(kind: number, record: Buffer): boolean {
     const tail = this.get(LANE_TAIL_WORD);
     const position = tail % LANE_RING_BYTES;
@@ -352,7 +357,10 @@ export class ReactorSide {
     return found;
   }
 
-  /** Takes every decision there is, undecoded: `visit` gets the words of the memory and where the record's first one is. For benchmarks. */
+  /**
+   * Takes every decision there is, undecoded: `visit` gets the words of the memory and where the
+   * record's first one is. For benchmarks.
+   */
   visitDecisions(visit: (words: Uint32Array, at: number) => void): void {
     for (let at = this.nextDecision(); at !== -1; at = this.nextDecision()) {
       visit(this.allWords, at / 4);
@@ -412,7 +420,9 @@ export function completionBytes(done: SampleCompletion): Buffer {
 
 type Numbers = Readonly<Record<string, number | readonly number[]>>;
 
-/** What a sample says, by the names of the table: lengths stand for texts, and a count for fields. */
+/**
+ * What a sample says, by the names of the table: lengths stand for texts, and a count for fields.
+ */
 function numbersOf(sample: SampleHead | SampleAttemptFailed | SampleLate | SampleCompletion): Numbers {
   const numbers: Record<string, number | readonly number[]> = { exchangeIndex: sample.index, exchangeGeneration: sample.generation };
   for (const [name, value] of Object.entries(sample) as [string, number | string | readonly number[]][]) {
@@ -433,7 +443,10 @@ export function wordOf(record: string, name: string): number {
   return TABLES.get(record)!.rows.find(({ names }) => names.includes(name))!.at;
 }
 
-/** A record as its table says, with what stands behind its words. Size and kind are the ring's to write. */
+/**
+ * A record as its table says, with what stands behind its words. Size and kind are the ring's to
+ * write.
+ */
 function encode(name: string, numbers: Numbers, table: readonly number[], texts: readonly string[]): Buffer {
   const { rows, words } = TABLES.get(name)!;
   const text = Buffer.from(texts.join(''), 'latin1');

@@ -1,4 +1,7 @@
-/** A UDP relay on loopback between clients and the edge: holds datagrams back, reorders or drops them, by a rule the test gives. */
+/**
+ * A UDP relay on loopback between clients and the edge: holds datagrams back, reorders or drops
+ * them, by a rule the test gives.
+ */
 
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -13,20 +16,29 @@ export interface Relay {
   readonly port: number;
   /** Replaced at will while datagrams flow. */
   weather: Weather;
-  /** The edge sees every client at a new port from the next datagram on, as after a NAT rebinding; what is on its way to the old ones is lost. */
+  /**
+   * The edge sees every client at a new port from the next datagram on, as after a NAT rebinding;
+   * what is on its way to the old ones is lost.
+   */
   rebind(): void;
 }
 
 /** Fair weather: everything passes at once. */
 const calm: Weather = () => 0;
 
-/** Holds every nth datagram of both directions back by so many milliseconds, so that later ones overtake it. */
+/**
+ * Holds every nth datagram of both directions back by so many milliseconds, so that later ones
+ * overtake it.
+ */
 export const overtaking =
   (nth: number, heldMs: number): Weather =>
   (_direction, place) =>
     place % nth === nth - 1 ? heldMs : 0;
 
-/** Starts a relay before a UDP port of loopback; it ends with the test. The edge sees its clients at the address `from`. */
+/**
+ * Starts a relay before a UDP port of loopback; it ends with the test. The edge sees its clients at
+ * the address `from`.
+ */
 export async function startRelay(t: Test, edgePort: number, weather: Weather = calm, from = '127.0.0.1'): Promise<Relay> {
   const front = createSocket('udp4');
   const backs = new Map<number, Socket>();

@@ -1,6 +1,7 @@
 /**
- * Frozen snapshots for tests of what obeys them: listeners, upstreams, backends and routes as a test names them. Everything else is what the
- * configuration defaults to, taken from the schema itself.
+ * Frozen snapshots for tests of what obeys them: listeners, upstreams, backends and routes as a
+ * test names them. Everything else is what the configuration defaults to, taken from the schema
+ * itself.
  */
 
 import { assembleSnapshot } from '../../src/config/assemble/assemble.ts';
@@ -34,7 +35,9 @@ export interface SnapshotWishes {
   readonly claims?: Partial<Snapshot['claims']>;
 }
 
-/** Without wishes: upstream `web` with two h2c backends by round robin, and a route for everything. */
+/**
+ * Without wishes: upstream `web` with two h2c backends by round robin, and a route for everything.
+ */
 export function sampleSnapshot(wishes: SnapshotWishes = {}): Snapshot {
   const backends: BackendSnapshot[] = [];
   const upstreams = (wishes.upstreams ?? [{}]).map((wish, number) => {

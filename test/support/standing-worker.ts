@@ -1,4 +1,7 @@
-/** A lane's standing in a thread of its own, on a table that others use at the same time; says how often it told each note, and the most probes it saw. */
+/**
+ * A lane's standing in a thread of its own, on a table that others use at the same time; says how
+ * often it told each note, and the most probes it saw.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { NOTES } from '../../src/base/notes.ts';

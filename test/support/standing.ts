@@ -1,4 +1,7 @@
-/** The standing of an upstream's backends as several lanes see it, on one table and one clock that stands still until told. */
+/**
+ * The standing of an upstream's backends as several lanes see it, on one table and one clock that
+ * stands still until told.
+ */
 
 import { NOTES, type NoteCode } from '../../src/base/notes.ts';
 import type { Snapshot } from '../../src/config/snapshot/snapshot.ts';
@@ -34,7 +37,10 @@ export interface StandingStand {
 
 const RESET = 39;
 
-/** Three failures in a row open the breaker for a second unless `wish` says otherwise; no panic, no slow start. */
+/**
+ * Three failures in a row open the breaker for a second unless `wish` says otherwise; no panic, no
+ * slow start.
+ */
 export function standStanding(wish: UpstreamWish = {}, laneCount = 1): StandingStand {
   const breaker = { consecutive: 3, ejectMs: 1_000, maxEjectMs: 10_000, windowMs: 1_000, probes: 1, successes: 2, ...wish.breaker };
   const snapshot = sampleSnapshot({ upstreams: [{ panicBelow: 0, slowStartMs: 0, ...wish, breaker }] });

@@ -1,4 +1,7 @@
-/** A real store for shared limits, on a port of its own and without a trace on disk; and a way to it that can be slow or gone. */
+/**
+ * A real store for shared limits, on a port of its own and without a trace on disk; and a way to it
+ * that can be slow or gone.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,7 +25,10 @@ export interface Store {
   stop(): Promise<void>;
 }
 
-/** Starts redis-server; it ends with the test. `over` TLS it has the test's certificate for localhost. */
+/**
+ * Starts redis-server; it ends with the test. `over` TLS it has the test's certificate for
+ * localhost.
+ */
 export async function startStore(t: Test, password = '', over: 'tcp' | 'tls' = 'tcp'): Promise<Store> {
   for (let tries = 0; ; tries++) {
     const port = await freePort();

@@ -5,8 +5,9 @@
  *   tally.mjs --follow      reads a TAP stream: one line a file, and everything about what failed
  *   tally.mjs --sum FILE…   the closing line of all logs together: `N passed, N failed, N skipped`
  *
- * A TAP test is a point inside a file (indented by four); a file that failed or was skipped without any counts as one. A cargo test is what
- * `test result:` counts. Each log ends with a line `exit N`; a runner that failed without a failed test is a failed test.
+ * A TAP test is a point inside a file (indented by four); a file that failed or was skipped without
+ * any counts as one. A cargo test is what `test result:` counts. Each log ends with a line
+ * `exit N`; a runner that failed without a failed test is a failed test.
  */
 
 import { readFileSync } from 'node:fs';

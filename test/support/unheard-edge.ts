@@ -1,4 +1,7 @@
-/** An edge whose standard output nobody can read: its ports are chosen beforehand, since it cannot say them. */
+/**
+ * An edge whose standard output nobody can read: its ports are chosen beforehand, since it cannot
+ * say them.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

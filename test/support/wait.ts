@@ -2,7 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks every few milliseconds until the answer is truthy, and gives it; throws after `withinMs`. */
+/**
+ * Asks every few milliseconds until the answer is truthy, and gives it; throws after `withinMs`.
+ */
 export async function until<T>(what: string, ask: () => T | Promise<T>, withinMs = 30_000): Promise<NonNullable<T>> {
   const deadline = performance.now() + withinMs;
   let pauseMs = 2;

@@ -1,4 +1,7 @@
-/** Workers that die one after another, in every way and at the worst moment, under as much load as a client can make: nobody notices. */
+/**
+ * Workers that die one after another, in every way and at the worst moment, under as much load as a
+ * client can make: nobody notices.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';

@@ -1,6 +1,8 @@
 /**
- * Everything on at once: an edge with every feature of routing, choosing and surviving, backends of all weathers, clients of all tempers, and workers that die meanwhile. Whatever
- * happens, responses are whole and belong to their requests, nothing is done twice that must not be, and when all is quiet nothing is left.
+ * Everything on at once: an edge with every feature of routing, choosing and surviving, backends of
+ * all weathers, clients of all tempers, and workers that die meanwhile. Whatever happens, responses
+ * are whole and belong to their requests, nothing is done twice that must not be, and when all is
+ * quiet nothing is left.
  *
  * `SOAK=20` makes it twenty times as long.
  */

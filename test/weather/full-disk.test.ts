@@ -1,4 +1,7 @@
-/** Standard output on a full disk: lines are lost, traffic is not, and the edge ends when it is told to. */
+/**
+ * Standard output on a full disk: lines are lost, traffic is not, and the edge ends when it is told
+ * to.
+ */
 
 import { closeSync, openSync } from 'node:fs';
 import t from 'tap';

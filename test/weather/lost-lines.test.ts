@@ -1,4 +1,7 @@
-/** Access lines that standard output does not take are counted as lost, by reason, and told on standard error; traffic goes on. */
+/**
+ * Access lines that standard output does not take are counted as lost, by reason, and told on
+ * standard error; traffic goes on.
+ */
 
 import { closeSync, openSync } from 'node:fs';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** What the machine is short of is counted and told with the limit to raise: descriptors, receive buffers. */
+/**
+ * What the machine is short of is counted and told with the limit to raise: descriptors, receive
+ * buffers.
+ */
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';

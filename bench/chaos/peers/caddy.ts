@@ -1,6 +1,7 @@
 /**
- * Caddy: active and passive checks of its reverse proxy, tries on other backends. HTTP/3 in, HTTP/2 in cleartext out, as for lychgate. With these settings a bad status
- * counts against a backend and is passed on, not tried again. `max_fails` counts within `fail_duration`, not in a row.
+ * Caddy: active and passive checks of its reverse proxy, tries on other backends. HTTP/3 in, HTTP/2
+ * in cleartext out, as for lychgate. With these settings a bad status counts against a backend and
+ * is passed on, not tried again. `max_fails` counts within `fail_duration`, not in a row.
  */
 
 import { writeFileSync } from 'node:fs';

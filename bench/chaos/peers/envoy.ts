@@ -1,6 +1,7 @@
 /**
- * Envoy: active checks, outlier detection by consecutive failures and failure percentage, retries on another host within a budget. HTTP/3 in, HTTP/2 in
- * cleartext out, as for lychgate. JSON is YAML.
+ * Envoy: active checks, outlier detection by consecutive failures and failure percentage, retries
+ * on another host within a budget. HTTP/3 in, HTTP/2 in cleartext out, as for lychgate. JSON is
+ * YAML.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -93,7 +94,10 @@ function listener({ chainPath, keyPath, overload }: Setup, port: number): object
   };
 }
 
-/** A limit that follows the latency, rather than one that somebody guessed. The values are ours: sampled often, because the scenario is short. */
+/**
+ * A limit that follows the latency, rather than one that somebody guessed. The values are ours:
+ * sampled often, because the scenario is short.
+ */
 const adaptiveConcurrency = {
   name: 'envoy.filters.http.adaptive_concurrency',
   typed_config: {
@@ -159,13 +163,15 @@ function cluster({ backends }: Setup): object {
       base_ejection_time: duration(baseMs),
       max_ejection_time: duration(baseMs * 5),
       max_ejection_percent: maxShare * 100,
-      // Success rate needs five hosts by default and would never speak here; the failure percentage does, with as few as there are.
+      // Success rate needs five hosts by default and would never speak here; the failure percentage
+      // does, with as few as there are.
       failure_percentage_threshold: 30,
       enforcing_failure_percentage: 100,
       failure_percentage_minimum_hosts: 2,
       failure_percentage_request_volume: 20,
     },
-    // The defaults (1,024 requests, 3 retries at once) would refuse what a black hole leaves hanging.
+    // The defaults (1,024 requests, 3 retries at once) would refuse what a black hole leaves
+    // hanging.
     circuit_breakers: {
       thresholds: [
         { max_requests: 10_000, max_pending_requests: 10_000, retry_budget: { budget_percent: { value: 20 }, min_retry_concurrency: 100 } },

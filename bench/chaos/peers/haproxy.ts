@@ -1,6 +1,7 @@
 /**
- * HAProxy: active checks, passive observation of answers that marks a server down (`observe layer7`, `on-error`), retries with redispatch. Debian's
- * build has no QUIC, so it is HTTP/2 in; out is HTTP/2 in cleartext, as for lychgate.
+ * HAProxy: active checks, passive observation of answers that marks a server down
+ * (`observe layer7`, `on-error`), retries with redispatch. Debian's build has no QUIC, so it is
+ * HTTP/2 in; out is HTTP/2 in cleartext, as for lychgate.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -31,10 +32,11 @@ export const haproxy: Peer = {
 
 function configuration({ folder, backends, overload }: Setup, port: number): string {
   const { intervalMs, timeoutMs, unhealthyAfter, healthyAfter, path } = terms.health;
-  // maxconn with the queue before it is what it has for overload: what waits longer than "timeout queue" is answered 503.
+  // maxconn with the queue before it is what it has for overload: what waits longer than "timeout
+  // queue" is answered 503.
   const bound = overload === undefined ? '' : ` maxconn ${overload.concurrency}`;
-  // A counter of what was let pass (the ready-made rate of requests counts refused ones too, and a flood would never be served again). It
-  // runs over a sliding second, so burst and rate are one.
+  // A counter of what was let pass (the ready-made rate of requests counts refused ones too, and a
+  // flood would never be served again). It runs over a sliding second, so burst and rate are one.
   const limit =
     overload === undefined || overload.clientRate === 0
       ? ''

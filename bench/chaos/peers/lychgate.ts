@@ -1,6 +1,7 @@
 /**
- * Lychgate, out of this checkout: active checks, breakers, retries within a budget, hedging, a limit of exchanges in flight that follows the latency. HTTP/3
- * in, HTTP/2 in cleartext out. JSON is YAML.
+ * Lychgate, out of this checkout: active checks, breakers, retries within a budget, hedging, a
+ * limit of exchanges in flight that follows the latency. HTTP/3 in, HTTP/2 in cleartext out. JSON
+ * is YAML.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -68,8 +69,9 @@ function upstream(backends: Setup['backends'], overload: Overload | undefined): 
       unhealthy_after: unhealthyAfter,
       healthy_after: healthyAfter,
     },
-    // Failures in a row, and for a backend that fails only now and then their share: the standard deviation of three says nothing. As many
-    // probes must succeed before it is back as failures ejected it, or every second answer would be enough.
+    // Failures in a row, and for a backend that fails only now and then their share: the standard
+    // deviation of three says nothing. As many probes must succeed before it is back as failures
+    // ejected it, or every second answer would be enough.
     breaker: {
       statuses: terms.badStatuses,
       consecutive: consecutiveFailures,
@@ -82,7 +84,8 @@ function upstream(backends: Setup['backends'], overload: Overload | undefined): 
     },
     max_ejected: maxShare,
     slow_start: '1s',
-    // No queue in the edge: the limit leaves one at the backends that is as long as the tolerance for latency.
+    // No queue in the edge: the limit leaves one at the backends that is as long as the tolerance
+    // for latency.
     ...(overload === undefined ? {} : { limits: { adaptive: { algorithm: 'gradient', initial: overload.concurrency * backends.length } } }),
   };
 }

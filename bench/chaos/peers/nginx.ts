@@ -1,6 +1,7 @@
 /**
- * nginx, open source: passive checks only (`max_fails`, `fail_timeout`), the next upstream on error, timeout and bad status. Debian's build has
- * neither HTTP/3 nor HTTP/2 towards backends, so it is HTTP/2 in and HTTP/1.1 out here.
+ * nginx, open source: passive checks only (`max_fails`, `fail_timeout`), the next upstream on
+ * error, timeout and bad status. Debian's build has neither HTTP/3 nor HTTP/2 towards backends, so
+ * it is HTTP/2 in and HTTP/1.1 out here.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -29,7 +30,8 @@ export const nginx: Peer = {
 
 function configuration({ folder, chainPath, keyPath, backends, overload }: Setup, port: number): string {
   const { consecutiveFailures, baseMs } = terms.ejection;
-  // max_conns is the only bound on load there is without the commercial queue; what exceeds it on all servers is answered 502 at once.
+  // max_conns is the only bound on load there is without the commercial queue; what exceeds it on
+  // all servers is answered 502 at once.
   const bound = overload === undefined ? '' : ` max_conns=${overload.concurrency}`;
   const servers = backends.map(
     ({ h1Port }) => `server 127.0.0.1:${h1Port} max_fails=${consecutiveFailures} fail_timeout=${baseMs / 1_000}s${bound};`,

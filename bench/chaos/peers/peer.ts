@@ -1,4 +1,7 @@
-/** What a proxy of the table is: found or missing, started before a set of backends, stopped by its own process id. */
+/**
+ * What a proxy of the table is: found or missing, started before a set of backends, stopped by its
+ * own process id.
+ */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -21,7 +24,10 @@ export interface Setup {
   readonly backends: readonly { readonly h2Port: number; readonly h1Port: number }[];
   /** Bounds for the overload scenario; absent elsewhere. */
   readonly overload?: Overload;
-  /** Nothing is configured but where it listens and its backends, where the program can do without: what it does by itself is asked. */
+  /**
+   * Nothing is configured but where it listens and its backends, where the program can do without:
+   * what it does by itself is asked.
+   */
   readonly isDefault?: boolean;
 }
 
@@ -31,7 +37,10 @@ export interface Overload {
   readonly concurrency: number;
   /** How long a request may wait for its turn. */
   readonly waitMs: number;
-  /** Requests a second each client may send, told apart by the field `x-client`, and how many at once; 0 for no limit. */
+  /**
+   * Requests a second each client may send, told apart by the field `x-client`, and how many at
+   * once; 0 for no limit.
+   */
   readonly clientRate: number;
   readonly clientBurst: number;
 }
@@ -70,7 +79,10 @@ export function versionOf(program: string | undefined, args: readonly string[]):
   return /\d+\.\d+\.\d+/.exec(said)?.[0] ?? said.split('\n', 1)[0] ?? null;
 }
 
-/** A port free for TCP and UDP just now, for programs that cannot take port 0 and tell which one they got. */
+/**
+ * A port free for TCP and UDP just now, for programs that cannot take port 0 and tell which one
+ * they got.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
     const server = createServer();

@@ -1,8 +1,10 @@
-//! A worker drives a reactor: libuv polls the reactor's epoll descriptor, and a turn calls the lane back.
+//! A worker drives a reactor: libuv polls the reactor's epoll descriptor, and a turn calls the lane
+//! back.
 //!
-//! The attachment lives in memory of its own until its poll handle is closed: by [`detach`], or, when the worker dies, by an asynchronous cleanup hook of
-//! its environment, without which Node would find an open handle in a loop it wants to close, and abort. The reactor itself goes on living in
-//! `shards`.
+//! The attachment lives in memory of its own until its poll handle is closed: by [`detach`], or,
+//! when the worker dies, by an asynchronous cleanup hook of its environment, without which Node
+//! would find an open handle in a loop it wants to close, and abort. The reactor itself goes on
+//! living in `shards`.
 
 use crate::shards::{self, Shard};
 use crate::{failure, uv};
@@ -66,7 +68,8 @@ fn install<'env>(env: &'env Env, number: u32, shard: &Arc<Shard>, decide: Functi
         is_closing: false,
         is_dead: false,
     }));
-    // SAFETY: on the environment's thread; every status is checked; the attachment outlives the handle and the hook.
+    // SAFETY: on the environment's thread; every status is checked; the attachment outlives the
+    // handle and the hook.
     unsafe {
         let mut event_loop = ptr::null_mut();
         let mut ring = ptr::null_mut();
@@ -117,10 +120,12 @@ impl Attachment {
         }
     }
 
-    /// The worker knows a reactor that is no more: an uncaught error ends it, whoever of it met the panic.
+    /// The worker knows a reactor that is no more: an uncaught error ends it, whoever of it met the
+    /// panic.
     unsafe fn end_worker(&self) {
         const MESSAGE: &str = "the reactor panicked and began anew";
-        // SAFETY: the caller's; what fails leaves a worker that calls no lane, which the supervisor sees to.
+        // SAFETY: the caller's; what fails leaves a worker that calls no lane, which the supervisor
+        // sees to.
         unsafe {
             let (mut scope, mut text, mut error) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
             if sys::napi_open_handle_scope(self.env, &mut scope) != sys::Status::napi_ok {
@@ -149,7 +154,8 @@ impl Attachment {
     }
 
     unsafe fn call_decide(&mut self) -> bool {
-        // SAFETY: the caller's; statuses are checked, an exception becomes the worker's uncaught one.
+        // SAFETY: the caller's; statuses are checked, an exception becomes the worker's uncaught
+        // one.
         unsafe {
             let mut scope = ptr::null_mut();
             if sys::napi_open_handle_scope(self.env, &mut scope) != sys::Status::napi_ok {
@@ -171,7 +177,8 @@ impl Attachment {
     }
 }
 
-// libuv and Node call these: no panic may pass through them. What a panic leaves undone here is a worker without a reactor, or memory.
+// libuv and Node call these: no panic may pass through them. What a panic leaves undone here is a
+// worker without a reactor, or memory.
 
 extern "C" fn on_poll(handle: *mut uv::Handle, _status: c_int, _events: c_int) {
     let _ = panics::guard_shard(|| {

@@ -1,4 +1,5 @@
-//! The border between Node and the reactor: conversions only, no policy. The shape is `src/native/binding.ts`.
+//! The border between Node and the reactor: conversions only, no policy. The shape is
+//! `src/native/binding.ts`.
 
 mod asks;
 mod attachment;

@@ -1,4 +1,5 @@
-//! What a service manager is told: one datagram to the socket that it named (sd_notify(3)). Node has no such sockets.
+//! What a service manager is told: one datagram to the socket that it named (sd_notify(3)). Node
+//! has no such sockets.
 
 use crate::failure;
 use napi::Result;

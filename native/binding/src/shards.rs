@@ -1,4 +1,5 @@
-//! The process's reactors. They belong to no worker: a worker attaches to one, and when it dies its successor does.
+//! The process's reactors. They belong to no worker: a worker attaches to one, and when it dies its
+//! successor does.
 
 use crate::types::BindingReactorOptions;
 use crate::{failure, key};
@@ -24,14 +25,16 @@ pub struct Shard {
     /// Its counters.
     pub counters: Arc<Counters>,
     busy_since: AtomicU64,
-    /// The reactor panicked and has begun anew: the worker that drives it has to go, its successor brings backends and plans.
+    /// The reactor panicked and has begun anew: the worker that drives it has to go, its successor
+    /// brings backends and plans.
     pub is_renewed: AtomicBool,
     /// It could not even begin anew; the next who enters tries again.
     is_broken: AtomicBool,
 }
 
-// SAFETY: the reactor is entered by one thread at a time, which `is_entered` enforces; the rest is atomic or immutable. Non-atomic reference counts inside
-// the reactor never leave it, and workers hand it over whole: the old one has stopped before the new one attaches.
+// SAFETY: the reactor is entered by one thread at a time, which `is_entered` enforces; the rest is
+// atomic or immutable. Non-atomic reference counts inside the reactor never leave it, and workers
+// hand it over whole: the old one has stopped before the new one attaches.
 unsafe impl Send for Shard {}
 unsafe impl Sync for Shard {}
 
@@ -51,7 +54,8 @@ fn now_ms() -> u64 {
 }
 
 impl Shard {
-    /// Runs something in the reactor. An error when it is already being run, by this thread further up or by another, and when it panics: then it begins anew.
+    /// Runs something in the reactor. An error when it is already being run, by this thread further
+    /// up or by another, and when it panics: then it begins anew.
     pub fn enter<T>(&self, run: impl FnOnce(&mut Reactor) -> T) -> Result<T> {
         if self.is_entered.swap(true, Acquire) {
             return Err(failure("the reactor is busy with a turn"));

@@ -1,6 +1,8 @@
-//! SIGUSR2 in the first moments of a process. Node gives signals that were ignored when it began their default action back, which for this one is the end of the
-//! process, and the first line of JavaScript that could say otherwise runs tens of milliseconds later. A handler that is there already it leaves alone. So
-//! `bin/lychgate` ignores the signal and has the addon loaded before the program (LD_PRELOAD), and the addon turns "ignored" into a handler that does nothing.
+//! SIGUSR2 in the first moments of a process. Node gives signals that were ignored when it began
+//! their default action back, which for this one is the end of the process, and the first line of
+//! JavaScript that could say otherwise runs tens of milliseconds later. A handler that is there
+//! already it leaves alone. So `bin/lychgate` ignores the signal and has the addon loaded before
+//! the program (LD_PRELOAD), and the addon turns "ignored" into a handler that does nothing.
 
 use std::ffi::c_int;
 use std::{mem, ptr};
@@ -9,7 +11,8 @@ use std::{mem, ptr};
 #[unsafe(link_section = ".init_array")]
 static HOLD: extern "C" fn() = hold;
 
-/// Runs when the addon is loaded. Later in the life of a process the signal is not ignored but has libuv's handler, and nothing happens here.
+/// Runs when the addon is loaded. Later in the life of a process the signal is not ignored but has
+/// libuv's handler, and nothing happens here.
 extern "C" fn hold() {
     // SAFETY: plain structures, initialised before they are used; the handler touches nothing.
     unsafe {

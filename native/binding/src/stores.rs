@@ -1,4 +1,5 @@
-//! The process's certificates by listener. They belong to no reactor: those of all shards read the same store, and the main thread swaps what is in it.
+//! The process's certificates by listener. They belong to no reactor: those of all shards read the
+//! same store, and the main thread swaps what is in it.
 
 use crate::types::{BindingCertificate, BindingCertificateHandshakes, BindingEnded, BindingTlsPolicy};
 use crate::{convert, failure};

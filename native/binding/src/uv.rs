@@ -1,4 +1,5 @@
-//! The few calls of libuv that put a descriptor on a worker's event loop. They resolve from the node executable.
+//! The few calls of libuv that put a descriptor on a worker's event loop. They resolve from the
+//! node executable.
 
 use std::ffi::{c_int, c_void};
 

@@ -1,4 +1,5 @@
-//! Opens many HTTP/3 connections, asks once on each, leaves them idle, and asks again: what an edge with many quiet clients sees.
+//! Opens many HTTP/3 connections, asks once on each, leaves them idle, and asks again: what an edge
+//! with many quiet clients sees.
 //!
 //!     idle_connections ADDRESS COUNT IDLE_SECONDS
 //!

@@ -1,11 +1,12 @@
-//! The Rust road by itself: requests from quiche's HTTP/3 through one reactor, whose lane is a function, to an HTTP/2 origin. For counting
-//! instructions, which no noise of the machine moves:
+//! The Rust road by itself: requests from quiche's HTTP/3 through one reactor, whose lane is a
+//! function, to an HTTP/2 origin. For counting instructions, which no noise of the machine moves:
 //!
 //!     cargo build --release -p lychgate-core --example road
 //!     valgrind --tool=callgrind --toggle-collect='*shard_turn*' target/release/examples/road COUNT [PATH [CONGESTION]]
 //!
-//! counts what the reactor and its lane execute; the clients and the origin stay out. Packets are not paced: under valgrind time runs
-//! slowly, and the path would look as if it had a queue. Prints the requests that were answered.
+//! counts what the reactor and its lane execute; the clients and the origin stay out. Packets are
+//! not paced: under valgrind time runs slowly, and the path would look as if it had a queue. Prints
+//! the requests that were answered.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/support/mod.rs"]

@@ -1,5 +1,5 @@
-//! Blocks of one connection, each preceded by its length: refused or decoded within their limits, and what was decoded survives our own encoder
-//! with its dynamic table.
+//! Blocks of one connection, each preceded by its length: refused or decoded within their limits,
+//! and what was decoded survives our own encoder with its dynamic table.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Paths and authorities made canonical: the form is its own form, keeps its bounds, and holds none of the spellings that rules could be walked around with.
+//! Paths and authorities made canonical: the form is its own form, keeps its bounds, and holds none
+//! of the spellings that rules could be walked around with.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,10 +1,12 @@
-//! A client's unidirectional streams, in pieces of one to 64 bytes: they are judged alike however they are cut, and what is kept of them is bounded.
+//! A client's unidirectional streams, in pieces of one to 64 bytes: they are judged alike however
+//! they are cut, and what is kept of them is bounded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use lychgate_core::http::h3::PeerStreams;
 
-/// Streams by turns, as the low bits of a piece's first byte say; its high bits say how many bytes follow and whether the stream ends.
+/// Streams by turns, as the low bits of a piece's first byte say; its high bits say how many bytes
+/// follow and whether the stream ends.
 fn pieces(mut input: &[u8]) -> Vec<(u64, Vec<u8>, bool)> {
     let mut pieces = Vec::new();
     while let Some((&what, rest)) = input.split_first() {

@@ -1,4 +1,5 @@
-//! A section is refused or decoded within its limits, and what was decoded survives our own encoder.
+//! A section is refused or decoded within its limits, and what was decoded survives our own
+//! encoder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! The reactor's ring as a lane may leave it, and each record in it as a decision: nothing is read outside the region or a record, and reading comes to an end.
+//! The reactor's ring as a lane may leave it, and each record in it as a decision: nothing is read
+//! outside the region or a record, and reading comes to an end.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

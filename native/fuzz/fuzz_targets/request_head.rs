@@ -1,4 +1,5 @@
-//! A section decoded and checked as a request, a response and trailers: what passes holds nothing that could be read differently further on.
+//! A section decoded and checked as a request, a response and trailers: what passes holds nothing
+//! that could be read differently further on.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
 /**
- * The shards as one thing: started together, told together, watched by one timer. Reactors are made and destroyed by the edge; here are the
- * workers that decide for them.
+ * The shards as one thing: started together, told together, watched by one timer. Reactors are made
+ * and destroyed by the edge; here are the workers that decide for them.
  */
 import { hash } from 'node:crypto';
 import type { Piscina } from 'piscina';
@@ -85,7 +85,10 @@ export interface Shards {
   /** Deaths so far, a row for each shard and cause. */
   restarts(): { shard: number; cause: string; count: number }[];
   status(): ShardStatus[];
-  /** Workers get so long to end what is open, a stall timeout unless told otherwise; then they are ended. */
+  /**
+   * Workers get so long to end what is open, a stall timeout unless told otherwise; then they are
+   * ended.
+   */
   stop(patienceMs?: number): Promise<void>;
 }
 
@@ -255,7 +258,10 @@ export function createShards(parts: ShardsParts, options: ShardsOptions): Shards
   }
 }
 
-/** Looks four times within a stall timeout. A round is left out when the main thread itself was late: the answers are still in its queue. */
+/**
+ * Looks four times within a stall timeout. A round is left out when the main thread itself was
+ * late: the answers are still in its queue.
+ */
 function watchEvery(stallTimeoutMs: number, look: () => void): NodeJS.Timeout {
   const intervalMs = Math.min(Math.max(stallTimeoutMs / 4, 25), 1_000);
   let dueMs = performance.now() + intervalMs;

@@ -123,7 +123,10 @@ export function forgetPlaces(
   for (const upstream of upstreams) words.fill(0, layout.concurrency(upstream), layout.concurrency(upstream) + LINE);
 }
 
-/** Whether workers of earlier lives of `shard` took something at a place that nobody has brought back. */
+/**
+ * Whether workers of earlier lives of `shard` took something at a place that nobody has brought
+ * back.
+ */
 export function hasEarlier(table: SharedArrayBuffer, snapshot: LaneSnapshot, shard: number): (place: number) => boolean {
   const words = wordsOf(table);
   const own = placeLayout(snapshot).own(shard);

@@ -55,8 +55,8 @@ export const INTERVAL_SUCCESSES_WORD = 11;
 export const WINDOW_WORD = 16;
 
 /**
- * The Float64 cells hold milliseconds on the clock shared by all shards; 0 for never. This one: when
- * an open breaker may be half-opened.
+ * The Float64 cells hold milliseconds on the clock shared by all shards; 0 for never. This one:
+ * when an open breaker may be half-opened.
  */
 export const OPEN_UNTIL_F64 = 20;
 /** Length of the last ejection. */

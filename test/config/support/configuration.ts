@@ -1,4 +1,7 @@
-/** Configurations of tests: a folder with certificates and a file in it, and the problems a text has, as people would read them. */
+/**
+ * Configurations of tests: a folder with certificates and a file in it, and the problems a text
+ * has, as people would read them.
+ */
 
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';

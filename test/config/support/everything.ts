@@ -1,4 +1,7 @@
-/** A configuration in which every part of routing, choosing and surviving is used, as an operator would write it. */
+/**
+ * A configuration in which every part of routing, choosing and surviving is used, as an operator
+ * would write it.
+ */
 export const EVERYTHING = `version: 1
 listeners:
   - name: public

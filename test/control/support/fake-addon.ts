@@ -1,4 +1,7 @@
-/** An addon without reactors: it writes down what it is told, in order, and reports the exchanges a test says are open. */
+/**
+ * An addon without reactors: it writes down what it is told, in order, and reports the exchanges a
+ * test says are open.
+ */
 import type { BindingAddon, BindingReactorOptions, BindingSnapshot } from '../../../src/native/binding.ts';
 
 export interface FakeAddon extends BindingAddon {
@@ -6,7 +9,10 @@ export interface FakeAddon extends BindingAddon {
   readonly reactors: BindingReactorOptions[];
   readonly applied: BindingSnapshot[];
   exchanges: number;
-  /** Errors that wait for the next calls of `reactorCreate` and `reactorAttach`; undefined lets a call pass. */
+  /**
+   * Errors that wait for the next calls of `reactorCreate` and `reactorAttach`; undefined lets a
+   * call pass.
+   */
   readonly createErrors: (Error | undefined)[];
   readonly attachErrors: (Error | undefined)[];
 }

@@ -1,6 +1,7 @@
 /**
- * A worker that stands in for `src/shard/shard.ts` in tests of the supervision: it obeys the same orders without an addon. How its lives begin is chosen
- * by the snapshot's generation: `sound` ones are ready at once, `stillborn` ones throw before.
+ * A worker that stands in for `src/shard/shard.ts` in tests of the supervision: it obeys the same
+ * orders without an addon. How its lives begin is chosen by the snapshot's generation: `sound` ones
+ * are ready at once, `stillborn` ones throw before.
  */
 import { threadId } from 'node:worker_threads';
 import type { ShardOrder, ShardReport, ShardStart } from '../../../src/shard/port.ts';

@@ -1,4 +1,7 @@
-/** A snapshot for tests of the control room: one listener, one upstream with one backend, one route, small numbers. */
+/**
+ * A snapshot for tests of the control room: one listener, one upstream with one backend, one route,
+ * small numbers.
+ */
 import type { Snapshot } from '../../../src/config/snapshot/snapshot.ts';
 import { certificates } from '../../support/certificates.ts';
 import { sampleSnapshot } from '../../support/snapshots.ts';

@@ -1,6 +1,7 @@
 /**
- * The second client of journey tests: aioquic, a QUIC stack in Python, which sends whatever a test asks for. `./h3client.py` runs beside the
- * test and obeys JSON lines; this file is the typed end of it.
+ * The second client of journey tests: aioquic, a QUIC stack in Python, which sends whatever a test
+ * asks for. `./h3client.py` runs beside the test and obeys JSON lines; this file is the typed end
+ * of it.
  */
 
 import { spawn } from 'node:child_process';
@@ -19,7 +20,10 @@ const python = join(cache, 'aioquic/bin/python');
 /** Why aioquic cannot be used here; false when it can. For a test's `skip`. */
 export const missingAioquic: string | false = existsSync(python) ? false : 'aioquic is not installed (test/support/install.sh)';
 
-/** Something that arrived. `event` is interim, headers, trailers, data, end, reset, stop, goaway or closed. */
+/**
+ * Something that arrived. `event` is interim, headers, trailers, data, end, reset, stop, goaway or
+ * closed.
+ */
 export interface AioquicEvent {
   readonly event: string;
   readonly stream?: number;
@@ -29,7 +33,10 @@ export interface AioquicEvent {
   readonly sha256?: string;
   readonly code?: number;
   readonly reason?: string;
-  /** Of a close by the transport: the type of the frame at fault, 0 for none. An application's close has no such. */
+  /**
+   * Of a close by the transport: the type of the frame at fault, 0 for none. An application's close
+   * has no such.
+   */
   readonly frame?: number | null;
   readonly last?: number;
 }
@@ -71,7 +78,10 @@ export function getHead(port: number, path = '/'): [string, string][] {
   ];
 }
 
-/** Connects to an edge on 127.0.0.1; ended with the test. `options` go to the `connect` order; `place` is put before the command. */
+/**
+ * Connects to an edge on 127.0.0.1; ended with the test. `options` go to the `connect` order;
+ * `place` is put before the command.
+ */
 export async function connectAioquic(
   t: Test,
   port: number,
@@ -98,7 +108,10 @@ function connect(client: AioquicClient, port: number, options: Readonly<Record<s
   return client.order('connect', { host: '127.0.0.1', port, servername: 'localhost', ca: certificates().caPath, ...options });
 }
 
-/** A handshake: whether it resumed a session, by a `ticket` among the options, and a ticket for the next. */
+/**
+ * A handshake: whether it resumed a session, by a `ticket` among the options, and a ticket for the
+ * next.
+ */
 export async function shakeHands(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}) {
   const client = startAioquic(t);
   const { resumed } = await connect(client, port, options);
@@ -109,7 +122,10 @@ export async function shakeHands(t: Test, port: number, options: Readonly<Record
   return { isResumed: resumed === true, ticket: String(ticket) };
 }
 
-/** Serial number, hex, of the certificate that a client gets. Which that is depends on `servername` and on the signature `algorithms` that it can verify. */
+/**
+ * Serial number, hex, of the certificate that a client gets. Which that is depends on `servername`
+ * and on the signature `algorithms` that it can verify.
+ */
 export async function serialAioquic(t: Test, port: number, options: Readonly<Record<string, unknown>> = {}): Promise<string> {
   const client = startAioquic(t);
   const { serial } = await connect(client, port, options);
@@ -117,7 +133,10 @@ export async function serialAioquic(t: Test, port: number, options: Readonly<Rec
   return String(serial);
 }
 
-/** The same in two steps, for tests in which the start of a process would take too long: the client is started now, and connects when it is asked. */
+/**
+ * The same in two steps, for tests in which the start of a process would take too long: the client
+ * is started now, and connects when it is asked.
+ */
 export function readySerialAioquic(t: Test): (port: number, options?: Readonly<Record<string, unknown>>) => Promise<string> {
   const client = startAioquic(t);
   return async (port, options) => {

@@ -1,4 +1,6 @@
-/** The third client of journey tests: a headless Chromium, because browsers are what an edge is for. */
+/**
+ * The third client of journey tests: a headless Chromium, because browsers are what an edge is for.
+ */
 
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,8 +16,9 @@ const program = findProgram('chromium') ?? findProgram('chromium-browser') ?? fi
 export const missingChromium: string | false = program === undefined ? 'chromium is not installed' : false;
 
 /**
- * Loads a page of `https://localhost:port`, or of another `host` that is to be the edge's, over HTTP/3 and gives the document as it stands after its scripts have run. A profile of its own
- * each time; the leaf is trusted by its key, since Chromium does not take a private CA for QUIC.
+ * Loads a page of `https://localhost:port`, or of another `host` that is to be the edge's, over
+ * HTTP/3 and gives the document as it stands after its scripts have run. A profile of its own each
+ * time; the leaf is trusted by its key, since Chromium does not take a private CA for QUIC.
  */
 export async function dumpPage(port: number, path: string, waitMs = 5_000, host = 'localhost'): Promise<string> {
   const profile = mkdtempSync(join(tmpdir(), 'lychgate-chromium-'));

@@ -1,4 +1,7 @@
-/** h2load with HTTP/3 of nghttp2: load that one thread of JavaScript cannot make. Debian's has no HTTP/3, so tests that miss it are skipped. */
+/**
+ * h2load with HTTP/3 of nghttp2: load that one thread of JavaScript cannot make. Debian's has no
+ * HTTP/3, so tests that miss it are skipped.
+ */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

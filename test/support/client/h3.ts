@@ -1,4 +1,7 @@
-/** The first client of journey tests, on @currentspace/http3 (quiche behind it): well-behaved requests, streamed or whole. */
+/**
+ * The first client of journey tests, on @currentspace/http3 (quiche behind it): well-behaved
+ * requests, streamed or whole.
+ */
 
 import { type ClientHttp3Stream, connect, type Http3ClientSession, type IncomingHeaders } from '@currentspace/http3';
 import type { Test } from 'tap';
@@ -50,7 +53,10 @@ export interface H3Stream {
   trailers: IncomingHeaders | null;
 }
 
-/** Connects to `https://localhost:port` (packets to 127.0.0.1), trusting the test's CA; closed with the test. */
+/**
+ * Connects to `https://localhost:port` (packets to 127.0.0.1), trusting the test's CA; closed with
+ * the test.
+ */
 export async function connectH3(t: Pick<Test, 'teardown'>, port: number, options: Parameters<typeof connect>[1] = {}): Promise<H3Client> {
   const session = connect(
     { address: '127.0.0.1', port, servername: 'localhost' },
@@ -111,7 +117,10 @@ export async function readAll(opened: H3Stream): Promise<H3Response> {
   };
 }
 
-/** The library gives every head after the first as `trailers`, also the final one after an interim one. */
+/**
+ * The library gives every head after the first as `trailers`, also the final one after an interim
+ * one.
+ */
 function watch(stream: ClientHttp3Stream): H3Stream {
   const head = Promise.withResolvers<IncomingHeaders>();
   const watched: H3Stream = { stream, head: head.promise, interim: [], trailers: null };

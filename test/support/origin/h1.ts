@@ -1,4 +1,7 @@
-/** HTTP/1.1 origins of tests: a well-behaved one on node:http, and one that writes the very bytes a test gives it. */
+/**
+ * HTTP/1.1 origins of tests: a well-behaved one on node:http, and one that writes the very bytes a
+ * test gives it.
+ */
 
 import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
@@ -21,8 +24,8 @@ export async function startH1Origin(t: Test, listener: RequestListener): Promise
 }
 
 /**
- * An origin of raw bytes: `script` is called for each complete request head with the connection and the head's text, and writes what it
- * likes. For answers that node:http would never give.
+ * An origin of raw bytes: `script` is called for each complete request head with the connection and
+ * the head's text, and writes what it likes. For answers that node:http would never give.
  */
 export async function startRawOrigin(t: Test, script: (socket: Socket, head: string) => void): Promise<H1Origin> {
   return startTcpOrigin(t, 'http', (socket) => {

@@ -1,6 +1,6 @@
 /**
- * HTTP/2 origins of tests, on node:http2: cleartext with prior knowledge or TLS with ALPN. What they do is a function of the test's; common
- * behaviours are in `./behaviours.ts`.
+ * HTTP/2 origins of tests, on node:http2: cleartext with prior knowledge or TLS with ALPN. What
+ * they do is a function of the test's; common behaviours are in `./behaviours.ts`.
  */
 
 import { once } from 'node:events';

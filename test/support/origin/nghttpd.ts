@@ -1,4 +1,7 @@
-/** nghttpd of Debian's nghttp2-server before a folder: a second HTTP/2 implementation to stand behind the edge. */
+/**
+ * nghttpd of Debian's nghttp2-server before a folder: a second HTTP/2 implementation to stand
+ * behind the edge.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
- * An HTTP/2 origin that sends the frames a test wants and no others. node:http2 closes in ways of its own (an END_STREAM before a reset, a GOAWAY
- * with its own idea of the last stream), so what matters frame by frame is written here.
+ * An HTTP/2 origin that sends the frames a test wants and no others. node:http2 closes in ways of
+ * its own (an END_STREAM before a reset, a GOAWAY with its own idea of the last stream), so what
+ * matters frame by frame is written here.
  */
 
 import type { Socket } from 'node:net';
@@ -27,7 +28,10 @@ const GOAWAY = 7;
 const PREFACE_BYTES = 24;
 const FRAME_HEAD_BYTES = 9;
 
-/** Calls `script` for every request head with the connection, the stream, and which connection it is, counted from 1. */
+/**
+ * Calls `script` for every request head with the connection, the stream, and which connection it
+ * is, counted from 1.
+ */
 export function startScriptedOrigin(t: Test, script: (peer: ScriptedPeer, stream: number, connection: number) => void): Promise<H1Origin> {
   return startTcpOrigin(t, 'h2c', (socket, connection) => {
     const peer = createPeer(socket);
@@ -51,7 +55,8 @@ export function startScriptedOrigin(t: Test, script: (peer: ScriptedPeer, stream
 function createPeer(socket: Socket): ScriptedPeer {
   return {
     socket,
-    // 0x88 is the whole of `:status: 200` (RFC 7541 appendix A); 4 says that the field block ends here.
+    // 0x88 is the whole of `:status: 200` (RFC 7541 appendix A); 4 says that the field block ends
+    // here.
     head: (stream, isEnd = false) => socket.write(frame(HEADERS, 4 | Number(isEnd), stream, Buffer.from([0x88]))),
     // Literals that are not indexed, with literal names (RFC 7541 §6.2.2).
     fields: (stream, fields, isEnd = false) => {

@@ -1,6 +1,6 @@
 /**
- * Backends of a soak: each does to every request what its weather draws, keeps a ledger of what it acted on, and answers so that a client can tell whether the response is whole
- * and its own.
+ * Backends of a soak: each does to every request what its weather draws, keeps a ledger of what it
+ * acted on, and answers so that a client can tell whether the response is whole and its own.
  */
 
 import { createHash } from 'node:crypto';
@@ -64,7 +64,10 @@ const ABSURD_PAUSES = ['0', '1', '99999999999', '-5', 'Wed, 21 Oct 2015 07:28:00
 /** A backend with its own drawing of `seed`. */
 export async function startSoakBackend(t: Test, ledger: Ledger, seed: number): Promise<SoakBackend> {
   const random = new Random(seed);
-  /** Last stream of sessions that are to go; node hands over those beyond it all the same when they came in one read with it. */
+  /**
+   * Last stream of sessions that are to go; node hands over those beyond it all the same when they
+   * came in one read with it.
+   */
   const lasts = new WeakMap<object, number>();
   const backend = { url: '', weather: {} as Weather, isWell: true, open: 0, kill, revive };
   let origin: Origin = await startH2Origin(t, behave);

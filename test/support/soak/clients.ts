@@ -1,6 +1,7 @@
 /**
- * Clients of a soak: they ask for all kinds of things, some lose patience and reset, and each looks whether what it got is whole and its own. What they saw is tallied by status and
- * by the edge's reason.
+ * Clients of a soak: they ask for all kinds of things, some lose patience and reset, and each looks
+ * whether what it got is whole and its own. What they saw is tallied by status and by the edge's
+ * reason.
  */
 
 import { createHash } from 'node:crypto';
@@ -28,7 +29,10 @@ export interface Wish {
 
 /** What became of them. */
 export interface Tally {
-  /** Ids that got a whole response, by status; and those that the client reset or the edge broke off. */
+  /**
+   * Ids that got a whole response, by status; and those that the client reset or the edge broke
+   * off.
+   */
   readonly answered: Map<string, number>;
   readonly reset: Set<string>;
   readonly broken: Set<string>;
@@ -54,7 +58,9 @@ export interface CrowdOptions {
   readonly prefix: string;
 }
 
-/** Asks for `requests` things; resolves when all are over. `onProgress` is told how many have begun. */
+/**
+ * Asks for `requests` things; resolves when all are over. `onProgress` is told how many have begun.
+ */
 export async function runCrowd(
   t: Test,
   port: number,

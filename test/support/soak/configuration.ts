@@ -1,4 +1,7 @@
-/** The configuration of a soak: every part of routing, choosing and surviving at once, with times short enough for a test. */
+/**
+ * The configuration of a soak: every part of routing, choosing and surviving at once, with times
+ * short enough for a test.
+ */
 
 import type { SoakBackend } from './backends.ts';
 import type { Wish } from './clients.ts';

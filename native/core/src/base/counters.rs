@@ -1,7 +1,7 @@
 //! Counters of a reactor: one writer, any reader, no lock. The main thread copies them at scrape.
 //!
-//! A family is described once, in [`FAMILIES`]: its name, help, kind and series. The addon hands the descriptions to `src/observe`, so that a counter added here is a
-//! metric there.
+//! A family is described once, in [`FAMILIES`]: its name, help, kind and series. The addon hands
+//! the descriptions to `src/observe`, so that a counter added here is a metric there.
 
 use super::panics::Owner;
 pub use super::series::{

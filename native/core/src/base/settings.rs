@@ -1,5 +1,5 @@
-//! Settings that a configuration gives by name. Those of a section are described once, beside whoever
-//! obeys them; what crosses the border to them is the section as it is.
+//! Settings that a configuration gives by name. Those of a section are described once, beside
+//! whoever obeys them; what crosses the border to them is the section as it is.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The request's side of an exchange, whatever carries it: how far it is read, and the bytes that are
-//! kept for another attempt.
+//! The request's side of an exchange, whatever carries it: how far it is read, and the bytes that
+//! are kept for another attempt.
 
 use super::terms::Stopped;
 use super::wire::Wire;
@@ -105,7 +105,8 @@ impl Incoming {
         }
     }
 
-    /// Whether everything that was taken of the body is still here, and was to be kept: some bytes come along with the head whether wanted or not.
+    /// Whether everything that was taken of the body is still here, and was to be kept: some bytes
+    /// come along with the head whether wanted or not.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_bodiless() || !self.is_direct && self.early_used <= self.replay_bytes
     }

@@ -1,4 +1,5 @@
-//! The second protocol: a client in the same process, for tests of what exchanges do with the first.
+//! The second protocol: a client in the same process, for tests of what exchanges do with the
+//! first.
 //!
 //! A test is the client: it puts heads, bodies and ends into a [`Line`], gives the response room,
 //! and reads what came. Nothing here is HTTP/3's: a head arrives whole, a body has no frames, a

@@ -1,5 +1,5 @@
-//! What goes to a client's stream: frames, body, trailers, in this order, as far as the stream takes
-//! them.
+//! What goes to a client's stream: frames, body, trailers, in this order, as far as the stream
+//! takes them.
 
 use super::wire::Encoding;
 use crate::base::budget::Entry;

@@ -6,13 +6,12 @@
 //! client.
 //!
 //! An exchange asks for the head until it is complete ([`Stream::read_head`]), then for what comes
-//! next ([`Stream::next`]): body is announced, and read into the backend's own buffer as far as that
-//! has room ([`Stream::read_body`]). What is not read stays with the client, by flow control. A
-//! response is encoded where it is written ([`Encoding`](super::wire::Encoding)), put into
-//! [`Outgoing`], and written as far as the stream takes it ([`Stream::write`]): interim heads, head,
-//! body, trailers, end, in this order. A stream that was blocked is listed once it takes more
-//! ([`Arrivals::list_writable`]). Either side ends a stream early: [`Stream::reset`],
-//! [`Left`].
+//! next ([`Stream::next`]): body is announced, and read into the backend's own buffer as far as
+//! that has room ([`Stream::read_body`]). What is not read stays with the client, by flow control.
+//! A response is encoded where it is written ([`Encoding`](super::wire::Encoding)), put into
+//! [`Outgoing`], and written as far as the stream takes it ([`Stream::write`]): interim heads,
+//! head, body, trailers, end, in this order. A stream that was blocked is listed once it takes more
+//! ([`Arrivals::list_writable`]). Either side ends a stream early: [`Stream::reset`], [`Left`].
 //!
 //! Dispatch is static: a match, which has one arm as long as one protocol is spoken. Protocols are
 //! variants, and what they know of a stream stands in the exchange

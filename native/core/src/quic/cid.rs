@@ -1,9 +1,11 @@
-//! Connection IDs that find their way: eight bytes that carry the shard and the process generation in sealed form.
+//! Connection IDs that find their way: eight bytes that carry the shard and the process generation
+//! in sealed form.
 //!
-//! Six bytes are random; the first two hold shard and generation, exclusive-ored with sixteen bits mixed from four of the random bytes and the
-//! process's key. The mix uses only 32-bit multiplications, shifts and exclusive-ors, because the kernel's classic BPF has to undo it
-//! (`steer`). It hides which shard serves whom from an observer who does not work at it; it is no cipher and guards nothing: a forged ID
-//! reaches a shard and finds no connection there.
+//! Six bytes are random; the first two hold shard and generation, exclusive-ored with sixteen bits
+//! mixed from four of the random bytes and the process's key. The mix uses only 32-bit
+//! multiplications, shifts and exclusive-ors, because the kernel's classic BPF has to undo it
+//! (`steer`). It hides which shard serves whom from an observer who does not work at it; it is no
+//! cipher and guards nothing: a forged ID reaches a shard and finds no connection there.
 
 use crate::base::rng;
 

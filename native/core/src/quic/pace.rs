@@ -1,4 +1,5 @@
-//! Whether a path needs pacing: spreading packets costs wake-ups, and nobody gains from it where no queue is spared.
+//! Whether a path needs pacing: spreading packets costs wake-ups, and nobody gains from it where no
+//! queue is spared.
 
 use crate::base::timers::Nanos;
 

@@ -1,4 +1,5 @@
-//! Phase 1, receive: the kernel gives batches of datagrams, many to a buffer where it coalesces them (GRO), many buffers to a call (recvmmsg).
+//! Phase 1, receive: the kernel gives batches of datagrams, many to a buffer where it coalesces
+//! them (GRO), many buffers to a call (recvmmsg).
 
 use super::socket::UDP_GRO;
 use crate::base::address::{self, RawAddress};
@@ -9,7 +10,8 @@ use std::os::fd::RawFd;
 /// Buffers a call fills. With GRO each holds up to 64 KiB of datagrams of one flow.
 const BUFFERS: usize = 16;
 const BUFFER_BYTES: usize = 65_536;
-/// Room for the control messages we ask for: GRO's segment size, the packet's destination, and how many were dropped.
+/// Room for the control messages we ask for: GRO's segment size, the packet's destination, and how
+/// many were dropped.
 const CONTROL_WORDS: usize = 24;
 
 /// One filled buffer: datagrams of `segment` bytes (the last may be shorter) from one peer.
@@ -25,7 +27,8 @@ pub struct Arrival {
     pub from: SocketAddr,
     /// Address it was sent to.
     pub to: SocketAddr,
-    /// Datagrams the socket has dropped in its life because its buffer was full, modulo 2^32; 0 where the kernel does not say.
+    /// Datagrams the socket has dropped in its life because its buffer was full, modulo 2^32; 0
+    /// where the kernel does not say.
     pub overflows: u32,
 }
 
@@ -63,7 +66,8 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Takes what waits on a socket, at most one batch. Returns the number of buffers filled and whether there may be more.
+    /// Takes what waits on a socket, at most one batch. Returns the number of buffers filled and
+    /// whether there may be more.
     pub fn receive(&mut self, fd: RawFd) -> (usize, bool) {
         for (header, control) in self.headers.iter_mut().zip(&mut self.controls) {
             header.msg_hdr.msg_namelen = size_of::<RawAddress>() as libc::socklen_t;
@@ -76,13 +80,14 @@ impl Receiver {
         (count, count == BUFFERS)
     }
 
-    /// What is in one of the buffers of the last call; none if its sender is of no family we know. `local` stands in where the kernel
-    /// does not say where the packet was sent to.
+    /// What is in one of the buffers of the last call; none if its sender is of no family we know.
+    /// `local` stands in where the kernel does not say where the packet was sent to.
     pub fn arrival(&self, buffer: usize, local: SocketAddr) -> Option<Arrival> {
         let header = &self.headers[buffer];
         let length = header.msg_len as usize;
         let mut arrival = Arrival { buffer, length, segment: length, from: address::read(&self.names[buffer])?, to: local, overflows: 0 };
-        // SAFETY: the kernel wrote `msg_controllen` bytes of control messages; the macros stay inside them.
+        // SAFETY: the kernel wrote `msg_controllen` bytes of control messages; the macros stay
+        // inside them.
         unsafe {
             let mut message = libc::CMSG_FIRSTHDR(&header.msg_hdr);
             while !message.is_null() {

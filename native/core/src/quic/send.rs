@@ -1,7 +1,8 @@
-//! Phase 15, transmit: packets of many connections leave in one call (sendmmsg), those of one connection as segments of one message (GSO).
+//! Phase 15, transmit: packets of many connections leave in one call (sendmmsg), those of one
+//! connection as segments of one message (GSO).
 //!
-//! When the kernel's buffer is full the batch stays and the reactor stops making packets until the socket is writable again: what waits belongs in
-//! streams, where flow control sees it.
+//! When the kernel's buffer is full the batch stays and the reactor stops making packets until the
+//! socket is writable again: what waits belongs in streams, where flow control sees it.
 
 use super::socket::UDP_SEGMENT;
 use crate::base::address::{self, RawAddress};
@@ -109,7 +110,8 @@ impl Sender {
         self.is_gso = is_gso;
     }
 
-    /// Whether a message of full size fits, and one beside it for a packet of another path; if not, flush.
+    /// Whether a message of full size fits, and one beside it for a packet of another path; if not,
+    /// flush.
     pub fn has_room(&self) -> bool {
         self.messages.len() + 2 <= MESSAGES && BYTES - self.filled >= MESSAGE_BYTES
     }
@@ -130,7 +132,8 @@ impl Sender {
         &mut self.bytes[filled..]
     }
 
-    /// Takes `length` bytes of the spare room as packets of `segment` bytes (the last may be shorter) to one peer.
+    /// Takes `length` bytes of the spare room as packets of `segment` bytes (the last may be
+    /// shorter) to one peer.
     pub fn push(&mut self, length: usize, segment: usize, from: SocketAddr, to: SocketAddr) {
         self.messages.push(Message { start: self.filled, length, segment, to, from });
         self.filled += length;
@@ -157,8 +160,9 @@ impl Sender {
                     result = Flushed::Blocked;
                     break;
                 }
-                // The path or the card cannot segment, or the first piece is larger than the link takes, as a probe may be: the kernel says the same to
-                // both. The pieces go one by one; when the first one leaves, it was the segmenting, and all go so from now on.
+                // The path or the card cannot segment, or the first piece is larger than the link
+                // takes, as a probe may be: the kernel says the same to both. The pieces go one by
+                // one; when the first one leaves, it was the segmenting, and all go so from now on.
                 libc::EIO | libc::EINVAL | libc::EMSGSIZE if self.messages[done].length > self.messages[done].segment => {
                     if self.send_segments(done) {
                         self.stats.gso_fallbacks += 1;
@@ -205,7 +209,8 @@ impl Sender {
             let mut header = self.headers[place].msg_hdr;
             header.msg_iov = &raw mut vector;
             write_control(&mut header, &mut self.controls[place], None, source);
-            // SAFETY: the header points to a name and a control message of `self`, and to the packet.
+            // SAFETY: the header points to a name and a control message of `self`, and to the
+            // packet.
             let sent = unsafe { libc::sendmsg(self.fd, &raw const header, 0) };
             self.stats.calls += 1;
             self.stats.errors += u64::from(sent < 0);
@@ -226,7 +231,8 @@ fn write_control(header: &mut libc::msghdr, control: &mut [u64; CONTROL_WORDS], 
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = CONTROL_WORDS * 8;
     let mut used = 0;
-    // SAFETY: the control room is aligned and larger than both messages; CMSG macros stay inside `msg_controllen`.
+    // SAFETY: the control room is aligned and larger than both messages; CMSG macros stay inside
+    // `msg_controllen`.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         if let Some(segment) = segment {

@@ -10,7 +10,8 @@ pub const UDP_SEGMENT: libc::c_int = 103;
 /// `UDP_GRO` of linux/udp.h: generic receive offload.
 pub const UDP_GRO: libc::c_int = 104;
 
-/// Opens a bound, non-blocking UDP socket with SO_REUSEPORT. Buffer sizes beyond the system's limit are taken where privilege allows (SO_RCVBUFFORCE).
+/// Opens a bound, non-blocking UDP socket with SO_REUSEPORT. Buffer sizes beyond the system's limit
+/// are taken where privilege allows (SO_RCVBUFFORCE).
 pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::Result<OwnedFd> {
     let family = if listen.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: plain system call; the descriptor is checked and owned at once.
@@ -20,8 +21,9 @@ pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::
     }
     // SAFETY: a fresh descriptor.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    // A port of the kernel's choosing may be one that another SO_REUSEPORT socket of this user has; then strangers would share a listener. So it is asked for
-    // without, and the group opened afterwards.
+    // A port of the kernel's choosing may be one that another SO_REUSEPORT socket of this user has;
+    // then strangers would share a listener. So it is asked for without, and the group opened
+    // afterwards.
     let is_any_port = listen.port() == 0;
     if !is_any_port {
         set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
@@ -30,7 +32,8 @@ pub fn open(listen: SocketAddr, receive_bytes: usize, send_bytes: usize) -> io::
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, i32::from(!listen.ip().is_unspecified()))?;
     }
     size_buffers(&socket, (receive_bytes, send_bytes));
-    // Datagrams that found the receive buffer full are counted by the kernel, and told with those that did not.
+    // Datagrams that found the receive buffer full are counted by the kernel, and told with those
+    // that did not.
     set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
     // QUIC sets its own packet size: never let the network fragment (RFC 9000 §14).
     if listen.is_ipv4() {
@@ -84,7 +87,8 @@ pub fn set_gro(fd: &impl AsRawFd, is_on: bool) -> bool {
     set(fd.as_raw_fd(), libc::SOL_UDP, UDP_GRO, i32::from(is_on)).is_ok()
 }
 
-/// Whether the kernel knows generic segmentation offload: setting a segment size of zero changes nothing else.
+/// Whether the kernel knows generic segmentation offload: setting a segment size of zero changes
+/// nothing else.
 pub fn probe_gso(fd: &impl AsRawFd) -> bool {
     set(fd.as_raw_fd(), libc::SOL_UDP, UDP_SEGMENT, 0).is_ok()
 }

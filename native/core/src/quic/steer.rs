@@ -1,8 +1,10 @@
-//! Steering in the kernel: a classic BPF program on the reuseport group reads the shard out of a packet's connection ID, so that a connection's packets reach
-//! its shard whatever address they come from. Where the kernel refuses it, shards hand packets over among themselves.
+//! Steering in the kernel: a classic BPF program on the reuseport group reads the shard out of a
+//! packet's connection ID, so that a connection's packets reach its shard whatever address they
+//! come from. Where the kernel refuses it, shards hand packets over among themselves.
 //!
-//! A result that is no socket's number makes the kernel fall back to hashing the addresses, which is what a first packet with an ID of the
-//! client's choosing gets in most cases, and is harmless in the others: its shard mints the next ID.
+//! A result that is no socket's number makes the kernel fall back to hashing the addresses, which
+//! is what a first packet with an ID of the client's choosing gets in most cases, and is harmless
+//! in the others: its shard mints the next ID.
 
 use super::cid::{CID_BYTES, CidKey};
 use std::io;
@@ -27,7 +29,8 @@ const JUMP: u16 = 0x05;
 const RETURN: u16 = 0x06;
 const RETURN_A: u16 = 0x16;
 
-/// Attaches the program to a socket's group. One call serves the whole group; sockets are numbered in the order they were bound.
+/// Attaches the program to a socket's group. One call serves the whole group; sockets are numbered
+/// in the order they were bound.
 pub fn attach(fd: RawFd, shards: u32, key: &CidKey) -> io::Result<()> {
     let program = program(shards, key);
     let header = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };

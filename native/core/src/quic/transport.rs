@@ -270,8 +270,8 @@ impl Transport {
                             break None;
                         }
                     }
-                    // In less than a full packet's room quiche may find nothing that fits: ask again
-                    // with more.
+                    // In less than a full packet's room quiche may find nothing that fits: ask
+                    // again with more.
                     Err(quiche::Error::Done) if packets > 0 && segment < max_payload => break None,
                     Err(quiche::Error::Done) => break Some(Sent::All),
                     // Told to the client in the next turn, once.

@@ -2,8 +2,8 @@
 //! that its connection ID names.
 //!
 //! This is rare if the kernel steers; otherwise a changed address can bring every packet of a
-//! connection to the wrong socket. It is bounded: a shard that falls behind loses packets, as with a full socket buffer,
-//! and QUIC retransmits them.
+//! connection to the wrong socket. It is bounded: a shard that falls behind loses packets, as with
+//! a full socket buffer, and QUIC retransmits them.
 
 use crate::base::poll::Wake;
 use std::io;

@@ -75,8 +75,8 @@ pub fn commit(exchange: Key, tag: Tag, reason: u32) -> Vec<u8> {
     record(CommitWords::BYTES, [], [], |record| words.write(record).is_some())
 }
 
-/// Builds a record: writes table and text after `words` bytes, pads them, and then writes the words,
-/// which include the record's size.
+/// Builds a record: writes table and text after `words` bytes, pads them, and then writes the
+/// words, which include the record's size.
 fn record<'a>(
     words: usize,
     table: impl IntoIterator<Item = u32>,

@@ -1,7 +1,8 @@
 //! TLS towards backends: what a backend's certificate must prove, and the protocols we offer it.
 //!
-//! One [`ClientTls`] a backend holds the trust and remembers a session, so that later connections resume (RFC 8446 §2.2). Verification is
-//! on unless the configuration says otherwise, and names what was asked for, never what an address resolved to.
+//! One [`ClientTls`] a backend holds the trust and remembers a session, so that later connections
+//! resume (RFC 8446 §2.2). Verification is on unless the configuration says otherwise, and names
+//! what was asked for, never what an address resolved to.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -269,7 +270,8 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Parses the bundle and prepares the context. Fails when the bundle holds no certificate or cannot be read.
+    /// Parses the bundle and prepares the context. Fails when the bundle holds no certificate or
+    /// cannot be read.
     pub fn new(options: ClientTlsOptions<'_>) -> Result<ClientTls, ClientTlsError> {
         let mut builder = SslContextBuilder::new(SslMethod::tls())?;
         builder.set_min_proto_version(Some(options.versions.0.number()))?;
@@ -291,7 +293,8 @@ impl ClientTls {
         })
     }
 
-    /// A connection over `stream` that has not begun its handshake: call `connect` on it until it stops asking for more.
+    /// A connection over `stream` that has not begun its handshake: call `connect` on it until it
+    /// stops asking for more.
     pub fn begin<S: Read + Write>(&self, stream: S) -> Result<SslStream<S>, ErrorStack> {
         let mut ssl = Ssl::new(&self.context)?;
         if self.is_name_sent {
@@ -300,7 +303,8 @@ impl ClientTls {
         if self.is_verified {
             prove(&mut ssl, &self.name)?;
         }
-        // A TLS 1.3 ticket is used once (RFC 8446 §C.4); the next one arrives with the connection it opens.
+        // A TLS 1.3 ticket is used once (RFC 8446 §C.4); the next one arrives with the connection
+        // it opens.
         if let Some(session) = self.session.lock().ok().and_then(|mut slot| slot.take()) {
             // SAFETY: the session came from a connection of this very context.
             unsafe { ssl.set_session(&session)? };

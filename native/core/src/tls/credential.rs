@@ -81,6 +81,7 @@ impl Drop for Credential {
 /// What a connection was configured with is freed once its handshake is through: the list of
 /// certificates among it, and more than a kilobyte of settings.
 pub fn shed_when_done(ssl: &mut SslRef) {
-    // SAFETY: the connection lives. Nothing reads its configuration after the handshake: quiche asks for what was negotiated, which stays.
+    // SAFETY: the connection lives. Nothing reads its configuration after the handshake: quiche
+    // asks for what was negotiated, which stays.
     unsafe { ffi::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) }
 }

@@ -61,7 +61,8 @@ pub unsafe fn attach(credential: *mut ffi::SSL_CREDENTIAL, facts: Facts) -> Resu
 
 /// Facts of the certificate that a handshake under way has chosen.
 fn of_handshake(ssl: &SslRef) -> Option<&Facts> {
-    // SAFETY: the connection lives and holds its handshake, which holds the credential, which holds the facts; none of it changes while the reference lives.
+    // SAFETY: the connection lives and holds its handshake, which holds the credential, which holds
+    // the facts; none of it changes while the reference lives.
     unsafe {
         let credential = ffi::SSL_get0_selected_credential(ssl.as_ptr());
         if credential.is_null() {
@@ -79,7 +80,8 @@ pub fn note_end(ssl: &SslRef) {
     count.fetch_add(1, Relaxed);
     if facts.covered.is_some() {
         let kept = Box::into_raw(Box::new(facts.clone()));
-        // SAFETY: the connection lives and has no facts yet: a handshake ends once. Where they cannot be put there they are ours again.
+        // SAFETY: the connection lives and has no facts yet: a handshake ends once. Where they
+        // cannot be put there they are ours again.
         unsafe {
             if ffi::SSL_set_ex_data(ssl.as_ptr(), PLACES.1, kept.cast()) != 1 {
                 drop(Box::from_raw(kept));

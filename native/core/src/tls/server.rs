@@ -42,7 +42,8 @@ pub fn context(store: Arc<CertificateStore>, groups: &str, counters: Arc<Counter
     builder.set_custom_verify_callback(SslVerifyMode::NONE, move |ssl| {
         panics::callback(Err(SslVerifyError::Invalid(SslAlert::INTERNAL_ERROR)), || handshake::verify(ssl, &verified))
     });
-    // SAFETY: the callback sets up everything that BoringSSL's documentation asks for, or says that it did not.
+    // SAFETY: the callback sets up everything that BoringSSL's documentation asks for, or says that
+    // it did not.
     unsafe {
         let (keys, counters) = (store.clone(), counters.clone());
         builder.set_ticket_key_callback(move |_, name, iv, cipher, hmac, is_sealing| {

@@ -1,4 +1,5 @@
-//! Bytes held for peers: what is counted, that nothing of it stays when its holders are gone (the bed looks after each test), and what happens when it is too much.
+//! Bytes held for peers: what is counted, that nothing of it stays when its holders are gone (the
+//! bed looks after each test), and what happens when it is too much.
 
 use crate::support::client::socket;
 use crate::support::origin::patterned;
@@ -30,7 +31,8 @@ fn a_response_counts_with_what_came_and_what_may_come_until_its_client_has_ackno
     bed.clients[client].is_reading = false;
     let stream = bed.clients[client].get("/bytes/1000000");
     bed.until("the windows to fill", |bed| bed.origin.notes.sent.load(Relaxed) as u64 == WINDOW);
-    // The stream's window, of which the client's stream took less than a half: that much was not granted anew.
+    // The stream's window, of which the client's stream took less than a half: that much was not
+    // granted anew.
     bed.until("the window to be counted", |bed| (WINDOW - 20_000..=WINDOW + 100).contains(&held(bed).1));
     bed.until("the client's acknowledgements", |bed| held(bed).0 == 0);
     bed.clients[client].is_reading = true;

@@ -24,14 +24,16 @@ fn a_hundred_swaps_under_handshakes_leave_open_connections_alone_and_each_next_h
     for round in 0..100 {
         let next = certificate::localhost(0);
         let expected = der(&next);
-        // A handshake that is half done keeps what it began with, or takes the new one; it ends well in either case.
+        // A handshake that is half done keeps what it began with, or takes the new one; it ends
+        // well in either case.
         let hasty = bed.approach(socket());
         bed.turn();
         bed.certificates.replace(vec![next], certificate::policy()).unwrap();
         let client = bed.connect(Kind::Http3);
         assert_eq!(bed.clients[client].quic.peer_cert(), Some(&expected[..]), "round {round}");
         bed.until("the handshake that was under way", |bed| bed.clients[hasty].is_ready());
-        // Before the edge has confirmed the handshake quiche's client would say its farewell without end.
+        // Before the edge has confirmed the handshake quiche's client would say its farewell
+        // without end.
         let wanted = 2 * round + 3;
         bed.until("both to be counted", |bed| sum(bed, Id::Handshakes, Handshake::Completed as usize) == wanted);
         for done in [client, hasty] {

@@ -1,4 +1,5 @@
-//! Whatever a lane decides, at whatever time, and whatever clients and backends do meanwhile: each exchange ends once and nothing is left behind.
+//! Whatever a lane decides, at whatever time, and whatever clients and backends do meanwhile: each
+//! exchange ends once and nothing is left behind.
 
 use crate::support::lane::{Lane, Verdict, forward};
 use crate::support::{Bed, Kind, Request, Setup};

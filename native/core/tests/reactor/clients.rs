@@ -22,7 +22,8 @@ fn socket_of(last: u8) -> UdpSocket {
     socket
 }
 
-/// A connection of a client on this machine that the edge has counted: its own end of the handshake comes earlier.
+/// A connection of a client on this machine that the edge has counted: its own end of the handshake
+/// comes earlier.
 fn connect(bed: &mut Bed, last: u8, kind: Kind) -> usize {
     let before = bed.by_client.get(host(last));
     let client = bed.connect_from(kind, socket_of(last), 1 << 20);
@@ -54,7 +55,8 @@ fn a_client_s_fourth_connection_of_three_is_refused_others_go_on_and_one_that_cl
     assert_eq!(bed.refusal(fifth), CONNECTION_REFUSED);
 }
 
-/// While handshakes are under way nobody counts: each finds out at its end, and what came with it is not looked at.
+/// While handshakes are under way nobody counts: each finds out at its end, and what came with it
+/// is not looked at.
 #[test]
 fn of_handshakes_that_end_together_only_as_many_have_a_connection_as_there_are_places() {
     let mut bed = Bed::with(Setup { max_per_client: 3, ..Setup::default() });
@@ -112,7 +114,8 @@ fn a_client_s_limit_is_that_of_all_shards_together() {
     assert_eq!((bed.shards[0].count(Id::ConnectionsOpened), bed.shards[1].count(Id::ConnectionsOpened)), (1, 1));
 }
 
-/// Whoever puts another's address on first datagrams never gets the answer, and so never finishes a handshake.
+/// Whoever puts another's address on first datagrams never gets the answer, and so never finishes a
+/// handshake.
 #[test]
 fn forged_first_datagrams_use_up_none_of_a_client_s_places() {
     let mut bed = Bed::with(Setup { max_per_client: 1, ..Setup::default() });
@@ -127,7 +130,8 @@ fn forged_first_datagrams_use_up_none_of_a_client_s_places() {
     assert_eq!((bed.by_client.get(host(2)), refused(&mut bed)), (1, 0));
 }
 
-/// Until the handshake is through everything goes to where the first datagram came from, and only who reads it there can finish.
+/// Until the handshake is through everything goes to where the first datagram came from, and only
+/// who reads it there can finish.
 #[test]
 fn a_handshake_begun_with_a_forged_address_cannot_be_finished_from_another() {
     let mut bed = Bed::with(Setup { max_per_client: 1, handshake_timeout_ms: 6_000, ..Setup::default() });
@@ -162,7 +166,8 @@ fn a_connection_that_moves_goes_on_counting_where_it_was_opened() {
     assert_eq!(bed.by_client.get(host(3)), 1);
 }
 
-/// Who asks may have put a victim's address on the datagram: beyond the rate of such answers there is silence.
+/// Who asks may have put a victim's address on the datagram: beyond the rate of such answers there
+/// is silence.
 #[test]
 fn refusals_of_a_client_are_within_the_rate_of_answers_that_make_no_connection() {
     let mut bed = Bed::with(Setup { max_per_client: 1, stateless_replies: 10, ..Setup::default() });

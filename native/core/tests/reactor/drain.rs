@@ -86,7 +86,8 @@ fn bytes_the_client_has_not_acknowledged_are_not_cut_off_by_a_drain() {
     let client = bed.connect(Kind::Raw);
     let stream = bed.clients[client].open(&headers(&head("GET", "/bytes/9000", &[])), true);
     bed.clients[client].drive();
-    // The client falls silent before the response leaves, so the exchange ends while its bytes are on their way.
+    // The client falls silent before the response leaves, so the exchange ends while its bytes are
+    // on their way.
     bed.clients[client].is_silent = true;
     bed.until("the exchange's end", |bed| bed.shard().lane.completions.len() == 1);
     while bed.clients[client].lose() {}

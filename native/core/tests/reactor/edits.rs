@@ -1,4 +1,5 @@
-//! Plans at work: what a backend gets of a request's head and a client of a response's, and that no hop's own fields pass.
+//! Plans at work: what a backend gets of a request's head and a client of a response's, and that no
+//! hop's own fields pass.
 
 use crate::support::bed::Setup;
 use crate::support::lane::{Verdict, forward};

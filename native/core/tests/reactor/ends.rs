@@ -1,4 +1,5 @@
-//! How connections end: counted when they do, though they are kept a little longer for what is on its way (RFC 9000 §10.2).
+//! How connections end: counted when they do, though they are kept a little longer for what is on
+//! its way (RFC 9000 §10.2).
 
 use crate::support::client::{Client, socket};
 use crate::support::{Bed, Kind, Setup};

@@ -24,7 +24,8 @@ fn unbounded(kind: Kind, bed: &Bed) -> Client {
     Client::with_config(kind, bed.address, socket(), &mut settings, b"unbounded")
 }
 
-/// Sends pieces of one byte, each behind a hole, on so many streams until the edge has enough of it; how many that were.
+/// Sends pieces of one byte, each behind a hole, on so many streams until the edge has enough of
+/// it; how many that were.
 fn pieces_taken(bed: &mut Bed, client: usize, streams: u64, hole: usize) -> u64 {
     // It hears nothing, so it never learns of the holes.
     bed.clients[client].is_silent = true;
@@ -72,7 +73,8 @@ fn a_connection_of_many_streams_in_pieces_is_closed_before_they_cost_8_megabytes
     let mut bed = bed();
     let attacker = unbounded(Kind::Raw, &bed);
     let client = bed.adopt(attacker);
-    // Each stream by itself stays below what it may have: a piece for 64 bytes. Their first windows together are large enough.
+    // Each stream by itself stays below what it may have: a piece for 64 bytes. Their first windows
+    // together are large enough.
     let pieces = pieces_taken(&mut bed, client, 100, 99);
     assert!((48_000..52_000).contains(&pieces), "{pieces} pieces");
 }

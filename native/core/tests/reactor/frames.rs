@@ -1,4 +1,5 @@
-//! Frames and streams out of place close the connection with the code RFC 9114 and RFC 9204 name; what they call unknown is ignored.
+//! Frames and streams out of place close the connection with the code RFC 9114 and RFC 9204 name;
+//! what they call unknown is ignored.
 
 use crate::support::wire::{DATA, GET, SETTINGS, data, frame, head, headers};
 use crate::support::{Bed, Kind};

@@ -1,4 +1,5 @@
-//! Sockets that take no more for now: the shard waits for their room, and does nothing else meanwhile.
+//! Sockets that take no more for now: the shard waits for their room, and does nothing else
+//! meanwhile.
 
 use crate::support::client::socket;
 use crate::support::network::Slow;

@@ -41,7 +41,8 @@ fn hedge_to(backend: u32) -> Box<dyn FnMut(&Late) -> Verdict> {
     })
 }
 
-/// Two origins, plans that say which of them answered, and a lane that hedges from one to the other.
+/// Two origins, plans that say which of them answered, and a lane that hedges from one to the
+/// other.
 fn bed_with(first: u32, second: u32) -> (Bed, usize) {
     let marked = |name: &str| {
         let mark = |direction: &str| Edits::new(vec![Edit::compile("set", &format!("x-{direction}"), name, "").unwrap()]);

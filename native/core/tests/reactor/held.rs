@@ -21,7 +21,8 @@ fn holding() -> Forward {
     Forward { plan: 0, flags: FORWARD_TELL_FAILURES | FORWARD_HOLD, ..forward() }
 }
 
-/// A bed whose plan holds 503 and gRPC's 14, and marks every response; `/flaky` fails `failures` times.
+/// A bed whose plan holds 503 and gRPC's 14, and marks every response; `/flaky` fails `failures`
+/// times.
 fn bed_with(failures: u32, failure_bytes: usize, setup: Setup) -> (Bed, usize) {
     let mark = Edit::compile("set", "x-marked", "${value_0}yes", "").unwrap();
     let plan = Plan::new(Edits::default(), Edits::new(vec![mark]), &[503], &[14]).unwrap();

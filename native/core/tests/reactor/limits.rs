@@ -23,7 +23,8 @@ fn a_head_of_too_many_fields_gets_431() {
 fn a_head_of_too_many_bytes_gets_431() {
     let mut bed = Bed::with(Setup { max_head_bytes: 2_000, ..Setup::default() });
     let client = bed.connect(Kind::Raw);
-    // Once too large as it comes, once only when it is decoded: 32 bytes a field count (RFC 9114 §4.2.2).
+    // Once too large as it comes, once only when it is decoded: 32 bytes a field count (RFC 9114
+    // §4.2.2).
     let value = "\u{7f}".repeat(2_000).replace('\u{7f}', "~");
     assert_eq!(bed.send(client, &headers(&[&GET[..], &[("x-large", &value)]].concat())).status, 431);
     assert_eq!(bed.send(client, &headers(&[&GET[..], &[("accept", "*/*"); 55]].concat())).status, 431);

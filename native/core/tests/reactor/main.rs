@@ -1,4 +1,5 @@
-//! A reactor from the outside, without Node: real sockets, clients by quiche, an HTTP/2 origin, a lane in Rust. A file a behaviour.
+//! A reactor from the outside, without Node: real sockets, clients by quiche, an HTTP/2 origin, a
+//! lane in Rust. A file a behaviour.
 
 mod budget;
 mod certificates;

@@ -7,7 +7,8 @@ use lychgate_core::http::error::h3::MESSAGE_ERROR;
 use lychgate_core::record::layout::{COMPLETED_BY_CLIENT, COMPLETED_COMMITTED};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Sends some bytes as a request and expects a reason's answer, and the connection and the origin untouched.
+/// Sends some bytes as a request and expects a reason's answer, and the connection and the origin
+/// untouched.
 fn is_refused(name: &str, bytes: &[u8], is_fin: bool, reason: Reason) {
     let mut bed = Bed::new();
     let client = bed.connect(Kind::Raw);

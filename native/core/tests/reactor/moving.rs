@@ -17,8 +17,8 @@ fn bed_with(congestion: Congestion) -> Bed {
     Bed::with(Setup { congestion, ..Setup::default() })
 }
 
-/// Moves a client to another port in the middle of a download, as an address translator does that has forgotten it. While it moves everything sent has arrived,
-/// or what is under way is lost.
+/// Moves a client to another port in the middle of a download, as an address translator does that
+/// has forgotten it. While it moves everything sent has arrived, or what is under way is lost.
 fn is_followed(mut bed: Bed, client: usize, is_lossy: bool) {
     let stream = bed.clients[client].get(&format!("/bytes/{LENGTH}"));
     bed.until("the beginning", |bed| bed.clients[client].streams[&stream].body.len() > 100_000);

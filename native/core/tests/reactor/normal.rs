@@ -1,4 +1,5 @@
-//! Heads reach lane and completion in their canonical form, and a backend in a spelling that has this form, or not at all.
+//! Heads reach lane and completion in their canonical form, and a backend in a spelling that has
+//! this form, or not at all.
 
 use crate::support::bed::Setup;
 use crate::support::wire::{GET, headers};

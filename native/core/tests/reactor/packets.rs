@@ -87,7 +87,8 @@ fn a_first_datagram_whose_connection_id_is_too_short_is_dropped_and_counted() {
     assert_eq!(bed.shard().count(Id::ConnectionsOpened), 0);
 }
 
-/// RFC 8999 §5.1: what another version puts behind the connection IDs is its own affair. These bytes are no token of version 1.
+/// RFC 8999 §5.1: what another version puts behind the connection IDs is its own affair. These
+/// bytes are no token of version 1.
 #[test]
 fn version_negotiation_answers_whatever_stands_behind_the_connection_ids() {
     let mut bed = Bed::new();
@@ -134,7 +135,8 @@ fn the_limit_of_connections_is_that_of_all_shards_together() {
     assert!(bed.shards[1].count_of(Id::ConnectionsRefused, Refused::ConnectionLimit as usize) > 0);
 }
 
-/// Who asks may have put a victim's address on the datagram: it gets one datagram, smaller than what was sent, and not at any rate.
+/// Who asks may have put a victim's address on the datagram: it gets one datagram, smaller than
+/// what was sent, and not at any rate.
 #[test]
 fn a_refusal_is_one_small_datagram_and_beyond_the_rate_there_is_silence() {
     let mut bed = Bed::with(Setup { stateless_replies: 10, ..Setup::default() });
@@ -168,11 +170,13 @@ fn a_refusal_is_one_small_datagram_and_beyond_the_rate_there_is_silence() {
     assert_eq!(counts(&mut bed).0, refused);
 }
 
-/// RFC 9000 §8.1: who the client is has not been shown, so a victim must not get more than three times what somebody sent in its name: not of a certificate that
-/// is longer than that, and not of what is sent again, where each little packet that is not acknowledged is padded to 1,200 bytes.
+/// RFC 9000 §8.1: who the client is has not been shown, so a victim must not get more than three
+/// times what somebody sent in its name: not of a certificate that is longer than that, and not of
+/// what is sent again, where each little packet that is not acknowledged is padded to 1,200 bytes.
 #[test]
 fn an_address_that_is_not_validated_gets_at_most_three_times_what_it_sent() {
-    // A flight that fits is sent again after one, two and five seconds; one that does not takes all there is at once.
+    // A flight that fits is sent again after one, two and five seconds; one that does not takes all
+    // there is at once.
     for (certificate_names, handshake_timeout_ms) in [(0, 6_000), (400, 2_000)] {
         let mut bed = Bed::with(Setup { certificate_names, handshake_timeout_ms, ..Setup::default() });
         let (mut sent, mut received) = (0, 0);
@@ -194,7 +198,8 @@ fn an_address_that_is_not_validated_gets_at_most_three_times_what_it_sent() {
     }
 }
 
-/// Sockets that the kernel hashes to one shard or the other: noise from them is counted where it arrives.
+/// Sockets that the kernel hashes to one shard or the other: noise from them is counted where it
+/// arrives.
 pub fn socket_towards(bed: &mut Bed, shard: usize) -> UdpSocket {
     for _ in 0..64 {
         let candidate = socket();

@@ -1,4 +1,5 @@
-//! Panics end what they happened in: a connection, a session to a backend, all of a shard, and never more. They are planted: see `base::panics::plant`.
+//! Panics end what they happened in: a connection, a session to a backend, all of a shard, and
+//! never more. They are planted: see `base::panics::plant`.
 
 use crate::support::client::{Client, socket};
 use crate::support::{Bed, Kind, Setup};

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const PLACES: usize = 4;
 
-/// A bed with few places, all of them taken by requests to `/hold` of its first client; their streams.
+/// A bed with few places, all of them taken by requests to `/hold` of its first client; their
+/// streams.
 fn full(on_head: impl FnMut(&Head) -> Verdict + 'static) -> (Bed, usize, Vec<u64>) {
     let mut bed = Bed::with(Setup { max_sessions: 1, max_streams: PLACES as u32, has_others: true, ..Setup::default() });
     bed.shard().lane.on_head = Box::new(on_head);

@@ -16,7 +16,8 @@ fn floor(bytes: u64) -> Setup {
     Setup { min_rate: 2 * bytes, min_rate_period_ms: 500, ..Setup::default() }
 }
 
-/// A floor over so long a time that a machine which is busy with something else does not make a client slower than that.
+/// A floor over so long a time that a machine which is busy with something else does not make a
+/// client slower than that.
 fn low_floor(bytes: u64) -> Setup {
     Setup { min_rate: bytes.div_ceil(2), min_rate_period_ms: 2_000, ..Setup::default() }
 }
@@ -27,7 +28,8 @@ fn reason(bed: &mut Bed) -> u32 {
     bed.shard().lane.completions[0].reason
 }
 
-/// Sends a byte of a body every 50 ms for as long as it is wanted, five seconds at most; true when it was to the end.
+/// Sends a byte of a body every 50 ms for as long as it is wanted, five seconds at most; true when
+/// it was to the end.
 fn drip(bed: &mut Bed, client: usize, stream: u64) -> bool {
     for _ in 0..100 {
         bed.clients[client].write(stream, &data(b"x"), false);
@@ -113,7 +115,8 @@ fn a_client_that_takes_nothing_is_reset() {
     assert_eq!(bed.finish(client, stream).reset, Some(h3::REQUEST_CANCELLED));
 }
 
-/// Lets a client read now and then, a window of 4,096 bytes at a time, for five seconds; true when its stream lasted.
+/// Lets a client read now and then, a window of 4,096 bytes at a time, for five seconds; true when
+/// its stream lasted.
 fn sip(bed: &mut Bed, path: &str) -> bool {
     let client = bed.connect_from(Kind::Http3, socket(), 4_096);
     let stream = bed.clients[client].get(path);
@@ -183,7 +186,8 @@ fn a_backend_that_takes_nothing_is_not_put_down_to_the_client() {
 
 #[test]
 fn downloads_that_wait_for_others_of_their_connection_are_put_down_to_nobody() {
-    // All together get what the client allows, and one or two at a time have it all: others get nothing for longer than the idle timeout of a second, and than the floor has it.
+    // All together get what the client allows, and one or two at a time have it all: others get
+    // nothing for longer than the idle timeout of a second, and than the floor has it.
     let mut bed = Bed::with(floor(50_000));
     bed.shard().lane.on_head = Box::new(|_| Verdict::Forward(Forward { idle_timeout_ms: 1_000, ..forward() }));
     let client = Client::with_connection_window(Kind::Http3, bed.address, socket(), 100_000_000, 64_000);

@@ -1,4 +1,5 @@
-//! What quiche sends again: the hunks of `native/quiche.patch` about its queue of streams, with a connection in memory, because on a network the case is a matter of chance.
+//! What quiche sends again: the hunks of `native/quiche.patch` about its queue of streams, with a
+//! connection in memory, because on a network the case is a matter of chance.
 
 use boring::asn1::Asn1Time;
 use boring::pkey::PKey;
@@ -94,7 +95,8 @@ fn sent(quic: &mut Connection) -> Vec<Vec<u8>> {
 #[test]
 fn a_stream_whose_bytes_were_acknowledged_before_they_were_sent_again_does_not_hold_up_the_others() {
     let mut config = config(server_tls());
-    // The last packet of a burst may be no longer than the first: there is room for a PING then, and none for the stream.
+    // The last packet of a burst may be no longer than the first: there is room for a PING then,
+    // and none for the stream.
     for room in 38..56 {
         let (length, answer) = answer_after_a_probe(&mut config, room);
         assert!(length <= room);
@@ -116,7 +118,8 @@ fn answer_after_a_probe(config: &mut Config, room: usize) -> (usize, quiche::Res
     let acknowledgement = sent(&mut pair.client);
     assert!(!acknowledgement.is_empty());
 
-    // The acknowledgement is late: the probe timeout puts the bytes into the queue again, where they wait because a packet had no room for them.
+    // The acknowledgement is late: the probe timeout puts the bytes into the queue again, where
+    // they wait because a packet had no room for them.
     std::thread::sleep(pair.server.timeout().unwrap() + Duration::from_millis(2));
     pair.server.on_timeout();
     let (length, _) = pair.server.send(&mut vec![0; room]).unwrap();

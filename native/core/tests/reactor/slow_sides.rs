@@ -16,7 +16,8 @@ fn a_client_that_does_not_read_stops_the_backend_within_the_windows() {
     bed.until("the windows to fill", |bed| bed.origin.notes.sent.load(Relaxed) > CLIENT_WINDOW);
     bed.rest(Duration::from_millis(500));
     let sent = bed.origin.notes.sent.load(Relaxed);
-    // The client's window, then the upstream stream's, which is credited only for what the client's stream took.
+    // The client's window, then the upstream stream's, which is credited only for what the client's
+    // stream took.
     assert!(sent <= CLIENT_WINDOW + 64 * 1024, "{sent} bytes left the origin");
     bed.clients[client].is_reading = true;
     assert!(bed.finish(client, stream).body == patterned(67_108_864));
@@ -40,7 +41,8 @@ fn a_slow_reader_does_not_hold_up_others_of_the_same_session() {
 #[test]
 fn as_many_slow_downloads_as_the_session_has_windows_for_leave_it_to_others() {
     let mut bed = Bed::new();
-    // Sixteen clients take nothing: each has a stream window of the backend's waiting, together as much as the session's window.
+    // Sixteen clients take nothing: each has a stream window of the backend's waiting, together as
+    // much as the session's window.
     let slow: Vec<(usize, u64)> = (0..16)
         .map(|_| {
             let client = bed.connect_from(Kind::Http3, socket(), 20_000);

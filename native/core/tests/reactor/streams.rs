@@ -1,4 +1,5 @@
-//! Request streams: they begin in any order, end in any way, and each is answered and makes room for another.
+//! Request streams: they begin in any order, end in any way, and each is answered and makes room
+//! for another.
 
 use crate::support::client::socket;
 use crate::support::lane::Verdict;
@@ -69,7 +70,8 @@ fn a_drain_waits_for_a_request_below_its_goaway_whose_beginning_was_lost() {
 fn a_stream_of_which_only_later_bytes_come_is_refused_when_a_head_would_be() {
     let mut bed = Bed::with(Setup { handshake_timeout_ms: 300, ..Setup::default() });
     let client = bed.connect(Kind::Raw);
-    // The first datagram of stream 0 is lost; what follows arrives, and then the client says nothing for a while.
+    // The first datagram of stream 0 is lost; what follows arrives, and then the client says
+    // nothing for a while.
     bed.clients[client].write(0, &wire::headers(&GET), false);
     bed.clients[client].send_into_the_void();
     bed.clients[client].write(0, &wire::data(b"body"), false);
@@ -148,7 +150,8 @@ fn a_stream_whose_end_comes_after_everything_else_is_forgotten() {
     bed.shard().lane.on_head = Box::new(|_| Verdict::Respond(403, Reason::AccessDenied.number(), "no"));
     let client = bed.connect(Kind::Raw);
     for _ in 0..20 {
-        // What the client says when it is stopped is lost; a later packet acknowledges all that the edge has sent, and what was lost is sent again after it.
+        // What the client says when it is stopped is lost; a later packet acknowledges all that the
+        // edge has sent, and what was lost is sent again after it.
         let stream = bed.clients[client].open(&wire::headers(&wire::head("POST", "/", &[])), false);
         bed.clients[client].drive();
         bed.clients[client].is_silent = true;
@@ -175,7 +178,10 @@ fn a_stream_that_is_stopped_when_all_of_its_answer_is_on_its_way_is_forgotten() 
         let stream = bed.clients[client].open(&wire::headers(&wire::head("POST", "/", &[])), begun % 2 == 0);
         bed.clients[client].drive();
         bed.clients[client].is_silent = true;
-        bed.until("the completion", |bed| bed.shard().lane.completions.len() as u64 == begun);
+        bed.until("the completion", |bed| {
+            bed.clients[client].insist();
+            bed.shard().lane.completions.len() as u64 == begun
+        });
         bed.clients[client].stop(stream, h3::REQUEST_CANCELLED);
         bed.clients[client].is_silent = false;
         bed.rest(Duration::from_millis(5));
@@ -202,7 +208,8 @@ fn end(bed: &mut Bed, client: usize, way: usize) -> u64 {
     let client = &mut bed.clients[client];
     match way {
         0 => client.open(&wire::headers(&GET), true),
-        // The client takes back its own direction alone, before the head is there, with the body, or after an answer.
+        // The client takes back its own direction alone, before the head is there, with the body,
+        // or after an answer.
         1 => {
             let stream = client.open(&head("/hold")[..3], false);
             client.drive();

@@ -243,7 +243,8 @@ fn a_client_that_is_gone_is_given_up_though_it_is_asked_for_a_sign_of_life() {
     assert_eq!(bed.shard().count_of(Id::ConnectionsClosed, Closed::Idle as usize), 1);
 }
 
-/// A bed whose lane has an answer for the end of an exchange's time, and says so with every forward.
+/// A bed whose lane has an answer for the end of an exchange's time, and says so with every
+/// forward.
 fn asking(change: fn(&mut Forward)) -> Bed {
     let mut bed = Bed::new();
     bed.shard().lane.on_head = Box::new(move |_| {

@@ -1,4 +1,5 @@
-//! The bed a test lies in: shards driven by their descriptors in the test's own thread, clients, an origin, and a teardown that notices what was left behind.
+//! The bed a test lies in: shards driven by their descriptors in the test's own thread, clients, an
+//! origin, and a teardown that notices what was left behind.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -84,7 +85,8 @@ pub struct Setup {
     pub max_streams: u32,
     /// Whether backend 0 is where nobody listens.
     pub has_dead_backend: bool,
-    /// Whether there are three backends more: 1 is another origin, 2 takes connections and says nothing, 3 does not even take them.
+    /// Whether there are three backends more: 1 is another origin, 2 takes connections and says
+    /// nothing, 3 does not even take them.
     pub has_others: bool,
 }
 
@@ -413,7 +415,8 @@ impl Bed {
         self.until("time to pass", |_| began.elapsed() >= time);
     }
 
-    /// Waits for what is readable and lets whoever it concerns act: a shard that forgets to ask for a turn does not get one.
+    /// Waits for what is readable and lets whoever it concerns act: a shard that forgets to ask for
+    /// a turn does not get one.
     fn step(&mut self) {
         let fds: Vec<RawFd> = self.shards.iter().map(|shard| shard.reactor.fd()).chain(self.clients.iter().flat_map(Client::fds)).collect();
         let mut polls: Vec<_> = fds.into_iter().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();

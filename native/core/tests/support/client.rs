@@ -254,6 +254,14 @@ impl Client {
         self.transmit();
     }
 
+    /// Sends what is due, and again what may be lost, but takes nothing.
+    pub fn insist(&mut self) {
+        if self.quic.timeout_instant().is_some_and(|at| at <= Instant::now()) {
+            self.quic.on_timeout();
+        }
+        self.transmit();
+    }
+
     /// Takes what there is and answers nothing.
     pub fn hear(&mut self) {
         self.receive();

@@ -1,4 +1,5 @@
-//! A lane in Rust. It reads and writes the shared region by the table of records (`docs/design/records.md`), as a worker does, not through the reactor's own rings and types.
+//! A lane in Rust. It reads and writes the shared region by the table of records
+//! (`docs/design/records.md`), as a worker does, not through the reactor's own rings and types.
 
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
@@ -127,7 +128,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane over a reactor's region, which must outlive it. It forwards everything and answers failures with their reason.
+    /// A lane over a reactor's region, which must outlive it. It forwards everything and answers
+    /// failures with their reason.
     pub fn new(base: *mut u8) -> Lane {
         Lane {
             base,

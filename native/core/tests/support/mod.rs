@@ -1,4 +1,5 @@
-//! What the reactor's tests are made of: a bed with real sockets, a lane in Rust, clients by quiche, an HTTP/2 origin on a thread.
+//! What the reactor's tests are made of: a bed with real sockets, a lane in Rust, clients by
+//! quiche, an HTTP/2 origin on a thread.
 
 pub mod bed;
 pub mod certificate;

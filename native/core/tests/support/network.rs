@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-/// The calling thread's loopback, in a namespace of its own, over which so many megabits pass in a second: what is sent faster waits in the device's queue and fills the
-/// sockets it came from. Threads and processes that the thread starts are in the namespace too.
+/// The calling thread's loopback, in a namespace of its own, over which so many megabits pass in a
+/// second: what is sent faster waits in the device's queue and fills the sockets it came from.
+/// Threads and processes that the thread starts are in the namespace too.
 pub struct Slow;
 
 impl Slow {

@@ -1,4 +1,5 @@
-//! An HTTP/2 origin on a thread: what it does follows from the path it is asked for, and it writes down what happened to its streams.
+//! An HTTP/2 origin on a thread: what it does follows from the path it is asked for, and it writes
+//! down what happened to its streams.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};

@@ -141,7 +141,9 @@ export class WaitLine {
 
 const TICKETS = 2 ** 30 - 1;
 
-/** Of lines by priority, the least first, the one of the highest in which somebody waits; one does. */
+/**
+ * Of lines by priority, the least first, the one of the highest in which somebody waits; one does.
+ */
 export function firstLine(lines: readonly WaitLine[]): WaitLine {
   let i = lines.length - 1;
   while (lines[i]!.count === 0) i -= 1;

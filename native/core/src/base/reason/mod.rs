@@ -1,6 +1,8 @@
-//! Why an exchange or an attempt ended as it did: the numbers that stand in records, as `docs/design/records.md` lists them.
+//! Why an exchange or an attempt ended as it did: the numbers that stand in records, as
+//! `docs/design/records.md` lists them.
 //!
-//! The registry itself is [`table`], made of `reasons.yaml`; `src/base/reasons.ts` has the same for the lane.
+//! The registry itself is [`table`], made of `reasons.yaml`; `src/base/reasons.ts` has the same for
+//! the lane.
 
 mod table;
 
@@ -66,8 +68,8 @@ impl Reason {
         self.entry().status
     }
 
-    /// Status in the gRPC protocol: that of a deadline where one has passed, else what a gRPC client
-    /// would make of the HTTP status by itself.
+    /// Status in the gRPC protocol: that of a deadline where one has passed, else what a gRPC
+    /// client would make of the HTTP status by itself.
     pub const fn grpc_status(self) -> u32 {
         self.entry().grpc_status
     }

@@ -1,8 +1,9 @@
 //! Which request streams of a connection have begun.
 //!
-//! A client opens its streams in order, but their packets arrive in any: a lost or late datagram makes a stream begin after its successors. So the streams
-//! that were passed over are remembered until they begin. A stream that is neither new nor remembered has ended. One whose first byte is missing shows in the number that the
-//! client has opened, also where no later one has begun.
+//! A client opens its streams in order, but their packets arrive in any: a lost or late datagram
+//! makes a stream begin after its successors. So the streams that were passed over are remembered
+//! until they begin. A stream that is neither new nor remembered has ended. One whose first byte is
+//! missing shows in the number that the client has opened, also where no later one has begun.
 
 use crate::base::timers::{NEVER, Nanos};
 
@@ -16,7 +17,8 @@ struct Gap {
     since: Nanos,
 }
 
-/// The request streams of a connection. Gaps are at most as many as streams may be open at once, and nearly always none.
+/// The request streams of a connection. Gaps are at most as many as streams may be open at once,
+/// and nearly always none.
 #[derive(Debug, Default)]
 pub struct Requests {
     next: u64,
@@ -55,8 +57,9 @@ impl Requests {
         }
     }
 
-    /// Stops waiting for streams that have been missing since before a time. Those of which later bytes have come are refused: they hold memory and will not
-    /// begin. Of the others nothing has come, and they may begin yet.
+    /// Stops waiting for streams that have been missing since before a time. Those of which later
+    /// bytes have come are refused: they hold memory and will not begin. Of the others nothing has
+    /// come, and they may begin yet.
     pub fn give_up(&mut self, before: Nanos, mut refuse: impl FnMut(u64) -> bool) {
         for gap in self.gaps.iter_mut().filter(|gap| gap.since <= before) {
             gap.since = NEVER;

@@ -73,7 +73,8 @@ pub(in crate::tls) fn demand(policies: &Arc<Policies>, ssl: &mut SslRef) -> Resu
     let place = ssl.servername_raw(NameType::HOST_NAME).map_or(0, |name| policies.find(name));
     let policy = policies.policy(place);
     let auth = Box::new(Auth { policies: policies.clone(), place, identity: None });
-    // SAFETY: the connection lives, and has nothing in that place yet: its certificate is chosen once.
+    // SAFETY: the connection lives, and has nothing in that place yet: its certificate is chosen
+    // once.
     unsafe { put(ssl, auth)? };
     if policy.rules.mode == Mode::Off {
         return Ok(());
@@ -134,7 +135,8 @@ unsafe fn put(ssl: &mut SslRef, auth: Box<Auth>) -> Result<(), ErrorStack> {
 }
 
 fn of_connection(ssl: &SslRef) -> Option<&Auth> {
-    // SAFETY: only boxes of it are put there, and the reference lives no longer than that to the connection.
+    // SAFETY: only boxes of it are put there, and the reference lives no longer than that to the
+    // connection.
     unsafe { ffi::SSL_get_ex_data(ssl.as_ptr(), *PLACE).cast::<Auth>().as_ref() }
 }
 
@@ -153,7 +155,8 @@ pub(in crate::tls) fn take(ssl: &mut SslRef) -> Option<Box<Auth>> {
 /// A client has shown a certificate: BoringSSL asks whether it holds.
 pub(in crate::tls) fn verify(ssl: &mut SslRef, counters: &Counters) -> Result<(), SslVerifyError> {
     let chain = shown(ssl);
-    // SAFETY: only boxes of it are put there, and nobody else has a reference while the callback runs.
+    // SAFETY: only boxes of it are put there, and nobody else has a reference while the callback
+    // runs.
     let auth = unsafe { ffi::SSL_get_ex_data(ssl.as_ptr(), *PLACE).cast::<Auth>().as_mut() };
     let Some(auth) = auth else { return Err(SslVerifyError::Invalid(SslAlert::INTERNAL_ERROR)) };
     match auth.policy().judge(&chain) {
@@ -170,8 +173,8 @@ pub(in crate::tls) fn verify(ssl: &mut SslRef, counters: &Counters) -> Result<()
 
 /// What the client has shown, DER, its own first.
 fn shown<'a>(ssl: &SslRef) -> Vec<&'a [u8]> {
-    // SAFETY: the session under way holds the buffers, which nobody changes, to the end of the handshake: the callback that asks for
-    // them is within it.
+    // SAFETY: the session under way holds the buffers, which nobody changes, to the end of the
+    // handshake: the callback that asks for them is within it.
     unsafe {
         let stack: *const ffi::OPENSSL_STACK = ffi::SSL_get0_peer_certificates(ssl.as_ptr()).cast();
         let count = if stack.is_null() { 0 } else { ffi::OPENSSL_sk_num(stack) };

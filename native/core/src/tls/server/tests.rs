@@ -207,7 +207,8 @@ impl Server {
         }
         let chain = asking.peer_cert_chain().unwrap_or_default().into_iter().map(<[u8]>::to_vec).collect();
         let (theirs, ours): (&mut SslRef, &mut SslRef) = (asking.as_mut(), answering.as_mut());
-        // SAFETY: the connection lives. What is configured cannot be told any more once it is freed.
+        // SAFETY: the connection lives. What is configured cannot be told any more once it is
+        // freed.
         let is_shed = unsafe { boring_sys::SSL_get_max_proto_version(ours.as_ptr()) } == 0;
         let (ocsp, group) = (theirs.ocsp_status().map(<[u8]>::to_vec), ours.curve());
         Got {

@@ -1,9 +1,12 @@
 /**
- * The script that charges shared limits: the same algorithm as `../limit.ts` with the store's own clock, so that edges whose clocks differ agree. All limits of a request
- * are one call: it passes by all of them and is charged by all, or is charged by none.
+ * The script that charges shared limits: the same algorithm as `../limit.ts` with the store's own
+ * clock, so that edges whose clocks differ agree. All limits of a request are one call: it passes
+ * by all of them and is charged by all, or is charged by none.
  *
- * KEYS are buckets; for each there are two arguments, the time of a token in µs and the tokens of a full bucket. A bucket is the time at which it is full again, and is
- * forgotten then. The answer is two integers: 0, or which of the keys refused (from 1); and in how many milliseconds a request would pass.
+ * KEYS are buckets; for each there are two arguments, the time of a token in µs and the tokens of a
+ * full bucket. A bucket is the time at which it is full again, and is forgotten then. The answer is
+ * two integers: 0, or which of the keys refused (from 1); and in how many milliseconds a request
+ * would pass.
  */
 
 import { createHash } from 'node:crypto';
