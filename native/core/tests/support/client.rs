@@ -366,9 +366,9 @@ impl Client {
         self.quic.stream_shutdown(stream, Shutdown::Write, code).unwrap();
     }
 
-    /// STOP_SENDING.
+    /// STOP_SENDING; of a stream that has ended already nothing is said.
     pub fn stop(&mut self, stream: u64, code: u64) {
-        self.quic.stream_shutdown(stream, Shutdown::Read, code).unwrap();
+        let _ = self.quic.stream_shutdown(stream, Shutdown::Read, code);
         self.streams.entry(stream).or_default().reset = Some(code);
     }
 
