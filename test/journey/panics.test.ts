@@ -96,7 +96,7 @@ t.test('a panic over what a backend sends ends its session, and the next request
 });
 
 for (const [place, file] of [
-  ['turn', 'src/reactor/mod.rs'],
+  ['turn', 'src/reactor/turn.rs'],
   ['pool', 'src/upstream/pool/api.rs'],
 ] as const) {
   t.test(`a panic in ${place} ends one shard's connections, and a fresh reactor has its sockets`, { skip, timeout: 60_000 }, async (t) => {
