@@ -234,10 +234,11 @@ t.test('five times what a backend can do, with nothing configured: it works for 
   // The guard judges by times. A machine that stands still at the wrong moment can make it leave
   // the latency alone for a while, so one edge of three has to show that it works.
   const seen: string[] = [];
-  for (let edge = 0; edge < 3; edge++) {
+  let hasWorked = false;
+  for (let edge = 0; edge < 3 && !hasWorked; edge++) {
     const { good, served, shed } = await overloaded(t);
     seen.push(`${good} good answers of ${served} that the backend gave, ${shed} turned away`);
-    if (good > served * 0.3 && shed > 0) return t.pass(seen.at(-1));
+    hasWorked = good > served * 0.3 && shed > 0;
   }
-  t.fail(seen.join('; '));
+  t.ok(hasWorked, seen.join('; '));
 });
