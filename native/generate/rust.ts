@@ -15,23 +15,18 @@ import {
   type Row,
   SIDES,
   sentence,
-  wrapped,
 } from './table.ts';
-
-const COLUMNS = 140;
-const COMMENT_COLUMNS = 100;
-
-const first = (file: string) => `// Made by \`npm run records\` from ${file}, not by hand.`;
+import { COLUMNS, comment, firstLine, grouped, lines } from './text.ts';
 
 /** Lines of a doc comment. */
 function doc(text: string, indent = ''): string[] {
-  return wrapped(text.replaceAll('µs', 'microseconds'), COMMENT_COLUMNS - indent.length - 4).map((line) => `${indent}/// ${line}`);
+  return comment(text.replaceAll('µs', 'microseconds'), `${indent}/// `);
 }
 
 /** native/core/src/record/layout.rs */
 export function layoutRust({ cursors, rings, memoryBytes, constants, wrap, records }: Records): string {
   return lines([
-    first(RECORDS_FILE),
+    firstLine(RECORDS_FILE),
     '//! Where the rings lie in the memory that reactor and lane share, kinds of records, and flags: what',
     '//! `docs/design/records.md` explains and `src/record/layout.ts` has by the same names.',
     '',
@@ -67,7 +62,7 @@ export function layoutRust({ cursors, rings, memoryBytes, constants, wrap, recor
 /** native/core/src/record/words.rs */
 export function wordsRust({ records }: Records): string {
   return lines([
-    first(RECORDS_FILE),
+    firstLine(RECORDS_FILE),
     '//! The words of each record before its table and text, by name. Sizes and kinds come with them.',
     '',
     'use super::layout;',
@@ -201,7 +196,7 @@ function literal(start: string, fields: readonly string[]): string[] {
 export function reasonsRust(reasons: readonly ReasonRow[]): string {
   const variant = (text: string) => pascal(text.replaceAll('-', '_'));
   return lines([
-    first(REASONS_FILE),
+    firstLine(REASONS_FILE),
     '//! The registry of reasons: numbers that stand in records, codes, and what follows from each.',
     '',
     '/// Whose failure a reason is.',
@@ -266,11 +261,3 @@ const RETRY_TEXT = {
   'if-unsent': 'When nothing was sent to the backend, whatever the method.',
   safe: 'When the request is safe to repeat (RFC 9110 §9.2.2).',
 } as const;
-
-function grouped(number: number): string {
-  return String(number).replaceAll(/\B(?=(\d{3})+$)/g, '_');
-}
-
-function lines(all: readonly string[]): string {
-  return `${all.join('\n')}\n`;
-}

@@ -15,31 +15,26 @@ import {
   type Row,
   SIDES,
   sentence,
-  wrapped,
 } from './table.ts';
+import { COLUMNS, comment, firstLine, grouped, lines } from './text.ts';
 
-const COLUMNS = 140;
-const COMMENT_COLUMNS = 100;
 /** A writer of more values than this takes them as one object. */
 const PARAMETERS = 6;
 
-const first = (file: string) => `// Made by \`npm run records\` from ${file}, not by hand.`;
-
 /** A doc comment. */
 function doc(text: string, indent = ''): string[] {
-  const whole = `${indent}/** ${text} */`;
-  if (whole.length <= COMMENT_COLUMNS) return [whole];
-  return [`${indent}/**`, ...wrapped(text, COMMENT_COLUMNS - indent.length - 3).map((line) => `${indent} * ${line}`), `${indent} */`];
+  const [line = '', ...more] = comment(`${text} */`, `${indent}/** `);
+  return more.length === 0 ? [line] : [`${indent}/**`, ...comment(text, `${indent} * `), `${indent} */`];
 }
 
 /** src/record/layout.ts */
 export function layoutTypescript({ cursors, rings, memoryBytes, constants, wrap, records }: Records): string {
   return lines([
-    first(RECORDS_FILE),
-    '/**',
-    ' * Where the rings lie in the memory that reactor and lane share, kinds of records, and flags: what `docs/design/records.md` explains and',
-    ' * `native/core/src/record/layout.rs` has by the same names.',
-    ' */',
+    firstLine(RECORDS_FILE),
+    ...doc(
+      'Where the rings lie in the memory that reactor and lane share, kinds of records, and flags: what `docs/design/records.md` ' +
+        'explains and `native/core/src/record/layout.rs` has by the same names.',
+    ),
     '',
     ...cursors.flatMap(({ word, name, is }) => [...doc(sentence(`word: ${is}`)), `export const ${name.toUpperCase()}_WORD = ${word};`]),
     '',
@@ -58,7 +53,7 @@ export function layoutTypescript({ cursors, rings, memoryBytes, constants, wrap,
     `export const KIND_WRAP = ${wrap};`,
     ...records.flatMap(({ name, kind, is }) => [...doc(is), `export const KIND_${loud(name)} = ${kind};`]),
     '',
-    '/** Words of records before their table and text, bytes of those that have neither and are written here. */',
+    ...doc('Words of records before their table and text, bytes of those that have neither and are written here.'),
     ...records.flatMap(({ name, words, table, text, isWritten }) => {
       if (table !== '' || text !== '') return [`export const ${loud(name)}_WORDS = ${words};`];
       return isWritten ? [`export const ${loud(name)}_BYTES = ${words * 4};`] : [];
@@ -76,11 +71,11 @@ export function layoutTypescript({ cursors, rings, memoryBytes, constants, wrap,
 /** src/record/words.ts */
 export function wordsTypescript({ records }: Records): string {
   return lines([
-    first(RECORDS_FILE),
-    '/**',
-    ' * The words of each record before its table and text, by name: read from the memory into the fields of a reader that lives as long as',
-    ' * the lane, and written into a record that was begun.',
-    ' */',
+    firstLine(RECORDS_FILE),
+    ...doc(
+      'The words of each record before its table and text, by name: read from the memory into the fields of a reader that lives as ' +
+        'long as the lane, and written into a record that was begun.',
+    ),
     '',
     "import type { RecordMemory } from './ring.ts';",
     '',
@@ -221,13 +216,13 @@ function signature(start: string, parameters: readonly string[]): string[] {
 /** src/base/reasons.ts */
 export function reasonsTypescript(reasons: readonly ReasonRow[]): string {
   return lines([
-    first(REASONS_FILE),
+    firstLine(REASONS_FILE),
     '/** The registry of reasons: numbers that stand in records, codes, and what follows from each. */',
     '',
     '/** Whose failure it was. */',
     `export type Side = ${SIDES.map((side) => `'${side}'`).join(' | ')};`,
     '',
-    '/** May another attempt be made: never, only when nothing was sent, or whenever the request is safe to repeat (RFC 9110 §9.2.2). */',
+    ...doc('May another attempt be made: never, only when nothing was sent, or whenever the request is safe to repeat (RFC 9110 §9.2.2).'),
     `export type Retry = ${RETRIES.map((retry) => `'${retry}'`).join(' | ')};`,
     '',
     '/** One row. */',
@@ -265,12 +260,4 @@ export function reasonsTypescript(reasons: readonly ReasonRow[]): string {
     '  return Object.freeze({ number, code, side, status, retry, grpcStatus, title });',
     '}',
   ]);
-}
-
-function grouped(number: number): string {
-  return String(number).replaceAll(/\B(?=(\d{3})+$)/g, '_');
-}
-
-function lines(all: readonly string[]): string {
-  return `${all.join('\n')}\n`;
 }

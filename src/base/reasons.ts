@@ -4,7 +4,10 @@
 /** Whose failure it was. */
 export type Side = 'none' | 'downstream' | 'upstream' | 'internal' | 'config';
 
-/** May another attempt be made: never, only when nothing was sent, or whenever the request is safe to repeat (RFC 9110 §9.2.2). */
+/**
+ * May another attempt be made: never, only when nothing was sent, or whenever the request is safe
+ * to repeat (RFC 9110 §9.2.2).
+ */
 export type Retry = 'never' | 'if-unsent' | 'safe';
 
 /** One row. */

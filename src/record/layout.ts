@@ -1,7 +1,7 @@
 // Made by `npm run records` from native/core/src/record/records.yaml, not by hand.
 /**
- * Where the rings lie in the memory that reactor and lane share, kinds of records, and flags: what `docs/design/records.md` explains and
- * `native/core/src/record/layout.rs` has by the same names.
+ * Where the rings lie in the memory that reactor and lane share, kinds of records, and flags: what
+ * `docs/design/records.md` explains and `native/core/src/record/layout.rs` has by the same names.
  */
 
 /** Word: bytes ever written towards the lane (wraps), written by the reactor. */
@@ -57,7 +57,10 @@ export const KIND_WAKE = 20;
 /** The held response goes to the client. */
 export const KIND_COMMIT = 21;
 
-/** Words of records before their table and text, bytes of those that have neither and are written here. */
+/**
+ * Words of records before their table and text, bytes of those that have neither and are written
+ * here.
+ */
 export const HEAD_WORDS = 26;
 export const ATTEMPT_FAILED_WORDS = 22;
 export const COMPLETION_WORDS = 42;

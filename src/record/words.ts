@@ -1,7 +1,7 @@
 // Made by `npm run records` from native/core/src/record/records.yaml, not by hand.
 /**
- * The words of each record before its table and text, by name: read from the memory into the fields of a reader that lives as long as
- * the lane, and written into a record that was begun.
+ * The words of each record before its table and text, by name: read from the memory into the fields
+ * of a reader that lives as long as the lane, and written into a record that was begun.
  */
 
 import type { RecordMemory } from './ring.ts';

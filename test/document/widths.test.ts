@@ -7,9 +7,6 @@ import t from 'tap';
 const ROOT = resolve(import.meta.dirname, '../..');
 const IGNORED = /(^|\/)(node_modules|target|dist|coverage|\.tap|\.git|\.patched)(\/|$)/;
 
-/** Files that are made from a table have its prose. */
-const MADE = /^(\/\*\*\n \* |\/\/!? ?|\/\*\* )(Generated|Made) /;
-
 const PROSE_COLUMNS = 120;
 const COMMENT_COLUMNS = 100;
 
@@ -26,10 +23,8 @@ t.test(`comments have at most ${COMMENT_COLUMNS} columns`, async (t) => {
   const files = filesOf('{src,test,bench,bin,docs}/**/*.{ts,mjs}').concat(filesOf('native/**/*.{rs,mjs}'));
   t.ok(files.includes('src/main.ts') && files.includes('native/core/src/lib.rs'));
   for (const file of files) {
-    const text = read(file);
-    if (MADE.test(text)) continue;
     // Further in stand commands and drawings.
-    const comments = linesOf(text).filter(([, line]) => /^\s*(\/\/[/!]?(?![/!])|\/\*\*|\*(?= )) {0,3}\S/.test(line));
+    const comments = linesOf(read(file)).filter(([, line]) => /^\s*(\/\/[/!]?(?![/!])|\/\*\*|\*(?= )) {0,3}\S/.test(line));
     const tooWide = comments.filter(([, line]) => isTooWide(line, COMMENT_COLUMNS));
     t.strictSame(tooWide.map(placed(file)), []);
   }

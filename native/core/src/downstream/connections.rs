@@ -85,18 +85,15 @@ impl Connections {
     pub fn mark(&mut self, key: Key) {
         if let Some(connection) = self.slab.get_mut(key) {
             connection.has_output = true;
+            list_dirty(&mut self.dirty, connection, key);
         }
-        self.touch(key);
     }
 
     /// Lists a connection that packets came for: it has an acknowledgement to send at most, which
     /// may wait a little.
     pub fn touch(&mut self, key: Key) {
-        if let Some(connection) = self.slab.get_mut(key)
-            && !connection.listed.is_dirty
-        {
-            connection.listed.is_dirty = true;
-            self.dirty.push(key);
+        if let Some(connection) = self.slab.get_mut(key) {
+            list_dirty(&mut self.dirty, connection, key);
         }
     }
 
@@ -160,5 +157,11 @@ impl Connections {
     pub fn find(&self, exchange: Key) -> Option<Key> {
         let is_its = |connection: &Connection| connection.exchanges.values().any(|own| *own == exchange);
         self.iter().find(|(_, connection)| is_its(connection)).map(|(key, _)| key)
+    }
+}
+
+fn list_dirty(dirty: &mut Vec<Key>, connection: &mut Connection, key: Key) {
+    if !std::mem::replace(&mut connection.listed.is_dirty, true) {
+        dirty.push(key);
     }
 }

@@ -241,9 +241,7 @@ impl Client {
             return;
         }
         self.receive();
-        if self.quic.timeout_instant().is_some_and(|at| at <= Instant::now()) {
-            self.quic.on_timeout();
-        }
+        self.take_timeout();
         if self.quic.is_established() && !self.is_greeted {
             self.greet();
         }
@@ -256,10 +254,14 @@ impl Client {
 
     /// Sends what is due, and again what may be lost, but takes nothing.
     pub fn insist(&mut self) {
+        self.take_timeout();
+        self.transmit();
+    }
+
+    fn take_timeout(&mut self) {
         if self.quic.timeout_instant().is_some_and(|at| at <= Instant::now()) {
             self.quic.on_timeout();
         }
-        self.transmit();
     }
 
     /// Takes what there is and answers nothing.

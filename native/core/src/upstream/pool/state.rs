@@ -36,12 +36,7 @@ pub(super) fn run<T>(
     now: Nanos,
     call: impl FnOnce(&mut Session, &mut Turn<'_>) -> T,
 ) -> Option<T> {
-    let Upstreams { sessions, work, stats, .. } = upstreams;
-    let result = guard(sessions.get_mut(name)?, Turn { work, stats, now }, call);
-    if result.is_none() {
-        sessions.condemn(name);
-    }
-    result
+    guard(upstreams, name, now, Sessions::get_mut, call)
 }
 
 /// As [`run`], for what the next flush has to write.
@@ -51,14 +46,21 @@ pub(super) fn run_dirty<T>(
     now: Nanos,
     call: impl FnOnce(&mut Session, &mut Turn<'_>) -> T,
 ) -> Option<T> {
+    guard(upstreams, name, now, Sessions::touch, call)
+}
+
+fn guard<T>(
+    upstreams: &mut Upstreams,
+    name: SessionRef,
+    now: Nanos,
+    find: impl FnOnce(&mut Sessions, SessionRef) -> Option<&mut Member>,
+    call: impl FnOnce(&mut Session, &mut Turn<'_>) -> T,
+) -> Option<T> {
     let Upstreams { sessions, work, stats, .. } = upstreams;
-    let result = guard(sessions.touch(name)?, Turn { work, stats, now }, call);
+    let member = find(sessions, name)?;
+    let result = panics::guard(|| call(&mut member.session, &mut Turn { work, stats, now })).ok();
     if result.is_none() {
         sessions.condemn(name);
     }
     result
-}
-
-fn guard<T>(member: &mut Member, mut turn: Turn<'_>, call: impl FnOnce(&mut Session, &mut Turn<'_>) -> T) -> Option<T> {
-    panics::guard(|| call(&mut member.session, &mut turn)).ok()
 }
